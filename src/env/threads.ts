@@ -1,0 +1,57 @@
+// Worker threads as the actor runtime needs them: a thread is started with shared memory and a
+// doorbell, ends with a cause, and may take over a connection. Thread 0 is the one that starts the others.
+
+/** Why a thread ended. `stopped` was asked for; everything else was not. */
+export interface ThreadExit {
+  readonly cause: 'stopped' | 'threw' | 'exited' | 'out-of-memory' | 'stalled' | 'boot-failed';
+  readonly message: string;
+}
+
+/** Rings the bell of another thread: cheap to call, at most one pending ring per peer is needed. */
+export interface Doorbell {
+  ring(): void;
+}
+
+/** What the worker side is given at boot. */
+export interface ThreadBoot {
+  /** 1..n for workers, 0 for the main thread. */
+  readonly index: number;
+  /** Counts the starts of this index within the process, from 1. */
+  readonly incarnation: number;
+  /** Structured-clonable data from the starter: rings (SharedArrayBuffer), configuration, seeds. */
+  readonly data: unknown;
+}
+
+export interface ThreadHandle {
+  readonly index: number;
+  readonly incarnation: number;
+  /** Resolves when the worker called `ready`, rejects with module and stack when its boot failed. */
+  readonly ready: Promise<void>;
+  onExit(handle: (exit: ThreadExit) => void): void;
+  /** Structured-clone control messages; never on a message's path. */
+  post(message: unknown): void;
+  onMessage(handle: (message: unknown) => void): void;
+  /** Ends the thread; the exit event follows. */
+  stop(): void;
+  /** Fraction of the last `sampleMs` in which the loop was busy, in [0, 1]. */
+  utilization(): number;
+}
+
+export interface Threads {
+  readonly boot: ThreadBoot;
+  /** True if connections can be handed to another thread (dup of the descriptor). */
+  readonly canHandOver: boolean;
+  /** Main thread only. `entry` is a module URL of compiled code. */
+  start(entry: URL, index: number, data: unknown): ThreadHandle;
+  /** Worker only: tells the starter that this thread is up. */
+  ready(): void;
+  /** Worker only: the control channel to the starter. */
+  post(message: unknown): void;
+  onMessage(handle: (message: unknown) => void): void;
+  /** A doorbell to the peer thread, and the handler of our own bell. One direct channel per pair of threads. */
+  doorbell(peer: number): Doorbell;
+  onBell(handle: (peer: number) => void): void;
+  /** Gives an accepted, unread connection to another thread, which receives it through onConnection. */
+  handOver(connection: import('./environment.ts').Connection, thread: number, tag: string): void;
+  onConnection(handle: (connection: import('./environment.ts').Connection, tag: string) => void): void;
+}
