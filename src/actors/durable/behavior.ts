@@ -1,0 +1,88 @@
+// What a durable actor is made of. Its state is replicated: every change is a frame on a log, and
+// `apply` alone changes it. `local` belongs to the leader (waiters, sessions, timers) and starts empty
+// after every move. The behavior is pure and synchronous: it reads no clock, no random, no
+// configuration outside what it is handed, and its iteration orders are insertion or sorted order.
+//
+// The host (whoever joins the behavior to a log) appends the frame of a decision, applies it at once
+// on the leader's tip, and lets each reply go when the tip it depends on is as safe as its level asks.
+
+/** How safe a frame must be before a reply that depends on it may leave. */
+export type ReplyLevel = 'none' | 'local' | 'committed';
+
+/** One frame as `apply` sees it. Views are lent for the call. */
+export interface FrameView {
+  readonly seq: number;
+  readonly epoch: number;
+  /** Log time in ms: never goes back within a log. */
+  readonly logTimeMs: number;
+  readonly events: Uint8Array;
+  /** A whole v2 record batch with its final base offset, if the frame carries one. */
+  readonly batch: Uint8Array | undefined;
+  /** Next offset of the log before and after this frame. Equal when there is no batch. */
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+}
+
+/** Where the log stands when a decision is made. */
+export interface LogPosition {
+  readonly logId: number;
+  readonly epoch: number;
+  readonly logTimeMs: number;
+  /** Next offset after the tip (LEO) and after the committed prefix (HW). */
+  readonly endOffset: number;
+  readonly committedOffset: number;
+  readonly startOffset: number;
+}
+
+export interface DurableReply {
+  /** The token of the command that is answered; each token is answered once. */
+  readonly token: number;
+  readonly level: ReplyLevel;
+  readonly body: Uint8Array;
+}
+
+export interface Decision {
+  /** With `batch`, the frame to append. Absent both: no frame, only replies. */
+  readonly events?: Uint8Array;
+  /** A whole v2 batch; the host stamps base offset and epoch into it. It must be the caller's own bytes. */
+  readonly batch?: Uint8Array;
+  readonly replies?: readonly DurableReply[];
+}
+
+export interface DurableCommand {
+  readonly token: number;
+  /** Encoded by the requester's codec, decoded by the behavior. Lent for the call. */
+  readonly body: Uint8Array;
+}
+
+/** Why a decision about a batch is refused. */
+export type BatchRefusal = 'too-large' | 'corrupt' | 'invalid' | 'unsupported' | 'throttled';
+
+export interface DurableBehavior<State, Local> {
+  readonly kind: string;
+  /** The state before the first frame. */
+  initial(): State;
+  /** Leader's soft state at promotion, when the epoch-begin frame is committed. */
+  promote(state: State, position: LogPosition): Local;
+  /** Answers everything that waits, because this node no longer leads. Replies here need no level. */
+  demote(local: Local): readonly DurableReply[];
+  /** Commands in order. Returns the frame and replies; replies may also come from a later decision or tick. */
+  decide(state: State, local: Local, command: DurableCommand, position: LogPosition): Decision;
+  /**
+   * May this batch be appended as it is? Only for logs that take batches straight from producers.
+   * The batch has passed the structural checks (length, CRC, count).
+   */
+  admit?(state: State, local: Local, batch: Uint8Array, position: LogPosition): BatchRefusal | undefined;
+  /** Total: never throws for a frame that was logged. A throw quarantines the log. */
+  apply(state: State, frame: FrameView): void;
+  /** Log time at which `tick` wants to run next, or undefined. */
+  nextDueMs(state: State, local: Local): number | undefined;
+  tick(state: State, local: Local, position: LogPosition): Decision;
+  /** Canonical bytes: equal states give equal bytes. */
+  snapshot(state: State): Uint8Array;
+  restore(bytes: Uint8Array): State;
+}
+
+/** The behavior of a log kind with its type parameters hidden, as hosts hold it. */
+// biome-ignore lint/suspicious/noExplicitAny: the host pairs each behavior with its own state and local.
+export type AnyDurableBehavior = DurableBehavior<any, any>;

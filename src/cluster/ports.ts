@@ -1,0 +1,228 @@
+// The whole offer of the cluster room to its neighbours: a read-only view of the metadata on this
+// thread, and the protocols of the per-shard log host and the metadata service. No classes.
+import type { AnyRef, Ref } from '../actors/types.ts';
+import type { DiskFile } from '../env/environment.ts';
+
+// ---- The metadata view ------------------------------------------------------------------------
+
+export interface EndpointView {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface NodeView {
+  readonly id: number;
+  readonly incarnation: number;
+  /** Registered and not fenced. */
+  readonly isLive: boolean;
+  readonly rack: string | undefined;
+  readonly pid: number;
+  /** By listener name: 'kafka', 'http', 'link'. */
+  readonly endpoints: ReadonlyMap<string, EndpointView>;
+}
+
+export interface LogView {
+  readonly logId: number;
+  readonly kind: string;
+  readonly destination: string;
+  readonly partition: number;
+  /** Node id of the leader, or -1 while there is none. */
+  readonly leader: number;
+  readonly epoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+  readonly offline: readonly number[];
+  readonly minInsync: number;
+}
+
+export interface DestinationView {
+  readonly name: string;
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+  readonly isInternal: boolean;
+  readonly config: ReadonlyMap<string, string>;
+  /** Indexed by partition number. */
+  readonly logs: readonly LogView[];
+}
+
+export interface MetadataView {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  /** Node id of the metadata leader as last heard, or -1. */
+  readonly controllerId: number;
+  /** Index of the last applied metadata entry: caches compare it. */
+  readonly version: number;
+  nodes(): readonly NodeView[];
+  node(id: number): NodeView | undefined;
+  /** In name order. */
+  destinations(): readonly DestinationView[];
+  destination(name: string): DestinationView | undefined;
+  destinationById(id: Uint8Array): DestinationView | undefined;
+  log(logId: number): LogView | undefined;
+  onChange(handle: () => void): () => void;
+}
+
+// ---- The log host -----------------------------------------------------------------------------
+
+/** Outcomes that every protocol maps to its own error words. */
+export type LogResult =
+  | 'ok'
+  | 'not-leader'
+  | 'unknown-log'
+  | 'fenced-epoch'
+  | 'unknown-epoch'
+  | 'offset-out-of-range'
+  | 'not-enough-replicas'
+  | 'too-large'
+  | 'corrupt'
+  | 'invalid'
+  | 'unsupported'
+  | 'throttled'
+  | 'timed-out'
+  | 'storage-error'
+  | 'not-available';
+
+export type AppendLevel = 'none' | 'local' | 'committed';
+
+export interface AppendInput {
+  readonly logId: number;
+  readonly level: AppendLevel;
+  /** The epoch the client believes in, or -1. */
+  readonly epoch: number;
+  /** `committed` gives up waiting after this long: the outcome is then unknown ('timed-out'). */
+  readonly timeoutMs: number;
+  /** Chosen by the sender, returned in `appended`. */
+  readonly token: number;
+  readonly replyTo: AnyRef;
+  /** One whole v2 batch, structurally checked (length, CRC, count). The sender never touches it again. */
+  readonly batch: Uint8Array;
+}
+
+export interface AppendedInput {
+  readonly token: number;
+  readonly result: LogResult;
+  readonly baseOffset: number;
+  readonly startOffset: number;
+  readonly leaderEpoch: number;
+}
+
+export interface FetchInput {
+  readonly logId: number;
+  readonly offset: number;
+  readonly epoch: number;
+  readonly maxBytes: number;
+  readonly token: number;
+  readonly replyTo: AnyRef;
+}
+
+/** A run of whole batches: bytes in memory, or a range of a file that stays as it is until release. */
+export type FetchSlice =
+  | { readonly kind: 'memory'; readonly bytes: Uint8Array }
+  | { readonly kind: 'file'; readonly file: DiskFile; readonly position: number; readonly length: number };
+
+export interface FetchedInput {
+  readonly token: number;
+  readonly result: LogResult;
+  /** High watermark, log start, log end offset, and the leader epoch. */
+  readonly committedOffset: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+  readonly leaderEpoch: number;
+  readonly slices: readonly FetchSlice[];
+  /** Unpins the slices; called exactly once by the receiver. */
+  readonly release: () => void;
+}
+
+/** Tells `advanced` once when the committed offset passes `offset`, or when this node stops leading the log. */
+export interface AwaitInput {
+  readonly logId: number;
+  readonly offset: number;
+  readonly token: number;
+  readonly replyTo: AnyRef;
+}
+
+export interface AdvancedInput {
+  readonly token: number;
+}
+
+export interface CommandInput {
+  readonly logId: number;
+  readonly body: Uint8Array;
+  readonly timeoutMs: number;
+  readonly token: number;
+  readonly replyTo: AnyRef;
+}
+
+export interface AnsweredInput {
+  readonly token: number;
+  readonly result: LogResult;
+  readonly body: Uint8Array;
+}
+
+/** Offset questions about a log. Timestamps: ms, or 'earliest' | 'latest' | 'max-timestamp'. */
+export type OffsetQuery =
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'max-timestamp' }
+  | { readonly kind: 'at-time'; readonly timestampMs: number }
+  /** Where the largest epoch not above `wanted` ends (KIP-101, KIP-320). */
+  | { readonly kind: 'end-of-epoch'; readonly wanted: number };
+
+export interface OffsetInput {
+  readonly logId: number;
+  readonly epoch: number;
+  readonly query: OffsetQuery;
+  readonly token: number;
+  readonly replyTo: AnyRef;
+}
+
+export interface LocatedInput {
+  readonly token: number;
+  readonly result: LogResult;
+  /** -1 when there is no such offset. */
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly epoch: number;
+}
+
+// ---- Metadata changes ------------------------------------------------------------------------
+
+export interface CreateDestination {
+  readonly name: string;
+  /** -1: the default of the cluster. */
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** Explicit placement by partition, or empty. */
+  readonly assignments: readonly (readonly number[])[];
+  readonly config: readonly (readonly [string, string])[];
+  readonly isInternal: boolean;
+  readonly kind: string;
+  readonly validateOnly: boolean;
+}
+
+export type MetadataResult =
+  | { readonly kind: 'ok'; readonly version: number }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+  /** No metadata leader, or no quorum, within the time given. Outcome unknown if it was already sent. */
+  | { readonly kind: 'unavailable'; readonly message: string };
+
+/** Changes go to the metadata leader wherever it is; the promise resolves when every shard of this node has applied them. */
+export interface MetadataService {
+  create(what: CreateDestination, timeoutMs: number): Promise<MetadataResult>;
+  remove(name: string, timeoutMs: number): Promise<MetadataResult>;
+  configure(name: string, config: readonly (readonly [string, string])[], timeoutMs: number): Promise<MetadataResult>;
+}
+
+/** What a node tells about the logs it hosts, for status pages. */
+export interface LogStatus {
+  readonly logId: number;
+  readonly role: 'leader' | 'follower' | 'starting' | 'failed';
+  readonly epoch: number;
+  readonly startOffset: number;
+  readonly committedOffset: number;
+  readonly endOffset: number;
+  readonly endSeq: number;
+  readonly committedSeq: number;
+}
+
+export type { AnyRef, Ref };
