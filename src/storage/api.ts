@@ -1,0 +1,358 @@
+// The whole offer of the storage room: one shard store (a write-ahead log shared by many logs) and the
+// logs in it. Everything about replication is in `seq`, everything clients see is in offsets; both are
+// safe integers. Nothing here elects, counts acknowledgements or reads a record: the owner decides what
+// is committed, the store keeps it. All calls come from the one thread that owns the shard.
+import type { Cancel, Clock, Disk, DiskFile, Log, Random } from '../env/environment.ts';
+
+/** The part of an Environment that storage needs; an `Environment` is one. */
+export interface StorageEnvironment {
+  readonly clock: Clock;
+  readonly timers: { at(dueMs: number, fire: () => void): Cancel };
+  readonly random: Random;
+  readonly disk: Disk;
+  readonly log: Log;
+  crc32c(bytes: Uint8Array, start: number, end: number, seed?: number): number;
+}
+
+/** Who the folder belongs to. A folder with another identity is refused, never adopted. */
+export interface StoreIdentity {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly shard: number;
+}
+
+export interface ShardStoreOptions {
+  /** Folder of this shard, relative to `disk.root`; made if missing. */
+  readonly directory: string;
+  readonly identity: StoreIdentity;
+  /** First size of a WAL file, a multiple of 64 KiB. Default 4 MiB. */
+  readonly walFileBytesMin?: number;
+  /** Largest size of a WAL file: files double up to it under load. Default 64 MiB. */
+  readonly walFileBytesMax?: number;
+  /** Most bytes of slabs (memory tails). Beyond it appends answer `full`. Default 64 MiB. */
+  readonly slabBytesMax?: number;
+  /** A committed tail of one log this long settles to its segment at once. Default 256 KiB. */
+  readonly settleBytes?: number;
+  /** A committed tail older than this settles. Default 10,000. */
+  readonly settleAgeMs?: number;
+  /** Longest time between checkpoints while something changed. Default 30,000. */
+  readonly checkpointMs?: number;
+  /** A checkpoint also starts after this many WAL bytes. Default min(256 MiB, 3 WAL files). */
+  readonly checkpointBytes?: number;
+  /** Uncommitted bytes of the shard beyond which stuck logs answer `pinned`. Default a quarter of the WAL. */
+  readonly uncommittedBytesMax?: number;
+  /** Frames nobody waits for go out after this time or this many bytes. Defaults 10 and 64 KiB. */
+  readonly unawaitedMs?: number;
+  readonly unawaitedBytes?: number;
+  /** An idle WAL with unsealed groups writes a seal after this time. Default 1,000. */
+  readonly sealAfterMs?: number;
+  /** A segment is sealed and the next one begun beyond this size. Default 64 MiB, at most 1 GiB. */
+  readonly segmentBytesMax?: number;
+  /** Segment files kept open. Default 256. */
+  readonly openFilesMax?: number;
+  /**
+   * Asked before frames of a log are carried forward in the WAL because its newest snapshot is old.
+   * Answers the state at a committed seq, or undefined if there is none (then frames are carried).
+   */
+  readonly onSnapshotWanted?: (logId: number) => StateAtSeq | undefined;
+}
+
+/** State of a durable actor as it was after applying `seq`. */
+export interface StateAtSeq {
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface OpenedShardStore {
+  readonly store: ShardStore;
+  readonly recovered: readonly RecoveredLog[];
+}
+
+/**
+ * A log found on disk. Rebuild its actor from `log.state()`, then `log.framesFrom(stateSeq + 1, ...)` up to
+ * `log.endSeq`. `log.committedSeq` is what was known to be committed; more may be.
+ */
+export interface RecoveredLog {
+  readonly log: StoredLog;
+  /** True: damaged below the durable end. Reads work where they can, appends answer `damaged`; repair by an install. */
+  readonly needsRepair: boolean;
+}
+
+/** What durable means for a log: `sync` = in the WAL, O_DSYNC; `memory` = never durable, gone after a restart. */
+export type LogDurability = 'sync' | 'memory';
+
+export interface ShardStore {
+  /** Makes an empty log (nothing is written before its first frame), or throws if it exists. */
+  createLog(logId: number, options: { readonly durability: LogDurability }): StoredLog;
+  log(logId: number): StoredLog | undefined;
+  logs(): IterableIterator<StoredLog>;
+  /** Committed delete: frees memory and files of the log, for ever. Unknown ids are ignored. */
+  deleteLog(logId: number): void;
+  /**
+   * Called once per turn, in its durable phase: starts a WAL write if awaited frames are pending and no write
+   * is in flight. Frames nobody waits for ride along, or go out after `unawaitedMs` or `unawaitedBytes`.
+   */
+  startGroup(): void;
+  /** Called after a group became durable with the logs whose `durableSeq` advanced; the array is lent. */
+  onDurable: (changed: readonly StoredLog[]) => void;
+  /** Called when slab memory or the uncommitted budget has room again after an append was refused. */
+  onRoom: () => void;
+  /** Called once: a write or sync failed, the store is fenced. Nothing is retried; every append answers `failed`. */
+  onFailure: (error: Error) => void;
+  readonly failure: Error | undefined;
+  /** Settles, syncs, writes a checkpoint and recycles WAL files. Resolves when done; one runs at a time. */
+  checkpoint(): Promise<void>;
+  /** Clean stop: writes what is pending, settles all that is committed, checkpoint, clean mark, unlock. */
+  close(): Promise<void>;
+  /** Drops everything in memory without writing (what a killed process leaves behind), and unlocks. */
+  abandon(): void;
+  readonly counters: Readonly<StoreCounters>;
+  /** The last stop was clean (or the folder is new). */
+  readonly cleanStart: boolean;
+  /** A write or sync of this folder failed in an earlier run: its logs are lossy until resynced. */
+  readonly failedSync: boolean;
+  /** Counts the opens of this folder, from 1. */
+  readonly bootCount: number;
+  /** Bytes of slabs in use, and bytes of appended frames above the committed seqs. */
+  readonly slabBytes: number;
+  readonly uncommittedBytes: number;
+}
+
+export interface StoreCounters {
+  /** WAL writes that carried frames, and of those the ones started by a timer or by size. */
+  walGroups: number;
+  walSeals: number;
+  walFrames: number;
+  /** Bytes written to WAL files, padding included. */
+  walBytes: number;
+  carriedFrames: number;
+  walFilesMade: number;
+  walFilesRecycled: number;
+  settledBytes: number;
+  settledBatches: number;
+  checkpoints: number;
+  snapshotsWritten: number;
+  /** Appends refused by back-pressure. */
+  refusedFull: number;
+  refusedPinned: number;
+}
+
+/** Why an append was not taken. All but `failed` and `damaged` pass by themselves: see `ShardStore.onRoom`. */
+export type AppendRefusal =
+  /** Slab memory is used up. */
+  | 'full'
+  /** The uncommitted budget of the shard is used up and this log has uncommitted frames. */
+  | 'pinned'
+  /** The store is fenced or closed. */
+  | 'failed'
+  /** This log is quarantined or in the middle of an install. */
+  | 'damaged';
+
+/** The header of a stored frame. Objects handed to visitors are reused for the next frame: copy what you keep. */
+export interface FrameHeader {
+  readonly seq: number;
+  readonly epoch: number;
+  /** Log time, milliseconds. */
+  readonly logTimeMs: number;
+  /** CRC-32C over (chain before, seq, epoch, log time, payload CRC): equal chains = equal histories. */
+  readonly chain: number;
+  /** CRC-32C over the events, then bytes 0..20 of the batch (which hold the batch's own CRC). */
+  readonly payloadCrc: number;
+}
+
+export type ReplicaAppendResult =
+  | 'ok'
+  /** `seq` is not `endSeq + 1`. */
+  | 'gap'
+  /** The chain does not continue ours: the histories differ. */
+  | 'chain-mismatch'
+  /** A checksum of the payload is wrong: damaged on the way. */
+  | 'corrupt'
+  | AppendRefusal;
+
+/** Sees one frame; views are lent until the call returns. Answering false stops the walk after this frame. */
+export type FrameVisitor = (
+  header: FrameHeader,
+  events: Uint8Array,
+  batch: Uint8Array | undefined,
+) => boolean | undefined;
+
+/** `firstSeq` is the first frame of `epoch`. */
+export interface EpochStart {
+  readonly epoch: number;
+  readonly firstSeq: number;
+}
+
+/** Whole batches from memory: views into slabs that stay valid until `release`. */
+export interface MemoryRead {
+  readonly kind: 'memory';
+  readonly slices: readonly Uint8Array[];
+  readonly length: number;
+  /** Base offset of the first batch (may be below the asked offset) and the offset after the last. */
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  release(): void;
+}
+
+/** Whole batches as a range of a file; the bytes stay as they are and the file open until `release`. */
+export interface FileRead {
+  readonly kind: 'file';
+  readonly file: DiskFile;
+  readonly position: number;
+  readonly length: number;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  release(): void;
+}
+
+export type ReadResult =
+  | MemoryRead
+  | FileRead
+  /** Nothing between `offset` and the limit. */
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'out-of-range'; readonly startOffset: number; readonly endOffset: number }
+  /** The bytes at this offset fail their check, or cannot be read. */
+  | { readonly kind: 'damaged' };
+
+/** The first batch whose largest timestamp is at or after the asked one; decode it to find the record. */
+export interface TimestampPlace {
+  readonly baseOffset: number;
+  readonly maxTimestampMs: number;
+}
+
+/** A committed state with all that a replica needs to continue behind it. */
+export interface LogSnapshot {
+  readonly seq: number;
+  /** Epoch of frame `seq`, its chain and its log time. */
+  readonly epoch: number;
+  readonly chain: number;
+  readonly logTimeMs: number;
+  /** Offset after the last batch at or below `seq`. */
+  readonly endOffset: number;
+  readonly startOffset: number;
+  /** Seq table of epochs; its last entry is the epoch at `seq`. The offset table is the owner's, inside `state`. */
+  readonly epochs: readonly EpochStart[];
+  readonly state: Uint8Array;
+}
+
+/** Batches back to back in a segment file, from `baseOffset` up to (not including) `endOffset`. */
+export interface SegmentRange {
+  readonly baseOffset: number;
+  readonly endOffset: number;
+  readonly file: DiskFile;
+  readonly position: number;
+  readonly length: number;
+}
+
+/** Everything another replica needs up to `snapshot.seq`; pinned until `release`. */
+export interface Donation {
+  readonly snapshot: LogSnapshot;
+  /** Ordered, without overlap, together every batch from the log start to `snapshot.endOffset`. */
+  readonly ranges: readonly SegmentRange[];
+  release(): void;
+}
+
+/** A catch-up in progress. Until `commit` resolves, the log is what it was; a crash drops what was adopted. */
+export interface Install {
+  /** Offset the next adopted batch must not be below. */
+  readonly nextOffset: number;
+  /**
+   * Appends whole batches (checked). Answers how many bytes were taken: a batch that is cut off at the end of
+   * `bytes` is left for the next call; `corrupt` for a failed check or a batch out of order.
+   */
+  adopt(bytes: Uint8Array): number | 'corrupt';
+  /**
+   * Makes snapshot and adopted batches the log, in one step: afterwards endSeq = durableSeq = committedSeq =
+   * snapshot.seq. Resolves when durable. Rejects (and leaves the log as it was) if the store failed.
+   */
+  commit(snapshot: LogSnapshot): Promise<void>;
+  abort(): void;
+}
+
+export interface StoredLog {
+  readonly logId: number;
+  readonly durability: LogDurability;
+  readonly needsRepair: boolean;
+  /** Last appended, last durable here, last known committed frame; 0 = none (the first frame is 1). */
+  readonly endSeq: number;
+  readonly durableSeq: number;
+  readonly committedSeq: number;
+  /** Epoch, chain and log time of the frame at `endSeq`. */
+  readonly lastEpoch: number;
+  readonly chain: number;
+  readonly lastLogTimeMs: number;
+  /** Seq of the newest durable state; 0 = none. */
+  readonly snapshotSeq: number;
+  /** The first seq that `frames` or `framesFrom` can still give. */
+  readonly firstSeq: number;
+  readonly startOffset: number;
+  /** Offset after the last appended batch (LEO). */
+  readonly endOffset: number;
+  /** Batches below this offset are in segments. */
+  readonly settledOffset: number;
+
+  /**
+   * Leader append: events (may be empty) and at most one whole v2 record batch, already stamped with base
+   * offset (= `endOffset`, or above it: gaps are legal) and epoch. Bytes are copied once. Returns the seq.
+   */
+  append(
+    epoch: number,
+    logTimeMs: number,
+    events: Uint8Array,
+    batch: Uint8Array | undefined,
+    awaited: boolean,
+  ): number | AppendRefusal;
+  /** Follower append of a frame as `frames` gave it. Checks payload, seq and chain. */
+  appendReplica(
+    header: FrameHeader,
+    events: Uint8Array,
+    batch: Uint8Array | undefined,
+    awaited: boolean,
+  ): ReplicaAppendResult;
+  /** Raises what is known to be committed (at most `endSeq`; lower values are ignored). */
+  setCommitted(seq: number): void;
+  /** Cuts every frame above `toSeq`; logged before any later frame. Never below the committed seq. */
+  truncate(toSeq: number): 'ok' | 'below-committed';
+
+  /** Epochs with their first seq, ascending, back to the newest snapshot. Owned by the log: do not keep. */
+  epochEntries(): readonly EpochStart[];
+  /** Epoch of a frame in [firstSeq - 1, endSeq]; undefined outside. */
+  epochAt(seq: number): number | undefined;
+  chainAt(seq: number): number | undefined;
+  /** Offset after the last batch at or below `seq`: HW of a committed seq. Undefined outside [firstSeq - 1, endSeq]. */
+  offsetAt(seq: number): number | undefined;
+
+  /**
+   * Walks frames from `fromSeq` that are in memory, up to about `maxBytes` of payload (always one). Returns the
+   * seq after the last one visited, `cold` if `fromSeq` is only in the WAL files, `gone` if only in snapshots.
+   */
+  frames(fromSeq: number, maxBytes: number, visit: FrameVisitor): number | 'cold' | 'gone';
+  /** As `frames`, reading WAL files where needed. */
+  framesFrom(fromSeq: number, maxBytes: number, visit: FrameVisitor): Promise<number | 'gone'>;
+
+  /**
+   * Whole batches from the one that holds `offset`, up to `maxBytes` (the first is whole even if larger), only
+   * batches that begin below `endOffset` (HW, or LEO for replicas). At most one place per call: memory or file.
+   */
+  read(offset: number, maxBytes: number, endOffset: number): ReadResult;
+  offsetForTimestamp(timestampMs: number): TimestampPlace | undefined;
+
+  /** Stores the state of the durable actor after `seq`, which must be committed and not below the last one. */
+  putState(seq: number, bytes: Uint8Array): void;
+  /** The newest durable state that passes its check. */
+  state(): StateAtSeq | undefined;
+  /** Raises the log start; whole segments below it are removed when nobody reads them. */
+  setStartOffset(offset: number): void;
+  /** Bytes of segment files. */
+  readonly segmentBytes: number;
+
+  /** Settles up to the newest snapshot and offers both; undefined if there is no snapshot. */
+  donate(): Promise<Donation | undefined>;
+  /**
+   * Starts to receive a catch-up. `settled`: our segments are a true prefix, adopt from `settledOffset`;
+   * `scratch`: adopt from `startOffset`, everything we have goes at the commit.
+   */
+  beginInstall(
+    from: { readonly kind: 'settled' } | { readonly kind: 'scratch'; readonly startOffset: number },
+  ): Install;
+}
