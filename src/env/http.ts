@@ -1,0 +1,23 @@
+// HTTP/1.1 as the admin room needs it: small requests with whole bodies. Framing, limits and
+// timeouts belong to the implementation in env/node; the simulator serves no HTTP.
+import type { Address, Listener } from './environment.ts';
+
+export interface HttpRequest {
+  readonly method: string;
+  /** Decoded path without the query, starting with '/'. */
+  readonly path: string;
+  readonly query: ReadonlyMap<string, string>;
+  readonly body: Uint8Array;
+  readonly remote: string;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array | string;
+}
+
+export interface HttpServer {
+  /** `handle` may reject: the client then gets status 500 with a JSON error. */
+  serve(at: Address, handle: (request: HttpRequest) => Promise<HttpResponse>): Promise<Listener>;
+}

@@ -1,0 +1,104 @@
+// The admin listener's HTTP over node:http: whole bodies up to a limit, deadlines on headers and
+// requests, and no keep-alive state that outlives its use.
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Address, Listener } from '../environment.ts';
+import type { HttpRequest, HttpResponse, HttpServer } from '../http.ts';
+
+const BODY_BYTES_MAX = 4 * 1024 * 1024;
+const CONNECTIONS_MAX = 256;
+
+function collect(request: IncomingMessage): Promise<Uint8Array | undefined> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let size = 0;
+    request.on('data', (part: Buffer) => {
+      size += part.length;
+      if (size > BODY_BYTES_MAX) {
+        request.pause();
+        resolve(undefined);
+        return;
+      }
+      parts.push(part);
+    });
+    request.on('end', () => resolve(Buffer.concat(parts)));
+    request.on('error', reject);
+  });
+}
+
+function send(response: ServerResponse, answer: HttpResponse): void {
+  response.writeHead(answer.status, {
+    'content-type': answer.contentType,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(answer.body);
+}
+
+function problem(status: number, message: string): HttpResponse {
+  return {
+    status,
+    contentType: 'application/json',
+    body: `${JSON.stringify({ error: message })}\n`,
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  handle: (request: HttpRequest) => Promise<HttpResponse>,
+): Promise<HttpResponse> {
+  const body = await collect(request);
+  if (body === undefined) return problem(413, `a body may have ${BODY_BYTES_MAX} bytes`);
+  let url: URL;
+  let path: string;
+  try {
+    url = new URL(request.url ?? '/', 'http://node');
+    path = decodeURIComponent(url.pathname);
+  } catch {
+    return problem(400, 'the request line is not a valid URL');
+  }
+  return handle({
+    method: request.method ?? 'GET',
+    path,
+    query: new Map(url.searchParams),
+    body,
+    remote: request.socket.remoteAddress ?? '',
+  });
+}
+
+/** An HttpServer over node:http. */
+export function createHttpServer(): HttpServer {
+  return {
+    serve(at: Address, handle): Promise<Listener> {
+      const server = createServer({ headersTimeout: 10_000, requestTimeout: 40_000 });
+      server.maxConnections = CONNECTIONS_MAX;
+      server.on('request', (request, response) => {
+        answer(request, handle)
+          .catch((error: unknown) =>
+            problem(500, error instanceof Error ? error.message : String(error)),
+          )
+          .then((result) => send(response, result))
+          .catch(() => response.destroy());
+      });
+      server.on('clientError', (_error, socket) => {
+        if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+        else socket.destroy();
+      });
+      return new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(at.port, at.host, () => {
+          server.removeListener('error', reject);
+          const bound = server.address() as AddressInfo;
+          resolve({
+            address: { host: bound.address, port: bound.port },
+            close() {
+              server.close();
+              server.closeAllConnections();
+            },
+          });
+        });
+      });
+    },
+  };
+}
