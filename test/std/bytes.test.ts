@@ -1,0 +1,183 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  ByteReader,
+  BytesError,
+  ByteWriter,
+  compareBytes,
+  concatBytes,
+  decodeUtf8,
+  encodeUtf8,
+  equalBytes,
+  fromHex,
+  readI64Lossy,
+  readUtf8,
+  toHex,
+  utf8Size,
+  writeUtf8,
+} from '../../src/std/bytes.ts';
+
+const safe = fc.maxSafeInteger();
+const safeNat = fc.maxSafeNat();
+
+describe('ByteWriter and ByteReader', () => {
+  it('read back every kind of field they wrote, through growth', () => {
+    const fields = fc.record({
+      u8: fc.nat(255),
+      i16: fc.integer({ min: -32768, max: 32767 }),
+      u32: fc.nat(0xffffffff),
+      i32: fc.integer(),
+      u64: safeNat,
+      i64: safe,
+      f64: fc.double(),
+      u53: safeNat,
+      z53: safe,
+      text: fc.string({ unit: 'binary' }),
+      raw: fc.uint8Array(),
+    });
+    fc.assert(
+      fc.property(fields, (f) => {
+        const w = new ByteWriter(1);
+        w.u8(f.u8);
+        w.i16(f.i16);
+        w.u16(f.i16 & 0xffff);
+        w.u32(f.u32);
+        w.i32(f.i32);
+        w.u64(f.u64);
+        w.i64(f.i64);
+        w.f64(f.f64);
+        w.u16le(f.i16 & 0xffff);
+        w.u32le(f.u32);
+        w.u64le(f.u64);
+        w.i64le(f.i64);
+        w.varU53(f.u53);
+        w.varI53(f.z53);
+        w.text(f.text);
+        w.sized(f.raw);
+        const r = new ByteReader(w.toBytes());
+        expect([r.u8(), r.i16(), r.u16(), r.u32(), r.i32(), r.u64()]).toEqual([
+          f.u8,
+          f.i16,
+          f.i16 & 0xffff,
+          f.u32,
+          f.i32,
+          f.u64,
+        ]);
+        expect([r.i64(), r.f64(), r.u16le(), r.u32le(), r.u64le(), r.i64le()]).toEqual([
+          f.i64,
+          f.f64,
+          f.i16 & 0xffff,
+          f.u32,
+          f.u64,
+          f.i64,
+        ]);
+        expect([r.varU53(), r.varI53(), r.text()]).toEqual([f.u53, f.z53, f.text]);
+        expect([...r.sized()]).toEqual([...f.raw]);
+        expect(r.remaining).toBe(0);
+      }),
+    );
+  });
+
+  it('lay 64-bit fields out as DataView does, in both byte orders', () => {
+    fc.assert(
+      fc.property(safe, (value) => {
+        const w = new ByteWriter(16);
+        w.i64(value);
+        w.i64le(value);
+        const view = new DataView(w.toBytes().buffer);
+        expect(view.getBigInt64(0)).toBe(BigInt(value));
+        expect(view.getBigInt64(8, true)).toBe(BigInt(value));
+      }),
+    );
+  });
+
+  it('refuse 64-bit integers outside the safe range, in both directions', () => {
+    const w = new ByteWriter(8);
+    for (const bad of [2 ** 53, -1, 0.5, Number.NaN]) expect(() => w.u64(bad)).toThrow(BytesError);
+    expect(() => w.i64(-(2 ** 53))).toThrow(BytesError);
+    const r = new ByteReader(fromHex('0020000000000000'));
+    expect(() => r.u64()).toThrow(BytesError);
+    r.reset(fromHex('7fffffffffffffff'));
+    expect(() => r.i64()).toThrow(BytesError);
+    expect(readI64Lossy(fromHex('7fffffffffffffff'), 0)).toBe(2 ** 63);
+  });
+
+  it('never read past the end: every cut gives a BytesError', () => {
+    const w = new ByteWriter();
+    w.u32(7);
+    w.text('grüße');
+    w.varI53(-(2 ** 50));
+    w.f64(1.5);
+    const whole = w.toBytes();
+    for (let cut = 0; cut < whole.length; cut += 1) {
+      const r = new ByteReader(whole, 0, cut);
+      expect(() => {
+        r.u32();
+        r.text();
+        r.varI53();
+        r.f64();
+      }).toThrow(BytesError);
+    }
+  });
+
+  it('a negative size is refused', () => {
+    expect(() => new ByteReader(new Uint8Array(8)).view(-1)).toThrow(BytesError);
+  });
+
+  it('patchU32 overwrites a length written before', () => {
+    const w = new ByteWriter();
+    const at = w.reserve(4);
+    w.utf8('abc');
+    w.patchU32(at, w.size - 4);
+    expect(toHex(w.finish())).toBe('00000003616263');
+  });
+});
+
+describe('UTF-8', () => {
+  it('agrees with the built-in encoder, lone surrogates included', () => {
+    const anyText = fc.array(fc.nat(0xffff)).map((units) => String.fromCharCode(...units));
+    fc.assert(
+      fc.property(fc.oneof(anyText, fc.string({ unit: 'binary' })), (text) => {
+        const expected = encodeUtf8(text);
+        const out = new Uint8Array(utf8Size(text));
+        expect(writeUtf8(text, out, 0)).toBe(out.length);
+        expect(equalBytes(out, expected)).toBe(true);
+        expect(decodeUtf8(out)).toBe(new TextDecoder('utf-8', { ignoreBOM: true }).decode(out));
+      }),
+    );
+  });
+
+  it('refuses bad UTF-8 instead of guessing', () => {
+    for (const hex of ['ff', 'c3', 'eda080', '61c328', 'f8888080']) {
+      expect(() => decodeUtf8(fromHex(hex))).toThrow(BytesError);
+    }
+  });
+
+  it('reads text that lies in shared memory', () => {
+    const bytes = new Uint8Array(new SharedArrayBuffer(64));
+    const end = writeUtf8('a long text with ünicode in shared memory', bytes, 0);
+    expect(readUtf8(bytes, 0, end)).toBe('a long text with ünicode in shared memory');
+  });
+});
+
+describe('helpers', () => {
+  it('compareBytes orders like hex texts', () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), fc.uint8Array(), (a, b) => {
+        const byHex = toHex(a) < toHex(b) ? -1 : toHex(a) > toHex(b) ? 1 : 0;
+        expect(Math.sign(compareBytes(a, b))).toBe(byHex);
+        expect(equalBytes(a, b)).toBe(byHex === 0);
+      }),
+    );
+  });
+
+  it('hex and concat round trip', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array()), (parts) => {
+        expect(toHex(concatBytes(parts))).toBe(parts.map(toHex).join(''));
+        expect(equalBytes(fromHex(toHex(concatBytes(parts))), concatBytes(parts))).toBe(true);
+      }),
+    );
+    expect(() => fromHex('0g')).toThrow(BytesError);
+  });
+});
