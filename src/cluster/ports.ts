@@ -1,6 +1,6 @@
 // The whole offer of the cluster room to its neighbours: a read-only view of the metadata on this
 // thread, and the protocols of the per-shard log host and the metadata service. No classes.
-import type { AnyRef, Ref } from '../actors/types.ts';
+import type { RefId } from '../actors/ref.ts';
 import type { DiskFile } from '../env/environment.ts';
 
 // ---- The metadata view ------------------------------------------------------------------------
@@ -93,7 +93,7 @@ export interface AppendInput {
   readonly timeoutMs: number;
   /** Chosen by the sender, returned in `appended`. */
   readonly token: number;
-  readonly replyTo: AnyRef;
+  readonly replyTo: RefId;
   /** One whole v2 batch, structurally checked (length, CRC, count). The sender never touches it again. */
   readonly batch: Uint8Array;
 }
@@ -112,7 +112,7 @@ export interface FetchInput {
   readonly epoch: number;
   readonly maxBytes: number;
   readonly token: number;
-  readonly replyTo: AnyRef;
+  readonly replyTo: RefId;
 }
 
 /** A run of whole batches: bytes in memory, or a range of a file that stays as it is until release. */
@@ -138,7 +138,7 @@ export interface AwaitInput {
   readonly logId: number;
   readonly offset: number;
   readonly token: number;
-  readonly replyTo: AnyRef;
+  readonly replyTo: RefId;
 }
 
 export interface AdvancedInput {
@@ -150,7 +150,7 @@ export interface CommandInput {
   readonly body: Uint8Array;
   readonly timeoutMs: number;
   readonly token: number;
-  readonly replyTo: AnyRef;
+  readonly replyTo: RefId;
 }
 
 export interface AnsweredInput {
@@ -173,7 +173,7 @@ export interface OffsetInput {
   readonly epoch: number;
   readonly query: OffsetQuery;
   readonly token: number;
-  readonly replyTo: AnyRef;
+  readonly replyTo: RefId;
 }
 
 export interface LocatedInput {
@@ -224,5 +224,3 @@ export interface LogStatus {
   readonly endSeq: number;
   readonly committedSeq: number;
 }
-
-export type { AnyRef, Ref };
