@@ -224,3 +224,6 @@ export interface LogStatus {
   readonly endSeq: number;
   readonly committedSeq: number;
 }
+
+export { LogHostProtocol, LogRepliesProtocol, refAddress } from './log-protocol.ts';
+export type { LogHostOps, LogRepliesOps } from './log-protocol.ts';

@@ -1,0 +1,156 @@
+// The protocols of the per-shard log host and of whoever waits for its answers, as actor protocol
+// values. The types are in ports.ts; here are their codecs. On one thread the objects travel as they
+// are; a fetched file range cannot cross a thread, so the host reads it into memory before.
+import { ask, protocol, tell } from '../actors/protocol.ts';
+import { type RefId, REF_ID_BYTES, readRefId, writeRefId } from '../actors/ref.ts';
+import {
+  type Codec,
+  array,
+  bytes,
+  bytesCopy,
+  defineCodec,
+  i32,
+  mapped,
+  none,
+  oneOf,
+  record,
+  u53,
+  union,
+} from '../codec/index.ts';
+import type { FetchSlice, FetchedInput, LogStatus } from './ports.ts';
+
+/** A ref as it travels inside other messages. */
+export const refAddress: Codec<RefId> = defineCodec<RefId>({
+  shape: 'ref',
+  sizeMin: REF_ID_BYTES,
+  size: () => REF_ID_BYTES,
+  encode: writeRefId,
+  read: (reader) => readRefId(reader.view(REF_ID_BYTES).slice(), 0),
+});
+
+/** An integer from -1 on. */
+const fromMinusOne: Codec<number> = mapped(
+  u53,
+  (value: number) => value + 1,
+  (wire) => wire - 1,
+);
+
+const result = oneOf(
+  'ok',
+  'not-leader',
+  'unknown-log',
+  'fenced-epoch',
+  'unknown-epoch',
+  'offset-out-of-range',
+  'not-enough-replicas',
+  'too-large',
+  'corrupt',
+  'invalid',
+  'unsupported',
+  'throttled',
+  'timed-out',
+  'storage-error',
+  'not-available',
+);
+
+const slices: Codec<readonly FetchSlice[]> = mapped(
+  array(bytesCopy),
+  (value: readonly FetchSlice[]) =>
+    value.map((slice) => {
+      if (slice.kind === 'memory') return slice.bytes;
+      throw new RangeError('a file range cannot leave its thread');
+    }),
+  (wire) => wire.map((part) => ({ kind: 'memory' as const, bytes: part })),
+);
+
+const fetchedWire = record({
+  token: u53,
+  result,
+  committedOffset: fromMinusOne,
+  startOffset: fromMinusOne,
+  endOffset: fromMinusOne,
+  leaderEpoch: i32,
+  slices,
+});
+
+const nothingPinned = (): void => undefined;
+
+const fetched: Codec<FetchedInput> = mapped(
+  fetchedWire,
+  (value: FetchedInput) => value,
+  (wire) => ({ ...wire, release: nothingPinned }),
+);
+
+const offsetQuery = union({
+  earliest: {},
+  latest: {},
+  'max-timestamp': {},
+  'at-time': { timestampMs: u53 },
+  'end-of-epoch': { wanted: i32 },
+});
+
+const logStatus: Codec<LogStatus> = record({
+  logId: u53,
+  role: oneOf('leader', 'follower', 'starting', 'failed'),
+  epoch: i32,
+  startOffset: u53,
+  committedOffset: u53,
+  endOffset: u53,
+  endSeq: u53,
+  committedSeq: u53,
+});
+
+/** Served by the log host of each shard under a well-known slot. */
+export const LogHostProtocol = protocol('log-host', 1, {
+  append: tell(
+    record({
+      logId: u53,
+      level: oneOf('none', 'local', 'committed'),
+      epoch: i32,
+      timeoutMs: u53,
+      token: u53,
+      replyTo: refAddress,
+      batch: bytesCopy,
+    }),
+  ),
+  fetch: tell(
+    record({
+      logId: u53,
+      offset: u53,
+      epoch: i32,
+      maxBytes: u53,
+      token: u53,
+      replyTo: refAddress,
+    }),
+  ),
+  await: tell(record({ logId: u53, offset: u53, token: u53, replyTo: refAddress })),
+  command: tell(
+    record({ logId: u53, body: bytes, timeoutMs: u53, token: u53, replyTo: refAddress }),
+  ),
+  locate: tell(
+    record({ logId: u53, epoch: i32, query: offsetQuery, token: u53, replyTo: refAddress }),
+  ),
+  status: ask(none, array(logStatus)),
+});
+
+/** Spoken by whoever asks a log host: each answer names the token of its question. */
+export const LogRepliesProtocol = protocol('log-replies', 1, {
+  appended: tell(
+    record({
+      token: u53,
+      result,
+      baseOffset: fromMinusOne,
+      startOffset: fromMinusOne,
+      leaderEpoch: i32,
+    }),
+  ),
+  fetched: tell(fetched),
+  advanced: tell(record({ token: u53 })),
+  answered: tell(record({ token: u53, result, body: bytesCopy })),
+  located: tell(
+    record({ token: u53, result, offset: fromMinusOne, timestampMs: fromMinusOne, epoch: i32 }),
+  ),
+});
+
+export type LogHostOps = typeof LogHostProtocol.ops;
+export type LogRepliesOps = typeof LogRepliesProtocol.ops;

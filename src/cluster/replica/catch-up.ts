@@ -1,0 +1,76 @@
+// A replica whose missing frames are gone at the leader copies segments first (pinned there, adopted
+// here but not counted), then the snapshot in one step. Until the snapshot is installed the log is
+// what it was, so a crash in the middle leaves nothing that looks newer than it is.
+import type { Follower, InstalledSnapshot } from '../../replication/types.ts';
+import type { Install } from '../../storage/api.ts';
+import type { DonationOffer, LogContext } from './role.ts';
+
+export class CatchUp {
+  readonly #context: LogContext;
+  readonly #from: number;
+  readonly #epoch: number;
+  #offer: DonationOffer | undefined;
+  #install: Install | undefined;
+  #isAborted = false;
+
+  constructor(context: LogContext, from: number, epoch: number) {
+    this.#context = context;
+    this.#from = from;
+    this.#epoch = epoch;
+  }
+
+  async copySegments(): Promise<void> {
+    const { peers, logId, stored } = this.#context;
+    const offer = await peers.donate(this.#from, logId, this.#epoch);
+    this.#offer = offer;
+    if (this.#isAborted) {
+      this.#release();
+      return;
+    }
+    const install = stored.beginInstall({
+      kind: 'scratch',
+      startOffset: offer.snapshot.startOffset,
+    });
+    this.#install = install;
+    let position = 0;
+    while (position < offer.totalBytes) {
+      const bytes = await peers.pullChunk(this.#from, offer.donationId, position);
+      if (this.#isAborted) return;
+      const taken = install.adopt(bytes);
+      if (taken === 'corrupt') throw new Error(`segments are damaged at byte ${position}`);
+      if (taken === 0) throw new Error(`no whole batch in ${bytes.length} bytes`);
+      position += taken;
+    }
+  }
+
+  /** Tells the core which committed seq the leader offers. */
+  offer(core: Follower): void {
+    const offer = this.#offer;
+    if (offer !== undefined) core.snapshotOffered({ epoch: this.#epoch, seq: offer.snapshot.seq });
+  }
+
+  async install(): Promise<InstalledSnapshot> {
+    const offer = this.#offer;
+    const install = this.#install;
+    if (offer === undefined || install === undefined) throw new Error('nothing was copied');
+    await install.commit(offer.snapshot);
+    this.#install = undefined;
+    this.#release();
+    const { seq, chain, epochs } = offer.snapshot;
+    return { seq, chain, epochs };
+  }
+
+  abort(): void {
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#install?.abort();
+    this.#install = undefined;
+    this.#release();
+  }
+
+  #release(): void {
+    const offer = this.#offer;
+    this.#offer = undefined;
+    if (offer !== undefined) this.#context.peers.releaseDonation(this.#from, offer.donationId);
+  }
+}

@@ -1,0 +1,279 @@
+// One log on one replica: its stored frames, its machine, and the role that metadata gives it. The
+// role changes only here. A leader that ends is followed by a rebuild of the machine from snapshot and
+// committed frames; whatever arrives meanwhile is answered as if no leader were here.
+import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
+import type { RefId } from '../../actors/ref.ts';
+import type { LeaderConfig, ReplicaId } from '../../replication/types.ts';
+import { messageOf } from '../../std/errors.ts';
+import type { StoredLog } from '../../storage/api.ts';
+import type { CommandInput, LogResult, LogStatus } from '../ports.ts';
+import { FollowerRole, replicaLogOf } from './follower-role.ts';
+import { LeaderRole } from './leader-role.ts';
+import { Machine } from './machine.ts';
+import type { AppendRequest, LogContext } from './role.ts';
+import { Waiters } from './waiters.ts';
+
+/** What metadata says about this log, as far as this replica is concerned. */
+export interface Assignment {
+  readonly epoch: number;
+  readonly leader: number;
+  readonly unclean: boolean;
+  /** Present when this very process and shard may lead `epoch`. */
+  readonly lead: Omit<LeaderConfig, 'log' | 'nowMs' | 'logId' | 'self'> | undefined;
+  readonly live: readonly ReplicaId[];
+}
+
+export type HostPort = Omit<LogContext, 'logId' | 'stored' | 'machine' | 'behavior' | 'waiters' | 'markDirty' | 'markActive' | 'quarantine' | 'takeToken' | 'roleEnded'> & {
+  markDirty(hosted: HostedLog): void;
+  markActive(hosted: HostedLog): void;
+  advanced(to: RefId, token: number): void;
+};
+
+interface CommandOwner {
+  readonly to: RefId;
+  readonly token: number;
+  readonly dueMs: number;
+}
+
+export class HostedLog {
+  readonly logId: number;
+  readonly stored: StoredLog;
+  readonly machine: Machine;
+  readonly waiters: Waiters;
+  role: LeaderRole | FollowerRole | undefined;
+  #assignment: Assignment | undefined;
+  #failure: string | undefined;
+  #isRebuilding = false;
+  #isClosed = false;
+  readonly #context: LogContext;
+  readonly #owners = new Map<number, CommandOwner>();
+  #nextToken = 1;
+
+  constructor(stored: StoredLog, behavior: AnyDurableBehavior, port: HostPort) {
+    this.logId = stored.logId;
+    this.stored = stored;
+    this.machine = new Machine(behavior, stored);
+    this.waiters = new Waiters((to, token) => port.advanced(to, token));
+    this.#context = {
+      ...port,
+      logId: stored.logId,
+      stored,
+      machine: this.machine,
+      behavior,
+      waiters: this.waiters,
+      nowMs: () => port.nowMs(),
+      wallMs: () => port.wallMs(),
+      propose: (proposal) => port.propose(proposal),
+      markDirty: () => port.markDirty(this),
+      markActive: () => port.markActive(this),
+      quarantine: (reason) => this.quarantine(reason),
+      takeToken: (token) => this.#takeToken(token),
+      roleEnded: () => this.#rebuild(),
+    };
+  }
+
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  get leader(): LeaderRole | undefined {
+    return this.role?.kind === 'leader' ? this.role : undefined;
+  }
+
+  get follower(): FollowerRole | undefined {
+    return this.role?.kind === 'follower' ? this.role : undefined;
+  }
+
+  // ---- Roles ------------------------------------------------------------------------------------
+
+  assign(assignment: Assignment): void {
+    this.#assignment = assignment;
+    if (this.#failure !== undefined || this.#isRebuilding || this.#isClosed) return;
+    const { role } = this;
+    if (role?.kind === 'leader') {
+      if (assignment.epoch > role.epoch) {
+        role.core.superseded(assignment.epoch);
+        role.drain();
+        return;
+      }
+      role.core.liveChanged(assignment.live);
+      const { lead } = assignment;
+      if (lead !== undefined && assignment.epoch === role.epoch) {
+        role.core.replicasChanged(lead.replicas);
+        role.core.safeSetChanged(lead);
+      }
+      role.drain();
+      return;
+    }
+    if (assignment.lead !== undefined) this.#lead(assignment, assignment.lead);
+    else this.#follow(assignment);
+  }
+
+  #lead(assignment: Assignment, lead: NonNullable<Assignment['lead']>): void {
+    const old = this.follower;
+    if (old !== undefined) {
+      if (assignment.epoch < old.epoch) return;
+      old.stop();
+      this.role = undefined;
+      this.#isRebuilding = true;
+      // A cold read of the machine may be under way: the leader starts when it is over.
+      old
+        .settled()
+        .then(() => {
+          this.#isRebuilding = false;
+          if (this.#assignment !== undefined) this.assign(this.#assignment);
+        })
+        .catch((error: unknown) => this.quarantine(messageOf(error)));
+      return;
+    }
+    const { logId, self, nowMs } = this.#context;
+    this.role = new LeaderRole(this.#context, {
+      ...lead,
+      logId,
+      self,
+      log: replicaLogOf(this.stored),
+      nowMs: nowMs(),
+    });
+  }
+
+  #follow(assignment: Assignment): void {
+    const { epoch, leader, unclean } = assignment;
+    this.role ??= new FollowerRole(this.#context, epoch);
+    if (this.role.kind !== 'follower') return;
+    if (leader >= 0 && leader !== this.#context.self.node) {
+      this.role.follow({ epoch, leader, unclean });
+    }
+  }
+
+  /** The leader's tip may hold frames that will be cut: back to what is committed. */
+  #rebuild(): void {
+    if (this.#isClosed || this.#isRebuilding) return;
+    this.role = undefined;
+    this.#owners.clear();
+    this.#isRebuilding = true;
+    const { machine, stored } = this;
+    machine.reset();
+    machine
+      .applyColdThrough(stored.committedSeq)
+      .then(() => {
+        this.#isRebuilding = false;
+        if (this.#isClosed || this.#assignment === undefined) return;
+        const own = this.#assignment;
+        this.assign(own.lead === undefined ? own : { ...own, lead: undefined, leader: -1 });
+      })
+      .catch((error: unknown) => this.quarantine(messageOf(error)));
+  }
+
+  quarantine(reason: string): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    this.#context.log.error('log quarantined', { logId: this.logId, reason });
+    const { role } = this;
+    if (role?.kind === 'leader') role.stop('storage-error');
+    else role?.stop();
+    this.role = undefined;
+  }
+
+  close(result: LogResult): void {
+    this.#isClosed = true;
+    if (this.role?.kind === 'leader') this.role.stop(result);
+    else this.role?.stop();
+    this.role = undefined;
+    this.waiters.tellAll();
+  }
+
+  // ---- Requests ---------------------------------------------------------------------------------
+
+  append(request: AppendRequest): void {
+    const { leader } = this;
+    if (leader !== undefined) {
+      leader.append(request);
+      return;
+    }
+    if (request.level === 'none') return;
+    this.#context.replies.appended(request.replyTo, {
+      token: request.token,
+      result: this.absence(),
+      baseOffset: -1,
+      startOffset: -1,
+      leaderEpoch: this.#assignment?.epoch ?? -1,
+    });
+  }
+
+  command(input: CommandInput): void {
+    const { leader } = this;
+    let result: LogResult = this.absence();
+    if (leader !== undefined) {
+      const token = this.#nextToken;
+      this.#nextToken += 1;
+      const dueMs = this.#context.nowMs() + input.timeoutMs;
+      this.#owners.set(token, { to: input.replyTo, token: input.token, dueMs });
+      result = leader.command({ token, body: input.body });
+      if (result === 'ok') return;
+      this.#owners.delete(token);
+    }
+    const { token, replyTo } = input;
+    this.#context.replies.answered(replyTo, { token, result, body: new Uint8Array(0) });
+  }
+
+  /** Why there is no leader here. */
+  absence(): LogResult {
+    if (this.#failure !== undefined) return 'storage-error';
+    return this.#assignment?.lead !== undefined ? 'not-available' : 'not-leader';
+  }
+
+  #takeToken(token: number): CommandOwner | undefined {
+    const owner = this.#owners.get(token);
+    this.#owners.delete(token);
+    return owner;
+  }
+
+  /** Answers commands whose requester has stopped waiting; the behavior's later reply finds no owner. */
+  #expireCommands(nowMs: number): void {
+    for (const [token, owner] of this.#owners) {
+      if (owner.dueMs > nowMs) continue;
+      this.#owners.delete(token);
+      const input = { token: owner.token, result: 'timed-out' as const, body: new Uint8Array(0) };
+      this.#context.replies.answered(owner.to, input);
+    }
+  }
+
+  // ---- Time and storage ---------------------------------------------------------------------------
+
+  durable(seq: number): void {
+    this.role?.localDurable(seq);
+  }
+
+  /** Answers false when no further tick is needed. */
+  tick(nowMs: number): boolean {
+    this.#expireCommands(nowMs);
+    const goesOn = this.role?.tick(nowMs) ?? false;
+    return goesOn || this.#owners.size > 0;
+  }
+
+  snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {
+    return this.#isRebuilding ? undefined : this.role?.snapshotWanted();
+  }
+
+  status(): LogStatus {
+    const { stored, machine, leader } = this;
+    const committedSeq = leader?.core.committedSeq ?? stored.committedSeq;
+    return {
+      logId: this.logId,
+      role:
+        this.#failure !== undefined
+          ? 'failed'
+          : leader === undefined
+            ? 'follower'
+            : leader.isActive
+              ? 'leader'
+              : 'starting',
+      epoch: this.role?.epoch ?? 0,
+      startOffset: machine.startOffset,
+      committedOffset: stored.offsetAt(committedSeq) ?? machine.startOffset,
+      endOffset: stored.endOffset,
+      endSeq: stored.endSeq,
+      committedSeq,
+    };
+  }
+}

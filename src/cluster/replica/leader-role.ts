@@ -1,0 +1,392 @@
+// The leader's side of one hosted log: decides and appends on the tip, streams frames to followers
+// under credit, and lets replies go when the core says that their frame is safe. All rules about
+// safety are in the core (src/replication); this shell obeys its outputs in their order.
+import type { Decision, DurableCommand, LogPosition } from '../../actors/durable/behavior.ts';
+import { BATCH_HEADER_BYTES, recordCount, stampBatch } from '../../records/batch.ts';
+import { LeaderCore } from '../../replication/leader-core.ts';
+import type { Leader, LeaderConfig, LeaderOutput } from '../../replication/types.ts';
+import { messageOf } from '../../std/errors.ts';
+import type { AppendRefusal } from '../../storage/api.ts';
+import type { LogResult } from '../ports.ts';
+import { FrameSender } from './frame-sender.ts';
+import { NO_EVENTS, encodeEpochBegin, markBehaviorEvents } from './host-events.ts';
+import { ReplyQueue } from './replies.ts';
+import { type AppendRequest, type LogContext, checkEpoch } from './role.ts';
+
+const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
+  full: 'throttled',
+  pinned: 'not-enough-replicas',
+  failed: 'storage-error',
+  damaged: 'storage-error',
+};
+
+export class LeaderRole {
+  readonly kind = 'leader';
+  readonly core: Leader;
+  readonly #context: LogContext;
+  readonly #local: ReplyQueue;
+  readonly #committed: ReplyQueue;
+  readonly #sender: FrameSender;
+  /** The behavior's soft state; undefined until the epoch is active. */
+  #soft: { readonly value: unknown } | undefined;
+  #pendingSnapshot: { seq: number; bytes: Uint8Array } | undefined;
+  #isCold = false;
+  #isStopped = false;
+
+  constructor(context: LogContext, config: LeaderConfig) {
+    this.#context = context;
+    this.core = new LeaderCore(config);
+    this.#local = new ReplyQueue(context.replies);
+    this.#committed = new ReplyQueue(context.replies);
+    this.#sender = new FrameSender(context, this.core);
+    this.drain();
+    context.markActive();
+  }
+
+  get epoch(): number {
+    return this.core.epoch;
+  }
+
+  get isActive(): boolean {
+    return this.core.phase === 'active' && this.#soft !== undefined;
+  }
+
+  committedOffset(): number {
+    return this.#context.stored.offsetAt(this.core.committedSeq) ?? this.#context.machine.startOffset;
+  }
+
+  position(): LogPosition {
+    const { machine, stored } = this.#context;
+    return {
+      logId: this.#context.logId,
+      epoch: this.core.epoch,
+      logTimeMs: Math.max(stored.lastLogTimeMs, Math.floor(this.#context.wallMs())),
+      endOffset: machine.appliedOffset,
+      committedOffset: this.committedOffset(),
+      startOffset: machine.startOffset,
+    };
+  }
+
+  // ---- Deciding -------------------------------------------------------------------------------
+
+  append(request: AppendRequest): void {
+    const result = this.#tryAppend(request);
+    if (result === 'ok' || request.level === 'none') return;
+    const startOffset = this.#context.machine.startOffset;
+    const { token, replyTo } = request;
+    const leaderEpoch = this.core.epoch;
+    const input = { token, result, baseOffset: -1, startOffset, leaderEpoch };
+    this.#context.replies.appended(replyTo, input);
+  }
+
+  #tryAppend(request: AppendRequest): LogResult {
+    const { machine, behavior, stored } = this.#context;
+    if (!this.isActive || this.#soft === undefined) return 'not-available';
+    if (!this.core.canAppend()) return 'not-leader';
+    const believed = checkEpoch(request.epoch, this.core.epoch);
+    if (believed !== 'ok') return believed;
+    if (request.level === 'committed' && !this.core.canAcceptAll()) return 'not-enough-replicas';
+    const { batch } = request;
+    if (behavior.admit === undefined) return 'unsupported';
+    if (batch.length < BATCH_HEADER_BYTES || recordCount(batch, 0) < 1) return 'corrupt';
+    const refused = behavior.admit(machine.state, this.#soft.value, batch, this.position());
+    if (refused !== undefined) return refused;
+    const baseOffset = machine.appliedOffset;
+    stampBatch(batch, 0, baseOffset, this.core.epoch);
+    const seq = this.#appendFrame(NO_EVENTS, batch, request.level !== 'none');
+    if (typeof seq !== 'number') return seq;
+    if (request.level !== 'none') {
+      const queue = request.level === 'local' ? this.#local : this.#committed;
+      const dueMs = this.#context.nowMs() + request.timeoutMs;
+      queue.addAppend(seq, request.replyTo, request.token, dueMs, baseOffset);
+    }
+    this.drain();
+    return 'ok';
+  }
+
+  command(command: DurableCommand): LogResult {
+    if (!this.isActive || this.#soft === undefined) return 'not-available';
+    const { behavior, machine } = this.#context;
+    const position = this.position();
+    this.#obey(behavior.decide(machine.state, this.#soft.value, command, position));
+    return 'ok';
+  }
+
+  /** When the behavior wants to be ticked next, in log time. */
+  nextDueMs(): number | undefined {
+    if (this.#soft === undefined) return undefined;
+    return this.#context.behavior.nextDueMs(this.#context.machine.state, this.#soft.value);
+  }
+
+  tickBehavior(): void {
+    if (!this.isActive || this.#soft === undefined) return;
+    const { behavior, machine } = this.#context;
+    this.#obey(behavior.tick(machine.state, this.#soft.value, this.position()));
+  }
+
+  #obey(decision: Decision): void {
+    const { replies } = decision;
+    let seq = this.#context.stored.endSeq;
+    let refused: LogResult | undefined;
+    if (decision.events !== undefined || decision.batch !== undefined) {
+      const { batch } = decision;
+      if (batch !== undefined) {
+        stampBatch(batch, 0, this.#context.machine.appliedOffset, this.core.epoch);
+      }
+      const answer = this.#appendFrame(markBehaviorEvents(decision.events), batch, true);
+      if (typeof answer === 'number') seq = answer;
+      else refused = answer;
+    }
+    for (const reply of replies ?? []) {
+      const due = this.#context.takeToken(reply.token);
+      if (due === undefined) continue;
+      const { to, token, dueMs } = due;
+      if (refused !== undefined) {
+        this.#context.replies.answered(to, { token, result: refused, body: NO_EVENTS });
+      } else if (this.core.hasReached(seq, reply.level)) {
+        this.#context.replies.answered(to, { token, result: 'ok', body: reply.body });
+      } else {
+        const queue = reply.level === 'local' ? this.#local : this.#committed;
+        queue.addCommand(seq, to, token, dueMs, reply.body);
+      }
+    }
+    this.drain();
+  }
+
+  /** Appends one frame, applies it to the tip and tells the core. */
+  #appendFrame(
+    events: Uint8Array,
+    batch: Uint8Array | undefined,
+    awaited: boolean,
+  ): number | LogResult {
+    const { stored, machine } = this.#context;
+    const logTimeMs = Math.max(stored.lastLogTimeMs, Math.floor(this.#context.wallMs()));
+    const seq = stored.append(this.core.epoch, logTimeMs, events, batch, awaited);
+    if (typeof seq !== 'number') return REFUSALS[seq];
+    if (!machine.applyThrough(seq)) {
+      this.#context.quarantine(`frame ${seq} cannot be read back`);
+      return 'storage-error';
+    }
+    this.core.appended(seq, this.core.epoch, stored.chain);
+    this.#context.markDirty();
+    this.#context.markActive();
+    return seq;
+  }
+
+  // ---- Outputs of the core --------------------------------------------------------------------
+
+  drain(): void {
+    if (this.#isStopped || this.#isCold) return;
+    for (let outputs = this.core.take(); outputs.length > 0; outputs = this.core.take()) {
+      for (const output of outputs) {
+        if (this.#isStopped) return;
+        this.#act(output);
+      }
+    }
+  }
+
+  #act(output: LeaderOutput): void {
+    const { peers, logId } = this.#context;
+    switch (output.kind) {
+      case 'fence':
+        peers.fence(output.node, logId, output.fence);
+        return;
+      case 'truncate-self':
+        this.#truncateSelf(output.toSeq);
+        return;
+      case 'fetch-missing':
+        this.#fetchMissing(output.node, output.fromSeq, output.throughSeq);
+        return;
+      case 'append-epoch-begin':
+        this.#beginEpoch();
+        return;
+      case 'phase':
+        this.#phaseChanged(output.phase);
+        return;
+      case 'committed':
+        this.#advance(output.seq);
+        return;
+      case 'hello-answer':
+        peers.answer(output.node, logId, output.answer);
+        return;
+      case 'stream':
+        this.#sender.start(output.node);
+        this.#context.markDirty();
+        return;
+      case 'stop-stream':
+        this.#sender.stop(output.node);
+        return;
+      case 'propose-safe-set':
+        this.#context.propose(output.proposal);
+        return;
+      case 'can-accept-all':
+      case 'move-ready':
+      case 'move-failed':
+        return;
+      case 'resigned':
+        this.#context.log.info('leader resigned', { logId, reason: output.reason });
+        this.stop('not-leader');
+        return;
+      case 'alarm':
+        this.#context.log.error('replication alarm', { logId, ...output });
+        return;
+    }
+  }
+
+  #truncateSelf(toSeq: number): void {
+    const { stored, machine } = this.#context;
+    if (stored.truncate(toSeq) !== 'ok') {
+      this.#context.quarantine(`recovery asked to cut committed frames above ${toSeq}`);
+      return;
+    }
+    if (machine.appliedSeq > toSeq) machine.reset();
+    this.core.selfTruncated({ seq: stored.endSeq, chain: stored.chain });
+  }
+
+  #fetchMissing(node: number, fromSeq: number, throughSeq: number): void {
+    const { peers, stored, logId } = this.#context;
+    peers
+      .pullFrames(node, logId, fromSeq, throughSeq)
+      .then((input) => {
+        if (this.#isStopped) return;
+        for (const frame of input.frames) {
+          if (frame.seq !== stored.endSeq + 1) continue;
+          const taken = stored.appendReplica(frame, frame.events, frame.batch, true);
+          if (taken !== 'ok') throw new Error(`recovery: frame ${frame.seq} was refused: ${taken}`);
+          this.core.appended(frame.seq, frame.epoch, frame.chain);
+        }
+        this.drain();
+        if (stored.endSeq < throughSeq && input.frames.length > 0) {
+          this.#fetchMissing(node, stored.endSeq + 1, throughSeq);
+        }
+      })
+      .catch((error: unknown) => {
+        this.#context.log.warn('recovery read failed', { logId, node, error: messageOf(error) });
+        if (this.#isStopped) return;
+        this.core.followerLost(node);
+        this.drain();
+      });
+  }
+
+  /** The tip is applied first: decisions of the new epoch rest on everything in the log. */
+  #beginEpoch(): void {
+    const { machine, stored } = this.#context;
+    if (machine.applyThrough(stored.endSeq)) {
+      this.#appendEpochBegin();
+      return;
+    }
+    this.#isCold = true;
+    machine
+      .applyColdThrough(stored.endSeq)
+      .then(() => {
+        this.#isCold = false;
+        if (this.#isStopped) return;
+        this.#appendEpochBegin();
+        this.drain();
+      })
+      .catch((error: unknown) => this.#context.quarantine(messageOf(error)));
+  }
+
+  #appendEpochBegin(): void {
+    const seq = this.#appendFrame(encodeEpochBegin(this.core.epoch), undefined, true);
+    if (typeof seq === 'number') return;
+    this.#context.log.error('epoch-begin was refused', { logId: this.#context.logId, result: seq });
+    this.core.resign();
+  }
+
+  #phaseChanged(phase: string): void {
+    if (phase !== 'active') return;
+    const { behavior, machine } = this.#context;
+    this.#soft = { value: behavior.promote(machine.state, this.position()) };
+    this.#context.waiters.advance(this.committedOffset());
+    this.#context.markActive();
+  }
+
+  #advance(seq: number): void {
+    const { stored, machine } = this.#context;
+    stored.setCommitted(seq);
+    this.#committed.release(seq, machine.startOffset, this.core.epoch);
+    this.#context.waiters.advance(this.committedOffset());
+    const pending = this.#pendingSnapshot;
+    if (pending !== undefined && seq >= pending.seq) {
+      this.#pendingSnapshot = undefined;
+      if (pending.seq > stored.snapshotSeq) stored.putState(pending.seq, pending.bytes);
+    }
+    this.#context.markDirty();
+  }
+
+  // ---- Events from outside --------------------------------------------------------------------
+
+  localDurable(seq: number): void {
+    this.core.localDurable(seq);
+    this.drain();
+    this.#local.release(seq, this.#context.machine.startOffset, this.core.epoch);
+  }
+
+  acknowledged(
+    node: number,
+    incarnation: number,
+    epoch: number,
+    durableSeq: number,
+    chain: number,
+  ): void {
+    this.core.ack(node, incarnation, epoch, durableSeq, chain);
+    this.#sender.acknowledged(node, durableSeq);
+    this.drain();
+    this.#context.markDirty();
+  }
+
+  followerLost(node: number): void {
+    this.#sender.stop(node);
+    this.core.followerLost(node);
+    this.drain();
+  }
+
+  /** Sends what followers have credit for, and tells them the committed seq. Once per turn. */
+  pump(): void {
+    if (!this.#isStopped && !this.#isCold) this.#sender.pump();
+  }
+
+  /** Answers false when nothing is going on and no tick is needed. */
+  tick(nowMs: number): boolean {
+    this.core.tick(nowMs);
+    this.drain();
+    if (this.#isStopped) return false;
+    const { startOffset } = this.#context.machine;
+    this.#local.expire(nowMs, startOffset, this.core.epoch);
+    this.#committed.expire(nowMs, startOffset, this.core.epoch);
+    this.#context.markDirty();
+    const waiting = this.#local.size + this.#committed.size;
+    return waiting > 0 || this.core.phase !== 'active' || !this.#sender.isQuiet();
+  }
+
+  /** A snapshot at a committed seq, or a promise to store one when the present tip commits. */
+  snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {
+    const { machine } = this.#context;
+    if (this.#isCold || machine.appliedSeq === 0) return undefined;
+    if (machine.appliedSeq <= this.core.committedSeq) {
+      return { seq: machine.appliedSeq, bytes: machine.snapshot() };
+    }
+    this.#pendingSnapshot ??= { seq: machine.appliedSeq, bytes: machine.snapshot() };
+    return undefined;
+  }
+
+  /** Leadership is over: everyone who waits is told, tip state is for the owner to rebuild. */
+  stop(result: LogResult): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    const { behavior, machine, replies, waiters } = this.#context;
+    if (this.#soft !== undefined) {
+      for (const reply of behavior.demote(this.#soft.value)) {
+        const due = this.#context.takeToken(reply.token);
+        if (due === undefined) continue;
+        replies.answered(due.to, { token: due.token, result: 'ok', body: reply.body });
+      }
+      this.#soft = undefined;
+    }
+    this.#local.failAll(result, machine.startOffset, this.core.epoch);
+    this.#committed.failAll(result, machine.startOffset, this.core.epoch);
+    waiters.tellAll();
+    this.#context.roleEnded();
+  }
+}

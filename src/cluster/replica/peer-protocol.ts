@@ -1,0 +1,86 @@
+// What the log hosts of two nodes say to each other about the logs they share. Tells are ordered per
+// pair while a link lives; after its end both sides greet anew. Asks are for bulk copies, which may
+// fail and start again.
+import { ask, protocol, tell } from '../../actors/protocol.ts';
+import {
+  type Codec,
+  array,
+  bool,
+  bytesCopy,
+  defineCodec,
+  i32,
+  mapped,
+  record,
+  u32,
+  u53,
+  union,
+} from '../../codec/index.ts';
+import { framesWire } from './wire-frame.ts';
+import type { FramesInput } from './wire-frame.ts';
+
+export const frames: Codec<FramesInput> = defineCodec<FramesInput>({
+  shape: 'frames',
+  sizeMin: 32,
+  size: framesWire.size,
+  encode: framesWire.encode,
+  read: framesWire.read,
+});
+
+const replicaId = record({ node: u32, incarnation: u53 });
+const fence = record({ epoch: u32, leader: u32, unclean: bool });
+const hello = record({
+  from: replicaId,
+  epoch: u32,
+  helloNo: u53,
+  committedSeq: u53,
+  endSeq: u53,
+  durableSeq: u53,
+  tail: array(record({ epoch: u32, lastSeq: u53 })),
+});
+const answerBase = { epoch: u32, helloNo: u53, committedSeq: u53 };
+const helloAnswer = union({
+  frames: { ...answerBase, cutSeq: u53 },
+  snapshot: { ...answerBase, cutSeq: u53 },
+  discard: answerBase,
+  refused: { ...answerBase, cutSeq: u53 },
+});
+
+const chain: Codec<number> = mapped(
+  u53,
+  (value: number) => value + 1,
+  (wire) => wire - 1,
+);
+
+const snapshot = record({
+  seq: u53,
+  epoch: u32,
+  chain: u32,
+  logTimeMs: u53,
+  endOffset: u53,
+  startOffset: u53,
+  epochs: array(record({ epoch: u32, firstSeq: u53 })),
+  state: bytesCopy,
+});
+
+/** Served by every log host under the slot `SLOT_PEERS`. `from` is the sender's node id. */
+export const PeerProtocol = protocol('log-peer', 1, {
+  fence: tell(record({ logId: u53, fence })),
+  hello: tell(record({ logId: u53, hello })),
+  answer: tell(record({ logId: u53, from: u32, answer: helloAnswer })),
+  frames: tell(frames),
+  ack: tell(
+    record({ logId: u53, from: u32, incarnation: u53, epoch: u32, durableSeq: u53, chain }),
+  ),
+  committed: tell(
+    record({ from: u32, logs: array(record({ logId: u53, epoch: u32, seq: u53 })) }),
+  ),
+  pullFrames: ask(record({ logId: u53, fromSeq: u53, throughSeq: u53 }), frames),
+  donate: ask(
+    record({ logId: u53, epoch: i32 }),
+    record({ donationId: u53, totalBytes: u53, snapshot }),
+  ),
+  pullChunk: ask(record({ donationId: u53, position: u53 }), bytesCopy),
+  releaseDonation: tell(record({ donationId: u53 })),
+});
+
+export type PeerOps = typeof PeerProtocol.ops;

@@ -1,0 +1,79 @@
+// What the two roles of a hosted log need from their surroundings, and what they share.
+import type { FetchInput, LogResult, OffsetInput } from '../ports.ts';
+import type { Fence, Hello, HelloAnswer, ReplicaId, SafeSetProposal, WriterId } from '../../replication/types.ts';
+import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
+import type { Log } from '../../env/environment.ts';
+import type { LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
+import type { RefId } from '../../actors/ref.ts';
+import type { Machine } from './machine.ts';
+import type { ReplySink } from './replies.ts';
+import type { Waiters } from './waiters.ts';
+import type { FramesInput } from './wire-frame.ts';
+
+/** Messages to the same log on another node. Sending never fails here; loss shows as the end of a link. */
+export interface PeerPort {
+  fence(node: number, logId: number, fence: Fence): void;
+  hello(node: number, logId: number, hello: Hello): void;
+  answer(node: number, logId: number, answer: HelloAnswer): void;
+  frames(node: number, input: FramesInput): void;
+  ack(node: number, logId: number, epoch: number, durableSeq: number, chain: number): void;
+  /** Coalesced with other logs into one message per peer and turn. */
+  committed(node: number, logId: number, epoch: number, seq: number): void;
+  /** Frames [fromSeq, throughSeq] of that replica's log, or fewer. Rejects when it cannot answer. */
+  pullFrames(node: number, logId: number, fromSeq: number, throughSeq: number): Promise<FramesInput>;
+  donate(node: number, logId: number, epoch: number): Promise<DonationOffer>;
+  pullChunk(node: number, donationId: number, position: number): Promise<Uint8Array>;
+  releaseDonation(node: number, donationId: number): void;
+}
+
+/** A pinned snapshot with the segments below it: bytes [0, totalBytes) are whole batches back to back. */
+export interface DonationOffer {
+  readonly donationId: number;
+  readonly totalBytes: number;
+  readonly snapshot: LogSnapshot;
+}
+
+/** Everything a role may touch outside itself. One object per hosted log. */
+export interface LogContext {
+  readonly logId: number;
+  readonly self: ReplicaId;
+  readonly writer: WriterId;
+  readonly stored: StoredLog;
+  readonly store: ShardStore;
+  readonly machine: Machine;
+  readonly behavior: AnyDurableBehavior;
+  readonly peers: PeerPort;
+  readonly replies: ReplySink;
+  readonly waiters: Waiters;
+  readonly log: Log;
+  nowMs(): number;
+  wallMs(): number;
+  /** Has output for peers: pumped in the durable phase of this turn. */
+  markDirty(): void;
+  /** Wants ticks until it is quiet. */
+  markActive(): void;
+  propose(proposal: SafeSetProposal): void;
+  /** The log cannot go on (a throwing apply, a diverged history): answers stop, data stays. */
+  quarantine(reason: string): void;
+  /** Whom a command's token belongs to; forgotten by this call. Undefined if it was answered before. */
+  takeToken(token: number): { readonly to: RefId; readonly token: number; readonly dueMs: number } | undefined;
+  /** The role ended by itself (resigned): the owner rebuilds the machine and makes a follower. */
+  roleEnded(): void;
+}
+
+export interface AppendRequest {
+  readonly level: 'none' | 'local' | 'committed';
+  readonly epoch: number;
+  readonly timeoutMs: number;
+  readonly token: number;
+  readonly replyTo: RefId;
+  readonly batch: Uint8Array;
+}
+
+/** The epoch a client believes in against the one that is. -1 means the client has no belief. */
+export function checkEpoch(believed: number, epoch: number): LogResult {
+  if (believed < 0 || believed === epoch) return 'ok';
+  return believed < epoch ? 'fenced-epoch' : 'unknown-epoch';
+}
+
+export type { FetchInput, OffsetInput };
