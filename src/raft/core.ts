@@ -160,7 +160,7 @@ class Core implements RaftCore {
   #release(message: RaftMessage): void {
     const state = this.#state;
     if (message.term < state.term) return;
-    state.persistence.assertDurable(message, state.log, false);
+    state.persistence.assertDurable(message, state.log);
     if (message.to === state.self) receive(state, message);
     else state.outbox.push(message);
   }

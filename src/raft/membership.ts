@@ -35,21 +35,21 @@ export function membersOf(configuration: Configuration): PeerId[] {
   return sorted([...configuration.voters, ...configuration.outgoing, ...configuration.learners]);
 }
 
-function majorityValue(peers: readonly PeerId[], valueOf: (peer: PeerId) => number): number {
+function majorityValue(peers: readonly PeerId[], reached: (peer: PeerId) => number): number {
   if (peers.length === 0) return Number.POSITIVE_INFINITY;
-  const values = peers.map(valueOf).sort((a, b) => b - a);
+  const values = peers.map(reached).sort((a, b) => b - a);
   return values[Math.floor(peers.length / 2)]!;
 }
 
 /** The highest value that a quorum has reached; for match indexes: what may be committed. */
 export function quorumValue(
   configuration: Configuration,
-  valueOf: (peer: PeerId) => number,
+  reached: (peer: PeerId) => number,
 ): number {
   assert(configuration.voters.length > 0, 'raft: a quorum of nobody decides nothing');
   return Math.min(
-    majorityValue(configuration.voters, valueOf),
-    majorityValue(configuration.outgoing, valueOf),
+    majorityValue(configuration.voters, reached),
+    majorityValue(configuration.outgoing, reached),
   );
 }
 

@@ -113,7 +113,7 @@ export class Persistence {
   }
 
   /** The rules of persistence, checked on every message that leaves or counts. */
-  assertDurable(message: RaftMessage, log: RaftLog, leadsTerm: boolean): void {
+  assertDurable(message: RaftMessage, log: RaftLog): void {
     const { term, vote } = this.durable;
     if (message.kind === 'vote-response' && !message.isPreVote && message.isGranted) {
       const isBound = term > message.term || (term === message.term && vote === message.to);
@@ -123,7 +123,7 @@ export class Persistence {
         index: message.index,
         stable: log.stable,
       });
-    } else if (leadsTerm || (message.kind === 'vote-request' && !message.isPreVote)) {
+    } else if (message.kind === 'vote-request' && !message.isPreVote) {
       assert(term >= message.term, 'raft: a term is durable before anybody hears of it', { term });
     }
   }

@@ -8,6 +8,8 @@ export interface SnapshotTransfer {
   /** Bytes the peer says it holds, and bytes sent. */
   ackedBytes: number;
   sentBytes: number;
+  /** `ackedBytes` at the last heartbeat answer: unchanged since means that chunks were lost. */
+  ackedAtHeartbeat: number;
 }
 
 export class Progress {

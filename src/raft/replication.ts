@@ -6,7 +6,7 @@ import { isJoint, isVoter, leaveJoint, quorumValue } from './membership.ts';
 import type { AppendResponse } from './message.ts';
 import { encodeConfiguration } from './message-codec.ts';
 import type { Progress } from './progress.ts';
-import { sendSnapshot } from './snapshot.ts';
+import { resumeSnapshot, sendSnapshot } from './snapshot.ts';
 import type { RaftState } from './state.ts';
 import { type Configuration, type EntryKind, NO_PEER, type PeerId } from './types.ts';
 
@@ -128,7 +128,7 @@ export function sendHeartbeats(state: RaftState): void {
 export function resumeReplication(state: RaftState, peer: PeerId, progress: Progress): void {
   progress.isProbeSent = false;
   if (progress.state === 'snapshot') {
-    sendSnapshot(state, peer, progress);
+    resumeSnapshot(state, peer, progress);
   } else if (progress.match < state.log.lastIndex || progress.state === 'probe') {
     sendAppend(state, peer, progress, true);
   }

@@ -3,7 +3,7 @@
 // change of role. Nothing is queued for later here.
 
 import { startPreVote } from './election.ts';
-import { configurationOf, enterJoint, hasQuorum, isJoint, isVoter } from './membership.ts';
+import { enterJoint, hasQuorum, isJoint, isVoter } from './membership.ts';
 import {
   appendConfiguration,
   appendOwn,

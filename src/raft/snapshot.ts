@@ -17,11 +17,19 @@ export function sendSnapshot(state: RaftState, peer: PeerId, progress: Progress)
     const { snapshot } = state;
     assert(snapshot !== undefined, 'raft: what is compacted is in a snapshot', { peer });
     progress.become('snapshot');
-    progress.transfer = { snapshot, ackedBytes: 0, sentBytes: 0 };
+    progress.transfer = { snapshot, ackedBytes: 0, sentBytes: 0, ackedAtHeartbeat: 0 };
   }
   const transfer = progress.transfer!;
   transfer.sentBytes = transfer.ackedBytes;
   sendChunks(state, peer, progress);
+}
+
+/** A heartbeat was answered: repeat chunks only if none arrived since the last answer. */
+export function resumeSnapshot(state: RaftState, peer: PeerId, progress: Progress): void {
+  const transfer = progress.transfer!;
+  const isStalled = transfer.ackedAtHeartbeat === transfer.ackedBytes;
+  transfer.ackedAtHeartbeat = transfer.ackedBytes;
+  if (isStalled) sendSnapshot(state, peer, progress);
 }
 
 function sendChunks(state: RaftState, peer: PeerId, progress: Progress): void {

@@ -130,6 +130,9 @@ export class RaftState {
 
   /** For what the leader of a durable term says: it may overtake the leader's own disk. */
   send(message: RaftMessage): void {
+    assert(this.persistence.durable.term >= message.term, 'raft: a leader is durable', {
+      term: message.term,
+    });
     this.outbox.push(message);
   }
 
