@@ -1,7 +1,8 @@
 // The admin listener's HTTP over node:http: whole bodies up to a limit, deadlines on headers and
 // requests, and no keep-alive state that outlives its use.
-import { createServer } from 'node:http';
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Address, Listener } from '../environment.ts';
 import type { HttpRequest, HttpResponse, HttpServer } from '../http.ts';

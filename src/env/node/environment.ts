@@ -1,0 +1,71 @@
+// The real world, put together for one thread. The only function of this room that other rooms'
+// composition roots need; whatever it returns is built from the neighbouring files.
+import type { Environment, Log } from '../environment.ts';
+import type { Threads } from '../threads.ts';
+import { createNodeClock } from './clock.ts';
+import { createCrc32c, loadNativeCrc32c } from './crc.ts';
+import { createNodeDisk } from './disk.ts';
+import { createNodeLog, type LogLevel } from './log.ts';
+import { createMemoryDisk } from './memory-disk.ts';
+import { type Capability, loadNative } from './native.ts';
+import { createNodeNet, type NodeNet } from './net.ts';
+import { createNodeRandom } from './random.ts';
+import { NodeRunQueue } from './run-queue.ts';
+import { NodeTimers } from './timers.ts';
+
+export interface NodeEnvironmentOptions {
+  /** The data folder; without it everything is in memory and gone with the thread. */
+  readonly dataRoot?: string;
+  readonly logLevel?: LogLevel;
+  /** A log to use instead of a new one on stderr. */
+  readonly log?: Log;
+  /** Makes the thread side from what the other parts offer; called once. */
+  readonly threads: (offer: ThreadsOffer) => Threads;
+  /** False keeps native code out, as on a machine where no binary loads. */
+  readonly isNativeEnabled?: boolean;
+}
+
+export interface ThreadsOffer {
+  readonly net: NodeNet;
+  readonly log: Log;
+}
+
+export interface NodeEnvironment extends Environment {
+  readonly net: NodeNet;
+  /** What this machine can do, for the line that a node logs at start. */
+  readonly capabilities: readonly Capability[];
+}
+
+/**
+ * The environment of this thread.
+ *
+ * @throws DiskError if the data folder cannot be made.
+ */
+export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvironment {
+  const isNative = options.isNativeEnabled ?? true;
+  const log = options.log ?? createNodeLog({ level: options.logLevel ?? 'info' });
+  const clock = createNodeClock();
+  const native = loadNative(isNative);
+  const nativeCrc32c = isNative ? loadNativeCrc32c() : undefined;
+  const net = createNodeNet({ native: native.calls, log });
+  return {
+    clock,
+    random: createNodeRandom(),
+    timers: new NodeTimers(clock),
+    runQueue: new NodeRunQueue(),
+    net,
+    disk: options.dataRoot === undefined ? createMemoryDisk() : createNodeDisk(options.dataRoot),
+    threads: options.threads({ net, log }),
+    log,
+    buggify: () => false,
+    crc32c: createCrc32c(nativeCrc32c),
+    capabilities: [
+      ...native.capabilities,
+      {
+        name: 'crc32c',
+        isUsed: nativeCrc32c !== undefined,
+        note: nativeCrc32c === undefined ? 'checksums in JavaScript' : '',
+      },
+    ],
+  };
+}

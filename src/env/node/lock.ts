@@ -1,0 +1,139 @@
+// A lock file that names its holder: process id, when that process started, and a text. A holder
+// that is gone, or whose number now belongs to another process, holds nothing, so that kill -9 and a
+// power cut leave no lock behind. Invariant: a lock file appears with its whole content or not at all.
+import fs from 'node:fs';
+
+/** The holder of a lock file. */
+export interface LockHolder {
+  readonly pid: number;
+  /** Identifies the process among those that had this pid: boot and start tick, or '' where unknown. */
+  readonly started: string;
+  readonly takenAtMs: number;
+  readonly text: string;
+}
+
+const CLOCK_SLACK_MS = 2000;
+
+/** When the process started, in a form that only it has; '' if the system does not tell. */
+export function processStart(pid: number): string {
+  if (process.platform !== 'linux') return '';
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command in field 2 may contain spaces and parentheses; field 22 is the start tick.
+    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${boot}/${ticks}`;
+  } catch {
+    return '';
+  }
+}
+
+/** True if a process with this number runs (also one that we may not signal). */
+export function isProcessAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  // A zombie answers to signals but holds nothing.
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
+  } catch {
+    return true;
+  }
+}
+
+function isLive(holder: LockHolder): boolean {
+  if (!isProcessAlive(holder.pid)) return false;
+  if (holder.started !== '') return processStart(holder.pid) === holder.started;
+  if (holder.pid !== process.pid) return true;
+  // Our own number in a lock older than ourselves: a former process, for example in a container.
+  return holder.takenAtMs >= Date.now() - process.uptime() * 1000 - CLOCK_SLACK_MS;
+}
+
+function read(path: string): { readonly raw: string; readonly holder?: LockHolder } | undefined {
+  let raw: string;
+  try {
+    raw = fs.readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return { raw, holder: JSON.parse(raw) as LockHolder };
+  } catch {
+    return { raw };
+  }
+}
+
+/** Who holds the lock now, or undefined if nobody alive does. */
+export function lockHolder(path: string): LockHolder | undefined {
+  const holder = read(path)?.holder;
+  return holder !== undefined && isLive(holder) ? holder : undefined;
+}
+
+function createWhole(path: string, raw: string): boolean {
+  const own = `${path}.${process.pid}`;
+  fs.writeFileSync(own, raw, { mode: 0o640 });
+  try {
+    fs.linkSync(own, path);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST') return false;
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'ENOSYS') throw error;
+  } finally {
+    fs.unlinkSync(own);
+  }
+  // A file system without hard links: exclusive creation is the next best.
+  try {
+    fs.writeFileSync(path, raw, { flag: 'wx', mode: 0o640 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Removes a lock whose content was judged dead; gives it back if it was another by then. */
+function removeDead(path: string, raw: string): void {
+  const aside = `${path}.dead.${process.pid}`;
+  try {
+    fs.renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    if (fs.readFileSync(aside, 'utf8') !== raw) fs.linkSync(aside, path);
+  } finally {
+    fs.unlinkSync(aside);
+  }
+}
+
+/** Takes the lock file at `path` for this process; undefined if another live process has it. */
+export function takeLock(path: string, text: string): { release(): void } | undefined {
+  const holder: LockHolder = {
+    pid: process.pid,
+    started: processStart(process.pid),
+    takenAtMs: Date.now(),
+    text,
+  };
+  const raw = `${JSON.stringify(holder)}\n`;
+  // Each round either wins, meets a live holder, or removes a dead one.
+  for (let round = 0; round < 3; round += 1) {
+    if (createWhole(path, raw)) {
+      return {
+        release() {
+          if (read(path)?.raw === raw) fs.unlinkSync(path);
+        },
+      };
+    }
+    const found = read(path);
+    if (found === undefined) continue;
+    if (found.holder !== undefined && isLive(found.holder)) return undefined;
+    removeDead(path, found.raw);
+  }
+  return undefined;
+}
