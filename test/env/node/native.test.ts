@@ -30,19 +30,22 @@ describe('native calls', () => {
     expect(() => dup!(copy)).toThrow(/errno 9/);
   });
 
-  test.runIf(isLinux)('preadv2 reads cached bytes at a position beyond 4 GiB without blocking', () => {
-    const path = join(fs.mkdtempSync(join(tmpdir(), 'callboard-')), 'sparse');
-    const fd = fs.openSync(path, 'w+');
-    const position = 5 * 2 ** 30 + 7;
-    fs.writeSync(fd, Buffer.from('deep'), 0, 4, position);
-    const into = new Uint8Array(10);
-    const count = loadNative().calls.preadNowait!(fd, into, position);
-    // A file system without the flag answers an error, never wrong bytes.
-    if (count >= 0) expect(new TextDecoder().decode(into.subarray(0, count))).toBe('deep');
-    else expect(count).not.toBe(-EAGAIN);
-    fs.closeSync(fd);
-    fs.rmSync(path);
-  });
+  test.runIf(isLinux)(
+    'preadv2 reads cached bytes at a position beyond 4 GiB without blocking',
+    () => {
+      const path = join(fs.mkdtempSync(join(tmpdir(), 'callboard-')), 'sparse');
+      const fd = fs.openSync(path, 'w+');
+      const position = 5 * 2 ** 30 + 7;
+      fs.writeSync(fd, Buffer.from('deep'), 0, 4, position);
+      const into = new Uint8Array(10);
+      const count = loadNative().calls.preadNowait!(fd, into, position);
+      // A file system without the flag answers an error, never wrong bytes.
+      if (count >= 0) expect(new TextDecoder().decode(into.subarray(0, count))).toBe('deep');
+      else expect(count).not.toBe(-EAGAIN);
+      fs.closeSync(fd);
+      fs.rmSync(path);
+    },
+  );
 
   test.runIf(isLinux)('the binary loads in worker threads that start and end at once', async () => {
     const url = new URL('../../../dist/env/node/native.js', import.meta.url).href;
