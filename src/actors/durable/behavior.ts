@@ -72,7 +72,12 @@ export interface DurableBehavior<State, Local> {
    * May this batch be appended as it is? Only for logs that take batches straight from producers.
    * The batch has passed the structural checks (length, CRC, count).
    */
-  admit?(state: State, local: Local, batch: Uint8Array, position: LogPosition): BatchRefusal | undefined;
+  admit?(
+    state: State,
+    local: Local,
+    batch: Uint8Array,
+    position: LogPosition,
+  ): BatchRefusal | undefined;
   /** Total: never throws for a frame that was logged. A throw quarantines the log. */
   apply(state: State, frame: FrameView): void;
   /** Log time at which `tick` wants to run next, or undefined. */

@@ -1,0 +1,232 @@
+// The two kinds of usable refs. A CellRef holds the actor of its own thread; an IdRef knows only an id
+// and finds the way with every message, so it serves well-known slots, ids that arrived in messages,
+// and every other thread and node.
+import type { AskSlab } from './ask.ts';
+import { ASKS_MAX } from './ask.ts';
+import type { Cell } from './cell.ts';
+import type { DeadLetters, DeadReason } from './dead-letters.ts';
+import { ActorError } from './errors.ts';
+import { NO_REPLY } from './mailbox.ts';
+import type { AnyProtocol, AskOp, Input, OpEntry, Ops, Reply, TellOp } from './protocol.ts';
+import { KIND_ASK, KIND_CANCEL, KIND_TELL } from './record.ts';
+import type { Admission, AskOptions, Ref, RefId } from './ref.ts';
+import type { Route, RouteAdmission } from './route.ts';
+import { EncodedInput } from './strict.ts';
+
+/** What refs need of the system that made them. */
+export interface RefHost {
+  readonly isStrict: boolean;
+  readonly asks: AskSlab;
+  readonly deadLetters: DeadLetters;
+  /** The living actor of a slot of this thread, if the id is of this thread. */
+  cellOf(id: RefId): Cell | undefined;
+  isHere(id: RefId): boolean;
+  routeTo(node: number, thread: number): Route | undefined;
+  /** Logs what the codec of a message threw. */
+  codecFailed(path: string, op: string, error: unknown): void;
+}
+
+type Outcome = RouteAdmission | 'malformed' | 'unknown-op';
+
+abstract class BaseRef<O extends Ops> implements Ref<O> {
+  abstract readonly id: RefId;
+  abstract readonly path: string;
+  protected readonly host: RefHost;
+
+  constructor(host: RefHost) {
+    this.host = host;
+  }
+
+  protected abstract entry(op: string): OpEntry | undefined;
+  /** Sends; `askId` is 0 for a tell. */
+  protected abstract send(op: OpEntry, input: unknown, askId: number): Outcome;
+  protected abstract cancelAsk(askId: number): void;
+  abstract ready(signal?: AbortSignal): Promise<void>;
+
+  tell<K extends TellOp<O>>(op: K, input: Input<O[K]>): void {
+    const entry = this.entry(op);
+    const outcome = entry === undefined || entry.isAsk ? 'unknown-op' : this.send(entry, input, 0);
+    if (outcome !== 'accepted') this.host.deadLetters.add(this.path, op, reasonOf(outcome));
+  }
+
+  offer<K extends TellOp<O>>(op: K, input: Input<O[K]>): Admission {
+    const entry = this.entry(op);
+    const outcome = entry === undefined || entry.isAsk ? 'unknown-op' : this.send(entry, input, 0);
+    if (outcome === 'accepted' || outcome === 'full') return outcome;
+    if (outcome === 'unreachable') return 'full';
+    if (outcome === 'gone') return 'gone';
+    this.host.deadLetters.add(this.path, op, reasonOf(outcome));
+    return 'gone';
+  }
+
+  ask<K extends AskOp<O>>(op: K, input: Input<O[K]>, options: AskOptions): Promise<Reply<O[K]>> {
+    const { asks } = this.host;
+    const entry = this.entry(op);
+    if (entry === undefined || !entry.isAsk) {
+      const error = new ActorError('ACTOR_MISUSE', `${this.path} has no ask ${op}`, { op });
+      return Promise.reject(error);
+    }
+    const askId = asks.open(entry, this.id);
+    if (askId === 0) {
+      const error = new ActorError('ACTOR_ASK_LIMIT', 'too many asks are waiting', { op });
+      return Promise.reject(error);
+    }
+    const reply = asks.promise(askId, options.timeoutMs, options.signal, () =>
+      this.cancelAsk(askId),
+    ) as Promise<Reply<O[K]>>;
+    if (options.signal?.aborted === true) return reply;
+    const outcome = this.send(entry, input, askId);
+    if (outcome !== 'accepted') asks.fail(askId, admissionError(outcome, this.path, op));
+    return reply;
+  }
+}
+
+/** A ref to an actor of this thread, made by spawn. */
+export class CellRef<O extends Ops> extends BaseRef<O> {
+  readonly #cell: Cell;
+
+  constructor(host: RefHost, cell: Cell) {
+    super(host);
+    this.#cell = cell;
+  }
+
+  get id(): RefId {
+    return this.#cell.id;
+  }
+
+  get path(): string {
+    return this.#cell.path;
+  }
+
+  override tell<K extends TellOp<O>>(op: K, input: Input<O[K]>): void {
+    const entry = this.#cell.actor.protocol.byName.get(op);
+    if (entry !== undefined && !entry.isAsk && !this.host.isStrict) {
+      const admission = this.#cell.post(entry, input, NO_REPLY);
+      if (admission !== 'accepted') this.host.deadLetters.add(this.path, op, admission);
+    } else super.tell(op, input);
+  }
+
+  ready(signal?: AbortSignal): Promise<void> {
+    return abortable(this.#cell.roomAvailable(), signal);
+  }
+
+  protected entry(op: string): OpEntry | undefined {
+    return this.#cell.actor.protocol.byName.get(op);
+  }
+
+  protected send(op: OpEntry, input: unknown, askId: number): Outcome {
+    return postLocal(this.host, this.#cell, op, input, askId);
+  }
+
+  protected cancelAsk(askId: number): void {
+    this.#cell.cancelAsk((reply) => reply === askId);
+  }
+}
+
+/** A ref that finds its target anew with every message. */
+export class IdRef<O extends Ops> extends BaseRef<O> {
+  readonly id: RefId;
+  readonly path: string;
+  readonly #protocol: AnyProtocol;
+
+  constructor(host: RefHost, protocol: AnyProtocol, id: RefId, path: string) {
+    super(host);
+    this.#protocol = protocol;
+    this.id = id;
+    this.path = path;
+  }
+
+  ready(signal?: AbortSignal): Promise<void> {
+    const { id, host } = this;
+    if (host.isHere(id)) {
+      return abortable(host.cellOf(id)?.roomAvailable() ?? Promise.resolve(), signal);
+    }
+    return host.routeTo(id.node, id.thread)?.ready(signal) ?? Promise.resolve();
+  }
+
+  protected entry(op: string): OpEntry | undefined {
+    return this.#protocol.byName.get(op);
+  }
+
+  protected send(op: OpEntry, input: unknown, askId: number): Outcome {
+    const { id, host } = this;
+    if (host.isHere(id)) {
+      const cell = host.cellOf(id);
+      if (cell === undefined) return 'gone';
+      if (cell.actor.protocol !== this.#protocol) return 'unknown-op';
+      return postLocal(host, cell, op, input, askId);
+    }
+    const route = host.routeTo(id.node, id.thread);
+    if (route === undefined) return 'unreachable';
+    try {
+      if (askId === 0) return route.send(KIND_TELL, op.code, id, 0, 0, op.input, input);
+      const generation = Math.floor(askId / ASKS_MAX);
+      return route.send(KIND_ASK, op.code, id, askId % ASKS_MAX, generation, op.input, input);
+    } catch (error) {
+      host.codecFailed(this.path, op.name, error);
+      return 'malformed';
+    }
+  }
+
+  protected cancelAsk(askId: number): void {
+    const { id, host } = this;
+    if (host.isHere(id)) {
+      host.cellOf(id)?.cancelAsk((reply) => reply === askId);
+      return;
+    }
+    const route = host.routeTo(id.node, id.thread);
+    const generation = Math.floor(askId / ASKS_MAX);
+    route?.send(KIND_CANCEL, 0, id, askId % ASKS_MAX, generation, undefined, undefined);
+  }
+}
+
+function postLocal(
+  host: RefHost,
+  cell: Cell,
+  op: OpEntry,
+  input: unknown,
+  askId: number,
+): Admission | 'malformed' {
+  if (!host.isStrict) return cell.post(op, input, askId);
+  try {
+    return cell.post(op, new EncodedInput(op.input, input), askId);
+  } catch (error) {
+    host.codecFailed(cell.path, op.name, error);
+    return 'malformed';
+  }
+}
+
+function reasonOf(outcome: Exclude<Outcome, 'accepted'>): DeadReason {
+  return outcome;
+}
+
+function admissionError(outcome: Outcome, path: string, op: string): ActorError {
+  const details = { path, op };
+  switch (outcome) {
+    case 'full':
+      return new ActorError('ACTOR_FULL', `${path} is full`, details);
+    case 'unreachable':
+      return new ActorError('ACTOR_UNREACHABLE', `${path} cannot be reached`, details);
+    case 'malformed':
+      return new ActorError('ACTOR_MALFORMED', `the input of ${op} cannot be encoded`, details);
+    case 'unknown-op':
+      return new ActorError('ACTOR_MISUSE', `${path} has no ask ${op}`, details);
+    default:
+      return new ActorError('ACTOR_GONE', `${path} is gone`, details);
+  }
+}
+
+/** `work`, or a rejection as soon as the signal aborts. */
+export function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work;
+  const cancelled = () => new ActorError('ACTOR_CANCELLED', 'the wait was cancelled');
+  if (signal.aborted) return Promise.reject(cancelled());
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(cancelled());
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(() => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    }, reject);
+  });
+}

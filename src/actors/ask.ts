@@ -1,0 +1,179 @@
+// The reply slots of one thread: an ask is an index plus a generation, not an actor. A late reply
+// misses its generation and is counted. Invariant: every slot is settled exactly once, by its reply,
+// its timeout, its signal or the end of its target, and there is a limit to how many are open.
+
+import { ActorError } from './errors.ts';
+import type { OpEntry } from './protocol.ts';
+import type { RefId } from './ref.ts';
+import type { Deadline, Deadlines } from './timers.ts';
+
+/** Slot numbers fit 20 bits and generations 32, so that an ask id is a safe integer. */
+export const ASKS_MAX = 1 << 20;
+
+class Slot {
+  generation = 0;
+  isOpen = false;
+  op: OpEntry | undefined;
+  target: RefId | undefined;
+  resolve: ((value: unknown) => void) | undefined;
+  reject: ((error: Error) => void) | undefined;
+  deadline: Deadline | undefined;
+  signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+export interface AskCounters {
+  asked: number;
+  answered: number;
+  failed: number;
+  timedOut: number;
+  /** Replies that came after their ask had been settled. */
+  late: number;
+  /** Asks refused because `asksMax` were open. */
+  refused: number;
+}
+
+export class AskSlab {
+  readonly counters: AskCounters = {
+    asked: 0,
+    answered: 0,
+    failed: 0,
+    timedOut: 0,
+    late: 0,
+    refused: 0,
+  };
+  readonly #deadlines: Deadlines;
+  readonly #asksMax: number;
+  readonly #slots: Slot[] = [];
+  readonly #free: number[] = [];
+  #open = 0;
+
+  constructor(deadlines: Deadlines, asksMax: number) {
+    this.#deadlines = deadlines;
+    this.#asksMax = Math.min(asksMax, ASKS_MAX - 1);
+  }
+
+  get openCount(): number {
+    return this.#open;
+  }
+
+  /** Takes a slot; 0 when the limit is reached. The id is positive and goes into `settle`. */
+  open(op: OpEntry, target: RefId): number {
+    if (this.#open >= this.#asksMax) {
+      this.counters.refused += 1;
+      return 0;
+    }
+    let index = this.#free.pop();
+    if (index === undefined) {
+      index = this.#slots.length;
+      this.#slots.push(new Slot());
+    }
+    const slot = this.#slots[index]!;
+    slot.generation = (slot.generation + 1) >>> 0;
+    slot.isOpen = true;
+    slot.op = op;
+    slot.target = target;
+    this.#open += 1;
+    this.counters.asked += 1;
+    return slot.generation * ASKS_MAX + index + 1;
+  }
+
+  /** The promise of an open slot. `onCancel` runs when the signal aborts first. */
+  promise(
+    askId: number,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    onCancel: () => void,
+  ): Promise<unknown> {
+    const slot = this.#find(askId)!;
+    return new Promise((resolve, reject) => {
+      slot.resolve = resolve;
+      slot.reject = reject;
+      slot.deadline = this.#deadlines.after(timeoutMs, () => this.#timeOut(askId, timeoutMs));
+      if (signal === undefined) return;
+      const abort = () => {
+        if (this.fail(askId, new ActorError('ACTOR_CANCELLED', 'the ask was cancelled'))) {
+          onCancel();
+        }
+      };
+      if (signal.aborted) {
+        abort();
+        return;
+      }
+      slot.signal = signal;
+      slot.onAbort = abort;
+      signal.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  /** The op of an open ask: how its reply is decoded. Undefined when it has been settled. */
+  opOf(askId: number): OpEntry | undefined {
+    return this.#find(askId)?.op;
+  }
+
+  answer(askId: number, value: unknown): boolean {
+    const slot = this.#find(askId);
+    if (slot === undefined) {
+      this.counters.late += 1;
+      return false;
+    }
+    const resolve = slot.resolve;
+    this.#close(slot, askId);
+    this.counters.answered += 1;
+    resolve?.(value);
+    return true;
+  }
+
+  fail(askId: number, error: Error): boolean {
+    const slot = this.#find(askId);
+    if (slot === undefined) {
+      this.counters.late += 1;
+      return false;
+    }
+    const reject = slot.reject;
+    this.#close(slot, askId);
+    this.counters.failed += 1;
+    reject?.(error);
+    return true;
+  }
+
+  /** Fails every open ask whose target satisfies `isLost`, in slot order. */
+  failWhere(isLost: (target: RefId) => boolean, error: (target: RefId) => Error): void {
+    for (let index = 0; index < this.#slots.length; index += 1) {
+      const slot = this.#slots[index]!;
+      const target = slot.target;
+      if (!slot.isOpen || target === undefined || !isLost(target)) continue;
+      this.fail(slot.generation * ASKS_MAX + index + 1, error(target));
+    }
+  }
+
+  #timeOut(askId: number, timeoutMs: number): void {
+    const op = this.opOf(askId)?.name;
+    this.counters.timedOut += 1;
+    const message = `no reply to ${op} within ${timeoutMs} ms`;
+    this.fail(askId, new ActorError('ACTOR_ASK_TIMEOUT', message, { op, timeoutMs }));
+  }
+
+  #find(askId: number): Slot | undefined {
+    const slot = this.#slots[(askId % ASKS_MAX) - 1];
+    if (slot === undefined || !slot.isOpen) return undefined;
+    return slot.generation === Math.floor(askId / ASKS_MAX) ? slot : undefined;
+  }
+
+  #close(slot: Slot, askId: number): void {
+    slot.isOpen = false;
+    slot.op = undefined;
+    slot.target = undefined;
+    slot.resolve = undefined;
+    slot.reject = undefined;
+    if (slot.deadline !== undefined) this.#deadlines.cancel(slot.deadline);
+    slot.deadline = undefined;
+    if (slot.signal !== undefined) {
+      slot.signal.removeEventListener('abort', slot.onAbort!);
+      slot.signal = undefined;
+      slot.onAbort = undefined;
+    }
+    this.#free.push((askId % ASKS_MAX) - 1);
+    this.#open -= 1;
+  }
+}

@@ -1,0 +1,586 @@
+// One living actor: its mailbox, its handlers and its way through life. A cell is queued at most once
+// in its thread's run queue and handles one message at a time; while an async handler is pending the
+// user lane waits and the system lane still runs.
+//
+//   new -> running (setup in its first turn) -> stopping (children end first) -> stopped
+//          running -> suspended (failed, back-off) -> new
+//
+// Invariant: everything that arrived is handled, stashed or a dead letter; every ask is settled.
+import type { Clock, Log, Random } from '../env/environment.ts';
+import { RingQueue } from '../std/ring-queue.ts';
+import type { AnyActor, EndCause, Signal } from './actor.ts';
+import type { DeadLetters, DeadReason } from './dead-letters.ts';
+import { ActorError } from './errors.ts';
+import type { Answers } from './later.ts';
+import { LaterReply } from './later.ts';
+import type { ReplyTo } from './mailbox.ts';
+import { DEFAULT_MAILBOX, NO_REPLY, UserLane } from './mailbox.ts';
+import type { ClassMetrics } from './metrics.ts';
+import type { OpEntry } from './protocol.ts';
+import type { Admission, AnyRef, Place, RefId } from './ref.ts';
+import { refKey } from './ref.ts';
+import { STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT } from './status.ts';
+import { EncodedInput } from './strict.ts';
+import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
+import type { Deadline, Deadlines } from './timers.ts';
+import type { Runnable, Turn } from './turn.ts';
+import type { Watcher, WatchTable } from './watch.ts';
+
+export const STATE_NEW = 0;
+export const STATE_RUNNING = 1;
+export const STATE_SUSPENDED = 2;
+export const STATE_STOPPING = 3;
+export const STATE_STOPPED = 4;
+export const STATE_NAMES = ['new', 'running', 'suspended', 'stopping', 'stopped'] as const;
+
+/** What a cell needs of its thread. */
+export interface CellHost extends Answers {
+  readonly place: Place;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly turn: Turn;
+  readonly deadlines: Deadlines;
+  readonly deadLetters: DeadLetters;
+  readonly watches: WatchTable;
+  /** Words that a parent thread may read: see status.ts. */
+  readonly status: Int32Array;
+  /** Makes the context and calls setup. */
+  setup(cell: Cell): object;
+  sendWatch(target: RefId, watcher: RefId, isOn: boolean): void;
+  sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void;
+  sendStop(target: RefId): void;
+  childFailed(parent: AnyRef, child: AnyRef, error: unknown): void;
+  escalated(cell: Cell, error: unknown): void;
+  release(cell: Cell): void;
+}
+
+type SystemMessage =
+  | { readonly kind: 'signal'; readonly signal: Signal }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'fail'; readonly error: unknown };
+
+interface KeyedTimer {
+  readonly key: string;
+  readonly op: OpEntry;
+  readonly input: unknown;
+  deadline: Deadline | undefined;
+}
+
+type Method = (this: object, input: unknown) => unknown;
+
+export class Cell implements Runnable, Watcher {
+  readonly host: CellHost;
+  readonly actor: AnyActor;
+  readonly args: unknown;
+  readonly id: RefId;
+  readonly path: string;
+  readonly parent: Cell | undefined;
+  /** The parent on another thread, if that is where it was spawned from. */
+  readonly remoteParent: AnyRef | undefined;
+  readonly metrics: ClassMetrics;
+  readonly lane: UserLane;
+  ref: AnyRef | undefined;
+  state = STATE_NEW;
+  restarts = 0;
+  /** Changes with every restart, so that results of the life before are recognised. */
+  epoch = 0;
+  signalHandler: ((signal: Signal) => void) | undefined;
+  children: Map<string, Cell> | undefined;
+  remoteChildren: Map<string, AnyRef> | undefined;
+  watching: ReadonlyMap<string, AnyRef> = NO_WATCHES;
+  #handlers: object | undefined;
+  #methods: readonly Method[] = [];
+  #isQueued = false;
+  #isHeld = false;
+  #heldReply: ReplyTo = NO_REPLY;
+  #op: OpEntry | undefined;
+  #input: unknown;
+  #reply: ReplyTo = NO_REPLY;
+  #isStashing = false;
+  #system: RingQueue<SystemMessage> | undefined;
+  #stash: { readonly op: OpEntry; readonly input: unknown; readonly reply: ReplyTo }[] | undefined;
+  #timers: Map<string, KeyedTimer> | undefined;
+  #due: KeyedTimer[] | undefined;
+  #dying: Set<Cell> | undefined;
+  #watching: Map<string, AnyRef> | undefined;
+  #watchers: Map<string, { readonly watcher: RefId; readonly as: RefId }> | undefined;
+  #laters: Set<LaterReply<unknown>> | undefined;
+  #roomWaiters: (() => void)[] | undefined;
+  #budget: RestartBudget | undefined;
+  #abort: AbortController | undefined;
+  #cause: EndCause = 'stopped';
+
+  constructor(
+    host: CellHost,
+    actor: AnyActor,
+    args: unknown,
+    identity: { id: RefId; path: string; parent: Cell | undefined; remoteParent?: AnyRef },
+    metrics: ClassMetrics,
+  ) {
+    this.host = host;
+    this.actor = actor;
+    this.args = args;
+    this.id = identity.id;
+    this.path = identity.path;
+    this.parent = identity.parent;
+    this.remoteParent = identity.remoteParent;
+    this.metrics = metrics;
+    this.lane = new UserLane((actor.options.mailbox ?? DEFAULT_MAILBOX).capacity);
+    metrics.spawned += 1;
+    this.#enqueue();
+  }
+
+  // ---- Receiving ----------------------------------------------------------------------------------
+
+  /** Takes a user message, or says why not. */
+  post(op: OpEntry, input: unknown, reply: ReplyTo): Admission {
+    if (this.state >= STATE_STOPPING) return 'gone';
+    const lane = this.lane;
+    if (lane.count >= lane.capacity) {
+      const overflow = this.actor.options.mailbox?.overflow ?? DEFAULT_MAILBOX.overflow;
+      if (overflow === 'reject') return 'full';
+      this.metrics.dropped += 1;
+      if (overflow === 'drop-newest') {
+        this.#discard(op, input, reply, 'dropped');
+        return 'accepted';
+      }
+      lane.take();
+      this.#discard(lane.op!, lane.input, lane.reply, 'dropped');
+    }
+    lane.push(op, input, reply);
+    if (!this.#isQueued) this.#enqueue();
+    return 'accepted';
+  }
+
+  /** Takes a system message: never refused, never dropped while the actor lives. */
+  postSystem(message: SystemMessage): void {
+    if (this.state === STATE_STOPPED) return;
+    this.#system ??= new RingQueue();
+    this.#system.push(message);
+    if (!this.#isQueued) this.#enqueue();
+  }
+
+  /** Resolves when the mailbox has room or the actor is gone. */
+  roomAvailable(): Promise<void> {
+    if (this.state >= STATE_STOPPING || !this.lane.isFull) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#roomWaiters ??= [];
+      this.#roomWaiters.push(resolve);
+    });
+  }
+
+  /** The asker gave up: a handler that still works on the answer can see it. */
+  cancelAsk(isThat: (reply: ReplyTo) => boolean): void {
+    for (const later of this.#laters ?? []) {
+      if (later.replyTo !== undefined && isThat(later.replyTo)) later.isCancelled = true;
+    }
+  }
+
+  // ---- The turn of this actor ---------------------------------------------------------------------
+
+  run(budget: number): number {
+    this.#isQueued = false;
+    let handled = this.#runSystem();
+    if (this.state === STATE_NEW) this.#start();
+    const { lane } = this;
+    if (lane.count > this.metrics.depthMax) this.metrics.depthMax = lane.count;
+    while (handled < budget && this.state === STATE_RUNNING && !this.#isHeld) {
+      if (this.#due !== undefined && this.#due.length > 0) {
+        const timer = this.#due.shift()!;
+        this.#timers?.delete(timer.key);
+        this.#handle(timer.op, timer.input, NO_REPLY);
+      } else if (lane.take()) {
+        this.#handle(lane.op!, lane.input, lane.reply);
+      } else break;
+      handled += 1;
+      if (this.#system !== undefined && this.#system.size > 0) handled += this.#runSystem();
+    }
+    lane.clearTaken();
+    this.metrics.handled += handled;
+    if (this.#roomWaiters !== undefined) this.#wakeSenders();
+    if (this.#hasWork()) this.#enqueue();
+    return handled;
+  }
+
+  #hasWork(): boolean {
+    if (this.#isQueued || this.state === STATE_STOPPED) return false;
+    if (this.#system !== undefined && this.#system.size > 0) return true;
+    if (this.state === STATE_NEW) return true;
+    if (this.state !== STATE_RUNNING || this.#isHeld) return false;
+    return this.lane.count > 0 || (this.#due !== undefined && this.#due.length > 0);
+  }
+
+  #enqueue(): void {
+    this.#isQueued = true;
+    this.host.turn.enqueue(this);
+  }
+
+  #runSystem(): number {
+    const lane = this.#system;
+    if (lane === undefined) return 0;
+    let handled = 0;
+    for (let message = lane.shift(); message !== undefined; message = lane.shift()) {
+      handled += 1;
+      if (message.kind === 'stop') this.stop('stopped');
+      else if (message.kind === 'fail') this.#fail(message.error);
+      else this.#signal(message.signal);
+    }
+    return handled;
+  }
+
+  #start(): void {
+    this.state = STATE_RUNNING;
+    try {
+      this.become(this.host.setup(this));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Installs one method per opcode. */
+  become(handlers: object): void {
+    const byName = handlers as Readonly<Record<string, Method>>;
+    this.#handlers = handlers;
+    this.#methods = this.actor.protocol.table.map((op) => byName[op.name]!);
+  }
+
+  #handle(op: OpEntry, raw: unknown, reply: ReplyTo): void {
+    const { status } = this.host;
+    status[STATUS_SLOT] = this.id.slot;
+    status[STATUS_OP] = op.code + 1;
+    status[STATUS_PROTOCOL] = this.actor.protocol.hash;
+    this.#op = op;
+    this.#input = raw;
+    this.#reply = reply;
+    this.#isStashing = false;
+    try {
+      const isEncoded = raw instanceof EncodedInput;
+      const input = isEncoded ? raw.decode(op) : raw;
+      const result = this.#methods[op.code]!.call(this.#handlers!, input);
+      if (isEncoded && !this.#isStashing) raw.release();
+      if (this.#isStashing) this.#op = undefined;
+      else if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
+    } catch (error) {
+      this.#failMessage(op, reply, error);
+    }
+    status[STATUS_OP] = 0;
+    this.#op = undefined;
+    this.#input = undefined;
+  }
+
+  #finish(op: OpEntry, reply: ReplyTo, result: unknown): void {
+    if (result instanceof Promise) this.#hold(op, reply, result);
+    else if (reply === NO_REPLY) return;
+    else if (result instanceof LaterReply) {
+      if (!result.isSettled) {
+        this.#laters ??= new Set();
+        this.#laters.add(result);
+      }
+      result.bind(op, reply);
+    } else this.host.answer(op, reply, result);
+  }
+
+  #hold(op: OpEntry, reply: ReplyTo, work: Promise<unknown>): void {
+    this.#isHeld = true;
+    this.#heldReply = reply;
+    const epoch = this.epoch;
+    const release = (): boolean => {
+      if (this.epoch !== epoch || this.state >= STATE_STOPPING) return false;
+      this.#isHeld = false;
+      this.#heldReply = NO_REPLY;
+      if (this.#hasWork()) this.#enqueue();
+      return true;
+    };
+    work.then(
+      (value) => {
+        if (release() && reply !== NO_REPLY) this.host.answer(op, reply, value);
+      },
+      (error: unknown) => {
+        if (release()) this.#failMessage(op, reply, error);
+      },
+    );
+  }
+
+  makeLater<R>(): LaterReply<R> {
+    return new LaterReply<R>(this.host, (later) => this.#laters?.delete(later));
+  }
+
+  // ---- Stash and timers ---------------------------------------------------------------------------
+
+  stash(): boolean {
+    const op = this.#op;
+    if (op === undefined || this.#isStashing) return false;
+    this.#stash ??= [];
+    if (this.#stash.length >= this.lane.capacity) return false;
+    this.#stash.push({ op, input: this.#input, reply: this.#reply });
+    this.#isStashing = true;
+    return true;
+  }
+
+  unstash(): void {
+    const stashed = this.#stash;
+    if (stashed === undefined) return;
+    this.#stash = undefined;
+    for (let i = stashed.length - 1; i >= 0; i -= 1) {
+      const each = stashed[i]!;
+      this.lane.unshift(each.op, each.input, each.reply);
+    }
+    if (this.#hasWork()) this.#enqueue();
+  }
+
+  schedule(key: string, delayMs: number, op: OpEntry, input: unknown): void {
+    if (this.state >= STATE_STOPPING) return;
+    this.cancelTimer(key);
+    this.#timers ??= new Map();
+    const timer: KeyedTimer = { key, op, input, deadline: undefined };
+    this.#timers.set(key, timer);
+    timer.deadline = this.host.deadlines.after(delayMs, () => {
+      // It stays in #timers until it is handled, so that `cancel` still reaches it.
+      this.#due ??= [];
+      this.#due.push(timer);
+      if (!this.#isQueued) this.#enqueue();
+    });
+  }
+
+  cancelTimer(key: string): void {
+    const timer = this.#timers?.get(key);
+    if (timer === undefined) return;
+    this.#timers!.delete(key);
+    if (timer.deadline !== undefined) this.host.deadlines.cancel(timer.deadline);
+    const at = this.#due?.indexOf(timer) ?? -1;
+    if (at >= 0) this.#due!.splice(at, 1);
+  }
+
+  #cancelTimers(): void {
+    for (const timer of this.#timers?.values() ?? []) {
+      if (timer.deadline !== undefined) this.host.deadlines.cancel(timer.deadline);
+    }
+    this.#timers = undefined;
+    this.#due = undefined;
+  }
+
+  get timerCount(): number {
+    return this.#timers?.size ?? 0;
+  }
+
+  // ---- Watching -----------------------------------------------------------------------------------
+
+  watch(target: AnyRef): void {
+    const key = refKey(target.id);
+    if (this.watching.has(key) || this.state >= STATE_STOPPING) return;
+    this.#watching ??= new Map();
+    this.watching = this.#watching;
+    this.#watching.set(key, target);
+    if (!this.#isHere(target.id)) this.host.watches.add(this, target.id);
+    this.host.sendWatch(target.id, this.id, true);
+  }
+
+  unwatch(target: AnyRef): void {
+    if (!this.#forget(target)) return;
+    this.host.sendWatch(target.id, this.id, false);
+  }
+
+  /** The target ended: tell the handler, unless the watch was taken back meanwhile. */
+  endWatch(target: AnyRef, cause: EndCause): void {
+    const known = this.watching.get(refKey(target.id));
+    if (known === undefined) return;
+    this.#forget(known);
+    this.postSystem({ kind: 'signal', signal: { type: 'terminated', ref: known, cause } });
+  }
+
+  /** `as` is the id by which the watcher knows this actor: a well-known slot has two. */
+  addWatcher(watcher: RefId, as: RefId): void {
+    if (this.state === STATE_STOPPED) {
+      this.host.sendEnded(watcher, as, this.#cause);
+      return;
+    }
+    this.#watchers ??= new Map();
+    this.#watchers.set(refKey(watcher), { watcher, as });
+  }
+
+  removeWatcher(watcher: RefId): void {
+    this.#watchers?.delete(refKey(watcher));
+  }
+
+  #forget(target: AnyRef): boolean {
+    if (this.#watching?.delete(refKey(target.id)) !== true) return false;
+    if (!this.#isHere(target.id)) this.host.watches.remove(this, target.id);
+    return true;
+  }
+
+  #isHere(id: RefId): boolean {
+    return id.node === this.host.place.node && id.thread === this.host.place.thread;
+  }
+
+  #signal(signal: Signal): void {
+    if (this.signalHandler === undefined || this.state === STATE_STOPPED) return;
+    try {
+      this.signalHandler(signal);
+    } catch (error) {
+      if (signal.type === 'stopping') {
+        this.host.log.error('actor failed while stopping', { path: this.path, error });
+      } else this.#fail(error);
+    }
+  }
+
+  // ---- Failing, stopping --------------------------------------------------------------------------
+
+  #failMessage(op: OpEntry, reply: ReplyTo, error: unknown): void {
+    if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, 'failed');
+    else this.host.failAnswer(reply, asError(error));
+    this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    if (this.state >= STATE_STOPPING) return;
+    const supervision = this.actor.options.supervision ?? DEFAULT_SUPERVISION;
+    let directive = 'stop';
+    try {
+      directive = supervision.decide(error);
+    } catch (broken) {
+      this.host.log.error('supervision threw', { path: this.path, error: broken });
+    }
+    this.metrics.failed += 1;
+    const isSetUp = this.#handlers !== undefined;
+    this.host.log.warn('actor failed', { path: this.path, directive, error });
+    if (directive === 'resume' && isSetUp) return;
+    const self = this.ref!;
+    if (this.parent !== undefined) {
+      const signal: Signal = { type: 'child-failed', child: self, error };
+      this.parent.postSystem({ kind: 'signal', signal });
+    } else if (this.remoteParent !== undefined) {
+      this.host.childFailed(this.remoteParent, self, error);
+    }
+    if (directive === 'stop') this.stop('failed');
+    else if (directive === 'escalate') {
+      this.stop('failed');
+      if (this.parent !== undefined) this.parent.postSystem({ kind: 'fail', error });
+      else this.host.escalated(this, error);
+    } else this.#restart(supervision);
+  }
+
+  #restart(supervision: typeof DEFAULT_SUPERVISION): void {
+    this.#budget ??= new RestartBudget(supervision);
+    const delayMs = this.#budget.next(this.host.clock.monotonicMs(), this.host.random);
+    if (delayMs === undefined) {
+      this.host.log.error('actor restarted too often', { path: this.path });
+      this.stop('failed');
+      return;
+    }
+    this.restarts += 1;
+    this.metrics.restarted += 1;
+    this.#endLife(new ActorError('ACTOR_FAILED', `${this.path} restarted`));
+    this.state = STATE_SUSPENDED;
+    this.#retireChildren();
+    this.host.deadlines.after(delayMs, () => {
+      if (this.state !== STATE_SUSPENDED) return;
+      this.state = STATE_NEW;
+      this.unstash();
+      if (!this.#isQueued) this.#enqueue();
+    });
+  }
+
+  /** Ends what belongs to the present life: timers, open answers, handlers, watches. */
+  #endLife(error: Error): void {
+    this.epoch += 1;
+    this.#cancelTimers();
+    for (const later of [...(this.#laters ?? [])]) later.fail(error);
+    if (this.#heldReply !== NO_REPLY) this.host.failAnswer(this.#heldReply, error);
+    this.#heldReply = NO_REPLY;
+    this.#isHeld = false;
+    for (const target of [...this.watching.values()]) this.unwatch(target);
+    this.signalHandler = undefined;
+    this.#handlers = undefined;
+    this.#methods = [];
+  }
+
+  #retireChildren(): void {
+    for (const child of this.children?.values() ?? []) {
+      this.#dying ??= new Set();
+      this.#dying.add(child);
+      child.postSystem({ kind: 'stop' });
+    }
+    for (const child of this.remoteChildren?.values() ?? []) this.host.sendStop(child.id);
+    this.children = undefined;
+    this.remoteChildren = undefined;
+  }
+
+  /** Stops after the present message: children first, then this actor, then its watchers hear. */
+  stop(cause: EndCause): void {
+    if (this.state >= STATE_STOPPING) return;
+    this.state = STATE_STOPPING;
+    this.#cause = cause;
+    this.#signal({ type: 'stopping' });
+    this.#endLife(new ActorError('ACTOR_STOPPED', `${this.path} stopped`));
+    this.#abort?.abort();
+    this.#retireChildren();
+    if (this.#dying === undefined || this.#dying.size === 0) this.#end();
+  }
+
+  /** A child has ended. */
+  childEnded(child: Cell): void {
+    if (this.children?.get(child.name) === child) this.children.delete(child.name);
+    if (this.#dying?.delete(child) && this.#dying.size === 0 && this.state === STATE_STOPPING) {
+      this.#end();
+    }
+  }
+
+  /** A child on another thread has ended. */
+  remoteChildEnded(id: RefId): void {
+    for (const [name, child] of this.remoteChildren ?? []) {
+      if (refKey(child.id) === refKey(id)) this.remoteChildren!.delete(name);
+    }
+  }
+
+  get name(): string {
+    return this.path.slice(this.path.lastIndexOf('/') + 1);
+  }
+
+  get stoppedSignal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.state >= STATE_STOPPING) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  #end(): void {
+    this.state = STATE_STOPPED;
+    this.metrics.stopped += 1;
+    const reason = this.#cause === 'failed' ? 'failed' : 'stopped';
+    for (const each of this.#stash ?? []) this.#discard(each.op, each.input, each.reply, reason);
+    this.#stash = undefined;
+    const { lane } = this;
+    while (lane.take()) this.#discard(lane.op!, lane.input, lane.reply, reason);
+    lane.clearTaken();
+    this.#system = undefined;
+    if (this.#roomWaiters !== undefined) this.#wakeSenders();
+    this.host.release(this);
+    for (const { watcher, as } of this.#watchers?.values() ?? []) {
+      this.host.sendEnded(watcher, as, this.#cause);
+    }
+    this.#watchers = undefined;
+    this.parent?.childEnded(this);
+  }
+
+  #discard(op: OpEntry, input: unknown, reply: ReplyTo, reason: DeadReason): void {
+    if (input instanceof EncodedInput) input.release();
+    if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, reason);
+    else {
+      const code = reason === 'dropped' ? 'ACTOR_FULL' : 'ACTOR_STOPPED';
+      this.host.failAnswer(reply, new ActorError(code, `${this.path} ${reason}`, { op: op.name }));
+    }
+  }
+
+  #wakeSenders(): void {
+    if (this.state < STATE_STOPPING && this.lane.isFull) return;
+    const waiters = this.#roomWaiters!;
+    this.#roomWaiters = undefined;
+    for (const resolve of waiters) resolve();
+  }
+}
+
+const NO_WATCHES: ReadonlyMap<string, AnyRef> = new Map();
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new ActorError('ACTOR_FAILED', String(error));
+}

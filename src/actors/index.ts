@@ -1,0 +1,48 @@
+// The door of the actor runtime: what applications and the other rooms import.
+export type {
+  Actor,
+  ActorOptions,
+  AnyActor,
+  Context,
+  Directive,
+  EndCause,
+  Handlers,
+  Later,
+  Mailbox,
+  Placement,
+  Signal,
+  Spawner,
+  Supervision,
+} from './actor.ts';
+export { actor } from './actor.ts';
+export type { DeadLetter, DeadReason } from './dead-letters.ts';
+export type { ActorErrorCode } from './errors.ts';
+export { ActorError } from './errors.ts';
+export type { ActorInfo } from './inspection.ts';
+export type { ClassMetrics } from './metrics.ts';
+export type {
+  AnyProtocol,
+  Ask,
+  AskOp,
+  Codec,
+  Input,
+  Ops,
+  Protocol,
+  Reply,
+  Tell,
+  TellOp,
+} from './protocol.ts';
+export {
+  ask,
+  protocol,
+  protocolDifference,
+  protocolSummaries,
+  protocolsHash,
+  tell,
+} from './protocol.ts';
+export type { Admission, AnyRef, AskOptions, Place, Ref, RefId } from './ref.ts';
+export { refId, sameId, sameRef } from './ref.ts';
+export { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
+export type { Manifest, SystemLimits, SystemOptions } from './system.ts';
+export { createSystem, System, threadOfKey } from './system.ts';
+export type { Phase } from './turn.ts';

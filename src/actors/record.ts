@@ -1,0 +1,39 @@
+// The record that carries a message between threads (in a ring) and between nodes (in a frame), and
+// the meaning of its words. Little-endian, 40 bytes of header, payload, padded to 8:
+//
+//    0 length u32   bytes of header and payload, without the padding
+//    4 opcode u16   6 kind u8   7 flags u8
+//    8 target       node u32, incarnation u32, thread u8 + slot u24, generation u32
+//   24 from         the same 16 bytes: the sender's reply slot (ask), the sender (signal), or zero
+//   40 payload
+
+export const RECORD_HEADER_BYTES = 40;
+export const RECORD_ALIGN_BYTES = 8;
+
+export const KIND_TELL = 1;
+export const KIND_ASK = 2;
+export const KIND_REPLY = 3;
+/** A reply that is an error: payload is its code and message. */
+export const KIND_FAILURE = 4;
+/** The asker's signal aborted: nobody needs the reply. */
+export const KIND_CANCEL = 5;
+export const KIND_SIGNAL = 6;
+/** Returns slab chunks to their owner. */
+export const KIND_CREDIT = 7;
+/** Fills the end of a ring; the next record starts at its beginning. */
+export const KIND_SKIP = 8;
+
+/** The payload is (position u32, length u32) of the sender's slab instead of the bytes themselves. */
+export const FLAG_OUT_OF_BAND = 1;
+
+export const SIGNAL_WATCH = 1;
+export const SIGNAL_UNWATCH = 2;
+/** Payload: one byte, the index of the cause in END_CAUSES. */
+export const SIGNAL_TERMINATED = 3;
+export const SIGNAL_STOP = 4;
+/** Payload: as of a failure. */
+export const SIGNAL_CHILD_FAILED = 5;
+
+export function paddedSize(bytes: number): number {
+  return (bytes + (RECORD_ALIGN_BYTES - 1)) & ~(RECORD_ALIGN_BYTES - 1);
+}

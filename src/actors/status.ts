@@ -1,0 +1,13 @@
+// The words in which a thread shows what it is doing: in shared memory, so that the parent can tell a
+// working thread from a spinning one, and name the message at which a thread died. Written without
+// atomics: a torn picture costs a log line, not correctness.
+
+export const STATUS_WORDS = 8;
+/** Turns begun. */
+export const STATUS_TURNS = 0;
+/** Slot of the actor whose message is being handled. */
+export const STATUS_SLOT = 1;
+/** Opcode + 1 while a handler runs, else 0. */
+export const STATUS_OP = 2;
+/** Hash of the actor's protocol. */
+export const STATUS_PROTOCOL = 3;

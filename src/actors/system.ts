@@ -1,0 +1,593 @@
+// The runtime of one thread: it makes actors, refs and routes and owns the turn. Every thread of every
+// node has one; they know each other only through routes (rings and links). Not here: threads, sockets.
+import type { Clock, Environment, Log, Random } from '../env/environment.ts';
+import { fnv1a32 } from '../std/hash.ts';
+import type { Actor, AnyActor, EndCause, Placement, Spawner } from './actor.ts';
+import type { RefHost } from './actor-ref.ts';
+import { CellRef, IdRef } from './actor-ref.ts';
+import { AskSlab } from './ask.ts';
+import type { CellHost } from './cell.ts';
+import { Cell, STATE_STOPPED } from './cell.ts';
+import type { ContextHost } from './context.ts';
+import { CellContext } from './context.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { ActorError } from './errors.ts';
+import type { InboundHost } from './inbound.ts';
+import { Inbound } from './inbound.ts';
+import type { ActorInfo } from './inspection.ts';
+import { inspectCell } from './inspection.ts';
+import type { ReplyTo } from './mailbox.ts';
+import { NO_REPLY } from './mailbox.ts';
+import { Metrics } from './metrics.ts';
+import type { AnyProtocol, Codec, OpEntry, Ops, Protocol } from './protocol.ts';
+import {
+  KIND_FAILURE,
+  KIND_REPLY,
+  KIND_SIGNAL,
+  SIGNAL_CHILD_FAILED,
+  SIGNAL_STOP,
+  SIGNAL_TERMINATED,
+  SIGNAL_UNWATCH,
+  SIGNAL_WATCH,
+} from './record.ts';
+import type { AnyRef, Place, Ref, RefId } from './ref.ts';
+import {
+  ANY_GENERATION,
+  idPath,
+  isOfThreadIncarnation,
+  packGeneration,
+  THREAD_MAX,
+  threadKey,
+  WELL_KNOWN_SLOT_MAX,
+} from './ref.ts';
+import type { Route, RouteAdmission } from './route.ts';
+import type { RuntimePort } from './runtime-actor.ts';
+import { RUNTIME_SLOT, RuntimeActor, RuntimeProtocol } from './runtime-actor.ts';
+import { RemoteSlots, Slots } from './slots.ts';
+import { STATUS_TURNS, STATUS_WORDS } from './status.ts';
+import { encodeExact, roundTrip } from './strict.ts';
+import { Deadlines } from './timers.ts';
+import { Turn } from './turn.ts';
+import { WatchTable } from './watch.ts';
+import type { FindRequest, SpawnRequest } from './wire-codecs.ts';
+import { endCauseCodec, failureCodec } from './wire-codecs.ts';
+
+export interface SystemLimits {
+  /** Asks of this thread that may wait at once. */
+  readonly asksMax: number;
+  readonly messagesPerCell: number;
+  readonly messagesPerDrain: number;
+}
+
+export const DEFAULT_LIMITS: SystemLimits = {
+  asksMax: 65_536,
+  messagesPerCell: 64,
+  messagesPerDrain: 1024,
+};
+
+/** Actors that may be spawned by name from another thread. */
+export type Manifest = Readonly<Record<string, AnyActor>>;
+
+export interface SystemOptions {
+  readonly name: string;
+  readonly node: number;
+  /** Counts the starts of the node; from 1. */
+  readonly incarnation: number;
+  readonly thread: number;
+  /** Counts the starts of this thread within the node; from 1. */
+  readonly threadIncarnation?: number;
+  readonly threadCount: number;
+  /** Encode, decode and freeze messages within the thread too: on in tests. */
+  readonly strict?: boolean;
+  readonly limits?: Partial<SystemLimits>;
+  readonly manifest?: Manifest;
+  /** What handshakes compare; the runtime's own protocol is added. */
+  readonly protocols?: readonly AnyProtocol[];
+  /** Shared words that show what the thread is doing (see status.ts). */
+  readonly status?: Int32Array;
+}
+
+const LOOK_UP_TIMEOUT_MS = 5_000;
+
+export class System implements Spawner, CellHost, ContextHost, RefHost, InboundHost, RuntimePort {
+  readonly name: string;
+  readonly place: Place;
+  readonly threadIncarnation: number;
+  readonly threadCount: number;
+  readonly isStrict: boolean;
+  readonly protocols: readonly AnyProtocol[];
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly turn: Turn;
+  readonly deadlines: Deadlines;
+  readonly asks: AskSlab;
+  readonly deadLetters = new DeadLetters();
+  readonly metrics = new Metrics();
+  readonly watches = new WatchTable();
+  readonly status: Int32Array;
+  /** Where rings and links deliver what arrived. */
+  readonly inbound: Inbound;
+  readonly #manifest: Manifest;
+  readonly #slots = new Slots();
+  readonly #remoteSlots = new Map<number, RemoteSlots>();
+  readonly #spawnedOn: number[];
+  readonly #top = new Map<string, Cell>();
+  readonly #topElsewhere = new Map<string, AnyRef>();
+  readonly #routes = new Map<number, Route>();
+  #findRoute: ((node: number, thread: number) => Route | undefined) | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(env: Environment, options: SystemOptions) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.name = options.name;
+    this.place = {
+      node: options.node,
+      incarnation: options.incarnation,
+      thread: options.thread,
+    };
+    this.threadIncarnation = options.threadIncarnation ?? 1;
+    this.threadCount = options.threadCount;
+    this.isStrict = options.strict ?? false;
+    this.protocols = [RuntimeProtocol, ...(options.protocols ?? [])];
+    this.env = env;
+    this.clock = env.clock;
+    this.random = env.random.fork(`actors/${options.thread}`);
+    this.log = env.log;
+    this.turn = new Turn(env.runQueue, limits);
+    this.deadlines = new Deadlines(env.clock, env.timers);
+    this.asks = new AskSlab(this.deadlines, limits.asksMax);
+    this.status = options.status ?? new Int32Array(STATUS_WORDS);
+    this.inbound = new Inbound(this);
+    this.#manifest = options.manifest ?? {};
+    this.#spawnedOn = new Array<number>(options.threadCount).fill(0);
+    this.turn.onPoll(() => {
+      this.status[STATUS_TURNS] = this.turn.count;
+    });
+    this.spawnWellKnown(RUNTIME_SLOT, 'runtime', RuntimeActor, this as RuntimePort);
+  }
+
+  // ---- Making actors ------------------------------------------------------------------------------
+
+  spawn<P extends Ops, A>(
+    name: string,
+    actor: Actor<P, A>,
+    args: A,
+    where: Placement = 'here',
+  ): Ref<P> {
+    return this.#spawn(undefined, name, actor, args, where);
+  }
+
+  spawnChild<P extends Ops, A>(
+    parent: Cell,
+    name: string,
+    actor: Actor<P, A>,
+    args: A,
+    where: Placement,
+  ): Ref<P> {
+    return this.#spawn(parent, name, actor, args, where);
+  }
+
+  /**
+   * Spawns under a fixed slot in 1..254, so that every thread of every node can name the actor without
+   * looking it up.
+   *
+   * @throws ActorError if the slot or the name is taken.
+   */
+  spawnWellKnown<P extends Ops, A>(
+    slot: number,
+    name: string,
+    actor: Actor<P, A>,
+    args: A,
+  ): Ref<P> {
+    if (!Number.isInteger(slot) || slot < 1 || slot > WELL_KNOWN_SLOT_MAX) {
+      throw new ActorError('ACTOR_MISUSE', `slot ${slot} is not well known`, { slot });
+    }
+    if (this.#slots.get(slot, ANY_GENERATION) !== undefined) {
+      throw new ActorError('ACTOR_MISUSE', `slot ${slot} is taken`, { slot });
+    }
+    this.#checkName(undefined, name);
+    return this.#make(undefined, name, actor, args, slot);
+  }
+
+  /** A ref to whoever holds a well-known slot, now or later, in any incarnation. */
+  wellKnown<P extends Ops>(
+    protocol: Protocol<P>,
+    at: { readonly node?: number; readonly thread: number; readonly slot: number },
+  ): Ref<P> {
+    const node = at.node ?? this.place.node;
+    const id = { node, incarnation: 0, thread: at.thread, slot: at.slot, generation: 0 };
+    return this.ref(protocol, id);
+  }
+
+  ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P> {
+    return new IdRef<P>(this, protocol, id, idPath(id));
+  }
+
+  #spawn<P extends Ops, A>(
+    parent: Cell | undefined,
+    name: string,
+    actor: Actor<P, A>,
+    args: A,
+    where: Placement,
+  ): Ref<P> {
+    this.#checkName(parent, name);
+    const thread = this.#threadFor(where);
+    if (thread !== this.place.thread) {
+      return this.#spawnElsewhere(parent, name, actor, args, thread);
+    }
+    const slot = this.#slots.take();
+    if (slot === undefined) throw new ActorError('ACTOR_MISUSE', 'no slot is free');
+    this.#spawnedOn[thread]! += 1;
+    return this.#make(parent, name, actor, args, slot);
+  }
+
+  #make<P extends Ops, A>(
+    parent: Cell | undefined,
+    name: string,
+    actor: Actor<P, A>,
+    args: A,
+    slot: number,
+  ): Ref<P> {
+    const generation = packGeneration(this.threadIncarnation, this.#slots.nextGeneration(slot));
+    const path = `${parent?.path ?? ''}/${name}`;
+    const identity = { id: { ...this.place, slot, generation }, path, parent };
+    const cell = new Cell(this, actor, args, identity, this.metrics.of(actor.protocol.name));
+    const ref = new CellRef<P>(this, cell);
+    cell.ref = ref;
+    this.#slots.put(slot, cell);
+    if (parent === undefined) this.#top.set(name, cell);
+    else {
+      parent.children ??= new Map();
+      parent.children.set(name, cell);
+    }
+    return ref;
+  }
+
+  #checkName(parent: Cell | undefined, name: string): void {
+    if (name === '' || name.includes('/')) {
+      throw new ActorError('ACTOR_MISUSE', `${JSON.stringify(name)} is no name for an actor`);
+    }
+    const here = parent === undefined ? this.#top : parent.children;
+    const there = parent === undefined ? this.#topElsewhere : parent.remoteChildren;
+    if (here?.has(name) || there?.has(name)) {
+      throw new ActorError('ACTOR_MISUSE', `the name ${parent?.path ?? ''}/${name} is taken`);
+    }
+  }
+
+  #threadFor(where: Placement): number {
+    if (where === 'here') return this.place.thread;
+    if (where === 'any') return this.#spawnedOn.indexOf(Math.min(...this.#spawnedOn));
+    if ('thread' in where) {
+      if (where.thread < 0 || where.thread >= this.threadCount || where.thread > THREAD_MAX) {
+        throw new ActorError('ACTOR_MISUSE', `there is no thread ${where.thread}`);
+      }
+      return where.thread;
+    }
+    return threadOfKey(where.key, this.threadCount);
+  }
+
+  // ---- Other threads: spawning there, being spawned from there ------------------------------------
+
+  #spawnElsewhere<P extends Ops, A>(
+    parent: Cell | undefined,
+    name: string,
+    actor: Actor<P, A>,
+    args: A,
+    thread: number,
+  ): Ref<P> {
+    const exported = Object.entries(this.#manifest).find(([, each]) => each.setup === actor.setup);
+    const codec = actor.options.args as Codec<unknown> | undefined;
+    const route = this.routeTo(this.place.node, thread);
+    if (exported === undefined || codec === undefined || route === undefined) {
+      const why =
+        exported === undefined
+          ? 'is not in the manifest'
+          : codec === undefined
+            ? 'has no codec for its arguments'
+            : `has no way to thread ${thread}`;
+      throw new ActorError('ACTOR_MISUSE', `${name} cannot be spawned elsewhere: it ${why}`);
+    }
+    let slots = this.#remoteSlots.get(thread);
+    if (slots === undefined) {
+      slots = new RemoteSlots();
+      this.#remoteSlots.set(thread, slots);
+    }
+    const next = slots.next(this.place.thread);
+    const generation = packGeneration(route.threadIncarnation, next.generation);
+    const id: RefId = { ...this.place, thread, slot: next.slot, generation };
+    const parentId = parent?.id ?? { ...this.place, slot: 0, generation: 0 };
+    this.#spawnedOn[thread]! += 1;
+    this.wellKnown(RuntimeProtocol, { thread, slot: RUNTIME_SLOT }).tell('spawn', {
+      slot: next.slot,
+      generation,
+      parent: parentId,
+      name,
+      actor: exported[0],
+      args: encodeExact(codec, args),
+    });
+    const ref = new IdRef<P>(this, actor.protocol, id, `${parent?.path ?? ''}/${name}`);
+    if (parent === undefined) this.#topElsewhere.set(name, ref);
+    else {
+      parent.remoteChildren ??= new Map();
+      parent.remoteChildren.set(name, ref);
+    }
+    return ref;
+  }
+
+  spawnRequested(request: SpawnRequest): void {
+    const actor = this.#manifest[request.actor];
+    const id: RefId = { ...this.place, slot: request.slot, generation: request.generation };
+    const codec = actor?.options.args as Codec<unknown> | undefined;
+    if (
+      actor === undefined ||
+      codec === undefined ||
+      !isOfThreadIncarnation(id.generation, this.threadIncarnation)
+    ) {
+      this.log.error('spawn from another thread refused', { actor: request.actor });
+      this.sendEnded(request.parent, id, 'failed');
+      return;
+    }
+    const path = `${idPath(request.parent)}/${request.name}`;
+    const remoteParent = this.refOfId(request.parent);
+    const args = codec.decode(request.args, 0, request.args.length);
+    const metrics = this.metrics.of(actor.protocol.name);
+    const identity = { id, path, parent: undefined, remoteParent };
+    const cell = new Cell(this, actor, args, identity, metrics);
+    cell.ref = new CellRef(this, cell);
+    this.#slots.put(id.slot, cell);
+    this.#top.set(path, cell);
+  }
+
+  /** The first actor of that protocol and name at the top of any thread of this node. */
+  async find<P extends Ops>(protocol: Protocol<P>, name: string): Promise<Ref<P> | undefined> {
+    const here = this.findHere({ protocol: protocol.name, name });
+    if (here !== undefined) return this.ref(protocol, here);
+    for (let thread = 0; thread < this.threadCount; thread += 1) {
+      if (thread === this.place.thread) continue;
+      const runtime = this.wellKnown(RuntimeProtocol, { thread, slot: RUNTIME_SLOT });
+      const request = { protocol: protocol.name, name };
+      const id = await runtime
+        .ask('find', request, { timeoutMs: LOOK_UP_TIMEOUT_MS })
+        .catch(() => undefined);
+      if (id !== undefined) return this.ref(protocol, id);
+    }
+    return undefined;
+  }
+
+  findHere(request: FindRequest): RefId | undefined {
+    const cell = this.#top.get(request.name);
+    return cell?.actor.protocol.name === request.protocol ? cell.id : undefined;
+  }
+
+  // ---- Routes -------------------------------------------------------------------------------------
+
+  setRoute(node: number, thread: number, route: Route | undefined): void {
+    if (route === undefined) this.#routes.delete(threadKey(node, thread));
+    else this.#routes.set(threadKey(node, thread), route);
+  }
+
+  /** Asked for routes that are not set: links are opened on first use. */
+  onMissingRoute(find: (node: number, thread: number) => Route | undefined): void {
+    this.#findRoute = find;
+  }
+
+  routeTo(node: number, thread: number): Route | undefined {
+    return this.#routes.get(threadKey(node, thread)) ?? this.#findRoute?.(node, thread);
+  }
+
+  /** A thread of a node ended: watchers hear it and asks in flight to it fail at once. */
+  threadLost(node: number, thread: number, isLost: (id: RefId) => boolean, cause: EndCause): void {
+    const code = cause === 'node-lost' ? 'ACTOR_NODE_LOST' : 'ACTOR_THREAD_LOST';
+    this.failAsks(node, thread, isLost, code);
+    this.watches.lost(node, thread, isLost, cause);
+    for (const [name, ref] of this.#topElsewhere) {
+      if (ref.id.node === node && ref.id.thread === thread && isLost(ref.id)) {
+        this.#topElsewhere.delete(name);
+      }
+    }
+  }
+
+  failAsks(
+    node: number,
+    thread: number,
+    isLost: (id: RefId) => boolean,
+    code: 'ACTOR_NODE_LOST' | 'ACTOR_THREAD_LOST' | 'ACTOR_UNREACHABLE',
+  ): void {
+    this.asks.failWhere(
+      (id) => id.node === node && id.thread === thread && isLost(id),
+      (id) => new ActorError(code, `${idPath(id)}: the way is lost`, { node, thread }),
+    );
+  }
+
+  /** A link has a new epoch: what is watched there is watched again, as the old epoch may have lost it. */
+  resendWatches(node: number, thread: number): void {
+    this.watches.each(node, thread, (watcher, target) => {
+      this.sendWatch(target.id, watcher.id, true);
+    });
+  }
+
+  // ---- What cells, refs and arriving records need ---------------------------------------------------
+
+  isHere(id: RefId): boolean {
+    return id.node === this.place.node && id.thread === this.place.thread;
+  }
+
+  cellOf(id: RefId): Cell | undefined {
+    if (id.incarnation !== 0 && id.incarnation !== this.place.incarnation) return undefined;
+    return this.#slots.get(id.slot, id.generation);
+  }
+
+  refOfId(id: RefId): AnyRef {
+    const cell = this.isHere(id) ? this.cellOf(id) : undefined;
+    return cell?.ref ?? { id, path: idPath(id) };
+  }
+
+  setup(cell: Cell): object {
+    const context = new CellContext<Ops>(this, cell);
+    return cell.actor.setup(context as never, cell.args as never);
+  }
+
+  answer(op: OpEntry, to: ReplyTo, value: unknown): void {
+    try {
+      if (typeof to === 'number') {
+        if (to === NO_REPLY) return;
+        this.asks.answer(to, this.isStrict ? roundTrip(op.reply!, value) : value);
+      } else {
+        const id = to as RefId;
+        const route = this.routeTo(id.node, id.thread);
+        route?.send(KIND_REPLY, op.code, id, 0, 0, op.reply, value);
+      }
+    } catch (error) {
+      this.codecFailed('reply', op.name, error);
+      this.failAnswer(
+        to,
+        new ActorError('ACTOR_MALFORMED', `the reply of ${op.name} is malformed`),
+      );
+    }
+  }
+
+  failAnswer(to: ReplyTo, error: Error): void {
+    if (typeof to === 'number') {
+      if (to !== NO_REPLY) this.asks.fail(to, error);
+      return;
+    }
+    const id = to as RefId;
+    const route = this.routeTo(id.node, id.thread);
+    route?.send(KIND_FAILURE, 0, id, 0, 0, failureCodec, error);
+  }
+
+  codecFailed(path: string, op: string, error: unknown): void {
+    this.log.error('a message cannot be encoded', { path, op, error });
+  }
+
+  sendWatch(target: RefId, watcher: RefId, isOn: boolean): void {
+    if (this.isHere(target)) {
+      if (isOn) this.watchedFromAfar(target, watcher);
+      else this.cellOf(target)?.removeWatcher(watcher);
+      return;
+    }
+    const code = isOn ? SIGNAL_WATCH : SIGNAL_UNWATCH;
+    const outcome = this.#signal(code, target, watcher, undefined, undefined);
+    const isSameNode = target.node === this.place.node;
+    if (isOn && (outcome === 'gone' || (outcome === 'unreachable' && isSameNode))) {
+      this.sendEnded(watcher, target, isSameNode ? 'thread-lost' : 'node-lost');
+    }
+  }
+
+  /** Someone watches an actor of this thread, or one that is not here any more. */
+  watchedFromAfar(target: RefId, watcher: RefId): void {
+    const cell = this.isHere(target) ? this.cellOf(target) : undefined;
+    if (cell !== undefined) cell.addWatcher(watcher, target);
+    else this.sendEnded(watcher, target, this.#causeOfAbsence(target));
+  }
+
+  #causeOfAbsence(id: RefId): EndCause {
+    if (id.incarnation !== 0 && id.incarnation !== this.place.incarnation) return 'node-lost';
+    return isOfThreadIncarnation(id.generation, this.threadIncarnation) ? 'stopped' : 'thread-lost';
+  }
+
+  sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void {
+    if (this.isHere(watcher)) this.cellOf(watcher)?.endWatch(this.refOfId(ended), cause);
+    else this.#signal(SIGNAL_TERMINATED, watcher, ended, endCauseCodec, cause);
+  }
+
+  sendStop(target: RefId): void {
+    if (this.isHere(target)) this.cellOf(target)?.postSystem({ kind: 'stop' });
+    else this.#signal(SIGNAL_STOP, target, target, undefined, undefined);
+  }
+
+  childFailed(parent: AnyRef, child: AnyRef, error: unknown): void {
+    this.#signal(SIGNAL_CHILD_FAILED, parent.id, child.id, failureCodec, error);
+  }
+
+  #signal(
+    code: number,
+    target: RefId,
+    from: RefId,
+    codec: Codec<unknown> | undefined,
+    value: unknown,
+  ): RouteAdmission {
+    const route = this.routeTo(target.node, target.thread);
+    if (route === undefined) return 'unreachable';
+    return route.send(KIND_SIGNAL, code, target, from.slot, from.generation, codec, value);
+  }
+
+  escalated(cell: Cell, error: unknown): void {
+    this.log.error('a failure reached the top', { path: cell.path, error });
+  }
+
+  release(cell: Cell): void {
+    this.#slots.release(cell.id.slot, cell);
+    if (cell.remoteParent !== undefined) {
+      const { id } = cell.remoteParent;
+      this.#signal(SIGNAL_TERMINATED, id, cell.id, endCauseCodec, 'stopped');
+    }
+    if (cell.parent !== undefined) return;
+    for (const name of [cell.name, cell.path]) {
+      if (this.#top.get(name) === cell) this.#top.delete(name);
+    }
+    if (this.#top.size === 0) this.#onEmpty?.();
+  }
+
+  // ---- Looking in, ending -------------------------------------------------------------------------
+
+  inspect(): ActorInfo[] {
+    return [...this.#top.values()].map(inspectCell);
+  }
+
+  inspectJson(): string {
+    return JSON.stringify(this.inspect());
+  }
+
+  /**
+   * Stops every actor of this thread, children before parents, then the turn itself. Rejects with
+   * ACTOR_ASK_TIMEOUT when an actor is still there after `timeoutMs`; the turn ends all the same.
+   */
+  async shutdown(options: { readonly timeoutMs: number }): Promise<void> {
+    for (const ref of this.#topElsewhere.values()) this.sendStop(ref.id);
+    const done = new Promise<void>((resolve, reject) => {
+      if (this.#top.size === 0) {
+        resolve();
+        return;
+      }
+      this.#onEmpty = resolve;
+      this.deadlines.after(options.timeoutMs, () => {
+        const left = [...this.#top.keys()];
+        reject(new ActorError('ACTOR_ASK_TIMEOUT', 'actors did not stop in time', { left }));
+      });
+    });
+    for (const cell of [...this.#top.values()]) {
+      if (cell.state !== STATE_STOPPED) cell.postSystem({ kind: 'stop' });
+    }
+    try {
+      await done;
+    } finally {
+      this.asks.failWhere(
+        () => true,
+        () => new ActorError('ACTOR_STOPPED', 'the system has shut down'),
+      );
+      this.turn.close();
+      this.deadlines.close();
+    }
+  }
+}
+
+/** Rendezvous hashing: a changed thread count moves the fewest keys. */
+export function threadOfKey(key: string, threadCount: number): number {
+  let best = 0;
+  let bestScore = -1;
+  for (let thread = 0; thread < threadCount; thread += 1) {
+    const score = fnv1a32(`${key}\u0000${thread}`);
+    if (score > bestScore) {
+      best = thread;
+      bestScore = score;
+    }
+  }
+  return best;
+}
+
+export function createSystem(env: Environment, options: SystemOptions): System {
+  return new System(env, options);
+}
