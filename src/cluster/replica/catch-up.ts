@@ -34,12 +34,13 @@ export class CatchUp {
     this.#install = install;
     let position = 0;
     while (position < offer.totalBytes) {
-      const bytes = await peers.pullChunk(this.#from, offer.donationId, position);
+      const bytes = await peers.pullChunk(this.#from, logId, offer.donationId, position);
       if (this.#isAborted) return;
       const taken = install.adopt(bytes);
       if (taken === 'corrupt') throw new Error(`segments are damaged at byte ${position}`);
       if (taken === 0) throw new Error(`no whole batch in ${bytes.length} bytes`);
       position += taken;
+      // A cut-off batch at the end is asked for again, from its first byte.
     }
   }
 
@@ -71,6 +72,8 @@ export class CatchUp {
   #release(): void {
     const offer = this.#offer;
     this.#offer = undefined;
-    if (offer !== undefined) this.#context.peers.releaseDonation(this.#from, offer.donationId);
+    if (offer === undefined) return;
+    const { peers, logId } = this.#context;
+    peers.releaseDonation(this.#from, logId, offer.donationId);
   }
 }

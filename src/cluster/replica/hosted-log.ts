@@ -3,7 +3,7 @@
 // committed frames; whatever arrives meanwhile is answered as if no leader were here.
 import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { RefId } from '../../actors/ref.ts';
-import type { LeaderConfig, ReplicaId } from '../../replication/types.ts';
+import type { Fence, LeaderConfig, ReplicaId } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import type { CommandInput, LogResult, LogStatus } from '../ports.ts';
@@ -142,6 +142,19 @@ export class HostedLog {
     if (this.role.kind !== 'follower') return;
     if (leader >= 0 && leader !== this.#context.self.node) {
       this.role.follow({ epoch, leader, unclean });
+    }
+  }
+
+  /** A leader asks to be obeyed: it may be newer than the metadata here. */
+  fenced(fence: Fence): void {
+    const { role } = this;
+    if (role?.kind === 'leader') {
+      role.core.superseded(fence.epoch);
+      role.drain();
+    } else if (role !== undefined && fence.epoch >= role.epoch) {
+      // The same epoch again means that the leader lost us: greet anew.
+      if (fence.epoch === role.epoch) role.core.linkLost();
+      role.follow(fence);
     }
   }
 

@@ -46,7 +46,7 @@ export class Machine {
     this.appliedSeq = saved.seq;
     this.appliedOffset = read.u64();
     this.startOffset = read.u64();
-    this.epochs = OffsetEpochTable.decode(read.sized());
+    this.epochs = OffsetEpochTable.fromBytes(read.sized());
     this.state = this.behavior.restore(read.view(saved.bytes.length - read.at));
   }
 
@@ -55,7 +55,7 @@ export class Machine {
     const out = new ByteWriter(256);
     out.u64(this.appliedOffset);
     out.u64(this.startOffset);
-    out.sized(this.epochs.encode());
+    out.sized(this.epochs.toBytes());
     out.raw(this.behavior.snapshot(this.state));
     return out.toBytes();
   }
@@ -69,9 +69,10 @@ export class Machine {
     const baseOffset = batch === undefined ? this.appliedOffset : baseOffsetOf(batch, 0);
     const nextOffset = batch === undefined ? this.appliedOffset : lastOffset(batch, 0) + 1;
     const own = decodeHostEvent(events);
-    if (own?.kind === 'epoch-begin') this.epochs.assign(own.epoch, this.appliedOffset);
+    if (own?.kind === 'epoch-begin') this.epochs.begin(own.epoch, this.appliedOffset);
     if (own?.kind === 'log-start' && own.offset > this.startOffset) {
       this.startOffset = own.offset;
+      this.epochs.pruneBelow(own.offset);
       this.#stored.setStartOffset(own.offset);
     }
     if (own === undefined) {

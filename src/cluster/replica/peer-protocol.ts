@@ -35,6 +35,7 @@ const hello = record({
   committedSeq: u53,
   endSeq: u53,
   durableSeq: u53,
+  firstFrameSeq: u53,
   tail: array(record({ epoch: u32, lastSeq: u53 })),
 });
 const answerBase = { epoch: u32, helloNo: u53, committedSeq: u53 };

@@ -1,5 +1,5 @@
 // What the two roles of a hosted log need from their surroundings, and what they share.
-import type { FetchInput, LogResult, OffsetInput } from '../ports.ts';
+import type { LogResult } from '../ports.ts';
 import type { Fence, Hello, HelloAnswer, ReplicaId, SafeSetProposal, WriterId } from '../../replication/types.ts';
 import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { Log } from '../../env/environment.ts';
@@ -22,8 +22,8 @@ export interface PeerPort {
   /** Frames [fromSeq, throughSeq] of that replica's log, or fewer. Rejects when it cannot answer. */
   pullFrames(node: number, logId: number, fromSeq: number, throughSeq: number): Promise<FramesInput>;
   donate(node: number, logId: number, epoch: number): Promise<DonationOffer>;
-  pullChunk(node: number, donationId: number, position: number): Promise<Uint8Array>;
-  releaseDonation(node: number, donationId: number): void;
+  pullChunk(node: number, logId: number, donationId: number, position: number): Promise<Uint8Array>;
+  releaseDonation(node: number, logId: number, donationId: number): void;
 }
 
 /** A pinned snapshot with the segments below it: bytes [0, totalBytes) are whole batches back to back. */
@@ -75,5 +75,3 @@ export function checkEpoch(believed: number, epoch: number): LogResult {
   if (believed < 0 || believed === epoch) return 'ok';
   return believed < epoch ? 'fenced-epoch' : 'unknown-epoch';
 }
-
-export type { FetchInput, OffsetInput };

@@ -1,0 +1,24 @@
+// What a log host must know of the metadata, as an interface: which logs live on this shard, who leads
+// them, and where the same log lives on other nodes. Implemented over the metadata image of the thread.
+import type { LogDurability } from '../../storage/api.ts';
+import type { Assignment } from './hosted-log.ts';
+
+export interface HostedLogSpec {
+  readonly logId: number;
+  readonly kind: string;
+  readonly durability: LogDurability;
+  readonly name: string;
+}
+
+export interface Directory {
+  /** True once metadata holds the registration of this very process: before that nothing is hosted. */
+  readonly isRegistered: boolean;
+  /** Logs with a replica on this node that belong to this shard, in order of their ids. */
+  logsOfShard(): readonly HostedLogSpec[];
+  assignment(logId: number): Assignment | undefined;
+  spec(logId: number): HostedLogSpec | undefined;
+  /** The thread that owns the log on that node; undefined while the node is unknown. */
+  threadOf(node: number, logId: number): number | undefined;
+  /** `changed`: logs whose record, or whose nodes' state, changed; `deleted`: gone for ever. */
+  onLogsChanged(handle: (changed: readonly number[], deleted: readonly number[]) => void): () => void;
+}

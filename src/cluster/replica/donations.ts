@@ -1,0 +1,88 @@
+// The donor's side of a catch-up: pinned snapshots with their segments, read in chunks. A donation that
+// nobody asks about for a while is released, so that a receiver that died pins nothing for ever.
+import type { DiskError } from '../../env/environment.ts';
+import type { Donation, SegmentRange, StoredLog } from '../../storage/api.ts';
+import type { DonationOffer } from './role.ts';
+
+const CHUNK_BYTES = 256 * 1024;
+const BATCH_LENGTH_AT = 8;
+const BATCH_PREFIX_BYTES = 12;
+const IDLE_MAX_MS = 30_000;
+const DONATIONS_MAX = 64;
+
+interface Open {
+  readonly donation: Donation;
+  usedAtMs: number;
+}
+
+function readRange(range: SegmentRange, at: number, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(Math.min(size, range.length - at));
+  return new Promise((resolve, reject) => {
+    range.file.read(bytes, range.position + at, (error: DiskError | undefined, count: number) => {
+      if (error !== undefined) reject(error);
+      else if (count < bytes.length) reject(new Error('a pinned segment is shorter than it was'));
+      else resolve(bytes);
+    });
+  });
+}
+
+export class Donations {
+  readonly #open = new Map<number, Open>();
+  readonly #nowMs: () => number;
+  #nextId = 1;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  async offer(stored: StoredLog): Promise<DonationOffer> {
+    if (this.#open.size >= DONATIONS_MAX) throw new Error('too many catch-ups at once');
+    const donation = await stored.donate();
+    if (donation === undefined) throw new Error(`log ${stored.logId} has no snapshot to offer`);
+    const donationId = this.#nextId;
+    this.#nextId += 1;
+    this.#open.set(donationId, { donation, usedAtMs: this.#nowMs() });
+    let totalBytes = 0;
+    for (const range of donation.ranges) totalBytes += range.length;
+    return { donationId, totalBytes, snapshot: donation.snapshot };
+  }
+
+  /** Bytes from `position` on: at least one whole batch, however large. Never crosses into another range. */
+  async chunk(donationId: number, position: number): Promise<Uint8Array> {
+    const open = this.#open.get(donationId);
+    if (open === undefined) throw new Error(`donation ${donationId} is over`);
+    open.usedAtMs = this.#nowMs();
+    let at = position;
+    for (const range of open.donation.ranges) {
+      if (at >= range.length) {
+        at -= range.length;
+        continue;
+      }
+      const first = await readRange(range, at, CHUNK_BYTES);
+      if (first.length < BATCH_PREFIX_BYTES) return first;
+      const view = new DataView(first.buffer, first.byteOffset, first.byteLength);
+      const batchBytes = view.getInt32(BATCH_LENGTH_AT) + BATCH_PREFIX_BYTES;
+      return batchBytes > first.length ? readRange(range, at, batchBytes) : first;
+    }
+    throw new Error(`position ${position} lies behind the donation`);
+  }
+
+  release(donationId: number): void {
+    const open = this.#open.get(donationId);
+    this.#open.delete(donationId);
+    open?.donation.release();
+  }
+
+  tick(): void {
+    const limit = this.#nowMs() - IDLE_MAX_MS;
+    for (const [id, open] of this.#open) if (open.usedAtMs < limit) this.release(id);
+  }
+
+  releaseAll(): void {
+    for (const id of [...this.#open.keys()]) this.release(id);
+  }
+}

@@ -1,0 +1,133 @@
+// The actor of one hosted log: what clients ask of it. It shows in the actor tree with its own rate, and
+// a throw in its behavior stops it alone: the host then quarantines the log. One thread, the shard's.
+import { actor } from '../../actors/actor.ts';
+import { protocol } from '../../actors/protocol.ts';
+import type { RefId } from '../../actors/ref.ts';
+import { LogHostProtocol } from '../log-protocol.ts';
+import type { FetchInput, FetchSlice, FetchedInput, LocatedInput, OffsetInput } from '../ports.ts';
+import type { HostedLog } from './hosted-log.ts';
+import { checkEpoch } from './role.ts';
+
+const { append, fetch, await: awaitOp, command, locate } = LogHostProtocol.ops;
+
+/** The client ops of the host, served per log. */
+export const LogProtocol = protocol('log', 1, { append, fetch, await: awaitOp, command, locate });
+
+export interface LogAnswers {
+  fetched(to: RefId, input: FetchedInput): void;
+  located(to: RefId, input: LocatedInput): void;
+  advanced(to: RefId, token: number): void;
+}
+
+export interface LogActorArgs {
+  readonly hosted: HostedLog;
+  readonly answers: LogAnswers;
+}
+
+const NOTHING: readonly FetchSlice[] = [];
+const MAILBOX = { capacity: 65_536, overflow: 'reject' } as const;
+
+function release(): void {
+  // Nothing is pinned.
+}
+
+function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
+  const { leader, stored, machine } = hosted;
+  const { token } = input;
+  const base = {
+    token,
+    committedOffset: -1,
+    startOffset: -1,
+    endOffset: -1,
+    leaderEpoch: leader?.epoch ?? -1,
+    slices: NOTHING,
+    release,
+  };
+  if (leader === undefined) return { ...base, result: hosted.absence() };
+  const believed = checkEpoch(input.epoch, leader.epoch);
+  if (believed !== 'ok') return { ...base, result: believed };
+  const committedOffset = leader.committedOffset();
+  const { startOffset } = machine;
+  const { endOffset } = stored;
+  const known = { ...base, committedOffset, startOffset, endOffset };
+  if (input.offset < startOffset || input.offset > endOffset) {
+    return { ...known, result: 'offset-out-of-range' };
+  }
+  const read = stored.read(input.offset, input.maxBytes, committedOffset);
+  switch (read.kind) {
+    case 'empty':
+      return { ...known, result: 'ok' };
+    case 'out-of-range':
+      return { ...known, result: 'offset-out-of-range' };
+    case 'damaged':
+      return { ...known, result: 'storage-error' };
+    case 'memory': {
+      const slices = read.slices.map((bytes) => ({ kind: 'memory' as const, bytes }));
+      return { ...known, result: 'ok', slices, release: () => read.release() };
+    }
+    case 'file': {
+      const { file, position, length } = read;
+      const slices = [{ kind: 'file' as const, file, position, length }];
+      return { ...known, result: 'ok', slices, release: () => read.release() };
+    }
+  }
+}
+
+function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {
+  const { leader, stored, machine } = hosted;
+  const { token, query } = input;
+  const nowhere = { token, offset: -1, timestampMs: -1, epoch: -1 };
+  if (leader === undefined) return { ...nowhere, result: hosted.absence() };
+  const believed = checkEpoch(input.epoch, leader.epoch);
+  if (believed !== 'ok') return { ...nowhere, result: believed };
+  const epochOf = (offset: number) => machine.epochs.epochAt(offset);
+  if (query.kind === 'earliest') {
+    const offset = machine.startOffset;
+    return { token, result: 'ok', offset, timestampMs: -1, epoch: epochOf(offset) };
+  }
+  if (query.kind === 'end-of-epoch') {
+    const end = machine.epochs.offsetForLeaderEpoch(query.wanted, stored.endOffset);
+    return { token, result: 'ok', offset: end.endOffset, timestampMs: -1, epoch: end.epoch };
+  }
+  // A new leader may know less of what is committed than the old one: no "latest" before it is active.
+  if (!leader.isActive) return { ...nowhere, result: 'not-available' };
+  const committedOffset = leader.committedOffset();
+  if (query.kind === 'latest') {
+    return { token, result: 'ok', offset: committedOffset, timestampMs: -1, epoch: leader.epoch };
+  }
+  const wanted = query.kind === 'at-time' ? query.timestampMs : undefined;
+  const place =
+    wanted === undefined ? stored.maxTimestamp() : stored.offsetForTimestamp(wanted);
+  if (place === undefined || place.baseOffset >= committedOffset) {
+    return { ...nowhere, result: 'ok' };
+  }
+  const offset = place.baseOffset;
+  return { token, result: 'ok', offset, timestampMs: place.maxTimestampMs, epoch: epochOf(offset) };
+}
+
+export const LogActor = actor(
+  LogProtocol,
+  (_ctx, { hosted, answers }: LogActorArgs) => ({
+    append: (input) => hosted.append(input),
+    command: (input) => hosted.command(input),
+    fetch: (input) => answers.fetched(input.replyTo, fetchFrom(hosted, input)),
+    locate: (input) => answers.located(input.replyTo, locateIn(hosted, input)),
+    await(input) {
+      const { leader } = hosted;
+      if (leader === undefined || leader.committedOffset() > input.offset) {
+        answers.advanced(input.replyTo, input.token);
+      } else {
+        hosted.waiters.add(input.offset, input.token, input.replyTo);
+      }
+    },
+  }),
+  {
+    mailbox: MAILBOX,
+    supervision: {
+      decide: () => 'stop',
+      maxRestarts: 0,
+      windowMs: 60_000,
+      backoff: { minMs: 0, maxMs: 0, jitter: 0 },
+    },
+  },
+);

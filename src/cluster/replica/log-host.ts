@@ -1,0 +1,356 @@
+// The log host of one shard: hosts every log of the shard that metadata places on this node, routes
+// client messages to the logs' actors and peers' messages to their roles, and runs the shard's store in
+// the turn: frames to followers first, then one WAL group for everything the turn collected.
+import { actor } from '../../actors/actor.ts';
+import type { Context } from '../../actors/actor.ts';
+import type { Ref, RefId } from '../../actors/ref.ts';
+import type { System } from '../../actors/system.ts';
+import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
+import type { Log } from '../../env/environment.ts';
+import type { ReplicaId, SafeSetProposal, WriterId } from '../../replication/types.ts';
+import { messageOf } from '../../std/errors.ts';
+import type { ShardStore, StoredLog } from '../../storage/api.ts';
+import { LogHostProtocol } from '../log-protocol.ts';
+import type { LogHostOps } from '../log-protocol.ts';
+import type { AppendInput, LogResult, LogStatus } from '../ports.ts';
+import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
+import { Answers } from './answers.ts';
+import type { Directory } from './directory.ts';
+import { Donations } from './donations.ts';
+import { type HostPort, HostedLog } from './hosted-log.ts';
+import { LogActor, LogProtocol } from './log-actor.ts';
+import { PeerActor } from './peer-actor.ts';
+import { PeerLinks, peerRefs } from './peer-links.ts';
+
+const TICK_MS = 100;
+
+export interface LogHostConfig {
+  readonly system: System;
+  readonly self: ReplicaId;
+  readonly writer: WriterId;
+  readonly store: ShardStore;
+  readonly directory: Directory;
+  readonly log: Log;
+  behaviorOf(kind: string): AnyDurableBehavior | undefined;
+  /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
+  propose(proposal: SafeSetProposal): void;
+  /** The store failed: this shard can go on no more. */
+  onStoreFailure(error: Error): void;
+}
+
+interface Entry {
+  readonly hosted: HostedLog;
+  readonly ref: Ref<typeof LogProtocol.ops>;
+}
+
+export class LogHost {
+  readonly peers: PeerLinks;
+  readonly donations: Donations;
+  readonly config: LogHostConfig;
+  readonly #logs = new Map<number, Entry>();
+  readonly #dirty = new Set<HostedLog>();
+  readonly #active = new Set<HostedLog>();
+  readonly #answers: Answers;
+  readonly #port: HostPort;
+  #context: Context<LogHostOps> | undefined;
+  #isTicking = false;
+
+  constructor(config: LogHostConfig) {
+    this.config = config;
+    const { system, self, directory } = config;
+    this.peers = new PeerLinks(peerRefs(system), directory, self);
+    this.donations = new Donations(() => system.clock.monotonicMs());
+    this.#answers = new Answers(system);
+    this.#port = {
+      self,
+      writer: config.writer,
+      store: config.store,
+      peers: this.peers,
+      replies: this.#answers,
+      log: config.log,
+      nowMs: () => system.clock.monotonicMs(),
+      wallMs: () => system.clock.wallMs(),
+      propose: (proposal) => config.propose(proposal),
+      markDirty: (hosted) => {
+        this.#dirty.add(hosted);
+        system.turn.request();
+      },
+      markActive: (hosted) => {
+        this.#active.add(hosted);
+        this.#armTick();
+      },
+      advanced: (to, token) => this.#answers.advanced(to, token),
+    };
+    config.store.onDurable = (changed) => this.#durable(changed);
+    config.store.onFailure = (error) => this.#storeFailed(error);
+    system.turn.onPhase('durable', () => this.#durablePhase());
+  }
+
+  /** Called by the actor's setup: child actors are spawned under it. */
+  start(context: Context<LogHostOps>): void {
+    this.#context = context;
+    context.onSignal((signal) => {
+      if (signal.type === 'child-failed') this.#childFailed(signal.child.path, signal.error);
+    });
+    this.config.directory.onLogsChanged((changed, deleted) => this.#metadataChanged(changed, deleted));
+    this.#hostAll();
+  }
+
+  // ---- Hosting ------------------------------------------------------------------------------------
+
+  #metadataChanged(changed: readonly number[], deleted: readonly number[]): void {
+    for (const logId of deleted) this.#delete(logId);
+    if (!this.config.directory.isRegistered) return;
+    if (this.#logs.size === 0) {
+      this.#hostAll();
+      return;
+    }
+    for (const logId of changed) {
+      const entry = this.#logs.get(logId) ?? this.#hostOne(logId);
+      const assignment = this.config.directory.assignment(logId);
+      if (entry !== undefined && assignment !== undefined) {
+        this.guard(entry.hosted, () => entry.hosted.assign(assignment));
+      }
+    }
+  }
+
+  #hostAll(): void {
+    const { directory } = this.config;
+    if (!directory.isRegistered) return;
+    for (const { logId } of directory.logsOfShard()) {
+      const entry = this.#logs.get(logId) ?? this.#hostOne(logId);
+      const assignment = directory.assignment(logId);
+      if (entry !== undefined && assignment !== undefined) {
+        this.guard(entry.hosted, () => entry.hosted.assign(assignment));
+      }
+    }
+  }
+
+  #hostOne(logId: number): Entry | undefined {
+    const { directory, store, log } = this.config;
+    const spec = directory.spec(logId);
+    if (spec === undefined || this.#context === undefined) return undefined;
+    const behavior = this.config.behaviorOf(spec.kind);
+    if (behavior === undefined) {
+      log.error('a log has a kind that this version does not know', { logId, kind: spec.kind });
+      return undefined;
+    }
+    const stored = store.log(logId) ?? store.createLog(logId, { durability: spec.durability });
+    const hosted = new HostedLog(stored, behavior, this.#port);
+    const args = { hosted, answers: this.#answers };
+    const ref = this.#context.spawn(`${spec.name}#${logId}`, LogActor, args);
+    const entry = { hosted, ref };
+    this.#logs.set(logId, entry);
+    if (stored.needsRepair) hosted.quarantine('damaged on disk below its durable end');
+    return entry;
+  }
+
+  #delete(logId: number): void {
+    const entry = this.#logs.get(logId);
+    if (entry !== undefined) {
+      this.#logs.delete(logId);
+      this.#dirty.delete(entry.hosted);
+      this.#active.delete(entry.hosted);
+      entry.hosted.close('unknown-log');
+      this.#context?.stop(entry.ref);
+    }
+    this.config.store.deleteLog(logId);
+  }
+
+  #childFailed(path: string, error: unknown): void {
+    for (const { hosted, ref } of this.#logs.values()) {
+      if (ref.path === path) hosted.quarantine(`its actor failed: ${messageOf(error)}`);
+    }
+  }
+
+  /** A throw quarantines the log, not the shard. */
+  guard(hosted: HostedLog, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      const stack = error instanceof Error ? error.stack : undefined;
+      this.config.log.error('a log threw', { logId: hosted.logId, stack });
+      hosted.quarantine(messageOf(error));
+    }
+  }
+
+  // ---- Clients ------------------------------------------------------------------------------------
+
+  entry(logId: number): Entry | undefined {
+    return this.#logs.get(logId);
+  }
+
+  hosted(logId: number): HostedLog | undefined {
+    return this.#logs.get(logId)?.hosted;
+  }
+
+  *hostedLogs(): IterableIterator<HostedLog> {
+    for (const { hosted } of this.#logs.values()) yield hosted;
+  }
+
+  append(input: AppendInput): void {
+    const entry = this.#logs.get(input.logId);
+    if (entry === undefined) {
+      if (input.level === 'none') return;
+      this.#answers.appended(input.replyTo, {
+        token: input.token,
+        result: this.#absence(input.logId),
+        baseOffset: -1,
+        startOffset: -1,
+        leaderEpoch: -1,
+      });
+    } else if (entry.ref.offer('append', input) !== 'accepted') {
+      const { token } = input;
+      const refused = { token, baseOffset: -1, startOffset: -1, leaderEpoch: -1 };
+      this.#answers.appended(input.replyTo, { ...refused, result: 'throttled' });
+    }
+  }
+
+  #absence(logId: number): LogResult {
+    return this.config.directory.spec(logId) === undefined ? 'unknown-log' : 'not-available';
+  }
+
+  handlers() {
+    const absent = (logId: number) => this.#absence(logId);
+    const body = new Uint8Array(0);
+    return {
+      append: (input: AppendInput) => this.append(input),
+      fetch: (input: Parameters<Answers['refuseFetch']>[0]) => {
+        const entry = this.#logs.get(input.logId);
+        if (entry === undefined) this.#answers.refuseFetch(input, absent(input.logId));
+        else entry.ref.tell('fetch', input);
+      },
+      await: (input: { logId: number; offset: number; token: number; replyTo: RefId }) => {
+        const entry = this.#logs.get(input.logId);
+        if (entry === undefined) this.#answers.advanced(input.replyTo, input.token);
+        else entry.ref.tell('await', input);
+      },
+      command: (input: {
+        logId: number;
+        body: Uint8Array;
+        timeoutMs: number;
+        token: number;
+        replyTo: RefId;
+      }) => {
+        const entry = this.#logs.get(input.logId);
+        const { token, replyTo } = input;
+        if (entry !== undefined) entry.ref.tell('command', input);
+        else this.#answers.answered(replyTo, { token, result: absent(input.logId), body });
+      },
+      locate: (input: Parameters<Answers['refuseLocate']>[0]) => {
+        const entry = this.#logs.get(input.logId);
+        if (entry === undefined) this.#answers.refuseLocate(input, absent(input.logId));
+        else entry.ref.tell('locate', input);
+      },
+      status: (): readonly LogStatus[] => {
+        return [...this.#logs.values()].map(({ hosted }) => hosted.status());
+      },
+    };
+  }
+
+  // ---- The turn, storage and time -------------------------------------------------------------------
+
+  #durablePhase(): void {
+    if (this.#dirty.size > 0) {
+      const dirty = [...this.#dirty];
+      this.#dirty.clear();
+      for (const hosted of dirty) {
+        const { leader } = hosted;
+        if (leader !== undefined) this.guard(hosted, () => leader.pump());
+      }
+    }
+    this.peers.flush();
+    this.config.store.startGroup();
+  }
+
+  #durable(changed: readonly StoredLog[]): void {
+    for (const stored of changed) {
+      const hosted = this.hosted(stored.logId);
+      if (hosted !== undefined) this.guard(hosted, () => hosted.durable(stored.durableSeq));
+    }
+    this.config.system.turn.request();
+  }
+
+  snapshotWanted(logId: number): { seq: number; bytes: Uint8Array } | undefined {
+    return this.hosted(logId)?.snapshotWanted();
+  }
+
+  #storeFailed(error: Error): void {
+    for (const { hosted } of this.#logs.values()) hosted.quarantine(`storage: ${error.message}`);
+    this.config.onStoreFailure(error);
+  }
+
+  #armTick(): void {
+    if (this.#isTicking) return;
+    this.#isTicking = true;
+    this.config.system.deadlines.after(TICK_MS, () => this.#tick());
+  }
+
+  #tick(): void {
+    this.#isTicking = false;
+    const nowMs = this.config.system.clock.monotonicMs();
+    const logTimeMs = this.config.system.clock.wallMs();
+    for (const hosted of [...this.#active]) {
+      let goesOn = false;
+      this.guard(hosted, () => {
+        const { leader } = hosted;
+        const dueMs = leader?.nextDueMs();
+        if (leader !== undefined && dueMs !== undefined && dueMs <= logTimeMs) leader.tickBehavior();
+        goesOn = hosted.tick(nowMs) || leader?.nextDueMs() !== undefined;
+      });
+      if (!goesOn) this.#active.delete(hosted);
+    }
+    this.donations.tick();
+    if (this.#active.size > 0 || this.donations.count > 0) this.#armTick();
+    this.config.system.turn.request();
+  }
+
+  /** A link to another node's shard ended: whoever follows or leads over it greets anew. */
+  linkEnded(node: number, thread: number): void {
+    const { directory } = this.config;
+    for (const { hosted } of this.#logs.values()) {
+      if (directory.threadOf(node, hosted.logId) !== thread) continue;
+      this.guard(hosted, () => {
+        hosted.leader?.followerLost(node);
+        if (hosted.follower?.leader === node) hosted.follower.linkLost();
+      });
+    }
+  }
+
+  safeSetRejected(logId: number, attempt: number): void {
+    const hosted = this.hosted(logId);
+    const lead = this.config.directory.assignment(logId)?.lead;
+    const leader = hosted?.leader;
+    if (hosted === undefined || leader === undefined || lead === undefined) return;
+    this.guard(hosted, () => {
+      leader.core.safeSetRejected(attempt, lead);
+      leader.drain();
+    });
+  }
+
+  /** Leads nothing any more after this; waits until metadata has moved the leaders or the time is over. */
+  leaderCount(): number {
+    let count = 0;
+    for (const { hosted } of this.#logs.values()) if (hosted.leader !== undefined) count += 1;
+    return count;
+  }
+
+  stop(): void {
+    for (const { hosted } of this.#logs.values()) hosted.close('not-leader');
+    this.#logs.clear();
+    this.donations.releaseAll();
+  }
+}
+
+const LogHostActor = actor(LogHostProtocol, (ctx, host: LogHost) => {
+  host.start(ctx);
+  return host.handlers();
+});
+
+/** Spawns the host and its peer actor under their well-known slots. */
+export function spawnLogHost(host: LogHost): void {
+  const { system } = host.config;
+  system.spawnWellKnown(SLOT_LOG_HOST, 'logs', LogHostActor, host);
+  system.spawnWellKnown(SLOT_PEERS, 'peers', PeerActor, host);
+}
+

@@ -1,0 +1,71 @@
+// What other nodes' log hosts say to this one: each message is routed to the role of its log. Messages
+// about logs or roles that are not here (yet) are dropped: the sender greets or streams again.
+import { actor } from '../../actors/actor.ts';
+import type { HostedLog } from './hosted-log.ts';
+import type { LogHost } from './log-host.ts';
+import { PeerProtocol } from './peer-protocol.ts';
+import type { WireFrame } from './wire-frame.ts';
+
+const PULL_BYTES_MAX = 4 * 1024 * 1024;
+
+async function framesOf(host: LogHost, hosted: HostedLog, fromSeq: number, throughSeq: number) {
+  const { stored } = hosted;
+  const frames: WireFrame[] = [];
+  const next = await stored.framesFrom(fromSeq, PULL_BYTES_MAX, (header, events, batch) => {
+    if (header.seq > throughSeq) return false;
+    frames.push({ ...header, events: events.slice(), batch: batch?.slice() });
+    return header.seq < throughSeq;
+  });
+  if (next === 'gone') throw new Error(`frame ${fromSeq} is gone here`);
+  return {
+    logId: hosted.logId,
+    from: host.config.self.node,
+    leaderEpoch: 0,
+    previousChain: stored.chainAt(fromSeq - 1) ?? 0,
+    committedSeq: stored.committedSeq,
+    frames,
+  };
+}
+
+function must(host: LogHost, logId: number): HostedLog {
+  const hosted = host.hosted(logId);
+  if (hosted === undefined) throw new Error(`log ${logId} is not hosted here`);
+  return hosted;
+}
+
+export const PeerActor = actor(
+  PeerProtocol,
+  (_ctx, host: LogHost) => {
+    const withLog = (logId: number, work: (hosted: HostedLog) => void) => {
+      const hosted = host.hosted(logId);
+      if (hosted !== undefined) host.guard(hosted, () => work(hosted));
+    };
+    return {
+      fence: ({ logId, fence }) => withLog(logId, (hosted) => hosted.fenced(fence)),
+      hello: ({ logId, hello }) =>
+        withLog(logId, ({ leader }) => {
+          leader?.core.hello(hello);
+          leader?.drain();
+        }),
+      answer: ({ logId, answer }) => withLog(logId, ({ follower }) => follower?.helloAnswered(answer)),
+      frames: (input) => withLog(input.logId, ({ follower }) => follower?.frames(input)),
+      ack: ({ logId, from, incarnation, epoch, durableSeq, chain }) =>
+        withLog(logId, ({ leader }) => leader?.acknowledged(from, incarnation, epoch, durableSeq, chain)),
+      committed: ({ logs }) => {
+        for (const { logId, epoch, seq } of logs) {
+          withLog(logId, ({ follower }) => follower?.leaderCommitted(epoch, seq));
+        }
+      },
+      pullFrames: ({ logId, fromSeq, throughSeq }) =>
+        framesOf(host, must(host, logId), fromSeq, throughSeq),
+      donate: ({ logId, epoch }) => {
+        const hosted = must(host, logId);
+        if (hosted.leader?.epoch !== epoch) throw new Error(`log ${logId} is not led here in ${epoch}`);
+        return host.donations.offer(hosted.stored);
+      },
+      pullChunk: ({ donationId, position }) => host.donations.chunk(donationId, position),
+      releaseDonation: ({ donationId }) => host.donations.release(donationId),
+    };
+  },
+  { mailbox: { capacity: 65_536, overflow: 'reject' } },
+);
