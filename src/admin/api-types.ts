@@ -1,0 +1,121 @@
+// The JSON of the admin HTTP API, as the command line and scripts see it. Types only. Names are
+// camelCase, numbers are plain numbers, bytes are text: UTF-8 where they are valid UTF-8, else base64
+// with the `...Base64` name. Fields may be added; none changes its meaning.
+//
+//   GET  /api/status                                -> ApiStatus
+//   GET  /api/destinations                          -> ApiDestinations
+//   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
+//   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
+//
+// Errors: status 400 (bad request), 404 (unknown destination or partition), 409, 413 (too large),
+// 503 (no leader, too few replicas, timed out) with ApiError.
+
+export interface ApiError {
+  readonly error: {
+    /** Stable, AREA_WHAT. */
+    readonly code: string;
+    readonly message: string;
+  };
+}
+
+export interface ApiNode {
+  readonly id: number;
+  readonly host: string;
+  readonly kafkaPort: number;
+  readonly httpPort: number;
+  readonly pid: number;
+  readonly isLive: boolean;
+  /** This node leads the metadata group. */
+  readonly isController: boolean;
+  /** Logs that the node leads, and logs of which it has a replica that is not in sync. */
+  readonly leaderCount: number;
+  readonly replicaCount: number;
+  readonly outOfSyncCount: number;
+}
+
+export interface ApiStatus {
+  readonly clusterId: string;
+  readonly version: string;
+  /** The node that answered. */
+  readonly nodeId: number;
+  /** -1 while no metadata leader is known. */
+  readonly controllerId: number;
+  /** `ok`: every log has a leader and all its replicas. `degraded`: replicas are missing. `down`: a log has no leader. */
+  readonly health: 'ok' | 'degraded' | 'down';
+  readonly nodes: readonly ApiNode[];
+  readonly destinationCount: number;
+  readonly logCount: number;
+  readonly leaderlessCount: number;
+  readonly underReplicatedCount: number;
+  readonly uptimeMs: number;
+}
+
+export interface ApiPartition {
+  readonly partition: number;
+  /** Node id, or -1. */
+  readonly leader: number;
+  readonly epoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+  readonly startOffset: number;
+  /** High watermark, or -1 where the answering node does not know it. */
+  readonly highWatermark: number;
+}
+
+export interface ApiDestination {
+  readonly name: string;
+  readonly isInternal: boolean;
+  readonly partitions: readonly ApiPartition[];
+}
+
+export interface ApiDestinations {
+  readonly destinations: readonly ApiDestination[];
+}
+
+export interface ApiHeader {
+  readonly name: string;
+  readonly value: string | null;
+}
+
+export interface ApiProduce {
+  readonly key?: string | null;
+  readonly value: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Without it the key decides, or chance. */
+  readonly partition?: number;
+}
+
+export interface ApiProduced {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+export interface ApiMessage {
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly key: string | null;
+  readonly keyBase64?: string;
+  readonly value: string | null;
+  readonly valueBase64?: string;
+  readonly headers: readonly ApiHeader[];
+}
+
+export interface ApiMessages {
+  readonly messages: readonly ApiMessage[];
+  /** Where the next read of each partition that was read goes on. */
+  readonly next: readonly { readonly partition: number; readonly offset: number }[];
+}
+
+/**
+ * Query of a read. `from`: an offset, `earliest` or `latest`, for the one partition; without
+ * `partition` all are read and `from` must be a word or a list `partition:offset,...`. `max`
+ * messages in all (default 100, at most 10,000). `waitMs`: how long an empty read waits (at most
+ * 30,000).
+ */
+export interface ApiMessagesQuery {
+  readonly partition?: number;
+  readonly from: string;
+  readonly max?: number;
+  readonly waitMs?: number;
+}

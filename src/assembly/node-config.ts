@@ -1,0 +1,66 @@
+// What starts a node and what a running node tells its starter. Types only: the command line and the
+// launcher know these, and nothing else of how a node is put together.
+import type { Environment } from '../env/environment.ts';
+
+/** Where one member of the cluster listens. */
+export interface NodeAddress {
+  /** From 1. */
+  readonly id: number;
+  /** A single address that the other nodes can dial. */
+  readonly host: string;
+  readonly linkPort: number;
+  readonly kafkaPort: number;
+  readonly httpPort: number;
+}
+
+export interface NodeConfig {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  /** All members, this node included, in id order. */
+  readonly nodes: readonly NodeAddress[];
+  /** The node's own folder, or undefined: everything in memory. The Environment's disk is rooted here. */
+  readonly dataRoot: string | undefined;
+  /** Worker threads that own logs and connections; 0 runs everything on the main thread. */
+  readonly shards: number;
+  /** Where the listeners bind. `localhost` means every loopback address. */
+  readonly host: string;
+  /** Secret that the nodes of a cluster show each other on their links. */
+  readonly token: string;
+}
+
+/** What a node tells whoever started it. Everything can be sent over a process boundary as JSON. */
+export type NodeEvent =
+  /** The listeners accept. */
+  | {
+      readonly event: 'listening';
+      readonly ports: { readonly kafka: number; readonly http: number; readonly link: number };
+    }
+  /**
+   * Once: a metadata leader is known, all nodes are registered and unfenced, and an internal write
+   * to a replicated log was committed and read back.
+   */
+  | { readonly event: 'ready' }
+  /** Another node was fenced and all logs that it led, `count` of them, have a leader again. */
+  | { readonly event: 'leadersMoved'; readonly node: number; readonly count: number }
+  /** Every replica on `node` is in sync again. Any node may say it, of itself or of another. */
+  | { readonly event: 'inSync'; readonly node: number }
+  /** The node cannot go on; it ends after this. `code` is an errno name or AREA_WHAT. */
+  | { readonly event: 'failed'; readonly code: string; readonly message: string };
+
+export interface RunningNode {
+  /** Events that happened before the call are told first, in order. One handler. */
+  onEvent(handle: (event: NodeEvent) => void): void;
+  /** Moves leaderships away where it can, flushes, closes. Resolves when nothing runs any more. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts one node over any Environment. Rejects if the node cannot start: with an error carrying
+ * `code` (EADDRINUSE, EACCES, AREA_WHAT) where the reason is known.
+ */
+export type StartNode = (env: Environment, config: NodeConfig) => Promise<RunningNode>;
+
+/** What the module that composes a node exports. */
+export interface NodeEntry {
+  readonly startNode: StartNode;
+}
