@@ -93,7 +93,9 @@ export interface Hello {
   readonly committedSeq: number;
   readonly endSeq: number;
   readonly durableSeq: number;
-  /** Ascending; the epoch of the committed seq first, then all above it. Empty for an empty log. */
+  /** Lowest seq that a new leader could fetch here as a frame. */
+  readonly firstFrameSeq: number;
+  /** All epochs it knows, ascending, back to its snapshot. Empty for an empty log. */
   readonly tail: readonly EpochEnd[];
 }
 
@@ -162,6 +164,8 @@ export type ResignReason =
   | 'superseded'
   | 'own-disk-stalled'
   | 'removed-from-safe-set'
+  /** Recovery: what it lacks is no longer kept as frames by the member that has it. */
+  | 'too-far-behind'
   | 'diverged'
   | 'asked';
 
@@ -292,6 +296,7 @@ export interface Leader {
   superseded(epoch: number): void;
   /** Frames below are gone from the log device; who needs them gets a snapshot. */
   framesReleasedBelow(firstFrameSeq: number): void;
+  /** At least once a second: longer gaps are not held against anybody (the leader itself slept). */
   tick(nowMs: number): void;
   planMove(target: NodeId): void;
   cancelMove(): void;
@@ -396,6 +401,8 @@ export interface Follower {
   readonly phase: FollowerPhase;
   readonly promisedEpoch: number;
   readonly leader: NodeId | undefined;
+  /** No cut and no installation is under way: `log()` may be handed to a leader core. */
+  readonly isSettled: boolean;
   readonly endSeq: number;
   readonly durableSeq: number;
   readonly committedSeq: number;
