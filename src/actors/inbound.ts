@@ -2,6 +2,8 @@
 // and links both end in this one place. Nothing in a record is trusted to be well-formed: what cannot
 // be understood is counted and answered, never thrown.
 
+import { readWhole } from '../codec/codec.ts';
+import { ByteReader, EMPTY_BYTES } from '../std/bytes.ts';
 import type { AskSlab } from './ask.ts';
 import { ASKS_MAX } from './ask.ts';
 import type { Cell } from './cell.ts';
@@ -41,6 +43,7 @@ export interface InboundHost {
 
 export class Inbound {
   readonly #host: InboundHost;
+  readonly #reader = new ByteReader(EMPTY_BYTES);
 
   constructor(host: InboundHost) {
     this.#host = host;
@@ -121,7 +124,8 @@ export class Inbound {
   }
 
   #decode(op: OpEntry, bytes: Uint8Array, at: number, end: number): unknown {
-    const input = op.input.decode(bytes, at, end);
+    this.#reader.reset(bytes, at, end);
+    const input = readWhole(op.input, this.#reader);
     // Strict mode keeps its own copy of the bytes, so that a view kept too long reads poison.
     return this.#host.isStrict ? new EncodedInput(op.input, input) : input;
   }
@@ -157,7 +161,8 @@ export class Inbound {
         asks.fail(askId, failureCodec.decode(bytes, at, end) as ActorError);
         return;
       }
-      const value = op.reply!.decode(bytes, at, end);
+      this.#reader.reset(bytes, at, end);
+      const value = readWhole(op.reply!, this.#reader);
       asks.answer(askId, isStrict ? freezeDeep(value) : value);
     } catch {
       asks.fail(askId, new ActorError('ACTOR_MALFORMED', `the reply to ${op.name} is malformed`));

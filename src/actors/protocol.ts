@@ -2,14 +2,10 @@
 // the declaration order of the ops (u16), so a message that type-checks can also be sent to another
 // thread or node. Not here: delivery. Invariant: a protocol value is frozen when it is made, and its
 // hash names everything that both ends of a wire must agree on.
+import type { Codec } from '../codec/codec.ts';
 import { fnv1a32 } from '../std/hash.ts';
 
-/** How a value becomes bytes and back. `encode` answers the position behind what it wrote. */
-export interface Codec<T> {
-  size(value: T): number;
-  encode(value: T, out: Uint8Array, at: number): number;
-  decode(bytes: Uint8Array, at: number, end: number): T;
-}
+export type { Codec } from '../codec/codec.ts';
 
 /** A one-way message with input `I`. */
 export interface Tell<I> {
@@ -43,7 +39,7 @@ export interface AnyProtocol {
   /** Ops by opcode. */
   readonly table: readonly OpEntry[];
   readonly byName: ReadonlyMap<string, OpEntry>;
-  /** FNV-1a of name, version, op names, kinds and order (u32). */
+  /** FNV-1a of name, version, and the ops in order with the shapes of their codecs (u32). */
   readonly hash: number;
 }
 
@@ -93,9 +89,10 @@ export function protocol<const O extends Ops>(name: string, version: number, ops
       input: definition.input,
       reply: definition.kind === 'ask' ? definition.reply : undefined,
     });
+    const replyShape = entry.reply === undefined ? '' : ` -> ${entry.reply.shape}`;
     table.push(entry);
     byName.set(op, entry);
-    hash = fnv1a32(`;${op}:${definition.kind}`, hash);
+    hash = fnv1a32(`;${op}:${definition.input.shape}${replyShape}`, hash);
   }
   if (table.length > OPS_MAX) throw new Error(`protocol ${name}: more than ${OPS_MAX} ops`);
   return Object.freeze({ name, version, ops: Object.freeze(ops), table, byName, hash });

@@ -1,7 +1,11 @@
 // References: plain values that name an actor on any thread of any node. Equality is equality of ids;
 // a path is for people. Invariant: an id never names two actors: the generation of a reused slot
 // differs, and it carries the incarnation of the thread in its upper bits.
-import type { AskOp, Codec, Input, Ops, Reply, TellOp } from './protocol.ts';
+
+import type { Codec } from '../codec/codec.ts';
+import { defineCodec } from '../codec/codec.ts';
+import { writeU32le } from '../std/byte-ops.ts';
+import type { AskOp, Input, Ops, Reply, TellOp } from './protocol.ts';
 
 /** What became of an offer: `full` is a moment's state, `gone` is final for this ref. */
 export type Admission = 'accepted' | 'full' | 'gone';
@@ -94,44 +98,23 @@ export function idPath(id: RefId): string {
 
 export const REF_ID_BYTES = 16;
 
-export function writeRefId(id: RefId, out: Uint8Array, at: number): number {
-  at = writeWord(out, at, id.node);
-  at = writeWord(out, at, id.incarnation);
-  at = writeWord(out, at, id.thread * 0x100_0000 + id.slot);
-  return writeWord(out, at, id.generation);
-}
-
-export function readRefId(bytes: Uint8Array, at: number): RefId {
-  const place = readWord(bytes, at + 8);
-  return {
-    node: readWord(bytes, at),
-    incarnation: readWord(bytes, at + 4),
-    thread: place >>> 24,
-    slot: place & SLOT_MAX,
-    generation: readWord(bytes, at + 12),
-  };
-}
-
 /** Refs travel as ids; `Context.ref` or `System.ref` makes a usable ref of a received id. */
-export const refId: Codec<RefId> = {
+export const refId: Codec<RefId> = defineCodec<RefId>({
+  shape: 'ref-id',
+  sizeMin: REF_ID_BYTES,
   size: () => REF_ID_BYTES,
-  encode: writeRefId,
-  decode(bytes, at, end) {
-    if (end - at < REF_ID_BYTES) throw new RangeError('a ref id needs 16 bytes');
-    return readRefId(bytes, at);
+  encode(id, out, at) {
+    writeU32le(out, at, id.node);
+    writeU32le(out, at + 4, id.incarnation);
+    writeU32le(out, at + 8, id.thread * (SLOT_MAX + 1) + id.slot);
+    writeU32le(out, at + 12, id.generation);
+    return at + REF_ID_BYTES;
   },
-};
-
-function writeWord(out: Uint8Array, at: number, value: number): number {
-  out[at] = value;
-  out[at + 1] = value >>> 8;
-  out[at + 2] = value >>> 16;
-  out[at + 3] = value >>> 24;
-  return at + 4;
-}
-
-function readWord(bytes: Uint8Array, at: number): number {
-  return (
-    (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
-  );
-}
+  read(reader) {
+    const node = reader.u32le();
+    const incarnation = reader.u32le();
+    const place = reader.u32le();
+    const generation = reader.u32le();
+    return { node, incarnation, thread: place >>> 24, slot: place & SLOT_MAX, generation };
+  },
+});

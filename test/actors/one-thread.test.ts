@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Context, Ref, Signal, SystemOptions } from '../../src/actors/index.ts';
 import { actor, ask, createSystem, protocol, tell } from '../../src/actors/index.ts';
 import { manualEnvironment } from '../../src/actors/testkit/manual-environment.ts';
-import { none, u32 } from './codecs.ts';
+import { none, u32 } from '../../src/codec/index.ts';
 
 const Counter = protocol('counter', 1, {
   add: tell(u32),
