@@ -4,6 +4,7 @@
 //
 //   GET  /api/status                                -> ApiStatus
 //   GET  /api/destinations                          -> ApiDestinations
+//   GET  /api/counters                              -> numbers by name
 //   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
 //
@@ -60,6 +61,8 @@ export interface ApiPartition {
   readonly startOffset: number;
   /** High watermark, or -1 where the answering node does not know it. */
   readonly highWatermark: number;
+  /** Log end offset of the leader, or -1. */
+  readonly logEndOffset: number;
 }
 
 export interface ApiDestination {
@@ -99,6 +102,8 @@ export interface ApiMessage {
   readonly value: string | null;
   readonly valueBase64?: string;
   readonly headers: readonly ApiHeader[];
+  /** Why the content is not shown (a compressed batch). */
+  readonly note?: string;
 }
 
 export interface ApiMessages {

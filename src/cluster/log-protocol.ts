@@ -2,13 +2,12 @@
 // values. The types are in ports.ts; here are their codecs. On one thread the objects travel as they
 // are; a fetched file range cannot cross a thread, so the host reads it into memory before.
 import { ask, protocol, tell } from '../actors/protocol.ts';
-import { type RefId, REF_ID_BYTES, readRefId, writeRefId } from '../actors/ref.ts';
+import { refId } from '../actors/ref.ts';
 import {
-  type Codec,
   array,
   bytes,
   bytesCopy,
-  defineCodec,
+  type Codec,
   i32,
   mapped,
   none,
@@ -17,16 +16,7 @@ import {
   u53,
   union,
 } from '../codec/index.ts';
-import type { FetchSlice, FetchedInput, LogStatus } from './ports.ts';
-
-/** A ref as it travels inside other messages. */
-export const refAddress: Codec<RefId> = defineCodec<RefId>({
-  shape: 'ref',
-  sizeMin: REF_ID_BYTES,
-  size: () => REF_ID_BYTES,
-  encode: writeRefId,
-  read: (reader) => readRefId(reader.view(REF_ID_BYTES).slice(), 0),
-});
+import type { FetchedInput, FetchSlice, LogStatus } from './ports.ts';
 
 /** An integer from -1 on. */
 const fromMinusOne: Codec<number> = mapped(
@@ -109,7 +99,7 @@ export const LogHostProtocol = protocol('log-host', 1, {
       epoch: i32,
       timeoutMs: u53,
       token: u53,
-      replyTo: refAddress,
+      replyTo: refId,
       batch: bytesCopy,
     }),
   ),
@@ -120,16 +110,12 @@ export const LogHostProtocol = protocol('log-host', 1, {
       epoch: i32,
       maxBytes: u53,
       token: u53,
-      replyTo: refAddress,
+      replyTo: refId,
     }),
   ),
-  await: tell(record({ logId: u53, offset: u53, token: u53, replyTo: refAddress })),
-  command: tell(
-    record({ logId: u53, body: bytes, timeoutMs: u53, token: u53, replyTo: refAddress }),
-  ),
-  locate: tell(
-    record({ logId: u53, epoch: i32, query: offsetQuery, token: u53, replyTo: refAddress }),
-  ),
+  await: tell(record({ logId: u53, offset: u53, token: u53, replyTo: refId })),
+  command: tell(record({ logId: u53, body: bytes, timeoutMs: u53, token: u53, replyTo: refId })),
+  locate: tell(record({ logId: u53, epoch: i32, query: offsetQuery, token: u53, replyTo: refId })),
   status: ask(none, array(logStatus)),
 });
 

@@ -118,7 +118,12 @@ export interface FetchInput {
 /** A run of whole batches: bytes in memory, or a range of a file that stays as it is until release. */
 export type FetchSlice =
   | { readonly kind: 'memory'; readonly bytes: Uint8Array }
-  | { readonly kind: 'file'; readonly file: DiskFile; readonly position: number; readonly length: number };
+  | {
+      readonly kind: 'file';
+      readonly file: DiskFile;
+      readonly position: number;
+      readonly length: number;
+    };
 
 export interface FetchedInput {
   readonly token: number;
@@ -210,7 +215,11 @@ export type MetadataResult =
 export interface MetadataService {
   create(what: CreateDestination, timeoutMs: number): Promise<MetadataResult>;
   remove(name: string, timeoutMs: number): Promise<MetadataResult>;
-  configure(name: string, config: readonly (readonly [string, string])[], timeoutMs: number): Promise<MetadataResult>;
+  configure(
+    name: string,
+    config: readonly (readonly [string, string])[],
+    timeoutMs: number,
+  ): Promise<MetadataResult>;
 }
 
 /** What a node tells about the logs it hosts, for status pages. */
@@ -225,5 +234,5 @@ export interface LogStatus {
   readonly committedSeq: number;
 }
 
-export { LogHostProtocol, LogRepliesProtocol, refAddress } from './log-protocol.ts';
 export type { LogHostOps, LogRepliesOps } from './log-protocol.ts';
+export { LogHostProtocol, LogRepliesProtocol } from './log-protocol.ts';

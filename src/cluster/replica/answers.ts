@@ -4,14 +4,14 @@
 import type { Ref, RefId } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { DiskError } from '../../env/environment.ts';
-import { LogRepliesProtocol } from '../log-protocol.ts';
 import type { LogRepliesOps } from '../log-protocol.ts';
+import { LogRepliesProtocol } from '../log-protocol.ts';
 import type {
   AnsweredInput,
   AppendedInput,
+  FetchedInput,
   FetchInput,
   FetchSlice,
-  FetchedInput,
   LocatedInput,
   LogResult,
   OffsetInput,
@@ -22,7 +22,10 @@ const REFS_MAX = 4096;
 
 export class Answers implements ReplySink {
   readonly #system: System;
-  readonly #refs = new Map<number, { readonly generation: number; readonly ref: Ref<LogRepliesOps> }>();
+  readonly #refs = new Map<
+    number,
+    { readonly generation: number; readonly ref: Ref<LogRepliesOps> }
+  >();
 
   constructor(system: System) {
     this.#system = system;

@@ -20,5 +20,7 @@ export interface Directory {
   /** The thread that owns the log on that node; undefined while the node is unknown. */
   threadOf(node: number, logId: number): number | undefined;
   /** `changed`: logs whose record, or whose nodes' state, changed; `deleted`: gone for ever. */
-  onLogsChanged(handle: (changed: readonly number[], deleted: readonly number[]) => void): () => void;
+  onLogsChanged(
+    handle: (changed: readonly number[], deleted: readonly number[]) => void,
+  ): () => void;
 }

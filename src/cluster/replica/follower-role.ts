@@ -3,7 +3,13 @@
 // shell obeys. When the store refuses a frame that the core had accepted, the core is made anew from
 // what the store really holds, and greets again.
 import { FollowerCore } from '../../replication/follower-core.ts';
-import type { Fence, Follower, FollowerOutput, HelloAnswer, ReplicaLog } from '../../replication/types.ts';
+import type {
+  Fence,
+  Follower,
+  FollowerOutput,
+  HelloAnswer,
+  ReplicaLog,
+} from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import { CatchUp } from './catch-up.ts';

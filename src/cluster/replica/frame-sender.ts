@@ -2,8 +2,8 @@
 // bytes per follower, in messages of about MESSAGE_BYTES_MAX. Frames in memory are sent in the turn;
 // older ones are read back from the WAL first, one read at a time per follower.
 import type { Leader } from '../../replication/types.ts';
-import { RingQueue } from '../../std/ring-queue.ts';
 import { messageOf } from '../../std/errors.ts';
+import { RingQueue } from '../../std/ring-queue.ts';
 import type { LogContext } from './role.ts';
 import { type WireFrame, wireFrameBytes } from './wire-frame.ts';
 

@@ -23,7 +23,19 @@ export interface Assignment {
   readonly live: readonly ReplicaId[];
 }
 
-export type HostPort = Omit<LogContext, 'logId' | 'stored' | 'machine' | 'behavior' | 'waiters' | 'markDirty' | 'markActive' | 'quarantine' | 'takeToken' | 'roleEnded'> & {
+export type HostPort = Omit<
+  LogContext,
+  | 'logId'
+  | 'stored'
+  | 'machine'
+  | 'behavior'
+  | 'waiters'
+  | 'markDirty'
+  | 'markActive'
+  | 'quarantine'
+  | 'takeToken'
+  | 'roleEnded'
+> & {
   markDirty(hosted: HostedLog): void;
   markActive(hosted: HostedLog): void;
   advanced(to: RefId, token: number): void;

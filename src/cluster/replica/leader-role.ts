@@ -9,9 +9,9 @@ import { messageOf } from '../../std/errors.ts';
 import type { AppendRefusal } from '../../storage/api.ts';
 import type { LogResult } from '../ports.ts';
 import { FrameSender } from './frame-sender.ts';
-import { NO_EVENTS, encodeEpochBegin, markBehaviorEvents } from './host-events.ts';
+import { encodeEpochBegin, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
 import { ReplyQueue } from './replies.ts';
-import { type AppendRequest, type LogContext, checkEpoch } from './role.ts';
+import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
 
 const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
   full: 'throttled',
@@ -52,7 +52,9 @@ export class LeaderRole {
   }
 
   committedOffset(): number {
-    return this.#context.stored.offsetAt(this.core.committedSeq) ?? this.#context.machine.startOffset;
+    return (
+      this.#context.stored.offsetAt(this.core.committedSeq) ?? this.#context.machine.startOffset
+    );
   }
 
   position(): LogPosition {

@@ -4,7 +4,7 @@ import { actor } from '../../actors/actor.ts';
 import { protocol } from '../../actors/protocol.ts';
 import type { RefId } from '../../actors/ref.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
-import type { FetchInput, FetchSlice, FetchedInput, LocatedInput, OffsetInput } from '../ports.ts';
+import type { FetchedInput, FetchInput, FetchSlice, LocatedInput, OffsetInput } from '../ports.ts';
 import type { HostedLog } from './hosted-log.ts';
 import { checkEpoch } from './role.ts';
 
@@ -96,8 +96,7 @@ function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {
     return { token, result: 'ok', offset: committedOffset, timestampMs: -1, epoch: leader.epoch };
   }
   const wanted = query.kind === 'at-time' ? query.timestampMs : undefined;
-  const place =
-    wanted === undefined ? stored.maxTimestamp() : stored.offsetForTimestamp(wanted);
+  const place = wanted === undefined ? stored.maxTimestamp() : stored.offsetForTimestamp(wanted);
   if (place === undefined || place.baseOffset >= committedOffset) {
     return { ...nowhere, result: 'ok' };
   }

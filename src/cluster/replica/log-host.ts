@@ -1,24 +1,25 @@
 // The log host of one shard: hosts every log of the shard that metadata places on this node, routes
 // client messages to the logs' actors and peers' messages to their roles, and runs the shard's store in
 // the turn: frames to followers first, then one WAL group for everything the turn collected.
-import { actor } from '../../actors/actor.ts';
+
 import type { Context } from '../../actors/actor.ts';
+import { actor } from '../../actors/actor.ts';
+import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { Ref, RefId } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
-import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { Log } from '../../env/environment.ts';
 import type { ReplicaId, SafeSetProposal, WriterId } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { ShardStore, StoredLog } from '../../storage/api.ts';
-import { LogHostProtocol } from '../log-protocol.ts';
 import type { LogHostOps } from '../log-protocol.ts';
+import { LogHostProtocol } from '../log-protocol.ts';
 import type { AppendInput, LogResult, LogStatus } from '../ports.ts';
 import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
 import { Answers } from './answers.ts';
 import type { Directory } from './directory.ts';
 import { Donations } from './donations.ts';
-import { type HostPort, HostedLog } from './hosted-log.ts';
-import { LogActor, LogProtocol } from './log-actor.ts';
+import { HostedLog, type HostPort } from './hosted-log.ts';
+import { LogActor, type LogProtocol } from './log-actor.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
 
@@ -92,7 +93,9 @@ export class LogHost {
     context.onSignal((signal) => {
       if (signal.type === 'child-failed') this.#childFailed(signal.child.path, signal.error);
     });
-    this.config.directory.onLogsChanged((changed, deleted) => this.#metadataChanged(changed, deleted));
+    this.config.directory.onLogsChanged((changed, deleted) =>
+      this.#metadataChanged(changed, deleted),
+    );
     this.#hostAll();
   }
 
@@ -295,7 +298,8 @@ export class LogHost {
       this.guard(hosted, () => {
         const { leader } = hosted;
         const dueMs = leader?.nextDueMs();
-        if (leader !== undefined && dueMs !== undefined && dueMs <= logTimeMs) leader.tickBehavior();
+        if (leader !== undefined && dueMs !== undefined && dueMs <= logTimeMs)
+          leader.tickBehavior();
         goesOn = hosted.tick(nowMs) || leader?.nextDueMs() !== undefined;
       });
       if (!goesOn) this.#active.delete(hosted);
@@ -353,4 +357,3 @@ export function spawnLogHost(host: LogHost): void {
   system.spawnWellKnown(SLOT_LOG_HOST, 'logs', LogHostActor, host);
   system.spawnWellKnown(SLOT_PEERS, 'peers', PeerActor, host);
 }
-

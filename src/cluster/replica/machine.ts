@@ -97,11 +97,15 @@ export class Machine {
    */
   applyThrough(seq: number): boolean {
     while (this.appliedSeq < seq) {
-      const next = this.#stored.frames(this.appliedSeq + 1, APPLY_BYTES_MAX, (header, events, batch) => {
-        if (header.seq > seq) return false;
-        this.apply(header, events, batch);
-        return header.seq < seq;
-      });
+      const next = this.#stored.frames(
+        this.appliedSeq + 1,
+        APPLY_BYTES_MAX,
+        (header, events, batch) => {
+          if (header.seq > seq) return false;
+          this.apply(header, events, batch);
+          return header.seq < seq;
+        },
+      );
       if (typeof next !== 'number') return false;
     }
     return true;

@@ -47,10 +47,13 @@ export const PeerActor = actor(
           leader?.core.hello(hello);
           leader?.drain();
         }),
-      answer: ({ logId, answer }) => withLog(logId, ({ follower }) => follower?.helloAnswered(answer)),
+      answer: ({ logId, answer }) =>
+        withLog(logId, ({ follower }) => follower?.helloAnswered(answer)),
       frames: (input) => withLog(input.logId, ({ follower }) => follower?.frames(input)),
       ack: ({ logId, from, incarnation, epoch, durableSeq, chain }) =>
-        withLog(logId, ({ leader }) => leader?.acknowledged(from, incarnation, epoch, durableSeq, chain)),
+        withLog(logId, ({ leader }) =>
+          leader?.acknowledged(from, incarnation, epoch, durableSeq, chain),
+        ),
       committed: ({ logs }) => {
         for (const { logId, epoch, seq } of logs) {
           withLog(logId, ({ follower }) => follower?.leaderCommitted(epoch, seq));
@@ -60,7 +63,8 @@ export const PeerActor = actor(
         framesOf(host, must(host, logId), fromSeq, throughSeq),
       donate: ({ logId, epoch }) => {
         const hosted = must(host, logId);
-        if (hosted.leader?.epoch !== epoch) throw new Error(`log ${logId} is not led here in ${epoch}`);
+        if (hosted.leader?.epoch !== epoch)
+          throw new Error(`log ${logId} is not led here in ${epoch}`);
         return host.donations.offer(hosted.stored);
       },
       pullChunk: ({ donationId, position }) => host.donations.chunk(donationId, position),

@@ -1,11 +1,11 @@
 // The log host's way to other nodes: refs to their peer actors, committed seqs of a turn coalesced into
 // one message per peer, and promises for bulk copies. One per shard.
 import type { Ref } from '../../actors/ref.ts';
+import { SLOT_PEERS } from '../slots.ts';
 import type { Directory } from './directory.ts';
 import type { PeerOps } from './peer-protocol.ts';
 import { PeerProtocol } from './peer-protocol.ts';
 import type { PeerPort } from './role.ts';
-import { SLOT_PEERS } from '../slots.ts';
 
 const PULL_TIMEOUT_MS = 10_000;
 
@@ -71,7 +71,14 @@ export class PeerLinks implements PeerPort {
 
   ack(node: number, logId: number, epoch: number, durableSeq: number, chain: number): void {
     const { node: from, incarnation } = this.#self;
-    this.#peer(node, logId)?.ref.tell('ack', { logId, from, incarnation, epoch, durableSeq, chain });
+    this.#peer(node, logId)?.ref.tell('ack', {
+      logId,
+      from,
+      incarnation,
+      epoch,
+      durableSeq,
+      chain,
+    });
   }
 
   committed(node: number, logId: number, epoch: number, seq: number): void {

@@ -3,10 +3,10 @@
 // fail and start again.
 import { ask, protocol, tell } from '../../actors/protocol.ts';
 import {
-  type Codec,
   array,
   bool,
   bytesCopy,
+  type Codec,
   defineCodec,
   i32,
   mapped,
@@ -15,8 +15,8 @@ import {
   u53,
   union,
 } from '../../codec/index.ts';
-import { framesWire } from './wire-frame.ts';
 import type { FramesInput } from './wire-frame.ts';
+import { framesWire } from './wire-frame.ts';
 
 export const frames: Codec<FramesInput> = defineCodec<FramesInput>({
   shape: 'frames',
@@ -72,9 +72,7 @@ export const PeerProtocol = protocol('log-peer', 1, {
   ack: tell(
     record({ logId: u53, from: u32, incarnation: u53, epoch: u32, durableSeq: u53, chain }),
   ),
-  committed: tell(
-    record({ from: u32, logs: array(record({ logId: u53, epoch: u32, seq: u53 })) }),
-  ),
+  committed: tell(record({ from: u32, logs: array(record({ logId: u53, epoch: u32, seq: u53 })) })),
   pullFrames: ask(record({ logId: u53, fromSeq: u53, throughSeq: u53 }), frames),
   donate: ask(
     record({ logId: u53, epoch: i32 }),

@@ -38,7 +38,16 @@ export class ReplyQueue {
 
   addAppend(seq: number, to: RefId, token: number, dueMs: number, baseOffset: number): void {
     const body = NO_BODY;
-    this.#queue.push({ kind: 'append', seq, to, token, dueMs, baseOffset, body, isAnswered: false });
+    this.#queue.push({
+      kind: 'append',
+      seq,
+      to,
+      token,
+      dueMs,
+      baseOffset,
+      body,
+      isAnswered: false,
+    });
   }
 
   addCommand(seq: number, to: RefId, token: number, dueMs: number, body: Uint8Array): void {

@@ -1,10 +1,18 @@
 // What the two roles of a hosted log need from their surroundings, and what they share.
-import type { LogResult } from '../ports.ts';
-import type { Fence, Hello, HelloAnswer, ReplicaId, SafeSetProposal, WriterId } from '../../replication/types.ts';
+
 import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
-import type { Log } from '../../env/environment.ts';
-import type { LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
 import type { RefId } from '../../actors/ref.ts';
+import type { Log } from '../../env/environment.ts';
+import type {
+  Fence,
+  Hello,
+  HelloAnswer,
+  ReplicaId,
+  SafeSetProposal,
+  WriterId,
+} from '../../replication/types.ts';
+import type { LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
+import type { LogResult } from '../ports.ts';
 import type { Machine } from './machine.ts';
 import type { ReplySink } from './replies.ts';
 import type { Waiters } from './waiters.ts';
@@ -20,7 +28,12 @@ export interface PeerPort {
   /** Coalesced with other logs into one message per peer and turn. */
   committed(node: number, logId: number, epoch: number, seq: number): void;
   /** Frames [fromSeq, throughSeq] of that replica's log, or fewer. Rejects when it cannot answer. */
-  pullFrames(node: number, logId: number, fromSeq: number, throughSeq: number): Promise<FramesInput>;
+  pullFrames(
+    node: number,
+    logId: number,
+    fromSeq: number,
+    throughSeq: number,
+  ): Promise<FramesInput>;
   donate(node: number, logId: number, epoch: number): Promise<DonationOffer>;
   pullChunk(node: number, logId: number, donationId: number, position: number): Promise<Uint8Array>;
   releaseDonation(node: number, logId: number, donationId: number): void;
@@ -56,7 +69,9 @@ export interface LogContext {
   /** The log cannot go on (a throwing apply, a diverged history): answers stop, data stays. */
   quarantine(reason: string): void;
   /** Whom a command's token belongs to; forgotten by this call. Undefined if it was answered before. */
-  takeToken(token: number): { readonly to: RefId; readonly token: number; readonly dueMs: number } | undefined;
+  takeToken(
+    token: number,
+  ): { readonly to: RefId; readonly token: number; readonly dueMs: number } | undefined;
   /** The role ended by itself (resigned): the owner rebuilds the machine and makes a follower. */
   roleEnded(): void;
 }

@@ -4,7 +4,7 @@
 //   u64 logId | u32 from node | u32 leader epoch | u32 previous chain | u64 committed seq | u32 count
 //   count x { u64 seq | u32 epoch | u64 log time | u32 chain | u32 payload crc
 //             | u32 events size | u32 batch size + 1, 0 = none | events | batch }
-import { BytesError, type ByteReader } from '../../std/bytes.ts';
+import { type ByteReader, BytesError } from '../../std/bytes.ts';
 
 export interface WireFrame {
   readonly seq: number;

@@ -1,0 +1,66 @@
+// The shapes of answers: JSON with a newline, errors with a stable code, bytes as text where they are text.
+
+import type { LogResult } from '../cluster/ports.ts';
+import type { HttpResponse } from '../env/http.ts';
+import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
+import type { ApiError } from './api-types.ts';
+
+export class ApiProblem extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export function json(status: number, value: unknown): HttpResponse {
+  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+}
+
+export function failure(problem: ApiProblem): HttpResponse {
+  const body: ApiError = { error: { code: problem.code, message: problem.message } };
+  return json(problem.status, body);
+}
+
+const STATUS_OF: Partial<Record<LogResult, number>> = {
+  'unknown-log': 404,
+  'offset-out-of-range': 400,
+  'too-large': 413,
+  corrupt: 400,
+  invalid: 400,
+  unsupported: 400,
+};
+
+/** Why a log refused, as an HTTP problem: 503 for everything that passes by itself. */
+export function logProblem(result: LogResult): ApiProblem {
+  const code = `LOG_${result.toUpperCase().replaceAll('-', '_')}`;
+  return new ApiProblem(STATUS_OF[result] ?? 503, code, `the log answered: ${result}`);
+}
+
+/** Text if the bytes are UTF-8 as they are, else undefined. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  const text = decodeUtf8(bytes);
+  if (!text.includes('\ufffd')) return text;
+  const again = encodeUtf8(text);
+  return again.length === bytes.length && again.every((byte, at) => byte === bytes[at])
+    ? text
+    : undefined;
+}
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+
+/** RFC 4648, section 4. */
+export function base64(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 3) {
+    const have = Math.min(3, bytes.length - at);
+    const word = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+    for (let digit = 0; digit < 4; digit += 1) {
+      text += digit <= have ? BASE64[(word >> (18 - 6 * digit)) & 63] : '=';
+    }
+  }
+  return text;
+}

@@ -1,0 +1,149 @@
+// Producing and reading messages as JSON.
+import type { Outcome, ReadFrom, ReadRecord } from '../broker/ports.ts';
+import type { HttpRequest } from '../env/http.ts';
+import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
+import { ApiProblem, base64, logProblem, textOf } from './answers.ts';
+import type { ApiHeader, ApiMessage, ApiMessages, ApiProduced } from './api-types.ts';
+import type { AdminPorts } from './ports.ts';
+
+const PRODUCE_TIMEOUT_MS = 10_000;
+const MAX_DEFAULT = 100;
+const MAX_LIMIT = 10_000;
+const WAIT_MS_LIMIT = 30_000;
+
+function unwrap<T>(outcome: Outcome<T>, name: string): T {
+  switch (outcome.kind) {
+    case 'ok':
+      return outcome.value;
+    case 'unknown-destination':
+      throw new ApiProblem(404, 'DESTINATION_UNKNOWN', `there is no destination ${name}`);
+    case 'unknown-partition':
+      throw new ApiProblem(404, 'PARTITION_UNKNOWN', `${name} has no such partition`);
+    case 'failed':
+      throw logProblem(outcome.result);
+  }
+}
+
+function bad(message: string): ApiProblem {
+  return new ApiProblem(400, 'REQUEST_INVALID', message);
+}
+
+function textField(value: unknown, field: string): Uint8Array | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== 'string') throw bad(`${field} must be text or null`);
+  return encodeUtf8(value);
+}
+
+function parseBody(request: HttpRequest): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(decodeUtf8(request.body));
+  } catch {
+    throw bad('the body is not JSON');
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw bad('the body must be a JSON object');
+  }
+  const known = ['key', 'value', 'headers', 'partition'];
+  for (const field of Object.keys(parsed)) {
+    if (!known.includes(field)) throw bad(`unknown field ${field}; known: ${known.join(', ')}`);
+  }
+  return parsed as Record<string, unknown>;
+}
+
+function headersOf(value: unknown): { name: string; value: Uint8Array | null }[] {
+  if (value === undefined || value === null) return [];
+  if (typeof value !== 'object' || Array.isArray(value)) throw bad('headers must be an object');
+  return Object.entries(value).map(([name, text]) => ({
+    name,
+    value: textField(text, `header ${name}`),
+  }));
+}
+
+export async function produce(
+  ports: AdminPorts,
+  name: string,
+  request: HttpRequest,
+): Promise<ApiProduced> {
+  const body = parseBody(request);
+  const { partition } = body;
+  if (partition !== undefined && (!Number.isInteger(partition) || Number(partition) < 0)) {
+    throw bad('partition must be a number from 0');
+  }
+  const record = {
+    key: textField(body['key'], 'key'),
+    value: textField(body['value'], 'value'),
+    headers: headersOf(body['headers']),
+    partition: partition === undefined ? undefined : Number(partition),
+  };
+  return unwrap(await ports.records.produce(name, record, PRODUCE_TIMEOUT_MS), name);
+}
+
+function number(request: HttpRequest, field: string, most: number): number | undefined {
+  const text = request.query.get(field);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,16}$/.test(text) || Number(text) > most) {
+    throw bad(`${field} must be a number from 0 to ${most}`);
+  }
+  return Number(text);
+}
+
+function positions(ports: AdminPorts, name: string, request: HttpRequest): Map<number, ReadFrom> {
+  const from = request.query.get('from') ?? 'earliest';
+  const partition = number(request, 'partition', 1_000_000);
+  const count = ports.view.destination(name)?.logs.length ?? 0;
+  const wanted = partition === undefined ? [...Array(count).keys()] : [partition];
+  if (from === 'earliest' || from === 'latest') return new Map(wanted.map((each) => [each, from]));
+  if (/^\d{1,16}$/.test(from) && partition !== undefined) {
+    return new Map([[partition, Number(from)]]);
+  }
+  const places = new Map<number, ReadFrom>();
+  for (const part of from.split(',')) {
+    const match = /^(\d{1,7}):(\d{1,16})$/.exec(part);
+    if (match === null) {
+      throw bad(
+        'from must be earliest, latest, an offset with a partition, or partition:offset,...',
+      );
+    }
+    places.set(Number(match[1]), Number(match[2]));
+  }
+  return places;
+}
+
+function shown(bytes: Uint8Array | null): { text: string | null; base64?: string } {
+  if (bytes === null) return { text: null };
+  const text = textOf(bytes);
+  return text === undefined ? { text: null, base64: base64(bytes) } : { text };
+}
+
+function messageOf(record: ReadRecord): ApiMessage {
+  const key = shown(record.key);
+  const value = shown(record.value);
+  const headers: ApiHeader[] = record.headers.map((header) => ({
+    name: header.name,
+    value: header.value === null ? null : (textOf(header.value) ?? base64(header.value)),
+  }));
+  return {
+    partition: record.partition,
+    offset: record.offset,
+    timestampMs: record.timestampMs,
+    key: key.text,
+    ...(key.base64 === undefined ? {} : { keyBase64: key.base64 }),
+    value: value.text,
+    ...(value.base64 === undefined ? {} : { valueBase64: value.base64 }),
+    headers,
+    ...(record.note === undefined ? {} : { note: record.note }),
+  };
+}
+
+export async function messages(
+  ports: AdminPorts,
+  name: string,
+  request: HttpRequest,
+): Promise<ApiMessages> {
+  const recordsMax = number(request, 'max', MAX_LIMIT) ?? MAX_DEFAULT;
+  const waitMs = number(request, 'waitMs', WAIT_MS_LIMIT) ?? 0;
+  const from = positions(ports, name, request);
+  const answer = unwrap(await ports.records.read(name, from, { recordsMax, waitMs }), name);
+  return { messages: answer.records.map(messageOf), next: answer.next };
+}

@@ -1,0 +1,69 @@
+// Status and destinations as JSON, from the metadata of this node and what the leaders say.
+import type { DestinationView, LogStatus, LogView, MetadataView } from '../cluster/ports.ts';
+import type { ApiDestination, ApiNode, ApiPartition, ApiStatus } from './api-types.ts';
+import type { AdminPorts } from './ports.ts';
+
+function logsOf(view: MetadataView): LogView[] {
+  return view.destinations().flatMap((destination) => [...destination.logs]);
+}
+
+function nodesOf(view: MetadataView, logs: readonly LogView[]): ApiNode[] {
+  return view.nodes().map((node) => ({
+    id: node.id,
+    host: node.endpoints.get('kafka')?.host ?? '',
+    kafkaPort: node.endpoints.get('kafka')?.port ?? 0,
+    httpPort: node.endpoints.get('http')?.port ?? 0,
+    pid: node.pid,
+    isLive: node.isLive,
+    isController: node.id === view.controllerId,
+    leaderCount: logs.filter((log) => log.leader === node.id).length,
+    replicaCount: logs.filter((log) => log.replicas.includes(node.id)).length,
+    outOfSyncCount: logs.filter(
+      (log) => log.replicas.includes(node.id) && !log.isr.includes(node.id),
+    ).length,
+  }));
+}
+
+export function statusOf(ports: AdminPorts): ApiStatus {
+  const { view } = ports;
+  const logs = logsOf(view);
+  const leaderlessCount = logs.filter((log) => log.leader < 0).length;
+  const underReplicatedCount = logs.filter((log) => log.isr.length < log.replicas.length).length;
+  const isDown = leaderlessCount > 0 || view.controllerId < 0;
+  return {
+    clusterId: view.clusterId,
+    version: ports.version,
+    nodeId: view.nodeId,
+    controllerId: view.controllerId,
+    health: isDown ? 'down' : underReplicatedCount > 0 ? 'degraded' : 'ok',
+    nodes: nodesOf(view, logs),
+    destinationCount: view.destinations().length,
+    logCount: logs.length,
+    leaderlessCount,
+    underReplicatedCount,
+    uptimeMs: Math.floor(ports.uptimeMs()),
+  };
+}
+
+function partitionOf(log: LogView, status: LogStatus | undefined): ApiPartition {
+  return {
+    partition: log.partition,
+    leader: log.leader,
+    epoch: log.epoch,
+    replicas: log.replicas,
+    isr: log.isr,
+    startOffset: status?.startOffset ?? -1,
+    highWatermark: status?.committedOffset ?? -1,
+    logEndOffset: status?.endOffset ?? -1,
+  };
+}
+
+export async function destinationsOf(ports: AdminPorts): Promise<ApiDestination[]> {
+  const leaders = await ports.leaderStatus();
+  const describe = (destination: DestinationView): ApiDestination => ({
+    name: destination.name,
+    isInternal: destination.isInternal,
+    partitions: destination.logs.map((log) => partitionOf(log, leaders.get(log.logId))),
+  });
+  return ports.view.destinations().map(describe);
+}

@@ -1,0 +1,190 @@
+// Records for people: produce one, read some, in any destination, from any node. What the admin API and
+// the command line show. A compressed batch is shown as one message without content that says so.
+import type {
+  DestinationView,
+  FetchedInput,
+  LogResult,
+  MetadataView,
+} from '../../cluster/ports.ts';
+import type { BatchHeader } from '../../records/batch.ts';
+import { codecOf, forEachBatch, readBatchHeader } from '../../records/batch.ts';
+import { decodeRecords, encodeBatch } from '../../records/records.ts';
+import type { Crc32c } from '../../std/crc32c.ts';
+import { murmur2 } from '../../std/hash.ts';
+import type { LogClient } from './log-client.ts';
+
+export interface NewRecord {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: readonly { readonly name: string; readonly value: Uint8Array | null }[];
+  /** Without it the key decides (murmur2, as Kafka's clients do), or chance. */
+  readonly partition: number | undefined;
+}
+
+export interface ReadRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: readonly { readonly name: string; readonly value: Uint8Array | null }[];
+  /** Why the content is not shown. */
+  readonly note: string | undefined;
+}
+
+export type Outcome<T> =
+  | { readonly kind: 'ok'; readonly value: T }
+  | { readonly kind: 'unknown-destination' | 'unknown-partition' }
+  /** `result` says why; 'timed-out' when nobody answered. */
+  | { readonly kind: 'failed'; readonly result: LogResult };
+
+export type ReadFrom = 'earliest' | 'latest' | number;
+
+export interface ReadAnswer {
+  readonly records: readonly ReadRecord[];
+  /** By partition: where the next read goes on. */
+  readonly next: readonly { readonly partition: number; readonly offset: number }[];
+}
+
+export interface RecordAccess {
+  produce(
+    name: string,
+    record: NewRecord,
+    timeoutMs: number,
+  ): Promise<Outcome<{ partition: number; offset: number }>>;
+  read(
+    name: string,
+    from: ReadonlyMap<number, ReadFrom>,
+    limits: { readonly recordsMax: number; readonly waitMs: number },
+  ): Promise<Outcome<ReadAnswer>>;
+}
+
+const FETCH_BYTES = 1024 * 1024;
+const ANSWER_MS = 5_000;
+
+function bytesOf(fetched: FetchedInput): Uint8Array {
+  let size = 0;
+  for (const slice of fetched.slices)
+    size += slice.kind === 'memory' ? slice.bytes.length : slice.length;
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const slice of fetched.slices) {
+    if (slice.kind === 'memory') {
+      all.set(slice.bytes, at);
+      at += slice.bytes.length;
+    } else {
+      at += slice.file.readSync(all.subarray(at, at + slice.length), slice.position);
+    }
+  }
+  return all.subarray(0, at);
+}
+
+function unread(partition: number, header: BatchHeader, note: string): ReadRecord {
+  const base = { partition, offset: header.lastOffset, timestampMs: header.maxTimestampMs };
+  return { ...base, key: null, value: null, headers: [], note };
+}
+
+function recordsOf(bytes: Uint8Array, partition: number, fromOffset: number): ReadRecord[] {
+  const found: ReadRecord[] = [];
+  forEachBatch(bytes, 0, bytes.length, (at, size) => {
+    const header = readBatchHeader(bytes, at);
+    const codec = codecOf(header.attributes);
+    if (codec !== 'none') {
+      const note = `${header.recordCount} records compressed with ${codec ?? 'an unknown codec'}`;
+      found.push(unread(partition, header, note));
+      return;
+    }
+    const decoded = decodeRecords(bytes, at, at + size);
+    if (decoded.kind === 'fault') {
+      found.push(unread(partition, header, `unreadable: ${decoded.fault}`));
+      return;
+    }
+    for (const record of decoded.records) {
+      if (record.offset >= fromOffset) found.push({ ...record, partition, note: undefined });
+    }
+  });
+  return found;
+}
+
+/** Record access over a log client; one per node, on the main thread. */
+export function createRecordAccess(options: {
+  readonly view: MetadataView;
+  readonly client: LogClient;
+  readonly crc32c: Crc32c;
+  readonly nowMs: () => number;
+  /** Uniform integer below n: partitions of records without a key. */
+  readonly below: (n: number) => number;
+}): RecordAccess {
+  const { view, client } = options;
+
+  const partitionOf = (destination: DestinationView, record: NewRecord): number => {
+    if (record.partition !== undefined) return record.partition;
+    const count = destination.logs.length;
+    if (record.key === null) return options.below(count);
+    return (murmur2(record.key) & 0x7fff_ffff) % count;
+  };
+
+  const resolve = async (logId: number, from: ReadFrom): Promise<number | LogResult> => {
+    if (typeof from === 'number') return from;
+    const located = await client.locate(logId, { kind: from }, ANSWER_MS);
+    if (located === undefined) return 'timed-out';
+    return located.result === 'ok' ? located.offset : located.result;
+  };
+
+  const readOne = async (logId: number, partition: number, offset: number, max: number) => {
+    const fetched = await client.fetch(logId, offset, FETCH_BYTES, ANSWER_MS);
+    if (fetched === undefined) return 'timed-out' as const;
+    const bytes = bytesOf(fetched);
+    fetched.release();
+    if (fetched.result !== 'ok') return fetched.result;
+    return recordsOf(bytes, partition, offset).slice(0, max);
+  };
+
+  return {
+    async produce(name, record, timeoutMs) {
+      const destination = view.destination(name);
+      if (destination === undefined) return { kind: 'unknown-destination' };
+      const partition = partitionOf(destination, record);
+      const log = destination.logs[partition];
+      if (log === undefined) return { kind: 'unknown-partition' };
+      const timestampMs = Math.floor(options.nowMs());
+      const batch = encodeBatch([{ timestampMs, ...record }], options.crc32c);
+      const appended = await client.append(log.logId, batch, 'committed', timeoutMs);
+      if (appended === undefined) return { kind: 'failed', result: 'timed-out' };
+      if (appended.result !== 'ok') return { kind: 'failed', result: appended.result };
+      return { kind: 'ok', value: { partition, offset: appended.baseOffset } };
+    },
+
+    async read(name, from, { recordsMax, waitMs }) {
+      const destination = view.destination(name);
+      if (destination === undefined) return { kind: 'unknown-destination' };
+      const places = new Map<number, { logId: number; offset: number }>();
+      for (const [partition, wanted] of from) {
+        const log = destination.logs[partition];
+        if (log === undefined) return { kind: 'unknown-partition' };
+        const offset = await resolve(log.logId, wanted);
+        if (typeof offset !== 'number') return { kind: 'failed', result: offset };
+        places.set(partition, { logId: log.logId, offset });
+      }
+      const records: ReadRecord[] = [];
+      for (let round = 0; round < 2; round += 1) {
+        for (const [partition, place] of places) {
+          const room = recordsMax - records.length;
+          if (room <= 0) break;
+          const found = await readOne(place.logId, partition, place.offset, room);
+          if (!Array.isArray(found)) return { kind: 'failed', result: found };
+          records.push(...found);
+          const last = found[found.length - 1];
+          if (last !== undefined) place.offset = last.offset + 1;
+        }
+        if (records.length > 0 || waitMs <= 0 || round > 0) break;
+        const waits = [...places.values()].map(({ logId, offset }) =>
+          client.awaitBeyond(logId, offset, waitMs),
+        );
+        await Promise.race(waits);
+      }
+      const next = [...places].map(([partition, { offset }]) => ({ partition, offset }));
+      return { kind: 'ok', value: { records, next } };
+    },
+  };
+}
