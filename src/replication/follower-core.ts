@@ -143,7 +143,7 @@ export class FollowerCore implements Follower {
     // Answers to earlier hellos do not count any more.
     this.#helloNo += 1;
     this.#leaderCommittedSeq = 0;
-    if (this.#surgery === 'none') this.#setPhase('greeting');
+    this.#setPhase('greeting');
   }
 
   helloAnswered(answer: HelloAnswer): void {
