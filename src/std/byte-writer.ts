@@ -40,7 +40,9 @@ export class ByteWriter {
   }
 
   u8(value: number): void {
-    this.bytes[this.reserve(1)] = value;
+    // Two steps: `this.bytes` may be another array after `reserve`.
+    const at = this.reserve(1);
+    this.bytes[at] = value;
   }
 
   u16(value: number): void {

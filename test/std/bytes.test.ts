@@ -124,6 +124,12 @@ describe('ByteWriter and ByteReader', () => {
     expect(() => new ByteReader(new Uint8Array(8)).view(-1)).toThrow(BytesError);
   });
 
+  it('keep every byte when a single byte makes the array grow', () => {
+    const w = new ByteWriter(1);
+    for (let i = 0; i < 300; i += 1) w.u8(i + 1);
+    expect([...w.finish()]).toEqual(Array.from({ length: 300 }, (_, i) => (i + 1) & 0xff));
+  });
+
   it('patchU32 overwrites a length written before', () => {
     const w = new ByteWriter();
     const at = w.reserve(4);
