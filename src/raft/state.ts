@@ -106,9 +106,15 @@ export class RaftState {
     return this.configurations.current;
   }
 
-  /** May this peer stand for election? */
+  /**
+   * May this peer stand for election? A voter that its own, uncommitted, newest configuration
+   * removes still may: it can be the only one whose log is long enough to win (Raft thesis 4.2.2).
+   */
   get isElectable(): boolean {
-    return isVoter(this.configuration, this.self);
+    if (isVoter(this.configuration, this.self)) return true;
+    const { currentIndex } = this.configurations;
+    if (currentIndex <= this.log.commit) return false;
+    return isVoter(this.configurations.at(this.log.commit), this.self);
   }
 
   /** A leader that has committed in its own term. */

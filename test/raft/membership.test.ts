@@ -128,6 +128,26 @@ describe('a change', () => {
     }
   });
 
+  test('can be finished by the very peer that it removes, when no other log is long enough', () => {
+    const c = cluster();
+    c.elect(1);
+    change(c, 1, [P2, P3], [P1]);
+    // Both followers get the joint entry; nobody gets the one that leaves the joint state.
+    c.settle((m) => m.kind === 'append-request' && m.prevIndex >= 2);
+    expect(voters(c, 1)).toEqual([P2, P3]);
+    for (let i = 0; i < 20; i += 1) {
+      c.advance(100);
+      c.settle((m) => m.to === P1 || m.from === P1);
+    }
+    expect(c.leaders()).toEqual([]);
+    for (let i = 0; i < 60; i += 1) {
+      c.advance(100);
+      c.settle();
+    }
+    expect(c.leaders()).toHaveLength(1);
+    expect(c.core(2).status.configuration).toEqual(configurationOf([P2, P3], [P1]));
+  });
+
   test('a removed peer that campaigns disturbs nobody', () => {
     const c = cluster();
     c.elect(1);
