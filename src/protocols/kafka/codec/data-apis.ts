@@ -91,7 +91,7 @@ export const Fetch = api(
     rackId: str.v(11),
   },
   {
-    throttleTimeMs: i32,
+    throttleTimeMs: i32.or(0),
     errorCode: i16.v(7),
     sessionId: i32.v(7),
     responses: list({
