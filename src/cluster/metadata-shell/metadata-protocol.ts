@@ -1,0 +1,73 @@
+// What the main threads of the nodes say to each other about metadata, and what a main thread tells the
+// shards of its own node. Raft messages travel as bytes of the raft room's own codec.
+import { ask, protocol, tell } from '../../actors/protocol.ts';
+import {
+  array,
+  bool,
+  bytesCopy,
+  none,
+  oneOf,
+  record,
+  tuple,
+  u32,
+  u53,
+  utf8,
+} from '../../codec/index.ts';
+
+export const proposeAnswer = record({
+  /** `done`: committed and applied, `refused` by the state machine, or not even logged. */
+  kind: oneOf('done', 'refused', 'not-leader', 'unavailable'),
+  index: u53,
+  code: utf8,
+  message: utf8,
+});
+
+const replica = record({ node: u32, incarnation: u53 });
+
+/** Slot `SLOT_METADATA` on thread 0 of every node. */
+export const MetadataProtocol = protocol('metadata', 1, {
+  raft: tell(bytesCopy),
+  propose: ask(record({ command: bytesCopy }), proposeAnswer),
+  heartbeat: tell(record({ node: u32, bootCount: u53 })),
+  /** A node without a Raft log asks to become a member under its new incarnation. */
+  join: ask(record({ node: u32, incarnation: u32 }), bool),
+  // From the shards of this node.
+  proposeSafeSet: tell(
+    record({
+      thread: u32,
+      logId: u53,
+      epoch: u32,
+      expectedPartitionEpoch: u53,
+      attempt: u53,
+      newSet: array(replica),
+      isr: array(u32),
+    }),
+  ),
+  shardApplied: tell(record({ thread: u32, index: u53 })),
+  /** From a shard: a change asked for by a client of it. */
+  change: ask(record({ command: bytesCopy, timeoutMs: u53 }), proposeAnswer),
+});
+
+export type MetadataOps = typeof MetadataProtocol.ops;
+
+/** Slot `SLOT_METADATA_REPLICA` on every shard that is not the main thread. */
+export const ReplicaProtocol = protocol('metadata-replica', 1, {
+  /** The whole image: at start, and after a snapshot. */
+  image: tell(record({ index: u53, controllerId: u32, bytes: bytesCopy })),
+  entries: tell(
+    record({ controllerId: u32, entries: array(tuple(u53, bytesCopy)) }),
+  ),
+  controller: tell(record({ controllerId: u32 })),
+  safeSetRejected: tell(record({ logId: u53, attempt: u53 })),
+  linkEnded: tell(record({ node: u32, thread: u32 })),
+  stop: ask(none, bool),
+});
+
+export type ReplicaOps = typeof ReplicaProtocol.ops;
+export type ProposeAnswer = {
+  readonly kind: 'done' | 'refused' | 'not-leader' | 'unavailable';
+  readonly index: number;
+  readonly code: string;
+  readonly message: string;
+};
+

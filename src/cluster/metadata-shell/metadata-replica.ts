@@ -1,0 +1,118 @@
+// The metadata on one thread: the image, the view over it, and the directory of the shard that lives
+// there. On the main thread Raft applies into it; shards get the same committed commands in order and
+// apply them alike, so every thread of every node holds the same image at the same index.
+import { applyCommand } from '../metadata/apply.ts';
+import { decodeCommand } from '../metadata/command-codec.ts';
+import type { MetadataChange } from '../metadata/commands.ts';
+import { MetadataImage } from '../metadata/image.ts';
+import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
+import { ShardDirectory, type ShardIdentity } from './shard-directory.ts';
+import { ImageView } from './view.ts';
+
+export interface Refused {
+  readonly code: string;
+  readonly message: string;
+}
+
+export class MetadataReplica {
+  readonly image = new MetadataImage();
+  readonly view: ImageView;
+  /** Absent on a main thread whose shards are workers. */
+  directory: ShardDirectory | undefined;
+  readonly #changedLogs = new Set<number>();
+  readonly #deletedLogs = new Set<number>();
+  readonly #changedNodes = new Set<number>();
+  #changes: MetadataChange[] = [];
+  #isWholeNew = false;
+
+  constructor(nodeId: number) {
+    this.view = new ImageView(this.image, nodeId);
+  }
+
+  serve(identity: ShardIdentity): ShardDirectory {
+    const directory = new ShardDirectory(this.image, identity);
+    this.directory = directory;
+    return directory;
+  }
+
+  /** Applies one committed command; what changed is told by `publish`. */
+  apply(bytes: Uint8Array, index: number): Refused | undefined {
+    const command = decodeCommand(bytes);
+    if (command === undefined) {
+      this.image.version = index;
+      return { code: 'malformed', message: 'the command cannot be read' };
+    }
+    const { outcome, changes } = applyCommand(this.image, command, index);
+    for (const change of changes) this.#note(change);
+    return outcome.kind === 'ok' ? undefined : { code: outcome.code, message: outcome.message };
+  }
+
+  restore(bytes: Uint8Array): void {
+    restoreImage(this.image, bytes);
+    this.#isWholeNew = true;
+  }
+
+  snapshot(): Uint8Array {
+    return snapshotImage(this.image);
+  }
+
+  setController(controllerId: number): void {
+    if (this.view.controllerId === controllerId) return;
+    this.view.controllerId = controllerId;
+    this.view.changed();
+  }
+
+  #note(change: MetadataChange): void {
+    this.#changes.push(change);
+    switch (change.kind) {
+      case 'log-created':
+      case 'log-changed':
+        this.#changedLogs.add(change.logId);
+        return;
+      case 'log-deleted':
+        this.#changedLogs.delete(change.logId);
+        this.#deletedLogs.add(change.logId);
+        return;
+      case 'node-changed':
+      case 'node-removed':
+        this.#changedNodes.add(change.node);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** Tells view and directory what the entries since the last call have changed; answers the changes. */
+  publish(): readonly MetadataChange[] {
+    const changes = this.#changes;
+    this.#changes = [];
+    if (changes.length === 0 && !this.#isWholeNew) return changes;
+    this.view.changed();
+    if (this.directory !== undefined) this.#tellDirectory(this.directory);
+    this.#isWholeNew = false;
+    this.#changedLogs.clear();
+    this.#deletedLogs.clear();
+    this.#changedNodes.clear();
+    return changes;
+  }
+
+  #tellDirectory(directory: ShardDirectory): void {
+    const logs = new Set(this.#changedLogs);
+    // A node that comes, goes or changes its incarnation concerns every log it shares with this one.
+    const self = this.view.nodeId;
+    const own = this.image.logsOn(self);
+    if (this.#isWholeNew || this.#changedNodes.has(self)) {
+      for (const logId of own) logs.add(logId);
+    } else if (this.#changedNodes.size > 0) {
+      for (const logId of own) {
+        const replicas = this.image.log(logId)?.replicas ?? [];
+        if (replicas.some((node) => this.#changedNodes.has(node))) logs.add(logId);
+      }
+    }
+    const mine = [...logs].filter((logId) => directory.spec(logId) !== undefined);
+    directory.tell(
+      mine.sort((a, b) => a - b),
+      [...this.#deletedLogs],
+    );
+  }
+}

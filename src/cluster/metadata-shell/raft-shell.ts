@@ -1,0 +1,318 @@
+// The shell around the Raft core on a node's main thread: obeys each Ready (write, send, apply), wakes the
+// core at its deadlines, and turns proposals into promises. It knows no command: a machine applies bytes.
+// Invariant: a proposal resolves `done` only when its very entry (index and term) was applied here.
+import type { System } from '../../actors/system.ts';
+import type { Deadline } from '../../actors/timers.ts';
+import {
+  type Entry,
+  type RaftConfig,
+  type RaftCore,
+  type RaftInput,
+  type RaftMessage,
+  type RaftStatus,
+  type Ready,
+  configurationOf,
+  createRaft,
+  nodeOfPeer,
+} from '../../raft/index.ts';
+import type { Configuration, Snapshot } from '../../raft/index.ts';
+import type { ProposeAnswer } from './metadata-protocol.ts';
+import { RaftStore } from './raft-store.ts';
+import type { StoredLog } from '../../storage/api.ts';
+
+const COMPACT_ENTRIES = 1000;
+const STATE_POLL_MS = 10;
+
+/** What the log of metadata drives. */
+export interface AppliedMachine {
+  /** Applies one committed command. Total: an unacceptable command answers a refusal and changes nothing. */
+  apply(command: Uint8Array, index: number): { readonly code: string; readonly message: string } | undefined;
+  snapshot(): Uint8Array;
+  restore(bytes: Uint8Array, index: number): void;
+  /** Called after a run of entries was applied, once. */
+  applied(index: number): void;
+  leadershipChanged(controllerId: number, isLeader: boolean): void;
+}
+
+export interface RaftShellConfig {
+  readonly system: System;
+  readonly raft: RaftConfig;
+  readonly bootstrap: Configuration;
+  readonly stored: StoredLog;
+  readonly machine: AppliedMachine;
+  send(node: number, message: RaftMessage): void;
+  /** A rule of Raft was broken or the disk failed: the node must end. */
+  onFatal(error: Error): void;
+}
+
+interface Proposal {
+  readonly resolve: (answer: ProposeAnswer) => void;
+  index: number;
+  term: number;
+}
+
+const UNAVAILABLE: ProposeAnswer = {
+  kind: 'unavailable',
+  index: 0,
+  code: 'METADATA_UNAVAILABLE',
+  message: 'no metadata leader with a quorum could be reached in time',
+};
+
+export class RaftShell {
+  readonly #config: RaftShellConfig;
+  readonly #store: RaftStore;
+  #core: RaftCore | undefined;
+  #requestId = 1;
+  readonly #proposals = new Map<number, Proposal>();
+  readonly #byIndex = new Map<number, Proposal>();
+  #deadline: Deadline | undefined;
+  #appliedIndex = 0;
+  #appliedTerm = 0;
+  #compactedIndex = 0;
+  #controllerId = -1;
+  #isLeader = false;
+  #isStopped = false;
+  #isPumping = false;
+  readonly #inputs: RaftInput[] = [];
+
+  constructor(config: RaftShellConfig) {
+    this.#config = config;
+    this.#store = new RaftStore(config.stored, (attempt) => this.#step({ kind: 'persisted', attempt }));
+  }
+
+  get isNew(): boolean {
+    return this.#store.isEmpty;
+  }
+
+  get controllerId(): number {
+    return this.#controllerId;
+  }
+
+  get isLeader(): boolean {
+    return this.#isLeader;
+  }
+
+  get appliedIndex(): number {
+    return this.#appliedIndex;
+  }
+
+  get status(): RaftStatus | undefined {
+    return this.#core?.status;
+  }
+
+  /** Recovers and starts. The first entries are applied before this resolves if they are known. */
+  async start(): Promise<void> {
+    const { raft, bootstrap, system, machine } = this.#config;
+    const { hardState, snapshot, entries } = await this.#store.recover();
+    if (snapshot !== undefined) this.#install(snapshot);
+    const initial = { hardState, configuration: bootstrap, entries };
+    this.#core = createRaft(
+      raft,
+      snapshot === undefined ? initial : { ...initial, snapshot },
+      system.random.fork('raft'),
+      system.clock.monotonicMs(),
+    );
+    machine.applied(this.#appliedIndex);
+    this.#step({ kind: 'tick' });
+  }
+
+  // ---- Inputs -------------------------------------------------------------------------------------
+
+  receive(message: RaftMessage): void {
+    this.#step({ kind: 'message', message });
+  }
+
+  /** Only useful on the leader; elsewhere answers 'not-leader' at once. */
+  propose(command: Uint8Array): Promise<ProposeAnswer> {
+    if (this.#core === undefined || this.#isStopped) return Promise.resolve(UNAVAILABLE);
+    const requestId = this.#requestId;
+    this.#requestId += 1;
+    return new Promise((resolve) => {
+      this.#proposals.set(requestId, { resolve, index: 0, term: 0 });
+      this.#step({ kind: 'propose', requestId, data: command });
+    });
+  }
+
+  /** The whole wanted membership; answered like a proposal. */
+  changeMembership(voters: readonly number[], learners: readonly number[]): Promise<ProposeAnswer> {
+    const requestId = this.#requestId;
+    this.#requestId += 1;
+    return new Promise((resolve) => {
+      this.#proposals.set(requestId, { resolve, index: 0, term: 0 });
+      this.#step({ kind: 'change-membership', requestId, voters, learners });
+    });
+  }
+
+  /** Gives leadership of the metadata group away before a stop. */
+  transferTo(target: number): void {
+    const requestId = this.#requestId;
+    this.#requestId += 1;
+    this.#step({ kind: 'transfer', requestId, target });
+  }
+
+  /** The store made something durable. */
+  durable(): void {
+    this.#store.poll();
+  }
+
+  stateWanted(): { seq: number; bytes: Uint8Array } | undefined {
+    return this.#store.stateWanted();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    if (this.#deadline !== undefined) this.#config.system.deadlines.cancel(this.#deadline);
+    for (const proposal of this.#proposals.values()) proposal.resolve(UNAVAILABLE);
+    for (const proposal of this.#byIndex.values()) proposal.resolve(UNAVAILABLE);
+    this.#proposals.clear();
+    this.#byIndex.clear();
+  }
+
+  // ---- The core -----------------------------------------------------------------------------------
+
+  /** Obeying a Ready may lead to new inputs: they wait until the whole Ready is obeyed. */
+  #step(input: RaftInput): void {
+    if (this.#core === undefined || this.#isStopped) return;
+    this.#inputs.push(input);
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        this.#core.step(next, this.#config.system.clock.monotonicMs());
+        this.#pump();
+        if (this.#isStopped) return;
+      }
+    } catch (error) {
+      this.stop();
+      this.#config.onFatal(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #pump(): void {
+    const core = this.#core;
+    if (core === undefined) return;
+    for (let ready = core.takeReady(); ready !== undefined; ready = core.takeReady()) {
+      this.#obey(core, ready);
+      if (this.#isStopped) return;
+    }
+    this.#compactIfLong(core);
+    this.#arm(core);
+    this.#config.system.turn.request();
+  }
+
+  #obey(core: RaftCore, ready: Ready): void {
+    if (ready.write !== undefined) {
+      this.#store.write(ready.write);
+      if (ready.write.snapshot !== undefined) this.#pollState();
+    }
+    for (const message of ready.messages) this.#config.send(nodeOfPeer(message.to), message);
+    if (ready.soft !== undefined) this.#softChanged(ready.soft);
+    for (const { requestId, index, term } of ready.accepted) {
+      const proposal = this.#proposals.get(requestId);
+      if (proposal === undefined) continue;
+      this.#proposals.delete(requestId);
+      proposal.index = index;
+      proposal.term = term;
+      this.#byIndex.set(index, proposal);
+    }
+    for (const { requestId, reason } of ready.refusals) {
+      const proposal = this.#proposals.get(requestId);
+      this.#proposals.delete(requestId);
+      const kind = reason === 'not-leader' ? 'not-leader' : 'unavailable';
+      const code = `RAFT_${reason.toUpperCase().replaceAll('-', '_')}`;
+      proposal?.resolve({ kind, index: 0, code, message: `the metadata group answered: ${reason}` });
+    }
+    if (ready.install !== undefined) {
+      this.#install(ready.install);
+      core.step({ kind: 'applied', index: ready.install.index }, this.#config.system.clock.monotonicMs());
+      this.#config.machine.applied(this.#appliedIndex);
+    }
+    if (ready.committed.length > 0) {
+      for (const entry of ready.committed) this.#apply(entry);
+      core.step({ kind: 'applied', index: this.#appliedIndex }, this.#config.system.clock.monotonicMs());
+      this.#config.machine.applied(this.#appliedIndex);
+    }
+  }
+
+  #softChanged(soft: { readonly role: string; readonly leader: number }): void {
+    const controllerId = soft.leader === 0 ? -1 : nodeOfPeer(soft.leader);
+    const isLeader = soft.role === 'leader';
+    if (controllerId === this.#controllerId && isLeader === this.#isLeader) return;
+    this.#controllerId = controllerId;
+    this.#isLeader = isLeader;
+    if (!isLeader) {
+      // Entries may still commit under the next leader: the outcome of these is unknown.
+      for (const proposal of this.#byIndex.values()) proposal.resolve(UNAVAILABLE);
+      this.#byIndex.clear();
+    }
+    this.#config.machine.leadershipChanged(controllerId, isLeader);
+  }
+
+  #install(snapshot: Snapshot): void {
+    this.#config.machine.restore(snapshot.data, snapshot.index);
+    this.#appliedIndex = snapshot.index;
+    this.#appliedTerm = snapshot.term;
+    this.#compactedIndex = snapshot.index;
+  }
+
+  #apply(entry: Entry): void {
+    this.#appliedIndex = entry.index;
+    this.#appliedTerm = entry.term;
+    const proposal = this.#byIndex.get(entry.index);
+    this.#byIndex.delete(entry.index);
+    const refusal =
+      entry.kind === 'command' ? this.#config.machine.apply(entry.data, entry.index) : undefined;
+    if (proposal === undefined) return;
+    if (proposal.term !== entry.term) {
+      proposal.resolve({ ...UNAVAILABLE, message: 'another leader took the place of this change' });
+    } else if (refusal !== undefined) {
+      proposal.resolve({ kind: 'refused', index: entry.index, ...refusal });
+    } else {
+      proposal.resolve({ kind: 'done', index: entry.index, code: '', message: '' });
+    }
+  }
+
+  #compactIfLong(core: RaftCore): void {
+    if (this.#appliedIndex - this.#compactedIndex < COMPACT_ENTRIES) return;
+    this.#compactedIndex = this.#appliedIndex;
+    const data = this.#config.machine.snapshot();
+    core.step(
+      { kind: 'compact', index: this.#appliedIndex, data },
+      this.#config.system.clock.monotonicMs(),
+    );
+    for (let ready = core.takeReady(); ready !== undefined; ready = core.takeReady()) {
+      this.#obey(core, ready);
+    }
+  }
+
+  /** A large state goes to a file of its own, whose end nobody announces. */
+  #pollState(): void {
+    this.#config.system.deadlines.after(STATE_POLL_MS, () => {
+      if (this.#isStopped) return;
+      this.#store.poll();
+      if (this.#store.isWaitingForState) this.#pollState();
+    });
+  }
+
+  #arm(core: RaftCore): void {
+    const { system } = this.#config;
+    if (this.#deadline !== undefined) system.deadlines.cancel(this.#deadline);
+    this.#deadline = undefined;
+    if (!Number.isFinite(core.deadlineMs)) return;
+    const delayMs = Math.max(0, core.deadlineMs - system.clock.monotonicMs());
+    this.#deadline = system.deadlines.after(delayMs, () => {
+      this.#deadline = undefined;
+      this.#step({ kind: 'tick' });
+    });
+  }
+
+  /** Voters and learners as this node knows them. */
+  membership(): Configuration | undefined {
+    const status = this.#core?.status;
+    return status === undefined ? undefined : status.configuration;
+  }
+}
+
+export { UNAVAILABLE, configurationOf };

@@ -1,0 +1,124 @@
+// What the log host of one shard must know of the metadata, over the image of its thread. Nothing is
+// hosted before the image holds the registration of this very process: older metadata may still call
+// an earlier life of this node a leader.
+import { shardOf } from '../metadata/placement.ts';
+import type { MetadataImage } from '../metadata/image.ts';
+import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
+import type { ReplicaId } from '../../replication/types.ts';
+import type { Directory, HostedLogSpec } from '../replica/directory.ts';
+import type { Assignment } from '../replica/hosted-log.ts';
+
+export interface ShardIdentity {
+  readonly node: number;
+  readonly incarnation: number;
+  readonly bootCounter: number;
+  /** From 0 among the shards of the node. */
+  readonly shard: number;
+  readonly shardIncarnation: number;
+}
+
+/** The thread of a node that owns a log: shards are numbered from the node's first shard thread on. */
+export function threadOfLog(node: NodeRecord, logId: number): number {
+  return node.firstShardThread + shardOf(logId, node.shardIncarnations.length);
+}
+
+export class ShardDirectory implements Directory {
+  readonly #image: MetadataImage;
+  readonly #self: ShardIdentity;
+  readonly #listeners: ((changed: readonly number[], deleted: readonly number[]) => void)[] = [];
+
+  constructor(image: MetadataImage, self: ShardIdentity) {
+    this.#image = image;
+    this.#self = self;
+  }
+
+  get isRegistered(): boolean {
+    const node = this.#image.node(this.#self.node);
+    return (
+      node !== undefined &&
+      node.incarnation === this.#self.incarnation &&
+      node.bootCounter === this.#self.bootCounter &&
+      node.shardIncarnations[this.#self.shard] === this.#self.shardIncarnation
+    );
+  }
+
+  logsOfShard(): readonly HostedLogSpec[] {
+    const specs: HostedLogSpec[] = [];
+    for (const logId of this.#image.logsOn(this.#self.node)) {
+      const spec = this.spec(logId);
+      if (spec !== undefined) specs.push(spec);
+    }
+    return specs;
+  }
+
+  spec(logId: number): HostedLogSpec | undefined {
+    const log = this.#image.log(logId);
+    if (log === undefined || !this.#isMine(log)) return undefined;
+    return {
+      logId,
+      kind: log.kind,
+      durability: log.durability === 'memory' ? 'memory' : 'sync',
+      name: `${log.destination}-${log.partition}`,
+    };
+  }
+
+  assignment(logId: number): Assignment | undefined {
+    const log = this.#image.log(logId);
+    if (log === undefined || !this.isRegistered || !this.#isMine(log)) return undefined;
+    const live = this.#liveReplicas(log);
+    const base = { epoch: log.epoch, leader: log.leader, unclean: log.isUncleanEpoch, live };
+    if (!this.#mayLead(log)) return { ...base, lead: undefined };
+    const { safeSet, isr, partitionEpoch, mode, minInsync, replicas } = log;
+    const writer = {
+      nodeIncarnation: log.leaderIncarnation,
+      shardIncarnation: log.leaderShardIncarnation,
+    };
+    const grant = { ...writer, epoch: log.epoch, unclean: log.isUncleanEpoch };
+    const lead = { writer, grant, replicas, safeSet, isr, partitionEpoch, mode, minInsync, live };
+    return { ...base, lead };
+  }
+
+  threadOf(node: number, logId: number): number | undefined {
+    const record = this.#image.node(node);
+    return record === undefined ? undefined : threadOfLog(record, logId);
+  }
+
+  onLogsChanged(
+    handle: (changed: readonly number[], deleted: readonly number[]) => void,
+  ): () => void {
+    this.#listeners.push(handle);
+    return () => {
+      const at = this.#listeners.indexOf(handle);
+      if (at >= 0) this.#listeners.splice(at, 1);
+    };
+  }
+
+  tell(changed: readonly number[], deleted: readonly number[]): void {
+    for (const listener of [...this.#listeners]) listener(changed, deleted);
+  }
+
+  #isMine(log: LogRecord): boolean {
+    const { node, shard } = this.#self;
+    const count = this.#image.node(node)?.shardIncarnations.length ?? 0;
+    if (count === 0 || shardOf(log.logId, count) !== shard) return false;
+    return log.replicas.includes(node);
+  }
+
+  #mayLead(log: LogRecord): boolean {
+    const self = this.#self;
+    return (
+      log.leader === self.node &&
+      log.leaderIncarnation === self.incarnation &&
+      log.leaderShardIncarnation === self.shardIncarnation
+    );
+  }
+
+  #liveReplicas(log: LogRecord): ReplicaId[] {
+    const live: ReplicaId[] = [];
+    for (const id of log.replicas) {
+      const node = this.#image.node(id);
+      if (isLive(node)) live.push({ node: id, incarnation: node.incarnation });
+    }
+    return live;
+  }
+}

@@ -1,0 +1,222 @@
+// The commands of the metadata log. A command says what somebody wants or saw; what follows from it
+// (placement, elections, counters) is decided in apply, the same on every node.
+import type { ClusterDefaults, Endpoint, LogKind, LogMode, SafeMember } from './types.ts';
+
+export interface InitCluster {
+  readonly kind: 'init-cluster';
+  readonly clusterId: string;
+  readonly defaults: ClusterDefaults;
+}
+
+/**
+ * A process starts on a node. `incarnation` names its data: it must differ from every earlier one
+ * when the data folder is new or anything acknowledged may be lost, and may differ on each start.
+ * `previousIncarnation` is the one this data went by before (0: new folder). The node is fenced and
+ * leads nothing until `unfence-node`.
+ */
+export interface RegisterNode {
+  readonly kind: 'register-node';
+  readonly node: number;
+  readonly incarnation: number;
+  readonly previousIncarnation: number;
+  /** Grows with every start on the same data. */
+  readonly bootCounter: number;
+  /** The last stop was orderly: everything is on disk. */
+  readonly isClean: boolean;
+  /** A sync failed in the last life: nothing may be assumed. */
+  readonly hasFailedSync: boolean;
+  /** Of the operating system: unchanged means that the page cache has survived. */
+  readonly osBootId: string;
+  readonly pid: number;
+  readonly rack: string | undefined;
+  readonly endpoints: readonly Endpoint[];
+  readonly shardIncarnations: readonly number[];
+}
+
+export interface UnfenceNode {
+  readonly kind: 'unfence-node';
+  readonly node: number;
+  readonly incarnation: number;
+}
+
+/** The node is dead or unreachable: one record re-elects every log that it leads. */
+export interface FenceNode {
+  readonly kind: 'fence-node';
+  readonly node: number;
+  readonly incarnation: number;
+}
+
+/** The node is about to stop: others take over what it leads, where others can. */
+export interface ResignNode {
+  readonly kind: 'resign-node';
+  readonly node: number;
+  readonly incarnation: number;
+}
+
+/** Forgets a fenced node that hosts nothing. */
+export interface DeregisterNode {
+  readonly kind: 'deregister-node';
+  readonly node: number;
+  readonly incarnation: number;
+}
+
+/** A worker of a live process started again: the grants of its predecessor are over. */
+export interface RestartShard {
+  readonly kind: 'restart-shard';
+  readonly node: number;
+  readonly incarnation: number;
+  readonly shard: number;
+  readonly shardIncarnation: number;
+}
+
+export interface CreateDestinationCommand {
+  readonly kind: 'create-destination';
+  readonly vhost: string;
+  readonly name: string;
+  readonly topicId: Uint8Array;
+  readonly logKind: LogKind;
+  /** -1: the default of the cluster. */
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** -1: max(1, min(2, RF - 1)); for `quorum` a majority. */
+  readonly minInsync: number;
+  /** `auto`: `all` for partitions, `quorum` for groups with three replicas or more. */
+  readonly mode: LogMode | 'auto';
+  readonly isInternal: boolean;
+  readonly config: readonly (readonly [string, string])[];
+  /** Replicas by partition, or empty for placement by the cluster. */
+  readonly assignments: readonly (readonly number[])[];
+}
+
+export interface DeleteDestination {
+  readonly kind: 'delete-destination';
+  readonly vhost: string;
+  readonly name: string;
+}
+
+export interface AddPartitions {
+  readonly kind: 'add-partitions';
+  readonly vhost: string;
+  readonly name: string;
+  /** The new total. */
+  readonly partitions: number;
+  /** Replicas of the added ones, or empty. */
+  readonly assignments: readonly (readonly number[])[];
+}
+
+/** `replace`: the entries are the whole config. Else they change it; undefined removes a key. */
+export interface ConfigureDestination {
+  readonly kind: 'configure-destination';
+  readonly vhost: string;
+  readonly name: string;
+  readonly replace: boolean;
+  readonly entries: readonly (readonly [string, string | undefined])[];
+}
+
+/** The leader's proposal; it names its grant and the record it has seen. */
+export interface ProposeSafeSet {
+  readonly kind: 'propose-safe-set';
+  readonly logId: number;
+  readonly node: number;
+  readonly epoch: number;
+  readonly partitionEpoch: number;
+  readonly safeSet: readonly SafeMember[];
+  readonly isr: readonly number[];
+}
+
+/** The first replica takes its logs back, where it is in sync. */
+export interface PreferLeaders {
+  readonly kind: 'prefer-leaders';
+  readonly logIds: readonly number[];
+}
+
+/** A leader gives up one log (its own disk stalls): somebody else, if anybody can. */
+export interface ResignLog {
+  readonly kind: 'resign-log';
+  readonly logId: number;
+  readonly node: number;
+  readonly epoch: number;
+}
+
+/** Data may be lost: `node` outside the safe set leads. `isForced`: an operator insists. */
+export interface ElectUnclean {
+  readonly kind: 'elect-unclean';
+  readonly logId: number;
+  readonly node: number;
+  /** Of the log when it was decided. */
+  readonly epoch: number;
+  readonly isForced: boolean;
+}
+
+/** A small value of another room; undefined removes it. */
+export interface SetSetting {
+  readonly kind: 'set-setting';
+  readonly key: string;
+  readonly value: Uint8Array | undefined;
+}
+
+export type MetadataCommand =
+  | InitCluster
+  | RegisterNode
+  | UnfenceNode
+  | FenceNode
+  | ResignNode
+  | DeregisterNode
+  | RestartShard
+  | CreateDestinationCommand
+  | DeleteDestination
+  | AddPartitions
+  | ConfigureDestination
+  | ProposeSafeSet
+  | PreferLeaders
+  | ResignLog
+  | ElectUnclean
+  | SetSetting;
+
+export type RefusalCode =
+  | 'already-initialized'
+  | 'unknown-node'
+  | 'stale-incarnation'
+  /** The boot counter went back: this data is an old copy. Register with a new incarnation. */
+  | 'rolled-back'
+  /** Something acknowledged under this incarnation may be lost. Register with a new one. */
+  | 'new-incarnation-needed'
+  | 'node-in-use'
+  | 'invalid-registration'
+  | 'exists'
+  | 'unknown-destination'
+  | 'invalid-name'
+  | 'invalid-partitions'
+  | 'invalid-replication-factor'
+  | 'invalid-assignment'
+  | 'invalid-config'
+  | 'unknown-log'
+  | 'stale-epoch'
+  | 'stale-partition-epoch'
+  | 'invalid-safe-set'
+  | 'no-candidate'
+  | 'unclean-not-allowed'
+  | 'malformed';
+
+export type Outcome =
+  | { readonly kind: 'ok' }
+  | { readonly kind: 'refused'; readonly code: RefusalCode; readonly message: string };
+
+/** What a command changed, so that shells need not compare images. In order of cause. */
+export type MetadataChange =
+  | { readonly kind: 'cluster-initialized' }
+  | { readonly kind: 'node-changed'; readonly node: number }
+  | { readonly kind: 'node-removed'; readonly node: number }
+  | { readonly kind: 'destination-created'; readonly vhost: string; readonly name: string }
+  | { readonly kind: 'destination-changed'; readonly vhost: string; readonly name: string }
+  | { readonly kind: 'destination-deleted'; readonly vhost: string; readonly name: string }
+  | { readonly kind: 'log-created'; readonly logId: number }
+  /** Leader, epoch, safe set, ISR or rules. */
+  | { readonly kind: 'log-changed'; readonly logId: number }
+  /** The committed order to delete data: `replicas` are the nodes that may hold some. */
+  | {
+      readonly kind: 'log-deleted';
+      readonly logId: number;
+      readonly replicas: readonly number[];
+    }
+  | { readonly kind: 'setting-changed'; readonly key: string };

@@ -1,0 +1,193 @@
+// The metadata image: what the committed prefix of the metadata log adds up to, with the look-ups
+// that shells need. Changed only by apply. Invariant: derived tables follow from the records, and
+// every iteration that leaves this file is sorted, never in order of insertion.
+import { toHex } from '../../std/bytes.ts';
+import {
+  type ClusterDefaults,
+  type DestinationRecord,
+  isLive,
+  type LogRecord,
+  NO_NODE,
+  type NodeRecord,
+} from './types.ts';
+
+const FACTORY_DEFAULTS: ClusterDefaults = { partitions: 3, replicationFactor: -1 };
+
+function destinationKey(vhost: string, name: string): string {
+  return `${vhost}\u0000${name}`;
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+export class MetadataImage {
+  /** Index of the last applied entry. */
+  version = 0;
+  clusterId = '';
+  defaults: ClusterDefaults = FACTORY_DEFAULTS;
+  nextLogId = 1;
+  /** Logs ever placed by the cluster: `i` of the placement rule. */
+  placedLogs = 0;
+  readonly #nodes = new Map<number, NodeRecord>();
+  readonly #destinations = new Map<string, DestinationRecord>();
+  readonly #logs = new Map<number, LogRecord>();
+  readonly #settings = new Map<string, Uint8Array>();
+  // Derived.
+  readonly #byTopicId = new Map<string, string>();
+  readonly #led = new Map<number, Set<number>>();
+  readonly #hosted = new Map<number, Set<number>>();
+  #sortedDestinations: readonly DestinationRecord[] | undefined;
+  #sortedNodes: readonly NodeRecord[] | undefined;
+
+  // ---- Questions -------------------------------------------------------------------------------
+
+  node(id: number): NodeRecord | undefined {
+    return this.#nodes.get(id);
+  }
+
+  /** In order of id. */
+  nodes(): readonly NodeRecord[] {
+    this.#sortedNodes ??= [...this.#nodes.values()].sort((a, b) => a.id - b.id);
+    return this.#sortedNodes;
+  }
+
+  liveNodes(): readonly NodeRecord[] {
+    return this.nodes().filter(isLive);
+  }
+
+  isNodeLive(id: number): boolean {
+    return isLive(this.#nodes.get(id));
+  }
+
+  destination(vhost: string, name: string): DestinationRecord | undefined {
+    return this.#destinations.get(destinationKey(vhost, name));
+  }
+
+  destinationByTopicId(topicId: Uint8Array): DestinationRecord | undefined {
+    const key = this.#byTopicId.get(toHex(topicId));
+    return key === undefined ? undefined : this.#destinations.get(key);
+  }
+
+  /** In order of vhost, then name (by UTF-16 unit). */
+  destinations(): readonly DestinationRecord[] {
+    this.#sortedDestinations ??= [...this.#destinations.values()].sort(
+      (a, b) => compareText(a.vhost, b.vhost) || compareText(a.name, b.name),
+    );
+    return this.#sortedDestinations;
+  }
+
+  log(logId: number): LogRecord | undefined {
+    return this.#logs.get(logId);
+  }
+
+  /** In order of id. */
+  logs(): readonly LogRecord[] {
+    return [...this.#logs.values()].sort((a, b) => a.logId - b.logId);
+  }
+
+  /** The id was given and its log was deleted by a committed command: its data may go. */
+  isDeleted(logId: number): boolean {
+    return logId < this.nextLogId && !this.#logs.has(logId);
+  }
+
+  /** Ids of the logs that a node leads, ascending. */
+  logsLedBy(node: number): readonly number[] {
+    return [...(this.#led.get(node) ?? [])].sort((a, b) => a - b);
+  }
+
+  ledCount(node: number): number {
+    return this.#led.get(node)?.size ?? 0;
+  }
+
+  /** Ids of the logs with a replica on a node, ascending. */
+  logsOn(node: number): readonly number[] {
+    return [...(this.#hosted.get(node) ?? [])].sort((a, b) => a - b);
+  }
+
+  /** Ids of the logs without a leader, ascending. */
+  offlineLogs(): readonly number[] {
+    return this.logsLedBy(NO_NODE);
+  }
+
+  setting(key: string): Uint8Array | undefined {
+    return this.#settings.get(key);
+  }
+
+  /** In order of key. */
+  settings(): readonly (readonly [string, Uint8Array])[] {
+    return [...this.#settings].sort(([a], [b]) => compareText(a, b));
+  }
+
+  // ---- Changes: for apply and restore only -----------------------------------------------------
+
+  putNode(node: NodeRecord): void {
+    this.#nodes.set(node.id, node);
+    this.#sortedNodes = undefined;
+  }
+
+  removeNode(id: number): void {
+    this.#nodes.delete(id);
+    this.#sortedNodes = undefined;
+  }
+
+  putDestination(destination: DestinationRecord): void {
+    const key = destinationKey(destination.vhost, destination.name);
+    this.#destinations.set(key, destination);
+    this.#byTopicId.set(toHex(destination.topicId), key);
+    this.#sortedDestinations = undefined;
+  }
+
+  removeDestination(destination: DestinationRecord): void {
+    this.#destinations.delete(destinationKey(destination.vhost, destination.name));
+    this.#byTopicId.delete(toHex(destination.topicId));
+    this.#sortedDestinations = undefined;
+  }
+
+  putLog(log: LogRecord): void {
+    const old = this.#logs.get(log.logId);
+    this.#logs.set(log.logId, log);
+    if (old?.leader !== log.leader) {
+      if (old !== undefined) this.#led.get(old.leader)?.delete(log.logId);
+      member(this.#led, log.leader).add(log.logId);
+    }
+    if (old?.replicas !== log.replicas) {
+      for (const node of old?.replicas ?? []) this.#hosted.get(node)?.delete(log.logId);
+      for (const node of log.replicas) member(this.#hosted, node).add(log.logId);
+    }
+  }
+
+  removeLog(log: LogRecord): void {
+    this.#logs.delete(log.logId);
+    this.#led.get(log.leader)?.delete(log.logId);
+    for (const node of log.replicas) this.#hosted.get(node)?.delete(log.logId);
+  }
+
+  putSetting(key: string, value: Uint8Array | undefined): void {
+    if (value === undefined) this.#settings.delete(key);
+    else this.#settings.set(key, value);
+  }
+
+  /** Back to the empty image, in place: references to it stay good. */
+  clear(): void {
+    this.version = 0;
+    this.clusterId = '';
+    this.defaults = FACTORY_DEFAULTS;
+    this.nextLogId = 1;
+    this.placedLogs = 0;
+    for (const table of [this.#nodes, this.#destinations, this.#logs, this.#settings]) table.clear();
+    for (const table of [this.#byTopicId, this.#led, this.#hosted]) table.clear();
+    this.#sortedDestinations = undefined;
+    this.#sortedNodes = undefined;
+  }
+}
+
+function member(table: Map<number, Set<number>>, node: number): Set<number> {
+  let members = table.get(node);
+  if (members === undefined) {
+    members = new Set();
+    table.set(node, members);
+  }
+  return members;
+}

@@ -1,0 +1,107 @@
+// The nouns of the metadata image: nodes, destinations and their logs. Records are immutable and
+// replaced whole, so views may share them. Everything here is in the snapshot.
+
+/** A replica that holds what the set promises, named with the data it promised it with. */
+export interface SafeMember {
+  readonly node: number;
+  readonly incarnation: number;
+}
+
+export type LogKind = 'partition' | 'group';
+
+/** `all`: a frame commits on the whole safe set. `quorum`: on `minInsync` members of it. */
+export type LogMode = 'all' | 'quorum';
+
+/** What "durable here" means for a log; `sync` unless its destination says otherwise. */
+export type Durability = 'sync' | 'replicated' | 'async' | 'memory';
+
+export const NO_NODE = -1;
+
+export interface LogRecord {
+  /** From a counter, never reused. An id below the counter without a record was deleted. */
+  readonly logId: number;
+  readonly kind: LogKind;
+  readonly vhost: string;
+  readonly destination: string;
+  readonly partition: number;
+  /** Assigned replicas in order of preference. */
+  readonly replicas: readonly number[];
+  /** Node id, or NO_NODE while the log is offline. */
+  readonly leader: number;
+  /** Grows with every grant and with every loss of a leader. */
+  readonly epoch: number;
+  /** The grant: only this life of this shard may write in `epoch`. 0 while there is no leader. */
+  readonly leaderIncarnation: number;
+  readonly leaderShardIncarnation: number;
+  /** The epoch began with a replica outside the safe set: what was committed may be gone. */
+  readonly isUncleanEpoch: boolean;
+  /** In order of node id. */
+  readonly safeSet: readonly SafeMember[];
+  /** Safe members that are live and caught up, as the leader last said; in order of node id. */
+  readonly isr: readonly number[];
+  /** Grows with every change of the record: what compare-and-set compares. */
+  readonly partitionEpoch: number;
+  readonly mode: LogMode;
+  /** m: acks=all is refused when the shown ISR is below it. */
+  readonly minInsync: number;
+  readonly durability: Durability;
+  readonly isUncleanAllowed: boolean;
+}
+
+export interface DestinationRecord {
+  readonly name: string;
+  readonly vhost: string;
+  /** 16 bytes, chosen by the proposer. */
+  readonly topicId: Uint8Array;
+  readonly kind: LogKind;
+  readonly isInternal: boolean;
+  readonly replicationFactor: number;
+  /** Sorted by key. */
+  readonly config: readonly (readonly [string, string])[];
+  /** Indexed by partition number. */
+  readonly logIds: readonly number[];
+}
+
+export interface Endpoint {
+  /** 'kafka', 'http', 'link'. */
+  readonly listener: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface NodeRecord {
+  readonly id: number;
+  /** Of the node's data; see `register-node`. */
+  readonly incarnation: number;
+  readonly bootCounter: number;
+  readonly osBootId: string;
+  readonly pid: number;
+  readonly rack: string | undefined;
+  /** In order of listener. */
+  readonly endpoints: readonly Endpoint[];
+  /** By shard number; at least one (the main thread). */
+  readonly shardIncarnations: readonly number[];
+  readonly isFenced: boolean;
+  /** Live, but asked to lead nothing: it is about to stop. */
+  readonly isDraining: boolean;
+}
+
+export interface ClusterDefaults {
+  readonly partitions: number;
+  /** -1: min(3, live nodes). */
+  readonly replicationFactor: number;
+}
+
+export function isLive(node: NodeRecord | undefined): node is NodeRecord {
+  return node !== undefined && !node.isFenced;
+}
+
+/** k: how many safe members must hold a frame before it is committed. */
+export function commitQuorum(log: LogRecord): number {
+  return log.mode === 'all' ? log.safeSet.length : log.minInsync;
+}
+
+/** How many safe members a new leader must hear before it knows everything committed. */
+export function recoveryQuorum(log: LogRecord): number {
+  return log.safeSet.length - commitQuorum(log) + 1;
+}
