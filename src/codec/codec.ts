@@ -1,6 +1,6 @@
-// What a codec is: one value that knows the size, the bytes and the shape of a type. Codecs describe
-// messages between actors; they hold no state, and bad bytes end in a CodecError before anything is
-// allocated for them.
+// What a codec is: one value that knows the size, the bytes and the shape of a type. Codecs
+// describe messages between actors; they hold no state, and bad bytes end in a CodecError before
+// anything is allocated for them.
 
 import { ByteReader } from '../std/byte-reader.ts';
 import { BytesError } from '../std/bytes.ts';
@@ -14,8 +14,8 @@ export type CodecErrorCode =
   | 'CODEC_OUT_OF_RANGE';
 
 /**
- * `CODEC_OUT_OF_RANGE` comes from encoding a value that its codec cannot carry, every other code from
- * decoding bytes that are not what they should be.
+ * `CODEC_OUT_OF_RANGE` comes from encoding a value that its codec cannot carry, every other code
+ * from decoding bytes that are not what they should be.
  */
 export class CodecError extends BrokerError {
   readonly code: CodecErrorCode;
@@ -39,8 +39,9 @@ export interface Codec<T> {
   /** Reads a value that takes exactly bytes[at, end). Throws {@link CodecError}. */
   decode(bytes: Uint8Array, at: number, end: number): T;
   /**
-   * Reads a value and leaves the reader behind it, so that codecs compose. Throws {@link CodecError}
-   * or BytesError. A caller on a hot path keeps one reader and calls this instead of `decode`.
+   * Reads a value and leaves the reader behind it, so that codecs compose. Throws {@link
+   * CodecError} or BytesError. A caller on a hot path keeps one reader and calls this instead of
+   * `decode`.
    */
   read(reader: ByteReader): T;
   /** The smallest size of any value: what bounds the count of an array. */

@@ -1,5 +1,5 @@
-// Codecs made of codecs. Each reads its parts in order from one reader; a count is compared with the
-// bytes that are left before anything is allocated for it.
+// Codecs made of codecs. Each reads its parts in order from one reader; a count is compared with
+// the bytes that are left before anything is allocated for it.
 import { assert } from '../std/assert.ts';
 import type { ByteReader } from '../std/byte-reader.ts';
 import { varU53Size, writeVarU53 } from '../std/varint.ts';
@@ -227,7 +227,10 @@ export function literal<const T extends string | number | boolean>(value: T): Co
   });
 }
 
-/** A domain type carried as a wire type. `fromWire` may throw {@link CodecError} for what it refuses. */
+/**
+ * A domain type carried as a wire type. `fromWire` may throw {@link CodecError} for what it
+ * refuses.
+ */
 export function mapped<W, D>(
   wire: Codec<W>,
   toWire: (value: D) => W,
@@ -243,8 +246,8 @@ export function mapped<W, D>(
 }
 
 /**
- * A codec that is made when first used, so that a type may contain itself. It must take at least one
- * byte; more than 64 levels are refused, which keeps bad input off the stack.
+ * A codec that is made when first used, so that a type may contain itself. It must take at least
+ * one byte; more than 64 levels are refused, which keeps bad input off the stack.
  */
 export function lazy<T>(name: string, make: () => Codec<T>): Codec<T> {
   let made: Codec<T> | undefined;

@@ -1,13 +1,13 @@
-// Opcodes: the numbers of a protocol's operations on the wire, by order of declaration. The order is a
-// promise, so a golden test compares `describeOpcodes` with a text that is kept in the repository.
+// Opcodes: the numbers of a protocol's operations on the wire, by order of declaration. The order
+// is a promise, so a golden test compares `describeOpcodes` with a text that is kept in the
+// repository.
 import { assert } from '../std/assert.ts';
-import { fnv1a32 } from '../std/hash.ts';
 import type { Codec } from './codec.ts';
 
 /** What opcodes need to know of an operation: its codecs. */
 export interface OperationShape {
-  readonly input: Codec<never>;
-  readonly reply?: Codec<never>;
+  readonly input: Codec<unknown>;
+  readonly reply?: Codec<unknown>;
 }
 
 export interface ProtocolShape {
@@ -37,9 +37,4 @@ export function describeOpcodes(protocol: ProtocolShape): string {
     return `${protocol.name}/${protocol.version} ${opcode} ${name} ${input.shape}${answer}`;
   });
   return lines.join('\n');
-}
-
-/** A 32-bit fingerprint of names, versions, opcodes and shapes: equal on peers that understand each other. */
-export function protocolsHash(protocols: readonly ProtocolShape[]): number {
-  return fnv1a32(protocols.map(describeOpcodes).sort().join('\n'));
 }

@@ -1,9 +1,10 @@
-// Builds one record batch: records are appended straight into their final bytes, the header is filled
-// in at the end. One builder is reused for many batches. Compression is a function that the caller has.
+// Builds one record batch: records are appended straight into their final bytes, the header is
+// filled in at the end. One builder is reused for many batches. Compression is a function that the
+// caller has.
 //
-// A record: varint size | attributes i8 (0) | varlong time delta | varint offset delta | varint key size
-// (-1 null), key | varint value size (-1 null), value | varint header count | each: varint name size,
-// name in UTF-8, varint value size (-1 null), value.
+// A record: varint size | attributes i8 (0) | varlong time delta | varint offset delta | varint key
+// size (-1 null), key | varint value size (-1 null), value | varint header count | each: varint
+// name size, name in UTF-8, varint value size (-1 null), value.
 import { assert } from '../std/assert.ts';
 import { ByteWriter, utf8Size, writeI64, writeU16, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
@@ -100,7 +101,9 @@ export class BatchBuilder {
     this.#maxTimestampMs = -1;
   }
 
-  /** Appends one record; the bytes are copied. The first record's time is the base of the others. */
+  /**
+   * Appends one record; the bytes are copied. The first record's time is the base of the others.
+   */
   append(
     timestampMs: number,
     key: Uint8Array | null,

@@ -1,9 +1,11 @@
 // The header of a Kafka record batch, magic 2 (KIP-98; Kafka's "Record Batch" message format page).
 // Works in place on bytes: reads, checks and stamps, never copies and never looks into the records.
 //
-//   0 base offset i64 | 8 length i32 (of what follows) | 12 leader epoch i32 | 16 magic i8 | 17 crc u32
-//  21 attributes i16 | 23 last offset delta i32 | 27 base timestamp i64 | 35 max timestamp i64
-//  43 producer id i64 | 51 producer epoch i16 | 53 base sequence i32 | 57 record count i32 | 61 records
+//   0 base offset i64      8 length i32 (of what follows)   12 leader epoch i32
+//  16 magic i8            17 crc u32                        21 attributes i16
+//  23 last offset delta   27 base timestamp i64             35 max timestamp i64
+//  43 producer id i64     51 producer epoch i16             53 base sequence i32
+//  57 record count i32    61 records
 //
 // The CRC-32C covers byte 21 to the end, so base offset and leader epoch can be stamped without it.
 import {
@@ -52,7 +54,10 @@ export type CodecName = (typeof CODEC_NAMES)[number];
 /** The smallest length field: a header without records. */
 const LENGTH_MIN = BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES;
 
-/** All header fields of one batch. One object is reused for many batches: `readBatchHeader` fills it. */
+/**
+ * All header fields of one batch. One object is reused for many batches: `readBatchHeader` fills
+ * it.
+ */
 export class BatchHeader {
   baseOffset = 0;
   /** The length field: bytes behind it. The whole batch is `size`. */
@@ -148,9 +153,10 @@ export function isAppendTime(attributes: number): boolean {
 
 /**
  * What `checkBatch` found, the first that applies:
- * `truncated` the range ends inside the batch; `bad-magic` not format 2; `bad-length` the length field
- * is smaller than a header; `bad-crc`; `bad-attributes` an unknown codec or bits; `bad-value` a time,
- * producer id or sequence that cannot be; `bad-count` record count and last offset delta disagree;
+ * `truncated` the range ends inside the batch; `bad-magic` not format 2; `bad-length` the length
+ * field is smaller than a header; `bad-crc`; `bad-attributes` an unknown codec or bits; `bad-value`
+ * a time, producer id or sequence that cannot be; `bad-count` record count and last offset delta
+ * disagree;
  * `control` a control batch where none is allowed.
  */
 export type BatchFault =
@@ -166,7 +172,10 @@ export type BatchFault =
 export interface BatchRules {
   /** Control batches are fine (they are in a log, never from a client). */
   readonly allowControl: boolean;
-  /** Fewer records than offsets are fine (compaction leaves such batches, clients may not send them). */
+  /**
+   * Fewer records than offsets are fine (compaction leaves such batches, clients may not send
+   * them).
+   */
   readonly allowGaps: boolean;
 }
 
@@ -174,8 +183,9 @@ export const CLIENT_BATCH: BatchRules = { allowControl: false, allowGaps: false 
 export const STORED_BATCH: BatchRules = { allowControl: true, allowGaps: true };
 
 /**
- * Checks the batch at `at` of bytes[at, end). Bytes behind the batch are not looked at. Never throws.
- * Does not look into the records: a wrong record inside a right CRC is its producer's doing.
+ * Checks the batch at `at` of bytes[at, end). Bytes behind the batch are not looked at. Never
+ * throws. Does not look into the records: a wrong record inside a right CRC is its producer's
+ * doing.
  */
 export function checkBatch(
   bytes: Uint8Array,
@@ -248,7 +258,9 @@ export function sealBatch(bytes: Uint8Array, at: number, crc32c: Crc32c): void {
   writeU32(bytes, at + CRC_AT, crc32c(bytes, at + BATCH_CRC_FROM, end));
 }
 
-/** Size of the batch at `at` if all of it lies before `end`, else 0. Looks at the length field only. */
+/**
+ * Size of the batch at `at` if all of it lies before `end`, else 0. Looks at the length field only.
+ */
 export function wholeBatchSize(bytes: Uint8Array, at: number, end: number): number {
   if (end - at < BATCH_HEADER_BYTES) return 0;
   const length = readI32(bytes, at + LENGTH_AT);

@@ -1,5 +1,6 @@
-// The records inside a batch: read one by one as views without copying, or all as plain objects, and
-// the convenient form of building a batch. Nothing here throws for bad bytes: faults are values.
+// The records inside a batch: read one by one as views without copying, or all as plain objects,
+// and the convenient form of building a batch. Nothing here throws for bad bytes: faults are
+// values.
 import { assert } from '../std/assert.ts';
 import { BytesError, readUtf8 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
@@ -19,9 +20,9 @@ import { BatchBuilder, type BatchFields, type RecordHeader } from './batch-build
 export type Decompress = (codec: CodecName, bytes: Uint8Array) => Uint8Array;
 
 /**
- * Why records cannot be read: `truncated` the batch is not whole; `unsupported-codec` compressed and
- * nobody here can unpack it; `bad-compression` unpacking failed; `corrupt` the records are not what the
- * header and their own sizes say.
+ * Why records cannot be read: `truncated` the batch is not whole; `unsupported-codec` compressed
+ * and nobody here can unpack it; `bad-compression` unpacking failed; `corrupt` the records are not
+ * what the header and their own sizes say.
  */
 export type RecordsFault = 'truncated' | 'unsupported-codec' | 'bad-compression' | 'corrupt';
 
@@ -188,7 +189,10 @@ export class RecordReader {
   }
 }
 
-/** Moves over a field of `size` bytes (negative: null, nothing there). False if it leaves the record. */
+/**
+ * Moves over a field of `size` bytes (negative: null, nothing there). False if it leaves the
+ * record.
+ */
 function skip(cursor: Cursor, size: number, end: number): boolean {
   if (size < -1 || size > end - cursor.at) return false;
   if (size > 0) cursor.at += size;
@@ -199,7 +203,10 @@ export type RecordsResult =
   | { readonly kind: 'ok'; readonly records: readonly Record[] }
   | { readonly kind: 'fault'; readonly fault: RecordsFault };
 
-/** All records of the batch at `at` as plain objects; their bytes are views. Never throws for bad bytes. */
+/**
+ * All records of the batch at `at` as plain objects; their bytes are views. Never throws for bad
+ * bytes.
+ */
 export function decodeRecords(
   bytes: Uint8Array,
   at: number,

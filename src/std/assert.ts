@@ -1,5 +1,6 @@
 // Checks for programmer errors. They stay on in production: a broken invariant stops the actor that
-// broke it before it can write anything. Not for bad input: that is a typed result or a BrokerError.
+// broke it before it can write anything. Not for bad input: that is a typed result or a
+// BrokerError.
 
 /** A broken invariant of this program, never something that a peer or a disk can cause. */
 export class AssertionError extends Error {
@@ -15,7 +16,8 @@ export class AssertionError extends Error {
 /**
  * Throws {@link AssertionError} unless `condition` holds.
  *
- * `details` is built by the caller even when the check passes: on a hot path leave it out or guard it.
+ * `details` is built by the caller even when the check passes: on a hot path leave it out or guard
+ * it.
  *
  * @example
  * assert(tag < next, 'AckTracker: tag must be outstanding', { tag, next });

@@ -16,7 +16,10 @@ export class BitSet {
     this.#words = new Uint32Array(Math.max(1, Math.ceil(bits / 32)));
   }
 
-  /** The bits, 32 to a word, bit i of the set at bit i % 32 of word i / 32. Valid until the next growth. */
+  /**
+   * The bits, 32 to a word, bit i of the set at bit i % 32 of word i / 32. Valid until the next
+   * growth.
+   */
   get words(): Uint32Array {
     return this.#words;
   }

@@ -1,6 +1,7 @@
 // Plain functions over Uint8Array: fixed-width integers, UTF-8, hex, compare. They do not check the
-// bounds of a position (ByteReader and ByteWriter do) and never allocate unless they return bytes or
-// text. Integers of 64 bits are Numbers here, split in two halves, and never leave the safe range.
+// bounds of a position (ByteReader and ByteWriter do) and never allocate unless they return bytes
+// or text. Integers of 64 bits are Numbers here, split in two halves, and never leave the safe
+// range.
 import { BrokerError } from './errors.ts';
 
 export type BytesErrorCode =

@@ -1,5 +1,6 @@
-// Reads fields one after another from a byte range. Every read checks the end of the range first, so
-// bad input ends in a BytesError and never in a wrong value. Big endian unless the name ends in `le`.
+// Reads fields one after another from a byte range. Every read checks the end of the range first,
+// so bad input ends in a BytesError and never in a wrong value. Big endian unless the name ends in
+// `le`.
 import * as ops from './byte-ops.ts';
 import { readUtf8 } from './utf8.ts';
 import { type Cursor, readVarI32, readVarI53, readVarU32, readVarU53 } from './varint.ts';
@@ -29,7 +30,10 @@ export class ByteReader implements Cursor {
     return this.end - this.at;
   }
 
-  /** Moves over `size` bytes and returns where they start. Throws {@link ops.BytesError} if they are not there. */
+  /**
+   * Moves over `size` bytes and returns where they start. Throws {@link ops.BytesError} if they are
+   * not there.
+   */
   take(size: number): number {
     const start = this.at;
     if (size < 0 || size > this.end - start) {

@@ -1,5 +1,5 @@
-// Writes fields one after another into an array that grows by doubling. Big endian unless the name ends
-// in `le`. `finish` lends the written part: the next write may overwrite it after a `reset`.
+// Writes fields one after another into an array that grows by doubling. Big endian unless the name
+// ends in `le`. `finish` lends the written part: the next write may overwrite it after a `reset`.
 import * as ops from './byte-ops.ts';
 import { utf8Size, writeUtf8 } from './utf8.ts';
 import { writeVarI53, writeVarU53 } from './varint.ts';

@@ -1,5 +1,6 @@
-// The base of every error that callers are expected to meet. Codes are AREA_WHAT and are never renamed;
-// errors cross threads and nodes as code, message and details, and nobody parses the message.
+// The base of every error that callers are expected to meet. Codes are AREA_WHAT and are never
+// renamed; errors cross threads and nodes as code, message and details, and nobody parses the
+// message.
 
 /** What an error becomes on a wire or in a log. */
 export interface ErrorFacts {

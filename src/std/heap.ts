@@ -1,5 +1,5 @@
-// A binary min-heap that is stable: of two items that compare equal, the one pushed first leaves first.
-// So timers of one instant fire in the order in which they were set.
+// A binary min-heap that is stable: of two items that compare equal, the one pushed first leaves
+// first. So timers of one instant fire in the order in which they were set.
 
 /** Negative if `a` leaves before `b`, positive if after, 0 if the order of pushing decides. */
 export type Compare<T> = (a: T, b: T) => number;

@@ -1,5 +1,7 @@
-// A first-in first-out queue over a power-of-two ring that doubles when full. Never shrinks by itself:
-// `clear` and `compact` give memory back. Slots are emptied when an item leaves, so nothing is kept alive.
+// A first-in first-out queue over a power-of-two ring that doubles when full. Never shrinks by
+// itself:
+// `clear` and `compact` give memory back. Slots are emptied when an item leaves, so nothing is kept
+// alive.
 import { assert } from './assert.ts';
 
 const CAPACITY_MIN = 8;

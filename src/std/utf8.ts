@@ -1,6 +1,6 @@
 // UTF-8 text in byte arrays. Short ASCII, which is nearly every name on a wire, takes a plain loop:
-// the built-in coders cost more to enter than such a text costs to copy. Bad UTF-8 is refused, and a
-// lone surrogate is written as U+FFFD, as the built-in encoder does.
+// the built-in coders cost more to enter than such a text costs to copy. Bad UTF-8 is refused, and
+// a lone surrogate is written as U+FFFD, as the built-in encoder does.
 import { BytesError } from './byte-ops.ts';
 
 const encoder = new TextEncoder();
@@ -28,7 +28,9 @@ function isPair(text: string, i: number): boolean {
   return (text.charCodeAt(i) & 0xfc00) === 0xd800 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00;
 }
 
-/** Writes `text` at `at` and returns the position behind it. The caller made room for `utf8Size`. */
+/**
+ * Writes `text` at `at` and returns the position behind it. The caller made room for `utf8Size`.
+ */
 export function writeUtf8(text: string, out: Uint8Array, at: number): number {
   for (let i = 0; i < text.length; i += 1) {
     let unit = text.charCodeAt(i);

@@ -2,7 +2,7 @@
 // Unsigned 32-bit and 53-bit, and the zigzag forms that Kafka records use ("varint", "varlong").
 // Readers keep the position in a Cursor so that a value and its end come from one call without an
 // object per value.
-import { BytesError, joinI64 } from './byte-ops.ts';
+import { BytesError } from './byte-ops.ts';
 
 /** A moving position. Reused by the caller; readers advance `at`. */
 export interface Cursor {
@@ -11,6 +11,8 @@ export interface Cursor {
   end: number;
 }
 
+/** What 64 bits take. Longer ones are refused even if they only carry zeros. */
+const VARINT_BYTES_MAX = 10;
 const TWO_28 = 0x1000_0000;
 const TWO_32 = 0x1_0000_0000;
 
@@ -51,26 +53,6 @@ export function readVarI32(bytes: Uint8Array, cursor: Cursor): number {
   return (raw >>> 1) ^ -(raw & 1);
 }
 
-// The 64-bit raw value is gathered as three groups of 28, 28 and 8 bits: each fits an int32.
-function readGroups(bytes: Uint8Array, cursor: Cursor, groups: Int32Array): void {
-  groups[0] = 0;
-  groups[1] = 0;
-  groups[2] = 0;
-  let at = cursor.at;
-  for (let i = 0; i < 10; i += 1) {
-    if (at >= cursor.end) throw truncated(bytes, cursor);
-    const byte = bytes[at++]!;
-    if (i === 9 && byte > 1) throw tooLong(cursor);
-    const group = i < 4 ? 0 : i < 8 ? 1 : 2;
-    groups[group]! |= (byte & 0x7f) << (7 * (i - 4 * group));
-    if (byte < 0x80) {
-      cursor.at = at;
-      return;
-    }
-  }
-  throw tooLong(cursor);
-}
-
 /** Reads an unsigned varint. Throws {@link BytesError}, also for values beyond 2^53 - 1. */
 export function readVarU53(bytes: Uint8Array, cursor: Cursor): number {
   const start = cursor.at;
@@ -78,13 +60,34 @@ export function readVarU53(bytes: Uint8Array, cursor: Cursor): number {
     cursor.at = start + 1;
     return bytes[start]!;
   }
-  const groups = new Int32Array(3);
-  readGroups(bytes, cursor, groups);
-  const value = (groups[2]! * TWO_28 + groups[1]!) * TWO_28 + groups[0]!;
-  if (!Number.isSafeInteger(value)) {
-    cursor.at = start;
-    throw new BytesError('BYTES_UNSAFE_INTEGER', 'varint beyond 2^53 - 1', { at: start });
+  return readTail(bytes, cursor, start, 0, 1);
+}
+
+/**
+ * Adds the groups of 7 bits from `at` on to `value`, the first weighing `weight`, and moves the
+ * cursor behind them. Doubles are exact up to 2^53, and a sum that passes it never comes back
+ * below.
+ */
+function readTail(
+  bytes: Uint8Array,
+  cursor: Cursor,
+  at: number,
+  value: number,
+  weight: number,
+): number {
+  const limit = cursor.at + VARINT_BYTES_MAX;
+  for (;;) {
+    if (at >= cursor.end) throw truncated(bytes, cursor);
+    if (at >= limit) throw tooLong(cursor);
+    const byte = bytes[at++]!;
+    value += (byte & 0x7f) * weight;
+    weight *= 0x80;
+    if (byte < 0x80) break;
   }
+  if (!Number.isSafeInteger(value)) {
+    throw new BytesError('BYTES_UNSAFE_INTEGER', 'varint beyond 2^53 - 1', { at: cursor.at });
+  }
+  cursor.at = at;
   return value;
 }
 
@@ -102,17 +105,11 @@ export function readVarI53(bytes: Uint8Array, cursor: Cursor): number {
       return (raw >>> 1) ^ -(raw & 1);
     }
   }
-  const groups = new Int32Array(3);
-  readGroups(bytes, cursor, groups);
-  const low = groups[0]! | (groups[1]! << 28);
-  const high = (groups[1]! >>> 4) | (groups[2]! << 24);
-  const sign = -(low & 1);
-  try {
-    return joinI64((high >>> 1) ^ sign, ((low >>> 1) | (high << 31)) ^ sign);
-  } catch (error) {
-    cursor.at = start;
-    throw error;
-  }
+  if (at === start) throw truncated(bytes, cursor);
+  // The lowest bit is the sign, so the first byte holds 6 bits of the magnitude.
+  const first = bytes[start]!;
+  const magnitude = readTail(bytes, cursor, start + 1, (first & 0x7e) >> 1, 0x40);
+  return (first & 1) === 0 ? magnitude : -magnitude - 1;
 }
 
 /** Bytes that `writeVarU53` takes for an integer in [0, 2^53 - 1]. */
@@ -152,7 +149,9 @@ export function varI53Size(value: number): number {
   return magnitude < 2 ** 52 ? varU53Size(magnitude * 2) : 8;
 }
 
-/** Writes a safe integer in zigzag form and returns the position behind it. Room: 8 bytes at most. */
+/**
+ * Writes a safe integer in zigzag form and returns the position behind it. Room: 8 bytes at most.
+ */
 export function writeVarI53(bytes: Uint8Array, at: number, value: number): number {
   const magnitude = value < 0 ? -(value + 1) : value;
   const sign = value < 0 ? 1 : 0;

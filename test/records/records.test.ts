@@ -71,14 +71,15 @@ describe('records', () => {
       ],
       crc32c,
     );
-    // size 11, attributes 0, time delta 0, offset delta 0, key size 1 'k', value -1, one header h = v
+    // size 11, attributes 0, time delta 0, offset delta 0, key size 1 'k', value -1, one header h =
+    // v
     expect(toHex(bytes.subarray(BATCH_HEADER_BYTES))).toBe(
       '1600000002' + '6b' + '01' + '02' + '02680276',
     );
     expect(toHex(bytes.subarray(0, 17))).toBe('00000000000000000000003dffffffff02');
   });
 
-  it('of a compressed batch are refused by name without the codec, and when unpacking fails', () => {
+  it('of a compressed batch are refused without the codec, and when unpacking fails', () => {
     const bytes = encodeBatch([{ timestampMs: 0, key: null, value: new Uint8Array(9) }], crc32c, {
       compression: gzip,
     });

@@ -1,6 +1,6 @@
-// The error codes of the Kafka protocol: numbers and names as in Apache Kafka's protocol guide ("Error
-// Codes"), and which of them tell a client to try again. The mapping from Callboard's own errors to
-// these numbers belongs to the session.
+// The error codes of the Kafka protocol: numbers and names as in Apache Kafka's protocol guide
+// ("Error Codes"), and which of them tell a client to try again. The mapping from Callboard's own
+// errors to these numbers belongs to the session.
 
 /** Numbers by name. The numbers are the protocol's and never change. */
 export const KafkaErrorCode = Object.freeze({

@@ -72,7 +72,9 @@ export function isFlexible(api: Api, version: number): boolean {
   return version >= api.flexibleFrom;
 }
 
-/** A response header has tagged fields in flexible versions, except that of ApiVersions (KIP-511). */
+/**
+ * A response header has tagged fields in flexible versions, except that of ApiVersions (KIP-511).
+ */
 export function hasFlexibleResponseHeader(api: Api, version: number): boolean {
   return api.key !== ApiVersions.key && isFlexible(api, version);
 }

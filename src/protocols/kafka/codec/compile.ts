@@ -1,8 +1,8 @@
-// Turns rows into a reader and a writer for one version of one message. What depends on the version is
-// decided here, once; what is left for each message is a loop over parts.
+// Turns rows into a reader and a writer for one version of one message. What depends on the version
+// is decided here, once; what is left for each message is a loop over parts.
 //
-// Flexible versions (KIP-482): sizes and counts are unsigned varints plus one with 0 for null, and every
-// struct ends in tagged fields: count | each: tag | size | bytes. Unknown tags are skipped.
+// Flexible versions (KIP-482): sizes and counts are unsigned varints plus one with 0 for null, and
+// every struct ends in tagged fields: count | each: tag | size | bytes. Unknown tags are skipped.
 import { utf8Size, writeUtf8 } from '../../../std/bytes.ts';
 import { UUID_BYTES } from '../../../std/uuid.ts';
 import { varU53Size, writeVarU53 } from '../../../std/varint.ts';

@@ -1,5 +1,5 @@
-// Schema rows of the keys that move and find records. Field order is wire order; versions follow the
-// message definitions of Apache Kafka (clients/src/main/resources/common/message).
+// Schema rows of the keys that move and find records. Field order is wire order; versions follow
+// the message definitions of Apache Kafka (clients/src/main/resources/common/message).
 import {
   api,
   bool,

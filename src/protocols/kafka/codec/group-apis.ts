@@ -1,5 +1,5 @@
-// Schema rows of the keys of consumer groups. Field order is wire order; versions follow the message
-// definitions of Apache Kafka (clients/src/main/resources/common/message).
+// Schema rows of the keys of consumer groups. Field order is wire order; versions follow the
+// message definitions of Apache Kafka (clients/src/main/resources/common/message).
 import { api, bool, bytes, i8, i16, i32, i64, list, listOf, str } from './row-types.ts';
 
 /** An authorized-operations bit field that was not asked for. */

@@ -1,6 +1,7 @@
-// Frames of the Kafka protocol: size i32, header, body, in both directions and for both ends, so that
-// servers, simulated clients and benches speak through one table. Schemas are compiled at first use and
-// kept in the codec object; make one per connection owner (a shard), not one per connection.
+// Frames of the Kafka protocol: size i32, header, body, in both directions and for both ends, so
+// that servers, simulated clients and benches speak through one table. Schemas are compiled at
+// first use and kept in the codec object; make one per connection owner (a shard), not one per
+// connection.
 import { BytesError } from '../../../std/bytes.ts';
 import { apiByKey, hasFlexibleResponseHeader, isFlexible } from './apis.ts';
 import { compileStruct, HEADER_STRING, NO_FIELDS, type Part } from './compile.ts';
@@ -13,9 +14,9 @@ export const FRAME_PREFIX_BYTES = 4;
 const HEADER_BYTES_MIN = 8;
 
 /**
- * The start of a request. `unsupported`: this key or version has no schema here. Its correlation id is
- * known, which is all that the answer to an ApiVersions of the future needs (KIP-511); for any other
- * key the connection is closed.
+ * The start of a request. `unsupported`: this key or version has no schema here. Its correlation id
+ * is known, which is all that the answer to an ApiVersions of the future needs (KIP-511); for any
+ * other key the connection is closed.
  */
 export type RequestHeader =
   | {
@@ -44,8 +45,8 @@ export class KafkaCodec {
   readonly #responses = new Map<Api, Part[]>();
 
   /**
-   * Reads the header of the request in bytes[at, end), behind its size. Throws {@link KafkaCodecError}
-   * if it is cut or not a header.
+   * Reads the header of the request in bytes[at, end), behind its size. Throws {@link
+   * KafkaCodecError} if it is cut or not a header.
    */
   readRequestHeader(bytes: Uint8Array, at: number, end: number): RequestHeader {
     const reader = new WireReader(bytes, at, end);
@@ -101,8 +102,8 @@ export class KafkaCodec {
   }
 
   /**
-   * Appends a whole response frame to `writer`. Records given as a `RecordsRef` are counted in the sizes
-   * and left out of the bytes: send `writer.segments()`.
+   * Appends a whole response frame to `writer`. Records given as a `RecordsRef` are counted in the
+   * sizes and left out of the bytes: send `writer.segments()`.
    */
   encodeResponse<A extends Api>(
     api: A,
@@ -136,12 +137,16 @@ export class KafkaCodec {
     });
   }
 
-  /** The compiled body of a request. Throws {@link KafkaCodecError} for a version without a schema. */
+  /**
+   * The compiled body of a request. Throws {@link KafkaCodecError} for a version without a schema.
+   */
   requestPart(api: Api, version: number): Part {
     return compiled(this.#requests, api, version, api.request);
   }
 
-  /** The compiled body of a response. Throws {@link KafkaCodecError} for a version without a schema. */
+  /**
+   * The compiled body of a response. Throws {@link KafkaCodecError} for a version without a schema.
+   */
   responsePart(api: Api, version: number): Part {
     return compiled(this.#responses, api, version, api.response);
   }

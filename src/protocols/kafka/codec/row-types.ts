@@ -19,7 +19,9 @@ export const str: Row<string> = new Row({ kind: 'string' }, '');
 export const uuid: Row<Uint8Array> = new Row({ kind: 'uuid' }, ZERO_UUID);
 /** A view of the message. */
 export const bytes: Row<Uint8Array> = new Row({ kind: 'bytes' }, EMPTY_BYTES);
-/** Record batches: a view of the message; encoding also takes a reference to bytes sent beside it. */
+/**
+ * Record batches: a view of the message; encoding also takes a reference to bytes sent beside it.
+ */
 export const records: Row<Uint8Array | null, Uint8Array | RecordsRef | null> = new Row<
   Uint8Array,
   Uint8Array | RecordsRef

@@ -1,5 +1,5 @@
-// The language of the schema tables: a row says a field's type, since and until which version it is on
-// the wire, from which version it may be null, its tag, and what it is where it is absent. The
+// The language of the schema tables: a row says a field's type, since and until which version it is
+// on the wire, from which version it may be null, its tag, and what it is where it is absent. The
 // TypeScript types of requests and responses are read off the rows.
 
 /** What a row's bytes look like. `list` and `struct` nest. */
@@ -41,9 +41,9 @@ const EVERYWHERE: Placement = {
 };
 
 /**
- * A field. `Out` is what decoding gives, `In` what encoding takes; an `Optional` field may be left out
- * when encoding and is then its fallback. Decoding always gives every field: one that the version does
- * not have is its fallback.
+ * A field. `Out` is what decoding gives, `In` what encoding takes; an `Optional` field may be left
+ * out when encoding and is then its fallback. Decoding always gives every field: one that the
+ * version does not have is its fallback.
  */
 export class Row<Out, In = Out, Optional extends boolean = false> {
   declare readonly $out: Out;

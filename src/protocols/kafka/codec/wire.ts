@@ -10,8 +10,8 @@ export type KafkaCodecErrorCode =
   | 'KAFKA_UNSUPPORTED_VERSION';
 
 /**
- * `KAFKA_OUT_OF_RANGE`: a value to be encoded does not fit its field. All others: bytes from a peer are
- * not what its header claims; the connection cannot go on.
+ * `KAFKA_OUT_OF_RANGE`: a value to be encoded does not fit its field. All others: bytes from a peer
+ * are not what its header claims; the connection cannot go on.
  */
 export class KafkaCodecError extends BrokerError {
   readonly code: KafkaCodecErrorCode;
@@ -66,8 +66,8 @@ export class WireReader extends ByteReader {
 }
 
 /**
- * Record batches that are sent without passing through the writer: `length` bytes that the server puts
- * on the wire itself. `ref` is the server's and is not looked at.
+ * Record batches that are sent without passing through the writer: `length` bytes that the server
+ * puts on the wire itself. `ref` is the server's and is not looked at.
  */
 export interface RecordsRef {
   readonly length: number;
@@ -81,8 +81,8 @@ export interface Cut {
 }
 
 /**
- * A writer that may leave records out. Several frames can follow each other in one writer; everything
- * is sent in the order of `segments`.
+ * A writer that may leave records out. Several frames can follow each other in one writer;
+ * everything is sent in the order of `segments`.
  */
 export class WireWriter extends ByteWriter {
   readonly cuts: Cut[] = [];

@@ -1,4 +1,5 @@
-// Random messages made from the schema rows themselves, with what decoding them must give in a version.
+// Random messages made from the schema rows themselves, with what decoding them must give in a
+// version.
 import fc from 'fast-check';
 import type { AnyRow, Rows, WireType } from '../../../../src/protocols/kafka/codec/rows.ts';
 

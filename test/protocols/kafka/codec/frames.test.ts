@@ -29,7 +29,8 @@ function response(write: (writer: WireWriter) => void): string {
 
 describe('request headers', () => {
   it('of flexible versions have tagged fields behind an old-style client id', () => {
-    // ApiVersions v3: key, version, correlation id, "abc", no tags | compact "lib", compact "1", no tags
+    // ApiVersions v3: key, version, correlation id, "abc", no tags | compact "lib", compact "1", no
+    // tags
     const frame = spaced('0012 0003 00000007 0003616263 00 046c6962 0231 00');
     const header = codec.readRequestHeader(frame, 0, frame.length);
     expect(header).toMatchObject({
@@ -323,7 +324,8 @@ describe('bad input', () => {
       KafkaCodecError,
     );
     const fetch = spaced(
-      'ffffffff 00000000 00000000 00000000 00 00000001 000174 00000001 00000000 7fffffffffffffff 00000000',
+      'ffffffff 00000000 00000000 00000000 00 00000001 000174 00000001' +
+        '00000000 7fffffffffffffff 00000000',
     );
     expect(() => codec.decodeRequest(Fetch, 4, fetch, 0, fetch.length)).toThrow(KafkaCodecError);
   });
