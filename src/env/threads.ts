@@ -1,5 +1,6 @@
 // Worker threads as the actor runtime needs them: a thread is started with shared memory and a
 // doorbell, ends with a cause, and may take over a connection. Thread 0 is the one that starts the others.
+import type { Connection } from './environment.ts';
 
 /** Why a thread ended. `stopped` was asked for; everything else was not. */
 export interface ThreadExit {
@@ -31,10 +32,15 @@ export interface ThreadHandle {
   /** Structured-clone control messages; never on a message's path. */
   post(message: unknown): void;
   onMessage(handle: (message: unknown) => void): void;
-  /** Ends the thread; the exit event follows. */
-  stop(): void;
-  /** Fraction of the last `sampleMs` in which the loop was busy, in [0, 1]. */
+  /** Ends the thread; the exit event follows with this cause. */
+  stop(cause?: 'stopped' | 'stalled'): void;
+  /** Fraction of the time since the last call in which the loop was busy, in [0, 1]. Read from outside. */
   utilization(): number;
+}
+
+/** What a thread may use at most; beyond it the thread ends with `out-of-memory`. */
+export interface ThreadLimits {
+  readonly heapMegabytesMax?: number;
 }
 
 export interface Threads {
@@ -42,7 +48,7 @@ export interface Threads {
   /** True if connections can be handed to another thread (dup of the descriptor). */
   readonly canHandOver: boolean;
   /** Main thread only. `entry` is a module URL of compiled code. */
-  start(entry: URL, index: number, data: unknown): ThreadHandle;
+  start(entry: URL, index: number, data: unknown, limits?: ThreadLimits): ThreadHandle;
   /** Worker only: tells the starter that this thread is up. */
   ready(): void;
   /** Worker only: the control channel to the starter. */
@@ -51,7 +57,11 @@ export interface Threads {
   /** A doorbell to the peer thread, and the handler of our own bell. One direct channel per pair of threads. */
   doorbell(peer: number): Doorbell;
   onBell(handle: (peer: number) => void): void;
-  /** Gives an accepted, unread connection to another thread, which receives it through onConnection. */
-  handOver(connection: import('./environment.ts').Connection, thread: number, tag: string): void;
-  onConnection(handle: (connection: import('./environment.ts').Connection, tag: string) => void): void;
+  /**
+   * Gives a connection to another thread, which receives it through onConnection, not yet started.
+   * `head` is what was already read of it (a handshake): the peer must send nothing more until it is
+   * answered. Throws where `canHandOver` is false.
+   */
+  handOver(connection: Connection, thread: number, tag: string, head?: Uint8Array): void;
+  onConnection(handle: (connection: Connection, tag: string, head: Uint8Array) => void): void;
 }

@@ -1,0 +1,178 @@
+// All rings of one thread: it polls them when a turn begins, shows what was written when the turn ends,
+// and rings at most one bell per peer and turn. Runs on every thread that has peers.
+// Invariant: before the thread sleeps, every reader has either set its sleeping flag and seen an empty
+// ring, or another turn is requested, so no record waits for a bell that nobody will ring.
+import type { Doorbell, Threads } from '../../env/threads.ts';
+import { readU32le } from '../../std/byte-ops.ts';
+import type { EndCause } from '../actor.ts';
+import { FLAG_OUT_OF_BAND, KIND_CREDIT, paddedSize, RECORD_HEADER_BYTES } from '../record.ts';
+import type { Place } from '../ref.ts';
+import { idPath } from '../ref.ts';
+import type { System } from '../system.ts';
+import type { Deadline } from '../timers.ts';
+import type { Chunk, RingReader } from './ring.ts';
+import type { RingCounters, RingPair, RouteOwner } from './ring-route.ts';
+import { RingRoute } from './ring-route.ts';
+import type { SlabPool } from './slab-pool.ts';
+
+/** Records delivered per turn: half of a drain, so that what arrives is handled in the same turn. */
+const RECORDS_PER_POLL = 512;
+/** A published record that is not taken for this long gets another bell. */
+const SAFETY_BELL_MS = 100;
+
+export class RingHub implements RouteOwner {
+  readonly place: Place;
+  readonly slab: SlabPool;
+  readonly counters: RingCounters = {
+    bells: 0,
+    safetyBells: 0,
+    recordsSent: 0,
+    recordsReceived: 0,
+    bytesSent: 0,
+    outOfBandBytes: 0,
+    full: 0,
+  };
+  readonly #system: System;
+  readonly #threads: Threads;
+  readonly #routes: RingRoute[] = [];
+  readonly #bells = new Map<number, Doorbell>();
+  #firstPolled = 0;
+  #safety: Deadline | undefined;
+
+  constructor(system: System, threads: Threads, slab: SlabPool) {
+    this.#system = system;
+    this.#threads = threads;
+    this.place = system.place;
+    this.slab = slab;
+    system.turn.onPoll(() => this.#poll());
+    system.turn.onPhase('publish', () => this.#publish());
+    threads.onBell(() => system.turn.request());
+  }
+
+  /** A peer exists (again): its rings are ready, whether it has started or not. */
+  attach(thread: number, pair: RingPair): void {
+    let route = this.#routes.find((each) => each.thread === thread);
+    if (route === undefined) {
+      route = new RingRoute(this, thread);
+      this.#routes.push(route);
+      this.#system.setRoute(this.place.node, thread, route);
+    }
+    route.attach(pair);
+    this.#bells.set(thread, this.#threads.doorbell(thread));
+    this.#system.turn.request();
+  }
+
+  /** A peer is dead. What it had published is delivered first: those sends had happened. */
+  detach(thread: number, cause: EndCause): void {
+    const route = this.#routes.find((each) => each.thread === thread);
+    if (route?.reader === undefined) return;
+    try {
+      while (this.#take(route, RECORDS_PER_POLL) > 0);
+    } catch (error) {
+      this.#system.log.error('a dead thread left a corrupt ring', { thread, error });
+    }
+    this.#bells.delete(thread);
+    const lost = route.detach();
+    if (lost > 0) {
+      const path = idPath({ ...this.place, thread, slot: 0, generation: 0 });
+      this.#system.deadLetters.add(path, `${lost} messages`, 'thread-lost', lost);
+    }
+    this.#system.threadLost(this.place.node, thread, () => true, cause);
+  }
+
+  /** RouteOwner: a turn is needed to publish. */
+  wrote(): void {
+    this.#system.turn.request();
+  }
+
+  /** Live peers, for inspection. */
+  get peers(): readonly number[] {
+    return this.#routes.filter((each) => each.reader !== undefined).map((each) => each.thread);
+  }
+
+  #poll(): void {
+    const count = this.#routes.length;
+    let left = RECORDS_PER_POLL;
+    for (let i = 0; i < count; i += 1) {
+      const route = this.#routes[(this.#firstPolled + i) % count]!;
+      route.reader?.wake();
+      if (left > 0) left -= this.#take(route, left);
+      // A chunk ends where the buffer ends: the rest of a full ring is a second one.
+      if (left > 0) left -= this.#take(route, left);
+      if (route.wantsRoom) route.roomMade();
+    }
+    if (count > 0) this.#firstPolled = (this.#firstPolled + 1) % count;
+  }
+
+  #take(route: RingRoute, recordsMax: number): number {
+    const { reader } = route;
+    const chunk = reader?.take(recordsMax);
+    if (reader === undefined || chunk === undefined) return 0;
+    if (reader.takeRoomWish()) this.#ring(route.thread);
+    this.counters.recordsReceived += chunk.count;
+    this.#deliver(route, chunk);
+    return chunk.count;
+  }
+
+  #deliver(route: RingRoute, { bytes, count }: Chunk): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const { inbound } = this.#system;
+    let at = 0;
+    for (let i = 0; i < count; i += 1) {
+      const length = view.getUint32(at, true);
+      const payloadAt = at + RECORD_HEADER_BYTES;
+      if (view.getUint8(at + 6) === KIND_CREDIT) route.credited(bytes, payloadAt, at + length);
+      else if (view.getUint8(at + 7) === FLAG_OUT_OF_BAND) {
+        const position = readU32le(bytes, payloadAt);
+        const size = readU32le(bytes, payloadAt + 4);
+        // slice copies out of shared memory, so the peer has its slab back within this turn.
+        const payload = route.peerSlab!.slice(position, position + size);
+        route.credit(position, size);
+        inbound.receive(view, at, payload, 0, payload.length);
+      } else inbound.receive(view, at, bytes, payloadAt, at + length);
+      at += paddedSize(length);
+    }
+  }
+
+  #publish(): void {
+    for (const route of this.#routes) {
+      if (route.publish()) this.#ring(route.thread);
+      if (route.writer !== undefined && this.#safety === undefined) this.#armSafety();
+    }
+    const { turn } = this.#system;
+    for (const { reader } of this.#routes) {
+      if (reader === undefined || this.#sleep(reader)) continue;
+      turn.request();
+    }
+  }
+
+  #sleep(reader: RingReader): boolean {
+    // With another turn on its way a bell would be wasted: that turn polls.
+    if (this.#system.turn.isRequested || this.#system.turn.readyCount > 0) return true;
+    return reader.sleep();
+  }
+
+  #ring(thread: number): void {
+    this.counters.bells += 1;
+    this.#bells.get(thread)?.ring();
+  }
+
+  /** Armed only while something published waits, so an idle thread has no timer for this. */
+  #armSafety(): void {
+    const before = new Map<RingRoute, number>();
+    for (const route of this.#routes) {
+      const used = route.writer?.usedBytes ?? 0;
+      if (used > 0) before.set(route, used);
+    }
+    if (before.size === 0) return;
+    this.#safety = this.#system.deadlines.after(SAFETY_BELL_MS, () => {
+      this.#safety = undefined;
+      for (const [route, used] of before) {
+        if (route.writer === undefined || route.writer.usedBytes < used) continue;
+        this.counters.safetyBells += 1;
+        this.#ring(route.thread);
+      }
+      this.#armSafety();
+    });
+  }
+}

@@ -1,0 +1,364 @@
+// The way to one other thread of this node: encodes records straight into the ring, large payloads into
+// the slab. The route outlives the incarnations of its peer: rings are attached when the peer starts
+// and detached when it dies. Invariant: replies and signals are never refused while the peer lives;
+// when the ring is full they wait here, in order, and users hear `full` until they are gone.
+
+import { readU32le, writeU32le } from '../../std/byte-ops.ts';
+import { RingQueue } from '../../std/ring-queue.ts';
+import { abortable } from '../actor-ref.ts';
+import type { Codec } from '../protocol.ts';
+import {
+  FLAG_OUT_OF_BAND,
+  KIND_ASK,
+  KIND_CREDIT,
+  KIND_TELL,
+  RECORD_HEADER_BYTES,
+} from '../record.ts';
+import type { Place, RefId } from '../ref.ts';
+import { isOfThreadIncarnation, SLOT_MAX } from '../ref.ts';
+import type { Route, RouteAdmission } from '../route.ts';
+import { encodeExact } from '../strict.ts';
+import { RingReader, RingWriter } from './ring.ts';
+import type { SlabPool } from './slab-pool.ts';
+
+/** What crosses when a peer starts: shared memory only, so it is cheap to post. */
+export interface RingPair {
+  readonly incarnation: number;
+  /** From the peer to this thread. */
+  readonly incoming: SharedArrayBuffer;
+  /** From this thread to the peer. */
+  readonly outgoing: SharedArrayBuffer;
+  /** The peer's slab, which this thread may read. */
+  readonly slab: SharedArrayBuffer;
+}
+
+export interface RingCounters {
+  bells: number;
+  /** Bells rung because a published record was not taken for 100 ms. */
+  safetyBells: number;
+  recordsSent: number;
+  recordsReceived: number;
+  bytesSent: number;
+  outOfBandBytes: number;
+  /** Records refused because a ring was full. */
+  full: number;
+}
+
+export interface RouteOwner {
+  readonly place: Place;
+  readonly slab: SlabPool;
+  readonly counters: RingCounters;
+  /** Something was written: publish at the end of this turn. */
+  wrote(): void;
+}
+
+interface Lent {
+  readonly position: number;
+  readonly length: number;
+}
+
+const NO_ID: RefId = { node: 0, incarnation: 0, thread: 0, slot: 0, generation: 0 };
+const SLAB_REF_BYTES = 8;
+const FLAGS_AT = 7;
+const CREDIT_WORDS_MAX = 128;
+
+export class RingRoute implements Route {
+  readonly thread: number;
+  threadIncarnation = 0;
+  reader: RingReader | undefined;
+  writer: RingWriter | undefined;
+  peerSlab: Uint8Array | undefined;
+  readonly #owner: RouteOwner;
+  /** Whole records that may not be refused and found no room. */
+  readonly #waiting = new RingQueue<Uint8Array>();
+  readonly #lent = new Map<number, Lent>();
+  #credits: number[] = [];
+  #roomWaiters: (() => void)[] = [];
+  /** A payload was refused for lack of slab: only a credit can help. */
+  #wantsSlab = false;
+
+  constructor(owner: RouteOwner, thread: number) {
+    this.#owner = owner;
+    this.thread = thread;
+  }
+
+  attach(pair: RingPair): void {
+    this.threadIncarnation = pair.incarnation;
+    this.reader = new RingReader(pair.incoming);
+    this.writer = new RingWriter(pair.outgoing);
+    this.peerSlab = new Uint8Array(pair.slab);
+    this.#wakeWaiters();
+  }
+
+  /** The peer is dead: answers how many of the user records sent to it were never taken. */
+  detach(): number {
+    let lost = 0;
+    this.writer?.eachUntaken((at) => {
+      const kind = this.writer!.view.getUint8(at + 6);
+      if (kind === KIND_TELL) lost += 1;
+    });
+    for (const lent of this.#lent.values()) this.#owner.slab.give(lent.position, lent.length);
+    this.#lent.clear();
+    this.#wantsSlab = false;
+    this.#waiting.clear();
+    this.#credits = [];
+    this.reader = undefined;
+    this.writer = undefined;
+    this.peerSlab = undefined;
+    this.#wakeWaiters();
+    return lost;
+  }
+
+  send(
+    kind: number,
+    code: number,
+    target: RefId,
+    fromSlot: number,
+    fromGeneration: number,
+    codec: Codec<unknown> | undefined,
+    value: unknown,
+  ): RouteAdmission {
+    const { writer } = this;
+    const isUser = kind <= KIND_ASK;
+    if (!this.#names(target, isUser)) return 'gone';
+    if (writer === undefined) return target.generation === 0 ? 'unreachable' : 'gone';
+    const payload = codec === undefined ? 0 : codec.size(value);
+    if (this.#waiting.size > 0) {
+      if (isUser) return this.#refuse();
+      return this.#wait(kind, code, target, fromSlot, fromGeneration, codec, value);
+    }
+    if (RECORD_HEADER_BYTES + payload > writer.size >>> 2) {
+      if (!isUser) return this.#wait(kind, code, target, fromSlot, fromGeneration, codec, value);
+      return this.#sendOutOfBand(kind, code, target, fromSlot, fromGeneration, codec!, value);
+    }
+    const length = RECORD_HEADER_BYTES + payload;
+    const at = writer.reserve(length);
+    if (at < 0) {
+      if (isUser) return this.#refuse();
+      return this.#wait(kind, code, target, fromSlot, fromGeneration, codec, value);
+    }
+    if (codec !== undefined) {
+      const end = codec.encode(value, writer.bytes, at + RECORD_HEADER_BYTES);
+      if (end !== at + length) throw new RangeError('the codec announced another size');
+    }
+    this.#header(writer.view, at, length, kind, code, 0, target, fromSlot, fromGeneration);
+    writer.commit();
+    this.#count(length);
+    return 'accepted';
+  }
+
+  /** True while records or senders wait for room. */
+  get wantsRoom(): boolean {
+    return this.#waiting.size > 0 || this.#roomWaiters.length > 0;
+  }
+
+  /** Notes that the peer may have (position, length) of its slab back. */
+  credit(position: number, length: number): void {
+    this.#credits.push(position, length);
+    this.#owner.wrote();
+  }
+
+  /** The peer gives back a part of our slab. */
+  credited(payload: Uint8Array, at: number, end: number): void {
+    for (; at + SLAB_REF_BYTES <= end; at += SLAB_REF_BYTES) {
+      const position = readU32le(payload, at);
+      const lent = this.#lent.get(position);
+      if (lent === undefined) continue;
+      this.#lent.delete(position);
+      this.#owner.slab.give(lent.position, lent.length);
+    }
+    this.#wantsSlab = false;
+    this.roomMade();
+  }
+
+  /** The peer took records: what waits may go, and who waits may try again. */
+  roomMade(): void {
+    const { writer } = this;
+    if (writer === undefined) return;
+    for (let record = this.#waiting.peek(); record !== undefined; record = this.#waiting.peek()) {
+      if (!this.#emit(record)) {
+        writer.wantRoom();
+        return;
+      }
+      this.#waiting.shift();
+    }
+    this.#wakeWaiters();
+  }
+
+  /** End of the turn: credits go out, the tail is shown. True if the peer's bell must ring. */
+  publish(): boolean {
+    if (this.writer === undefined) return false;
+    if (this.#credits.length > 0) this.#sendCredits();
+    if (this.#waiting.size > 0) this.roomMade();
+    return this.writer.publish();
+  }
+
+  ready(signal?: AbortSignal): Promise<void> {
+    const { writer } = this;
+    if (writer !== undefined && this.#waiting.size === 0 && !this.#wantsSlab) {
+      if (writer.usedBytes <= writer.size >>> 1) return Promise.resolve();
+      writer.wantRoom();
+      // The peer may have taken everything before it could see the wish.
+      if (writer.usedBytes === 0) return Promise.resolve();
+    }
+    return abortable(new Promise((resolve) => this.#roomWaiters.push(resolve)), signal);
+  }
+
+  #names(target: RefId, isUser: boolean): boolean {
+    const { place } = this.#owner;
+    if (target.incarnation !== 0 && target.incarnation !== place.incarnation) return false;
+    // A reply slot's generation counts its uses, not the starts of its thread.
+    return !isUser || isOfThreadIncarnation(target.generation, this.threadIncarnation);
+  }
+
+  #refuse(): RouteAdmission {
+    this.#owner.counters.full += 1;
+    this.writer!.wantRoom();
+    return 'full';
+  }
+
+  #wait(
+    kind: number,
+    code: number,
+    target: RefId,
+    fromSlot: number,
+    fromGeneration: number,
+    codec: Codec<unknown> | undefined,
+    value: unknown,
+  ): RouteAdmission {
+    const payload = codec === undefined ? undefined : encodeExact(codec, value);
+    const record = new Uint8Array(RECORD_HEADER_BYTES + (payload?.length ?? 0));
+    if (payload !== undefined) record.set(payload, RECORD_HEADER_BYTES);
+    const view = new DataView(record.buffer);
+    this.#header(view, 0, record.length, kind, code, 0, target, fromSlot, fromGeneration);
+    this.#push(record);
+    return 'accepted';
+  }
+
+  #sendOutOfBand(
+    kind: number,
+    code: number,
+    target: RefId,
+    fromSlot: number,
+    fromGeneration: number,
+    codec: Codec<unknown>,
+    value: unknown,
+  ): RouteAdmission {
+    const { slab } = this.#owner;
+    const size = codec.size(value);
+    if (size > slab.bytes.length) {
+      throw new RangeError(`${size} bytes are more than a message may have`);
+    }
+    const position = slab.take(size);
+    if (position < 0) {
+      this.#wantsSlab = true;
+      return this.#refuse();
+    }
+    const end = codec.encode(value, slab.bytes, position);
+    if (end !== position + size) {
+      slab.give(position, size);
+      throw new RangeError('the codec announced another size');
+    }
+    const record = new Uint8Array(RECORD_HEADER_BYTES + SLAB_REF_BYTES);
+    const view = new DataView(record.buffer);
+    this.#header(view, 0, record.length, kind, code, 0, target, fromSlot, fromGeneration);
+    this.#lend(record, position, size);
+    this.#push(record);
+    return 'accepted';
+  }
+
+  /** Makes `record` point to a payload in the slab. */
+  #lend(record: Uint8Array, position: number, length: number): void {
+    record[FLAGS_AT] = FLAG_OUT_OF_BAND;
+    writeU32le(record, 0, RECORD_HEADER_BYTES + SLAB_REF_BYTES);
+    writeU32le(record, RECORD_HEADER_BYTES, position);
+    writeU32le(record, RECORD_HEADER_BYTES + 4, length);
+    this.#lent.set(position, { position, length });
+    this.#owner.counters.outOfBandBytes += length;
+  }
+
+  #sendCredits(): void {
+    const credits = this.#credits;
+    this.#credits = [];
+    for (let first = 0; first < credits.length; first += CREDIT_WORDS_MAX) {
+      const words = credits.slice(first, first + CREDIT_WORDS_MAX);
+      const record = new Uint8Array(RECORD_HEADER_BYTES + words.length * 4);
+      for (const [i, word] of words.entries()) {
+        writeU32le(record, RECORD_HEADER_BYTES + i * 4, word);
+      }
+      const view = new DataView(record.buffer);
+      this.#header(view, 0, record.length, KIND_CREDIT, 0, 0, NO_ID, 0, 0);
+      this.#push(record);
+    }
+  }
+
+  /** Sends a whole record that may not be refused: now, or when there is room. */
+  #push(record: Uint8Array): void {
+    if (this.#waiting.size === 0 && this.#emit(record)) return;
+    this.#waiting.push(record);
+    this.writer!.wantRoom();
+    this.#owner.wrote();
+  }
+
+  #emit(whole: Uint8Array): boolean {
+    const writer = this.writer!;
+    let record = whole;
+    if (whole.length > writer.size >>> 2) {
+      const size = whole.length - RECORD_HEADER_BYTES;
+      const position = this.#owner.slab.take(size);
+      if (position < 0) return false;
+      const at = writer.reserve(RECORD_HEADER_BYTES + SLAB_REF_BYTES);
+      if (at < 0) {
+        this.#owner.slab.give(position, size);
+        return false;
+      }
+      this.#owner.slab.bytes.set(whole.subarray(RECORD_HEADER_BYTES), position);
+      record = whole.slice(0, RECORD_HEADER_BYTES + SLAB_REF_BYTES);
+      this.#lend(record, position, size);
+    }
+    const at = writer.reserve(record.length);
+    if (at < 0) return false;
+    writer.bytes.set(record, at);
+    writer.commit();
+    this.#count(record.length);
+    return true;
+  }
+
+  #count(length: number): void {
+    const { counters } = this.#owner;
+    counters.recordsSent += 1;
+    counters.bytesSent += length;
+    this.#owner.wrote();
+  }
+
+  #header(
+    view: DataView,
+    at: number,
+    length: number,
+    kind: number,
+    code: number,
+    flags: number,
+    target: RefId,
+    fromSlot: number,
+    fromGeneration: number,
+  ): void {
+    const { place } = this.#owner;
+    view.setUint32(at, length, true);
+    view.setUint32(at + 4, code + kind * 0x1_0000 + flags * 0x100_0000, true);
+    view.setUint32(at + 8, target.node, true);
+    view.setUint32(at + 12, target.incarnation, true);
+    view.setUint32(at + 16, target.thread * (SLOT_MAX + 1) + target.slot, true);
+    view.setUint32(at + 20, target.generation, true);
+    view.setUint32(at + 24, place.node, true);
+    view.setUint32(at + 28, place.incarnation, true);
+    view.setUint32(at + 32, place.thread * (SLOT_MAX + 1) + fromSlot, true);
+    view.setUint32(at + 36, fromGeneration, true);
+  }
+
+  #wakeWaiters(): void {
+    if (this.#roomWaiters.length === 0) return;
+    const waiters = this.#roomWaiters;
+    this.#roomWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}

@@ -1,0 +1,304 @@
+// Thread 0's side: starts the workers, gives every ordered pair of threads its ring, notices death and
+// standstill, and replaces what died under a restart budget. The new incarnation gets new rings; what
+// the dead one was handling is named as the suspect and never delivered again.
+// Invariant: a peer hears `peer-lost` before it gets the rings of the next incarnation.
+import type { Environment } from '../../env/environment.ts';
+import type { ThreadExit, ThreadHandle, ThreadLimits } from '../../env/threads.ts';
+import { protocolSummaries } from '../protocol.ts';
+import { STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT, STATUS_TURNS, STATUS_WORDS } from '../status.ts';
+import type { RestartPolicy } from '../supervise.ts';
+import { RestartBudget } from '../supervise.ts';
+import type { System } from '../system.ts';
+import type { Deadline } from '../timers.ts';
+import type { FromMember, MemberBoot, PeerRings } from './membership.ts';
+import { createRing } from './ring.ts';
+import { RingHub } from './ring-hub.ts';
+import type { RingPair } from './ring-route.ts';
+import { SlabPool } from './slab-pool.ts';
+
+/** The message that a thread was handling when it ended. */
+export interface Suspect {
+  readonly thread: number;
+  readonly slot: number;
+  readonly protocol: string;
+  readonly op: string;
+}
+
+export interface ThreadGroupOptions {
+  /** Compiled module that calls `joinThreadGroup`. */
+  readonly entry: URL;
+  /** Workers; their thread numbers are 1..workers. The system's threadCount is one more. */
+  readonly workers: number;
+  /** The application's boot data for a thread, made anew for every start. */
+  readonly appData?: (thread: number, incarnation: number) => unknown;
+  /** Power of two. */
+  readonly ringBytes?: number;
+  /** Largest payload of one message, and all that may be in flight out of band per thread. */
+  readonly slabBytes?: number;
+  readonly limits?: ThreadLimits;
+  readonly restart?: RestartPolicy;
+  /** A worker that was busy without a turn in this many samples in a row is ended. */
+  readonly stall?: { readonly sampleMs: number; readonly samples: number };
+  /** Tests start the free-running ring indices near their wrap. */
+  readonly ringStartIndex?: number;
+  readonly onThreadLost?: (thread: number, exit: ThreadExit, suspect?: Suspect) => void;
+  readonly onThreadReady?: (thread: number, incarnation: number) => void;
+  /** The restart budget is used up: the thread stays dead. */
+  readonly onGivenUp?: (thread: number, exit: ThreadExit) => void;
+  readonly onMessage?: (thread: number, body: unknown) => void;
+}
+
+const DEFAULT_RING_BYTES = 1024 * 1024;
+const DEFAULT_SLAB_BYTES = 64 * 1024 * 1024;
+const DEFAULT_STALL = { sampleMs: 250, samples: 4 };
+/** Busy for less than this share of a sample means that the loop came round. */
+const BUSY_SHARE = 0.999;
+const DEFAULT_RESTART: RestartPolicy = {
+  maxRestarts: 3,
+  windowMs: 60_000,
+  backoff: { minMs: 50, maxMs: 5_000, jitter: 0.2 },
+};
+
+interface Member {
+  readonly thread: number;
+  readonly budget: RestartBudget;
+  incarnation: number;
+  slab: SharedArrayBuffer;
+  status: Int32Array;
+  handle: ThreadHandle | undefined;
+  isReady: boolean;
+  isStopping: boolean;
+  turnsSeen: number;
+  busySamples: number;
+  restart: Deadline | undefined;
+}
+
+export class ThreadGroup {
+  readonly hub: RingHub;
+  readonly #system: System;
+  readonly #env: Environment;
+  readonly #options: ThreadGroupOptions;
+  readonly #members: Member[] = [];
+  readonly #slab: SharedArrayBuffer;
+  readonly #ringBytes: number;
+  readonly #stall: { readonly sampleMs: number; readonly samples: number };
+  #isStopping = false;
+  #sampling: Deadline | undefined;
+
+  constructor(system: System, options: ThreadGroupOptions) {
+    this.#system = system;
+    this.#env = system.env;
+    this.#options = options;
+    this.#ringBytes = options.ringBytes ?? DEFAULT_RING_BYTES;
+    this.#stall = options.stall ?? DEFAULT_STALL;
+    this.#slab = this.#newSlab();
+    this.hub = new RingHub(system, this.#env.threads, new SlabPool(this.#slab));
+    for (let thread = 1; thread <= options.workers; thread += 1) {
+      this.#members.push({
+        thread,
+        budget: new RestartBudget(options.restart ?? DEFAULT_RESTART),
+        incarnation: 1,
+        slab: this.#newSlab(),
+        status: newStatus(),
+        handle: undefined,
+        isReady: false,
+        isStopping: false,
+        turnsSeen: -1,
+        busySamples: 0,
+        restart: undefined,
+      });
+    }
+  }
+
+  /** Starts every worker; resolves when all are ready, rejects with the reason of the first that is not. */
+  async start(): Promise<void> {
+    const rings = new Map<number, PeerRings[]>();
+    const threads = [0, ...this.#members.map((each) => each.thread)];
+    for (const thread of threads) rings.set(thread, []);
+    for (const a of threads) {
+      for (const b of threads) {
+        if (a < b) this.#connect(a, b, (owner, peer) => rings.get(owner)!.push(peer));
+      }
+    }
+    for (const { thread, pair } of rings.get(0)!) this.hub.attach(thread, pair);
+    const all = this.#members.map((member) => this.#launch(member, rings.get(member.thread)!));
+    this.#sample();
+    await Promise.all(all);
+  }
+
+  /** Small control messages to the application's code in a worker. */
+  post(thread: number, body: unknown): void {
+    this.#member(thread)?.handle?.post({ kind: 'app', body });
+  }
+
+  /** Starts of the thread so far, or undefined while it is dead. */
+  incarnationOf(thread: number): number | undefined {
+    const member = this.#member(thread);
+    return member?.handle === undefined ? undefined : member.incarnation;
+  }
+
+  /** Ends one worker as if it had died; it is replaced under the budget. */
+  kill(thread: number): void {
+    this.#member(thread)?.handle?.stop();
+  }
+
+  /** Asks every worker to shut down, then ends them; nothing is restarted any more. */
+  async stop(options: { readonly timeoutMs: number }): Promise<void> {
+    this.#isStopping = true;
+    if (this.#sampling !== undefined) this.#system.deadlines.cancel(this.#sampling);
+    await Promise.all(this.#members.map((member) => this.#stopMember(member, options.timeoutMs)));
+  }
+
+  async #stopMember(member: Member, timeoutMs: number): Promise<void> {
+    member.isStopping = true;
+    if (member.restart !== undefined) this.#system.deadlines.cancel(member.restart);
+    const { handle } = member;
+    if (handle === undefined) return;
+    await new Promise<void>((resolve) => {
+      const timeout = this.#system.deadlines.after(timeoutMs, () => handle.stop());
+      handle.onMessage((message) => {
+        if ((message as FromMember).kind === 'stopped') handle.stop();
+      });
+      handle.onExit(() => {
+        this.#system.deadlines.cancel(timeout);
+        resolve();
+      });
+      handle.post({ kind: 'stop' });
+    });
+  }
+
+  #member(thread: number): Member | undefined {
+    return this.#members[thread - 1];
+  }
+
+  #newSlab(): SharedArrayBuffer {
+    return new SharedArrayBuffer(this.#options.slabBytes ?? DEFAULT_SLAB_BYTES);
+  }
+
+  /** Makes both rings between two threads and tells each side its view. */
+  #connect(a: number, b: number, give: (owner: number, rings: PeerRings) => void): void {
+    const start = this.#options.ringStartIndex ?? 0;
+    const ab = createRing(this.#ringBytes, start);
+    const ba = createRing(this.#ringBytes, start);
+    const pair = (
+      of: number,
+      incoming: SharedArrayBuffer,
+      outgoing: SharedArrayBuffer,
+    ): RingPair => ({
+      incarnation: this.#member(of)?.incarnation ?? 1,
+      incoming,
+      outgoing,
+      slab: this.#member(of)?.slab ?? this.#slab,
+    });
+    give(a, { thread: b, pair: pair(b, ba, ab) });
+    give(b, { thread: a, pair: pair(a, ab, ba) });
+  }
+
+  async #launch(member: Member, peers: readonly PeerRings[]): Promise<void> {
+    const { thread, incarnation } = member;
+    const { place, name, threadCount, isStrict } = this.#system;
+    const boot: MemberBoot = {
+      name,
+      node: place.node,
+      incarnation: place.incarnation,
+      thread,
+      threadIncarnation: incarnation,
+      threadCount,
+      isStrict,
+      protocols: protocolSummaries(this.#system.protocols),
+      peers,
+      slab: member.slab,
+      status: member.status.buffer as SharedArrayBuffer,
+      app: this.#options.appData?.(thread, incarnation),
+    };
+    const { entry, limits } = this.#options;
+    const handle = this.#env.threads.start(entry, thread, boot, limits);
+    member.handle = handle;
+    member.isReady = false;
+    member.busySamples = 0;
+    handle.onMessage((raw) => {
+      const message = raw as FromMember;
+      if (message.kind === 'app') this.#options.onMessage?.(thread, message.body);
+    });
+    handle.onExit((exit) => this.#lost(member, exit));
+    await handle.ready;
+    member.isReady = true;
+    this.#options.onThreadReady?.(thread, incarnation);
+  }
+
+  #lost(member: Member, exit: ThreadExit): void {
+    const { thread } = member;
+    const suspect = this.#suspect(member);
+    member.handle = undefined;
+    member.isReady = false;
+    if (!this.#isStopping) {
+      this.#env.log.error('a thread ended', { thread, ...exit, suspect });
+    }
+    for (const peer of this.#members) peer.handle?.post({ kind: 'peer-lost', thread });
+    this.hub.detach(thread, 'thread-lost');
+    this.#options.onThreadLost?.(thread, exit, suspect);
+    if (this.#isStopping || member.isStopping) return;
+    const delayMs = member.budget.next(this.#env.clock.monotonicMs(), this.#env.random);
+    if (delayMs === undefined) {
+      this.#env.log.error('a thread ended too often and stays dead', { thread });
+      this.#options.onGivenUp?.(thread, exit);
+      return;
+    }
+    member.restart = this.#system.deadlines.after(delayMs, () => this.#restart(member));
+  }
+
+  #restart(member: Member): void {
+    member.incarnation += 1;
+    member.slab = this.#newSlab();
+    member.status = newStatus();
+    const mine: PeerRings[] = [];
+    const others = this.#members.filter((each) => each.handle !== undefined);
+    for (const peer of [0, ...others.map((each) => each.thread)]) {
+      this.#connect(member.thread, peer, (owner, rings) => {
+        if (owner === member.thread) mine.push(rings);
+        else if (owner === 0) this.hub.attach(rings.thread, rings.pair);
+        else this.#member(owner)!.handle!.post({ kind: 'peer', rings });
+      });
+    }
+    this.#launch(member, mine).catch((error: unknown) => {
+      // The exit handler has it already: budget, next start or giving up.
+      this.#env.log.error('a thread did not boot', { thread: member.thread, error });
+    });
+  }
+
+  #suspect(member: Member): Suspect | undefined {
+    const { status, thread } = member;
+    const code = status[STATUS_OP]! - 1;
+    if (code < 0) return undefined;
+    const hash = status[STATUS_PROTOCOL]! >>> 0;
+    const protocol = this.#system.protocols.find((each) => each.hash === hash);
+    return {
+      thread,
+      slot: status[STATUS_SLOT]!,
+      protocol: protocol?.name ?? 'unknown',
+      op: protocol?.table[code]?.name ?? `op ${code}`,
+    };
+  }
+
+  /** Looks from outside, so that a worker needs no heartbeat timer: busy and no turn is standstill. */
+  #sample(): void {
+    this.#sampling = this.#system.deadlines.after(this.#stall.sampleMs, () => {
+      for (const member of this.#members) {
+        if (member.handle === undefined || !member.isReady) continue;
+        const turns = member.status[STATUS_TURNS]!;
+        const isBusy = member.handle.utilization() >= BUSY_SHARE;
+        member.busySamples = isBusy && turns === member.turnsSeen ? member.busySamples + 1 : 0;
+        member.turnsSeen = turns;
+        if (member.busySamples < this.#stall.samples) continue;
+        member.busySamples = 0;
+        this.#env.log.error('a thread stands still', { thread: member.thread });
+        member.handle.stop('stalled');
+      }
+      this.#sample();
+    });
+  }
+}
+
+function newStatus(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(STATUS_WORDS * 4));
+}

@@ -1,0 +1,412 @@
+// Threads over node:worker_threads. Every pair of threads has one direct MessagePort: an empty message
+// is the bell, anything else a connection that changes threads. The parent's port keeps a worker alive;
+// doorbell ports never do. No timer runs here, so an idle worker sleeps.
+// Invariant: a thread's exit is told once, with its cause, after both `error` and `exit` were heard.
+import {
+  isMainThread,
+  MessageChannel,
+  type MessagePort,
+  parentPort,
+  Worker,
+  workerData,
+} from 'node:worker_threads';
+import type { Address, Connection, Log } from '../environment.ts';
+import type {
+  Doorbell,
+  ThreadBoot,
+  ThreadExit,
+  ThreadHandle,
+  ThreadLimits,
+  Threads,
+} from '../threads.ts';
+import type { HandOverSupport } from './hand-over.ts';
+
+export interface NodeThreadsOptions {
+  readonly net: HandOverSupport;
+  readonly log: Log;
+}
+
+export interface ThreadCounters {
+  bellsRung: number;
+  bellsHeard: number;
+  /** Control messages posted. */
+  posts: number;
+  /** Bytes of arrays inside control messages: message payloads have no business there. */
+  postedBytes: number;
+  handedOver: number;
+}
+
+export interface NodeThreads extends Threads {
+  readonly counters: ThreadCounters;
+}
+
+interface PeerPort {
+  readonly peer: number;
+  readonly port: MessagePort;
+}
+
+/** `workerData` of a thread that was started here; the mark tells it from a worker of the embedder. */
+interface BootData {
+  readonly callboardThread: true;
+  readonly index: number;
+  readonly incarnation: number;
+  readonly data: unknown;
+  readonly ports: readonly PeerPort[];
+}
+
+type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'post'; readonly body: unknown };
+type ToWorker =
+  | { readonly kind: 'port'; readonly peer: number; readonly port: MessagePort }
+  | { readonly kind: 'post'; readonly body: unknown };
+
+interface Moved {
+  readonly fd: number;
+  readonly remote: Address;
+  readonly local: Address;
+  readonly tag: string;
+  readonly head: Uint8Array;
+}
+
+/** The threads as this thread sees them: the starter's side on thread 0, else a worker's. */
+export function createNodeThreads(options: NodeThreadsOptions): NodeThreads {
+  const boot = workerData as BootData | null;
+  if (!isMainThread && boot?.callboardThread === true) return new WorkerSide(options, boot);
+  return new StarterSide(options);
+}
+
+/** The direct ports to other threads: the same on both sides. */
+class Ports {
+  readonly counters: ThreadCounters = {
+    bellsRung: 0,
+    bellsHeard: 0,
+    posts: 0,
+    postedBytes: 0,
+    handedOver: 0,
+  };
+  readonly #net: HandOverSupport;
+  readonly #log: Log;
+  readonly #ports = new Map<number, MessagePort>();
+  readonly #onBell: ((peer: number) => void)[] = [];
+  readonly #onConnection: ((connection: Connection, tag: string, head: Uint8Array) => void)[] = [];
+
+  constructor({ net, log }: NodeThreadsOptions) {
+    this.#net = net;
+    this.#log = log;
+  }
+
+  get canHandOver(): boolean {
+    return this.#net.canRelease;
+  }
+
+  set(peer: number, port: MessagePort): void {
+    this.drop(peer);
+    this.#ports.set(peer, port);
+    port.on('message', (message: Moved | null) => {
+      if (message === null) {
+        this.counters.bellsHeard += 1;
+        for (const handle of this.#onBell) handle(peer);
+      } else this.#arrived(message);
+    });
+    // Listening refs the port; a bell is never a reason to stay alive.
+    port.unref();
+  }
+
+  drop(peer: number): void {
+    this.#ports.get(peer)?.close();
+    this.#ports.delete(peer);
+  }
+
+  ring(peer: number): void {
+    this.counters.bellsRung += 1;
+    this.#ports.get(peer)?.postMessage(null);
+  }
+
+  onBell(handle: (peer: number) => void): void {
+    this.#onBell.push(handle);
+  }
+
+  onConnection(handle: (connection: Connection, tag: string, head: Uint8Array) => void): void {
+    this.#onConnection.push(handle);
+  }
+
+  handOver(connection: Connection, thread: number, tag: string, head: Uint8Array): void {
+    const port = this.#ports.get(thread);
+    if (port === undefined) {
+      this.#log.warn('a connection was meant for a thread that is not there', { thread, tag });
+      connection.destroy();
+      return;
+    }
+    const { fd, remote, local } = this.#net.release(connection);
+    const moved: Moved = { fd, remote, local, tag, head };
+    port.postMessage(moved);
+    this.counters.handedOver += 1;
+  }
+
+  count(message: unknown): void {
+    this.counters.posts += 1;
+    this.counters.postedBytes += arrayBytes(message);
+  }
+
+  #arrived({ fd, remote, local, tag, head }: Moved): void {
+    const connection = this.#net.adopt(fd, remote, local);
+    const handle = this.#onConnection[0];
+    if (handle === undefined) {
+      this.#log.warn('a connection arrived that nobody takes', { tag });
+      connection.destroy();
+      return;
+    }
+    for (const each of this.#onConnection) each(connection, tag, head);
+  }
+}
+
+class StarterSide implements NodeThreads {
+  readonly boot: ThreadBoot = { index: 0, incarnation: 1, data: undefined };
+  readonly #ports: Ports;
+  readonly #live = new Map<number, WorkerHandle>();
+  readonly #starts = new Map<number, number>();
+
+  constructor(options: NodeThreadsOptions) {
+    this.#ports = new Ports(options);
+  }
+
+  get counters(): ThreadCounters {
+    return this.#ports.counters;
+  }
+
+  get canHandOver(): boolean {
+    return this.#ports.canHandOver;
+  }
+
+  start(entry: URL, index: number, data: unknown, limits: ThreadLimits = {}): ThreadHandle {
+    if (index < 1 || this.#live.has(index)) throw new Error(`thread ${index} cannot be started`);
+    const incarnation = (this.#starts.get(index) ?? 0) + 1;
+    this.#starts.set(index, incarnation);
+    const ports: PeerPort[] = [];
+    for (const peer of [0, ...this.#live.keys()]) {
+      const { port1, port2 } = new MessageChannel();
+      ports.push({ peer, port: port1 });
+      if (peer === 0) this.#ports.set(index, port2);
+      else this.#live.get(peer)!.sendPort(index, port2);
+    }
+    const boot: BootData = { callboardThread: true, index, incarnation, data, ports };
+    const heap = limits.heapMegabytesMax;
+    const worker = new Worker(entry, {
+      workerData: boot,
+      transferList: ports.map((each) => each.port),
+      name: `callboard-${index}`,
+      ...(heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heap } }),
+    });
+    const handle = new WorkerHandle(worker, index, incarnation, this.#ports);
+    this.#live.set(index, handle);
+    handle.onExit(() => {
+      this.#live.delete(index);
+      this.#ports.drop(index);
+    });
+    return handle;
+  }
+
+  ready(): void {
+    throw new Error('only a started thread gets ready');
+  }
+
+  post(): void {
+    throw new Error('thread 0 has no starter');
+  }
+
+  onMessage(): void {
+    throw new Error('thread 0 has no starter');
+  }
+
+  doorbell(peer: number): Doorbell {
+    return { ring: () => this.#ports.ring(peer) };
+  }
+
+  onBell(handle: (peer: number) => void): void {
+    this.#ports.onBell(handle);
+  }
+
+  handOver(connection: Connection, thread: number, tag: string, head = NO_BYTES): void {
+    this.#ports.handOver(connection, thread, tag, head);
+  }
+
+  onConnection(handle: (connection: Connection, tag: string, head: Uint8Array) => void): void {
+    this.#ports.onConnection(handle);
+  }
+}
+
+class WorkerHandle implements ThreadHandle {
+  readonly index: number;
+  readonly incarnation: number;
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+  readonly #ports: Ports;
+  readonly #onExit: ((exit: ThreadExit) => void)[] = [];
+  readonly #onMessage: ((message: unknown) => void)[] = [];
+  readonly #early: unknown[] = [];
+  #settleReady: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  #error: Error | undefined;
+  #stopCause: 'stopped' | 'stalled' | undefined;
+  #exit: ThreadExit | undefined;
+  #sampled: ReturnType<Worker['performance']['eventLoopUtilization']> | undefined;
+
+  constructor(worker: Worker, index: number, incarnation: number, ports: Ports) {
+    this.#worker = worker;
+    this.#ports = ports;
+    this.index = index;
+    this.incarnation = incarnation;
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    // Whoever only listens to onExit must not be punished with an unhandled rejection.
+    this.ready.catch(() => undefined);
+    worker.on('message', (message: FromWorker) => this.#heard(message));
+    // Without this handler an error in the worker would end the process.
+    worker.on('error', (error) => {
+      this.#error = error instanceof Error ? error : new Error(String(error));
+    });
+    worker.on('exit', (code) => this.#exited(code));
+  }
+
+  onExit(handle: (exit: ThreadExit) => void): void {
+    if (this.#exit === undefined) this.#onExit.push(handle);
+    else handle(this.#exit);
+  }
+
+  post(message: unknown): void {
+    this.#ports.count(message);
+    this.#worker.postMessage({ kind: 'post', body: message } satisfies ToWorker);
+  }
+
+  onMessage(handle: (message: unknown) => void): void {
+    this.#onMessage.push(handle);
+    for (const message of this.#early.splice(0)) handle(message);
+  }
+
+  stop(cause: 'stopped' | 'stalled' = 'stopped'): void {
+    this.#stopCause ??= cause;
+    void this.#worker.terminate();
+  }
+
+  utilization(): number {
+    const { performance } = this.#worker;
+    const now = performance.eventLoopUtilization();
+    const since =
+      this.#sampled === undefined ? now : performance.eventLoopUtilization(now, this.#sampled);
+    this.#sampled = now;
+    return since.utilization;
+  }
+
+  sendPort(peer: number, port: MessagePort): void {
+    this.#worker.postMessage({ kind: 'port', peer, port } satisfies ToWorker, [port]);
+  }
+
+  #heard(message: FromWorker): void {
+    if (message.kind === 'ready') {
+      this.#settleReady?.resolve();
+      this.#settleReady = undefined;
+    } else if (this.#onMessage.length === 0) this.#early.push(message.body);
+    else for (const handle of this.#onMessage) handle(message.body);
+  }
+
+  #exited(code: number): void {
+    const exit = this.#describe(code);
+    this.#exit = exit;
+    this.#settleReady?.reject(new Error(exit.message));
+    this.#settleReady = undefined;
+    for (const handle of this.#onExit) handle(exit);
+  }
+
+  #describe(code: number): ThreadExit {
+    const error = this.#error as NodeJS.ErrnoException | undefined;
+    if (error?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      return { cause: 'out-of-memory', message: error.message };
+    }
+    if (this.#stopCause !== undefined) {
+      return { cause: this.#stopCause, message: `thread ${this.index} was ${this.#stopCause}` };
+    }
+    const isBooting = this.#settleReady !== undefined;
+    if (error !== undefined) {
+      const message = error.stack ?? error.message;
+      return { cause: isBooting ? 'boot-failed' : 'threw', message };
+    }
+    const message = `thread ${this.index} exited with code ${code}`;
+    return { cause: isBooting ? 'boot-failed' : 'exited', message };
+  }
+}
+
+class WorkerSide implements NodeThreads {
+  readonly boot: ThreadBoot;
+  readonly #ports: Ports;
+  readonly #onMessage: ((message: unknown) => void)[] = [];
+  readonly #early: unknown[] = [];
+
+  constructor(options: NodeThreadsOptions, boot: BootData) {
+    this.boot = { index: boot.index, incarnation: boot.incarnation, data: boot.data };
+    this.#ports = new Ports(options);
+    for (const { peer, port } of boot.ports) this.#ports.set(peer, port);
+    // This listener is what keeps an idle worker alive until it is stopped.
+    parentPort!.on('message', (message: ToWorker) => {
+      if (message.kind === 'port') this.#ports.set(message.peer, message.port);
+      else if (this.#onMessage.length === 0) this.#early.push(message.body);
+      else for (const handle of this.#onMessage) handle(message.body);
+    });
+  }
+
+  get counters(): ThreadCounters {
+    return this.#ports.counters;
+  }
+
+  get canHandOver(): boolean {
+    return this.#ports.canHandOver;
+  }
+
+  start(): ThreadHandle {
+    throw new Error('only thread 0 starts threads');
+  }
+
+  ready(): void {
+    parentPort!.postMessage({ kind: 'ready' } satisfies FromWorker);
+  }
+
+  post(message: unknown): void {
+    this.#ports.count(message);
+    parentPort!.postMessage({ kind: 'post', body: message } satisfies FromWorker);
+  }
+
+  onMessage(handle: (message: unknown) => void): void {
+    this.#onMessage.push(handle);
+    for (const message of this.#early.splice(0)) handle(message);
+  }
+
+  doorbell(peer: number): Doorbell {
+    return { ring: () => this.#ports.ring(peer) };
+  }
+
+  onBell(handle: (peer: number) => void): void {
+    this.#ports.onBell(handle);
+  }
+
+  handOver(connection: Connection, thread: number, tag: string, head = NO_BYTES): void {
+    this.#ports.handOver(connection, thread, tag, head);
+  }
+
+  onConnection(handle: (connection: Connection, tag: string, head: Uint8Array) => void): void {
+    this.#ports.onConnection(handle);
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+const DEPTH_MAX = 8;
+
+/** Bytes of arrays and array buffers in a message; shared memory is not copied and does not count. */
+function arrayBytes(value: unknown, depth = 0): number {
+  if (typeof value !== 'object' || value === null || depth > DEPTH_MAX) return 0;
+  if (value instanceof SharedArrayBuffer) return 0;
+  if (value instanceof ArrayBuffer) return value.byteLength;
+  if (ArrayBuffer.isView(value)) {
+    return value.buffer instanceof SharedArrayBuffer ? 0 : value.byteLength;
+  }
+  let bytes = 0;
+  for (const item of Object.values(value)) bytes += arrayBytes(item, depth + 1);
+  return bytes;
+}
