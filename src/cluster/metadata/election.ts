@@ -23,9 +23,7 @@ export function chooseLeader(
   log: LogRecord,
   avoid: number = NO_NODE,
 ): number | undefined {
-  const candidates = log.replicas.filter(
-    (node) => node !== avoid && isCandidate(image, log, node),
-  );
+  const candidates = log.replicas.filter((node) => node !== avoid && isCandidate(image, log, node));
   const isStaying = (node: number) => !image.node(node)!.isDraining;
   const staying = candidates.filter(isStaying);
   const pool = staying.length > 0 ? staying : candidates;

@@ -176,7 +176,8 @@ export class MetadataImage {
     this.defaults = FACTORY_DEFAULTS;
     this.nextLogId = 1;
     this.placedLogs = 0;
-    for (const table of [this.#nodes, this.#destinations, this.#logs, this.#settings]) table.clear();
+    for (const table of [this.#nodes, this.#destinations, this.#logs, this.#settings])
+      table.clear();
     for (const table of [this.#byTopicId, this.#led, this.#hosted]) table.clear();
     this.#sortedDestinations = undefined;
     this.#sortedNodes = undefined;

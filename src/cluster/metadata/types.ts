@@ -13,7 +13,7 @@ export type LogKind = 'partition' | 'group';
 export type LogMode = 'all' | 'quorum';
 
 /** What "durable here" means for a log; `sync` unless its destination says otherwise. */
-export type Durability = 'sync' | 'replicated' | 'async' | 'memory';
+export type Durability = 'sync' | 'replicated' | 'async';
 
 export const NO_NODE = -1;
 

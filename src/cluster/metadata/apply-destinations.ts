@@ -1,0 +1,288 @@
+// Destinations and their logs: created with placement and defaults decided once, grown, configured,
+// deleted. A deleted log is named by a change, and its id never comes back. Explicit values are kept
+// as given; defaults are clamped at creation and never follow the cluster afterwards.
+
+import { utf8Size } from '../../std/bytes.ts';
+import { UUID_BYTES } from '../../std/uuid.ts';
+import { type Applying, OK, refused } from './applying.ts';
+import type {
+  AddPartitions,
+  ConfigureDestination,
+  CreateDestinationCommand,
+  DeleteDestination,
+  Outcome,
+} from './commands.ts';
+import { type ClusterRules, readRules, sortedConfig } from './destination-config.ts';
+import { grant } from './election.ts';
+import type { MetadataImage } from './image.ts';
+import {
+  defaultMinInsync,
+  defaultReplicationFactor,
+  placementOrder,
+  placeReplicas,
+} from './placement.ts';
+import { type DestinationRecord, isLive, type LogMode, type LogRecord, NO_NODE } from './types.ts';
+
+const NAME_BYTES_MAX = 255;
+const PARTITIONS_MAX = 10_000;
+
+/** What a create command comes to on this image; nothing of it depends on anything else. */
+interface Plan {
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly mode: LogMode;
+  readonly minInsync: number;
+  readonly rules: ClusterRules;
+  readonly config: readonly (readonly [string, string])[];
+}
+
+export function isValidName(name: string): boolean {
+  if (name === '' || name === '.' || name === '..') return false;
+  for (let i = 0; i < name.length; i += 1) {
+    const unit = name.charCodeAt(i);
+    if (unit < 0x20 || unit === 0x7f) return false;
+  }
+  return utf8Size(name) <= NAME_BYTES_MAX;
+}
+
+/** What apply would answer to this command now, without doing it. */
+export function validateCreate(image: MetadataImage, command: CreateDestinationCommand): Outcome {
+  const plan = planCreate(image, command);
+  return 'kind' in plan ? plan : OK;
+}
+
+function planCreate(image: MetadataImage, command: CreateDestinationCommand): Plan | Outcome {
+  const { name, vhost, assignments, topicId } = command;
+  if (!isValidName(name)) return refused('invalid-name', 'a name has 1 to 255 printable bytes');
+  if (topicId.length !== UUID_BYTES) return refused('malformed', 'a topic id has 16 bytes');
+  if (image.destination(vhost, name) !== undefined) return refused('exists', name);
+  if (image.destinationByTopicId(topicId) !== undefined) return refused('exists', 'topic id');
+  const rules = readRules(command.config);
+  if (typeof rules === 'string') return refused('invalid-config', rules);
+  const partitions = assignments.length > 0 ? assignments.length : wantedPartitions(image, command);
+  if (!(Number.isInteger(partitions) && partitions >= 1 && partitions <= PARTITIONS_MAX)) {
+    return refused('invalid-partitions', `1 to ${PARTITIONS_MAX} partitions, not ${partitions}`);
+  }
+  if (assignments.length > 0 && command.partitions > 0 && command.partitions !== partitions) {
+    return refused('invalid-assignment', 'the assignment and the partition count differ');
+  }
+  const replicationFactor = assignments[0]?.length ?? wantedReplicas(image, command);
+  const fault = assignmentFault(image, assignments, replicationFactor);
+  if (fault !== undefined) return refused('invalid-assignment', fault);
+  const live = image.liveNodes().length;
+  const isPlaced = replicationFactor >= 1 && (assignments.length > 0 || replicationFactor <= live);
+  if (!Number.isInteger(replicationFactor) || !isPlaced) {
+    return refused(
+      'invalid-replication-factor',
+      `${replicationFactor} replicas, ${live} live nodes`,
+    );
+  }
+  const mode = chooseMode(command, replicationFactor);
+  const minInsync = chooseMinInsync(command, rules, mode, replicationFactor);
+  if (minInsync > replicationFactor) {
+    return refused('invalid-config', `min in-sync ${minInsync} of ${replicationFactor} replicas`);
+  }
+  const config = sortedConfig(command.config);
+  return { partitions, replicationFactor, mode, minInsync, rules, config };
+}
+
+function wantedPartitions(image: MetadataImage, command: CreateDestinationCommand): number {
+  return command.partitions === -1 ? image.defaults.partitions : command.partitions;
+}
+
+function wantedReplicas(image: MetadataImage, command: CreateDestinationCommand): number {
+  if (command.replicationFactor !== -1) return command.replicationFactor;
+  const live = image.liveNodes().length;
+  const { replicationFactor } = image.defaults;
+  return replicationFactor === -1 ? defaultReplicationFactor(live) : replicationFactor;
+}
+
+function chooseMode(command: CreateDestinationCommand, replicas: number): LogMode {
+  if (command.mode !== 'auto') return command.mode;
+  return command.logKind === 'group' && replicas >= 3 ? 'quorum' : 'all';
+}
+
+function chooseMinInsync(
+  command: CreateDestinationCommand,
+  rules: ClusterRules,
+  mode: LogMode,
+  replicas: number,
+): number {
+  // k = m = a majority: fewer would let two leaders each find enough.
+  if (mode === 'quorum') return Math.floor(replicas / 2) + 1;
+  if (command.minInsync !== -1) return Math.max(1, command.minInsync);
+  return rules.minInsync ?? defaultMinInsync(replicas);
+}
+
+function assignmentFault(
+  image: MetadataImage,
+  assignments: readonly (readonly number[])[],
+  replicas: number,
+): string | undefined {
+  for (const [partition, nodes] of assignments.entries()) {
+    if (nodes.length === 0) return `partition ${partition} has no replica`;
+    if (nodes.length !== replicas) return `partition ${partition} has another number of replicas`;
+    if (new Set(nodes).size !== nodes.length) return `partition ${partition} repeats a node`;
+    const unknown = nodes.find((node) => image.node(node) === undefined);
+    if (unknown !== undefined) return `node ${unknown} is not registered`;
+    if (!nodes.some((node) => image.isNodeLive(node)))
+      return `partition ${partition}: none is live`;
+  }
+  return undefined;
+}
+
+export function createDestination(applying: Applying, command: CreateDestinationCommand): Outcome {
+  const plan = planCreate(applying.image, command);
+  if ('kind' in plan) return plan;
+  const destination: DestinationRecord = {
+    name: command.name,
+    vhost: command.vhost,
+    topicId: command.topicId,
+    kind: command.logKind,
+    isInternal: command.isInternal,
+    replicationFactor: plan.replicationFactor,
+    config: plan.config,
+    logIds: [],
+  };
+  const template = { mode: plan.mode, minInsync: plan.minInsync, ...pickRules(plan.rules) };
+  const logIds = addLogs(applying, destination, template, plan.partitions, command.assignments);
+  applying.changeDestination('destination-created', { ...destination, logIds });
+  return OK;
+}
+
+type LogTemplate = Pick<LogRecord, 'mode' | 'minInsync' | 'durability' | 'isUncleanAllowed'>;
+
+function pickRules(rules: ClusterRules): Pick<LogRecord, 'durability' | 'isUncleanAllowed'> {
+  return { durability: rules.durability, isUncleanAllowed: rules.isUncleanAllowed };
+}
+
+/** Makes `count` more logs, each led by its first live replica, and returns all ids. */
+function addLogs(
+  applying: Applying,
+  destination: DestinationRecord,
+  template: LogTemplate,
+  count: number,
+  assignments: readonly (readonly number[])[],
+): number[] {
+  const { image } = applying;
+  const order = placementOrder(image.liveNodes());
+  const logIds = [...destination.logIds];
+  for (let i = 0; i < count; i += 1) {
+    const replicas =
+      assignments[i] ?? placeReplicas(order, image.placedLogs, destination.replicationFactor);
+    const logId = image.nextLogId;
+    image.nextLogId += 1;
+    image.placedLogs += 1;
+    applying.createLog(newLog(image, destination, template, logId, logIds.length, replicas));
+    logIds.push(logId);
+  }
+  return logIds;
+}
+
+function newLog(
+  image: MetadataImage,
+  destination: DestinationRecord,
+  template: LogTemplate,
+  logId: number,
+  partition: number,
+  replicas: readonly number[],
+): LogRecord {
+  // An empty log is held by every live replica alike.
+  const holders = [...replicas].sort((a, b) => a - b).filter((node) => image.isNodeLive(node));
+  const first = replicas.find((node) => isLive(image.node(node)))!;
+  const { vhost, name, kind } = destination;
+  const log: LogRecord = {
+    logId,
+    kind,
+    vhost,
+    destination: name,
+    partition,
+    replicas: [...replicas],
+    leader: NO_NODE,
+    epoch: -1,
+    leaderIncarnation: 0,
+    leaderShardIncarnation: 0,
+    isUncleanEpoch: false,
+    safeSet: holders.map((node) => ({ node, incarnation: image.node(node)!.incarnation })),
+    isr: holders,
+    partitionEpoch: -1,
+    ...template,
+  };
+  return grant(log, image.node(first)!);
+}
+
+export function deleteDestination(applying: Applying, command: DeleteDestination): Outcome {
+  const { image } = applying;
+  const destination = image.destination(command.vhost, command.name);
+  if (destination === undefined) return refused('unknown-destination', command.name);
+  for (const logId of destination.logIds) applying.deleteLog(image.log(logId)!);
+  image.removeDestination(destination);
+  const { vhost, name } = destination;
+  applying.changes.push({ kind: 'destination-deleted', vhost, name });
+  return OK;
+}
+
+export function addPartitions(applying: Applying, command: AddPartitions): Outcome {
+  const { image } = applying;
+  const destination = image.destination(command.vhost, command.name);
+  if (destination === undefined) return refused('unknown-destination', command.name);
+  const { assignments, partitions } = command;
+  const present = destination.logIds.length;
+  const isGrowth = Number.isInteger(partitions) && partitions > present;
+  if (!isGrowth || partitions > PARTITIONS_MAX) {
+    return refused('invalid-partitions', `${present} partitions cannot become ${partitions}`);
+  }
+  if (assignments.length > 0 && assignments.length !== partitions - present) {
+    return refused('invalid-assignment', 'the assignment and the partition count differ');
+  }
+  const fault = assignmentFault(image, assignments, destination.replicationFactor);
+  if (fault !== undefined) return refused('invalid-assignment', fault);
+  const live = image.liveNodes().length;
+  if (assignments.length === 0 && live < destination.replicationFactor) {
+    return refused('invalid-replication-factor', `${live} live nodes`);
+  }
+  // New logs follow the rules of the present ones.
+  const template = image.log(destination.logIds[0]!)!;
+  const { mode, minInsync, durability, isUncleanAllowed } = template;
+  const rules = { mode, minInsync, durability, isUncleanAllowed };
+  const logIds = addLogs(applying, destination, rules, partitions - present, assignments);
+  applying.changeDestination('destination-changed', { ...destination, logIds });
+  return OK;
+}
+
+export function configureDestination(applying: Applying, command: ConfigureDestination): Outcome {
+  const { image } = applying;
+  const destination = image.destination(command.vhost, command.name);
+  if (destination === undefined) return refused('unknown-destination', command.name);
+  const merged = new Map<string, string>(command.replace ? [] : destination.config);
+  for (const [key, value] of command.entries) {
+    if (value === undefined) merged.delete(key);
+    else merged.set(key, value);
+  }
+  const config = sortedConfig([...merged]);
+  const rules = readRules(config);
+  if (typeof rules === 'string') return refused('invalid-config', rules);
+  const { replicationFactor } = destination;
+  const wanted = rules.minInsync ?? defaultMinInsync(replicationFactor);
+  if (wanted > replicationFactor) {
+    return refused('invalid-config', `min in-sync ${wanted} of ${replicationFactor} replicas`);
+  }
+  const hadMinInsync = destination.config.some(([key]) => key === 'min.insync.replicas');
+  const isMinNamed = rules.minInsync !== undefined || hadMinInsync;
+  applying.changeDestination('destination-changed', { ...destination, config });
+  for (const logId of destination.logIds) {
+    const log = image.log(logId)!;
+    const minInsync = log.mode === 'all' && isMinNamed ? wanted : log.minInsync;
+    changeRules(applying, log, { minInsync, mode: log.mode, ...pickRules(rules) });
+  }
+  return OK;
+}
+
+function changeRules(applying: Applying, log: LogRecord, rules: LogTemplate): void {
+  const isSame =
+    log.minInsync === rules.minInsync &&
+    log.durability === rules.durability &&
+    log.isUncleanAllowed === rules.isUncleanAllowed;
+  if (isSame) return;
+  applying.changeLog({ ...log, ...rules, partitionEpoch: log.partitionEpoch + 1 });
+}

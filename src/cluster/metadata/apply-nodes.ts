@@ -1,0 +1,217 @@
+// Nodes come, go, die and return. A registration decides, log by log, whether the data that a node
+// brings back is all that it ever acknowledged; what is not is taken out of `all` sets here and
+// nowhere else. In `quorum` sets a lost member stays listed: only the leader may change those.
+import { type Applying, OK, refused } from './applying.ts';
+import type {
+  DeregisterNode,
+  FenceNode,
+  Outcome,
+  RegisterNode,
+  ResignNode,
+  RestartShard,
+  UnfenceNode,
+} from './commands.ts';
+import { chooseLeader, grant, isCandidate, reelect } from './election.ts';
+import { shardOf } from './placement.ts';
+import { isLive, type LogRecord, NO_NODE, type NodeRecord, type SafeMember } from './types.ts';
+
+const NODE_ID_MAX = 2 ** 21 - 1;
+const U32_MAX = 0xffff_ffff;
+
+export function registerNode(applying: Applying, command: RegisterNode): Outcome {
+  const invalid = registrationFault(command);
+  if (invalid !== undefined) return refused('invalid-registration', invalid);
+  const { image } = applying;
+  const known = image.node(command.node);
+  if (known !== undefined) {
+    if (isRepeat(known, command)) return OK;
+    const isContinued = continues(known, command);
+    if (isContinued && command.bootCounter <= known.bootCounter) {
+      return refused('rolled-back', `node ${known.id} was already at boot ${known.bootCounter}`);
+    }
+    const isLost = (log: LogRecord) => isSafe(log, known) && !isLossless(log, known, command);
+    const isAnyLost = image.logsOn(known.id).some((logId) => isLost(image.log(logId)!));
+    if (command.incarnation === known.incarnation && isAnyLost) {
+      return refused('new-incarnation-needed', `node ${known.id} may have lost what it had`);
+    }
+  }
+  const { node: id, incarnation, bootCounter, osBootId, pid, rack } = command;
+  const { endpoints, shardIncarnations } = command;
+  applying.changeNode({
+    id,
+    incarnation,
+    bootCounter,
+    osBootId,
+    pid,
+    rack,
+    endpoints,
+    shardIncarnations,
+    isFenced: true,
+    isDraining: false,
+  });
+  if (known !== undefined) rejoinLogs(applying, known, command);
+  return OK;
+}
+
+function registrationFault(command: RegisterNode): string | undefined {
+  const isU32 = (value: number) => Number.isInteger(value) && value >= 1 && value <= U32_MAX;
+  const { node } = command;
+  if (!Number.isInteger(node) || node < 0 || node > NODE_ID_MAX) return `node id ${node}`;
+  if (!isU32(command.incarnation)) return `incarnation ${command.incarnation}`;
+  if (!isU32(command.bootCounter)) return `boot counter ${command.bootCounter}`;
+  if (command.shardIncarnations.length === 0) return 'no shards';
+  return command.shardIncarnations.every(isU32) ? undefined : 'shard incarnations';
+}
+
+/** The same life of the same process again, after an answer was lost. */
+function isRepeat(known: NodeRecord, command: RegisterNode): boolean {
+  return (
+    known.incarnation === command.incarnation &&
+    known.bootCounter === command.bootCounter &&
+    known.pid === command.pid &&
+    known.osBootId === command.osBootId &&
+    known.shardIncarnations.length === command.shardIncarnations.length &&
+    known.shardIncarnations.every((value, i) => value === command.shardIncarnations[i])
+  );
+}
+
+/** The data is that of the known incarnation, under its old or a new name. */
+function continues(known: NodeRecord, command: RegisterNode): boolean {
+  const isSame = command.incarnation === known.incarnation;
+  return isSame || command.previousIncarnation === known.incarnation;
+}
+
+function isSafe(log: LogRecord, node: NodeRecord): boolean {
+  return log.safeSet.some((m) => m.node === node.id && m.incarnation === node.incarnation);
+}
+
+/** Does the log on this node still hold everything that was acknowledged? */
+function isLossless(log: LogRecord, known: NodeRecord, command: RegisterNode): boolean {
+  if (!continues(known, command) || command.hasFailedSync) return false;
+  if (command.isClean || log.durability === 'sync') return true;
+  return command.osBootId === known.osBootId;
+}
+
+function rejoinLogs(applying: Applying, known: NodeRecord, command: RegisterNode): void {
+  const { image } = applying;
+  for (const logId of image.logsOn(known.id)) {
+    const log = image.log(logId)!;
+    const safeSet = safeSetAfter(log, known, command);
+    const isr = without(log.isr, known.id);
+    const isLeader = log.leader === known.id;
+    if (safeSet === log.safeSet && isr === log.isr && !isLeader) continue;
+    const next = { ...log, safeSet, isr, partitionEpoch: log.partitionEpoch + 1 };
+    applying.changeLog(isLeader ? reelect(image, next) : next);
+  }
+}
+
+function safeSetAfter(
+  log: LogRecord,
+  known: NodeRecord,
+  command: RegisterNode,
+): readonly SafeMember[] {
+  if (!isSafe(log, known)) return log.safeSet;
+  if (isLossless(log, known, command)) {
+    if (command.incarnation === known.incarnation) return log.safeSet;
+    return log.safeSet.map((member) =>
+      member.node === known.id ? { node: known.id, incarnation: command.incarnation } : member,
+    );
+  }
+  if (log.mode === 'quorum') return log.safeSet;
+  return log.safeSet.filter((member) => member.node !== known.id);
+}
+
+function without(isr: readonly number[], node: number): readonly number[] {
+  return isr.includes(node) ? isr.filter((other) => other !== node) : isr;
+}
+
+/** The node that a command is about, if it is still the incarnation it means. */
+function named(
+  applying: Applying,
+  command: { readonly node: number; readonly incarnation: number },
+): NodeRecord | Outcome {
+  const node = applying.image.node(command.node);
+  if (node === undefined) return refused('unknown-node', `node ${command.node}`);
+  if (node.incarnation === command.incarnation) return node;
+  return refused('stale-incarnation', `node ${node.id} is now ${node.incarnation}`);
+}
+
+export function fenceNode(applying: Applying, command: FenceNode): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  if (node.isFenced) return OK;
+  const { image } = applying;
+  applying.changeNode({ ...node, isFenced: true, isDraining: false });
+  for (const logId of image.logsOn(node.id)) {
+    const log = image.log(logId)!;
+    const isr = without(log.isr, node.id);
+    if (log.leader === node.id) applying.changeLog(reelect(image, { ...log, isr }));
+    else if (isr !== log.isr) {
+      applying.changeLog({ ...log, isr, partitionEpoch: log.partitionEpoch + 1 });
+    }
+  }
+  return OK;
+}
+
+export function unfenceNode(applying: Applying, command: UnfenceNode): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  if (!node.isFenced && !node.isDraining) return OK;
+  const { image } = applying;
+  applying.changeNode({ ...node, isFenced: false, isDraining: false });
+  for (const logId of image.logsOn(node.id)) {
+    const log = image.log(logId)!;
+    if (log.leader !== NO_NODE) continue;
+    const next = chooseLeader(image, log);
+    if (next !== undefined) applying.changeLog(grant(log, image.node(next)!));
+  }
+  return OK;
+}
+
+export function resignNode(applying: Applying, command: ResignNode): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  const { image } = applying;
+  if (!isLive(node)) return OK;
+  if (!node.isDraining) applying.changeNode({ ...node, isDraining: true });
+  for (const logId of image.logsLedBy(node.id)) {
+    const log = image.log(logId)!;
+    const next = chooseLeader(image, log, node.id);
+    // A log that nobody else can lead stays until the node is fenced.
+    if (next !== undefined) applying.changeLog(grant(log, image.node(next)!));
+  }
+  return OK;
+}
+
+export function deregisterNode(applying: Applying, command: DeregisterNode): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  const { image } = applying;
+  if (!node.isFenced) return refused('node-in-use', `node ${node.id} is not fenced`);
+  const hosted = image.logsOn(node.id).length;
+  if (hosted > 0) return refused('node-in-use', `node ${node.id} hosts ${hosted} logs`);
+  image.removeNode(node.id);
+  applying.changes.push({ kind: 'node-removed', node: node.id });
+  return OK;
+}
+
+export function restartShard(applying: Applying, command: RestartShard): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  const old = node.shardIncarnations[command.shard];
+  if (old === undefined) return refused('invalid-registration', `shard ${command.shard}`);
+  if (old === command.shardIncarnation) return OK;
+  const shardIncarnations = node.shardIncarnations.map((value, shard) =>
+    shard === command.shard ? command.shardIncarnation : value,
+  );
+  const { image } = applying;
+  const next = { ...node, shardIncarnations };
+  applying.changeNode(next);
+  for (const logId of image.logsLedBy(node.id)) {
+    if (shardOf(logId, shardIncarnations.length) !== command.shard) continue;
+    const log = image.log(logId)!;
+    const isAble = isCandidate(image, log, node.id);
+    applying.changeLog(isAble ? grant(log, next) : reelect(image, log));
+  }
+  return OK;
+}

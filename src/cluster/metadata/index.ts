@@ -1,0 +1,11 @@
+// The door of the metadata state machine.
+export { type Applied, applyCommand } from './apply.ts';
+export { isValidName, validateCreate } from './apply-destinations.ts';
+export { canReturn } from './apply-logs.ts';
+export { decodeCommand, encodeCommand } from './command-codec.ts';
+export * from './commands.ts';
+export { chooseLeader, isCandidate } from './election.ts';
+export { MetadataImage } from './image.ts';
+export { shardOf } from './placement.ts';
+export { hashImage, restoreImage, snapshotImage } from './snapshot.ts';
+export * from './types.ts';

@@ -1,0 +1,193 @@
+// The image as bytes, and back. Canonical: equal images give equal bytes on every node, so the hash
+// of a snapshot is the hash of the state. Unreadable bytes throw and leave the image as it was: what
+// cannot be read is never taken for empty.
+//
+//   version u8 | scalars | nodes | destinations | logs | settings, each a sorted list
+
+import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
+import { crc32c } from '../../std/crc32c.ts';
+import {
+  readEndpoints,
+  readList,
+  readLogKind,
+  readMode,
+  readNodeIds,
+  readOptionalText,
+  readPairs,
+  readSafeSet,
+  writeEndpoints,
+  writeList,
+  writeLogKind,
+  writeMode,
+  writeNodeIds,
+  writeOptionalText,
+  writePairs,
+  writeSafeSet,
+} from './fields.ts';
+import type { MetadataImage } from './image.ts';
+import type { DestinationRecord, Durability, LogRecord, NodeRecord } from './types.ts';
+
+const VERSION = 1;
+const DURABILITIES = ['sync', 'replicated', 'async'] as const satisfies readonly Durability[];
+
+/** The canonical bytes of the image. */
+export function snapshotImage(image: MetadataImage): Uint8Array {
+  const out = new ByteWriter(4096);
+  out.u8(VERSION);
+  out.varU53(image.version);
+  out.text(image.clusterId);
+  out.varI53(image.defaults.partitions);
+  out.varI53(image.defaults.replicationFactor);
+  out.varU53(image.nextLogId);
+  out.varU53(image.placedLogs);
+  writeList(out, image.nodes(), writeNode);
+  writeList(out, image.destinations(), writeDestination);
+  writeList(out, image.logs(), writeLog);
+  writeList(out, image.settings(), (to, [key, value]) => {
+    to.text(key);
+    to.sized(value);
+  });
+  return out.toBytes();
+}
+
+/** CRC-32C of the canonical bytes: equal on every node at equal versions. */
+export function hashImage(image: MetadataImage): number {
+  return crc32c(snapshotImage(image));
+}
+
+/** Replaces everything in `image`. Throws BytesError and changes nothing if the bytes are bad. */
+export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
+  const input = new ByteReader(bytes);
+  const format = input.u8();
+  if (format !== VERSION) {
+    throw new BytesError('BYTES_TRUNCATED', 'unknown metadata snapshot version', { format });
+  }
+  const version = input.varU53();
+  const clusterId = input.text();
+  const partitions = input.varI53();
+  const defaults = { partitions, replicationFactor: input.varI53() };
+  const nextLogId = input.varU53();
+  const placedLogs = input.varU53();
+  const nodes = readList(input, readNode);
+  const destinations = readList(input, readDestination);
+  const logs = readList(input, readLog);
+  const settings = readList(input, (from) => [from.text(), from.sized().slice()] as const);
+  if (input.remaining > 0) {
+    throw new BytesError('BYTES_TRUNCATED', 'bytes behind a metadata snapshot');
+  }
+  image.clear();
+  Object.assign(image, { version, clusterId, defaults, nextLogId, placedLogs });
+  for (const node of nodes) image.putNode(node);
+  for (const destination of destinations) image.putDestination(destination);
+  for (const log of logs) image.putLog(log);
+  for (const [key, value] of settings) image.putSetting(key, value);
+}
+
+function writeNode(out: ByteWriter, node: NodeRecord): void {
+  out.varI53(node.id);
+  out.varU53(node.incarnation);
+  out.varU53(node.bootCounter);
+  out.text(node.osBootId);
+  out.varU53(node.pid);
+  writeOptionalText(out, node.rack);
+  writeEndpoints(out, node.endpoints);
+  writeNodeIds(out, node.shardIncarnations);
+  out.u8((node.isFenced ? 1 : 0) | (node.isDraining ? 2 : 0));
+}
+
+function readNode(input: ByteReader): NodeRecord {
+  const id = input.varI53();
+  const incarnation = input.varU53();
+  const bootCounter = input.varU53();
+  const osBootId = input.text();
+  const pid = input.varU53();
+  const rack = readOptionalText(input);
+  const endpoints = readEndpoints(input);
+  const shardIncarnations = readNodeIds(input);
+  const flags = input.u8();
+  const life = { id, incarnation, bootCounter, osBootId, pid };
+  const marks = { isFenced: (flags & 1) !== 0, isDraining: (flags & 2) !== 0 };
+  return { ...life, rack, endpoints, shardIncarnations, ...marks };
+}
+
+function writeDestination(out: ByteWriter, destination: DestinationRecord): void {
+  out.text(destination.vhost);
+  out.text(destination.name);
+  out.sized(destination.topicId);
+  writeLogKind(out, destination.kind);
+  out.u8(destination.isInternal ? 1 : 0);
+  out.varU53(destination.replicationFactor);
+  writePairs(out, destination.config);
+  writeNodeIds(out, destination.logIds);
+}
+
+function readDestination(input: ByteReader): DestinationRecord {
+  const vhost = input.text();
+  const name = input.text();
+  const topicId = input.sized().slice();
+  const kind = readLogKind(input);
+  const isInternal = input.u8() !== 0;
+  const replicationFactor = input.varU53();
+  const config = readPairs(input);
+  const logIds = readNodeIds(input);
+  return { vhost, name, topicId, kind, isInternal, replicationFactor, config, logIds };
+}
+
+function writeLog(out: ByteWriter, log: LogRecord): void {
+  out.varU53(log.logId);
+  writeLogKind(out, log.kind);
+  out.text(log.vhost);
+  out.text(log.destination);
+  out.varU53(log.partition);
+  writeNodeIds(out, log.replicas);
+  out.varI53(log.leader);
+  out.varI53(log.epoch);
+  out.varU53(log.leaderIncarnation);
+  out.varU53(log.leaderShardIncarnation);
+  writeSafeSet(out, log.safeSet);
+  writeNodeIds(out, log.isr);
+  out.varI53(log.partitionEpoch);
+  writeMode(out, log.mode);
+  out.varU53(log.minInsync);
+  out.u8(DURABILITIES.indexOf(log.durability));
+  out.u8((log.isUncleanEpoch ? 1 : 0) | (log.isUncleanAllowed ? 2 : 0));
+}
+
+function readLog(input: ByteReader): LogRecord {
+  const logId = input.varU53();
+  const kind = readLogKind(input);
+  const place = { vhost: input.text(), destination: input.text(), partition: input.varU53() };
+  const replicas = readNodeIds(input);
+  const leader = input.varI53();
+  const epoch = input.varI53();
+  const leaderIncarnation = input.varU53();
+  const leaderShardIncarnation = input.varU53();
+  const safeSet = readSafeSet(input);
+  const isr = readNodeIds(input);
+  const partitionEpoch = input.varI53();
+  const mode = readMode(input);
+  const minInsync = input.varU53();
+  const durability = DURABILITIES[input.u8()];
+  const flags = input.u8();
+  if (mode === 'auto' || durability === undefined) {
+    throw new BytesError('BYTES_TRUNCATED', 'a log of an unknown mode', { logId });
+  }
+  return {
+    logId,
+    kind,
+    ...place,
+    replicas,
+    leader,
+    epoch,
+    leaderIncarnation,
+    leaderShardIncarnation,
+    isUncleanEpoch: (flags & 1) !== 0,
+    safeSet,
+    isr,
+    partitionEpoch,
+    mode,
+    minInsync,
+    durability,
+    isUncleanAllowed: (flags & 2) !== 0,
+  };
+}
