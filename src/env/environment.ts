@@ -164,7 +164,16 @@ export interface Net {
 
 // ---- All of it --------------------------------------------------------------------------------
 
+/** What the machine says of itself; data only. */
+export interface MachineFacts {
+  readonly pid: number;
+  /** Changes with every boot of the operating system: unchanged means that the page cache survived. '' = unknown. */
+  readonly osBootId: string;
+}
+
 export interface Environment {
+  /** Absent where there is no machine (tests): then nothing is assumed to have survived. */
+  readonly facts?: MachineFacts;
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;

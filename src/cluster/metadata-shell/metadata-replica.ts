@@ -110,9 +110,10 @@ export class MetadataReplica {
       }
     }
     const mine = [...logs].filter((logId) => directory.spec(logId) !== undefined);
-    directory.tell(
-      mine.sort((a, b) => a - b),
-      [...this.#deletedLogs],
-    );
+    directory.tell({
+      changed: mine.sort((a, b) => a - b),
+      deleted: [...this.#deletedLogs],
+      isReplaced: this.#isWholeNew,
+    });
   }
 }

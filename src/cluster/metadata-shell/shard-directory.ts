@@ -5,7 +5,7 @@ import { shardOf } from '../metadata/placement.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
 import type { ReplicaId } from '../../replication/types.ts';
-import type { Directory, HostedLogSpec } from '../replica/directory.ts';
+import type { Directory, HostedLogSpec, LogsChange } from '../replica/directory.ts';
 import type { Assignment } from '../replica/hosted-log.ts';
 
 export interface ShardIdentity {
@@ -25,7 +25,7 @@ export function threadOfLog(node: NodeRecord, logId: number): number {
 export class ShardDirectory implements Directory {
   readonly #image: MetadataImage;
   readonly #self: ShardIdentity;
-  readonly #listeners: ((changed: readonly number[], deleted: readonly number[]) => void)[] = [];
+  readonly #listeners: ((change: LogsChange) => void)[] = [];
 
   constructor(image: MetadataImage, self: ShardIdentity) {
     this.#image = image;
@@ -83,9 +83,11 @@ export class ShardDirectory implements Directory {
     return record === undefined ? undefined : threadOfLog(record, logId);
   }
 
-  onLogsChanged(
-    handle: (changed: readonly number[], deleted: readonly number[]) => void,
-  ): () => void {
+  isDeleted(logId: number): boolean {
+    return this.#image.isDeleted(logId);
+  }
+
+  onLogsChanged(handle: (change: LogsChange) => void): () => void {
     this.#listeners.push(handle);
     return () => {
       const at = this.#listeners.indexOf(handle);
@@ -93,8 +95,8 @@ export class ShardDirectory implements Directory {
     };
   }
 
-  tell(changed: readonly number[], deleted: readonly number[]): void {
-    for (const listener of [...this.#listeners]) listener(changed, deleted);
+  tell(change: LogsChange): void {
+    for (const listener of [...this.#listeners]) listener(change);
   }
 
   #isMine(log: LogRecord): boolean {

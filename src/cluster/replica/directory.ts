@@ -19,8 +19,16 @@ export interface Directory {
   spec(logId: number): HostedLogSpec | undefined;
   /** The thread that owns the log on that node; undefined while the node is unknown. */
   threadOf(node: number, logId: number): number | undefined;
-  /** `changed`: logs whose record, or whose nodes' state, changed; `deleted`: gone for ever. */
-  onLogsChanged(
-    handle: (changed: readonly number[], deleted: readonly number[]) => void,
-  ): () => void;
+  /** The log was deleted by a committed command: its data may go. */
+  isDeleted(logId: number): boolean;
+  onLogsChanged(handle: (change: LogsChange) => void): () => void;
+}
+
+export interface LogsChange {
+  /** Logs of this shard whose record, or whose nodes' state, changed. */
+  readonly changed: readonly number[];
+  /** Gone for ever. */
+  readonly deleted: readonly number[];
+  /** The whole image was replaced: deletions may have been missed. */
+  readonly isReplaced: boolean;
 }

@@ -16,7 +16,7 @@ import { LogHostProtocol } from '../log-protocol.ts';
 import type { AppendInput, LogResult, LogStatus } from '../ports.ts';
 import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
 import { Answers } from './answers.ts';
-import type { Directory } from './directory.ts';
+import type { Directory, LogsChange } from './directory.ts';
 import { Donations } from './donations.ts';
 import { HostedLog, type HostPort } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
@@ -93,16 +93,19 @@ export class LogHost {
     context.onSignal((signal) => {
       if (signal.type === 'child-failed') this.#childFailed(signal.child.path, signal.error);
     });
-    this.config.directory.onLogsChanged((changed, deleted) =>
-      this.#metadataChanged(changed, deleted),
-    );
+    this.config.directory.onLogsChanged((change) => this.#metadataChanged(change));
     this.#hostAll();
   }
 
   // ---- Hosting ------------------------------------------------------------------------------------
 
-  #metadataChanged(changed: readonly number[], deleted: readonly number[]): void {
+  #metadataChanged({ changed, deleted, isReplaced }: LogsChange): void {
     for (const logId of deleted) this.#delete(logId);
+    if (isReplaced) {
+      const { directory, store } = this.config;
+      const held = [...store.logs()].map((stored) => stored.logId);
+      for (const logId of held) if (directory.isDeleted(logId)) this.#delete(logId);
+    }
     if (!this.config.directory.isRegistered) return;
     if (this.#logs.size === 0) {
       this.#hostAll();

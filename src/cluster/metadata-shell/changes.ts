@@ -1,0 +1,89 @@
+// Changes to destinations as brokers ask for them, made into metadata commands. The same on the main
+// thread and on shards: they differ in how a command reaches the service.
+import type { Random } from '../../env/environment.ts';
+import { uuidFromWords } from '../../std/uuid.ts';
+import { applyCommand } from '../metadata/apply.ts';
+import { encodeCommand } from '../metadata/command-codec.ts';
+import type { CreateDestinationCommand, MetadataCommand } from '../metadata/commands.ts';
+import { MetadataImage } from '../metadata/image.ts';
+import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
+import type { CreateDestination, MetadataResult, MetadataService } from '../ports.ts';
+import type { ProposeAnswer } from './metadata-protocol.ts';
+
+const VHOST = '/';
+
+export type SendChange = (command: Uint8Array, timeoutMs: number) => Promise<ProposeAnswer>;
+
+function resultOf(answer: ProposeAnswer): MetadataResult {
+  switch (answer.kind) {
+    case 'done':
+      return { kind: 'ok', version: answer.index };
+    case 'refused':
+      return { kind: 'refused', code: answer.code, message: answer.message };
+    case 'not-leader':
+    case 'unavailable':
+      return { kind: 'unavailable', message: answer.message };
+  }
+}
+
+export class MetadataChanges implements MetadataService {
+  readonly #image: MetadataImage;
+  readonly #send: SendChange;
+  readonly #random: Random;
+
+  constructor(image: MetadataImage, send: SendChange, random: Random) {
+    this.#image = image;
+    this.#send = send;
+    this.#random = random;
+  }
+
+  async create(what: CreateDestination, timeoutMs: number): Promise<MetadataResult> {
+    const command = this.#creation(what);
+    if (what.validateOnly) return this.#validate(command);
+    return this.#change(command, timeoutMs);
+  }
+
+  remove(name: string, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'delete-destination', vhost: VHOST, name }, timeoutMs);
+  }
+
+  configure(
+    name: string,
+    config: readonly (readonly [string, string])[],
+    timeoutMs: number,
+  ): Promise<MetadataResult> {
+    const kind = 'configure-destination';
+    return this.#change({ kind, vhost: VHOST, name, replace: true, entries: config }, timeoutMs);
+  }
+
+  async #change(command: MetadataCommand, timeoutMs: number): Promise<MetadataResult> {
+    return resultOf(await this.#send(encodeCommand(command), timeoutMs));
+  }
+
+  #creation(what: CreateDestination): CreateDestinationCommand {
+    const draw = () => this.#random.u32();
+    return {
+      kind: 'create-destination',
+      vhost: VHOST,
+      name: what.name,
+      topicId: uuidFromWords(draw(), draw(), draw(), draw()),
+      logKind: what.kind === 'group' ? 'group' : 'partition',
+      partitions: what.partitions,
+      replicationFactor: what.replicationFactor,
+      minInsync: -1,
+      mode: 'auto',
+      isInternal: what.isInternal,
+      config: what.config,
+      assignments: what.assignments,
+    };
+  }
+
+  /** Applies to a copy: the same judgement as the real thing, without the thing. */
+  #validate(command: CreateDestinationCommand): MetadataResult {
+    const copy = new MetadataImage();
+    restoreImage(copy, snapshotImage(this.#image));
+    const { outcome } = applyCommand(copy, command, copy.version + 1);
+    if (outcome.kind === 'ok') return { kind: 'ok', version: this.#image.version };
+    return { kind: 'refused', code: outcome.code, message: outcome.message };
+  }
+}

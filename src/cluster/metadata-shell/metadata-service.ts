@@ -1,0 +1,299 @@
+// Metadata on the main thread of a node: Raft with its image, the controller while this node leads the
+// group, heartbeats to the controller while it does not, and the feeding of this node's shards. Changes
+// asked for here go to the leader wherever it is, and count as made when every live shard of this node
+// has applied them: what a client was told exists, exists on the next shard it talks to.
+import { actor } from '../../actors/actor.ts';
+import type { Ref } from '../../actors/ref.ts';
+import type { System } from '../../actors/system.ts';
+import type { Log } from '../../env/environment.ts';
+import { decodeMessage, encodeMessage, peerOf, type RaftConfig } from '../../raft/index.ts';
+import type { Configuration } from '../../raft/index.ts';
+import type { SafeSetProposal } from '../../replication/types.ts';
+import { messageOf } from '../../std/errors.ts';
+import type { StoredLog } from '../../storage/api.ts';
+import { Controller, type ControllerConfig } from '../controller/controller.ts';
+import { encodeCommand } from '../metadata/command-codec.ts';
+import type { MetadataChange, MetadataCommand } from '../metadata/commands.ts';
+import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
+import { MembershipChanger } from './membership-changer.ts';
+import { MetadataProtocol, type ProposeAnswer, ReplicaProtocol } from './metadata-protocol.ts';
+import type { MetadataOps, ReplicaOps } from './metadata-protocol.ts';
+import type { MetadataReplica } from './metadata-replica.ts';
+import { RaftShell, UNAVAILABLE } from './raft-shell.ts';
+import { ShardFeed } from './shard-feed.ts';
+
+const PROPOSE_RETRY_MS = 50;
+const PROPOSE_ASK_MS = 2_000;
+
+export interface MetadataServiceConfig {
+  readonly system: System;
+  readonly log: Log;
+  readonly node: number;
+  /** Of this node's data: names the Raft peer together with the node. */
+  readonly incarnation: number;
+  readonly bootCounter: number;
+  readonly raft: Omit<RaftConfig, 'self'>;
+  readonly bootstrap: Configuration;
+  readonly stored: StoredLog;
+  readonly replica: MetadataReplica;
+  readonly controller: ControllerConfig;
+  readonly heartbeatMs: number;
+  /** Worker threads that are shards; empty when the main thread is the shard. */
+  readonly shardThreads: readonly number[];
+  onChanges(changes: readonly MetadataChange[]): void;
+  onFatal(error: Error): void;
+}
+
+export class MetadataService {
+  readonly config: MetadataServiceConfig;
+  readonly raft: RaftShell;
+  readonly #feed: ShardFeed;
+  readonly #controller: Controller;
+  readonly #members: MembershipChanger;
+  readonly #refs = new Map<number, Ref<MetadataOps>>();
+  #isStopped = false;
+
+  constructor(config: MetadataServiceConfig) {
+    this.config = config;
+    const { system, replica, node, incarnation } = config;
+    this.#controller = new Controller(config.controller, replica.image);
+    this.#feed = new ShardFeed(
+      config.shardThreads.map((thread) => ({
+        thread,
+        ref: system.wellKnown(ReplicaProtocol, { thread, slot: SLOT_METADATA_REPLICA }),
+      })),
+    );
+    this.raft = new RaftShell({
+      system,
+      raft: { ...config.raft, self: peerOf(node, incarnation) },
+      bootstrap: config.bootstrap,
+      stored: config.stored,
+      machine: {
+        apply: (command, index) => {
+          this.#feed.entry(index, command);
+          return replica.apply(command, index);
+        },
+        snapshot: () => replica.snapshot(),
+        restore: (bytes, index) => {
+          replica.restore(bytes);
+          this.#feed.image(index, this.raft.controllerId, bytes);
+        },
+        applied: (index) => this.#applied(index),
+        leadershipChanged: (controllerId, isLeader) => this.#leadership(controllerId, isLeader),
+      },
+      send: (to, message) => this.#peer(to).tell('raft', encodeMessage(message)),
+      onFatal: (error) => config.onFatal(error),
+    });
+    this.#members = new MembershipChanger(this.raft, config.log);
+    system.spawnWellKnown(SLOT_METADATA, 'metadata', MetadataActor, this);
+  }
+
+  async start(): Promise<void> {
+    await this.raft.start();
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.raft.stop();
+  }
+
+  #peer(node: number): Ref<MetadataOps> {
+    let ref = this.#refs.get(node);
+    if (ref === undefined) {
+      ref = this.config.system.wellKnown(MetadataProtocol, { node, thread: 0, slot: SLOT_METADATA });
+      this.#refs.set(node, ref);
+    }
+    return ref;
+  }
+
+  // ---- What Raft says -------------------------------------------------------------------------------
+
+  #applied(index: number): void {
+    this.#feed.flush(index, this.raft.controllerId);
+    const changes = this.config.replica.publish();
+    if (this.raft.isLeader) {
+      this.#controller.applied(changes, this.#nowMs(), this.raft.status?.isReady ?? false);
+      this.#proposeAll();
+    }
+    if (changes.length > 0) this.config.onChanges(changes);
+  }
+
+  #leadership(controllerId: number, isLeader: boolean): void {
+    this.config.replica.setController(controllerId);
+    this.#feed.controller(controllerId);
+    if (isLeader) this.#controller.lead(this.#nowMs());
+    else this.#controller.follow();
+    this.config.log.info('metadata leader', { controller: controllerId });
+  }
+
+  #nowMs(): number {
+    return this.config.system.clock.monotonicMs();
+  }
+
+  /** Heartbeats and the controller's clock share one timer. */
+  #tick(): void {
+    if (this.#isStopped) return;
+    const { node, bootCounter, heartbeatMs, system } = this.config;
+    const { controllerId } = this.raft;
+    if (this.raft.isLeader) {
+      this.#controller.heartbeat(node, bootCounter, this.#nowMs());
+      this.#controller.tick(this.#nowMs(), this.raft.status?.isReady ?? false);
+      this.#proposeAll();
+    } else if (controllerId >= 0) {
+      this.#peer(controllerId).tell('heartbeat', { node, bootCount: bootCounter });
+    }
+    system.deadlines.after(heartbeatMs, () => this.#tick());
+  }
+
+  /** What the controller wants is proposed once; if it is lost, the controller wants it again. */
+  #proposeAll(): void {
+    for (const command of this.#controller.take()) {
+      this.raft
+        .propose(encodeCommand(command))
+        .then((answer) => {
+          if (answer.kind === 'refused') {
+            this.config.log.info('a change was refused', { command: command.kind, ...answer });
+          }
+          this.#controller.settled(command, answer.kind === 'done');
+        })
+        .catch((error: unknown) => this.config.onFatal(error as Error));
+    }
+  }
+
+  // ---- Changes ----------------------------------------------------------------------------------------
+
+  /** Proposes until it is done, refused, or `timeoutMs` has passed. */
+  async change(command: Uint8Array, timeoutMs: number): Promise<ProposeAnswer> {
+    const dueMs = this.#nowMs() + timeoutMs;
+    for (;;) {
+      const answer = await this.#proposeOnce(command, dueMs - this.#nowMs());
+      if (answer.kind === 'done') {
+        const inTime = await this.#feed.appliedEverywhere(
+          answer.index,
+          () => this.raft.appliedIndex,
+          this.config.system,
+          Math.max(1, dueMs - this.#nowMs()),
+        );
+        return inTime ? answer : UNAVAILABLE;
+      }
+      if (answer.kind === 'refused') return answer;
+      // Sent but not answered: it may have happened. Only a change that was not logged is tried again.
+      if (answer.kind === 'unavailable' && answer.code === UNAVAILABLE.code) return answer;
+      if (this.#isStopped || this.#nowMs() + PROPOSE_RETRY_MS >= dueMs) return UNAVAILABLE;
+      await this.#sleep(PROPOSE_RETRY_MS);
+    }
+  }
+
+  changeCommand(command: MetadataCommand, timeoutMs: number): Promise<ProposeAnswer> {
+    return this.change(encodeCommand(command), timeoutMs);
+  }
+
+  async #proposeOnce(command: Uint8Array, leftMs: number): Promise<ProposeAnswer> {
+    if (this.raft.isLeader) return this.#withDeadline(this.raft.propose(command), leftMs);
+    const { controllerId } = this.raft;
+    if (controllerId < 0) return { ...UNAVAILABLE, kind: 'not-leader', code: 'METADATA_NO_LEADER' };
+    try {
+      const timeoutMs = Math.max(1, Math.min(PROPOSE_ASK_MS, leftMs));
+      return await this.#peer(controllerId).ask('propose', { command }, { timeoutMs });
+    } catch (error) {
+      this.config.log.debug('a proposal was not answered', { error: messageOf(error) });
+      return UNAVAILABLE;
+    }
+  }
+
+  #withDeadline(work: Promise<ProposeAnswer>, leftMs: number): Promise<ProposeAnswer> {
+    return new Promise((resolve, reject) => {
+      const { deadlines } = this.config.system;
+      const deadline = deadlines.after(Math.max(1, leftMs), () => resolve(UNAVAILABLE));
+      work.then((answer) => {
+        deadlines.cancel(deadline);
+        resolve(answer);
+      }, reject);
+    });
+  }
+
+  #sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.config.system.deadlines.after(delayMs, resolve));
+  }
+
+  /** A node without a Raft log asks the leader, any of `nodes`, to take it in. */
+  async join(nodes: readonly number[], incarnation: number): Promise<void> {
+    for (;;) {
+      for (const node of nodes) {
+        if (this.#isStopped) return;
+        const request = { node: this.config.node, incarnation };
+        const isTaken = await this.#peer(node)
+          .ask('join', request, { timeoutMs: PROPOSE_ASK_MS })
+          .catch(() => false);
+        if (isTaken || this.raft.controllerId >= 0) return;
+      }
+      await this.#sleep(PROPOSE_RETRY_MS * 4);
+    }
+  }
+
+  // ---- Messages -----------------------------------------------------------------------------------------
+
+  handlers() {
+    return {
+      raft: (bytes: Uint8Array) => {
+        const message = decodeMessage(bytes);
+        if (message !== undefined) this.raft.receive(message);
+      },
+      propose: ({ command }: { command: Uint8Array }) => this.raft.propose(command),
+      heartbeat: ({ node, bootCount }: { node: number; bootCount: number }) => {
+        if (this.raft.isLeader) this.#controller.heartbeat(node, bootCount, this.#nowMs());
+      },
+      join: ({ node, incarnation }: { node: number; incarnation: number }) =>
+        this.#members.replace(node, incarnation),
+      proposeSafeSet: (input: SafeSetProposal & { readonly thread: number }) =>
+        this.proposeSafeSet(input, input.thread),
+      shardApplied: ({ thread, index }: { thread: number; index: number }) =>
+        this.#feed.applied(thread, index),
+      change: ({ command, timeoutMs }: { command: Uint8Array; timeoutMs: number }) =>
+        this.change(command, timeoutMs),
+    };
+  }
+
+  /** From a log host of this node. A refusal goes back at once; acceptance shows in the metadata. */
+  proposeSafeSet(proposal: SafeSetProposal, thread: number): void {
+    const { logId, epoch, expectedPartitionEpoch, attempt, newSet, isr } = proposal;
+    const command: MetadataCommand = {
+      kind: 'propose-safe-set',
+      logId,
+      node: this.config.node,
+      epoch,
+      partitionEpoch: expectedPartitionEpoch,
+      safeSet: newSet,
+      isr,
+    };
+    this.#proposeOnce(encodeCommand(command), PROPOSE_ASK_MS)
+      .then((answer) => {
+        if (answer.kind === 'refused') this.#feed.safeSetRejected(thread, logId, attempt);
+      })
+      .catch((error: unknown) => this.config.onFatal(error as Error));
+  }
+
+  /** Where refusals of proposals of a main-thread shard go. */
+  onSafeSetRejected(handle: (logId: number, attempt: number) => void): void {
+    this.#feed.onRejected = handle;
+  }
+
+  /** A replaced worker needs the whole image. */
+  shardStarted(thread: number): void {
+    const { replica } = this.config;
+    this.#feed.restart(thread, this.raft.appliedIndex, this.raft.controllerId, replica.snapshot());
+  }
+
+  shardLost(thread: number): void {
+    this.#feed.lost(thread);
+  }
+}
+
+const MetadataActor = actor(
+  MetadataProtocol,
+  (_ctx, service: MetadataService) => service.handlers(),
+  { mailbox: { capacity: 65_536, overflow: 'reject' } },
+);
+
+export type { MetadataOps, ReplicaOps };
