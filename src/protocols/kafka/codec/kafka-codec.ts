@@ -91,14 +91,14 @@ export class KafkaCodec {
     writer: WireWriter,
   ): void {
     const part = this.requestPart(api, version);
-    const start = openFrame(writer);
-    writer.u16(api.key);
-    writer.u16(version);
-    writer.u32(correlationId);
-    HEADER_STRING.write(writer, clientId);
-    if (isFlexible(api, version)) writer.u8(0);
-    part.write(writer, body);
-    closeFrame(writer, start);
+    writeFrame(writer, () => {
+      writer.u16(api.key);
+      writer.u16(version);
+      writer.u32(correlationId);
+      HEADER_STRING.write(writer, clientId);
+      if (isFlexible(api, version)) writer.u8(0);
+      part.write(writer, body);
+    });
   }
 
   /**
@@ -113,11 +113,11 @@ export class KafkaCodec {
     writer: WireWriter,
   ): void {
     const part = this.responsePart(api, version);
-    const start = openFrame(writer);
-    writer.u32(correlationId);
-    if (hasFlexibleResponseHeader(api, version)) writer.u8(0);
-    part.write(writer, body);
-    closeFrame(writer, start);
+    writeFrame(writer, () => {
+      writer.u32(correlationId);
+      if (hasFlexibleResponseHeader(api, version)) writer.u8(0);
+      part.write(writer, body);
+    });
   }
 
   /** Reads a response (header and body) from bytes[at, end), behind its size. For clients. */
@@ -180,16 +180,19 @@ function guarded<T>(read: () => T): T {
   }
 }
 
-interface OpenFrame {
-  readonly sizeAt: number;
-  readonly cutBytes: number;
-}
-
-function openFrame(writer: WireWriter): OpenFrame {
-  return { sizeAt: writer.reserve(FRAME_PREFIX_BYTES), cutBytes: writer.cutBytes };
-}
-
-function closeFrame(writer: WireWriter, frame: OpenFrame): void {
-  const written = writer.size - frame.sizeAt - FRAME_PREFIX_BYTES;
-  writer.patchU32(frame.sizeAt, written + writer.cutBytes - frame.cutBytes);
+/** Writes a size and what it counts. If that fails, the frames before it are as they were. */
+function writeFrame(writer: WireWriter, write: () => void): void {
+  const { size, cutBytes } = writer;
+  const cutCount = writer.cuts.length;
+  try {
+    writer.reserve(FRAME_PREFIX_BYTES);
+    write();
+  } catch (error) {
+    writer.size = size;
+    writer.cuts.length = cutCount;
+    writer.cutBytes = cutBytes;
+    throw error;
+  }
+  const written = writer.size - size - FRAME_PREFIX_BYTES;
+  writer.patchU32(size, written + writer.cutBytes - cutBytes);
 }

@@ -433,6 +433,25 @@ describe('records sent beside the writer', () => {
     }
   });
 
+  it('leave no trace of a frame that could not be encoded', () => {
+    const writer = new WireWriter();
+    codec.encodeResponse(FindCoordinator, 4, 1, { coordinators: [] }, writer);
+    const before = toHex(writer.finish());
+    const partition = {
+      partitionIndex: 0,
+      errorCode: 0,
+      highWatermark: 0,
+      records: { length: 9, ref: 0 },
+    };
+    const responses = [
+      { topic: 't', partitions: [partition, { ...partition, errorCode: 99_999 }] },
+    ];
+    expect(() => codec.encodeResponse(Fetch, 11, 2, { responses }, writer)).toThrow(
+      KafkaCodecError,
+    );
+    expect([toHex(writer.finish()), writer.cutBytes, writer.cuts]).toEqual([before, 0, []]);
+  });
+
   it('may be referred to in a produce request as well', () => {
     const writer = new WireWriter();
     codec.encodeRequest(
