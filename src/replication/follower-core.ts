@@ -166,6 +166,7 @@ export class FollowerCore implements Follower {
         return;
       case 'frames':
         this.#leaderCommittedSeq = answer.committedSeq;
+        if (this.#faults.hwFromStaleEpoch) this.#advanceCommitted();
         this.#cutTo(answer.cutSeq);
     }
   }
@@ -209,9 +210,7 @@ export class FollowerCore implements Follower {
   }
 
   leaderCommitted(leaderEpoch: number, seq: number): void {
-    if (!this.#faults.hwFromStaleEpoch) {
-      if (leaderEpoch !== this.#promisedEpoch || this.#phase !== 'following') return;
-    }
+    if (leaderEpoch !== this.#promisedEpoch || this.#phase !== 'following') return;
     if (seq <= this.#leaderCommittedSeq) return;
     this.#leaderCommittedSeq = seq;
     this.#advanceCommitted();
@@ -301,7 +300,7 @@ export class FollowerCore implements Follower {
   /** Starts over with the leader: it must learn where our log ends before anything counts. */
   #greet(): void {
     if (this.#phase === 'quarantined' || this.#leader === undefined) return;
-    if (!this.#faults.hwFromStaleEpoch) this.#leaderCommittedSeq = 0;
+    this.#leaderCommittedSeq = 0;
     this.#setPhase('greeting');
     // A cut or an installation under way ends first: until then nobody knows the end.
     if (this.#surgery === 'none') this.#sendHello();

@@ -157,6 +157,10 @@ export class LeaderCore implements Leader {
     return this.#epochBeginSeq;
   }
 
+  get isSettled(): boolean {
+    return this.#cutAskedSeq < 0;
+  }
+
   // ---- The own log -----------------------------------------------------------------------------
 
   appended(seq: number, epoch: number, chain: number): void {
@@ -187,7 +191,8 @@ export class LeaderCore implements Leader {
   }
 
   selfTruncated(position: LogPosition): void {
-    if (this.#phase === 'resigned' || this.#cutAskedSeq < 0) return;
+    // Also after resigning: the position must be right before a follower takes over.
+    if (this.#cutAskedSeq < 0) return;
     assert(position.seq === this.#cutAskedSeq, 'LeaderCore: the log was cut elsewhere', {
       position,
     });
@@ -422,6 +427,7 @@ export class LeaderCore implements Leader {
   }
 
   log(): ReplicaLog {
+    assert(this.#cutAskedSeq < 0, 'LeaderCore: the log is being cut');
     return {
       endSeq: this.#endSeq,
       endChain: this.#endChain,
@@ -528,7 +534,9 @@ export class LeaderCore implements Leader {
       this.#alarm('cut-below-committed', peer, cutSeq);
       return;
     }
-    const matchSeq = answer.kind === 'discard' ? 0 : Math.min(cutSeq, hello.durableSeq);
+    // Where a snapshot is needed our epochs may not reach back to where the logs are equal.
+    const equalSeq = answer.kind === 'snapshot' ? Math.max(cutSeq, peer.matchSeq) : cutSeq;
+    const matchSeq = answer.kind === 'discard' ? 0 : Math.min(equalSeq, hello.durableSeq);
     if (matchSeq < peer.matchSeq && answer.kind !== 'discard') {
       this.#alarm('acknowledged-frames-lost', peer, matchSeq);
     }
@@ -599,12 +607,13 @@ export class LeaderCore implements Leader {
     if (this.#pending !== undefined && !this.#config.faults?.commitUnderOldSetOnly) {
       seq = Math.min(seq, this.#heldBySet(this.#pending.set));
     }
-    if (seq <= this.#committedSeq || seq < this.#epochBeginSeq) return;
+    if (seq <= this.#committedSeq) return;
+    if (seq < this.#epochBeginSeq && !this.#config.faults?.hwFromStaleEpoch) return;
     assert(seq <= this.#endSeq, 'LeaderCore: commit beyond the end');
     this.#committedSeq = seq;
     this.#committedOutput.fill(this.#outputs).seq = seq;
     this.#dropChains();
-    if (this.#phase === 'starting') this.#setPhase('active');
+    if (this.#phase === 'starting' && seq >= this.#epochBeginSeq) this.#setPhase('active');
   }
 
   #heldBySet(set: SafeSet): number {

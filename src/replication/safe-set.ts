@@ -1,7 +1,7 @@
 // The safe set: who must hold a frame before it counts, and which change of that set the leader may ask
 // for. Pure functions over the leader's peers; nothing here sends or remembers. Invariants: every member
 // of a planned set is live in its incarnation and holds the committed seq and the epoch-begin; no planned
-// set is smaller than `minInsync`; the leader is in it.
+// set is smaller than `minInsync`, unless the current one is; the leader is in it.
 import type { Peer } from './peer.ts';
 import type { CommitMode, NodeId, ReplicaId } from './types.ts';
 
@@ -78,7 +78,9 @@ export interface ChangeView {
 export function planChange(view: ChangeView): Peer[] | undefined {
   const goal = view.mode === 'all' ? goalOfAll(view) : goalOfQuorum(view);
   if (goal === undefined || isSameSet(view.current, goal)) return undefined;
-  if (goal.length < view.minInsync || !goal.some((peer) => peer.isSelf)) return undefined;
+  // A set that lost members to lost data may grow back step by step.
+  const sizeMin = Math.min(view.minInsync, view.current.size);
+  if (goal.length < sizeMin || !goal.some((peer) => peer.isSelf)) return undefined;
   if (!goal.every((peer) => holds(view, peer))) return undefined;
   return goal;
 }

@@ -65,12 +65,21 @@ export interface ReplicaLog {
 
 /** Rules taken away, for tests that prove that each one is needed. Absent in production. */
 export interface Faults {
+  /** A change under way does not hold commits back. */
   readonly commitUnderOldSetOnly?: boolean;
+  /** New members need not hold the committed seq and the epoch-begin. */
   readonly noHoldRule?: boolean;
+  /** A new leader asks nobody what it may lack. */
   readonly noRecoveryRead?: boolean;
+  /** A restarted writer goes on in its old epoch. */
   readonly sameEpochAfterRestart?: boolean;
+  /** The cut is the start of the newest common epoch, and nobody compares it with the committed seq. */
   readonly truncateBelowCommitted?: boolean;
   readonly ackBeforeDurable?: boolean;
+  /**
+   * The committed seq moves over frames of older epochs: a leader counts frames below its epoch-begin,
+   * a follower takes the leader's committed seq before it has cut what the leader does not have.
+   */
   readonly hwFromStaleEpoch?: boolean;
 }
 
@@ -270,6 +279,8 @@ export interface Leader {
   /** 0 until the epoch-begin is appended. */
   readonly epochBeginSeq: number;
   readonly resignReason: ResignReason | undefined;
+  /** No self-truncation is under way: `log()` may be handed to a follower core. */
+  readonly isSettled: boolean;
 
   /**
    * A frame is in the own log, not yet durable. Its epoch is the grant's, except for frames fetched
@@ -315,7 +326,7 @@ export interface Leader {
   /** Committed seq that the node has not been told on this link, or -1. Asked at each link flush. */
   committedToSend(node: NodeId): number;
   committedSent(node: NodeId, seq: number): void;
-  /** What a follower core continues from. */
+  /** What a follower core continues from. Only while `isSettled`, also after resigning. */
   log(): ReplicaLog;
   /** Outputs since the last call, in order. The array is reused by the call after next. */
   take(): readonly LeaderOutput[];
