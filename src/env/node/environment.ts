@@ -11,6 +11,7 @@ import { type Capability, loadNative } from './native.ts';
 import { createNodeNet, type NodeNet } from './net.ts';
 import { createNodeRandom } from './random.ts';
 import { NodeRunQueue } from './run-queue.ts';
+import { createSingleThread } from './single-thread.ts';
 import { NodeTimers } from './timers.ts';
 
 export interface NodeEnvironmentOptions {
@@ -19,8 +20,8 @@ export interface NodeEnvironmentOptions {
   readonly logLevel?: LogLevel;
   /** A log to use instead of a new one on stderr. */
   readonly log?: Log;
-  /** Makes the thread side from what the other parts offer; called once. */
-  readonly threads: (offer: ThreadsOffer) => Threads;
+  /** Makes the thread side from what the other parts offer; called once. Without it: one thread. */
+  readonly threads?: (offer: ThreadsOffer) => Threads;
   /** False keeps native code out, as on a machine where no binary loads. */
   readonly isNativeEnabled?: boolean;
 }
@@ -55,7 +56,7 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
     runQueue: new NodeRunQueue(),
     net,
     disk: options.dataRoot === undefined ? createMemoryDisk() : createNodeDisk(options.dataRoot),
-    threads: options.threads({ net, log }),
+    threads: options.threads?.({ net, log }) ?? createSingleThread(),
     log,
     buggify: () => false,
     crc32c: createCrc32c(nativeCrc32c),

@@ -1,0 +1,257 @@
+// The life of `callboard dev`: take the folder, choose ports, start the nodes, say that they are ready,
+// report what happens to them, and end everything when told to or when nobody is left to tell.
+import { basename } from 'node:path';
+import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
+import { createNodeLog } from '../../env/node/log.ts';
+import type { CliContext } from '../context.ts';
+import type { DevOptions } from '../dev.ts';
+import { CliFailure, EXIT } from '../failure.ts';
+import { durationText } from '../text.ts';
+import type { Cluster } from './cluster.ts';
+import { DeathReports } from './death-reports.ts';
+import {
+  DevFolder,
+  folderHolder,
+  newIdentity,
+  type RunningEntry,
+  type RunState,
+  readRunState,
+} from './folder.ts';
+import { InProcessCluster } from './in-process-cluster.ts';
+import { planPorts } from './ports.ts';
+import { ProcessCluster } from './process-cluster.ts';
+import { commandText, readyJson, readyLines } from './report.ts';
+import { watchStarter } from './starter-watch.ts';
+
+/** How long a second `dev` waits for the first to become ready. */
+const JOIN_TIMEOUT_MS = 20_000;
+const JOIN_POLL_MS = 100;
+
+export interface LauncherOptions extends DevOptions {
+  /** Undefined: never. */
+  readonly restartAfterMs: number | undefined;
+  readonly shardsOf: (nodes: number) => number;
+}
+
+export class Launcher {
+  readonly #options: LauncherOptions;
+  readonly #context: CliContext;
+  readonly #deaths: DeathReports;
+  #folder: DevFolder | undefined;
+  #cluster: Cluster | undefined;
+  #state: RunState | undefined;
+  #isStopping = false;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: LauncherOptions, context: CliContext) {
+    this.#options = options;
+    this.#context = context;
+    this.#deaths = new DeathReports((line) => this.#say(line));
+  }
+
+  /** Returns when the nodes run; the process then lives until it is stopped. */
+  async run(): Promise<void> {
+    this.#guard();
+    this.#folder = DevFolder.take(this.#options.data);
+    if (this.#folder === undefined) {
+      await this.#showRunning();
+      return;
+    }
+    try {
+      await this.#start(this.#folder);
+    } catch (error) {
+      await this.#end();
+      // Asked to stop while starting: the failure is the stop.
+      if (!this.#isStopping) throw error;
+    }
+  }
+
+  async #start(folder: DevFolder): Promise<void> {
+    const options = this.#options;
+    if (options.reset === true) folder.reset();
+    const isMemory = options.memory === true;
+    const identity = isMemory ? newIdentity(options.nodes ?? 3) : folder.identity(options.nodes);
+    const plan = await planPorts({
+      nodes: identity.nodes,
+      host: options.host,
+      isStrict: options.strictPorts === true,
+      ...(options.basePort === undefined ? {} : { basePort: options.basePort }),
+      ...(options.kafkaPort === undefined ? {} : { kafkaPort: options.kafkaPort }),
+      ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
+    });
+    if (this.#isStopping) return;
+    const configs = plan.nodes.map((node) => ({
+      clusterId: identity.clusterId,
+      nodeId: node.id,
+      nodes: plan.nodes,
+      dataRoot: isMemory ? undefined : folder.nodeRoot(node.id),
+      shards: options.shardsOf(identity.nodes),
+      host: options.host,
+      token: identity.token,
+    }));
+    const cluster = this.#makeCluster(folder, configs);
+    this.#cluster = cluster;
+    await cluster.ready;
+    if (this.#isStopping) return;
+    this.#publish(performance.now());
+    this.#sayReady(plan.note);
+  }
+
+  #makeCluster(folder: DevFolder, configs: readonly NodeConfig[]): Cluster {
+    const events = {
+      onEvent: (node: number, event: NodeEvent) => this.#deaths.heard(node, event),
+      onDeath: (node: number, how: string, restartAfterMs: number | undefined) =>
+        this.#deaths.died(
+          node,
+          how,
+          restartAfterMs === undefined
+            ? 'not restarted'
+            : `restart in ${durationText(restartAfterMs)}`,
+        ),
+      onRestart: (node: number) => {
+        this.#deaths.restarted(node);
+        this.#publish(this.#state?.readyMs ?? 0);
+      },
+    };
+    const common = {
+      configs,
+      events,
+      entryOf: (config: NodeConfig, pid: number) => this.#entry(config, pid),
+    };
+    if (this.#options.inProcess === true) {
+      const log = createNodeLog({ level: 'warn' });
+      return new InProcessCluster({
+        ...common,
+        nodeEntry: this.#context.nodeEntry,
+        logOf: (node) => log.child({ node }),
+      });
+    }
+    return new ProcessCluster({
+      ...common,
+      context: this.#context,
+      logPathOf: (id) => folder.logPath(id),
+      restartAfterMs: this.#options.restartAfterMs,
+    });
+  }
+
+  #entry(config: NodeConfig, pid: number): RunningEntry {
+    const address = config.nodes.find((node) => node.id === config.nodeId) as NodeAddress;
+    const host = this.#options.host === 'localhost' ? 'localhost' : address.host;
+    const inUrl = host.includes(':') ? `[${host}]` : host;
+    return {
+      id: config.nodeId,
+      kafka: `${inUrl}:${address.kafkaPort}`,
+      http: `http://${inUrl}:${address.httpPort}`,
+      pid,
+    };
+  }
+
+  #publish(readyMs: number): void {
+    this.#state = {
+      pid: process.pid,
+      version: this.#context.version,
+      readyMs,
+      isMemory: this.#options.memory === true,
+      nodes: this.#cluster?.entries ?? [],
+    };
+    this.#folder?.publish(this.#state);
+  }
+
+  #sayReady(note: string | undefined): void {
+    const state = this.#state as RunState;
+    const folder = this.#folder as DevFolder;
+    if (this.#options.json === true) process.stdout.write(`${readyJson(state.nodes)}\n`);
+    else this.#sayTable(state, folder.path, folder.sizeBytes(), note, false);
+  }
+
+  #sayTable(
+    state: RunState,
+    folder: string,
+    folderBytes: number,
+    note: string | undefined,
+    isAlreadyRunning: boolean,
+  ): void {
+    const command = commandText(this.#context.binPath, process.cwd());
+    const lines = readyLines({ state, command, folder, folderBytes, note, isAlreadyRunning });
+    process.stdout.write(`${lines.join('\n')}\n`);
+  }
+
+  /** One line for the person; with --json stdout is for the one line only. */
+  #say(line: string): void {
+    const stream = this.#options.json === true ? process.stderr : process.stdout;
+    stream.write(`${line}\n`);
+  }
+
+  /** Another `dev` has the folder: its table is the answer. */
+  async #showRunning(): Promise<void> {
+    const { data } = this.#options;
+    const untilMs = performance.now() + JOIN_TIMEOUT_MS;
+    let state = readRunState(data);
+    while (state === undefined && folderHolder(data) !== undefined && !this.#isStopping) {
+      if (performance.now() > untilMs) {
+        throw new CliFailure(`callboard dev (pid ${folderHolder(data)}) is starting on ${data}`, {
+          exitCode: EXIT.taken,
+          code: 'DEV_FOLDER_TAKEN',
+          hint: 'It has not become ready; stop it, or choose another --data.',
+        });
+      }
+      await new Promise((resolve) => setTimeout(resolve, JOIN_POLL_MS));
+      state = readRunState(data);
+    }
+    this.#unguard();
+    if (this.#isStopping) return;
+    if (state === undefined) {
+      throw new CliFailure(`the callboard dev that had ${data} ended before it was ready`, {
+        exitCode: EXIT.failure,
+        code: 'DEV_OTHER_ENDED',
+        hint: 'Start again.',
+      });
+    }
+    if (this.#options.json === true) process.stdout.write(`${readyJson(state.nodes)}\n`);
+    else this.#sayTable(state, basename(data) === data ? `./${data}` : data, 0, undefined, true);
+  }
+
+  #unguard: () => void = () => undefined;
+
+  /** From the first moment: signals, a closed terminal and a vanished starter all end everything. */
+  #guard(): void {
+    const stop = (): void => {
+      if (this.#isStopping) {
+        // Asked twice: at once.
+        this.#cluster?.kill();
+        this.#folder?.release();
+        process.exit(EXIT.interrupted);
+      }
+      void this.#stop();
+    };
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+    for (const signal of signals) process.on(signal, stop);
+    const unwatch = watchStarter(() => void this.#stop());
+    // Nobody may be left to read what we say, and that must not be what kills us first.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+    this.#unguard = () => {
+      for (const signal of signals) process.removeListener(signal, stop);
+      unwatch();
+    };
+  }
+
+  async #stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#deaths.stop();
+    await this.#end();
+    process.exit(EXIT.ok);
+  }
+
+  /** Stops the nodes, then gives the folder back. */
+  #end(): Promise<void> {
+    this.#stopped ??= (async () => {
+      try {
+        await this.#cluster?.stop();
+      } finally {
+        this.#folder?.release();
+        this.#unguard();
+      }
+    })();
+    return this.#stopped;
+  }
+}

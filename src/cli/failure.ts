@@ -1,0 +1,65 @@
+// How a command fails: what happened, why, and what to do next, with an exit code that scripts know.
+
+/** The exit codes, printed by `callboard --help`. */
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  partial: 3,
+  notFound: 4,
+  taken: 5,
+  denied: 6,
+  unreachable: 7,
+  unhealthy: 8,
+  interrupted: 130,
+} as const;
+
+export const EXIT_TABLE = [
+  'Exit codes:',
+  '  0 ok              1 failure         2 wrong usage     3 partly done',
+  '  4 not found       5 port or folder taken              6 not allowed',
+  '  7 unreachable or timed out          8 unhealthy       130 interrupted',
+].join('\n');
+
+export interface FailureParts {
+  readonly exitCode: number;
+  /** Stable, AREA_WHAT. */
+  readonly code: string;
+  /** The next step, as a sentence or a command. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** An expected failure of a command. Anything else that is thrown is a bug and shows its stack. */
+export class CliFailure extends Error {
+  readonly exitCode: number;
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(message: string, parts: FailureParts) {
+    super(message, parts.cause === undefined ? undefined : { cause: parts.cause });
+    this.name = 'CliFailure';
+    this.exitCode = parts.exitCode;
+    this.code = parts.code;
+    this.hint = parts.hint;
+  }
+}
+
+export function usageFailure(message: string, hint = 'See `callboard --help`.'): CliFailure {
+  return new CliFailure(message, { exitCode: EXIT.usage, code: 'CLI_USAGE', hint });
+}
+
+/** The lines for stderr. */
+export function describeFailure(error: unknown, showsStack: boolean): string {
+  if (!(error instanceof CliFailure)) {
+    return `callboard: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
+  }
+  const lines = [`callboard: ${error.message} [${error.code}]`];
+  if (error.hint !== undefined) lines.push(`  ${error.hint}`);
+  if (showsStack && error.stack !== undefined) lines.push(error.stack);
+  return `${lines.join('\n')}\n`;
+}
+
+export function exitCodeOf(error: unknown): number {
+  return error instanceof CliFailure ? error.exitCode : EXIT.failure;
+}

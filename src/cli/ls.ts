@@ -1,0 +1,35 @@
+// `callboard ls`: the destinations of a running cluster.
+import type { Command } from 'commander';
+import type { ApiDestination } from '../admin/api-types.ts';
+import {
+  addRemoteOptions,
+  clientFor,
+  printJson,
+  printLines,
+  type RemoteOptions,
+} from './remote-options.ts';
+import { table } from './text.ts';
+
+interface LsOptions extends RemoteOptions {
+  readonly all?: boolean;
+}
+
+export function define(program: Command): void {
+  addRemoteOptions(program.command('ls').description('list the destinations'))
+    .option('--all', 'internal ones too')
+    .action(async (options: LsOptions) => {
+      const { destinations } = await clientFor(options).destinations();
+      const shown = destinations.filter((one) => options.all === true || !one.isInternal);
+      if (options.json === true) printJson({ destinations: shown });
+      else if (shown.length === 0) process.stderr.write('no destinations yet\n');
+      else printLines(table([['NAME', 'PARTITIONS', 'MESSAGES', 'IN SYNC'], ...shown.map(row)]));
+    });
+}
+
+function row({ name, partitions }: ApiDestination): string[] {
+  const isKnown = partitions.every((one) => one.highWatermark >= 0);
+  const count = partitions.reduce((sum, one) => sum + one.highWatermark - one.startOffset, 0);
+  const wanted = partitions.reduce((sum, one) => sum + one.replicas.length, 0);
+  const inSync = partitions.reduce((sum, one) => sum + one.isr.length, 0);
+  return [name, String(partitions.length), isKnown ? String(count) : '?', `${inSync}/${wanted}`];
+}

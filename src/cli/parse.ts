@@ -1,0 +1,28 @@
+// Option values as numbers and words, refused with a sentence that names the option.
+import { usageFailure } from './failure.ts';
+
+/** A parser for commander: an integer in [min, max]. */
+export function integerIn(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) {
+      throw usageFailure(`${JSON.stringify(text)} is not a whole number from ${min} to ${max}`);
+    }
+    return value;
+  };
+}
+
+/** A parser for commander: one of the words. */
+export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => {
+    if (!words.includes(text as T)) {
+      throw usageFailure(`${JSON.stringify(text)} is none of ${words.join(', ')}`);
+    }
+    return text as T;
+  };
+}
+
+/** Collects a repeatable option. */
+export function repeated(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}

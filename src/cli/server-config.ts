@@ -1,0 +1,117 @@
+// The configuration of one node process, as JSON from a file or from the launcher. Unknown and missing
+// fields are errors: a setting that is silently ignored is worse than none.
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import type { NodeAddress, NodeConfig } from '../assembly/node-config.ts';
+import { usageFailure } from './failure.ts';
+
+const SHARDS_MAX = 64;
+
+type Fields = Readonly<Record<string, unknown>>;
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === 'string' && value !== '';
+const isPort: Check = (value) => Number.isInteger(value) && inRange(value, 1, 65_535);
+const isId: Check = (value) => Number.isInteger(value) && inRange(value, 1, 2 ** 31 - 1);
+
+function inRange(value: unknown, min: number, max: number): boolean {
+  return (value as number) >= min && (value as number) <= max;
+}
+
+const ADDRESS_FIELDS: Readonly<Record<string, Check>> = {
+  id: isId,
+  host: isText,
+  linkPort: isPort,
+  kafkaPort: isPort,
+  httpPort: isPort,
+};
+
+const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
+  clusterId: isText,
+  nodeId: isId,
+  nodes: (value) => Array.isArray(value) && value.length > 0,
+  dataRoot: isText,
+  memory: (value) => typeof value === 'boolean',
+  shards: (value) => Number.isInteger(value) && inRange(value, 0, SHARDS_MAX),
+  host: isText,
+  token: isText,
+};
+const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host']);
+
+/** Shards of a server that has the machine for itself. */
+export function serverShards(cores = availableParallelism()): number {
+  return Math.max(1, Math.min(8, cores - 1));
+}
+
+/** Shards of each of `nodes` nodes that share a developer's machine. */
+export function devShards(nodes: number, cores = availableParallelism()): number {
+  return Math.max(1, Math.min(4, Math.floor(cores / nodes / 2)));
+}
+
+/**
+ * @throws CliFailure (2) naming the first field that is wrong.
+ */
+export function parseNodeConfig(text: string, source: string): NodeConfig {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw usageFailure(`${source} is not JSON: ${(error as Error).message}`);
+  }
+  const config = checked(parsed, CONFIG_FIELDS, OPTIONAL, source);
+  const nodes = (config['nodes'] as readonly unknown[]).map((node, i) =>
+    checked(node, ADDRESS_FIELDS, new Set(), `${source}: nodes[${i}]`),
+  ) as unknown as readonly NodeAddress[];
+  const nodeId = config['nodeId'] as number;
+  if (!nodes.some((node) => node.id === nodeId)) {
+    throw usageFailure(`${source}: nodes has no entry for nodeId ${nodeId}`);
+  }
+  if (new Set(nodes.map((node) => node.id)).size !== nodes.length) {
+    throw usageFailure(`${source}: two nodes have the same id`);
+  }
+  const dataRoot = config['dataRoot'] as string | undefined;
+  if ((config['memory'] === true) === (dataRoot !== undefined)) {
+    throw usageFailure(`${source} needs either dataRoot or "memory": true`);
+  }
+  return {
+    clusterId: config['clusterId'] as string,
+    nodeId,
+    nodes: [...nodes].sort((a, b) => a.id - b.id),
+    dataRoot: dataRoot === undefined ? undefined : resolve(dataRoot),
+    shards: (config['shards'] as number | undefined) ?? serverShards(),
+    host: (config['host'] as string | undefined) ?? 'localhost',
+    token: config['token'] as string,
+  };
+}
+
+function checked(
+  value: unknown,
+  fields: Readonly<Record<string, Check>>,
+  optional: ReadonlySet<string>,
+  source: string,
+): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw usageFailure(`${source} is not an object`);
+  }
+  const found = value as Fields;
+  for (const name of Object.keys(found)) {
+    if (!Object.hasOwn(fields, name)) {
+      throw usageFailure(
+        `${source}: unknown field ${JSON.stringify(name)}`,
+        `Known are ${Object.keys(fields).join(', ')}.`,
+      );
+    }
+  }
+  for (const [name, isGood] of Object.entries(fields)) {
+    if (found[name] === undefined && optional.has(name)) continue;
+    if (!isGood(found[name])) {
+      throw usageFailure(`${source}: ${name} is missing or wrong: ${JSON.stringify(found[name])}`);
+    }
+  }
+  return found;
+}
+
+/** The JSON that `parseNodeConfig` reads back. */
+export function nodeConfigText(config: NodeConfig): string {
+  return JSON.stringify({ ...config, memory: config.dataRoot === undefined });
+}

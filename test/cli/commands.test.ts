@@ -1,0 +1,178 @@
+// The commands on a running cluster, the stub, and the contract of output and exit codes.
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { BIN, callboard, freshFolder, type Run, startDev } from './run-dev.ts';
+
+interface Answer {
+  readonly code: number | string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function answer(run: Run): Promise<Answer> {
+  const code = await run.exited;
+  return { code, stdout: run.stdout, stderr: run.stderr };
+}
+
+describe('commands on a running cluster', () => {
+  let data: string;
+  let variables: NodeJS.ProcessEnv = {};
+  const ask = (...words: string[]) => answer(callboard([...words, '--data', data]));
+
+  beforeEach(async () => {
+    const folder = freshFolder();
+    data = join(folder, 'data');
+    await startDev(folder, ['--nodes', '1', '--memory'], variables).ready();
+  });
+
+  test('what was produced is listed and consumed, in text and in JSON', async () => {
+    expect(await ask('ls')).toMatchObject({ code: 0, stdout: '', stderr: 'no destinations yet\n' });
+    expect(
+      await ask('produce', 'hello wörld', '--value', 'eins', '--key', 'k', '--header', 'a=b'),
+    ).toEqual({
+      code: 0,
+      stdout: 'hello wörld/0 @ 0\n',
+      stderr: '',
+    });
+    const second = await ask('produce', 'hello wörld', '--value', 'zwei', '--json');
+    expect(JSON.parse(second.stdout)).toEqual({ partition: 0, offset: 1 });
+    const text = await ask('consume', 'hello wörld', '--from', 'earliest', '--no-follow');
+    expect(text).toEqual({ code: 0, stdout: 'eins\nzwei\n', stderr: '' });
+    const one = await ask('consume', 'hello wörld', '--from', 'earliest', '--max', '1', '--json');
+    expect(JSON.parse(one.stdout)).toMatchObject({
+      offset: 0,
+      key: 'k',
+      value: 'eins',
+      headers: [{ name: 'a', value: 'b' }],
+    });
+    const list = await ask('ls');
+    expect(
+      list.stdout
+        .split('\n')[1]
+        ?.trim()
+        .split(/\s{2,}/),
+    ).toEqual(['hello wörld', '1', '2', '1/2']);
+    expect(JSON.parse((await ask('ls', '--json')).stdout)).toHaveProperty('destinations');
+  });
+
+  test('produce sends one message per line of standard input, with keys if told how', async () => {
+    const run = callboard(['produce', 't', '--data', data, '--key-separator', ':'], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    run.child.stdin?.end('a:1\nb:2\nplain\n');
+    expect((await answer(run)).stdout.trim().split('\n')).toHaveLength(3);
+    const { stdout } = await ask('consume', 't', '--from', 'earliest', '--no-follow', '--json');
+    const messages = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { key: string; value: string });
+    expect(messages.map(({ key, value }) => [key, value])).toEqual([
+      ['a', '1'],
+      ['b', '2'],
+      [null, 'plain'],
+    ]);
+  });
+
+  test('an unknown destination is exit 4, wrong usage 2, and each says a stable code', async () => {
+    const unknown = await ask('consume', 'nothing', '--no-follow');
+    expect(unknown).toMatchObject({ code: 4, stdout: '' });
+    expect(unknown.stderr).toContain('[DESTINATION_UNKNOWN]');
+    expect(await ask('consume', 'x', '--from', '7')).toMatchObject({ code: 2 });
+    expect(await ask('consume', 'x', '--max', '-1')).toMatchObject({ code: 2 });
+    expect(await ask('produce', 'x', '--header', 'novalue')).toMatchObject({ code: 2 });
+    expect(await ask('produce')).toMatchObject({ code: 2 });
+  });
+
+  test('status shows the nodes and is 0 when healthy', async () => {
+    const { code, stdout } = await ask('status');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^cluster \S+: ok, up/);
+    expect(stdout).toMatch(/^1 +live, controller/m);
+    expect(JSON.parse((await ask('status', '--json')).stdout)).toHaveProperty('clusterId');
+    variables = { FAKE_NODE: 'degraded' };
+  });
+
+  test('status is 8 when the cluster is not healthy', async () => {
+    const { code, stdout } = await ask('status');
+    expect([code, stdout.split('\n')[0]]).toEqual([8, expect.stringContaining(': degraded')]);
+    variables = {};
+  });
+});
+
+describe('without a cluster', () => {
+  test('commands end with 7 and the way to start one', async () => {
+    const folder = freshFolder();
+    const none = await answer(callboard(['ls'], { cwd: folder }));
+    expect(none.code).toBe(7);
+    expect(none.stderr).toMatch(/no cluster runs on .callboard \[CLI_NO_CLUSTER\]\n {2}Start one/);
+    const dead = await answer(
+      callboard(['status', '--url', 'http://127.0.0.1:1'], { cwd: folder }),
+    );
+    expect(dead.code).toBe(7);
+    expect(dead.stderr).toContain('ECONNREFUSED');
+  });
+
+  test('the state file of a dead dev counts for nothing', async () => {
+    const folder = freshFolder();
+    const run = startDev(folder, ['--nodes', '1']);
+    const [node] = await run.ready();
+    process.kill(run.pid, 'SIGKILL');
+    process.kill(node?.pid ?? 0, 'SIGKILL');
+    await run.exited;
+    expect(fs.existsSync(join(folder, 'data/dev.json'))).toBe(true);
+    expect((await answer(callboard(['ls', '--data', join(folder, 'data')]))).code).toBe(7);
+  });
+});
+
+describe('the program', () => {
+  test('--version says the version of the package and nothing else', async () => {
+    const { version } = JSON.parse(fs.readFileSync(join(BIN, '../../package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(await answer(callboard(['--version']))).toEqual({
+      code: 0,
+      stdout: `${version}\n`,
+      stderr: '',
+    });
+  });
+
+  test('--help lists every command and the exit codes', async () => {
+    const { code, stdout } = await answer(callboard(['--help']));
+    expect(code).toBe(0);
+    for (const name of ['dev', 'server', 'ls', 'produce', 'consume', 'status', 'Exit codes']) {
+      expect(stdout).toContain(name);
+    }
+    expect(await answer(callboard(['nonsense']))).toMatchObject({ code: 2, stdout: '' });
+  });
+
+  test('an old Node is refused in one sentence before anything else loads', () => {
+    const script = `
+      Object.defineProperty(process, 'versions', { value: { node: '18.20.4' } });
+      require(${JSON.stringify(BIN)});`;
+    const run = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+    expect(run.stderr).toBe('callboard: Node 18.20.4 is too old; install Node 20 or newer.\n');
+    expect([run.status, run.stdout]).toEqual([2, '']);
+  });
+
+  test('a server without configuration, or with a wrong one, is refused with exit 2', async () => {
+    expect(await answer(callboard(['server']))).toMatchObject({ code: 2 });
+    const folder = freshFolder();
+    const path = join(folder, 'node.json');
+    fs.writeFileSync(path, '{"nodeID": 1}');
+    const { code, stderr } = await answer(callboard(['server', '--config', path]));
+    expect(code).toBe(2);
+    expect(stderr).toContain('unknown field "nodeID"');
+  });
+
+  test('nothing that users install has an install script', () => {
+    const lock = JSON.parse(fs.readFileSync(join(BIN, '../../package-lock.json'), 'utf8')) as {
+      packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }>;
+    };
+    const entries = Object.entries(lock.packages).filter(([name]) => name !== '');
+    expect(entries.length).toBeGreaterThan(10);
+    const scripted = entries.filter(([, one]) => one.hasInstallScript === true && one.dev !== true);
+    expect(scripted.map(([name]) => name)).toEqual([]);
+  });
+});

@@ -1,0 +1,183 @@
+// How `dev` ends, and that nothing outlives it.
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { shellWord } from '../../src/cli/text.ts';
+import {
+  BIN,
+  callboard,
+  endedWithin,
+  FAKE_ARGS,
+  freshFolder,
+  isAlive,
+  Run,
+  startDev,
+} from './run-dev.ts';
+
+/** The promise is 3 s on a machine that has time; the test machine may not. */
+const END_LIMIT_MS = 3000;
+
+async function allPids(run: Run): Promise<number[]> {
+  return [run.pid, ...(await run.ready()).map(({ pid }) => pid)];
+}
+
+describe('callboard dev ends', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'by %s: every node is stopped, exit 0',
+    async (signal) => {
+      const folder = freshFolder();
+      const run = startDev(folder);
+      const pids = await allPids(run);
+      expect(new Set(pids).size).toBe(4);
+      run.child.kill(signal);
+      expect(await run.exited).toBe(0);
+      expect(pids.filter(isAlive)).toEqual([]);
+      const log = fs.readFileSync(join(folder, 'data/logs/node-1.log'), 'utf8');
+      expect(log).toContain('"msg":"stopped"');
+    },
+  );
+
+  test('by SIGKILL: the nodes notice and end by themselves', async () => {
+    const run = startDev(freshFolder());
+    const pids = await allPids(run);
+    run.child.kill('SIGKILL');
+    expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
+  });
+
+  test('when its parent is killed, which tells it nothing', async () => {
+    const folder = freshFolder();
+    const words = [
+      process.execPath,
+      BIN,
+      'dev',
+      '--data',
+      join(folder, 'd'),
+      ...FAKE_ARGS,
+      '--json',
+    ];
+    // Two commands, so that the shell stays in between instead of becoming the program.
+    const run = new Run('sh', ['-c', `${words.map(shellWord).join(' ')}; true`]);
+    const nodes = await run.ready();
+    const dev = JSON.parse(fs.readFileSync(join(folder, 'd/dev.json'), 'utf8')) as { pid: number };
+    run.child.kill('SIGKILL');
+    const pids = [dev.pid, ...nodes.map(({ pid }) => pid)];
+    expect(pids.filter(isAlive)).toHaveLength(4);
+    expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
+  });
+
+  test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
+    'when npm, which started it, gets %s',
+    async (signal) => {
+      const folder = freshFolder();
+      const words = ['node', BIN, 'dev', '--data', join(folder, 'd'), ...FAKE_ARGS, '--json'];
+      const scripts = { start: words.map(shellWord).join(' ') };
+      fs.writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts }));
+      const run = new Run('npm', ['start', '--silent'], { cwd: folder });
+      const nodes = await run.ready();
+      const dev = JSON.parse(fs.readFileSync(join(folder, 'd/dev.json'), 'utf8')) as {
+        pid: number;
+      };
+      run.child.kill(signal);
+      const pids = [dev.pid, ...nodes.map(({ pid }) => pid)];
+      expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
+    },
+  );
+
+  test.runIf(spawnSync('script', ['--version']).status === 0)(
+    'when its terminal is closed',
+    async () => {
+      const folder = freshFolder();
+      const words = [process.execPath, BIN, 'dev', '--data', join(folder, 'd'), ...FAKE_ARGS];
+      const run = new Run('script', ['-qfc', words.map(shellWord).join(' '), '/dev/null'], {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      });
+      await run.saw(/stop {4}Ctrl-C/);
+      const state = JSON.parse(fs.readFileSync(join(folder, 'd/dev.json'), 'utf8')) as {
+        pid: number;
+        nodes: { pid: number }[];
+      };
+      run.child.kill('SIGKILL');
+      const pids = [state.pid, ...state.nodes.map(({ pid }) => pid)];
+      expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
+    },
+  );
+
+  test.each(['hang-stop', 'spin-on-stop'])('in time although its nodes %s', async (wish) => {
+    const run = startDev(freshFolder(), [], { FAKE_NODE: wish });
+    const pids = await allPids(run);
+    run.child.kill('SIGTERM');
+    expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
+  });
+
+  test('at once when it is asked twice', async () => {
+    const run = startDev(freshFolder(), [], { FAKE_NODE: 'hang-stop' });
+    const pids = await allPids(run);
+    run.child.kill('SIGINT');
+    await run.child.stdout?.readableFlowing;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    run.child.kill('SIGINT');
+    expect(await run.exited).toBe(130);
+    expect(await endedWithin(pids, 1000)).toBeDefined();
+  });
+
+  test('while it is still starting', async () => {
+    const folder = freshFolder();
+    const run = startDev(folder, ['--nodes', '2']);
+    await expect
+      .poll(() => fs.existsSync(join(folder, 'data/dev.lock')), { timeout: 5000 })
+      .toBe(true);
+    run.child.kill('SIGTERM');
+    expect(await run.exited).toBe(0);
+    expect(run.stdout).toBe('');
+    expect(fs.existsSync(join(folder, 'data/dev.lock'))).toBe(false);
+  });
+});
+
+describe('a node that dies', () => {
+  test('is reported with its signal and its leaders, restarted, and reported back in sync', async () => {
+    const folder = freshFolder();
+    const run = callboard(['dev', '--data', join(folder, 'd'), ...FAKE_ARGS]);
+    await run.saw(/stop {4}Ctrl-C/);
+    const state = () =>
+      JSON.parse(fs.readFileSync(join(folder, 'd/dev.json'), 'utf8')) as {
+        nodes: { pid: number }[];
+      };
+    const before = state().nodes.map(({ pid }) => pid);
+    process.kill(before[1] ?? 0, 'SIGKILL');
+    await run.saw(/^node 2 died \(SIGKILL\), 2 leaders moved in \d+ ms, restart in 50 ms$/m);
+    await run.saw(/^node 2 is back in sync, \d+ ms after it died$/m);
+    const after = state().nodes.map(({ pid }) => pid);
+    expect(after[0]).toBe(before[0]);
+    expect(after[1]).not.toBe(before[1]);
+    expect(isAlive(after[1] ?? 0)).toBe(true);
+    run.child.kill('SIGTERM');
+    expect(await run.exited).toBe(0);
+    expect(after.filter(isAlive)).toEqual([]);
+    expect(run.stdout.match(/^node 2/gm)).toHaveLength(2);
+  });
+
+  test('stays dead with --restart never, and the others go on', async () => {
+    const run = startDev(freshFolder(), ['--restart', 'never']);
+    const nodes = await run.ready();
+    process.kill(nodes[2]?.pid ?? 0, 'SIGKILL');
+    await run.saw(/^node 3 died \(SIGKILL\), .*, not restarted$/m, 'stderr');
+    expect(nodes.map(({ pid }) => isAlive(pid))).toEqual([true, true, false]);
+    expect(run.stdout.trimEnd().split('\n')).toHaveLength(1);
+    run.child.kill('SIGTERM');
+    expect(await run.exited).toBe(0);
+  });
+
+  test('before all were ready is a failed start: cause first, log tail, exit 1, nothing left', async () => {
+    const folder = freshFolder();
+    const run = startDev(folder, [], { FAKE_NODE: 'fail:2' });
+    expect(await run.exited).toBe(1);
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toMatch(
+      /^callboard: node 2 did not start: the fake was told to fail \[FAKE_FAILED\]/,
+    );
+    expect(run.stderr).toContain('the node did not start');
+    expect(run.stderr).toContain(join(folder, 'data/logs/node-2.log'));
+    expect(fs.existsSync(join(folder, 'data/dev.lock'))).toBe(false);
+  });
+});
