@@ -124,6 +124,15 @@ describe('records', () => {
     expect(decodeRecords(huge, 0, huge.length)).toEqual({ kind: 'fault', fault: 'corrupt' });
   });
 
+  it('of which one claims to be as large as two are corrupt', () => {
+    const empty = { timestampMs: 0, key: null, value: null };
+    const bytes = encodeBatch([empty, empty], crc32c);
+    const size = (bytes.length - BATCH_HEADER_BYTES) / 2;
+    // Zigzag: the size of what follows the first size byte, which swallows the second record.
+    bytes[BATCH_HEADER_BYTES] = (2 * size - 1) * 2;
+    expect(decodeRecords(bytes, 0, bytes.length)).toEqual({ kind: 'fault', fault: 'corrupt' });
+  });
+
   it('with a header name that is not UTF-8 are corrupt', () => {
     const bytes = encodeBatch(
       [
