@@ -2,7 +2,14 @@
 // log's host, groups and their cursors, and the rules for names and settings. Protocols see the cluster
 // only through here.
 import type { Ref } from '../actors/ref.ts';
-import type { LogHostOps, LogView, MetadataService, MetadataView } from '../cluster/ports.ts';
+import type {
+  LogHostOps,
+  LogView,
+  MetadataResult,
+  MetadataService,
+  MetadataView,
+} from '../cluster/ports.ts';
+import { GROUP_KIND, GROUP_LOGS, groupPartition } from './cursor/behavior.ts';
 
 export type {
   AdvancedInput,
@@ -58,10 +65,61 @@ export interface BrokerPorts {
   readonly view: MetadataView;
   readonly metadata: MetadataService;
   readonly settings: BrokerSettings;
-  /** The host of a log on this node, on whatever shard; undefined if this node has no replica of it. */
+  /** The destination whose logs hold groups and cursors. */
+  readonly groupDestination: string;
+  /**
+   * The host of a log: on the shard of this node that has it, else on its leader; undefined if there is
+   * neither.
+   */
   logHost(logId: number): Ref<LogHostOps> | undefined;
   /** The log that coordinates a group; undefined until the group logs are made. */
   coordinatorLog(group: string): LogView | undefined;
   /** All group logs, in order of partition. */
   groupLogs(): readonly LogView[];
+  /** Makes the group logs unless they are there. */
+  createGroupLogs(timeoutMs: number): Promise<MetadataResult>;
 }
+
+/** The name under which readers of other systems know a group log. */
+export const GROUP_DESTINATION = '__consumer_offsets';
+
+/** What the assembly has at hand to make the ports of a thread. */
+export type BrokerParts = Pick<BrokerPorts, 'view' | 'metadata' | 'settings' | 'logHost'>;
+
+export function createBrokerPorts(parts: BrokerParts): BrokerPorts {
+  const { view, metadata } = parts;
+  const groupLogs = (): readonly LogView[] => view.destination(GROUP_DESTINATION)?.logs ?? [];
+  return {
+    view,
+    metadata,
+    settings: parts.settings,
+    groupDestination: GROUP_DESTINATION,
+    logHost: (logId) => parts.logHost(logId),
+    groupLogs,
+    coordinatorLog: (group) => {
+      const logs = groupLogs();
+      return logs.length === 0 ? undefined : logs[groupPartition(group, logs.length)];
+    },
+    createGroupLogs: (timeoutMs) => metadata.create(GROUP_LOGS_WANTED, timeoutMs),
+  };
+}
+
+const GROUP_LOGS_WANTED = {
+  name: GROUP_DESTINATION,
+  partitions: GROUP_LOGS,
+  replicationFactor: -1,
+  assignments: [],
+  config: [],
+  isInternal: true,
+  kind: GROUP_KIND,
+  validateOnly: false,
+} as const;
+
+export type {
+  NewRecord,
+  Outcome,
+  ReadAnswer,
+  ReadFrom,
+  ReadRecord,
+  RecordAccess,
+} from './access/record-access.ts';

@@ -1,0 +1,369 @@
+// One client connection: an actor that reads frames, works on one request at a time and sends its answer
+// before the next, so answers never overtake each other. Runs on the thread that owns the socket. All
+// work happens in its own turns; socket events only take bytes in and wake it up.
+//
+// Tokens: below TOKENS_OF_AWAITS the actor's own wake-ups, then one per log that is waited for, then
+// those of exchanges. An answer to an exchange that has ended is dropped, and its slices given back.
+import type { Actor, Context, Handlers } from '../../actors/index.ts';
+import { actor } from '../../actors/index.ts';
+import { type FetchedInput, type LogRepliesOps, LogRepliesProtocol } from '../../broker/ports.ts';
+import type { Connection } from '../../env/environment.ts';
+import { type Api, ApiVersions, KafkaCodecError } from './codec/index.ts';
+import { KafkaErrorCode } from './errors.ts';
+import { Exchange, type ExchangeHost, type Flow } from './exchange.ts';
+import { HANDLERS } from './handlers/table.ts';
+import type { KafkaListener } from './listener.ts';
+import { Output } from './output.ts';
+import { FrameReader, type SessionFault } from './session.ts';
+import { API_KEYS, isServed } from './versions.ts';
+
+const WAKE = 1;
+const DEADLINE = 2;
+const HANDSHAKE = 3;
+const IDLE = 4;
+const LINGER = 5;
+const TOKENS_OF_AWAITS = 1_000;
+const TOKENS_OF_EXCHANGES = 1_000_000_000;
+/** How long a closed connection may take to send what is queued. */
+const LINGER_MS = 500;
+/** More indexes than any one exchange uses: every partition of a request has one. */
+const TOKENS_PER_EXCHANGE = 1_000_000;
+
+export interface ConnectionArgs {
+  readonly listener: KafkaListener;
+  readonly connection: Connection;
+  readonly dialledHost: string;
+  readonly remoteHost: string;
+}
+
+class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
+  readonly dialledHost: string;
+  readonly dialledPort: number;
+  readonly remoteHost: string;
+  readonly output: Output;
+  readonly #ctx: Context<LogRepliesOps>;
+  readonly #listener: KafkaListener;
+  readonly #connection: Connection;
+  readonly #frames: FrameReader;
+  /** Logs that will tell when they have more. */
+  readonly #awaited = new Set<number>();
+  /** Every log that was ever waited for, by the index in its token, and the other way round. */
+  readonly #awaitedLogs: number[] = [];
+  readonly #awaitIndex = new Map<number, number>();
+  #exchange: Exchange<Api> | undefined;
+  #exchangeCount = 0;
+  #isWakeSent = false;
+  #isReadingPaused = false;
+  #isClosed = false;
+  #isBusy = false;
+  #lastActiveMs: number;
+
+  constructor(ctx: Context<LogRepliesOps>, args: ConnectionArgs) {
+    const { listener, connection } = args;
+    this.#ctx = ctx;
+    this.#listener = listener;
+    this.#connection = connection;
+    this.dialledHost = args.dialledHost;
+    this.dialledPort = connection.local.port;
+    this.remoteHost = args.remoteHost;
+    this.#frames = new FrameReader(listener.limits.frames);
+    this.output = new Output(connection, listener.slabs, () => this.#wake());
+    this.#lastActiveMs = ctx.clock.monotonicMs();
+    ctx.onSignal((signal) => {
+      if (signal.type !== 'stopping') return;
+      this.#ended();
+      connection.destroy();
+    });
+    ctx.schedule('handshake', listener.limits.handshakeTimeoutMs, 'advanced', { token: HANDSHAKE });
+    ctx.schedule('idle', listener.limits.idleTimeoutMs, 'advanced', { token: IDLE });
+    connection.start({
+      onBytes: (view) => this.#received(view),
+      onDrain: () => this.#wake(),
+      onClose: () => ctx.stop(),
+    });
+  }
+
+  // ---- Socket events ------------------------------------------------------------------------------
+
+  #received(view: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.#frames.receive(view);
+    const isFull =
+      this.#frames.frameCount > 0 &&
+      this.#frames.bufferedBytes > this.#listener.limits.readAheadBytesMax;
+    if (isFull && !this.#isReadingPaused) {
+      this.#isReadingPaused = true;
+      this.#connection.pauseReading();
+    }
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#isWakeSent || this.#isClosed) return;
+    this.#isWakeSent = true;
+    this.#ctx.self.tell('advanced', { token: WAKE });
+  }
+
+  // ---- Messages -----------------------------------------------------------------------------------
+
+  advanced(input: { readonly token: number }): void {
+    const { token } = input;
+    if (token >= TOKENS_OF_AWAITS) {
+      const logId = this.#awaitedLogs[token - TOKENS_OF_AWAITS];
+      if (logId === undefined) return;
+      this.#awaited.delete(logId);
+      this.#exchange?.flow?.advanced?.(logId, input);
+    } else if (token === WAKE) {
+      this.#isWakeSent = false;
+      this.#pump();
+    } else if (token === DEADLINE) {
+      this.#exchange?.flow?.expired?.();
+    } else if (token === HANDSHAKE) {
+      if (this.#frames.isSilent) this.#close('no request within the handshake time', 'info');
+    } else if (token === IDLE) {
+      this.#checkIdle();
+    } else if (token === LINGER) {
+      this.#connection.destroy();
+    }
+  }
+
+  appended(input: Parameters<NonNullable<Flow['appended']>>[1]): void {
+    const index = this.#indexOf(input.token);
+    if (index >= 0) this.#exchange!.flow?.appended?.(index, input);
+  }
+
+  fetched(input: FetchedInput): void {
+    const index = this.#indexOf(input.token);
+    const flow = index < 0 ? undefined : this.#exchange!.flow;
+    if (flow?.fetched === undefined) input.release();
+    else flow.fetched(index, input);
+  }
+
+  answered(input: Parameters<NonNullable<Flow['answered']>>[1]): void {
+    const index = this.#indexOf(input.token);
+    if (index >= 0) this.#exchange!.flow?.answered?.(index, input);
+  }
+
+  located(input: Parameters<NonNullable<Flow['located']>>[1]): void {
+    const index = this.#indexOf(input.token);
+    if (index >= 0) this.#exchange!.flow?.located?.(index, input);
+  }
+
+  /** The index within the exchange at work, or -1 for a token of one that has ended. */
+  #indexOf(token: number): number {
+    const index = token - this.tokenBase();
+    const isCurrent = this.#exchange !== undefined && index >= 0 && index < TOKENS_PER_EXCHANGE;
+    return isCurrent ? index : -1;
+  }
+
+  #checkIdle(): void {
+    const { idleTimeoutMs } = this.#listener.limits;
+    const idleMs = this.#ctx.clock.monotonicMs() - this.#lastActiveMs;
+    if (this.#exchange === undefined && idleMs >= idleTimeoutMs) {
+      this.#close('idle', 'debug');
+      return;
+    }
+    const againMs = Math.max(1, idleTimeoutMs - idleMs);
+    const delayMs = this.#exchange === undefined ? againMs : idleTimeoutMs;
+    this.#ctx.schedule('idle', delayMs, 'advanced', { token: IDLE });
+  }
+
+  // ---- Requests -----------------------------------------------------------------------------------
+
+  /** Works on requests until one has to wait, the peer reads too slowly, or there are none. */
+  #pump(): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    while (!this.#isClosed && this.#exchange === undefined && !this.#isCongested) {
+      const frame = this.#frames.next();
+      if (frame === undefined) break;
+      this.#lastActiveMs = this.#ctx.clock.monotonicMs();
+      this.#open(frame);
+    }
+    this.#isBusy = false;
+    if (this.#isClosed) return;
+    const { fault } = this.#frames;
+    if (fault !== undefined && this.#frames.frameCount === 0) this.#refuse(fault);
+    else if (this.#isReadingPaused && this.#frames.frameCount === 0) {
+      this.#isReadingPaused = false;
+      this.#connection.resumeReading();
+    }
+  }
+
+  get #isCongested(): boolean {
+    const { unsentBytesMax } = this.#listener.limits;
+    return this.output.slabsInFlight > 2 || this.#connection.queuedBytes > unsentBytesMax;
+  }
+
+  #open(frame: Uint8Array): void {
+    const { codec } = this.#listener;
+    try {
+      const header = codec.readRequestHeader(frame, 0, frame.length);
+      const { version, correlationId } = header;
+      const apiKey = header.kind === 'request' ? header.api.key : header.apiKey;
+      if (!isServed(apiKey, version)) {
+        this.#unsupported(apiKey, version, correlationId);
+        return;
+      }
+      if (header.kind === 'unsupported') throw new RangeError(`no schema for served key ${apiKey}`);
+      const { api, bodyAt } = header;
+      const body = codec.decodeRequest(api, version, frame, bodyAt, frame.length);
+      const clientId = header.clientId ?? '';
+      this.#listener.counters.requests += 1;
+      const exchange = new Exchange<Api>(this, api, { version, correlationId, clientId, body });
+      this.#exchange = exchange;
+      HANDLERS.get(api.key)!(exchange);
+    } catch (error) {
+      if (!(error instanceof KafkaCodecError)) throw error;
+      this.#close(`a malformed request: ${error.message}`, 'warn');
+    }
+  }
+
+  /**
+   * Kafka closes on a version that it does not know, for every key but one: an ApiVersions of the future
+   * is answered in version 0 with what is served, so that the client can try again lower (KIP-511).
+   */
+  #unsupported(apiKey: number, version: number, correlationId: number): void {
+    if (apiKey !== ApiVersions.key) {
+      this.#close(`request of key ${apiKey} in version ${version} is not served`, 'info');
+      return;
+    }
+    const body = { errorCode: KafkaErrorCode.UNSUPPORTED_VERSION, apiKeys: API_KEYS };
+    this.#send(ApiVersions, 0, correlationId, body);
+  }
+
+  #send(api: Api, version: number, correlationId: number, body: unknown): void {
+    const { codec } = this.#listener;
+    this.output.append((writer) => {
+      codec.encodeResponse(api, version, correlationId, body as never, writer);
+    });
+    this.#listener.markDirty(this.output);
+  }
+
+  // ---- What exchanges use -------------------------------------------------------------------------
+
+  get ports() {
+    return this.#listener.ports;
+  }
+
+  get limits() {
+    return this.#listener.limits;
+  }
+
+  get crc32c() {
+    return this.#listener.crc32c;
+  }
+
+  get log() {
+    return this.#ctx.log;
+  }
+
+  get replyTo() {
+    return this.#ctx.self.id;
+  }
+
+  freshId(): string {
+    let text = '';
+    for (let i = 0; i < 4; i += 1) text += this.#ctx.random.u32().toString(16).padStart(8, '0');
+    return text;
+  }
+
+  tokenBase(): number {
+    return TOKENS_OF_EXCHANGES + this.#exchangeCount * TOKENS_PER_EXCHANGE;
+  }
+
+  setDeadline(delayMs: number): void {
+    this.#ctx.schedule('deadline', Math.max(0, delayMs), 'advanced', { token: DEADLINE });
+  }
+
+  awaitLog(logId: number, offset: number): void {
+    if (this.#awaited.has(logId)) return;
+    const host = this.ports.logHost(logId);
+    if (host === undefined) return;
+    let index = this.#awaitIndex.get(logId);
+    if (index === undefined) {
+      index = this.#awaitedLogs.push(logId) - 1;
+      this.#awaitIndex.set(logId, index);
+    }
+    this.#awaited.add(logId);
+    const token = TOKENS_OF_AWAITS + index;
+    host.tell('await', { logId, offset, token, replyTo: this.replyTo });
+  }
+
+  finish(exchange: Exchange<Api>, body: unknown): void {
+    if (this.#isClosed) return;
+    this.#send(exchange.api, exchange.version, exchange.correlationId, body);
+    this.#done(exchange);
+  }
+
+  finishSilently(exchange: Exchange<Api>): void {
+    if (!this.#isClosed) this.#done(exchange);
+  }
+
+  fail(reason: string): void {
+    this.#close(reason, 'info');
+  }
+
+  #done(exchange: Exchange<Api>): void {
+    if (this.#exchange !== exchange) return;
+    this.#exchange = undefined;
+    this.#exchangeCount += 1;
+    this.#lastActiveMs = this.#ctx.clock.monotonicMs();
+    this.#ctx.cancel('deadline');
+    // Unless the loop of requests is running, the next one starts in a turn of its own.
+    if (!this.#isBusy) this.#wake();
+  }
+
+  // ---- The end ------------------------------------------------------------------------------------
+
+  #refuse(fault: SessionFault): void {
+    if (fault.kind === 'wrong-protocol') {
+      this.#listener.tellForeign(fault.seen, this.remoteHost);
+      this.#close(`${fault.seen} on the Kafka port`, 'debug');
+    } else {
+      this.#close(fault.reason, 'warn');
+    }
+  }
+
+  #close(reason: string, level: 'debug' | 'info' | 'warn'): void {
+    if (this.#isClosed) return;
+    this.log[level]('Kafka connection closed', { remote: this.remoteHost, reason });
+    // What was answered before still leaves; a peer that does not read it is not waited for long.
+    this.output.flush();
+    this.#ended();
+    this.#connection.end();
+    this.#ctx.schedule('linger', LINGER_MS, 'advanced', { token: LINGER });
+  }
+
+  #ended(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    if (exchange !== undefined) {
+      exchange.isDone = true;
+      exchange.flow?.abandoned?.();
+    }
+    this.#ctx.cancel('idle');
+    this.#ctx.cancel('handshake');
+    this.output.close();
+    this.#listener.forget(this.#connection, this.remoteHost);
+  }
+}
+
+/** Replies of every partition of a large request may be in the mailbox at once. */
+const MAILBOX_CAPACITY = 262_144;
+
+export const KafkaConnectionActor: Actor<LogRepliesOps, ConnectionArgs> = actor(
+  LogRepliesProtocol,
+  (ctx, args: ConnectionArgs): Handlers<LogRepliesOps> => new KafkaConnection(ctx, args),
+  {
+    mailbox: { capacity: MAILBOX_CAPACITY, overflow: 'reject' },
+    supervision: {
+      decide: () => 'stop',
+      maxRestarts: 0,
+      windowMs: 1,
+      backoff: { minMs: 1, maxMs: 1, jitter: 0 },
+    },
+  },
+);

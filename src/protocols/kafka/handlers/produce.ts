@@ -1,0 +1,147 @@
+// Produce: one batch per partition goes to the log that this node leads. Batches are checked here, on the
+// thread of the connection, CRC included, and pass on untouched. Answered when the slowest partition is;
+// with acks=0 there is no answer, and an error closes the connection, as Kafka does.
+import { type AppendedInput, type AppendLevel, PARTITION_KIND } from '../../../broker/ports.ts';
+import { ATTRIBUTES_AT, batchSize, checkBatch, codecOf } from '../../../records/batch.ts';
+import { readU16 } from '../../../std/bytes.ts';
+import type { Produce, ResponseInput } from '../codec/index.ts';
+import { KafkaErrorCode as E } from '../errors.ts';
+import type { Exchange, Flow } from '../exchange.ts';
+import { batchCode, logCode } from '../outcomes.ts';
+
+type ProduceExchange = Exchange<typeof Produce>;
+
+interface PartitionResult {
+  readonly index: number;
+  errorCode: number;
+  baseOffset: number;
+  logStartOffset: number;
+}
+
+const LEVELS: ReadonlyMap<number, AppendLevel> = new Map([
+  [0, 'none'],
+  [1, 'local'],
+  [-1, 'committed'],
+]);
+/** The log host keeps the client's time; this much later the host itself is taken for lost. */
+const GRACE_MS = 2_000;
+const TIMEOUT_MAX_MS = 600_000;
+/** zstd may be used from this version on (KIP-110). */
+const ZSTD_VERSION_MIN = 7;
+
+export function produce(exchange: ProduceExchange): void {
+  new ProduceFlow(exchange).start();
+}
+
+class ProduceFlow implements Flow {
+  readonly #exchange: ProduceExchange;
+  readonly #results: PartitionResult[] = [];
+  /** Partitions that were answered, so that the others can be named when time is up. */
+  readonly #done = new Set<number>();
+  #waiting = 0;
+
+  constructor(exchange: ProduceExchange) {
+    this.#exchange = exchange;
+    exchange.flow = this;
+  }
+
+  start(): void {
+    const { body } = this.#exchange;
+    const level = LEVELS.get(body.acks);
+    for (const topic of body.topicData) {
+      for (const { index, records } of topic.partitionData) {
+        const result: PartitionResult = {
+          index,
+          errorCode: E.NONE,
+          baseOffset: -1,
+          logStartOffset: -1,
+        };
+        this.#results.push(result);
+        if (level === undefined) result.errorCode = E.INVALID_REQUIRED_ACKS;
+        else if (body.transactionalId !== null) result.errorCode = E.INVALID_REQUEST;
+        else result.errorCode = this.#append(topic.name, index, records, level);
+      }
+    }
+    if (this.#waiting === 0) this.#finish();
+    else this.#exchange.host.setDeadline(this.#timeoutMs + GRACE_MS);
+  }
+
+  get #timeoutMs(): number {
+    return Math.min(Math.max(this.#exchange.body.timeoutMs, 1), TIMEOUT_MAX_MS);
+  }
+
+  /** Sends the batch to its log, or says why not. */
+  #append(
+    topic: string,
+    partition: number,
+    records: Uint8Array | null,
+    level: AppendLevel,
+  ): number {
+    const { ports, host, version } = this.#exchange;
+    const log = ports.view.destination(topic)?.logs[partition];
+    if (log === undefined) return E.UNKNOWN_TOPIC_OR_PARTITION;
+    if (log.kind !== PARTITION_KIND) return E.INVALID_TOPIC_EXCEPTION;
+    if (log.leader !== ports.view.nodeId) return E.NOT_LEADER_OR_FOLLOWER;
+    const logHost = ports.logHost(log.logId);
+    if (logHost === undefined) return E.NOT_LEADER_OR_FOLLOWER;
+    if (records === null || records.length === 0) return E.INVALID_RECORD;
+    const fault = checkBatch(records, 0, records.length, host.crc32c);
+    if (fault !== 'ok') return batchCode(fault);
+    // A second batch behind the first would be one acknowledgement for two appends.
+    if (batchSize(records, 0) !== records.length) return E.INVALID_RECORD;
+    const isZstd = codecOf(readU16(records, ATTRIBUTES_AT)) === 'zstd';
+    if (isZstd && version < ZSTD_VERSION_MIN) return E.UNSUPPORTED_COMPRESSION_TYPE;
+    this.#waiting += 1;
+    logHost.tell('append', {
+      logId: log.logId,
+      level,
+      epoch: -1,
+      timeoutMs: this.#timeoutMs,
+      token: this.#exchange.token(this.#results.length - 1),
+      replyTo: host.replyTo,
+      batch: records,
+    });
+    return E.NONE;
+  }
+
+  appended(index: number, input: AppendedInput): void {
+    const result = this.#results[index];
+    if (result === undefined || this.#done.has(index)) return;
+    result.errorCode = logCode(input.result);
+    if (input.result === 'ok') {
+      result.baseOffset = input.baseOffset;
+      result.logStartOffset = input.startOffset;
+    }
+    this.#done.add(index);
+    this.#waiting -= 1;
+    if (this.#waiting === 0) this.#finish();
+  }
+
+  expired(): void {
+    this.#results.forEach((result, index) => {
+      const isOpen = result.errorCode === E.NONE && !this.#done.has(index);
+      if (isOpen) result.errorCode = E.REQUEST_TIMED_OUT;
+    });
+    this.#finish();
+  }
+
+  #finish(): void {
+    const exchange = this.#exchange;
+    if (exchange.body.acks === 0) {
+      const failed = this.#results.find((result) => result.errorCode !== E.NONE);
+      if (failed === undefined) exchange.respondNothing();
+      else exchange.fail(`a produce without acknowledgement failed (${failed.errorCode})`);
+      return;
+    }
+    exchange.respond({ responses: this.#responses() });
+  }
+
+  #responses(): ResponseInput<typeof Produce>['responses'] {
+    let at = 0;
+    return this.#exchange.body.topicData.map(({ name, partitionData }) => {
+      const partitionResponses = this.#results.slice(at, at + partitionData.length);
+      at += partitionData.length;
+      return { name, partitionResponses };
+    });
+  }
+}

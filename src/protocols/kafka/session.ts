@@ -1,0 +1,185 @@
+// Bytes of one connection in, whole request frames out. Pure: no socket, no clock. A frame is
+// size i32 | api key i16 | version i16 | correlation id i32 | ... (Kafka's protocol guide). Received
+// bytes are lent, so each is copied once, into an array of its frame alone: record batches inside it may
+// be kept by a log while later frames arrive.
+//
+// Invariant: what a peer claims is never allocated before it has sent a good part of it.
+import { readI16, readI32 } from '../../std/bytes.ts';
+
+export interface FrameLimits {
+  /** socket.request.max.bytes of Kafka: larger frames close the connection. */
+  readonly frameBytesMax: number;
+  /** The first frame of a connection, when nothing is known about the peer. */
+  readonly firstFrameBytesMax: number;
+}
+
+export const FRAME_LIMITS: FrameLimits = {
+  frameBytesMax: 100 * 1024 * 1024,
+  firstFrameBytesMax: 1024 * 1024,
+};
+
+/** Another protocol that was recognised by its first bytes. */
+export type ForeignProtocol = 'AMQP' | 'HTTP' | 'TLS' | 'RocketMQ' | 'SSH';
+
+export type SessionFault =
+  | { readonly kind: 'wrong-protocol'; readonly seen: ForeignProtocol }
+  /** Not Kafka, and nothing known either. */
+  | { readonly kind: 'not-kafka'; readonly reason: string }
+  | { readonly kind: 'bad-frame'; readonly reason: string };
+
+const SIZE_BYTES = 4;
+const HEADER_BYTES_MIN = 8;
+const FIRST_CHUNK_BYTES = 64 * 1024;
+/** Far above every api key and version there is; random bytes are above it. */
+const PLAUSIBLE_KEY_MAX = 127;
+const PLAUSIBLE_VERSION_MAX = 63;
+
+export class FrameReader {
+  readonly #limits: FrameLimits;
+  readonly #frames: Uint8Array[] = [];
+  #taken = 0;
+  /** The size field of the frame that is being received. */
+  readonly #head = new Uint8Array(SIZE_BYTES);
+  #headSize = 0;
+  #isFirst = true;
+  #body: Uint8Array | undefined;
+  #bodySize = 0;
+  #frameSize = -1;
+  #queuedBytes = 0;
+  fault: SessionFault | undefined;
+
+  constructor(limits: FrameLimits = FRAME_LIMITS) {
+    this.#limits = limits;
+  }
+
+  /** Bytes of whole frames that nobody has taken, and of the one that is being received. */
+  get bufferedBytes(): number {
+    return this.#queuedBytes + this.#bodySize + this.#headSize;
+  }
+
+  get frameCount(): number {
+    return this.#frames.length - this.#taken;
+  }
+
+  /** True before the first whole frame. */
+  get isSilent(): boolean {
+    return this.#isFirst;
+  }
+
+  /** Takes in bytes; `fault` is set when they cannot be Kafka's, and nothing is read after it. */
+  receive(view: Uint8Array): void {
+    let at = 0;
+    while (at < view.length && this.fault === undefined) {
+      at = this.#frameSize < 0 ? this.#receiveSize(view, at) : this.#receiveBody(view, at);
+    }
+  }
+
+  /** The next whole frame behind its size field, owned by the caller; undefined if there is none. */
+  next(): Uint8Array | undefined {
+    const frame = this.#frames[this.#taken];
+    if (frame === undefined) return undefined;
+    this.#taken += 1;
+    this.#queuedBytes -= frame.length;
+    if (this.#taken === this.#frames.length) {
+      this.#frames.length = 0;
+      this.#taken = 0;
+    }
+    return frame;
+  }
+
+  #receiveSize(view: Uint8Array, at: number): number {
+    while (at < view.length && this.#headSize < SIZE_BYTES) {
+      this.#head[this.#headSize] = view[at]!;
+      this.#headSize += 1;
+      at += 1;
+    }
+    if (this.#headSize < SIZE_BYTES) return at;
+    const size = readI32(this.#head, 0);
+    this.fault = this.#refuseSize(size);
+    if (this.fault !== undefined) return at;
+    this.#frameSize = size;
+    this.#body = new Uint8Array(Math.min(size, FIRST_CHUNK_BYTES));
+    this.#bodySize = 0;
+    return at;
+  }
+
+  #refuseSize(size: number): SessionFault | undefined {
+    const limit = this.#isFirst ? this.#limits.firstFrameBytesMax : this.#limits.frameBytesMax;
+    if (size >= HEADER_BYTES_MIN && size <= limit) return undefined;
+    const seen = this.#isFirst ? foreignByMagic(this.#head) : undefined;
+    if (seen !== undefined) return { kind: 'wrong-protocol', seen };
+    const reason = `a frame claims ${size} bytes; from ${HEADER_BYTES_MIN} to ${limit} are taken`;
+    return { kind: this.#isFirst ? 'not-kafka' : 'bad-frame', reason };
+  }
+
+  #receiveBody(view: Uint8Array, at: number): number {
+    const count = Math.min(view.length - at, this.#frameSize - this.#bodySize);
+    const body = this.#room(this.#bodySize + count);
+    body.set(view.subarray(at, at + count), this.#bodySize);
+    const before = this.#bodySize;
+    this.#bodySize += count;
+    if (this.#isFirst && before <= HEADER_BYTES_MIN && this.#bodySize >= HEADER_BYTES_MIN) {
+      this.fault = refuseFirst(body);
+      if (this.fault !== undefined) return at + count;
+    }
+    if (this.#bodySize === this.#frameSize) {
+      this.#frames.push(body);
+      this.#queuedBytes += this.#frameSize;
+      this.#isFirst = false;
+      this.#frameSize = -1;
+      this.#headSize = 0;
+      this.#bodySize = 0;
+      this.#body = undefined;
+    }
+    return at + count;
+  }
+
+  /** The body with room for `size` bytes: grows fourfold, so a claim costs what was really sent. */
+  #room(size: number): Uint8Array {
+    const body = this.#body!;
+    if (size <= body.length) return body;
+    const grown = new Uint8Array(Math.min(this.#frameSize, Math.max(size, body.length * 4)));
+    grown.set(body.subarray(0, this.#bodySize));
+    this.#body = grown;
+    return grown;
+  }
+}
+
+export function frameKey(frame: Uint8Array): number {
+  return readI16(frame, 0);
+}
+
+export function frameVersion(frame: Uint8Array): number {
+  return readI16(frame, 2);
+}
+
+export function frameCorrelationId(frame: Uint8Array): number {
+  return readI32(frame, 4);
+}
+
+const HTTP_STARTS = ['GET ', 'POST', 'PUT ', 'HEAD', 'DELE', 'OPTI', 'PATC', 'CONN', 'PRI '];
+
+function foreignByMagic(head: Uint8Array): ForeignProtocol | undefined {
+  const text = String.fromCharCode(head[0]!, head[1]!, head[2]!, head[3]!);
+  if (text === 'AMQP') return 'AMQP';
+  if (text === 'SSH-') return 'SSH';
+  if (HTTP_STARTS.includes(text)) return 'HTTP';
+  // A TLS record of type handshake: 0x16, version 3.x.
+  return head[0] === 0x16 && head[1] === 0x03 ? 'TLS' : undefined;
+}
+
+/**
+ * RocketMQ's remoting frames begin like Kafka's: size i32 | serializer u8, header size u24 | header, which
+ * is JSON for serializer 0. Its header size reads as an api version that Kafka never had.
+ */
+function refuseFirst(body: Uint8Array): SessionFault | undefined {
+  const key = frameKey(body);
+  const version = frameVersion(body);
+  const isPlausible =
+    key >= 0 && key <= PLAUSIBLE_KEY_MAX && version >= 0 && version <= PLAUSIBLE_VERSION_MAX;
+  if (isPlausible) return undefined;
+  const isJson = key === 0 && body[4] === 0x7b;
+  const isBinary = key === 0x0100;
+  if (isJson || isBinary) return { kind: 'wrong-protocol', seen: 'RocketMQ' };
+  return { kind: 'not-kafka', reason: `the first request has key ${key}, version ${version}` };
+}
