@@ -287,10 +287,12 @@ describe('tagged fields', () => {
 describe('bad input', () => {
   it('an array that claims 2^31 - 1 entries costs nothing and is refused', () => {
     const claim = spaced('7fffffff 00000000');
-    expect(() => codec.decodeRequest(Metadata, 1, claim, 0, claim.length)).toThrow(KafkaCodecError);
+    expect(() => codec.decodeRequest(Metadata, 1, claim, 0, claim.length)).toThrow(
+      /more items than there are bytes/,
+    );
     const compact = spaced('ffffffff0f 00 00 00');
     expect(() => codec.decodeRequest(Metadata, 9, compact, 0, compact.length)).toThrow(
-      KafkaCodecError,
+      /more items than there are bytes/,
     );
   });
 
