@@ -1,5 +1,7 @@
 // The admin API from the outside: tries the nodes in order until one answers, and turns its errors into
 // exit codes. A request that may have done something is not repeated on another node.
+import http from 'node:http';
+import https from 'node:https';
 import type {
   ApiDestinations,
   ApiError,
@@ -44,21 +46,18 @@ export class AdminClient {
   async #call<T>(path: string, body?: object, waitMs = 0): Promise<T> {
     let last: unknown;
     for (const url of this.#urls) {
-      let response: Response;
+      let answer: Answer;
       try {
-        response = await fetch(url + path, {
-          signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS + waitMs),
-          ...(body === undefined ? {} : post(body)),
-        });
+        answer = await ask(new URL(url + path), body, ANSWER_TIMEOUT_MS + waitMs);
       } catch (error) {
         last = error;
         // Only a connection that was never made proves that nothing happened there.
-        if (body === undefined || causeCode(error) === 'ECONNREFUSED') continue;
+        if (body === undefined || codeOf(error) === 'ECONNREFUSED') continue;
         break;
       }
-      return await parsed<T>(response, url + path);
+      return parsed<T>(answer, url + path);
     }
-    throw new CliFailure(`no node answers: ${causeText(last)}`, {
+    throw new CliFailure(`no node answers: ${codeOf(last) ?? (last as Error).message}`, {
       exitCode: EXIT.unreachable,
       code: 'CLI_UNREACHABLE',
       hint: `Tried ${this.#urls.join(', ')}. Is the cluster running?`,
@@ -67,21 +66,39 @@ export class AdminClient {
   }
 }
 
-function post(body: object): RequestInit {
-  return {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  };
+interface Answer {
+  readonly status: number;
+  readonly text: string;
 }
 
-function causeCode(error: unknown): string | undefined {
-  return ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code;
+/** One request. Not `fetch`, which refuses a list of port numbers that our nodes may well have. */
+function ask(url: URL, body: object | undefined, timeoutMs: number): Promise<Answer> {
+  const { request } = url.protocol === 'https:' ? https : http;
+  return new Promise((resolve, reject) => {
+    const sent = request(url, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      signal: AbortSignal.timeout(timeoutMs),
+      agent: false,
+    });
+    sent.once('error', reject);
+    sent.once('response', (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.once('error', reject);
+      response.once('end', () =>
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString() }),
+      );
+    });
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
 }
 
-function causeText(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return causeCode(error) ?? error.message;
+function codeOf(error: unknown): string | undefined {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (typeof code === 'string') return code;
+  // Both loopback addresses were tried and each failed.
+  return error instanceof AggregateError ? codeOf(error.errors[0]) : undefined;
 }
 
 const EXIT_OF_STATUS: Readonly<Record<number, number>> = {
@@ -93,22 +110,21 @@ const EXIT_OF_STATUS: Readonly<Record<number, number>> = {
   504: EXIT.unreachable,
 };
 
-async function parsed<T>(response: Response, url: string): Promise<T> {
-  const text = await response.text();
+function parsed<T>({ status, text }: Answer, url: string): T {
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    throw new CliFailure(`${url} answered ${response.status} and no JSON`, {
+    throw new CliFailure(`${url} answered ${status} and no JSON`, {
       exitCode: EXIT.failure,
       code: 'CLI_NOT_A_NODE',
       hint: 'Is this the HTTP port of a Callboard node?',
     });
   }
-  if (response.ok) return body as T;
+  if (status >= 200 && status < 300) return body as T;
   const error = (body as Partial<ApiError>).error;
-  throw new CliFailure(error?.message ?? `${url} answered ${response.status}`, {
-    exitCode: EXIT_OF_STATUS[response.status] ?? EXIT.failure,
-    code: error?.code ?? `HTTP_${response.status}`,
+  throw new CliFailure(error?.message ?? `${url} answered ${status}`, {
+    exitCode: EXIT_OF_STATUS[status] ?? EXIT.failure,
+    code: error?.code ?? `HTTP_${status}`,
   });
 }

@@ -68,6 +68,7 @@ describe('callboard dev', () => {
   test('started twice on a folder: the second shows the first and exits 0', async () => {
     const folder = freshFolder();
     const first = startDev(folder);
+    await expect.poll(() => fs.existsSync(join(folder, 'data/dev.lock'))).toBe(true);
     // Not ready yet: the second waits for it.
     const second = startDev(folder);
     const nodes = await first.ready();

@@ -7,6 +7,9 @@ import { deathLine } from './report.ts';
 /** A death is reported without its leaders when nobody has moved them for so long. */
 const MOVED_TIMEOUT_MS = 5000;
 
+/** The others may notice a death before the operating system tells us; older news is about another. */
+const EARLY_MS = 2000;
+
 interface Report {
   readonly how: string;
   readonly restart: string;
@@ -19,6 +22,8 @@ interface Report {
 export class DeathReports {
   readonly #say: (line: string) => void;
   readonly #open = new Map<number, Report>();
+  /** Leaders that moved away from a node of whose death we had not heard. */
+  readonly #early = new Map<number, { readonly count: number; readonly atMs: number }>();
 
   constructor(say: (line: string) => void) {
     this.#say = say;
@@ -35,6 +40,11 @@ export class DeathReports {
       timer: setTimeout(() => this.#sayDeath(node, report, undefined), MOVED_TIMEOUT_MS),
     };
     this.#open.set(node, report);
+    const early = this.#early.get(node);
+    this.#early.delete(node);
+    if (early !== undefined && report.diedMs - early.atMs < EARLY_MS) {
+      this.#sayDeath(node, report, early.count);
+    }
   }
 
   restarted(node: number): void {
@@ -45,9 +55,10 @@ export class DeathReports {
   heard(from: number, event: NodeEvent): void {
     if (event.event === 'leadersMoved') {
       const report = this.#open.get(event.node);
-      if (report !== undefined && from !== event.node) {
+      if (from === event.node) return;
+      if (report !== undefined && !report.isRestarted) {
         this.#sayDeath(event.node, report, event.count);
-      }
+      } else this.#early.set(event.node, { count: event.count, atMs: performance.now() });
     } else if (event.event === 'inSync') {
       const report = this.#open.get(event.node);
       if (report === undefined || !report.isRestarted) return;
@@ -67,8 +78,8 @@ export class DeathReports {
     clearTimeout(report.timer);
     if (report.isSaid) return;
     report.isSaid = true;
-    const moved =
-      count === undefined ? undefined : { count, afterMs: performance.now() - report.diedMs };
+    const afterMs = Math.max(1, performance.now() - report.diedMs);
+    const moved = count === undefined ? undefined : { count, afterMs };
     this.#say(deathLine({ node, how: report.how, moved, restart: report.restart }));
   }
 }
