@@ -1,0 +1,72 @@
+// What a scenario allows to happen to it. The plan of a seed chooses among these; the budget keeps the sum
+// within what the configured durability promises to survive.
+
+export const FAULT_KINDS = [
+  'kill',
+  'power-cut',
+  'power-cut-all',
+  'kill-all',
+  'wipe',
+  'pause',
+  'reset',
+  'cut-one-way',
+  'isolate',
+  'bridge',
+  'split',
+  'clog',
+  'slow-link',
+  'cut-client',
+  'disk-stall',
+  'disk-slow',
+  'disk-full',
+  'write-error',
+  'sync-error',
+  'lost-write',
+  'misdirected-write',
+  'bit-rot',
+  'clock-jump',
+  'clock-rate',
+] as const;
+
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export interface FaultPolicy {
+  /** Kinds that may be drawn. */
+  readonly kinds: readonly FaultKind[];
+  /** Mean virtual time between two faults of one kind, drawn log-uniformly from this range. */
+  readonly meanMs: readonly [number, number];
+  /** Servers that may be without a process at once, other than in a fault that names all. */
+  readonly downMax: number;
+  /** Servers whose data may be damaged (wiped, rotten, failed sync) and not yet recovered. */
+  readonly damagedMax: number;
+  /** How long a server stays down. Virtual milliseconds, drawn log-uniformly. */
+  readonly downMs: readonly [number, number];
+  /** Restricts the faults that damage a device to some of its files; all if left out. */
+  readonly damages?: (path: string) => boolean;
+  /** Probability that a seed has no faults at all; 0.1 if left out. */
+  readonly calmProbability?: number;
+  /** At least so many faults happen in a seed that is not calm. */
+  readonly faultsMin?: number;
+}
+
+/** Everything that durable, synchronous writes with a healthy device survive. */
+export const CRASH_KINDS: readonly FaultKind[] = [
+  'kill',
+  'power-cut',
+  'power-cut-all',
+  'kill-all',
+  'pause',
+  'reset',
+  'cut-one-way',
+  'isolate',
+  'bridge',
+  'split',
+  'clog',
+  'slow-link',
+  'cut-client',
+  'disk-stall',
+  'disk-slow',
+  'disk-full',
+  'clock-jump',
+  'clock-rate',
+];

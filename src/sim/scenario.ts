@@ -1,0 +1,58 @@
+// What a simulation is about: which hosts there are, what runs on them, which clients drive them, and what
+// must be true. The runner knows nothing of brokers; a scenario knows nothing of heaps and seeds.
+import type { FaultPolicy } from './faults/policy.ts';
+import type { SimNode } from './node.ts';
+import type { World } from './world.ts';
+
+/** Something a checker found. */
+export interface Violation {
+  /** The checker and the class of anomaly, such as `kafka-log/lost-write`. */
+  readonly check: string;
+  readonly message: string;
+  readonly details?: unknown;
+}
+
+export interface ScenarioCounts {
+  /** Operations that clients began. */
+  readonly operations: number;
+  /** Operations whose success a client was told. */
+  readonly acknowledged: number;
+  /** Acknowledged operations whose effect was not found in the end. */
+  readonly lost: number;
+}
+
+export interface ScenarioOptions {
+  readonly bug?: string;
+}
+
+/** One seed's run of a scenario. All calls come from the runner, between events. */
+export interface ScenarioRun {
+  /** Boots the cluster and starts the clients. */
+  start(): void;
+  /** Called for a server whose process is gone: start it again. */
+  boot(node: SimNode): void;
+  /** True when the node has taken up its role and holds all it must: it may be hurt again. */
+  hasRecovered(node: SimNode): boolean;
+  /** Checks what must hold at every moment; called every few events. */
+  probe?(): Violation | undefined;
+  /** All faults are over: clients begin nothing new, finish, and read everything back. */
+  startDrain(): void;
+  isDrained(): boolean;
+  /** What the checkers say in the end. */
+  check(): readonly Violation[];
+  counts(): ScenarioCounts;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly faults: FaultPolicy;
+  /** How long faults happen, from the start. Virtual milliseconds. */
+  readonly chaosMs: number;
+  /** How long after healing everything must be drained. Virtual milliseconds. */
+  readonly drainMs: number;
+  /** Known mistakes that this scenario can switch on. */
+  readonly bugs: readonly string[];
+  /** Events between two probes; 50 if left out. */
+  readonly probeEvery?: number;
+  create(world: World, options: ScenarioOptions): ScenarioRun;
+}
