@@ -7,6 +7,9 @@
 //   24 from         the same 16 bytes: the sender's reply slot (ask), the sender (signal), or zero
 //   40 payload
 
+import type { Place, RefId } from './ref.ts';
+import { SLOT_MAX } from './ref.ts';
+
 export const RECORD_HEADER_BYTES = 40;
 export const RECORD_ALIGN_BYTES = 8;
 
@@ -36,4 +39,29 @@ export const SIGNAL_CHILD_FAILED = 5;
 
 export function paddedSize(bytes: number): number {
   return (bytes + (RECORD_ALIGN_BYTES - 1)) & ~(RECORD_ALIGN_BYTES - 1);
+}
+
+/** Writes a header at `at`; `place` is where the sender lives. */
+export function writeRecordHeader(
+  view: DataView,
+  at: number,
+  length: number,
+  kind: number,
+  code: number,
+  flags: number,
+  target: RefId,
+  place: Place,
+  fromSlot: number,
+  fromGeneration: number,
+): void {
+  view.setUint32(at, length, true);
+  view.setUint32(at + 4, code + kind * 0x1_0000 + flags * 0x100_0000, true);
+  view.setUint32(at + 8, target.node, true);
+  view.setUint32(at + 12, target.incarnation, true);
+  view.setUint32(at + 16, target.thread * (SLOT_MAX + 1) + target.slot, true);
+  view.setUint32(at + 20, target.generation, true);
+  view.setUint32(at + 24, place.node, true);
+  view.setUint32(at + 28, place.incarnation, true);
+  view.setUint32(at + 32, place.thread * (SLOT_MAX + 1) + fromSlot, true);
+  view.setUint32(at + 36, fromGeneration, true);
 }

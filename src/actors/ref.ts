@@ -83,7 +83,9 @@ export function sameId(a: RefId, b: RefId): boolean {
 
 /** A text that is equal for equal ids: the key of watch tables. Not on a message's path. */
 export function refKey(id: RefId): string {
-  return `${id.node}.${id.incarnation}.${id.thread}.${id.slot}.${id.generation}`;
+  // Whoever holds a well-known slot does so in any incarnation of its node.
+  const incarnation = id.generation === ANY_GENERATION ? 0 : id.incarnation;
+  return `${id.node}.${incarnation}.${id.thread}.${id.slot}.${id.generation}`;
 }
 
 /** The key of a thread of a node, whatever its incarnations. */

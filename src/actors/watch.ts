@@ -60,6 +60,10 @@ export class WatchTable {
     }
   }
 
+  has(node: number, thread: number): boolean {
+    return this.#byThread.has(threadKey(node, thread));
+  }
+
   /** Threads of `node` on which something is watched. */
   threadsOf(node: number): number[] {
     return [...this.#byThread.keys()]

@@ -13,9 +13,10 @@ import {
   KIND_CREDIT,
   KIND_TELL,
   RECORD_HEADER_BYTES,
+  writeRecordHeader,
 } from '../record.ts';
 import type { Place, RefId } from '../ref.ts';
-import { isOfThreadIncarnation, SLOT_MAX } from '../ref.ts';
+import { isOfThreadIncarnation } from '../ref.ts';
 import type { Route, RouteAdmission } from '../route.ts';
 import { encodeExact } from '../strict.ts';
 import { RingReader, RingWriter } from './ring.ts';
@@ -343,16 +344,7 @@ export class RingRoute implements Route {
     fromGeneration: number,
   ): void {
     const { place } = this.#owner;
-    view.setUint32(at, length, true);
-    view.setUint32(at + 4, code + kind * 0x1_0000 + flags * 0x100_0000, true);
-    view.setUint32(at + 8, target.node, true);
-    view.setUint32(at + 12, target.incarnation, true);
-    view.setUint32(at + 16, target.thread * (SLOT_MAX + 1) + target.slot, true);
-    view.setUint32(at + 20, target.generation, true);
-    view.setUint32(at + 24, place.node, true);
-    view.setUint32(at + 28, place.incarnation, true);
-    view.setUint32(at + 32, place.thread * (SLOT_MAX + 1) + fromSlot, true);
-    view.setUint32(at + 36, fromGeneration, true);
+    writeRecordHeader(view, at, length, kind, code, flags, target, place, fromSlot, fromGeneration);
   }
 
   #wakeWaiters(): void {

@@ -1,0 +1,135 @@
+// The receiving half of a link: checks frames, keeps whole records until the next turn delivers them,
+// and gives credit back as they are delivered. Nothing but credit is ever sent this way; our own
+// messages to that thread have a link of their own.
+import type { Connection } from '../../env/environment.ts';
+import type { Crc32c } from '../../std/crc32c.ts';
+import { RingQueue } from '../../std/ring-queue.ts';
+import { RECORD_HEADER_BYTES } from '../record.ts';
+import type { System } from '../system.ts';
+import type { Deadline } from '../timers.ts';
+import type { ArrivedRecord } from './frame.ts';
+import {
+  FRAME_HEADER_BYTES,
+  FRAME_RECORDS,
+  FrameError,
+  FrameReader,
+  FrameWriter,
+  RecordAssembler,
+} from './frame.ts';
+import type { Greeting } from './handshake.ts';
+import type { LinkCounters } from './links.ts';
+
+/** Credit goes back when this share of the window was handled, or after a moment. */
+const CREDIT_SHARE = 8;
+const CREDIT_DELAY_MS = 20;
+const CREDIT_FRAME_BYTES = 32;
+
+export class IncomingLink {
+  readonly greeting: Greeting;
+  readonly connection: Connection;
+  readonly #system: System;
+  readonly #counters: LinkCounters;
+  readonly #windowBytes: number;
+  readonly #crc32c: Crc32c;
+  readonly #records = new RingQueue<ArrivedRecord>(64);
+  readonly #assembler = new RecordAssembler();
+  readonly #reader: FrameReader;
+  #receivedBytes = 0;
+  #deliveredRecords = 0;
+  #creditTimer: Deadline | undefined;
+  #isClosed = false;
+
+  constructor(
+    system: System,
+    counters: LinkCounters,
+    connection: Connection,
+    greeting: Greeting,
+    options: { readonly windowBytes: number; readonly crc32c: Crc32c },
+  ) {
+    this.#system = system;
+    this.#counters = counters;
+    this.connection = connection;
+    this.greeting = greeting;
+    this.#windowBytes = options.windowBytes;
+    this.#crc32c = options.crc32c;
+    this.#reader = new FrameReader(options.crc32c, (kind, payload) => {
+      if (kind !== FRAME_RECORDS)
+        throw new FrameError(`a frame of kind ${kind} came the wrong way`);
+      this.#receivedBytes += FRAME_HEADER_BYTES + payload.length;
+      this.#assembler.push(payload, (record) => this.#records.push(record));
+    });
+  }
+
+  /** True while records wait for delivery. */
+  get hasRecords(): boolean {
+    return this.#records.size > 0;
+  }
+
+  received(view: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.#counters.bytesReceived += view.length;
+    try {
+      this.#reader.push(view);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.#counters.malformed += 1;
+      const { fromNode, fromThread } = this.greeting;
+      this.#system.log.warn('a link sent what is no frame and was closed', {
+        node: fromNode,
+        thread: fromThread,
+        reason: error.message,
+      });
+      // onClose follows and ends the epoch.
+      this.connection.destroy();
+      return;
+    }
+    this.#system.turn.request();
+  }
+
+  /** Delivers up to `recordsMax`; answers how many. Called when a turn begins. */
+  deliver(recordsMax: number): number {
+    let count = 0;
+    while (count < recordsMax) {
+      const record = this.#records.shift();
+      if (record === undefined) break;
+      const { bytes, at, length } = record;
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      this.#system.inbound.receive(view, at, bytes, at + RECORD_HEADER_BYTES, at + length);
+      count += 1;
+    }
+    this.#counters.recordsReceived += count;
+    this.#deliveredRecords += count;
+    // Frames count as handled when nothing of them waits; a window of records never waits for long.
+    if (this.#records.size === 0) this.#giveCredit();
+    return count;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    if (this.#creditTimer !== undefined) this.#system.deadlines.cancel(this.#creditTimer);
+    this.connection.destroy();
+  }
+
+  #giveCredit(): void {
+    if (this.#receivedBytes === 0 || this.#isClosed) return;
+    if (this.#receivedBytes >= this.#windowBytes / CREDIT_SHARE) this.#sendCredit();
+    else {
+      this.#creditTimer ??= this.#system.deadlines.after(CREDIT_DELAY_MS, () => {
+        this.#creditTimer = undefined;
+        if (!this.#isClosed && this.#receivedBytes > 0) this.#sendCredit();
+      });
+    }
+  }
+
+  #sendCredit(): void {
+    if (this.#creditTimer !== undefined) this.#system.deadlines.cancel(this.#creditTimer);
+    this.#creditTimer = undefined;
+    const buffer = new Uint8Array(CREDIT_FRAME_BYTES);
+    const writer = new FrameWriter(this.#crc32c, buffer);
+    writer.credit(this.#receivedBytes, this.#deliveredRecords);
+    this.#receivedBytes = 0;
+    this.#deliveredRecords = 0;
+    this.#counters.writes += 1;
+    this.connection.write(writer.bytes.subarray(0, writer.length));
+  }
+}

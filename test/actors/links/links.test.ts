@@ -1,0 +1,329 @@
+// Links between two nodes over a net in memory: order, large records, credit, epochs, refusals and the
+// two kinds of loss (a broken socket, a dead node), all under a manual clock.
+import { describe, expect, test } from 'vitest';
+import type { Signal, System } from '../../../src/actors/index.ts';
+import { actor, ask, createSystem, protocol, tell } from '../../../src/actors/index.ts';
+import { FRAME_HEADER_BYTES } from '../../../src/actors/links/frame.ts';
+import { encodeGreeting } from '../../../src/actors/links/handshake.ts';
+import type { LinksOptions } from '../../../src/actors/links/links.ts';
+import { Links } from '../../../src/actors/links/links.ts';
+import { manualEnvironment } from '../../../src/actors/testkit/manual-environment.ts';
+import { MemoryNet } from '../../../src/actors/testkit/memory-net.ts';
+import { bytes, none, record, u32 } from '../../../src/codec/index.ts';
+
+const Sink = protocol('sink', 1, {
+  take: tell(record({ sequence: u32, body: bytes })),
+  taken: ask(none, u32),
+  echo: ask(bytes, bytes),
+  never: ask(none, u32),
+});
+const identity = { clusterId: 'test-cluster', token: 'secret' };
+
+function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
+  // The net needs the environment's run queue, and the environment its net.
+  const base = manualEnvironment(seed);
+  const net = new MemoryNet(base.runQueue, base.random);
+  const env = Object.assign(base, { net });
+  const received: number[] = [];
+  const wrong: number[] = [];
+  const SinkActor = actor(
+    Sink,
+    (ctx, _args: undefined) => ({
+      take({ sequence, body }) {
+        received.push(sequence);
+        if (!body.every((byte) => byte === (sequence & 0xff))) wrong.push(sequence);
+      },
+      taken: () => received.length,
+      echo: (body) => body,
+      never: () => ctx.later<number>(),
+    }),
+    { mailbox: { capacity: 100_000, overflow: 'reject' } },
+  );
+  const node = (number: number, incarnation: number, more: Partial<LinksOptions> = {}) => {
+    const system = createSystem(env, {
+      name: `n${number}`,
+      node: number,
+      incarnation,
+      thread: 0,
+      threadCount: 1,
+      protocols: [Sink],
+    });
+    return { system, links: new Links(system, { ...identity, ...options, ...more }) };
+  };
+  const listen = async (port: number, links: () => Links) =>
+    net.listen({ host: '127.0.0.1', port }, (connection) => links().accept(connection));
+  return { env, net, received, wrong, SinkActor, node, listen };
+}
+
+async function pair(seed = 1, options: Partial<LinksOptions> = {}) {
+  const world = makeWorld(seed, options);
+  const a = world.node(1, 1);
+  const b = world.node(2, 1);
+  await world.listen(1001, () => a.links);
+  await world.listen(1002, () => b.links);
+  a.links.setAddress(2, { host: '127.0.0.1', port: 1002 });
+  b.links.setAddress(1, { host: '127.0.0.1', port: 1001 });
+  b.system.spawnWellKnown(5, 'sink', world.SinkActor, undefined);
+  const sink = a.system.wellKnown(Sink, { node: 2, thread: 0, slot: 5 });
+  return { ...world, a, b, sink };
+}
+
+async function outcome<T>(env: { settle(): Promise<void> }, promise: Promise<T>) {
+  const caught = promise.then(
+    (value) => ({ value }),
+    (error: { code: string }) => ({ code: error.code }),
+  );
+  await env.settle();
+  return caught;
+}
+
+function watcherOf(system: System, target: Parameters<Parameters<typeof actor>[1]>[0]['self']) {
+  const heard: Signal[] = [];
+  const Watcher = actor(protocol('watcher', 1, { poke: tell(none) }), (ctx, _args: undefined) => {
+    ctx.watch(target);
+    ctx.onSignal((signal) => heard.push(signal));
+    return { poke: () => undefined };
+  });
+  system.spawn('watcher', Watcher, undefined);
+  return heard;
+}
+
+describe('messages', () => {
+  test('arrive once, in order, whatever pieces the net cuts, in one write per turn', async () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const { env, a, sink, received, wrong } = await pair(seed);
+      for (let sequence = 0; sequence < 3_000; sequence += 1) {
+        sink.tell('take', { sequence, body: new Uint8Array(sequence % 300).fill(sequence) });
+      }
+      await env.advanceAsync(100);
+      expect(received).toEqual([...received.keys()]);
+      expect(received.length).toBe(3_000);
+      expect(wrong).toEqual([]);
+      expect(a.links.counters.writes).toBeLessThan(10);
+    }
+  });
+
+  test('an ask crosses and its reply comes back on the other link', async () => {
+    const { env, sink } = await pair();
+    const echoed = sink.ask('echo', Uint8Array.of(1, 2, 3), { timeoutMs: 1_000 });
+    expect(await outcome(env, echoed)).toEqual({ value: Uint8Array.of(1, 2, 3) });
+  });
+
+  test('a record of 64 MiB crosses in frames and keeps its place', async () => {
+    const { env, sink, received, wrong } = await pair();
+    const large = new Uint8Array(64 * 1024 * 1024 - 64).fill(1);
+    sink.tell('take', { sequence: 0, body: new Uint8Array(10) });
+    sink.tell('take', { sequence: 1, body: large });
+    await env.advanceAsync(100);
+    while (sink.offer('take', { sequence: 2, body: new Uint8Array(10).fill(2) }) === 'full') {
+      await env.advanceAsync(10);
+    }
+    await env.advanceAsync(100);
+    expect(received).toEqual([0, 1, 2]);
+    expect(wrong).toEqual([]);
+  });
+
+  test('the window bounds what is under way and ready resolves with the credit', async () => {
+    const { env, a, sink } = await pair(1, { windowBytes: 64 * 1024 });
+    sink.tell('take', { sequence: 0, body: new Uint8Array(0) });
+    await env.advanceAsync(50);
+    let accepted = 0;
+    const input = { sequence: 1, body: new Uint8Array(1000).fill(1) };
+    while (sink.offer('take', input) === 'accepted') accepted += 1;
+    expect(accepted).toBeGreaterThan(55);
+    expect(accepted).toBeLessThan(66);
+    const ready = outcome(env, sink.ready());
+    await env.advanceAsync(50);
+    expect(await ready).toEqual({ value: undefined });
+    expect(sink.offer('take', input)).toBe('accepted');
+    expect(a.links.counters.full).toBe(1);
+  });
+});
+
+describe('epochs', () => {
+  test('a cut fails asks, counts what was under way, and the next send opens a new epoch', async () => {
+    const { env, net, a, sink, received } = await pair();
+    let ends = 0;
+    a.links.onEpochEnd(2, 0, () => {
+      ends += 1;
+    });
+    sink.tell('take', { sequence: 0, body: new Uint8Array(1) });
+    await env.advanceAsync(100);
+    expect(a.links.epochOf(2, 0)).toBe(1);
+    const never = outcome(env, sink.ask('never', undefined, { timeoutMs: 60_000 }));
+    await env.settle();
+    net.cut();
+    await env.settle();
+    expect(await never).toEqual({ code: 'ACTOR_UNREACHABLE' });
+    expect(ends).toBeGreaterThan(0);
+    expect(a.links.counters.recordsLost).toBe(1);
+    await env.advanceAsync(3_000);
+    sink.tell('take', { sequence: 7, body: new Uint8Array(1).fill(7) });
+    await env.advanceAsync(100);
+    expect(received).toEqual([0, 7]);
+    expect(a.links.epochOf(2, 0)).toBe(2);
+  });
+
+  test('while the way is down tells are dead letters and an offer says full until it is back', async () => {
+    const { env, net, a, sink, received } = await pair();
+    net.isCut = true;
+    sink.tell('take', { sequence: 0, body: new Uint8Array(1) });
+    await env.settle();
+    sink.tell('take', { sequence: 1, body: new Uint8Array(1) });
+    expect(a.system.deadLetters.counts.unreachable).toBe(2);
+    const input = { sequence: 2, body: new Uint8Array(1).fill(2) };
+    expect(sink.offer('take', input)).toBe('full');
+    const ready = outcome(env, sink.ready());
+    await env.advanceAsync(5_000);
+    net.isCut = false;
+    await env.advanceAsync(5_000);
+    expect(await ready).toEqual({ value: undefined });
+    expect(sink.offer('take', input)).toBe('accepted');
+    await env.advanceAsync(100);
+    expect(received).toEqual([2]);
+  });
+});
+
+describe('watching another node', () => {
+  test('an end is heard, a cut is not an end, and a lost node is', async () => {
+    const { env, net, a, b, sink } = await pair();
+    const heard = watcherOf(a.system, sink as never);
+    await env.advanceAsync(100);
+    net.cut();
+    await env.advanceAsync(5_000);
+    expect(heard).toEqual([]);
+    // The watch was sent again with the new epoch: the end that follows is heard.
+    for (const info of b.system.inspect()) {
+      if (info.path !== '/sink') continue;
+      b.system.sendStop({ node: 2, incarnation: 0, thread: 0, slot: 5, generation: 0 });
+    }
+    await env.advanceAsync(100);
+    expect(heard).toMatchObject([{ type: 'terminated', cause: 'stopped' }]);
+
+    b.system.spawnWellKnown(
+      5,
+      'sink',
+      actor(Sink, (ctx, _args: undefined) => ({
+        take: () => undefined,
+        taken: () => 0,
+        echo: (body) => body,
+        never: () => ctx.later<number>(),
+      })),
+      undefined,
+    );
+    const second = makeWatcher(a.system, sink);
+    await env.advanceAsync(100);
+    const never = outcome(env, sink.ask('never', undefined, { timeoutMs: 60_000 }));
+    await env.settle();
+    a.links.nodeLost(2, 1);
+    await env.settle();
+    expect(second).toMatchObject([{ type: 'terminated', cause: 'node-lost' }]);
+    expect(await never).toMatchObject({ code: expect.stringMatching(/UNREACHABLE|NODE_LOST/) });
+    // The dead incarnation is not listened to any more.
+    await env.advanceAsync(5_000);
+    sink.tell('take', { sequence: 9, body: new Uint8Array(0) });
+    await env.advanceAsync(100);
+    expect(a.links.epochOf(2, 0)).toBe(0);
+  });
+});
+
+function makeWatcher(system: System, target: unknown): Signal[] {
+  const heard: Signal[] = [];
+  const Watcher = actor(protocol('watcher2', 1, { poke: tell(none) }), (ctx, _args: undefined) => {
+    ctx.watch(target as never);
+    ctx.onSignal((signal) => heard.push(signal));
+    return { poke: () => undefined };
+  });
+  system.spawn('watcher2', Watcher, undefined);
+  return heard;
+}
+
+describe('refusals', () => {
+  const greeting = {
+    clusterId: 'test-cluster',
+    token: 'secret',
+    fromNode: 1,
+    fromIncarnation: 1,
+    fromThread: 0,
+    toNode: 2,
+    toThread: 0,
+    protocolsHash: 0,
+    epoch: 1,
+  };
+
+  test.each([
+    ['cluster other there, test-cluster here', { clusterId: 'other' }],
+    ['the token is wrong', { token: 'guess' }],
+    ['this is node 2, not 3', { toNode: 3 }],
+    ['there is no thread 4 here', { toThread: 4 }],
+    ['other versions', { protocolsHash: 1 }],
+  ])('%s', async (reason, change) => {
+    const { env, b, net } = await pair();
+    const connection = net.connect({ host: '127.0.0.1', port: 1002 });
+    let closed = false;
+    connection.start({
+      onOpen: () =>
+        connection.write(
+          encodeGreeting({ ...greeting, protocolsHash: b.links.protocolsHash, ...change }),
+        ),
+      onBytes: () => undefined,
+      onClose: () => {
+        closed = true;
+      },
+    });
+    await env.settle();
+    expect(closed).toBe(true);
+    const lines = env.lines.filter((line) => line.message === 'a link was refused');
+    expect(lines.length).toBe(1);
+    expect(lines[0]!.fields['reason']).toContain(reason);
+  });
+
+  test('another protocol on the port is told apart by its first bytes, silence by a deadline', async () => {
+    const { env, b, net } = await pair();
+    const closed: string[] = [];
+    const open = (name: string, bytesToSend: Uint8Array) => {
+      const connection = net.connect({ host: '127.0.0.1', port: 1002 });
+      connection.start({
+        onOpen: () => connection.write(bytesToSend),
+        onBytes: () => undefined,
+        onClose: () => closed.push(name),
+      });
+    };
+    open('http', new TextEncoder().encode('GET'));
+    open('silent', new Uint8Array(0));
+    await env.settle();
+    expect(closed).toEqual(['http']);
+    await env.advanceAsync(5_000);
+    expect(closed).toEqual(['http', 'silent']);
+    expect(b.links.counters.refused).toBe(2);
+  });
+
+  test('frames that are none close the link with one line and harm nobody', async () => {
+    const { env, b, net, sink, received } = await pair();
+    const frames = [
+      new Uint8Array(FRAME_HEADER_BYTES).fill(0xff),
+      Uint8Array.of(8, 0, 0, 0, 1, 2, 3, 4, 1, 0, 0, 0, ...new Array(8).fill(0)),
+      Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0),
+    ];
+    for (const frame of frames) {
+      const connection = net.connect({ host: '127.0.0.1', port: 1002 });
+      connection.start({
+        onOpen: () =>
+          connection.write(
+            encodeGreeting({
+              ...greeting,
+              fromNode: 77,
+              protocolsHash: b.links.protocolsHash,
+            }),
+          ),
+        onBytes: () => connection.write(frame),
+        onClose: () => undefined,
+      });
+      await env.settle();
+    }
+    expect(b.links.counters.malformed).toBe(3);
+    sink.tell('take', { sequence: 0, body: new Uint8Array(1) });
+    await env.advanceAsync(100);
+    expect(received).toEqual([0]);
+  });
+});
