@@ -24,6 +24,11 @@ export interface NodeConfig {
   readonly shards: number;
   /** Where the listeners bind. `localhost` means every loopback address. */
   readonly host: string;
+  /**
+   * The cluster is being made now, by all its nodes together. Else a node with an empty folder joins as
+   * a newcomer: it must not vote from a memory that it has lost.
+   */
+  readonly isFounding?: boolean;
   /** Secret that the nodes of a cluster show each other on their links. */
   readonly token: string;
 }

@@ -83,6 +83,7 @@ const logStatus: Codec<LogStatus> = record({
   logId: u53,
   role: oneOf('leader', 'follower', 'starting', 'failed'),
   epoch: i32,
+  lastEpoch: i32,
   startOffset: u53,
   committedOffset: u53,
   endOffset: u53,

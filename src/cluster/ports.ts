@@ -227,6 +227,8 @@ export interface LogStatus {
   readonly logId: number;
   readonly role: 'leader' | 'follower' | 'starting' | 'failed';
   readonly epoch: number;
+  /** Epoch of the last frame. */
+  readonly lastEpoch: number;
   readonly startOffset: number;
   readonly committedOffset: number;
   readonly endOffset: number;

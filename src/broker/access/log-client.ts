@@ -33,10 +33,14 @@ export class LogClient {
   #self: RefId | undefined;
   #nextToken = 1;
 
-  constructor(system: System, leaderHost: (logId: number) => Ref<LogHostOps> | undefined) {
+  constructor(
+    system: System,
+    leaderHost: (logId: number) => Ref<LogHostOps> | undefined,
+    name = 'log-client',
+  ) {
     this.#system = system;
     this.#leaderHost = leaderHost;
-    system.spawn('log-client', LogClientActor, this);
+    system.spawn(name, LogClientActor, this);
   }
 
   attach(self: RefId): void {

@@ -1,7 +1,7 @@
 // Changes to destinations as brokers ask for them, made into metadata commands. The same on the main
 // thread and on shards: they differ in how a command reaches the service.
 import type { Random } from '../../env/environment.ts';
-import { uuidFromWords } from '../../std/uuid.ts';
+import { uuidFromDraws } from '../../std/uuid.ts';
 import { applyCommand } from '../metadata/apply.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
 import type { CreateDestinationCommand, MetadataCommand } from '../metadata/commands.ts';
@@ -66,7 +66,7 @@ export class MetadataChanges implements MetadataService {
       kind: 'create-destination',
       vhost: VHOST,
       name: what.name,
-      topicId: uuidFromWords(draw(), draw(), draw(), draw()),
+      topicId: uuidFromDraws(draw(), draw(), draw(), draw()),
       logKind: what.kind === 'group' ? 'group' : 'partition',
       partitions: what.partitions,
       replicationFactor: what.replicationFactor,

@@ -5,7 +5,6 @@ import {
   array,
   bool,
   bytesCopy,
-  none,
   oneOf,
   record,
   tuple,
@@ -28,7 +27,7 @@ const replica = record({ node: u32, incarnation: u53 });
 export const MetadataProtocol = protocol('metadata', 1, {
   raft: tell(bytesCopy),
   propose: ask(record({ command: bytesCopy }), proposeAnswer),
-  heartbeat: tell(record({ node: u32, bootCount: u53 })),
+  heartbeat: tell(record({ node: u32, incarnation: u32 })),
   /** A node without a Raft log asks to become a member under its new incarnation. */
   join: ask(record({ node: u32, incarnation: u32 }), bool),
   // From the shards of this node.
@@ -59,8 +58,6 @@ export const ReplicaProtocol = protocol('metadata-replica', 1, {
   ),
   controller: tell(record({ controllerId: u32 })),
   safeSetRejected: tell(record({ logId: u53, attempt: u53 })),
-  linkEnded: tell(record({ node: u32, thread: u32 })),
-  stop: ask(none, bool),
 });
 
 export type ReplicaOps = typeof ReplicaProtocol.ops;

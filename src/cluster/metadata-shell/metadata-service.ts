@@ -11,13 +11,17 @@ import type { Configuration } from '../../raft/index.ts';
 import type { SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
-import { Controller, type ControllerConfig } from '../controller/controller.ts';
-import { encodeCommand } from '../metadata/command-codec.ts';
-import type { MetadataChange, MetadataCommand } from '../metadata/commands.ts';
+import {
+  Controller,
+  type ControllerConfig,
+  type ControllerInput,
+  type ControllerOutput,
+} from '../controller/index.ts';
+import { encodeCommand, type MetadataChange, type MetadataCommand } from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
 import { MembershipChanger } from './membership-changer.ts';
 import { MetadataProtocol, type ProposeAnswer, ReplicaProtocol } from './metadata-protocol.ts';
-import type { MetadataOps, ReplicaOps } from './metadata-protocol.ts';
+import type { MetadataOps } from './metadata-protocol.ts';
 import type { MetadataReplica } from './metadata-replica.ts';
 import { RaftShell, UNAVAILABLE } from './raft-shell.ts';
 import { ShardFeed } from './shard-feed.ts';
@@ -25,13 +29,18 @@ import { ShardFeed } from './shard-feed.ts';
 const PROPOSE_RETRY_MS = 50;
 const PROPOSE_ASK_MS = 2_000;
 
+export interface Survivor {
+  readonly node: number;
+  readonly lastEpoch: number;
+  readonly endSeq: number;
+}
+
 export interface MetadataServiceConfig {
   readonly system: System;
   readonly log: Log;
   readonly node: number;
   /** Of this node's data: names the Raft peer together with the node. */
   readonly incarnation: number;
-  readonly bootCounter: number;
   readonly raft: Omit<RaftConfig, 'self'>;
   readonly bootstrap: Configuration;
   readonly stored: StoredLog;
@@ -40,6 +49,8 @@ export interface MetadataServiceConfig {
   readonly heartbeatMs: number;
   /** Worker threads that are shards; empty when the main thread is the shard. */
   readonly shardThreads: readonly number[];
+  /** Asks replicas of an offline log how far they reach; each answer is given back when it comes. */
+  survey(logId: number, nodes: readonly number[], answer: (survivor: Survivor) => void): void;
   onChanges(changes: readonly MetadataChange[]): void;
   onFatal(error: Error): void;
 }
@@ -52,6 +63,7 @@ export class MetadataService {
   readonly #members: MembershipChanger;
   readonly #refs = new Map<number, Ref<MetadataOps>>();
   #isStopped = false;
+  #registeredIncarnation: number | undefined;
 
   constructor(config: MetadataServiceConfig) {
     this.config = config;
@@ -112,18 +124,14 @@ export class MetadataService {
   #applied(index: number): void {
     this.#feed.flush(index, this.raft.controllerId);
     const changes = this.config.replica.publish();
-    if (this.raft.isLeader) {
-      this.#controller.applied(changes, this.#nowMs(), this.raft.status?.isReady ?? false);
-      this.#proposeAll();
-    }
+    this.#control({ kind: 'leadership', isReady: this.#isReadyLeader() });
     if (changes.length > 0) this.config.onChanges(changes);
   }
 
   #leadership(controllerId: number, isLeader: boolean): void {
     this.config.replica.setController(controllerId);
     this.#feed.controller(controllerId);
-    if (isLeader) this.#controller.lead(this.#nowMs());
-    else this.#controller.follow();
+    if (!isLeader) this.#control({ kind: 'leadership', isReady: false });
     this.config.log.info('metadata leader', { controller: controllerId });
   }
 
@@ -134,31 +142,61 @@ export class MetadataService {
   /** Heartbeats and the controller's clock share one timer. */
   #tick(): void {
     if (this.#isStopped) return;
-    const { node, bootCounter, heartbeatMs, system } = this.config;
+    const { node, heartbeatMs, system, replica } = this.config;
     const { controllerId } = this.raft;
+    const incarnation = this.#registeredIncarnation ?? replica.image.node(node)?.incarnation ?? 0;
     if (this.raft.isLeader) {
-      this.#controller.heartbeat(node, bootCounter, this.#nowMs());
-      this.#controller.tick(this.#nowMs(), this.raft.status?.isReady ?? false);
-      this.#proposeAll();
-    } else if (controllerId >= 0) {
-      this.#peer(controllerId).tell('heartbeat', { node, bootCount: bootCounter });
+      this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
+    } else if (controllerId >= 0 && this.#registeredIncarnation !== undefined) {
+      this.#peer(controllerId).tell('heartbeat', { node, incarnation });
     }
     system.deadlines.after(heartbeatMs, () => this.#tick());
   }
 
-  /** What the controller wants is proposed once; if it is lost, the controller wants it again. */
-  #proposeAll(): void {
-    for (const command of this.#controller.take()) {
-      this.raft
-        .propose(encodeCommand(command))
-        .then((answer) => {
-          if (answer.kind === 'refused') {
-            this.config.log.info('a change was refused', { command: command.kind, ...answer });
-          }
-          this.#controller.settled(command, answer.kind === 'done');
-        })
-        .catch((error: unknown) => this.config.onFatal(error as Error));
+  #isReadyLeader(): boolean {
+    return this.raft.isLeader && (this.raft.status?.isReady ?? false);
+  }
+
+  /** This process is registered under this incarnation: from now on its heartbeats count. */
+  registered(incarnation: number): void {
+    this.#registeredIncarnation = incarnation;
+  }
+
+  /** The links to a node's main thread ended. */
+  disconnected(node: number): void {
+    if (this.raft.isLeader) this.#control({ kind: 'disconnected', node });
+  }
+
+  #control(input: ControllerInput): void {
+    for (const output of this.#controller.step(input, this.#nowMs())) this.#actFor(output);
+  }
+
+  #actFor(output: ControllerOutput): void {
+    switch (output.kind) {
+      case 'propose':
+        this.#proposeFor(output.key, output.command);
+        return;
+      case 'survey':
+        this.config.survey(output.logId, output.nodes, (answer) =>
+          this.#control({ kind: 'survivor', logId: output.logId, ...answer }),
+        );
+        return;
+      case 'may-stop':
+        // A stopping node sees in the metadata that it leads nothing any more.
+        return;
     }
+  }
+
+  #proposeFor(key: string, command: MetadataCommand): void {
+    this.raft
+      .propose(encodeCommand(command))
+      .then((answer) => {
+        if (answer.kind === 'refused') {
+          this.config.log.info('a change was refused', { command: command.kind, ...answer });
+        }
+        this.#control({ kind: 'resolved', key });
+      })
+      .catch((error: unknown) => this.config.onFatal(error as Error));
   }
 
   // ---- Changes ----------------------------------------------------------------------------------------
@@ -241,8 +279,9 @@ export class MetadataService {
         if (message !== undefined) this.raft.receive(message);
       },
       propose: ({ command }: { command: Uint8Array }) => this.raft.propose(command),
-      heartbeat: ({ node, bootCount }: { node: number; bootCount: number }) => {
-        if (this.raft.isLeader) this.#controller.heartbeat(node, bootCount, this.#nowMs());
+      heartbeat: ({ node, incarnation }: { node: number; incarnation: number }) => {
+        if (!this.raft.isLeader) return;
+        this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
       },
       join: ({ node, incarnation }: { node: number; incarnation: number }) =>
         this.#members.replace(node, incarnation),
@@ -295,5 +334,3 @@ const MetadataActor = actor(
   (_ctx, service: MetadataService) => service.handlers(),
   { mailbox: { capacity: 65_536, overflow: 'reject' } },
 );
-
-export type { MetadataOps, ReplicaOps };

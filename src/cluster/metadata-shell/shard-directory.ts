@@ -10,10 +10,9 @@ import type { Assignment } from '../replica/hosted-log.ts';
 
 export interface ShardIdentity {
   readonly node: number;
-  readonly incarnation: number;
-  readonly bootCounter: number;
   /** From 0 among the shards of the node. */
   readonly shard: number;
+  /** Drawn at each start of the process and of the shard: names this very life. */
   readonly shardIncarnation: number;
 }
 
@@ -36,10 +35,13 @@ export class ShardDirectory implements Directory {
     const node = this.#image.node(this.#self.node);
     return (
       node !== undefined &&
-      node.incarnation === this.#self.incarnation &&
-      node.bootCounter === this.#self.bootCounter &&
       node.shardIncarnations[this.#self.shard] === this.#self.shardIncarnation
     );
+  }
+
+  /** Incarnation of this node's data, as registered. */
+  get incarnation(): number {
+    return this.#image.node(this.#self.node)?.incarnation ?? 0;
   }
 
   logsOfShard(): readonly HostedLogSpec[] {
@@ -57,7 +59,8 @@ export class ShardDirectory implements Directory {
     return {
       logId,
       kind: log.kind,
-      durability: log.durability === 'memory' ? 'memory' : 'sync',
+      // `replicated` and `async` wait for the same write as `sync`, which is more than they ask.
+      durability: 'sync',
       name: `${log.destination}-${log.partition}`,
     };
   }
@@ -110,7 +113,7 @@ export class ShardDirectory implements Directory {
     const self = this.#self;
     return (
       log.leader === self.node &&
-      log.leaderIncarnation === self.incarnation &&
+      log.leaderIncarnation === this.incarnation &&
       log.leaderShardIncarnation === self.shardIncarnation
     );
   }

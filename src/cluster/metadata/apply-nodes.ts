@@ -36,7 +36,7 @@ export function registerNode(applying: Applying, command: RegisterNode): Outcome
     }
   }
   const { node: id, incarnation, bootCounter, osBootId, pid, rack } = command;
-  const { endpoints, shardIncarnations } = command;
+  const { endpoints, firstShardThread, shardIncarnations } = command;
   applying.changeNode({
     id,
     incarnation,
@@ -45,6 +45,7 @@ export function registerNode(applying: Applying, command: RegisterNode): Outcome
     pid,
     rack,
     endpoints,
+    firstShardThread,
     shardIncarnations,
     isFenced: true,
     isDraining: false,
@@ -60,6 +61,8 @@ function registrationFault(command: RegisterNode): string | undefined {
   if (!isU32(command.incarnation)) return `incarnation ${command.incarnation}`;
   if (!isU32(command.bootCounter)) return `boot counter ${command.bootCounter}`;
   if (command.shardIncarnations.length === 0) return 'no shards';
+  const { firstShardThread } = command;
+  if (firstShardThread !== 0 && firstShardThread !== 1) return `shard thread ${firstShardThread}`;
   return command.shardIncarnations.every(isU32) ? undefined : 'shard incarnations';
 }
 

@@ -89,6 +89,7 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       out.varU53(command.pid);
       writeOptionalText(out, command.rack);
       writeEndpoints(out, command.endpoints);
+      out.u8(command.firstShardThread);
       writeNodeIds(out, command.shardIncarnations);
     },
     read(input) {
@@ -110,6 +111,7 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
         pid,
         rack,
         endpoints,
+        firstShardThread: input.u8(),
         shardIncarnations: readNodeIds(input),
       };
     },

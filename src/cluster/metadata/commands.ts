@@ -30,6 +30,9 @@ export interface RegisterNode {
   readonly pid: number;
   readonly rack: string | undefined;
   readonly endpoints: readonly Endpoint[];
+  /** Thread of shard 0: 0 when the main thread is the one shard, else 1. */
+  readonly firstShardThread: number;
+  readonly firstShardThread: number;
   readonly shardIncarnations: readonly number[];
 }
 

@@ -91,6 +91,7 @@ function writeNode(out: ByteWriter, node: NodeRecord): void {
   out.varU53(node.pid);
   writeOptionalText(out, node.rack);
   writeEndpoints(out, node.endpoints);
+  out.u8(node.firstShardThread);
   writeNodeIds(out, node.shardIncarnations);
   out.u8((node.isFenced ? 1 : 0) | (node.isDraining ? 2 : 0));
 }
@@ -103,11 +104,12 @@ function readNode(input: ByteReader): NodeRecord {
   const pid = input.varU53();
   const rack = readOptionalText(input);
   const endpoints = readEndpoints(input);
+  const firstShardThread = input.u8();
   const shardIncarnations = readNodeIds(input);
   const flags = input.u8();
   const life = { id, incarnation, bootCounter, osBootId, pid };
   const marks = { isFenced: (flags & 1) !== 0, isDraining: (flags & 2) !== 0 };
-  return { ...life, rack, endpoints, shardIncarnations, ...marks };
+  return { ...life, rack, endpoints, firstShardThread, shardIncarnations, ...marks };
 }
 
 function writeDestination(out: ByteWriter, destination: DestinationRecord): void {

@@ -13,6 +13,8 @@ export interface HostedLogSpec {
 export interface Directory {
   /** True once metadata holds the registration of this very process: before that nothing is hosted. */
   readonly isRegistered: boolean;
+  /** Incarnation of this node's data, as registered; 0 before. */
+  readonly incarnation: number;
   /** Logs with a replica on this node that belong to this shard, in order of their ids. */
   logsOfShard(): readonly HostedLogSpec[];
   assignment(logId: number): Assignment | undefined;

@@ -294,6 +294,7 @@ export class HostedLog {
               ? 'leader'
               : 'starting',
       epoch: this.role?.epoch ?? 0,
+      lastEpoch: stored.lastEpoch,
       startOffset: machine.startOffset,
       committedOffset: stored.offsetAt(committedSeq) ?? machine.startOffset,
       endOffset: stored.endOffset,

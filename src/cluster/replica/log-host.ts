@@ -8,7 +8,7 @@ import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { Ref, RefId } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { Log } from '../../env/environment.ts';
-import type { ReplicaId, SafeSetProposal, WriterId } from '../../replication/types.ts';
+import type { SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { ShardStore, StoredLog } from '../../storage/api.ts';
 import type { LogHostOps } from '../log-protocol.ts';
@@ -27,8 +27,8 @@ const TICK_MS = 100;
 
 export interface LogHostConfig {
   readonly system: System;
-  readonly self: ReplicaId;
-  readonly writer: WriterId;
+  readonly node: number;
+  readonly shardIncarnation: number;
   readonly store: ShardStore;
   readonly directory: Directory;
   readonly log: Log;
@@ -48,6 +48,9 @@ export class LogHost {
   readonly peers: PeerLinks;
   readonly donations: Donations;
   readonly config: LogHostConfig;
+  /** The incarnations are known once the node is registered, before anything is hosted. */
+  readonly self: { node: number; incarnation: number };
+  readonly #writer: { nodeIncarnation: number; shardIncarnation: number };
   readonly #logs = new Map<number, Entry>();
   readonly #dirty = new Set<HostedLog>();
   readonly #active = new Set<HostedLog>();
@@ -58,13 +61,15 @@ export class LogHost {
 
   constructor(config: LogHostConfig) {
     this.config = config;
-    const { system, self, directory } = config;
-    this.peers = new PeerLinks(peerRefs(system), directory, self);
+    const { system, directory } = config;
+    this.self = { node: config.node, incarnation: 0 };
+    this.#writer = { nodeIncarnation: 0, shardIncarnation: config.shardIncarnation };
+    this.peers = new PeerLinks(peerRefs(system), directory, this.self);
     this.donations = new Donations(() => system.clock.monotonicMs());
     this.#answers = new Answers(system);
     this.#port = {
-      self,
-      writer: config.writer,
+      self: this.self,
+      writer: this.#writer,
       store: config.store,
       peers: this.peers,
       replies: this.#answers,
@@ -133,6 +138,8 @@ export class LogHost {
   }
 
   #hostOne(logId: number): Entry | undefined {
+    this.self.incarnation = this.config.directory.incarnation;
+    this.#writer.nodeIncarnation = this.self.incarnation;
     const { directory, store, log } = this.config;
     const spec = directory.spec(logId);
     if (spec === undefined || this.#context === undefined) return undefined;

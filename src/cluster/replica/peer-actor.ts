@@ -19,7 +19,7 @@ async function framesOf(host: LogHost, hosted: HostedLog, fromSeq: number, throu
   if (next === 'gone') throw new Error(`frame ${fromSeq} is gone here`);
   return {
     logId: hosted.logId,
-    from: host.config.self.node,
+    from: host.self.node,
     leaderEpoch: 0,
     previousChain: stored.chainAt(fromSeq - 1) ?? 0,
     committedSeq: stored.committedSeq,

@@ -1,0 +1,41 @@
+// What every cluster has before anybody asks: the group logs and the log that readiness is tried on.
+// Made once by the metadata leader, when all founding nodes are there or after a grace.
+import { GROUP_KIND, GROUP_LOGS } from '../broker/cursor/behavior.ts';
+import { GROUP_DESTINATION } from '../broker/ports.ts';
+import { PARTITION_KIND } from '../broker/destination/partition.ts';
+import type { MetadataImage } from '../cluster/metadata/image.ts';
+import type { MetadataService } from '../cluster/ports.ts';
+
+export const PROBE_DESTINATION = '__callboard_probe';
+
+const WANTED = [
+  { name: GROUP_DESTINATION, partitions: GROUP_LOGS, kind: GROUP_KIND },
+  { name: PROBE_DESTINATION, partitions: 1, kind: PARTITION_KIND },
+] as const;
+
+/** The first one that is missing, if any. */
+export function missingDestination(image: MetadataImage): (typeof WANTED)[number] | undefined {
+  return WANTED.find(({ name }) => image.destination('/', name) === undefined);
+}
+
+export async function makeMissing(
+  image: MetadataImage,
+  metadata: MetadataService,
+  timeoutMs: number,
+): Promise<void> {
+  const wanted = missingDestination(image);
+  if (wanted === undefined) return;
+  await metadata.create(
+    {
+      name: wanted.name,
+      partitions: wanted.partitions,
+      kind: wanted.kind,
+      replicationFactor: -1,
+      assignments: [],
+      config: [],
+      isInternal: true,
+      validateOnly: false,
+    },
+    timeoutMs,
+  );
+}

@@ -1,0 +1,374 @@
+// Composes one node over any Environment: links, metadata, shards, listeners, admin. Used by the process
+// root, the in-process cluster, and the simulator alike. The main thread runs this; with `shards: 0` its
+// one shard runs here too.
+import { LinkHub } from '../actors/links/link-hub.ts';
+import { createSystem, type System } from '../actors/system.ts';
+import { LogClient } from '../broker/access/log-client.ts';
+import { createRecordAccess } from '../broker/access/record-access.ts';
+import { adminHandler } from '../admin/routes.ts';
+import type { Connection, Environment, Listener } from '../env/environment.ts';
+import type { HttpServer } from '../env/http.ts';
+import { RAFT_DEFAULTS, peerOf } from '../raft/index.ts';
+import type { MetadataChange } from '../cluster/metadata/commands.ts';
+import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import { MetadataService, type Survivor } from '../cluster/metadata-shell/metadata-service.ts';
+import { BrokerError } from '../std/errors.ts';
+import { openShardStore } from '../storage/store.ts';
+import type { ShardStore } from '../storage/api.ts';
+import { FOUNDING_INCARNATION, openIdentity, writeIdentity, type NodeIdentity } from './identity.ts';
+import { LeaderStatus } from './leader-status.ts';
+import type { NodeConfig, NodeEvent, RunningNode, StartNode } from './node-config.ts';
+import { PROTOCOLS } from './protocols.ts';
+import { ReadyCheck } from './ready-check.ts';
+import { Registration } from './registration.ts';
+import { hostRefs } from './shard.ts';
+import { LocalShards, type Shards, WorkerShards } from './shards.ts';
+import { DEFAULT_TIMING, type Timing } from './timing.ts';
+import { VERSION } from './version.ts';
+import { Watcher } from './watcher.ts';
+
+export interface NodeParts {
+  /** Compiled module of the worker threads; without it only `shards: 0` is possible. */
+  readonly workerEntry?: URL;
+  /** Without it the node has no HTTP listener. */
+  readonly http?: HttpServer;
+  readonly timing?: Partial<Timing>;
+  readonly isStrict?: boolean;
+  readonly shardStore?: { readonly walFileBytesMin?: number; readonly slabBytesMax?: number };
+  /** Counters of the environment (sockets, sendfile) for the admin API. */
+  readonly counters?: () => Readonly<Record<string, number>>;
+  readonly autoCreate?: boolean;
+}
+
+const META_SHARD = 255;
+const RAFT_LOG_ID = 1;
+const SURVEY_MS = 500;
+const LOOPBACK_HOSTS = ['127.0.0.1', '::1'];
+
+/** What is needed to say who listens where. */
+function hostsOf(host: string): readonly string[] {
+  return host === 'localhost' ? LOOPBACK_HOSTS : [host];
+}
+
+class Node implements RunningNode {
+  readonly #env: Environment;
+  readonly #config: NodeConfig;
+  readonly #parts: NodeParts;
+  readonly #timing: Timing;
+  readonly #identity: NodeIdentity;
+  readonly #system: System;
+  readonly #links: LinkHub;
+  readonly #replica: MetadataReplica;
+  #metaStore: ShardStore | undefined;
+  #metadata: MetadataService | undefined;
+  #shards: Shards | undefined;
+  #registration: Registration | undefined;
+  readonly #watcher: Watcher;
+  readonly #listeners: Listener[] = [];
+  readonly #startedAtMs: number;
+  readonly #events: NodeEvent[] = [];
+  #handle: ((event: NodeEvent) => void) | undefined;
+  #isStopping = false;
+
+  constructor(env: Environment, config: NodeConfig, parts: NodeParts) {
+    this.#env = env;
+    this.#config = config;
+    this.#parts = parts;
+    this.#timing = { ...DEFAULT_TIMING, ...parts.timing };
+    this.#startedAtMs = env.clock.monotonicMs();
+    this.#identity = openIdentity(env, config.clusterId, config.nodeId, config.isFounding ?? false);
+    this.#system = createSystem(env, {
+      name: `node-${config.nodeId}`,
+      node: config.nodeId,
+      incarnation: 1 + env.random.below(0x7fff_fffe),
+      thread: 0,
+      threadCount: config.shards + 1,
+      strict: parts.isStrict ?? false,
+      protocols: PROTOCOLS,
+    });
+    this.#links = new LinkHub(this.#system, {
+      clusterId: config.clusterId,
+      token: config.token,
+    });
+    for (const { id, host, linkPort } of config.nodes) {
+      if (id !== config.nodeId) this.#links.setAddress(id, { host, port: linkPort });
+    }
+    this.#replica = new MetadataReplica(config.nodeId);
+    this.#watcher = new Watcher(this.#replica.image, (event) => this.#tell(event));
+  }
+
+  onEvent(handle: (event: NodeEvent) => void): void {
+    this.#handle = handle;
+    for (const event of this.#events.splice(0)) handle(event);
+  }
+
+  #tell(event: NodeEvent): void {
+    if (this.#handle === undefined) this.#events.push(event);
+    else this.#handle(event);
+  }
+
+  async start(): Promise<void> {
+    const { nodeId } = this.#config;
+    const address = this.#config.nodes.find((node) => node.id === nodeId);
+    if (address === undefined) throw new NodeConfigError(`node ${nodeId} is not in the list of nodes`);
+    const link = await this.#listen(address.linkPort, [address.host], (connection) =>
+      this.#links.accept(connection),
+    );
+    const metadata = await this.#startMetadata();
+    const shards = this.#makeShards(metadata, address.httpPort);
+    this.#shards = shards;
+    await shards.start();
+    const kafka = await this.#listen(
+      address.kafkaPort,
+      hostsOf(this.#config.host),
+      (connection) => shards.accept(connection),
+    );
+    const http = await this.#startAdmin(shards, address.httpPort);
+    this.#tell({ event: 'listening', ports: { kafka, http, link } });
+    await metadata.start();
+    if (this.#mustJoin(metadata)) {
+      const others = this.#config.nodes.map((node) => node.id).filter((id) => id !== nodeId);
+      metadata
+        .join(others, this.#identity.incarnation)
+        .catch((error: unknown) => this.#fail(error));
+    }
+    this.#registration = new Registration({
+      system: this.#system,
+      metadata,
+      replica: this.#replica,
+      identity: this.#identity,
+      pid: this.#env.facts?.pid ?? 0,
+      endpoints: [
+        { listener: 'http', host: this.#advertised(), port: http },
+        { listener: 'kafka', host: this.#advertised(), port: kafka },
+        { listener: 'link', host: address.host, port: link },
+      ],
+      founders: this.#config.nodes.map((node) => node.id),
+      shards,
+      changes: shards.changes,
+      onFailed: (error) => this.#fail(error),
+    });
+    this.#registration.start();
+    this.#checkReady();
+  }
+
+  #advertised(): string {
+    return this.#config.host === 'localhost' ? '127.0.0.1' : this.#config.host;
+  }
+
+  /** A folder that lost its Raft log must not vote from memory: it comes as a newcomer. */
+  #mustJoin(metadata: MetadataService): boolean {
+    return metadata.raft.isNew && this.#identity.incarnation !== FOUNDING_INCARNATION;
+  }
+
+  // ---- Parts --------------------------------------------------------------------------------------
+
+  async #startMetadata(): Promise<MetadataService> {
+    const { clusterId, nodeId } = this.#config;
+    const { store } = await openShardStore(this.#env, {
+      ...this.#parts.shardStore,
+      directory: 'meta',
+      identity: { clusterId, nodeId, shard: META_SHARD },
+      onSnapshotWanted: () => this.#metadata?.raft.stateWanted(),
+    });
+    this.#metaStore = store;
+    store.onFailure = (error) => this.#fail(error);
+    const stored = store.log(RAFT_LOG_ID) ?? store.createLog(RAFT_LOG_ID, { durability: 'sync' });
+    const isFounder = this.#identity.incarnation === FOUNDING_INCARNATION;
+    const founders = this.#config.nodes.map((node) => peerOf(node.id, FOUNDING_INCARNATION));
+    const { raft, controller, heartbeatMs } = this.#timing;
+    const metadata = new MetadataService({
+      system: this.#system,
+      log: this.#env.log.child({ part: 'metadata' }),
+      node: nodeId,
+      incarnation: this.#identity.incarnation,
+      raft: { ...RAFT_DEFAULTS, ...raft },
+      bootstrap: { voters: isFounder ? founders : [], outgoing: [], learners: [] },
+      stored,
+      replica: this.#replica,
+      controller,
+      heartbeatMs,
+      shardThreads: Array.from({ length: this.#config.shards }, (_, index) => index + 1),
+      survey: (logId, nodes, answer) => this.#survey(logId, nodes, answer),
+      onChanges: (changes) => this.#changed(changes),
+      onFatal: (error) => this.#fail(error),
+    });
+    this.#metadata = metadata;
+    store.onDurable = () => metadata.raft.durable();
+    this.#system.turn.onPhase('durable', () => store.startGroup());
+    return metadata;
+  }
+
+  #survey(logId: number, nodes: readonly number[], answer: (survivor: Survivor) => void): void {
+    const refOf = hostRefs(this.#system, this.#replica);
+    for (const node of nodes) {
+      const host = refOf(node, logId);
+      host
+        ?.ask('status', undefined, { timeoutMs: SURVEY_MS })
+        .then((statuses) => {
+          const found = statuses.find((status) => status.logId === logId);
+          if (found !== undefined) answer({ node, lastEpoch: found.lastEpoch, endSeq: found.endSeq });
+        })
+        .catch(() => this.#env.log.debug('a survivor did not answer', { logId, node }));
+    }
+  }
+
+  #changed(changes: readonly MetadataChange[]): void {
+    for (const change of changes) {
+      if (change.kind === 'node-changed') {
+        const node = this.#replica.image.node(change.node);
+        if (node?.isFenced === true) this.#links.nodeLost(change.node);
+      }
+    }
+    this.#watcher.changed(changes, this.#metadata?.raft.isLeader ?? false);
+    this.#registration?.changed();
+  }
+
+  #makeShards(metadata: MetadataService, httpPort: number): Shards {
+    const options = {
+      system: this.#system,
+      env: this.#env,
+      links: this.#links,
+      replica: this.#replica,
+      metadata,
+      config: this.#config,
+      httpPort,
+      autoCreate: this.#parts.autoCreate ?? true,
+      store: this.#parts.shardStore ?? {},
+      onFailed: (error: Error) => this.#fail(error),
+    };
+    const { workerEntry } = this.#parts;
+    if (this.#config.shards === 0) return new LocalShards(options);
+    if (workerEntry === undefined) throw new NodeConfigError('this build has no worker threads');
+    return new WorkerShards({ ...options, workerEntry });
+  }
+
+  async #startAdmin(shards: Shards, port: number): Promise<number> {
+    const { http } = this.#parts;
+    if (http === undefined) return 0;
+    const refOf = hostRefs(this.#system, this.#replica);
+    const leaderHost = (logId: number) => {
+      const leader = this.#replica.view.log(logId)?.leader ?? -1;
+      return leader < 0 ? undefined : refOf(leader, logId);
+    };
+    const client = new LogClient(this.#system, leaderHost);
+    const status = new LeaderStatus(this.#system, this.#replica);
+    const handler = adminHandler({
+      version: VERSION,
+      view: this.#replica.view,
+      records: createRecordAccess({
+        view: this.#replica.view,
+        client,
+        crc32c: this.#env.crc32c.bind(this.#env),
+        nowMs: () => this.#env.clock.wallMs(),
+        below: (n) => this.#system.random.below(n),
+      }),
+      leaderStatus: () => status.collect(),
+      uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
+      counters: () => ({ ...this.#parts.counters?.(), ...shards.counters() }),
+    });
+    let bound = port;
+    for (const host of hostsOf(this.#config.host)) {
+      const listener = await this.#tryListen(() => http.serve({ host, port: bound }, handler), host);
+      if (listener !== undefined) bound = listener.address.port;
+    }
+    return bound;
+  }
+
+  /** ::1 does not exist everywhere; the other loopback address must. */
+  async #tryListen(listen: () => Promise<Listener>, host: string): Promise<Listener | undefined> {
+    try {
+      const listener = await listen();
+      this.#listeners.push(listener);
+      return listener;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (host === '::1' && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return undefined;
+      throw error;
+    }
+  }
+
+  async #listen(
+    port: number,
+    hosts: readonly string[],
+    accept: (connection: Connection) => void,
+  ): Promise<number> {
+    let bound = port;
+    for (const host of hosts) {
+      const listener = await this.#tryListen(
+        () => this.#env.net.listen({ host, port: bound }, accept),
+        host,
+      );
+      if (listener !== undefined) bound = listener.address.port;
+    }
+    return bound;
+  }
+
+  #checkReady(): void {
+    const check = new ReadyCheck({
+      system: this.#system,
+      replica: this.#replica,
+      nodes: this.#config.nodes.map((node) => node.id),
+      refOf: hostRefs(this.#system, this.#replica),
+      isStopped: () => this.#isStopping,
+    });
+    check
+      .wait()
+      .then(() => {
+        if (!this.#isStopping) this.#tell({ event: 'ready' });
+      })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  // ---- Ends ---------------------------------------------------------------------------------------
+
+  #fail(thrown: unknown): void {
+    if (this.#isStopping) return;
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const code = (error as { code?: string }).code ?? 'NODE_FAILED';
+    this.#env.log.error('the node cannot go on', { code, stack: error.stack });
+    this.#tell({ event: 'failed', code, message: error.message });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    for (const listener of this.#listeners) listener.close();
+    await this.#registration?.resign(this.#timing.resignMs);
+    await this.#shards?.stop();
+    this.#metadata?.stop();
+    await this.#metaStore?.close();
+    writeIdentity(this.#env, this.#identity, true);
+    this.#links.close();
+    await this.#system.shutdown({ timeoutMs: this.#timing.shutdownMs }).catch(() => undefined);
+  }
+
+  /** After a failed start: what was opened is closed, the folder stays unclean. */
+  async abandon(): Promise<void> {
+    this.#isStopping = true;
+    for (const listener of this.#listeners) listener.close();
+    this.#metadata?.stop();
+    this.#shards?.abandon();
+    this.#metaStore?.abandon();
+    this.#links.close();
+    await this.#system.shutdown({ timeoutMs: 100 }).catch(() => undefined);
+  }
+}
+
+export class NodeConfigError extends BrokerError {
+  readonly code = 'NODE_CONFIG_INVALID';
+}
+
+/** Makes the `startNode` of a composition root from the parts that only the root has. */
+export function nodeStarter(parts: NodeParts): StartNode {
+  return async (env, config) => {
+    const node = new Node(env, config, parts);
+    try {
+      await node.start();
+    } catch (error) {
+      await node.abandon();
+      throw error;
+    }
+    return node;
+  };
+}

@@ -1,0 +1,165 @@
+// Makes this node a member: registers its data, its addresses and the lives of its shards, again whenever
+// metadata has forgotten or fenced another life of it; founds the cluster and its internal destinations
+// while this node leads metadata; and gives leaderships away before a stop.
+import type { System } from '../actors/system.ts';
+import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
+import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import type { MetadataService as Changes } from '../cluster/ports.ts';
+import type { Endpoint } from '../cluster/metadata/types.ts';
+import type { NodeIdentity } from './identity.ts';
+import { makeMissing, missingDestination } from './internal-destinations.ts';
+import type { Shards } from './shards.ts';
+
+const POLL_MS = 25;
+const CHANGE_MS = 2_000;
+/** Internal destinations are placed on all founders, or after this on whoever is there. */
+const FOUNDERS_GRACE_MS = 3_000;
+
+export interface RegistrationOptions {
+  readonly system: System;
+  readonly metadata: MetadataService;
+  readonly replica: MetadataReplica;
+  readonly identity: NodeIdentity;
+  readonly pid: number;
+  readonly endpoints: readonly Endpoint[];
+  readonly founders: readonly number[];
+  readonly shards: Shards;
+  readonly changes: Changes;
+  onFailed(error: Error): void;
+}
+
+export class Registration {
+  readonly #options: RegistrationOptions;
+  #incarnation: number;
+  #previous: number;
+  #isStopped = false;
+  #isBusy = false;
+  #ledSinceMs = -1;
+
+  constructor(options: RegistrationOptions) {
+    this.#options = options;
+    this.#incarnation = options.identity.incarnation;
+    this.#previous = options.identity.previousIncarnation;
+  }
+
+  start(): void {
+    this.#poll();
+  }
+
+  /** Something in the metadata changed: perhaps there is something to do at once. */
+  changed(): void {
+    this.#work();
+  }
+
+  #poll(): void {
+    if (this.#isStopped) return;
+    this.#work();
+    this.#options.system.deadlines.after(POLL_MS, () => this.#poll());
+  }
+
+  #work(): void {
+    if (this.#isStopped || this.#isBusy) return;
+    const task = this.#next();
+    if (task === undefined) return;
+    this.#isBusy = true;
+    task()
+      .catch((error: unknown) => {
+        this.#options.onFailed(error instanceof Error ? error : new Error(String(error)));
+      })
+      .finally(() => {
+        this.#isBusy = false;
+      });
+  }
+
+  #next(): (() => Promise<void>) | undefined {
+    const { metadata, replica, changes, founders, system } = this.#options;
+    if (metadata.raft.controllerId < 0) return undefined;
+    const { image } = replica;
+    const isLeader = metadata.raft.isLeader && metadata.raft.status?.isReady === true;
+    if (!metadata.raft.isLeader) this.#ledSinceMs = -1;
+    else if (this.#ledSinceMs < 0) this.#ledSinceMs = system.clock.monotonicMs();
+    if (image.clusterId === '') return isLeader ? () => this.#found() : undefined;
+    if (!this.#isRegistered()) return () => this.#register();
+    if (!isLeader || missingDestination(image) === undefined) return undefined;
+    const waitedMs = system.clock.monotonicMs() - this.#ledSinceMs;
+    const areAllHere = founders.every((id) => image.isNodeLive(id));
+    if (!areAllHere && waitedMs < FOUNDERS_GRACE_MS) return undefined;
+    if (image.liveNodes().length === 0) return undefined;
+    return () => makeMissing(image, changes, CHANGE_MS);
+  }
+
+  #isRegistered(): boolean {
+    const { replica, identity, shards } = this.#options;
+    const node = replica.image.node(identity.nodeId);
+    if (node === undefined) return false;
+    const lives = shards.incarnations();
+    return (
+      node.incarnation === this.#incarnation &&
+      node.bootCounter === identity.bootCounter &&
+      node.shardIncarnations.length === lives.length &&
+      lives.every((life, shard) => node.shardIncarnations[shard] === life)
+    );
+  }
+
+  async #found(): Promise<void> {
+    const { metadata, identity } = this.#options;
+    await metadata.changeCommand(
+      {
+        kind: 'init-cluster',
+        clusterId: identity.clusterId,
+        defaults: { partitions: 3, replicationFactor: -1 },
+      },
+      CHANGE_MS,
+    );
+  }
+
+  async #register(): Promise<void> {
+    const { metadata, identity, shards, endpoints, pid, system } = this.#options;
+    const { nodeId, bootCounter, isClean, osBootId } = identity;
+    const answer = await metadata.changeCommand(
+      {
+        kind: 'register-node',
+        node: nodeId,
+        incarnation: this.#incarnation,
+        previousIncarnation: this.#previous,
+        bootCounter,
+        isClean,
+        hasFailedSync: shards.hasFailedSync(),
+        osBootId,
+        pid,
+        rack: undefined,
+        endpoints,
+        firstShardThread: shards.firstThread,
+        shardIncarnations: shards.incarnations(),
+      },
+      CHANGE_MS,
+    );
+    if (answer.kind === 'done') metadata.registered(this.#incarnation);
+    if (answer.kind !== 'refused') return;
+    if (answer.code === 'new-incarnation-needed' || answer.code === 'rolled-back') {
+      system.log.warn('this data may have lost something: it joins as new', { why: answer.message });
+      this.#previous = this.#incarnation;
+      this.#incarnation = 2 + system.random.below(0x7fff_fff0);
+      return;
+    }
+    throw new Error(`the cluster refuses this node: ${answer.message}`);
+  }
+
+  /** Asks metadata to move leaderships away, and waits until it has or the time is over. */
+  async resign(timeoutMs: number): Promise<void> {
+    this.#isStopped = true;
+    const { metadata, identity, replica, system } = this.#options;
+    const { nodeId } = identity;
+    const others = replica.image.liveNodes().filter((node) => node.id !== nodeId);
+    if (others.length === 0 || metadata.raft.controllerId < 0 || !this.#isRegistered()) return;
+    const untilMs = system.clock.monotonicMs() + timeoutMs;
+    const answer = await metadata.changeCommand(
+      { kind: 'resign-node', node: nodeId, incarnation: this.#incarnation },
+      timeoutMs,
+    );
+    if (answer.kind !== 'done') return;
+    while (replica.image.ledCount(nodeId) > 0 && system.clock.monotonicMs() < untilMs) {
+      await new Promise<void>((resolve) => system.deadlines.after(POLL_MS, () => resolve()));
+    }
+  }
+}

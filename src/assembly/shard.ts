@@ -1,0 +1,167 @@
+// One shard of a node, on whatever thread it runs: its store, the log host, and the protocol listeners'
+// connections. Everything it needs of the rest of the node comes through ShardPorts.
+import type { System } from '../actors/system.ts';
+import type { Ref } from '../actors/ref.ts';
+import { createGroupBehavior, GROUP_KIND } from '../broker/cursor/behavior.ts';
+import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
+import { createPartitionBehavior, PARTITION_KIND } from '../broker/destination/partition.ts';
+import { messageBytesMax } from '../broker/destination/settings.ts';
+import { type BrokerPorts, createBrokerPorts } from '../broker/ports.ts';
+import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
+import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
+import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import { threadOfLog } from '../cluster/metadata-shell/shard-directory.ts';
+import { type LogHostOps, LogHostProtocol } from '../cluster/ports.ts';
+import { SLOT_LOG_HOST } from '../cluster/slots.ts';
+import type { SafeSetProposal } from '../replication/types.ts';
+import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
+import { type KafkaListener, startKafkaListener } from '../protocols/kafka/listener.ts';
+import type { KafkaLimits } from '../protocols/kafka/limits.ts';
+import { openShardStore } from '../storage/store.ts';
+import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
+
+export interface ShardConfig {
+  readonly clusterId: string;
+  readonly node: number;
+  /** From 0 among the shards of the node. */
+  readonly shard: number;
+  readonly shardIncarnation: number;
+  readonly httpPort: number;
+  readonly autoCreate: boolean;
+  readonly defaultPartitions: number;
+  readonly store?: Partial<ShardStoreOptions>;
+  readonly kafka?: Partial<KafkaLimits>;
+}
+
+export interface ShardPorts {
+  readonly send: SendChange;
+  propose(proposal: SafeSetProposal): void;
+  onStoreFailure(error: Error): void;
+}
+
+export interface Shard {
+  readonly host: LogHost;
+  readonly kafka: KafkaListener;
+  readonly store: ShardStore;
+  readonly ports: BrokerPorts;
+  counters(): Record<string, number>;
+  stop(): Promise<void>;
+}
+
+function behaviors(system: System, replica: MetadataReplica): Map<string, AnyDurableBehavior> {
+  const { view } = replica;
+  const crc32c = system.env.crc32c.bind(system.env);
+  const partition = createPartitionBehavior({
+    messageBytesMax: (logId) => {
+      const log = view.log(logId);
+      const config = log === undefined ? undefined : view.destination(log.destination)?.config;
+      return messageBytesMax(config ?? new Map());
+    },
+  });
+  const group = createGroupBehavior({ ...GROUP_DEFAULTS, crc32c });
+  return new Map<string, AnyDurableBehavior>([
+    [PARTITION_KIND, partition],
+    [GROUP_KIND, group],
+  ]);
+}
+
+/** Refs to the log hosts of this node's shards, made once per thread. */
+export function hostRefs(
+  system: System,
+  replica: MetadataReplica,
+): (node: number, logId: number) => Ref<LogHostOps> | undefined {
+  const refs = new Map<string, Ref<LogHostOps>>();
+  return (node, logId) => {
+    const record = replica.image.node(node);
+    if (record === undefined || replica.image.log(logId) === undefined) return undefined;
+    const thread = threadOfLog(record, logId);
+    const key = `${node}/${thread}`;
+    let ref = refs.get(key);
+    if (ref === undefined) {
+      ref = system.wellKnown(LogHostProtocol, { node, thread, slot: SLOT_LOG_HOST });
+      refs.set(key, ref);
+    }
+    return ref;
+  };
+}
+
+function brokerPorts(
+  system: System,
+  replica: MetadataReplica,
+  config: ShardConfig,
+  send: SendChange,
+): BrokerPorts {
+  const { view } = replica;
+  const refOf = hostRefs(system, replica);
+  return createBrokerPorts({
+    view,
+    metadata: new MetadataChanges(replica.image, send, system.random.fork('metadata-changes')),
+    settings: { autoCreate: config.autoCreate, defaultPartitions: config.defaultPartitions },
+    logHost(logId) {
+      const log = view.log(logId);
+      if (log === undefined) return undefined;
+      const node = log.replicas.includes(config.node) ? config.node : log.leader;
+      return node < 0 ? undefined : refOf(node, logId);
+    },
+  });
+}
+
+/** Opens the shard's folder and spawns its actors. Rejects if the folder cannot be used. */
+export async function startShard(
+  system: System,
+  replica: MetadataReplica,
+  config: ShardConfig,
+  ports: ShardPorts,
+): Promise<Shard> {
+  const { clusterId, node, shard, shardIncarnation } = config;
+  let host: LogHost | undefined;
+  const { store } = await openShardStore(system.env, {
+    ...config.store,
+    directory: `shard-${String(shard).padStart(3, '0')}`,
+    identity: { clusterId, nodeId: node, shard },
+    onSnapshotWanted: (logId) => host?.snapshotWanted(logId),
+  });
+  const kinds = behaviors(system, replica);
+  const started = new LogHost({
+    system,
+    node,
+    shardIncarnation,
+    store,
+    directory: replica.serve({ node, shard, shardIncarnation }),
+    log: system.log.child({ shard }),
+    behaviorOf: (kind) => kinds.get(kind),
+    propose: (proposal) => ports.propose(proposal),
+    onStoreFailure: (error) => ports.onStoreFailure(error),
+  });
+  host = started;
+  spawnLogHost(started);
+  const broker = brokerPorts(system, replica, config, ports.send);
+  const kafka = startKafkaListener({
+    system,
+    ports: broker,
+    otherPorts: { HTTP: config.httpPort },
+    ...(config.kafka === undefined ? {} : { limits: config.kafka }),
+  });
+  return {
+    host: started,
+    kafka,
+    store,
+    ports: broker,
+    counters: () => countersOf(system, store, kafka),
+    async stop() {
+      started.stop();
+      await store.close();
+    },
+  };
+}
+
+function countersOf(
+  system: System,
+  store: ShardStore,
+  kafka: KafkaListener,
+): Record<string, number> {
+  const counters: Record<string, number> = { turns: system.turn.count, messages: system.turn.messages };
+  for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
+  for (const [name, value] of Object.entries(kafka.counters)) counters[`kafka.${name}`] = value;
+  return counters;
+}

@@ -1,0 +1,58 @@
+// Turns metadata changes into the two things a launcher reports: a node is gone and its leaders moved,
+// and a node is back and in sync. Only the metadata leader speaks, so that each is said once.
+import type { MetadataChange } from '../cluster/metadata/commands.ts';
+import type { MetadataImage } from '../cluster/metadata/image.ts';
+import type { NodeEvent } from './node-config.ts';
+
+export class Watcher {
+  readonly #image: MetadataImage;
+  readonly #tell: (event: NodeEvent) => void;
+  /** Leaders before the last change, to see what moved away from whom. */
+  readonly #leaders = new Map<number, number>();
+  readonly #fenced = new Set<number>();
+  readonly #behind = new Set<number>();
+
+  constructor(image: MetadataImage, tell: (event: NodeEvent) => void) {
+    this.#image = image;
+    this.#tell = tell;
+  }
+
+  changed(changes: readonly MetadataChange[], isSpeaker: boolean): void {
+    const moved = new Map<number, number>();
+    for (const change of changes) {
+      if (change.kind === 'log-deleted') this.#leaders.delete(change.logId);
+      if (change.kind !== 'log-created' && change.kind !== 'log-changed') continue;
+      const log = this.#image.log(change.logId);
+      if (log === undefined) continue;
+      const before = this.#leaders.get(log.logId);
+      this.#leaders.set(log.logId, log.leader);
+      if (before !== undefined && before !== log.leader && log.leader >= 0) {
+        moved.set(before, (moved.get(before) ?? 0) + 1);
+      }
+    }
+    for (const node of this.#image.nodes()) this.#watchNode(node.id, node.isFenced, moved, isSpeaker);
+  }
+
+  #watchNode(
+    id: number,
+    isFenced: boolean,
+    moved: ReadonlyMap<number, number>,
+    isSpeaker: boolean,
+  ): void {
+    if (isFenced) {
+      if (this.#fenced.has(id)) return;
+      this.#fenced.add(id);
+      this.#behind.add(id);
+      if (isSpeaker) this.#tell({ event: 'leadersMoved', node: id, count: moved.get(id) ?? 0 });
+      return;
+    }
+    this.#fenced.delete(id);
+    if (!this.#behind.has(id)) return;
+    const isBehind = this.#image
+      .logsOn(id)
+      .some((logId) => this.#image.log(logId)?.isr.includes(id) === false);
+    if (isBehind) return;
+    this.#behind.delete(id);
+    if (isSpeaker) this.#tell({ event: 'inSync', node: id });
+  }
+}

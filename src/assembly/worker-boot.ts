@@ -1,0 +1,21 @@
+// What a node's main thread and its worker threads tell each other outside the rings: small facts only.
+import type { NodeAddress } from './node-config.ts';
+import type { ShardConfig } from './shard.ts';
+
+export interface WorkerBoot {
+  readonly dataRoot: string | undefined;
+  readonly shard: ShardConfig;
+  readonly clusterId: string;
+  readonly token: string;
+  readonly nodes: readonly NodeAddress[];
+}
+
+export type FromWorker =
+  | {
+      readonly kind: 'status';
+      readonly connections: number;
+      readonly hasFailedSync: boolean;
+      readonly counters: Record<string, number>;
+    }
+  /** The shard's store failed: the node must end. */
+  | { readonly kind: 'failed'; readonly message: string };

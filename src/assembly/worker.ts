@@ -1,0 +1,101 @@
+// The shard of a worker thread: its own links to the shards of other nodes, metadata fed by the main
+// thread, and one shard. The root of the worker hands in the Environment.
+import { actor } from '../actors/actor.ts';
+import { LinkHub } from '../actors/links/link-hub.ts';
+import { joinThreadGroup } from '../actors/threads/member.ts';
+import { MetadataProtocol, ReplicaProtocol } from '../cluster/metadata-shell/metadata-protocol.ts';
+import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import { UNAVAILABLE } from '../cluster/metadata-shell/raft-shell.ts';
+import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
+import type { Environment } from '../env/environment.ts';
+import { PROTOCOLS } from './protocols.ts';
+import { type Shard, startShard } from './shard.ts';
+import type { FromWorker, WorkerBoot } from './worker-boot.ts';
+
+const STATUS_MS = 250;
+const CHANGE_SLACK_MS = 500;
+
+interface ReplicaArgs {
+  readonly replica: MetadataReplica;
+  readonly thread: number;
+  shard: Shard | undefined;
+  applied(index: number): void;
+}
+
+const ReplicaActor = actor(ReplicaProtocol, (_ctx, args: ReplicaArgs) => {
+  const { replica } = args;
+  const controller = (id: number) => replica.setController(id - 1);
+  return {
+    image({ index, controllerId, bytes }) {
+      replica.restore(bytes);
+      controller(controllerId);
+      replica.publish();
+      args.applied(index);
+    },
+    entries({ controllerId, entries }) {
+      let last = 0;
+      for (const [index, command] of entries) {
+        if (index <= replica.image.version) continue;
+        replica.apply(command, index);
+        last = index;
+      }
+      controller(controllerId);
+      replica.publish();
+      args.applied(Math.max(last, replica.image.version));
+    },
+    controller: ({ controllerId }) => controller(controllerId),
+    safeSetRejected: ({ logId, attempt }) => args.shard?.host.safeSetRejected(logId, attempt),
+  };
+});
+
+/** Runs one shard in this worker until the main thread ends it. */
+export async function runWorker(makeEnvironment: (boot: WorkerBoot) => Environment, threadData: unknown): Promise<void> {
+  const app = (threadData as { readonly app: WorkerBoot }).app;
+  const env = makeEnvironment(app);
+  const member = joinThreadGroup(env, { protocols: PROTOCOLS });
+  const { system } = member;
+  const { thread, node } = system.place;
+  const links = new LinkHub(system, { clusterId: app.clusterId, token: app.token });
+  for (const { id, host, linkPort } of app.nodes) {
+    if (id !== node) links.setAddress(id, { host, port: linkPort });
+  }
+  const replica = new MetadataReplica(node);
+  const metadata = system.wellKnown(MetadataProtocol, { thread: 0, slot: SLOT_METADATA });
+  const args: ReplicaArgs = {
+    replica,
+    thread,
+    shard: undefined,
+    applied: (index) => metadata.tell('shardApplied', { thread, index }),
+  };
+  const post = (message: FromWorker) => member.post(message);
+  const shard = await startShard(system, replica, app.shard, {
+    send: (command, timeoutMs) =>
+      metadata
+        .ask('change', { command, timeoutMs }, { timeoutMs: timeoutMs + CHANGE_SLACK_MS })
+        .catch(() => UNAVAILABLE),
+    propose: (proposal) => metadata.tell('proposeSafeSet', { ...proposal, thread }),
+    onStoreFailure: (error) => post({ kind: 'failed', message: error.message }),
+  });
+  args.shard = shard;
+  system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);
+  links.onEpochEnd((peer, peerThread) => shard.host.linkEnded(peer, peerThread));
+  env.threads.onConnection((connection, tag) => {
+    if (tag === 'kafka') shard.kafka.accept(connection);
+    else links.adopt(connection, tag);
+  });
+  member.onStop(async () => {
+    await shard.stop();
+    links.close();
+  });
+  const report = () => {
+    post({
+      kind: 'status',
+      connections: shard.kafka.counters.open,
+      hasFailedSync: shard.store.failedSync,
+      counters: shard.counters(),
+    });
+    system.deadlines.after(STATUS_MS, report);
+  };
+  report();
+  member.ready();
+}

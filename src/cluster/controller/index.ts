@@ -1,0 +1,3 @@
+// The door of the controller.
+export { Controller } from './controller.ts';
+export * from './types.ts';

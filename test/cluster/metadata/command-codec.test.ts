@@ -1,0 +1,108 @@
+// Metadata commands as bytes: every kind survives, damaged bytes are refused, and the bytes of one
+// command of each kind are fixed: they lie in logs on disks.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  decodeCommand,
+  encodeCommand,
+  type MetadataCommand,
+} from '../../../src/cluster/metadata/index.ts';
+import { BytesError, toHex } from '../../../src/std/bytes.ts';
+import { creation, registration, topicId } from './world.ts';
+
+const life = { node: 3, incarnation: 4_000_000_000 };
+const log = { logId: 7, node: 3, epoch: 9 };
+const name = { vhost: '/', name: 'é' };
+
+const SAMPLES: readonly [MetadataCommand, string][] = [
+  [
+    { kind: 'init-cluster', clusterId: 'c', defaults: { partitions: 3, replicationFactor: -1 } },
+    '010101630601',
+  ],
+  [{ kind: 'unfence-node', ...life }, '01030680d0acf30e'],
+  [{ kind: 'fence-node', ...life }, '01040680d0acf30e'],
+  [{ kind: 'resign-node', ...life }, '01050680d0acf30e'],
+  [{ kind: 'deregister-node', ...life }, '01060680d0acf30e'],
+  [{ kind: 'restart-shard', ...life, shard: 1, shardIncarnation: 5 }, '01070680d0acf30e0105'],
+  [{ kind: 'delete-destination', ...name }, '0109012f02c3a9'],
+  [
+    { kind: 'add-partitions', ...name, partitions: 2, assignments: [[1, 2]] },
+    '010a012f02c3a90401020204',
+  ],
+  [
+    {
+      kind: 'configure-destination',
+      ...name,
+      replace: true,
+      entries: [
+        ['a', 'b'],
+        ['c', undefined],
+      ],
+    },
+    '010b012f02c3a901020161010162016300',
+  ],
+  [
+    {
+      kind: 'propose-safe-set',
+      ...log,
+      partitionEpoch: 2,
+      safeSet: [{ node: 1, incarnation: 2 }],
+      isr: [1],
+    },
+    '010c0706120401020201' + '02',
+  ],
+  [{ kind: 'prefer-leaders', logIds: [1, 2] }, '010d020204'],
+  [{ kind: 'resign-log', ...log }, '010e070612'],
+  [{ kind: 'elect-unclean', ...log, isForced: true }, '010f07061201'],
+  [{ kind: 'set-setting', key: 'k', value: new Uint8Array([1]) }, '0110016b010101'],
+  [{ kind: 'set-setting', key: 'k', value: undefined }, '0110016b00'],
+];
+
+const BIG: readonly MetadataCommand[] = [
+  registration(3, { rack: 'r', isClean: true, hasFailedSync: true, previousIncarnation: 9 }),
+  creation('t', {
+    topicId: topicId(5),
+    logKind: 'group',
+    mode: 'quorum',
+    isInternal: true,
+    config: [['k', 'v']],
+    assignments: [[1, 2], [3]],
+  }),
+];
+
+describe('a command', () => {
+  test.each(SAMPLES)('%j has fixed bytes', (command, hex) => {
+    expect(toHex(encodeCommand(command))).toBe(hex);
+  });
+
+  test.each([...SAMPLES.map(([command]) => command), ...BIG])('%j survives', (command) => {
+    expect(decodeCommand(encodeCommand(command))).toEqual(command);
+  });
+
+  test('every kind has a sample', () => {
+    const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
+    expect(kinds.size).toBe(16);
+  });
+
+  test('cut short or with a rest, it is refused', () => {
+    for (const [command] of SAMPLES) {
+      const bytes = encodeCommand(command);
+      for (let size = 0; size < bytes.length; size += 1) {
+        expect(() => decodeCommand(bytes.subarray(0, size))).toThrow(BytesError);
+      }
+      expect(() => decodeCommand(new Uint8Array([...bytes, 0]))).toThrow(BytesError);
+    }
+  });
+
+  test('random bytes are refused or are a command, nothing else', () => {
+    const bytes = fc.uint8Array({ minLength: 0, maxLength: 60 });
+    const property = fc.property(bytes, fc.integer({ min: 0, max: 20 }), (rest, code) => {
+      try {
+        expect(decodeCommand(new Uint8Array([1, code, ...rest])).kind).toBeTypeOf('string');
+      } catch (thrown) {
+        expect(thrown).toBeInstanceOf(BytesError);
+      }
+    });
+    fc.assert(property, { numRuns: 500 });
+  });
+});

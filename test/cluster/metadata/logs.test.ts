@@ -1,0 +1,241 @@
+// The safe set as compare-and-set (F6), resignation, preferred leaders; and random histories in which
+// every leader must be a live safe member and every epoch must have one writer.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  hashImage,
+  isCandidate,
+  type MetadataCommand,
+  MetadataImage,
+  restoreImage,
+  snapshotImage,
+} from '../../../src/cluster/metadata/index.ts';
+import { creation, registration, World } from './world.ts';
+
+function threeWithTopic(): World {
+  const world = new World([1, 2, 3]);
+  world.do(creation('t', { partitions: 1 }));
+  return world;
+}
+
+describe('the safe set', () => {
+  test('shrinks and grows by its leader, never below min in-sync', () => {
+    const world = threeWithTopic();
+    expect(world.setCode('t', [1, 2])).toBe('ok');
+    expect(world.log('t').isr).toEqual([1, 2]);
+    expect(world.setCode('t', [1])).toBe('invalid-safe-set');
+    expect(world.setCode('t', [1, 2], [1])).toBe('ok');
+    expect(world.setCode('t', [1, 3])).toBe('ok');
+    expect(world.setCode('t', [1, 2, 3])).toBe('ok');
+  });
+
+  test('refuses what is not seen, not led, not live or not assigned', () => {
+    const world = threeWithTopic();
+    const { logId, epoch, partitionEpoch, safeSet } = world.log('t');
+    const base = { kind: 'propose-safe-set', logId, epoch, partitionEpoch, safeSet } as const;
+    const isr = [1, 2, 3];
+    const code = (over: Partial<MetadataCommand>) =>
+      world.code({ ...base, node: 1, isr, ...over } as MetadataCommand);
+    expect(code({ logId: 99 })).toBe('unknown-log');
+    expect(code({ epoch: 9 })).toBe('stale-epoch');
+    expect(code({ node: 2 })).toBe('stale-epoch');
+    expect(code({ partitionEpoch: 9 })).toBe('stale-partition-epoch');
+    const others = safeSet.filter((m) => m.node !== 1);
+    expect(code({ safeSet: others, isr: [2, 3] })).toBe('invalid-safe-set');
+    expect(code({ safeSet: [...safeSet, safeSet[0]] })).toBe('invalid-safe-set');
+    const other = [...others, { node: 1, incarnation: 9 }];
+    expect(code({ safeSet: other })).toBe('invalid-safe-set');
+    expect(code({ safeSet: [...safeSet, { node: 4, incarnation: 104 }] })).toBe('invalid-safe-set');
+    expect(code({ safeSet: safeSet.slice(0, 2) })).toBe('invalid-safe-set');
+    expect(code({})).toBe('ok');
+  });
+
+  test('a dead node cannot come in, nor be shown as in sync', () => {
+    const world = threeWithTopic();
+    world.setCode('t', [1, 2]);
+    world.fence(3);
+    expect(world.setCode('t', [1, 2, 3])).toBe('invalid-safe-set');
+    world.fence(2);
+    expect(world.setCode('t', [1, 2], [1, 2])).toBe('invalid-safe-set');
+    expect(world.setCode('t', [1, 2], [1])).toBe('ok');
+  });
+
+  test('a set that lost members by loss of data grows again', () => {
+    const world = threeWithTopic();
+    for (const node of [2, 3]) world.do(registration(node, { incarnation: 500 + node }));
+    expect(world.log('t').safeSet).toHaveLength(1);
+    for (const node of [2, 3]) world.unfence(node);
+    expect(world.log('t').leader).toBe(1);
+    expect(world.setCode('t', [1, 2])).toBe('ok');
+    expect(world.log('t').safeSet).toContainEqual({ node: 2, incarnation: 502 });
+  });
+});
+
+describe('leaders', () => {
+  test('return to the first replica only when it is in sync', () => {
+    const world = threeWithTopic();
+    const { logId } = world.log('t');
+    world.fence(1);
+    world.unfence(1);
+    const prefer = { kind: 'prefer-leaders', logIds: [logId, 99] } as const;
+    expect(world.do(prefer)).toEqual([]);
+    expect(world.setCode('t', [1, 2, 3])).toBe('ok');
+    world.do(prefer);
+    expect(world.log('t')).toMatchObject({ leader: 1, epoch: 2 });
+  });
+
+  test('that stall give up one log', () => {
+    const world = threeWithTopic();
+    const { logId, epoch } = world.log('t');
+    const resign = { kind: 'resign-log', logId, node: 1, epoch } as const;
+    world.do(resign);
+    expect(world.log('t')).toMatchObject({ leader: 2, isr: [2, 3] });
+    expect(world.code(resign)).toBe('stale-epoch');
+  });
+});
+
+// ---- Random histories -----------------------------------------------------------------------------
+
+type Move = readonly [number, number, number];
+
+/** One of the things that can happen to a cluster; small numbers pick the parties. */
+function move(world: World, [what, a, b]: Move): MetadataCommand {
+  const node = 1 + (a % 4);
+  const record = world.image.node(node);
+  const incarnation = record?.incarnation ?? 0;
+  const logs = world.image.logs();
+  const log = logs[b % Math.max(1, logs.length)];
+  const lives = world.image
+    .nodes()
+    .map(({ id, incarnation: of }) => ({ node: id, incarnation: of }));
+  switch (what % 11) {
+    case 0:
+      return { kind: 'fence-node', node, incarnation };
+    case 1:
+    case 2:
+      return { kind: 'unfence-node', node, incarnation };
+    case 3: {
+      const bootCounter = (record?.bootCounter ?? 0) + (b % 5);
+      const isRenamed = b % 2 === 0;
+      return registration(node, {
+        bootCounter: Math.max(1, bootCounter),
+        incarnation: isRenamed ? 1000 + world.index : Math.max(1, incarnation),
+        previousIncarnation: b % 3 === 0 ? 0 : incarnation,
+        hasFailedSync: b % 7 === 0,
+        pid: world.index,
+      });
+    }
+    case 4:
+      return { kind: 'resign-node', node, incarnation };
+    case 5: {
+      const life = { node, incarnation, shard: b % 2, shardIncarnation: 100 + world.index };
+      return { kind: 'restart-shard', ...life };
+    }
+    case 6:
+      return creation(`d${b % 6}`, { partitions: 1 + (a % 3), mode: a % 2 ? 'quorum' : 'auto' });
+    case 7:
+      return { kind: 'delete-destination', vhost: '/', name: `d${b % 6}` };
+    case 8:
+    case 9: {
+      if (log === undefined) return { kind: 'set-setting', key: `k${a}`, value: undefined };
+      const { logId, leader, epoch, partitionEpoch } = log;
+      const safeSet = lives.filter((m) => m.node === leader || (a >> m.node) % 2 === 0);
+      const isr = safeSet.map((m) => m.node).filter((id) => id === leader || (b >> id) % 2 === 0);
+      const set = { logId, node: leader, epoch, partitionEpoch, safeSet, isr };
+      return { kind: 'propose-safe-set', ...set };
+    }
+    default:
+      return { kind: 'prefer-leaders', logIds: logs.map((each) => each.logId) };
+  }
+}
+
+describe('in any history', () => {
+  const moves = fc.array(fc.tuple(fc.nat(40), fc.nat(60), fc.nat(60)), {
+    minLength: 40,
+    maxLength: 80,
+  });
+
+  test('a leader is a live safe member, every epoch has one writer, and epochs only grow', () => {
+    let elections = 0;
+    const property = fc.property(moves, (history) => {
+      const world = new World([1, 2, 3, 4]);
+      world.do(creation('d0'));
+      const writers = new Map<string, string>();
+      const epochs = new Map<number, number>();
+      for (const step of history) {
+        world.try(move(world, step));
+        for (const log of world.image.logs()) {
+          expect(log.epoch).toBeGreaterThanOrEqual(epochs.get(log.logId) ?? 0);
+          epochs.set(log.logId, log.epoch);
+          for (const node of log.isr) {
+            expect(log.safeSet.map((m) => m.node)).toContain(node);
+            expect(world.image.isNodeLive(node)).toBe(true);
+          }
+          if (log.leader === -1) continue;
+          expect(isCandidate(world.image, log, log.leader)).toBe(true);
+          expect(log.isr).toContain(log.leader);
+          const writer = `${log.leader}/${log.leaderIncarnation}/${log.leaderShardIncarnation}`;
+          const key = `${log.logId}/${log.epoch}`;
+          if (!writers.has(key)) elections += 1;
+          expect(writers.get(key) ?? writer).toBe(writer);
+          writers.set(key, writer);
+          const leader = world.image.node(log.leader)!;
+          expect(leader.shardIncarnations).toContain(log.leaderShardIncarnation);
+        }
+      }
+    });
+    fc.assert(property, { numRuns: 150, seed: 7 });
+    expect(elections).toBeGreaterThan(1000);
+  });
+
+  test('replicas that apply the same commands are equal, also from a snapshot in the middle', () => {
+    const property = fc.property(moves, fc.nat(80), (history, cut) => {
+      const world = new World([1, 2, 3, 4]);
+      const late = new World();
+      history.forEach((step, i) => {
+        const command = move(world, step);
+        const outcome = world.try(command);
+        if (i === cut) restoreImage(late.image, snapshotImage(world.image));
+        if (i > cut) {
+          late.index = world.index - 1;
+          expect(late.try(command)).toEqual(outcome);
+          expect(late.changes).toEqual(world.changes);
+        }
+      });
+      if (history.length <= cut) return;
+      expect(hashImage(late.image)).toBe(hashImage(world.image));
+      for (const node of [-1, 1, 2, 3, 4]) {
+        expect(late.image.logsLedBy(node)).toEqual(world.image.logsLedBy(node));
+        expect(late.image.logsOn(node)).toEqual(world.image.logsOn(node));
+      }
+    });
+    fc.assert(property, { numRuns: 100, seed: 11 });
+  });
+});
+
+test('5,000 changes, compacted to a snapshot, bring an empty image to the same hash', () => {
+  const world = new World([1, 2, 3]);
+  for (let i = 0; i < 5000; i += 1) {
+    if (i % 5 === 4) world.try({ kind: 'delete-destination', vhost: '/', name: `d${i - 3}` });
+    else if (i % 7 === 0)
+      world.do({ kind: 'set-setting', key: `k${i % 90}`, value: new Uint8Array([i]) });
+    else world.try(creation(`d${i}`, { partitions: 1 + (i % 3) }));
+    if (i % 500 === 0) world.fence(1 + ((i / 500) % 3));
+    if (i % 500 === 250) for (const node of [1, 2, 3]) world.unfence(node);
+  }
+  const empty = new MetadataImage();
+  restoreImage(empty, snapshotImage(world.image));
+  expect(empty.version).toBe(world.index);
+  expect(empty.destinations().length).toBeGreaterThan(1000);
+  expect(hashImage(empty)).toBe(hashImage(world.image));
+});
+
+test('a snapshot that cannot be read is refused and changes nothing', () => {
+  const world = threeWithTopic();
+  const bytes = snapshotImage(world.image);
+  const before = hashImage(world.image);
+  for (const bad of [new Uint8Array(0), bytes.subarray(0, bytes.length - 1), new Uint8Array(50)]) {
+    expect(() => restoreImage(world.image, bad)).toThrow();
+    expect(hashImage(world.image)).toBe(before);
+  }
+});
