@@ -42,6 +42,11 @@ export class PendingChange {
     return nowMs - this.#sentMs >= retryMs;
   }
 
+  /** False for an answer to an earlier change. */
+  isUndecided(attempt: number): boolean {
+    return this.#undecided.has(attempt);
+  }
+
   /** True when the refusal of this attempt was the last one that could have come out otherwise. */
   refused(attempt: number): boolean {
     this.#undecided.delete(attempt);

@@ -239,6 +239,7 @@ export interface SafeSetProposal {
   readonly logId: number;
   readonly epoch: number;
   readonly expectedPartitionEpoch: number;
+  /** Never the same for two epochs of a log. */
   readonly attempt: number;
   readonly newSet: readonly ReplicaId[];
   readonly isr: readonly NodeId[];

@@ -116,7 +116,8 @@ export class WorldChecker {
 
   /** The set never shrinks below m; loss of data alone brings it there. */
   setChanged(sizeBefore: number, newSet: readonly ReplicaId[], minInsync: number): void {
-    if (newSet.length < Math.min(sizeBefore, minInsync)) this.#found(`the safe set shrank to ${newSet.length}`);
+    if (newSet.length < Math.min(sizeBefore, minInsync))
+      this.#found(`the safe set shrank to ${newSet.length}`);
   }
 
   /** After healing: every replica has the same committed log, with all that was answered. */

@@ -1,0 +1,254 @@
+// Who a leader counts: its peers, the safe set, the one change of it that is under way, and the ISR that
+// clients are shown. Decides when to ask for another set; safe-set.ts decides which. Does not know what is
+// committed: the leader core tells the seq that new members must hold. Invariants: while a change is under
+// way a frame counts only if both sets hold it; the newest partition epoch seen wins.
+import type { OutputQueue } from './outputs.ts';
+import { Peer } from './peer.ts';
+import { PendingChange } from './pending-change.ts';
+import { commitCount, isSameNodes, type Member, planChange, SafeSet } from './safe-set.ts';
+import type {
+  LeaderConfig,
+  LeaderLimits,
+  LeaderOutput,
+  NodeId,
+  ReplicaId,
+  SafeSetProposal,
+  SafeSetState,
+} from './types.ts';
+
+/** Time between ticks beyond this is the leader's own sleep and is held against nobody. */
+const TICK_GAP_MAX_MS = 1_000;
+/** Attempts are numbered over all epochs: an answer to an older leader's attempt names none of ours. */
+const ATTEMPTS_PER_EPOCH = 2 ** 20;
+
+export class Membership {
+  readonly peers: Peer[] = [];
+  readonly self: Peer;
+  readonly #config: LeaderConfig;
+  readonly #limits: LeaderLimits;
+  readonly #outputs: OutputQueue<LeaderOutput>;
+  #set: SafeSet = new SafeSet([]);
+  #live: readonly ReplicaId[];
+  #partitionEpoch: number;
+  #shownIsr: readonly NodeId[];
+  #inSyncCount = 0;
+  #pending: PendingChange | undefined;
+  #attempts: number;
+  #nextProposalMs = Number.NEGATIVE_INFINITY;
+  #nowMs: number;
+  #endAtTickSeq = 0;
+
+  constructor(config: LeaderConfig, limits: LeaderLimits, outputs: OutputQueue<LeaderOutput>) {
+    this.#config = config;
+    this.#limits = limits;
+    this.#outputs = outputs;
+    this.#live = config.live;
+    this.#nowMs = config.nowMs;
+    this.#partitionEpoch = config.partitionEpoch;
+    this.#shownIsr = config.isr;
+    this.#attempts = config.grant.epoch * ATTEMPTS_PER_EPOCH;
+    this.self = this.#peer(config.self.node);
+    this.self.incarnation = config.self.incarnation;
+    for (const node of config.replicas) this.#peer(node).isAssigned = true;
+    // The shown ISR has the benefit of the doubt: it may take a lag time to say hello.
+    for (const node of config.isr) this.#peer(node).caughtUpMs = config.nowMs;
+    for (const peer of this.peers) this.#setLive(peer);
+    this.#adopt(config.safeSet);
+    this.refreshInSync();
+  }
+
+  get set(): SafeSet {
+    return this.#set;
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get canAcceptAll(): boolean {
+    return this.#inSyncCount >= this.#config.minInsync;
+  }
+
+  find(node: NodeId): Peer | undefined {
+    const { peers } = this;
+    for (let i = 0; i < peers.length; i += 1) if (peers[i]!.node === node) return peers[i];
+    return undefined;
+  }
+
+  /** The leader first. */
+  isr(): readonly NodeId[] {
+    const others = this.peers.filter((peer) => peer.isInSync && !peer.isSelf);
+    return [this.self.node, ...others.map((peer) => peer.node)];
+  }
+
+  /** Highest seq that enough members hold, of the set and of the one asked for. */
+  heldSeq(): number {
+    const seq = this.#heldBy(this.#set);
+    const pending = this.#pending;
+    if (pending === undefined || this.#config.faults?.commitUnderOldSetOnly) return seq;
+    return Math.min(seq, this.#heldBy(pending.set));
+  }
+
+  #heldBy(set: SafeSet): number {
+    const { mode, minInsync } = this.#config;
+    return set.seqHeldBy(commitCount(mode, minInsync, set.size));
+  }
+
+  // ---- What the metadata says ------------------------------------------------------------------
+
+  setLive(live: readonly ReplicaId[]): void {
+    this.#live = live;
+    for (const peer of this.peers) this.#setLive(peer);
+    this.refreshInSync();
+  }
+
+  assign(replicas: readonly NodeId[]): void {
+    for (const peer of this.peers) peer.isAssigned = false;
+    for (const node of replicas) this.#peer(node).isAssigned = true;
+  }
+
+  /** False if this is not newer than what is known. */
+  adopt(state: SafeSetState): boolean {
+    if (state.partitionEpoch <= this.#partitionEpoch) return false;
+    this.#partitionEpoch = state.partitionEpoch;
+    this.#shownIsr = state.isr;
+    // Whatever was under way expected an older partition epoch: it won, or it cannot win any more.
+    this.#pending = undefined;
+    this.#adopt(state.safeSet);
+    this.refreshInSync();
+    return true;
+  }
+
+  /** The controller refused the attempt, at the partition epoch that we know. */
+  refused(attempt: number): void {
+    const pending = this.#pending;
+    if (!pending?.isUndecided(attempt)) return;
+    this.#nextProposalMs = this.#nowMs + this.#limits.proposalRetryMs;
+    if (pending.refused(attempt)) this.#pending = undefined;
+    else this.#send(pending.withdrawal(this.#nextAttempt(), this.#nowMs, this.#set));
+  }
+
+  // ---- Time ------------------------------------------------------------------------------------
+
+  /** Marks who holds what there is. Returns for how many milliseconds the leader itself slept. */
+  tick(nowMs: number, endSeq: number): number {
+    const sleptMs = Math.max(0, nowMs - this.#nowMs - TICK_GAP_MAX_MS);
+    const previousMs = this.#nowMs + sleptMs;
+    for (const peer of this.peers) {
+      peer.caughtUpMs += sleptMs;
+      if (!peer.isLinked) continue;
+      if (peer.matchSeq >= endSeq) peer.caughtUpMs = nowMs;
+      else if (peer.matchSeq >= this.#endAtTickSeq) {
+        peer.caughtUpMs = Math.max(peer.caughtUpMs, previousMs);
+      }
+    }
+    this.#nowMs = nowMs;
+    this.#endAtTickSeq = endSeq;
+    this.refreshInSync();
+    const pending = this.#pending;
+    if (pending?.isOverdue(nowMs, this.#limits.proposalRetryMs)) {
+      this.#send(pending.attempt(this.#nextAttempt(), nowMs));
+    }
+    return sleptMs;
+  }
+
+  /** True if the peer now holds what there was at the last tick: between ticks that is caught up. */
+  markCaughtUp(peer: Peer, endSeq: number): boolean {
+    if (!peer.isLinked) return false;
+    if (peer.matchSeq < endSeq && peer.matchSeq < this.#endAtTickSeq) return false;
+    peer.caughtUpMs = this.#nowMs;
+    this.refreshInSync();
+    return true;
+  }
+
+  refreshInSync(): void {
+    const couldAcceptAll = this.canAcceptAll;
+    let count = 0;
+    for (const peer of this.peers) {
+      const isLiveMember =
+        peer.memberIncarnation >= 0 && peer.memberIncarnation === peer.liveIncarnation;
+      peer.isInSync = isLiveMember && !this.#lags(peer);
+      if (peer.isInSync) count += 1;
+    }
+    this.#inSyncCount = count;
+    const can = this.canAcceptAll;
+    if (can !== couldAcceptAll) this.#outputs.push({ kind: 'can-accept-all', can });
+  }
+
+  #lags(peer: Peer): boolean {
+    return !peer.isSelf && this.#nowMs - peer.caughtUpMs > this.#limits.lagTimeMaxMs;
+  }
+
+  // ---- Changes ---------------------------------------------------------------------------------
+
+  /** Asks for a better set, or for a truer ISR, if there is one and nothing is under way. */
+  considerChange(holdSeq: number): void {
+    if (this.#pending !== undefined || this.#nowMs < this.#nextProposalMs) return;
+    const goal = planChange({
+      mode: this.#config.mode,
+      minInsync: this.#config.minInsync,
+      current: this.#set,
+      peers: this.peers,
+      holdSeq,
+      nowMs: this.#nowMs,
+      lagTimeMaxMs: this.#limits.lagTimeMaxMs,
+      noHoldRule: this.#config.faults?.noHoldRule === true,
+    });
+    if (goal !== undefined) {
+      const members = goal.map((peer) => ({ peer, incarnation: peer.incarnation }));
+      const isr = goal.filter((peer) => !this.#lags(peer)).map((peer) => peer.node);
+      this.#propose(new SafeSet(members), isr);
+      return;
+    }
+    const isr = this.#set.members.filter(({ peer }) => peer.isInSync).map(({ peer }) => peer.node);
+    if (!isSameNodes(isr, this.#shownIsr)) this.#propose(this.#set, isr);
+  }
+
+  /** The leader resigned: it asks for nothing any more. */
+  close(): void {
+    this.#pending = undefined;
+  }
+
+  #propose(set: SafeSet, isr: readonly NodeId[]): void {
+    this.#pending = new PendingChange(set, isr, {
+      logId: this.#config.logId,
+      epoch: this.#config.grant.epoch,
+      partitionEpoch: this.#partitionEpoch,
+    });
+    this.#send(this.#pending.attempt(this.#nextAttempt(), this.#nowMs));
+  }
+
+  #nextAttempt(): number {
+    this.#attempts += 1;
+    return this.#attempts;
+  }
+
+  #send(proposal: SafeSetProposal): void {
+    this.#outputs.push({ kind: 'propose-safe-set', proposal });
+  }
+
+  #adopt(replicas: readonly ReplicaId[]): void {
+    for (const peer of this.peers) peer.memberIncarnation = -1;
+    const members: Member[] = replicas.map(({ node, incarnation }) => {
+      const peer = this.#peer(node);
+      peer.memberIncarnation = incarnation;
+      return { peer, incarnation };
+    });
+    this.#set = new SafeSet(members);
+  }
+
+  #peer(node: NodeId): Peer {
+    const found = this.find(node);
+    if (found !== undefined) return found;
+    const peer = new Peer(node, node === this.#config.self.node);
+    this.peers.push(peer);
+    this.#setLive(peer);
+    return peer;
+  }
+
+  // The leader does not doubt itself: that its node is fenced arrives as a higher epoch.
+  #setLive(peer: Peer): void {
+    const known = this.#live.find((replica) => replica.node === peer.node);
+    peer.liveIncarnation = peer.isSelf ? peer.incarnation : (known?.incarnation ?? -1);
+  }
+}
