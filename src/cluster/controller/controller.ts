@@ -1,145 +1,112 @@
 // The controller: reads the image and the heartbeats, says what to propose. Pure, on the thread of
 // the metadata group. Invariant: it proposes nothing before the own no-op of its Raft term is
-// applied, and nothing because of silence before one full fencing interval has passed since.
+// applied, and nothing because of silence before one full session has passed since.
 import {
   canReturn,
-  type MetadataChange,
+  chooseLeader,
   type MetadataCommand,
   type MetadataImage,
   type NodeRecord,
 } from '../metadata/index.ts';
 import { Sessions } from './sessions.ts';
 import { Survey } from './survey.ts';
-import {
-  CONTROLLER_DEFAULTS,
-  type ControllerConfig,
-  type SurveyRequest,
-  type Survivor,
-} from './types.ts';
+import type { ControllerConfig, ControllerInput, ControllerOutput } from './types.ts';
 
-export type { ControllerConfig } from './types.ts';
-
-const NEVER = Number.POSITIVE_INFINITY;
+interface OpenProposal {
+  readonly retryMs: number;
+  /** Of the image when it was made. */
+  readonly version: number;
+}
 
 export class Controller {
-  readonly #config: Required<ControllerConfig>;
+  readonly #config: ControllerConfig;
   readonly #image: MetadataImage;
   readonly #sessions = new Sessions();
   readonly #survey = new Survey();
-  /** Open proposals by key, with the time after which they are made again. */
-  readonly #open = new Map<string, number>();
-  #proposals: MetadataCommand[] = [];
-  #surveys: SurveyRequest[] = [];
-  #role: 'follower' | 'elected' | 'active' = 'follower';
+  readonly #open = new Map<string, OpenProposal>();
+  #outputs: ControllerOutput[] = [];
+  #isActive = false;
   #sinceMs = 0;
   #preferredDueMs = 0;
 
   /** `image` is read at every step and never changed; it must be the applied state of this node. */
   constructor(config: ControllerConfig, image: MetadataImage) {
-    this.#config = { ...CONTROLLER_DEFAULTS, ...config };
+    this.#config = config;
     this.#image = image;
   }
 
-  // ---- Inputs ----------------------------------------------------------------------------------
-
-  /** This node leads the metadata group. It acts when `isReady` says that its no-op is applied. */
-  lead(nowMs: number): void {
-    this.#reset(nowMs);
-    this.#role = 'elected';
+  /** Feeds one input and returns what to do about it, in order. `nowMs` is monotonic. */
+  step(input: ControllerInput, nowMs: number): readonly ControllerOutput[] {
+    this.#take(input, nowMs);
+    if (this.#isActive) this.#decide(nowMs);
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
   }
 
-  follow(): void {
-    this.#reset(0);
-    this.#role = 'follower';
-  }
-
-  /** The process that registered with this boot counter lives. */
-  heartbeat(node: number, bootCounter: number, nowMs: number): void {
-    if (this.#role === 'follower') return;
-    this.#sessions.heard(node, bootCounter, nowMs);
-    this.#decide(nowMs);
-  }
-
-  /** No link to the node is up and a connection was refused or reset. */
-  disconnected(node: number): void {
-    this.#sessions.disconnected(node);
-  }
-
-  /** An answer to a survey. */
-  survivor(answer: Survivor): void {
-    this.#survey.answered(answer);
-  }
-
-  /** The proposal of this command was applied, refused or lost. */
-  settled(command: MetadataCommand, isDone: boolean): void {
-    // What was lost is made again after `retryMs`, not at once: the quorum may be gone.
-    if (isDone) this.#open.delete(keyOf(command));
-  }
-
-  /** The image has changed. */
-  applied(changes: readonly MetadataChange[], nowMs: number, isReady: boolean): void {
-    if (changes.length > 0 || (isReady && this.#role === 'elected')) this.tick(nowMs, isReady);
-  }
-
-  tick(nowMs: number, isReady: boolean): void {
-    if (this.#role === 'elected' && isReady) {
-      this.#role = 'active';
-      this.#sinceMs = nowMs;
-      this.#preferredDueMs = nowMs + this.#config.preferredIntervalMs;
-      this.#sessions.begin(nowMs);
-    }
-    this.#decide(nowMs);
-  }
-
-  // ---- Outputs ---------------------------------------------------------------------------------
-
-  /** What to propose now; each command once until it is settled or overdue. */
-  take(): readonly MetadataCommand[] {
-    const proposals = this.#proposals;
-    this.#proposals = [];
-    return proposals;
-  }
-
-  /** What to ask now; each answer comes back as `survivor`. */
-  takeSurveys(): readonly SurveyRequest[] {
-    const surveys = this.#surveys;
-    this.#surveys = [];
-    return surveys;
-  }
-
-  /** When a tick is due at the latest; Infinity while not active. */
+  /** When a tick is due at the latest; Infinity while not leading. */
   deadlineMs(nowMs: number): number {
-    if (this.#role !== 'active') return NEVER;
+    if (!this.#isActive) return Number.POSITIVE_INFINITY;
     let deadlineMs = Math.min(this.#preferredDueMs, this.#survey.deadlineMs(nowMs));
     for (const node of this.#image.nodes()) {
-      const isAsked = this.#open.has(keyOf(fencing(node)));
+      const isAsked = this.#open.has(fenceKey(node));
       if (!node.isFenced && !isAsked) deadlineMs = Math.min(deadlineMs, this.#overdueMs(node));
     }
-    for (const retryMs of this.#open.values()) deadlineMs = Math.min(deadlineMs, retryMs);
+    for (const { retryMs } of this.#open.values()) {
+      if (retryMs > nowMs) deadlineMs = Math.min(deadlineMs, retryMs);
+    }
     return Math.max(deadlineMs, nowMs);
   }
 
-  // ---- Decisions -------------------------------------------------------------------------------
+  #take(input: ControllerInput, nowMs: number): void {
+    switch (input.kind) {
+      case 'leadership':
+        if (input.isReady !== this.#isActive) this.#begin(input.isReady, nowMs);
+        break;
+      case 'heartbeat':
+        if (this.#isActive) {
+          this.#sessions.heard(input.node, input.incarnation, input.isStopping, nowMs);
+        }
+        break;
+      case 'disconnected':
+        this.#sessions.disconnected(input.node);
+        break;
+      case 'survivor':
+        this.#survey.answered(input);
+        break;
+      case 'resolved':
+        this.#resolved(input.key);
+        break;
+      case 'tick':
+        break;
+    }
+  }
 
-  #reset(nowMs: number): void {
+  /** What changed nothing was lost or refused: it is made again later, not at once in a circle. */
+  #resolved(key: string): void {
+    const open = this.#open.get(key);
+    if (open !== undefined && this.#image.version > open.version) this.#open.delete(key);
+  }
+
+  #begin(isActive: boolean, nowMs: number): void {
+    this.#isActive = isActive;
+    this.#sinceMs = nowMs;
+    this.#preferredDueMs = nowMs + this.#config.preferredIntervalMs;
     this.#sessions.begin(nowMs);
     this.#survey.clear();
     this.#open.clear();
-    this.#proposals = [];
-    this.#surveys = [];
   }
 
   #overdueMs(node: NodeRecord): number {
-    const { fencingTimeoutMs, disconnectedTimeoutMs } = this.#config;
-    const { id, bootCounter } = node;
-    return this.#sessions.deadlineMs(id, bootCounter, fencingTimeoutMs, disconnectedTimeoutMs);
+    const { sessionTimeoutMs, disconnectedTimeoutMs } = this.#config;
+    const { id, incarnation } = node;
+    return this.#sessions.deadlineMs(id, incarnation, sessionTimeoutMs, disconnectedTimeoutMs);
   }
 
   #decide(nowMs: number): void {
-    if (this.#role !== 'active') return;
     for (const node of this.#image.nodes()) this.#decideNode(node, nowMs);
-    // Before one full interval, silence and absence mean nothing.
-    if (nowMs - this.#sinceMs < this.#config.fencingTimeoutMs) return;
+    // Before one full session, silence and absence mean nothing.
+    if (nowMs - this.#sinceMs < this.#config.sessionTimeoutMs) return;
     if (nowMs >= this.#preferredDueMs) {
       this.#preferredDueMs = nowMs + this.#config.preferredIntervalMs;
       this.#returnLeaders(nowMs);
@@ -148,15 +115,28 @@ export class Controller {
   }
 
   #decideNode(node: NodeRecord, nowMs: number): void {
-    const { id, incarnation, bootCounter } = node;
-    if (!node.isFenced) {
-      if (nowMs >= this.#overdueMs(node)) this.#propose(fencing(node), nowMs);
-      return;
+    const { id, incarnation } = node;
+    const life = { node: id, incarnation };
+    const isStopping = this.#sessions.isStopping(id, incarnation);
+    if (node.isFenced) {
+      const { sessionTimeoutMs } = this.#config;
+      const isAlive = this.#sessions.isAlive(id, incarnation, nowMs, sessionTimeoutMs);
+      if (isAlive && isStopping) this.#outputs.push({ kind: 'may-stop', ...life });
+      else if (isAlive) this.#propose(unfenceKey(node), { kind: 'unfence-node', ...life }, nowMs);
+    } else if (nowMs >= this.#overdueMs(node)) {
+      this.#propose(fenceKey(node), { kind: 'fence-node', ...life }, nowMs);
+    } else if (isStopping && !node.isDraining) {
+      this.#propose(`resign/${id}/${incarnation}`, { kind: 'resign-node', ...life }, nowMs);
+    } else if (isStopping && this.#isRelieved(id)) {
+      this.#outputs.push({ kind: 'may-stop', ...life });
     }
-    const { fencingTimeoutMs } = this.#config;
-    if (this.#sessions.isAlive(id, bootCounter, nowMs, fencingTimeoutMs)) {
-      this.#propose({ kind: 'unfence-node', node: id, incarnation }, nowMs);
-    }
+  }
+
+  /** Nothing is left on the node that somebody else could lead. */
+  #isRelieved(node: number): boolean {
+    return this.#image.logsLedBy(node).every((logId) => {
+      return chooseLeader(this.#image, this.#image.log(logId)!, node) === undefined;
+    });
   }
 
   #returnLeaders(nowMs: number): void {
@@ -169,7 +149,7 @@ export class Controller {
         if (log.replicas[0] === id && canReturn(this.#image, log)) logIds.push(logId);
       }
     }
-    if (logIds.length > 0) this.#propose({ kind: 'prefer-leaders', logIds }, nowMs);
+    if (logIds.length > 0) this.#propose('prefer', { kind: 'prefer-leaders', logIds }, nowMs);
   }
 
   /** Logs that nobody can lead without loss, where loss is allowed: the longest survivor. */
@@ -181,31 +161,29 @@ export class Controller {
       const nodes = log.replicas.filter((node) => this.#image.isNodeLive(node));
       if (!log.isUncleanAllowed || nodes.length === 0) continue;
       if (this.#survey.begin(logId, nowMs + this.#config.surveyMs)) {
-        this.#surveys.push({ logId, nodes });
+        this.#outputs.push({ kind: 'survey', logId, nodes });
         continue;
       }
       const node = this.#survey.longest(logId, nodes, nowMs);
       if (node === undefined) continue;
       const election = { logId, node, epoch: log.epoch, isForced: false };
-      this.#propose({ kind: 'elect-unclean', ...election }, nowMs);
+      this.#propose(`unclean/${logId}`, { kind: 'elect-unclean', ...election }, nowMs);
     }
   }
 
-  #propose(command: MetadataCommand, nowMs: number): void {
-    const key = keyOf(command);
-    const retryMs = this.#open.get(key);
-    if (retryMs !== undefined && nowMs < retryMs) return;
-    this.#open.set(key, nowMs + this.#config.retryMs);
-    this.#proposals.push(command);
+  #propose(key: string, command: MetadataCommand, nowMs: number): void {
+    const open = this.#open.get(key);
+    if (open !== undefined && nowMs < open.retryMs) return;
+    const { version } = this.#image;
+    this.#open.set(key, { retryMs: nowMs + this.#config.retryMs, version });
+    this.#outputs.push({ kind: 'propose', key, command });
   }
 }
 
-function fencing(node: NodeRecord): MetadataCommand {
-  return { kind: 'fence-node', node: node.id, incarnation: node.incarnation };
+function fenceKey(node: NodeRecord): string {
+  return `fence/${node.id}/${node.incarnation}`;
 }
 
-/** What a proposal is about: at most one is open for each. */
-function keyOf(command: MetadataCommand): string {
-  if ('incarnation' in command) return `${command.kind}/${command.node}/${command.incarnation}`;
-  return 'logId' in command ? `${command.kind}/${command.logId}` : command.kind;
+function unfenceKey(node: NodeRecord): string {
+  return `unfence/${node.id}/${node.incarnation}`;
 }

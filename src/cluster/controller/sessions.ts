@@ -1,11 +1,11 @@
 // Who was heard when. A controller that has just begun has heard nobody, which proves nothing about
-// anybody: every node gets one full interval from the begin. A heartbeat names the life of the
-// process by its boot counter, so that a late one of an earlier life keeps nobody alive.
+// anybody: every node gets one full session from the begin.
 
 interface Session {
-  readonly bootCounter: number;
+  readonly incarnation: number;
   readonly heardMs: number;
   readonly isDisconnected: boolean;
+  readonly isStopping: boolean;
 }
 
 export class Sessions {
@@ -17,8 +17,9 @@ export class Sessions {
     this.#byNode.clear();
   }
 
-  heard(node: number, bootCounter: number, nowMs: number): void {
-    this.#byNode.set(node, { bootCounter, heardMs: nowMs, isDisconnected: false });
+  heard(node: number, incarnation: number, isStopping: boolean, nowMs: number): void {
+    const isDisconnected = false;
+    this.#byNode.set(node, { incarnation, heardMs: nowMs, isDisconnected, isStopping });
   }
 
   disconnected(node: number): void {
@@ -26,23 +27,28 @@ export class Sessions {
     if (session !== undefined) this.#byNode.set(node, { ...session, isDisconnected: true });
   }
 
-  /** Heard since the begin, in this life, connected and not overdue. */
-  isAlive(node: number, bootCounter: number, nowMs: number, timeoutMs: number): boolean {
+  /** Heard since the begin, in this incarnation, connected and not overdue. */
+  isAlive(node: number, incarnation: number, nowMs: number, timeoutMs: number): boolean {
     const session = this.#byNode.get(node);
-    if (session?.bootCounter !== bootCounter || session.isDisconnected) return false;
+    if (session?.incarnation !== incarnation || session.isDisconnected) return false;
     return nowMs - session.heardMs < timeoutMs;
+  }
+
+  isStopping(node: number, incarnation: number): boolean {
+    const session = this.#byNode.get(node);
+    return session?.incarnation === incarnation && session.isStopping;
   }
 
   /** When the node is overdue, given how long silence may last with and without a link. */
   deadlineMs(
     node: number,
-    bootCounter: number,
+    incarnation: number,
     timeoutMs: number,
     disconnectedTimeoutMs: number,
   ): number {
     const endOfFirstMs = this.#sinceMs + timeoutMs;
     const session = this.#byNode.get(node);
-    if (session?.bootCounter !== bootCounter) return endOfFirstMs;
+    if (session?.incarnation !== incarnation) return endOfFirstMs;
     const patienceMs = session.isDisconnected ? disconnectedTimeoutMs : timeoutMs;
     return Math.max(session.heardMs + patienceMs, endOfFirstMs);
   }

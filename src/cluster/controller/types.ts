@@ -1,22 +1,23 @@
-// What the controller is told about time. Nothing of the controller is replicated; all of it is
-// rebuilt when the leadership of the metadata group moves.
+// What goes into the controller and what comes out. The shell of the Raft leader feeds it and
+// proposes what it says; nothing here is replicated, all of it is rebuilt after a change of leader.
+import type { MetadataCommand } from '../metadata/index.ts';
 
 export interface ControllerConfig {
   /** A node that is not heard for so long is fenced. Also the pause of a new controller. */
-  readonly fencingTimeoutMs: number;
+  readonly sessionTimeoutMs: number;
   /** A node whose links are all gone is fenced after this silence already. */
-  readonly disconnectedTimeoutMs?: number;
-  /** Preferred leaders are looked for this often, and at most so many logs move at once. */
-  readonly preferredIntervalMs?: number;
-  readonly preferredBatch?: number;
+  readonly disconnectedTimeoutMs: number;
+  /** Preferred leaders are looked for this often, and at most so many move at once. */
+  readonly preferredIntervalMs: number;
+  readonly preferredBatch: number;
   /** How long survivors are asked for their ends before the longest is elected uncleanly. */
-  readonly surveyMs?: number;
-  /** A proposal without an outcome is made again after this long. */
-  readonly retryMs?: number;
+  readonly surveyMs: number;
+  /** A proposal without an effect is made again after this long. */
+  readonly retryMs: number;
 }
 
-export const CONTROLLER_DEFAULTS: Required<ControllerConfig> = {
-  fencingTimeoutMs: 3000,
+export const CONTROLLER_DEFAULTS: ControllerConfig = {
+  sessionTimeoutMs: 3000,
   disconnectedTimeoutMs: 1000,
   preferredIntervalMs: 5000,
   preferredBatch: 50,
@@ -24,7 +25,7 @@ export const CONTROLLER_DEFAULTS: Required<ControllerConfig> = {
   retryMs: 2000,
 };
 
-/** How far a replica of an offline log reaches: the answer to a survey. */
+/** How far a replica of an offline log reaches. */
 export interface Survivor {
   readonly logId: number;
   readonly node: number;
@@ -32,8 +33,32 @@ export interface Survivor {
   readonly endSeq: number;
 }
 
-/** Ask these live replicas of an offline log for their (last epoch, end). */
-export interface SurveyRequest {
-  readonly logId: number;
-  readonly nodes: readonly number[];
-}
+export type ControllerInput =
+  /**
+   * `isReady`: this node leads the metadata group and has committed and applied its own no-op.
+   * Anything else (follower, deposed, leader that is not ready): false.
+   */
+  | { readonly kind: 'leadership'; readonly isReady: boolean }
+  /** The node lives, in this incarnation. `isStopping`: it asks to lead nothing any more. */
+  | {
+      readonly kind: 'heartbeat';
+      readonly node: number;
+      readonly incarnation: number;
+      readonly isStopping: boolean;
+    }
+  /** No link to the node is up and a connection was refused or reset. */
+  | { readonly kind: 'disconnected'; readonly node: number }
+  /** An answer to `survey`. */
+  | ({ readonly kind: 'survivor' } & Survivor)
+  /** The proposal with this key was applied, refused or lost. */
+  | { readonly kind: 'resolved'; readonly key: string }
+  /** The metadata image has changed, or time has passed. */
+  | { readonly kind: 'tick' };
+
+export type ControllerOutput =
+  /** At most one proposal per key is open. */
+  | { readonly kind: 'propose'; readonly key: string; readonly command: MetadataCommand }
+  /** Ask these live replicas of an offline log for their (last epoch, end). */
+  | { readonly kind: 'survey'; readonly logId: number; readonly nodes: readonly number[] }
+  /** The stopping node leads nothing that anybody else could: it may stop. Said at every step. */
+  | { readonly kind: 'may-stop'; readonly node: number; readonly incarnation: number };

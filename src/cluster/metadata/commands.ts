@@ -32,7 +32,6 @@ export interface RegisterNode {
   readonly endpoints: readonly Endpoint[];
   /** Thread of shard 0: 0 when the main thread is the one shard, else 1. */
   readonly firstShardThread: number;
-  readonly firstShardThread: number;
   readonly shardIncarnations: readonly number[];
 }
 

@@ -81,8 +81,6 @@ export interface NodeRecord {
   readonly endpoints: readonly Endpoint[];
   /** Thread of shard 0: 0 when the main thread is the one shard, else 1. */
   readonly firstShardThread: number;
-  /** Thread number of shard 0 on this node: 0 when the main thread is the only shard. */
-  readonly firstShardThread: number;
   /** By shard number; at least one (the main thread). */
   readonly shardIncarnations: readonly number[];
   readonly isFenced: boolean;

@@ -29,8 +29,8 @@ class Bench {
   step(input: ControllerInput): void {
     for (const output of this.controller.step(input, this.nowMs)) {
       this.outputs.push(output);
-      if (output.kind !== 'propose' || this.isLosing) continue;
-      this.world.try(output.command);
+      if (output.kind !== 'propose') continue;
+      if (!this.isLosing) this.world.try(output.command);
       this.step({ kind: 'resolved', key: output.key });
     }
   }
