@@ -30,7 +30,7 @@ async function run(argv: readonly string[]): Promise<void> {
   }
   const context: CliContext = {
     version,
-    nodeEntry: new URL('./assembly/start-node.js', import.meta.url).href,
+    nodeEntry: new URL('./node-entry.js', import.meta.url).href,
     binPath: fileURLToPath(new URL('../bin/callboard.cjs', import.meta.url)),
   };
   const { Command, CommanderError } = await import('commander');

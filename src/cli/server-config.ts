@@ -5,6 +5,9 @@ import { resolve } from 'node:path';
 import type { NodeAddress, NodeConfig } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
+/** The environment variable in which `dev` hands over the configuration. */
+export const CONFIG_VARIABLE = 'CALLBOARD_NODE_CONFIG';
+
 const SHARDS_MAX = 64;
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -6,15 +6,12 @@ import type { Command } from 'commander';
 import type { NodeConfig, NodeEntry, NodeEvent, RunningNode } from '../assembly/node-config.ts';
 import type { Log } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
-import { createNodeLog, type LogLevel } from '../env/node/log.ts';
+import { createNodeLog, LOG_LEVEL_VARIABLE, type LogLevel } from '../env/node/log.ts';
 import type { CliContext } from './context.ts';
 import { watchStarter } from './dev/starter-watch.ts';
 import { EXIT, usageFailure } from './failure.ts';
 import { integerIn, oneOf } from './parse.ts';
-import { parseNodeConfig } from './server-config.ts';
-
-/** The environment variable in which `dev` hands over the configuration. */
-export const CONFIG_VARIABLE = 'CALLBOARD_NODE_CONFIG';
+import { CONFIG_VARIABLE, parseNodeConfig } from './server-config.ts';
 
 /** How long a stop may take before the process ends anyway; storage survives that. */
 const STOP_TIMEOUT_MS = 2200;
@@ -46,6 +43,8 @@ export function define(program: Command, context: CliContext): void {
 
 async function serve(options: ServerOptions, context: CliContext): Promise<void> {
   const config = readConfig(options);
+  // Worker threads make their own logs and read the level from here.
+  process.env[LOG_LEVEL_VARIABLE] = options.logLevel;
   const log = createNodeLog({ level: options.logLevel }).child({ node: config.nodeId });
   const life = new ServerLife(log);
   life.guard();

@@ -128,8 +128,7 @@ describe('callboard dev', () => {
     expect(nodes.map(({ pid }) => pid)).toEqual([run.pid, run.pid, run.pid]);
     expect(await connects(nodes[2]?.kafka ?? '')).toBe(true);
     expect(await stopped(run)).toBe(0);
-    expect(fs.readdirSync(join(folder, 'data'))).toEqual(['logs']);
-    expect(fs.readdirSync(join(folder, 'data/logs'))).toEqual([]);
+    expect(fs.readdirSync(folder)).toEqual([]);
   });
 
   test('the node process gets a thread pool of its own size and says what it has', async () => {

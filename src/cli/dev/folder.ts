@@ -96,10 +96,13 @@ export class DevFolder {
     writeWhole(join(this.path, 'dev.json'), state);
   }
 
-  /** Says that nothing runs here any more. */
-  release(): void {
+  /** Says that nothing runs here any more. A cluster in memory leaves no trace of itself. */
+  release(isMemory: boolean): void {
     fs.rmSync(join(this.path, 'dev.json'), { force: true });
     this.#lock.release();
+    if (!isMemory || fs.existsSync(join(this.path, 'cluster.json'))) return;
+    fs.rmSync(join(this.path, 'logs'), { recursive: true, force: true });
+    if (fs.readdirSync(this.path).length === 0) fs.rmdirSync(this.path);
   }
 
   /** Bytes on disk below the folder. */

@@ -1,8 +1,8 @@
 // All nodes of the cluster in this one process: the fastest start and the least memory. Nothing can be
 // killed alone here, so there is nothing to restart: a node that fails ends the program.
 import type { NodeConfig, NodeEntry, RunningNode } from '../../assembly/node-config.ts';
-import type { Log } from '../../env/environment.ts';
 import { createNodeEnvironment } from '../../env/node/environment.ts';
+import { createNodeLog, LOG_LEVEL_VARIABLE } from '../../env/node/log.ts';
 import { CliFailure, EXIT } from '../failure.ts';
 import type { Cluster, ClusterEvents } from './cluster.ts';
 import type { RunningEntry } from './folder.ts';
@@ -11,7 +11,6 @@ export interface InProcessOptions {
   readonly nodeEntry: string;
   readonly configs: readonly NodeConfig[];
   readonly entryOf: (config: NodeConfig, pid: number) => RunningEntry;
-  readonly logOf: (id: number) => Log;
   readonly events: ClusterEvents;
 }
 
@@ -19,10 +18,13 @@ export class InProcessCluster implements Cluster {
   readonly ready: Promise<void>;
   readonly entries: readonly RunningEntry[];
   readonly #options: InProcessOptions;
+  /** The terminal is the reader: only what went wrong. */
+  readonly #log = createNodeLog({ level: 'warn' });
   #running: RunningNode[] = [];
 
   constructor(options: InProcessOptions) {
     this.#options = options;
+    process.env[LOG_LEVEL_VARIABLE] = 'warn';
     this.entries = options.configs.map((config) => options.entryOf(config, process.pid));
     this.ready = this.#start();
   }
@@ -38,7 +40,7 @@ export class InProcessCluster implements Cluster {
     try {
       const env = createNodeEnvironment({
         ...(config.dataRoot === undefined ? {} : { dataRoot: config.dataRoot }),
-        log: this.#options.logOf(config.nodeId),
+        log: this.#log.child({ node: config.nodeId }),
       });
       node = await startNode(env, config);
     } catch (error) {

@@ -2,7 +2,6 @@
 // report what happens to them, and end everything when told to or when nobody is left to tell.
 import { basename } from 'node:path';
 import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
-import { createNodeLog } from '../../env/node/log.ts';
 import type { CliContext } from '../context.ts';
 import type { DevOptions } from '../dev.ts';
 import { CliFailure, EXIT } from '../failure.ts';
@@ -10,6 +9,7 @@ import { durationText } from '../text.ts';
 import type { Cluster } from './cluster.ts';
 import { DeathReports } from './death-reports.ts';
 import {
+  type ClusterIdentity,
   DevFolder,
   folderHolder,
   newIdentity,
@@ -17,7 +17,6 @@ import {
   type RunState,
   readRunState,
 } from './folder.ts';
-import { InProcessCluster } from './in-process-cluster.ts';
 import { planPorts } from './ports.ts';
 import { ProcessCluster } from './process-cluster.ts';
 import { commandText, readyJson, readyLines } from './report.ts';
@@ -26,6 +25,12 @@ import { watchStarter } from './starter-watch.ts';
 /** How long a second `dev` waits for the first to become ready. */
 const JOIN_TIMEOUT_MS = 20_000;
 const JOIN_POLL_MS = 100;
+
+/** How often the start is tried when ports are taken while the nodes start. */
+const START_ATTEMPTS = 3;
+
+/** A stop that takes longer than this is ended: everything must be gone within 3 s. */
+const STOP_LIMIT_MS = 2700;
 
 export interface LauncherOptions extends DevOptions {
   /** Undefined: never. */
@@ -69,8 +74,28 @@ export class Launcher {
   async #start(folder: DevFolder): Promise<void> {
     const options = this.#options;
     if (options.reset === true) folder.reset();
-    const isMemory = options.memory === true;
-    const identity = isMemory ? newIdentity(options.nodes ?? 3) : folder.identity(options.nodes);
+    const identity =
+      options.memory === true ? newIdentity(options.nodes ?? 3) : folder.identity(options.nodes);
+    let note: string | undefined;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        note = await this.#startOnPorts(folder, identity);
+        break;
+      } catch (error) {
+        // Somebody took a port between our look and the node's: look again, if we may choose.
+        const isRace = (error as CliFailure).code === 'EADDRINUSE' && attempt < START_ATTEMPTS;
+        if (!isRace || this.#isStopping) throw error;
+        await this.#cluster?.stop();
+      }
+    }
+    if (this.#isStopping) return;
+    this.#publish(performance.now());
+    this.#sayReady(note);
+  }
+
+  /** Starts the nodes and waits until they are ready; answers why their ports are unusual, if they are. */
+  async #startOnPorts(folder: DevFolder, identity: ClusterIdentity): Promise<string | undefined> {
+    const options = this.#options;
     const plan = await planPorts({
       nodes: identity.nodes,
       host: options.host,
@@ -79,25 +104,22 @@ export class Launcher {
       ...(options.kafkaPort === undefined ? {} : { kafkaPort: options.kafkaPort }),
       ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
     });
-    if (this.#isStopping) return;
+    if (this.#isStopping) return undefined;
     const configs = plan.nodes.map((node) => ({
       clusterId: identity.clusterId,
       nodeId: node.id,
       nodes: plan.nodes,
-      dataRoot: isMemory ? undefined : folder.nodeRoot(node.id),
+      dataRoot: options.memory === true ? undefined : folder.nodeRoot(node.id),
       shards: options.shardsOf(identity.nodes),
       host: options.host,
       token: identity.token,
     }));
-    const cluster = this.#makeCluster(folder, configs);
-    this.#cluster = cluster;
-    await cluster.ready;
-    if (this.#isStopping) return;
-    this.#publish(performance.now());
-    this.#sayReady(plan.note);
+    this.#cluster = await this.#makeCluster(folder, configs);
+    await this.#cluster.ready;
+    return plan.note;
   }
 
-  #makeCluster(folder: DevFolder, configs: readonly NodeConfig[]): Cluster {
+  async #makeCluster(folder: DevFolder, configs: readonly NodeConfig[]): Promise<Cluster> {
     const events = {
       onEvent: (node: number, event: NodeEvent) => this.#deaths.heard(node, event),
       onDeath: (node: number, how: string, restartAfterMs: number | undefined) =>
@@ -119,12 +141,9 @@ export class Launcher {
       entryOf: (config: NodeConfig, pid: number) => this.#entry(config, pid),
     };
     if (this.#options.inProcess === true) {
-      const log = createNodeLog({ level: 'warn' });
-      return new InProcessCluster({
-        ...common,
-        nodeEntry: this.#context.nodeEntry,
-        logOf: (node) => log.child({ node }),
-      });
+      // Loaded only here: a launcher of processes needs none of what a node needs.
+      const { InProcessCluster } = await import('./in-process-cluster.ts');
+      return new InProcessCluster({ ...common, nodeEntry: this.#context.nodeEntry });
     }
     return new ProcessCluster({
       ...common,
@@ -219,7 +238,7 @@ export class Launcher {
       if (this.#isStopping) {
         // Asked twice: at once.
         this.#cluster?.kill();
-        this.#folder?.release();
+        this.#folder?.release(this.#options.memory === true);
         process.exit(EXIT.interrupted);
       }
       void this.#stop();
@@ -238,6 +257,11 @@ export class Launcher {
   async #stop(): Promise<void> {
     this.#isStopping = true;
     this.#deaths.stop();
+    setTimeout(() => {
+      this.#cluster?.kill();
+      this.#folder?.release(this.#options.memory === true);
+      process.exit(EXIT.failure);
+    }, STOP_LIMIT_MS).unref();
     await this.#end();
     process.exit(EXIT.ok);
   }
@@ -248,7 +272,7 @@ export class Launcher {
       try {
         await this.#cluster?.stop();
       } finally {
-        this.#folder?.release();
+        this.#folder?.release(this.#options.memory === true);
         this.#unguard();
       }
     })();

@@ -5,8 +5,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import type { NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { CliContext } from '../context.ts';
-import { CONFIG_VARIABLE } from '../server.ts';
-import { nodeConfigText } from '../server-config.ts';
+import { CONFIG_VARIABLE, nodeConfigText } from '../server-config.ts';
+
+const LOG_BYTES_MAX = 8 << 20;
 
 export interface NodeExit {
   readonly code: number | null;
@@ -29,7 +30,7 @@ export class NodeProcess {
 
   constructor(options: NodeProcessOptions) {
     const { context, config, logPath } = options;
-    const output = logPath === undefined ? 'ignore' : fs.openSync(logPath, 'a', 0o640);
+    const output = logPath === undefined ? 'ignore' : openLog(logPath);
     const args = ['server', '--node-entry', context.nodeEntry];
     this.#child = spawn(process.execPath, [...process.execArgv, context.binPath, ...args], {
       stdio: ['ignore', output, output, 'ipc'],
@@ -68,4 +69,11 @@ export class NodeProcess {
   kill(): void {
     this.#child.kill('SIGKILL');
   }
+}
+
+/** Appends to the log; one that has grown large is put aside, and the one before it is gone. */
+function openLog(path: string): number {
+  const size = fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > LOG_BYTES_MAX) fs.renameSync(path, `${path}.1`);
+  return fs.openSync(path, 'a', 0o640);
 }

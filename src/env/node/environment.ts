@@ -1,7 +1,6 @@
 // The real world, put together for one thread. The only function of this room that other rooms'
 // composition roots need; whatever it returns is built from the neighbouring files.
 import type { Environment, Log } from '../environment.ts';
-import type { Threads } from '../threads.ts';
 import { createNodeClock } from './clock.ts';
 import { createCrc32c, loadNativeCrc32c } from './crc.ts';
 import { createNodeDisk } from './disk.ts';
@@ -11,7 +10,7 @@ import { type Capability, loadNative } from './native.ts';
 import { createNodeNet, type NodeNet } from './net.ts';
 import { createNodeRandom } from './random.ts';
 import { NodeRunQueue } from './run-queue.ts';
-import { createSingleThread } from './single-thread.ts';
+import { createNodeThreads, type NodeThreads } from './threads.ts';
 import { NodeTimers } from './timers.ts';
 
 export interface NodeEnvironmentOptions {
@@ -20,19 +19,16 @@ export interface NodeEnvironmentOptions {
   readonly logLevel?: LogLevel;
   /** A log to use instead of a new one on stderr. */
   readonly log?: Log;
-  /** Makes the thread side from what the other parts offer; called once. Without it: one thread. */
-  readonly threads?: (offer: ThreadsOffer) => Threads;
-  /** False keeps native code out, as on a machine where no binary loads. */
+  /**
+   * False keeps native code out, as on a machine where no binary loads. Default: true, unless the
+   * variable CALLBOARD_NATIVE is `off`.
+   */
   readonly isNativeEnabled?: boolean;
-}
-
-export interface ThreadsOffer {
-  readonly net: NodeNet;
-  readonly log: Log;
 }
 
 export interface NodeEnvironment extends Environment {
   readonly net: NodeNet;
+  readonly threads: NodeThreads;
   /** What this machine can do, for the line that a node logs at start. */
   readonly capabilities: readonly Capability[];
 }
@@ -43,7 +39,7 @@ export interface NodeEnvironment extends Environment {
  * @throws DiskError if the data folder cannot be made.
  */
 export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvironment {
-  const isNative = options.isNativeEnabled ?? true;
+  const isNative = options.isNativeEnabled ?? process.env['CALLBOARD_NATIVE'] !== 'off';
   const log = options.log ?? createNodeLog({ level: options.logLevel ?? 'info' });
   const clock = createNodeClock();
   const native = loadNative(isNative);
@@ -56,7 +52,7 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
     runQueue: new NodeRunQueue(),
     net,
     disk: options.dataRoot === undefined ? createMemoryDisk() : createNodeDisk(options.dataRoot),
-    threads: options.threads?.({ net, log }) ?? createSingleThread(),
+    threads: createNodeThreads({ net, log }),
     log,
     buggify: () => false,
     crc32c: createCrc32c(nativeCrc32c),

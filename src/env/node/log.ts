@@ -8,6 +8,17 @@ import type { Log } from '../environment.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
+/** The variable in which a process tells its worker threads the level. */
+export const LOG_LEVEL_VARIABLE = 'CALLBOARD_LOG_LEVEL';
+
+const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error', 'silent'];
+
+/** The level of the variable above, `info` if it says nothing that we know. */
+export function logLevelOf(environment: NodeJS.ProcessEnv): LogLevel {
+  const text = environment[LOG_LEVEL_VARIABLE] ?? '';
+  return LEVELS.includes(text) ? (text as LogLevel) : 'info';
+}
+
 export interface LogOptions {
   readonly level: LogLevel;
   /** File descriptor that gets the lines; 2 (stderr) unless said otherwise: stdout is for data. */

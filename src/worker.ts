@@ -1,0 +1,9 @@
+// Composition root of a worker thread: makes the real Environment of this thread and runs one shard.
+import { workerData } from 'node:worker_threads';
+import { createNodeEnvironment } from './env/node/environment.ts';
+import { runWorker } from './assembly/worker.ts';
+
+await runWorker(
+  ({ dataRoot }) => createNodeEnvironment(dataRoot === undefined ? {} : { dataRoot }),
+  (workerData as { readonly data: unknown }).data,
+);
