@@ -52,6 +52,9 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   readonly #awaitIndex = new Map<number, number>();
   #exchange: Exchange<Api> | undefined;
   #exchangeCount = 0;
+  /** Size of the frame at work, and what the listener was told that is held. */
+  #workingBytes = 0;
+  #accountedBytes = 0;
   #isWakeSent = false;
   #isReadingPaused = false;
   #isClosed = false;
@@ -88,6 +91,10 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   #received(view: Uint8Array): void {
     if (this.#isClosed) return;
     this.#frames.receive(view);
+    if (!this.#account()) {
+      this.#close('all clients together have sent more than is kept', 'warn');
+      return;
+    }
     const isFull =
       this.#frames.frameCount > 0 &&
       this.#frames.bufferedBytes > this.#listener.limits.readAheadBytesMax;
@@ -96,6 +103,14 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
       this.#connection.pauseReading();
     }
     this.#wake();
+  }
+
+  /** Tells the listener what this connection holds of requests; false if that is too much. */
+  #account(): boolean {
+    const heldBytes = this.#isClosed ? 0 : this.#frames.bufferedBytes + this.#workingBytes;
+    const delta = heldBytes - this.#accountedBytes;
+    this.#accountedBytes = heldBytes;
+    return this.#listener.hold(delta);
   }
 
   #wake(): void {
@@ -178,9 +193,12 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
       const frame = this.#frames.next();
       if (frame === undefined) break;
       this.#lastActiveMs = this.#ctx.clock.monotonicMs();
+      this.#workingBytes = frame.length;
       this.#open(frame);
     }
     this.#isBusy = false;
+    if (this.#exchange === undefined) this.#workingBytes = 0;
+    this.#account();
     if (this.#isClosed) return;
     const { fault } = this.#frames;
     if (fault !== undefined && this.#frames.frameCount === 0) this.#refuse(fault);
@@ -347,6 +365,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.#ctx.cancel('idle');
     this.#ctx.cancel('handshake');
     this.output.close();
+    this.#account();
     this.#listener.forget(this.#connection, this.remoteHost);
   }
 }

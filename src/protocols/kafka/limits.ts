@@ -11,6 +11,8 @@ export interface KafkaLimits {
   readonly connectionsPerAddressMax: number;
   /** Whole requests that wait behind the one at work; beyond it nothing is read. */
   readonly readAheadBytesMax: number;
+  /** Request bytes of all connections of a thread; who goes beyond it is closed. */
+  readonly heldBytesMax: number;
   /** Unsent bytes of one connection; beyond it no request is worked on. */
   readonly unsentBytesMax: number;
   /** Bytes of one fetch, whatever the client asks for. */
@@ -27,8 +29,9 @@ export const KAFKA_LIMITS: KafkaLimits = {
   idleTimeoutMs: 600_000,
   connectionsPerAddressMax: 4_096,
   readAheadBytesMax: 1024 * 1024,
+  heldBytesMax: 256 * 1024 * 1024,
   unsentBytesMax: 1024 * 1024,
-  fetchBytesMax: 64 * 1024 * 1024,
+  fetchBytesMax: 16 * 1024 * 1024,
   fetchWaitMaxMs: 300_000,
   partitionsMax: 10_000,
 };

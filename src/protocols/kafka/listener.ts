@@ -26,6 +26,8 @@ export interface KafkaCounters {
   /** Refused because their address has too many. */
   refused: number;
   requests: number;
+  /** Bytes of requests that are being received or worked on. */
+  heldBytes: number;
   /** Turns in which something was written, and calls of write: at most one per connection and turn. */
   flushes: number;
   socketWrites: number;
@@ -43,6 +45,7 @@ export class KafkaListener {
     open: 0,
     refused: 0,
     requests: 0,
+    heldBytes: 0,
     flushes: 0,
     socketWrites: 0,
   };
@@ -81,6 +84,12 @@ export class KafkaListener {
     const dialledHost = plainHost(connection.local.host);
     const args = { listener: this, connection, dialledHost, remoteHost };
     this.#system.spawn(`kafka-${this.counters.accepted}`, KafkaConnectionActor, args);
+  }
+
+  /** Adds to the request bytes that this thread holds; false if they are too many. */
+  hold(delta: number): boolean {
+    this.counters.heldBytes += delta;
+    return delta <= 0 || this.counters.heldBytes <= this.limits.heldBytesMax;
   }
 
   markDirty(output: Output): void {

@@ -1,6 +1,6 @@
 // Drives the group behavior as a host does: decides, applies the frame at the tip, lets time pass by
 // ticks, and can move the leader by snapshot and promotion.
-import type { Decision } from '../../../src/actors/durable/behavior.ts';
+import type { Decision, FrameView } from '../../../src/actors/durable/behavior.ts';
 import { decodeGroupAnswer, type GroupAnswer } from '../../../src/broker/cursor/answers.ts';
 import { createGroupBehavior } from '../../../src/broker/cursor/behavior.ts';
 import { encodeGroupCommand, type GroupCommand } from '../../../src/broker/cursor/commands.ts';
@@ -17,7 +17,7 @@ export class GroupHarness {
   nowMs = 1_000_000;
   seq = 1;
   offset = 0;
-  readonly batches: Uint8Array[] = [];
+  readonly frames: FrameView[] = [];
   readonly answers = new Map<number, GroupAnswer>();
   #token = 0;
 
@@ -65,11 +65,8 @@ export class GroupHarness {
     const { batch } = decision;
     if (batch !== undefined || decision.events !== undefined) {
       const baseOffset = this.offset;
-      if (batch !== undefined) {
-        this.offset += recordCount(batch, 0);
-        this.batches.push(batch.slice());
-      }
-      this.behavior.apply(this.state, {
+      if (batch !== undefined) this.offset += recordCount(batch, 0);
+      const frame: FrameView = {
         seq: this.seq++,
         epoch: 1,
         logTimeMs: this.nowMs,
@@ -77,7 +74,13 @@ export class GroupHarness {
         batch,
         baseOffset,
         nextOffset: this.offset,
+      };
+      this.frames.push({
+        ...frame,
+        events: frame.events.slice(),
+        batch: batch?.slice(),
       });
+      this.behavior.apply(this.state, frame);
     }
     for (const reply of decision.replies ?? []) {
       if (this.answers.has(reply.token)) throw new Error(`token ${reply.token} answered twice`);

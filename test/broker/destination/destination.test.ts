@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { refuseDestinationName } from '../../../src/broker/destination/name.ts';
+import { createPartitionBehavior } from '../../../src/broker/destination/partition.ts';
+import {
+  messageBytesMax,
+  refuseSettings,
+  SETTINGS,
+} from '../../../src/broker/destination/settings.ts';
+import { encodeBatch } from '../../../src/records/records.ts';
+import { crc32c } from '../../../src/std/crc32c.ts';
+
+describe('names', () => {
+  it('are refused when they could be a path, an escape, or nothing', () => {
+    const bad = [
+      '',
+      '.',
+      '..',
+      '/',
+      'a/b',
+      '\\',
+      'a b',
+      'ä',
+      '\u{1f600}',
+      'x'.repeat(250),
+      'a\0',
+      'a\n',
+    ];
+    for (const name of bad) expect(refuseDestinationName(name), name).toBeTypeOf('string');
+    const good = ['a', '__proto__', 'constructor', 'a.b-c_9', 'x'.repeat(249), '...'];
+    for (const name of good) expect(refuseDestinationName(name), name).toBeUndefined();
+  });
+
+  it('that pass consist of the allowed characters only', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (name) => {
+        const isGood = /^[a-zA-Z0-9._-]+$/.test(name) && name !== '.' && name !== '..';
+        expect(refuseDestinationName(name) === undefined).toBe(isGood);
+      }),
+    );
+  });
+});
+
+describe('settings', () => {
+  it('take their own defaults', () => {
+    for (const { name, defaultValue, refuse } of SETTINGS)
+      expect(refuse(defaultValue), name).toBeUndefined();
+  });
+
+  it('refuse what is unknown, doubled, empty or not honoured', () => {
+    expect(refuseSettings([['max.message.bytes', '1000']])).toBeUndefined();
+    expect(refuseSettings([['no.such', '1']])).toContain('no.such');
+    expect(refuseSettings([['__proto__', '1']])).toContain('__proto__');
+    expect(
+      refuseSettings([
+        ['retention.ms', '-1'],
+        ['retention.ms', '-1'],
+      ]),
+    ).toContain('twice');
+    expect(refuseSettings([['retention.ms', null]])).toContain('no value');
+    expect(refuseSettings([['retention.ms', '1000']])).toContain('retention.ms');
+    expect(refuseSettings([['cleanup.policy', 'compact']])).toContain('compaction');
+    for (const value of ['', ' 1', '1e3', '0x10', '-2', '99999999999', 'NaN', '1.5']) {
+      expect(refuseSettings([['max.message.bytes', value]]), value).toBeTypeOf('string');
+    }
+    expect(messageBytesMax(new Map([['max.message.bytes', '77']]))).toBe(77);
+    expect(messageBytesMax(undefined)).toBe(1_048_588);
+  });
+});
+
+describe('a partition', () => {
+  const behavior = createPartitionBehavior({
+    messageBytesMax: (logId) => (logId === 1 ? 100 : 10_000),
+  });
+  const position = {
+    logId: 2,
+    epoch: 1,
+    logTimeMs: 0,
+    endOffset: 0,
+    committedOffset: 0,
+    startOffset: 0,
+  };
+  const record = { timestampMs: 1, key: null, value: new Uint8Array(50) };
+  const admit = (batch: Uint8Array, logId = 2) =>
+    behavior.admit!(behavior.initial(), undefined, batch, { ...position, logId });
+
+  it('admits a plain batch of its size and refuses what it cannot keep its promise for', () => {
+    const plain = encodeBatch([record, record], crc32c).slice();
+    expect(admit(plain)).toBeUndefined();
+    expect(admit(plain, 1)).toBe('too-large');
+    expect(admit(plain.subarray(0, 40))).toBe('corrupt');
+    expect(admit(plain.subarray(0, plain.length - 1))).toBe('corrupt');
+    const old = plain.slice();
+    old[16] = 1;
+    expect(admit(old)).toBe('unsupported');
+    expect(admit(encodeBatch([record], crc32c, { isControl: true }))).toBe('invalid');
+    const numbered = { producerId: 5, producerEpoch: 0, baseSequence: 0 };
+    expect(admit(encodeBatch([record], crc32c, numbered))).toBe('unsupported');
+    expect(admit(encodeBatch([record], crc32c, { ...numbered, isTransactional: true }))).toBe(
+      'unsupported',
+    );
+    const gap = plain.slice();
+    gap[60] = 1;
+    expect(admit(gap)).toBe('invalid');
+  });
+
+  it('counts what was appended, and its snapshot says exactly that', () => {
+    const state = behavior.initial();
+    const batch = encodeBatch([record, record], crc32c).slice();
+    const frame = {
+      seq: 1,
+      epoch: 1,
+      logTimeMs: 0,
+      events: new Uint8Array(0),
+      baseOffset: 0,
+      nextOffset: 2,
+    };
+    behavior.apply(state, { ...frame, batch });
+    behavior.apply(state, { ...frame, batch: undefined });
+    expect(state).toEqual({ batches: 1, records: 2, bytes: batch.length });
+    expect(behavior.restore(behavior.snapshot(state))).toEqual(state);
+  });
+});
