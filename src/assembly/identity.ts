@@ -1,8 +1,8 @@
 // Who this node is, as its folder remembers it: cluster, node, the incarnation of its data, and how often
 // it was started. The file is replaced as a whole at every start and at every clean stop.
 import type { Environment } from '../env/environment.ts';
-import { BrokerError } from '../std/errors.ts';
 import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
+import { BrokerError } from '../std/errors.ts';
 
 const FILE = 'node.json';
 const FORMAT = 1;

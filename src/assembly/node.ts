@@ -1,21 +1,26 @@
 // Composes one node over any Environment: links, metadata, shards, listeners, admin. Used by the process
 // root, the in-process cluster, and the simulator alike. The main thread runs this; with `shards: 0` its
 // one shard runs here too.
-import { LinkHub } from '../actors/links/link-hub.ts';
+import { Links } from '../actors/links/links.ts';
 import { createSystem, type System } from '../actors/system.ts';
+import { adminHandler } from '../admin/routes.ts';
 import { LogClient } from '../broker/access/log-client.ts';
 import { createRecordAccess } from '../broker/access/record-access.ts';
-import { adminHandler } from '../admin/routes.ts';
-import type { Connection, Environment, Listener } from '../env/environment.ts';
-import type { HttpServer } from '../env/http.ts';
-import { RAFT_DEFAULTS, peerOf } from '../raft/index.ts';
 import type { MetadataChange } from '../cluster/metadata/commands.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { MetadataService, type Survivor } from '../cluster/metadata-shell/metadata-service.ts';
+import type { Connection, Environment, Listener } from '../env/environment.ts';
+import type { HttpServer } from '../env/http.ts';
+import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import { BrokerError } from '../std/errors.ts';
-import { openShardStore } from '../storage/store.ts';
 import type { ShardStore } from '../storage/api.ts';
-import { FOUNDING_INCARNATION, openIdentity, writeIdentity, type NodeIdentity } from './identity.ts';
+import { openShardStore } from '../storage/store.ts';
+import {
+  FOUNDING_INCARNATION,
+  type NodeIdentity,
+  openIdentity,
+  writeIdentity,
+} from './identity.ts';
 import { LeaderStatus } from './leader-status.ts';
 import type { NodeConfig, NodeEvent, RunningNode, StartNode } from './node-config.ts';
 import { PROTOCOLS } from './protocols.ts';
@@ -57,7 +62,7 @@ class Node implements RunningNode {
   readonly #timing: Timing;
   readonly #identity: NodeIdentity;
   readonly #system: System;
-  readonly #links: LinkHub;
+  readonly #links: Links;
   readonly #replica: MetadataReplica;
   #metaStore: ShardStore | undefined;
   #metadata: MetadataService | undefined;
@@ -86,7 +91,7 @@ class Node implements RunningNode {
       strict: parts.isStrict ?? false,
       protocols: PROTOCOLS,
     });
-    this.#links = new LinkHub(this.#system, {
+    this.#links = new Links(this.#system, {
       clusterId: config.clusterId,
       token: config.token,
     });
@@ -110,7 +115,8 @@ class Node implements RunningNode {
   async start(): Promise<void> {
     const { nodeId } = this.#config;
     const address = this.#config.nodes.find((node) => node.id === nodeId);
-    if (address === undefined) throw new NodeConfigError(`node ${nodeId} is not in the list of nodes`);
+    if (address === undefined)
+      throw new NodeConfigError(`node ${nodeId} is not in the list of nodes`);
     const link = await this.#listen(address.linkPort, [address.host], (connection) =>
       this.#links.accept(connection),
     );
@@ -118,10 +124,8 @@ class Node implements RunningNode {
     const shards = this.#makeShards(metadata, address.httpPort);
     this.#shards = shards;
     await shards.start();
-    const kafka = await this.#listen(
-      address.kafkaPort,
-      hostsOf(this.#config.host),
-      (connection) => shards.accept(connection),
+    const kafka = await this.#listen(address.kafkaPort, hostsOf(this.#config.host), (connection) =>
+      shards.accept(connection),
     );
     const http = await this.#startAdmin(shards, address.httpPort);
     this.#tell({ event: 'listening', ports: { kafka, http, link } });
@@ -194,6 +198,9 @@ class Node implements RunningNode {
       onFatal: (error) => this.#fail(error),
     });
     this.#metadata = metadata;
+    for (const { id } of this.#config.nodes) {
+      if (id !== nodeId) this.#links.onEpochEnd(id, 0, () => metadata.disconnected(id));
+    }
     store.onDurable = () => metadata.raft.durable();
     this.#system.turn.onPhase('durable', () => store.startGroup());
     return metadata;
@@ -207,19 +214,14 @@ class Node implements RunningNode {
         ?.ask('status', undefined, { timeoutMs: SURVEY_MS })
         .then((statuses) => {
           const found = statuses.find((status) => status.logId === logId);
-          if (found !== undefined) answer({ node, lastEpoch: found.lastEpoch, endSeq: found.endSeq });
+          if (found !== undefined)
+            answer({ node, lastEpoch: found.lastEpoch, endSeq: found.endSeq });
         })
         .catch(() => this.#env.log.debug('a survivor did not answer', { logId, node }));
     }
   }
 
   #changed(changes: readonly MetadataChange[]): void {
-    for (const change of changes) {
-      if (change.kind === 'node-changed') {
-        const node = this.#replica.image.node(change.node);
-        if (node?.isFenced === true) this.#links.nodeLost(change.node);
-      }
-    }
     this.#watcher.changed(changes, this.#metadata?.raft.isLeader ?? false);
     this.#registration?.changed();
   }
@@ -269,7 +271,10 @@ class Node implements RunningNode {
     });
     let bound = port;
     for (const host of hostsOf(this.#config.host)) {
-      const listener = await this.#tryListen(() => http.serve({ host, port: bound }, handler), host);
+      const listener = await this.#tryListen(
+        () => http.serve({ host, port: bound }, handler),
+        host,
+      );
       if (listener !== undefined) bound = listener.address.port;
     }
     return bound;

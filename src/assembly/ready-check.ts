@@ -68,7 +68,8 @@ export class ReadyCheck {
     if (fetched === undefined) return false;
     const slice = fetched.slices[0];
     const first = slice?.kind === 'memory' ? baseOffset(slice.bytes, 0) : undefined;
-    const isBack = fetched.result === 'ok' && (slice?.kind === 'file' || first === appended.baseOffset);
+    const isBack =
+      fetched.result === 'ok' && (slice?.kind === 'file' || first === appended.baseOffset);
     fetched.release();
     return isBack;
   }

@@ -2,10 +2,10 @@
 // metadata has forgotten or fenced another life of it; founds the cluster and its internal destinations
 // while this node leads metadata; and gives leaderships away before a stop.
 import type { System } from '../actors/system.ts';
-import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
-import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Endpoint } from '../cluster/metadata/types.ts';
+import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
+import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { NodeIdentity } from './identity.ts';
 import { makeMissing, missingDestination } from './internal-destinations.ts';
 import type { Shards } from './shards.ts';
@@ -137,7 +137,9 @@ export class Registration {
     if (answer.kind === 'done') metadata.registered(this.#incarnation);
     if (answer.kind !== 'refused') return;
     if (answer.code === 'new-incarnation-needed' || answer.code === 'rolled-back') {
-      system.log.warn('this data may have lost something: it joins as new', { why: answer.message });
+      system.log.warn('this data may have lost something: it joins as new', {
+        why: answer.message,
+      });
       this.#previous = this.#incarnation;
       this.#incarnation = 2 + system.random.below(0x7fff_fff0);
       return;

@@ -1,24 +1,25 @@
 // One shard of a node, on whatever thread it runs: its store, the log host, and the protocol listeners'
 // connections. Everything it needs of the rest of the node comes through ShardPorts.
-import type { System } from '../actors/system.ts';
+
+import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
 import type { Ref } from '../actors/ref.ts';
+import type { System } from '../actors/system.ts';
 import { createGroupBehavior, GROUP_KIND } from '../broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
 import { createPartitionBehavior, PARTITION_KIND } from '../broker/destination/partition.ts';
 import { messageBytesMax } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts } from '../broker/ports.ts';
-import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { threadOfLog } from '../cluster/metadata-shell/shard-directory.ts';
 import { type LogHostOps, LogHostProtocol } from '../cluster/ports.ts';
+import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
 import { SLOT_LOG_HOST } from '../cluster/slots.ts';
-import type { SafeSetProposal } from '../replication/types.ts';
-import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
-import { type KafkaListener, startKafkaListener } from '../protocols/kafka/listener.ts';
 import type { KafkaLimits } from '../protocols/kafka/limits.ts';
-import { openShardStore } from '../storage/store.ts';
+import { type KafkaListener, startKafkaListener } from '../protocols/kafka/listener.ts';
+import type { SafeSetProposal } from '../replication/types.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
+import { openShardStore } from '../storage/store.ts';
 
 export interface ShardConfig {
   readonly clusterId: string;
@@ -160,7 +161,10 @@ function countersOf(
   store: ShardStore,
   kafka: KafkaListener,
 ): Record<string, number> {
-  const counters: Record<string, number> = { turns: system.turn.count, messages: system.turn.messages };
+  const counters: Record<string, number> = {
+    turns: system.turn.count,
+    messages: system.turn.messages,
+  };
   for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
   for (const [name, value] of Object.entries(kafka.counters)) counters[`kafka.${name}`] = value;
   return counters;

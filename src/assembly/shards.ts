@@ -1,22 +1,22 @@
 // The shards of a node as the main thread sees them: one on this very thread, or worker threads. Both
 // take connections, count, report failed syncs, and are stopped in order.
-import type { LinkHub } from '../actors/links/link-hub.ts';
-import { ThreadGroup } from '../actors/threads/thread-group.ts';
+import type { Links } from '../actors/links/links.ts';
 import type { System } from '../actors/system.ts';
+import { ThreadGroup } from '../actors/threads/thread-group.ts';
 import { MetadataChanges } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
-import type { NodeConfig } from './node-config.ts';
+import type { NodeAddress, NodeConfig } from './node-config.ts';
 import { type Shard, type ShardConfig, startShard } from './shard.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
 
 export interface ShardsOptions {
   readonly system: System;
   readonly env: Environment;
-  readonly links: LinkHub;
+  readonly links: Links;
   readonly replica: MetadataReplica;
   readonly metadata: MetadataService;
   readonly config: NodeConfig;
@@ -39,6 +39,24 @@ export interface Shards {
   abandon(): void;
 }
 
+/** More shard threads than any node may have. */
+const THREADS_MAX = 16;
+
+/** Tells the shard's log host when the way to or from a thread of another node was lost. */
+export function watchLinks(
+  links: Links,
+  nodeId: number,
+  nodes: readonly NodeAddress[],
+  shard: Shard,
+): void {
+  for (const { id } of nodes) {
+    if (id === nodeId) continue;
+    for (let thread = 0; thread <= THREADS_MAX; thread += 1) {
+      links.onEpochEnd(id, thread, () => shard.host.linkEnded(id, thread));
+    }
+  }
+}
+
 function newLife(system: System): number {
   return 1 + system.random.below(0x7fff_fffe);
 }
@@ -47,7 +65,16 @@ function shardConfig(options: ShardsOptions, shard: number, shardIncarnation: nu
   const { config, httpPort, autoCreate, store } = options;
   const { clusterId, nodeId: node } = config;
   const defaultPartitions = 3;
-  return { clusterId, node, shard, shardIncarnation, httpPort, autoCreate, defaultPartitions, store };
+  return {
+    clusterId,
+    node,
+    shard,
+    shardIncarnation,
+    httpPort,
+    autoCreate,
+    defaultPartitions,
+    store,
+  };
 }
 
 function changesOf(options: ShardsOptions): Changes {
@@ -79,7 +106,8 @@ export class LocalShards implements Shards {
     });
     this.#shard = shard;
     metadata.onSafeSetRejected((logId, attempt) => shard.host.safeSetRejected(logId, attempt));
-    links.onEpochEnd((node, thread) => shard.host.linkEnded(node, thread));
+    const { nodeId, nodes } = this.#options.config;
+    watchLinks(links, nodeId, nodes, shard);
   }
 
   accept(connection: Connection): void {
@@ -200,7 +228,8 @@ export class WorkerShards implements Shards {
   accept(connection: Connection): void {
     let best: Worker | undefined;
     for (const worker of this.#workers) {
-      if (worker.isUp && (best === undefined || worker.connections < best.connections)) best = worker;
+      if (worker.isUp && (best === undefined || worker.connections < best.connections))
+        best = worker;
     }
     if (best === undefined) {
       connection.destroy();
@@ -239,4 +268,3 @@ export class WorkerShards implements Shards {
     for (const { thread } of this.#workers) this.#group.kill(thread);
   }
 }
-

@@ -30,7 +30,8 @@ export class Watcher {
         moved.set(before, (moved.get(before) ?? 0) + 1);
       }
     }
-    for (const node of this.#image.nodes()) this.#watchNode(node.id, node.isFenced, moved, isSpeaker);
+    for (const node of this.#image.nodes())
+      this.#watchNode(node.id, node.isFenced, moved, isSpeaker);
   }
 
   #watchNode(

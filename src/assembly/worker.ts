@@ -1,7 +1,7 @@
 // The shard of a worker thread: its own links to the shards of other nodes, metadata fed by the main
 // thread, and one shard. The root of the worker hands in the Environment.
 import { actor } from '../actors/actor.ts';
-import { LinkHub } from '../actors/links/link-hub.ts';
+import { Links } from '../actors/links/links.ts';
 import { joinThreadGroup } from '../actors/threads/member.ts';
 import { MetadataProtocol, ReplicaProtocol } from '../cluster/metadata-shell/metadata-protocol.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
@@ -10,6 +10,7 @@ import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { type Shard, startShard } from './shard.ts';
+import { watchLinks } from './shards.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
 
 const STATUS_MS = 250;
@@ -49,13 +50,16 @@ const ReplicaActor = actor(ReplicaProtocol, (_ctx, args: ReplicaArgs) => {
 });
 
 /** Runs one shard in this worker until the main thread ends it. */
-export async function runWorker(makeEnvironment: (boot: WorkerBoot) => Environment, threadData: unknown): Promise<void> {
+export async function runWorker(
+  makeEnvironment: (boot: WorkerBoot) => Environment,
+  threadData: unknown,
+): Promise<void> {
   const app = (threadData as { readonly app: WorkerBoot }).app;
   const env = makeEnvironment(app);
   const member = joinThreadGroup(env, { protocols: PROTOCOLS });
   const { system } = member;
   const { thread, node } = system.place;
-  const links = new LinkHub(system, { clusterId: app.clusterId, token: app.token });
+  const links = new Links(system, { clusterId: app.clusterId, token: app.token });
   for (const { id, host, linkPort } of app.nodes) {
     if (id !== node) links.setAddress(id, { host, port: linkPort });
   }
@@ -78,10 +82,10 @@ export async function runWorker(makeEnvironment: (boot: WorkerBoot) => Environme
   });
   args.shard = shard;
   system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);
-  links.onEpochEnd((peer, peerThread) => shard.host.linkEnded(peer, peerThread));
-  env.threads.onConnection((connection, tag) => {
+  watchLinks(links, node, app.nodes, shard);
+  env.threads.onConnection((connection, tag, head) => {
     if (tag === 'kafka') shard.kafka.accept(connection);
-    else links.adopt(connection, tag);
+    else links.adopt(connection, head);
   });
   member.onStop(async () => {
     await shard.stop();

@@ -1,17 +1,7 @@
 // What the main threads of the nodes say to each other about metadata, and what a main thread tells the
 // shards of its own node. Raft messages travel as bytes of the raft room's own codec.
 import { ask, protocol, tell } from '../../actors/protocol.ts';
-import {
-  array,
-  bool,
-  bytesCopy,
-  oneOf,
-  record,
-  tuple,
-  u32,
-  u53,
-  utf8,
-} from '../../codec/index.ts';
+import { array, bool, bytesCopy, oneOf, record, tuple, u32, u53, utf8 } from '../../codec/index.ts';
 
 export const proposeAnswer = record({
   /** `done`: committed and applied, `refused` by the state machine, or not even logged. */
@@ -53,9 +43,7 @@ export type MetadataOps = typeof MetadataProtocol.ops;
 export const ReplicaProtocol = protocol('metadata-replica', 1, {
   /** The whole image: at start, and after a snapshot. */
   image: tell(record({ index: u53, controllerId: u32, bytes: bytesCopy })),
-  entries: tell(
-    record({ controllerId: u32, entries: array(tuple(u53, bytesCopy)) }),
-  ),
+  entries: tell(record({ controllerId: u32, entries: array(tuple(u53, bytesCopy)) })),
   controller: tell(record({ controllerId: u32 })),
   safeSetRejected: tell(record({ logId: u53, attempt: u53 })),
 });
@@ -67,4 +55,3 @@ export type ProposeAnswer = {
   readonly code: string;
   readonly message: string;
 };
-

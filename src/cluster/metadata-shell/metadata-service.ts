@@ -6,8 +6,8 @@ import { actor } from '../../actors/actor.ts';
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { Log } from '../../env/environment.ts';
-import { decodeMessage, encodeMessage, peerOf, type RaftConfig } from '../../raft/index.ts';
 import type { Configuration } from '../../raft/index.ts';
+import { decodeMessage, encodeMessage, peerOf, type RaftConfig } from '../../raft/index.ts';
 import type { SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
@@ -20,8 +20,8 @@ import {
 import { encodeCommand, type MetadataChange, type MetadataCommand } from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
 import { MembershipChanger } from './membership-changer.ts';
-import { MetadataProtocol, type ProposeAnswer, ReplicaProtocol } from './metadata-protocol.ts';
 import type { MetadataOps } from './metadata-protocol.ts';
+import { MetadataProtocol, type ProposeAnswer, ReplicaProtocol } from './metadata-protocol.ts';
 import type { MetadataReplica } from './metadata-replica.ts';
 import { RaftShell, UNAVAILABLE } from './raft-shell.ts';
 import { ShardFeed } from './shard-feed.ts';
@@ -113,7 +113,11 @@ export class MetadataService {
   #peer(node: number): Ref<MetadataOps> {
     let ref = this.#refs.get(node);
     if (ref === undefined) {
-      ref = this.config.system.wellKnown(MetadataProtocol, { node, thread: 0, slot: SLOT_METADATA });
+      ref = this.config.system.wellKnown(MetadataProtocol, {
+        node,
+        thread: 0,
+        slot: SLOT_METADATA,
+      });
       this.#refs.set(node, ref);
     }
     return ref;
@@ -142,12 +146,13 @@ export class MetadataService {
   /** Heartbeats and the controller's clock share one timer. */
   #tick(): void {
     if (this.#isStopped) return;
-    const { node, heartbeatMs, system, replica } = this.config;
+    const { node, heartbeatMs, system } = this.config;
     const { controllerId } = this.raft;
-    const incarnation = this.#registeredIncarnation ?? replica.image.node(node)?.incarnation ?? 0;
+    const incarnation = this.#registeredIncarnation;
     if (this.raft.isLeader) {
-      this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
-    } else if (controllerId >= 0 && this.#registeredIncarnation !== undefined) {
+      if (incarnation === undefined) this.#control({ kind: 'tick' });
+      else this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
+    } else if (controllerId >= 0 && incarnation !== undefined) {
       this.#peer(controllerId).tell('heartbeat', { node, incarnation });
     }
     system.deadlines.after(heartbeatMs, () => this.#tick());

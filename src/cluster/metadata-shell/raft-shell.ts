@@ -3,22 +3,22 @@
 // Invariant: a proposal resolves `done` only when its very entry (index and term) was applied here.
 import type { System } from '../../actors/system.ts';
 import type { Deadline } from '../../actors/timers.ts';
+import type { Configuration, Snapshot } from '../../raft/index.ts';
 import {
+  configurationOf,
+  createRaft,
   type Entry,
+  nodeOfPeer,
   type RaftConfig,
   type RaftCore,
   type RaftInput,
   type RaftMessage,
   type RaftStatus,
   type Ready,
-  configurationOf,
-  createRaft,
-  nodeOfPeer,
 } from '../../raft/index.ts';
-import type { Configuration, Snapshot } from '../../raft/index.ts';
+import type { StoredLog } from '../../storage/api.ts';
 import type { ProposeAnswer } from './metadata-protocol.ts';
 import { RaftStore } from './raft-store.ts';
-import type { StoredLog } from '../../storage/api.ts';
 
 const COMPACT_ENTRIES = 1000;
 const STATE_POLL_MS = 10;
@@ -26,7 +26,10 @@ const STATE_POLL_MS = 10;
 /** What the log of metadata drives. */
 export interface AppliedMachine {
   /** Applies one committed command. Total: an unacceptable command answers a refusal and changes nothing. */
-  apply(command: Uint8Array, index: number): { readonly code: string; readonly message: string } | undefined;
+  apply(
+    command: Uint8Array,
+    index: number,
+  ): { readonly code: string; readonly message: string } | undefined;
   snapshot(): Uint8Array;
   restore(bytes: Uint8Array, index: number): void;
   /** Called after a run of entries was applied, once. */
@@ -77,7 +80,9 @@ export class RaftShell {
 
   constructor(config: RaftShellConfig) {
     this.#config = config;
-    this.#store = new RaftStore(config.stored, (attempt) => this.#step({ kind: 'persisted', attempt }));
+    this.#store = new RaftStore(config.stored, (attempt) =>
+      this.#step({ kind: 'persisted', attempt }),
+    );
   }
 
   get isNew(): boolean {
@@ -222,16 +227,27 @@ export class RaftShell {
       this.#proposals.delete(requestId);
       const kind = reason === 'not-leader' ? 'not-leader' : 'unavailable';
       const code = `RAFT_${reason.toUpperCase().replaceAll('-', '_')}`;
-      proposal?.resolve({ kind, index: 0, code, message: `the metadata group answered: ${reason}` });
+      proposal?.resolve({
+        kind,
+        index: 0,
+        code,
+        message: `the metadata group answered: ${reason}`,
+      });
     }
     if (ready.install !== undefined) {
       this.#install(ready.install);
-      core.step({ kind: 'applied', index: ready.install.index }, this.#config.system.clock.monotonicMs());
+      core.step(
+        { kind: 'applied', index: ready.install.index },
+        this.#config.system.clock.monotonicMs(),
+      );
       this.#config.machine.applied(this.#appliedIndex);
     }
     if (ready.committed.length > 0) {
       for (const entry of ready.committed) this.#apply(entry);
-      core.step({ kind: 'applied', index: this.#appliedIndex }, this.#config.system.clock.monotonicMs());
+      core.step(
+        { kind: 'applied', index: this.#appliedIndex },
+        this.#config.system.clock.monotonicMs(),
+      );
       this.#config.machine.applied(this.#appliedIndex);
     }
   }
@@ -315,4 +331,4 @@ export class RaftShell {
   }
 }
 
-export { UNAVAILABLE, configurationOf };
+export { configurationOf, UNAVAILABLE };

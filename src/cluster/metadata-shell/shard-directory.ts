@@ -1,10 +1,11 @@
 // What the log host of one shard must know of the metadata, over the image of its thread. Nothing is
 // hosted before the image holds the registration of this very process: older metadata may still call
 // an earlier life of this node a leader.
-import { shardOf } from '../metadata/placement.ts';
-import type { MetadataImage } from '../metadata/image.ts';
-import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
+
 import type { ReplicaId } from '../../replication/types.ts';
+import type { MetadataImage } from '../metadata/image.ts';
+import { shardOf } from '../metadata/placement.ts';
+import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
 import type { Directory, HostedLogSpec, LogsChange } from '../replica/directory.ts';
 import type { Assignment } from '../replica/hosted-log.ts';
 
@@ -34,8 +35,7 @@ export class ShardDirectory implements Directory {
   get isRegistered(): boolean {
     const node = this.#image.node(this.#self.node);
     return (
-      node !== undefined &&
-      node.shardIncarnations[this.#self.shard] === this.#self.shardIncarnation
+      node !== undefined && node.shardIncarnations[this.#self.shard] === this.#self.shardIncarnation
     );
   }
 

@@ -1,7 +1,12 @@
 // The read-only view of the metadata image that brokers, protocols and the admin room see. Views of
 // destinations and nodes are built when asked for and kept until the image changes.
 import type { MetadataImage } from '../metadata/image.ts';
-import { type DestinationRecord, isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
+import {
+  type DestinationRecord,
+  isLive,
+  type LogRecord,
+  type NodeRecord,
+} from '../metadata/types.ts';
 import type { DestinationView, LogView, MetadataView, NodeView } from '../ports.ts';
 
 const DEFAULT_VHOST = '/';
@@ -108,7 +113,18 @@ export class ImageView implements MetadataView {
   #logView(log: LogRecord): LogView {
     const { logId, kind, destination, partition, leader, epoch, replicas, isr, minInsync } = log;
     const offline = replicas.filter((node) => !this.#image.isNodeLive(node));
-    return { logId, kind, destination, partition, leader, epoch, replicas, isr, offline, minInsync };
+    return {
+      logId,
+      kind,
+      destination,
+      partition,
+      leader,
+      epoch,
+      replicas,
+      isr,
+      offline,
+      minInsync,
+    };
   }
 }
 
