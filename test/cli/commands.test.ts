@@ -174,5 +174,12 @@ describe('the program', () => {
     expect(entries.length).toBeGreaterThan(10);
     const scripted = entries.filter(([, one]) => one.hasInstallScript === true && one.dev !== true);
     expect(scripted.map(([name]) => name)).toEqual([]);
+    // npm warns of these when it installs our own tarball; `prepublish` runs on `npm ci` only.
+    const { scripts } = JSON.parse(fs.readFileSync(join(BIN, '../../package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const names = ['preinstall', 'install', 'postinstall', 'prepare'];
+    expect(names.filter((name) => name in scripts)).toEqual([]);
+    expect(scripts['prepublish']).toBe(scripts['build']);
   });
 });
