@@ -507,7 +507,7 @@ export class LeaderCore implements Leader, StreamedLog {
 
   #checkMove(): void {
     const move = this.#move;
-    if (move === undefined || move.isReady || move.target.matchSeq < this.#endSeq) return;
+    if (!move || move.isReady || move.target.matchSeq < this.#endSeq) return;
     move.isReady = true;
     this.#outputs.push({ kind: 'move-ready', target: move.target.node });
   }
