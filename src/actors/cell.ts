@@ -19,7 +19,7 @@ import type { ClassMetrics } from './metrics.ts';
 import type { OpEntry } from './protocol.ts';
 import type { Admission, AnyRef, Place, RefId } from './ref.ts';
 import { refKey } from './ref.ts';
-import { STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT } from './status.ts';
+import { STATUS_HANDLED, STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT } from './status.ts';
 import { EncodedInput } from './strict.ts';
 import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
 import type { Deadline, Deadlines } from './timers.ts';
@@ -249,6 +249,7 @@ export class Cell implements Runnable, Watcher {
     const { status } = this.host;
     status[STATUS_SLOT] = this.id.slot;
     status[STATUS_OP] = op.code + 1;
+    status[STATUS_HANDLED] = op.code;
     status[STATUS_PROTOCOL] = this.actor.protocol.hash;
     this.#op = op;
     this.#input = raw;

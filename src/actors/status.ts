@@ -11,3 +11,5 @@ export const STATUS_SLOT = 1;
 export const STATUS_OP = 2;
 /** Hash of the actor's protocol. */
 export const STATUS_PROTOCOL = 3;
+/** Opcode of the message handled last, kept when the handler has returned: read by stepped tests. */
+export const STATUS_HANDLED = 4;

@@ -9,7 +9,6 @@ import { bytes, none, record, u32, utf8 } from '../../../src/codec/index.ts';
 import type { Log } from '../../../src/env/environment.ts';
 import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
 import type { NodeThreads } from '../../../src/env/node/threads.ts';
-import { createNodeThreads } from '../../../src/env/node/threads.ts';
 import type { ThreadExit } from '../../../src/env/threads.ts';
 
 const Peer = protocol('peer', 1, {
@@ -66,7 +65,7 @@ function mailbox<T>() {
 }
 
 function world(workers: number, options: Partial<ThreadGroupOptions> = {}): World {
-  const env = createNodeEnvironment({ threads: createNodeThreads, log: quiet });
+  const env = createNodeEnvironment({ log: quiet });
   const system = createSystem(env, {
     name: 'test',
     node: 1,
@@ -93,7 +92,7 @@ function world(workers: number, options: Partial<ThreadGroupOptions> = {}): Worl
     env,
     system,
     group,
-    threads: env.threads as NodeThreads,
+    threads: env.threads,
     nextLoss: losses.next,
     nextReady: readies.next,
   };

@@ -4,7 +4,6 @@ import { actor, ask, protocol, tell } from '../../../dist/actors/index.js';
 import { joinThreadGroup } from '../../../dist/actors/threads/member.js';
 import { bytes, none, record, u32, utf8 } from '../../../dist/codec/index.js';
 import { createNodeEnvironment } from '../../../dist/env/node/environment.js';
-import { createNodeThreads } from '../../../dist/env/node/threads.js';
 
 const Peer = protocol('peer', 1, {
   take: tell(record({ sequence: u32, body: bytes })),
@@ -17,7 +16,7 @@ const Peer = protocol('peer', 1, {
 });
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
-const env = createNodeEnvironment({ threads: createNodeThreads, log: quiet });
+const env = createNodeEnvironment({ log: quiet });
 const member = joinThreadGroup(env, {
   protocols: member_protocols(),
   ...(env.threads.boot.data.app?.limits === undefined
