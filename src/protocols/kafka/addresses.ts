@@ -71,3 +71,12 @@ export function brokerAddress(
   if (node === undefined || !node.isLive) return undefined;
   return addressOf(node, view, dialled, areOnOneHost(view.nodes()));
 }
+
+/**
+ * Whom clients send changes of topics to. Every node passes them on to the metadata leader, so while that
+ * one is unknown or cannot be dialled a client may as well stay here; some clients give up on -1.
+ */
+export function controllerId(view: MetadataView, brokers: readonly BrokerAddress[]): number {
+  const isKnown = brokers.some(({ nodeId }) => nodeId === view.controllerId);
+  return isKnown ? view.controllerId : view.nodeId;
+}

@@ -27,7 +27,12 @@ import {
   type NodeView,
   type OffsetInput,
 } from '../../../src/broker/ports.ts';
-import type { Connection, ConnectionEvents, DiskFile } from '../../../src/env/environment.ts';
+import type {
+  Connection,
+  ConnectionEvents,
+  DiskFile,
+  Environment,
+} from '../../../src/env/environment.ts';
 import {
   type Api,
   FRAME_PREFIX_BYTES,
@@ -164,8 +169,9 @@ export class FakeConnection implements Connection {
   }
 }
 
-export class KafkaWorld {
-  readonly env = manualEnvironment(7);
+/** A node over any environment; `KafkaWorld` is one in virtual time. */
+export class FakeNode<E extends Environment> {
+  readonly env: E;
   readonly system: System;
   readonly listener: KafkaListener;
   readonly ports: BrokerPorts;
@@ -180,9 +186,9 @@ export class KafkaWorld {
   /** Records from this size on are served as a file range. */
   fileFrom = Number.POSITIVE_INFINITY;
   #nextLogId = 1;
-  #connections = 0;
 
-  constructor(limits: Partial<KafkaLimits> = {}) {
+  constructor(env: E, limits: Partial<KafkaLimits> = {}) {
+    this.env = env;
     this.system = new System(this.env, {
       name: 'test',
       node: 1,
@@ -204,14 +210,6 @@ export class KafkaWorld {
       limits,
       otherPorts,
     });
-  }
-
-  connect(remoteHost?: string): KafkaClient {
-    this.#connections += 1;
-    const connection = new FakeConnection(this.env, this.#connections, remoteHost);
-    this.listener.accept(connection);
-    this.env.run();
-    return new KafkaClient(this, connection);
   }
 
   create(
@@ -311,6 +309,22 @@ export class KafkaWorld {
   }
 }
 
+export class KafkaWorld extends FakeNode<ManualEnvironment> {
+  #connections = 0;
+
+  constructor(limits: Partial<KafkaLimits> = {}) {
+    super(manualEnvironment(7), limits);
+  }
+
+  connect(remoteHost?: string): KafkaClient {
+    this.#connections += 1;
+    const connection = new FakeConnection(this.env, this.#connections, remoteHost);
+    this.listener.accept(connection);
+    this.env.run();
+    return new KafkaClient(this, connection);
+  }
+}
+
 function node(id: number, port: number): NodeView {
   return {
     id,
@@ -322,7 +336,7 @@ function node(id: number, port: number): NodeView {
   };
 }
 
-const FakeLogHost = actor(LogHostProtocol, (ctx, world: KafkaWorld) => {
+const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) => {
   const behavior = createGroupBehavior({ ...GROUP_DEFAULTS, crc32c });
   const groups = new Map<
     number,
@@ -337,7 +351,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: KafkaWorld) => {
   const position = (logId: number) => ({
     logId,
     epoch: 3,
-    logTimeMs: 1_000_000 + world.env.nowMs,
+    logTimeMs: 1_000_000 + Math.floor(world.env.clock.monotonicMs()),
     endOffset: 0,
     committedOffset: 0,
     startOffset: 0,
@@ -374,7 +388,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: KafkaWorld) => {
     }
     const dueMs = behavior.nextDueMs(of.state, of.local);
     if (dueMs === undefined) return;
-    world.env.timers.at(dueMs - 1_000_000, () => {
+    world.env.timers.at(dueMs - 1_000_000 + 1, () => {
       const next = behavior.nextDueMs(of.state, of.local);
       if (next !== undefined && next <= position(logId).logTimeMs) {
         take(logId, behavior.tick(of.state, of.local, position(logId)));
@@ -462,7 +476,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: KafkaWorld) => {
   };
 });
 
-function asSlice(world: KafkaWorld, bytes: Uint8Array): FetchSlice {
+function asSlice(world: FakeNode<Environment>, bytes: Uint8Array): FetchSlice {
   if (bytes.length < world.fileFrom) return { kind: 'memory', bytes };
   const file = {
     readSync: (into: Uint8Array, position: number) => {

@@ -153,6 +153,28 @@ describe('metadata', () => {
     expect(cluster.brokers.length).toBe(2);
   });
 
+  it('names itself as controller while the metadata leader cannot be dialled', async () => {
+    const world = new KafkaWorld();
+    world.nodes = world.nodes.slice(0, 1);
+    expect((await world.connect().call(Metadata, 1, { topics: [] })).controllerId).toBe(1);
+  });
+
+  it('lists topics and the group log, and keeps its own internals to itself', async () => {
+    const world = new KafkaWorld();
+    world.create('orders');
+    world.create('__consumer_offsets', 1, { kind: 'group', isInternal: true });
+    const [hidden] = world.create('__inner', 1, { isInternal: true });
+    const client = world.connect();
+    const answer = await client.call(Metadata, 1, { topics: null });
+    expect(answer.topics.map(({ name, isInternal }) => [name, isInternal])).toEqual([
+      ['orders', false],
+      ['__consumer_offsets', true],
+    ]);
+    const refused = await client.call(Produce, 3, produceBody('__inner', batchOf('a')));
+    expect(refused.responses[0]!.partitionResponses[0]!.errorCode).toBe(E.INVALID_TOPIC_EXCEPTION);
+    expect(hidden!.end).toBe(0);
+  });
+
   it('nodes on other hosts keep the address they registered', async () => {
     const world = new KafkaWorld();
     const far = new Map([['kafka', { host: '10.0.0.2', port: 9999 }]]);

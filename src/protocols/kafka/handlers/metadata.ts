@@ -8,7 +8,7 @@ import {
   refuseDestinationName,
 } from '../../../broker/ports.ts';
 import { ZERO_UUID } from '../../../std/uuid.ts';
-import { liveBrokers } from '../addresses.ts';
+import { controllerId, liveBrokers } from '../addresses.ts';
 import type { DescribeCluster, Metadata, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
@@ -25,7 +25,7 @@ export function metadata(exchange: Exchange<typeof Metadata>): void {
   const { topics } = body;
   const isAll = topics === null || (version === 0 && topics.length === 0);
   if (isAll) {
-    answer(exchange, exchange.ports.view.destinations().map(describeTopic));
+    answer(exchange, listed(exchange).map(describeTopic));
     return;
   }
   const missing = missingNames(exchange);
@@ -37,6 +37,12 @@ export function metadata(exchange: Exchange<typeof Metadata>): void {
   exchange.after(Promise.all(results), (outcomes) => {
     answerNamed(exchange, new Map(missing.map((name, i) => [name, outcomes[i]!])));
   });
+}
+
+/** Internal destinations are nobody's topics, but for the one that Kafka has too. */
+function listed({ ports }: Exchange<typeof Metadata>): DestinationView[] {
+  const all = ports.view.destinations();
+  return all.filter(({ isInternal, name }) => !isInternal || name === ports.groupDestination);
 }
 
 /** Names that are asked for, may be made and are not there. */
@@ -128,10 +134,11 @@ function describePartition(log: LogView): Topic['partitions'][number] {
 
 function answer(exchange: Exchange<typeof Metadata>, topics: readonly Topic[]): void {
   const { view } = exchange.ports;
+  const brokers = liveBrokers(view, exchange.host);
   exchange.respond({
-    brokers: liveBrokers(view, exchange.host),
+    brokers,
     clusterId: view.clusterId,
-    controllerId: view.controllerId,
+    controllerId: controllerId(view, brokers),
     topics,
   });
 }
@@ -142,14 +149,15 @@ export function describeCluster(exchange: Exchange<typeof DescribeCluster>): voi
   const { view } = exchange.ports;
   const { endpointType } = exchange.body;
   const isServed = endpointType === ENDPOINT_BROKERS;
+  const brokers = liveBrokers(view, exchange.host);
   exchange.respond({
     errorCode: isServed ? E.NONE : E.UNSUPPORTED_ENDPOINT_TYPE,
     errorMessage: isServed ? null : 'only the endpoints of brokers are described',
     endpointType,
     clusterId: view.clusterId,
-    controllerId: view.controllerId,
+    controllerId: controllerId(view, brokers),
     brokers: isServed
-      ? liveBrokers(view, exchange.host).map(({ nodeId, ...rest }) => ({
+      ? brokers.map(({ nodeId, ...rest }) => ({
           brokerId: nodeId,
           ...rest,
           isFenced: false,

@@ -78,9 +78,11 @@ class ProduceFlow implements Flow {
     level: AppendLevel,
   ): number {
     const { ports, host, version } = this.#exchange;
-    const log = ports.view.destination(topic)?.logs[partition];
-    if (log === undefined) return E.UNKNOWN_TOPIC_OR_PARTITION;
-    if (log.kind !== PARTITION_KIND) return E.INVALID_TOPIC_EXCEPTION;
+    const destination = ports.view.destination(topic);
+    const log = destination?.logs[partition];
+    if (destination === undefined || log === undefined) return E.UNKNOWN_TOPIC_OR_PARTITION;
+    const isOpen = log.kind === PARTITION_KIND && !destination.isInternal;
+    if (!isOpen) return E.INVALID_TOPIC_EXCEPTION;
     if (log.leader !== ports.view.nodeId) return E.NOT_LEADER_OR_FOLLOWER;
     const logHost = ports.logHost(log.logId);
     if (logHost === undefined) return E.NOT_LEADER_OR_FOLLOWER;
