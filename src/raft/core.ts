@@ -85,14 +85,15 @@ export function createRaft(
   return new Core(config, initial, random, nowMs);
 }
 
-class Core implements RaftCore {
-  readonly #state: RaftState;
+/** The class behind `createRaft`; its state is open to the explorations of the tests only. */
+export class Core implements RaftCore {
+  readonly state: RaftState;
   #soft: SoftState;
   #commitSeen = 0;
 
   constructor(config: RaftConfig, initial: RaftInitial, random: RaftRandom, nowMs: number) {
     const state = new RaftState(config, initial, random);
-    this.#state = state;
+    this.state = state;
     state.nowMs = nowMs;
     state.electionDeadlineMs = state.drawElectionTimeoutMs();
     for (let index = state.log.baseIndex + 1; index <= state.log.lastIndex; index += 1) {
@@ -105,7 +106,7 @@ class Core implements RaftCore {
   }
 
   step(input: RaftInput, nowMs: number): void {
-    const state = this.#state;
+    const state = this.state;
     state.nowMs = Math.max(state.nowMs, nowMs);
     const termBefore = state.term;
     this.#dispatch(input);
@@ -113,7 +114,7 @@ class Core implements RaftCore {
   }
 
   #dispatch(input: RaftInput): void {
-    const state = this.#state;
+    const state = this.state;
     switch (input.kind) {
       case 'tick':
         tick(state);
@@ -150,7 +151,7 @@ class Core implements RaftCore {
   }
 
   #persisted(attempt: number): void {
-    const state = this.#state;
+    const state = this.state;
     const released = state.persistence.completed(attempt, state.log);
     if (state.role === 'leader') advanceCommit(state);
     for (const message of released) this.#release(message);
@@ -158,7 +159,7 @@ class Core implements RaftCore {
 
   /** A message whose write is durable: to a peer, or to this peer itself. */
   #release(message: RaftMessage): void {
-    const state = this.#state;
+    const state = this.state;
     if (message.term < state.term) return;
     state.persistence.assertDurable(message, state.log);
     if (message.to === state.self) receive(state, message);
@@ -166,7 +167,7 @@ class Core implements RaftCore {
   }
 
   takeReady(): Ready | undefined {
-    const state = this.#state;
+    const state = this.state;
     if (state.role === 'leader') {
       if (state.isReplicationDue) sendAppends(state);
       startReads(state);
@@ -202,7 +203,7 @@ class Core implements RaftCore {
   }
 
   get deadlineMs(): number {
-    const state = this.#state;
+    const state = this.state;
     if (state.role === 'leader') {
       const transferMs = state.transfer?.deadlineMs ?? Number.POSITIVE_INFINITY;
       return Math.min(state.heartbeatDueMs, state.quorumCheckDueMs, transferMs);
@@ -211,7 +212,7 @@ class Core implements RaftCore {
   }
 
   get status(): RaftStatus {
-    const state = this.#state;
+    const state = this.state;
     const progress = new Map<PeerId, PeerStatus>();
     for (const [peer, { match, next, state: phase, lastHeardMs }] of state.progress) {
       progress.set(peer, { match, next, state: phase, lastHeardMs });
@@ -230,12 +231,12 @@ class Core implements RaftCore {
   }
 
   #softNow(): SoftState {
-    const { role, leader, term } = this.#state;
+    const { role, leader, term } = this.state;
     return { role, leader, term };
   }
 
   #takeSoft(): SoftState | undefined {
-    const { role, leader, term } = this.#state;
+    const { role, leader, term } = this.state;
     const old = this.#soft;
     if (old.role === role && old.leader === leader && old.term === term) return undefined;
     this.#soft = { role, leader, term };
@@ -243,7 +244,7 @@ class Core implements RaftCore {
   }
 
   #checkInvariants(termBefore: number): void {
-    const { log, progress, term } = this.#state;
+    const { log, progress, term } = this.state;
     assert(term >= termBefore, 'raft: the term never falls');
     assert(log.commit >= this.#commitSeen, 'raft: the commit never falls');
     this.#commitSeen = log.commit;
