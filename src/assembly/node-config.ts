@@ -25,7 +25,7 @@ export interface NodeConfig {
   /** Where the listeners bind. `localhost` means every loopback address. */
   readonly host: string;
   /**
-   * The cluster is being made now, by all its nodes together. Else a node with an empty folder joins as
+   * The cluster has not been ready yet: all its nodes make it together. Else a node with an empty folder joins as
    * a newcomer: it must not vote from a memory that it has lost.
    */
   readonly isFounding?: boolean;

@@ -70,7 +70,6 @@ export class RaftShell {
   readonly #byIndex = new Map<number, Proposal>();
   #deadline: Deadline | undefined;
   #appliedIndex = 0;
-  #appliedTerm = 0;
   #compactedIndex = 0;
   #controllerId = -1;
   #isLeader = false;
@@ -269,13 +268,11 @@ export class RaftShell {
   #install(snapshot: Snapshot): void {
     this.#config.machine.restore(snapshot.data, snapshot.index);
     this.#appliedIndex = snapshot.index;
-    this.#appliedTerm = snapshot.term;
     this.#compactedIndex = snapshot.index;
   }
 
   #apply(entry: Entry): void {
     this.#appliedIndex = entry.index;
-    this.#appliedTerm = entry.term;
     const proposal = this.#byIndex.get(entry.index);
     this.#byIndex.delete(entry.index);
     const refusal =

@@ -82,7 +82,7 @@ export class LeaderRole {
   }
 
   #tryAppend(request: AppendRequest): LogResult {
-    const { machine, behavior, stored } = this.#context;
+    const { machine, behavior } = this.#context;
     if (!this.isActive || this.#soft === undefined) return 'not-available';
     if (!this.core.canAppend()) return 'not-leader';
     const believed = checkEpoch(request.epoch, this.core.epoch);

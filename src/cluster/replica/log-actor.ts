@@ -7,6 +7,7 @@ import { LogHostProtocol } from '../log-protocol.ts';
 import type { FetchedInput, FetchInput, FetchSlice, LocatedInput, OffsetInput } from '../ports.ts';
 import type { HostedLog } from './hosted-log.ts';
 import { checkEpoch } from './role.ts';
+import { recordPlace } from './timestamp-search.ts';
 
 const { append, fetch, await: awaitOp, command, locate } = LogHostProtocol.ops;
 
@@ -100,8 +101,10 @@ function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {
   if (place === undefined || place.baseOffset >= committedOffset) {
     return { ...nowhere, result: 'ok' };
   }
-  const offset = place.baseOffset;
-  return { token, result: 'ok', offset, timestampMs: place.maxTimestampMs, epoch: epochOf(offset) };
+  const found = recordPlace(stored, place, committedOffset, (timestampMs) =>
+    wanted === undefined ? timestampMs === place.maxTimestampMs : timestampMs >= wanted,
+  );
+  return { token, result: 'ok', ...found, epoch: epochOf(found.offset) };
 }
 
 export const LogActor = actor(

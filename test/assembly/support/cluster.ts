@@ -1,0 +1,101 @@
+// A cluster of real nodes in this process: real sockets on free ports, data in memory or in a folder.
+
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { type NodeParts, nodeStarter } from '../../../src/assembly/node.ts';
+import type {
+  NodeAddress,
+  NodeConfig,
+  NodeEvent,
+  RunningNode,
+} from '../../../src/assembly/node-config.ts';
+import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
+import { createHttpServer } from '../../../src/env/node/http.ts';
+import { createNodeLog } from '../../../src/env/node/log.ts';
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise<typeof server>((resolve) =>
+        server.listen(0, '127.0.0.1', () => resolve(server)),
+      );
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+export interface TestCluster {
+  readonly addresses: readonly NodeAddress[];
+  readonly nodes: Map<number, RunningNode>;
+  readonly events: { readonly node: number; readonly event: NodeEvent }[];
+  start(id: number, isFounding: boolean): Promise<void>;
+  ready(ids?: readonly number[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface TestClusterOptions {
+  readonly nodes?: number;
+  readonly dataRoot?: (id: number) => string;
+  readonly parts?: NodeParts;
+}
+
+export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
+  const count = options.nodes ?? 3;
+  const ports = await freePorts(count * 3);
+  const addresses = Array.from({ length: count }, (_, index) => ({
+    id: index + 1,
+    host: '127.0.0.1',
+    linkPort: ports[index * 3] ?? 0,
+    kafkaPort: ports[index * 3 + 1] ?? 0,
+    httpPort: ports[index * 3 + 2] ?? 0,
+  }));
+  const log = createNodeLog({
+    level: process.env['CALLBOARD_TEST_LOG'] === undefined ? 'silent' : 'debug',
+  });
+  const nodes = new Map<number, RunningNode>();
+  const events: TestCluster['events'] = [];
+  const waiting: (() => void)[] = [];
+  const cluster: TestCluster = {
+    addresses,
+    nodes,
+    events,
+    async start(id, isFounding) {
+      const dataRoot = options.dataRoot?.(id);
+      const config: NodeConfig = {
+        clusterId: 'test-cluster',
+        nodeId: id,
+        nodes: addresses,
+        dataRoot,
+        shards: 0,
+        host: '127.0.0.1',
+        token: 'secret',
+        isFounding,
+      };
+      const env = createNodeEnvironment({
+        ...(dataRoot === undefined ? {} : { dataRoot }),
+        log: log.child({ node: id }),
+      });
+      const start = nodeStarter({ http: createHttpServer(), ...options.parts });
+      const node = await start(env, config);
+      nodes.set(id, node);
+      node.onEvent((event) => {
+        events.push({ node: id, event });
+        for (const wake of waiting.splice(0)) wake();
+      });
+    },
+    async ready(ids = addresses.map((each) => each.id)) {
+      const isReady = (id: number) =>
+        events.some((each) => each.node === id && each.event.event === 'ready');
+      while (!ids.every(isReady)) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+    async stop() {
+      await Promise.all([...nodes.values()].map((node) => node.stop()));
+      nodes.clear();
+    },
+  };
+  await Promise.all(addresses.map(({ id }) => cluster.start(id, true)));
+  return cluster;
+}
