@@ -14,7 +14,7 @@ import { integerIn, oneOf } from './parse.ts';
 import { CONFIG_VARIABLE, parseNodeConfig } from './server-config.ts';
 
 /** How long a stop may take before the process ends anyway; storage survives that. */
-const STOP_TIMEOUT_MS = 2200;
+const STOP_TIMEOUT_MS = 1900;
 
 interface ServerOptions {
   readonly config?: string;

@@ -134,6 +134,28 @@ describe('callboard dev ends', () => {
   });
 });
 
+test('a cluster whose shell was stopped and continued, as by Ctrl-Z and fg, goes on', async () => {
+  const folder = freshFolder();
+  const words = [process.execPath, BIN, 'dev', '--data', join(folder, 'd'), ...FAKE_ARGS, '--json'];
+  const run = new Run('sh', ['-c', `${words.map(shellWord).join(' ')}; true`], { detached: true });
+  const nodes = await run.ready();
+  // Only time shows that nothing happens: two polls before, two after.
+  const twoPolls = () => new Promise((resolve) => setTimeout(resolve, 1000));
+  await twoPolls();
+  process.kill(-run.pid, 'SIGSTOP');
+  process.kill(-run.pid, 'SIGCONT');
+  await twoPolls();
+  expect(nodes.map(({ pid }) => isAlive(pid))).toEqual([true, true, true]);
+  // The same shell, now interrupted: it keeps that for itself, and we notice.
+  process.kill(run.pid, 'SIGINT');
+  expect(
+    await endedWithin(
+      nodes.map(({ pid }) => pid),
+      END_LIMIT_MS,
+    ),
+  ).toBeDefined();
+});
+
 describe('a node that dies', () => {
   test('is reported with its signal and its leaders, restarted, and reported back in sync', async () => {
     const folder = freshFolder();

@@ -30,7 +30,7 @@ const JOIN_POLL_MS = 100;
 const START_ATTEMPTS = 3;
 
 /** A stop that takes longer than this is ended: everything must be gone within 3 s. */
-const STOP_LIMIT_MS = 2700;
+const STOP_LIMIT_MS = 2400;
 
 export interface LauncherOptions extends DevOptions {
   /** Undefined: never. */

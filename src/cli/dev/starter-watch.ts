@@ -10,6 +10,9 @@ import { isProcessAlive, processStart } from '../../env/node/lock.ts';
 
 const POLL_MS = 400;
 
+/** The shell that has just started us has surely gone to sleep by then. */
+const FIRST_LOOK_MS = 100;
+
 /** A longer pause between two polls means that the machine or the process was frozen meanwhile. */
 const FROZEN_MS = 1500;
 
@@ -19,29 +22,40 @@ export function watchStarter(gone: () => void): () => void {
   // Started by init or as the first process of a container: nobody to outlive.
   if (parent <= 1) return () => undefined;
   const npm = npmBehindShell(parent);
-  let shell = shellWakeUps(parent);
+  let shell: number | undefined;
+  let isShellKnown = false;
   let polledMs = Date.now();
-  const rebase = (): void => {
-    shell = shellWakeUps(parent);
+  const forget = (): void => {
+    isShellKnown = false;
+  };
+  const isShellAwake = (): boolean => {
+    const nowMs = Date.now();
+    if (Math.abs(nowMs - polledMs) > FROZEN_MS) forget();
+    polledMs = nowMs;
+    if (!isShellKnown) {
+      isShellKnown = true;
+      shell = shellWakeUps(parent);
+      return false;
+    }
+    const wakeUps = shell === undefined ? undefined : shellWakeUps(parent);
+    return wakeUps !== undefined && wakeUps !== shell;
   };
   const timer = setInterval(() => {
-    const nowMs = Date.now();
-    if (Math.abs(nowMs - polledMs) > FROZEN_MS) rebase();
-    polledMs = nowMs;
-    const wakeUps = shell === undefined ? undefined : shellWakeUps(parent);
-    const isShellAwake = wakeUps !== undefined && wakeUps !== shell;
     const isNpmGone =
       npm !== undefined && !(isProcessAlive(npm.pid) && processStart(npm.pid) === npm.started);
-    if (process.ppid === parent && !isNpmGone && !isShellAwake) return;
+    if (process.ppid === parent && !isNpmGone && !isShellAwake()) return;
     stop();
     gone();
   }, POLL_MS);
   timer.unref();
+  const firstLook = setTimeout(isShellAwake, FIRST_LOOK_MS);
+  firstLook.unref();
   // Ctrl-Z and `fg` wake the shell too.
-  process.on('SIGCONT', rebase);
+  process.on('SIGCONT', forget);
   const stop = (): void => {
     clearInterval(timer);
-    process.removeListener('SIGCONT', rebase);
+    clearTimeout(firstLook);
+    process.removeListener('SIGCONT', forget);
   };
   return stop;
 }
