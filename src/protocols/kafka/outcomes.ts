@@ -4,6 +4,8 @@ import type { GroupOutcome, LogResult, MetadataResult } from '../../broker/ports
 import type { BatchFault } from '../../records/batch.ts';
 import { KafkaErrorCode as E } from './errors.ts';
 
+// Consumers throw on codes they do not expect in a fetch, so whatever passes by itself is told as "look
+// for the leader again" (6) or, for appends that find no room, as too few replicas now (19).
 const LOG_CODES: { readonly [R in LogResult]: number } = {
   ok: E.NONE,
   'not-leader': E.NOT_LEADER_OR_FOLLOWER,
@@ -16,10 +18,10 @@ const LOG_CODES: { readonly [R in LogResult]: number } = {
   corrupt: E.CORRUPT_MESSAGE,
   invalid: E.INVALID_RECORD,
   unsupported: E.UNSUPPORTED_FOR_MESSAGE_FORMAT,
-  throttled: E.THROTTLING_QUOTA_EXCEEDED,
+  throttled: E.NOT_ENOUGH_REPLICAS,
   'timed-out': E.REQUEST_TIMED_OUT,
   'storage-error': E.KAFKA_STORAGE_ERROR,
-  'not-available': E.LEADER_NOT_AVAILABLE,
+  'not-available': E.NOT_LEADER_OR_FOLLOWER,
 };
 
 export function logCode(result: LogResult): number {

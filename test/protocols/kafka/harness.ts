@@ -401,6 +401,9 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
       if (log.isMute) return;
       const isOk = log.appendResult === 'ok';
       const baseOffset = isOk ? log.append(input.batch) : -1;
+      world.advanceLog(input.logId);
+      // Like the real host: an append that wants no acknowledgement gets none, good or bad.
+      if (input.level === 'none') return;
       to(input).tell('appended', {
         token: input.token,
         result: log.appendResult,
@@ -408,7 +411,6 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
         startOffset: 0,
         leaderEpoch: 3,
       });
-      world.advanceLog(input.logId);
     },
     fetch(input: FetchInput) {
       const log = world.logs.get(input.logId)!;
@@ -453,6 +455,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
     },
     locate(input: OffsetInput) {
       const log = world.logs.get(input.logId)!;
+      if (log.isMute) return;
       const { query } = input;
       let offset = log.committed;
       let timestampMs = -1;
@@ -466,7 +469,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
       }
       to(input).tell('located', {
         token: input.token,
-        result: 'ok',
+        result: log.appendResult === 'not-leader' ? 'not-leader' : 'ok',
         offset,
         timestampMs,
         epoch: 3,

@@ -236,7 +236,7 @@ class FetchFlow implements Flow {
     }
     for (const slot of this.#slots) {
       const isLost = slot.isReading && slot.committedOffset < 0;
-      if (isLost) slot.errorCode = E.REQUEST_TIMED_OUT;
+      if (isLost) slot.errorCode = E.NOT_LEADER_OR_FOLLOWER;
     }
     this.#finish();
   }

@@ -1,7 +1,15 @@
 // Produce: one batch per partition goes to the log that this node leads. Batches are checked here, on the
-// thread of the connection, CRC included, and pass on untouched. Answered when the slowest partition is;
-// with acks=0 there is no answer, and an error closes the connection, as Kafka does.
-import { type AppendedInput, type AppendLevel, PARTITION_KIND } from '../../../broker/ports.ts';
+// thread of the connection, CRC included, and pass on untouched. Answered when the slowest partition is.
+//
+// With acks=0 neither the log nor this handler answers, and an error closes the connection, as Kafka does.
+// A question to the log behind each such append keeps a fast sender from running away: the next request
+// is taken when the log has come that far.
+import {
+  type AppendedInput,
+  type AppendLevel,
+  type LocatedInput,
+  PARTITION_KIND,
+} from '../../../broker/ports.ts';
 import { ATTRIBUTES_AT, batchSize, checkBatch, codecOf } from '../../../records/batch.ts';
 import { readU16 } from '../../../std/bytes.ts';
 import type { Produce, ResponseInput } from '../codec/index.ts';
@@ -94,29 +102,48 @@ class ProduceFlow implements Flow {
     const isZstd = codecOf(readU16(records, ATTRIBUTES_AT)) === 'zstd';
     if (isZstd && version < ZSTD_VERSION_MIN) return E.UNSUPPORTED_COMPRESSION_TYPE;
     this.#waiting += 1;
+    const token = this.#exchange.token(this.#results.length - 1);
+    const { replyTo } = host;
     logHost.tell('append', {
       logId: log.logId,
       level,
       epoch: -1,
       timeoutMs: this.#timeoutMs,
-      token: this.#exchange.token(this.#results.length - 1),
-      replyTo: host.replyTo,
+      token,
+      replyTo,
       batch: records,
     });
+    if (level === 'none') {
+      const query = { kind: 'earliest' } as const;
+      logHost.tell('locate', { logId: log.logId, epoch: -1, query, token, replyTo });
+    }
     return E.NONE;
   }
 
   appended(index: number, input: AppendedInput): void {
-    const result = this.#results[index];
-    if (result === undefined || this.#done.has(index)) return;
+    if (this.#exchange.body.acks === 0) return;
+    const result = this.#settle(index);
+    if (result === undefined) return;
     result.errorCode = logCode(input.result);
     if (input.result === 'ok') {
       result.baseOffset = input.baseOffset;
       result.logStartOffset = input.startOffset;
     }
+    if (this.#waiting === 0) this.#finish();
+  }
+
+  located(index: number, input: LocatedInput): void {
+    const result = this.#settle(index);
+    if (result === undefined) return;
+    result.errorCode = logCode(input.result);
+    if (this.#waiting === 0) this.#finish();
+  }
+
+  #settle(index: number): PartitionResult | undefined {
+    if (this.#done.has(index)) return undefined;
     this.#done.add(index);
     this.#waiting -= 1;
-    if (this.#waiting === 0) this.#finish();
+    return this.#results[index];
   }
 
   expired(): void {
