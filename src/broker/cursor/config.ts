@@ -13,6 +13,9 @@ export interface GroupConfig {
    */
   readonly initialRebalanceDelayMs: number;
   readonly membersMax: number;
+  /** All subscriptions of one member together. */
+  readonly subscriptionBytesMax: number;
+  /** The note beside a cursor. */
   readonly metadataBytesMax: number;
   /** How long cursors outlive the last member, or the last commit of a group without members. */
   readonly cursorRetentionMs: number;
@@ -27,6 +30,7 @@ export const GROUP_DEFAULTS: Omit<GroupConfig, 'crc32c'> = {
   sessionTimeoutMaxMs: 1_800_000,
   initialRebalanceDelayMs: 100,
   membersMax: 10_000,
+  subscriptionBytesMax: 1024 * 1024,
   metadataBytesMax: 4_096,
   cursorRetentionMs: 7 * 24 * 3_600_000,
   emptyGroupRetentionMs: 600_000,

@@ -44,6 +44,8 @@ function refusalOf(turn: GroupTurn, command: JoinCommand): GroupOutcome | undefi
   texts.push(command.clientHost, command.protocolType, command.instanceId ?? '');
   for (const protocol of command.protocols) texts.push(protocol.name);
   if (texts.some((text) => utf8Size(text) > STORED_TEXT_BYTES_MAX)) return 'bad-command';
+  const subscriptionBytes = command.protocols.reduce((sum, each) => sum + each.metadata.length, 0);
+  if (subscriptionBytes > config.subscriptionBytesMax) return 'bad-command';
   const { sessionTimeoutMs } = command;
   if (
     sessionTimeoutMs < config.sessionTimeoutMinMs ||
@@ -54,8 +56,9 @@ function refusalOf(turn: GroupTurn, command: JoinCommand): GroupOutcome | undefi
   const group = turn.local.groups.get(command.group);
   if (group === undefined && command.memberId !== '') return 'unknown-member';
   const isMember = group?.members.has(command.memberId) === true;
-  if (!isMember && (group?.members.size ?? 0) >= config.membersMax) {
-    group?.pending.delete(command.memberId);
+  const size = (group?.members.size ?? 0) + (group?.pending.size ?? 0);
+  const isExpected = isMember || group?.pending.has(command.memberId) === true;
+  if (!isExpected && size >= config.membersMax) {
     return 'group-full';
   }
   return speaks(group, command) ? undefined : 'inconsistent-protocol';

@@ -22,10 +22,13 @@ const DEADLINE = 2;
 const HANDSHAKE = 3;
 const IDLE = 4;
 const LINGER = 5;
+const GIVE_UP = 6;
 const TOKENS_OF_AWAITS = 1_000;
 const TOKENS_OF_EXCHANGES = 1_000_000_000;
 /** How long a closed connection may take to send what is queued. */
 const LINGER_MS = 500;
+/** How long the actor of a closed connection waits for reads that it asked for. */
+const GIVE_UP_MS = 30_000;
 /** More indexes than any one exchange uses: every partition of a request has one. */
 const TOKENS_PER_EXCHANGE = 1_000_000;
 
@@ -58,7 +61,10 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   #isWakeSent = false;
   #isReadingPaused = false;
   #isClosed = false;
+  #isGone = false;
   #isBusy = false;
+  /** Reads that log hosts have not answered. */
+  #readsOutstanding = 0;
   #lastActiveMs: number;
 
   constructor(ctx: Context<LogRepliesOps>, args: ConnectionArgs) {
@@ -82,7 +88,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     connection.start({
       onBytes: (view) => this.#received(view),
       onDrain: () => this.#wake(),
-      onClose: () => ctx.stop(),
+      onClose: () => this.#gone(),
     });
   }
 
@@ -139,6 +145,8 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
       this.#checkIdle();
     } else if (token === LINGER) {
       this.#connection.destroy();
+    } else if (token === GIVE_UP) {
+      this.#ctx.stop();
     }
   }
 
@@ -148,10 +156,12 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   }
 
   fetched(input: FetchedInput): void {
+    this.#readsOutstanding -= 1;
     const index = this.#indexOf(input.token);
     const flow = index < 0 ? undefined : this.#exchange!.flow;
     if (flow?.fetched === undefined) input.release();
     else flow.fetched(index, input);
+    if (this.#isGone) this.#stopWhenIdle();
   }
 
   answered(input: Parameters<NonNullable<Flow['answered']>>[1]): void {
@@ -308,6 +318,10 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     host.tell('await', { logId, offset, token, replyTo: this.replyTo });
   }
 
+  countRead(): void {
+    this.#readsOutstanding += 1;
+  }
+
   finish(exchange: Exchange<Api>, body: unknown): void {
     if (this.#isClosed) return;
     this.#send(exchange.api, exchange.version, exchange.correlationId, body);
@@ -351,6 +365,18 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.#ended();
     this.#connection.end();
     this.#ctx.schedule('linger', LINGER_MS, 'advanced', { token: LINGER });
+  }
+
+  /** The socket is gone. Slices that are still on their way must find somebody to give them back. */
+  #gone(): void {
+    this.#isGone = true;
+    this.#ended();
+    this.#ctx.schedule('give-up', GIVE_UP_MS, 'advanced', { token: GIVE_UP });
+    this.#stopWhenIdle();
+  }
+
+  #stopWhenIdle(): void {
+    if (this.#readsOutstanding <= 0) this.#ctx.stop();
   }
 
   #ended(): void {

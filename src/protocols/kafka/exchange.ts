@@ -46,6 +46,8 @@ export interface ExchangeHost {
   setDeadline(delayMs: number): void;
   /** Registers, unless it is, to hear when the committed offset of the log passes `offset`. */
   awaitLog(logId: number, offset: number): void;
+  /** A log host was asked to read: its answer holds slices that must be given back. */
+  countRead(): void;
   finish(exchange: Exchange<Api>, body: unknown): void;
   finishSilently(exchange: Exchange<Api>): void;
   fail(reason: string): void;

@@ -74,6 +74,9 @@ export class FakeLog {
   /** Appends are swallowed: nobody answers. */
   isMute = false;
   waiters: AwaitInput[] = [];
+  /** Answers to reads are kept back and told by `tellHeld`. */
+  isSlow = false;
+  heldBack: (() => void)[] = [];
   reads = 0;
 
   get committed(): number {
@@ -427,7 +430,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
         slices.push(asSlice(world, batch.bytes));
       }
       world.pinned += 1;
-      to(input).tell('fetched', {
+      const answer = {
         token: input.token,
         result: isOut ? 'offset-out-of-range' : 'ok',
         committedOffset: log.committed,
@@ -438,7 +441,10 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
         release: () => {
           world.released += 1;
         },
-      });
+      } as const;
+      const tell = () => to(input).tell('fetched', answer);
+      if (log.isSlow) log.heldBack.push(tell);
+      else tell();
     },
     await(input) {
       world.logs.get(input.logId)!.waiters.push(input);

@@ -426,6 +426,23 @@ describe('fetch', () => {
     expect(world.listener.counters.open).toBe(0);
   });
 
+  it('gives back what a log sends to a connection that has gone meanwhile', async () => {
+    const world = new KafkaWorld();
+    const [log] = world.create('t');
+    log!.append(batchOf('a'));
+    log!.isSlow = true;
+    const client = world.connect();
+    client.send(Fetch, 12, fetchBody('t', 0));
+    await world.env.settle();
+    client.connection.destroy();
+    await world.env.settle();
+    expect([world.pinned, world.released]).toEqual([1, 0]);
+    for (const tell of log!.heldBack) tell();
+    await world.env.settle();
+    expect(world.released).toBe(1);
+    expect(world.system.deadLetters.total).toBe(0);
+  });
+
   it('declines sessions, knows topics by id, and names the leader of what it does not lead', async () => {
     const world = new KafkaWorld();
     const [log] = world.create('t');

@@ -149,6 +149,7 @@ class FetchFlow implements Flow {
     }
     slot.isReading = true;
     this.#readsInFlight += 1;
+    this.#exchange.host.countRead();
     logHost.tell('fetch', {
       logId: slot.logId,
       offset: slot.wanted.fetchOffset,

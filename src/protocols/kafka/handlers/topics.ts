@@ -20,6 +20,7 @@ type Created = ResponseInput<typeof CreateTopics>['topics'][number];
 type Deleted = ResponseInput<typeof DeleteTopics>['responses'][number];
 
 const TIMEOUT_MAX_MS = 600_000;
+const TOPICS_PER_REQUEST_MAX = 1_000;
 
 function timeoutOf(wantedMs: number): number {
   return Math.min(Math.max(wantedMs, 1), TIMEOUT_MAX_MS);
@@ -32,8 +33,16 @@ function refuse(code: number, message: string): MetadataOutcome {
 export function createTopics(exchange: Exchange<typeof CreateTopics>): void {
   const { topics, validateOnly, timeoutMs } = exchange.body;
   const { metadata } = exchange.ports;
-  const results = topics.map((topic): Promise<MetadataOutcome> => {
-    const refusal = refuseTopic(exchange, topic);
+  const counts = new Map<string, number>();
+  for (const { name } of topics) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const results = topics.map((topic, i): Promise<MetadataOutcome> => {
+    const isTooMany = i >= TOPICS_PER_REQUEST_MAX;
+    const isTwice = counts.get(topic.name)! > 1;
+    const refusal = isTooMany
+      ? refuse(E.POLICY_VIOLATION, `one request makes at most ${TOPICS_PER_REQUEST_MAX} topics`)
+      : isTwice
+        ? refuse(E.INVALID_REQUEST, `topic "${topic.name}" is in the request twice`)
+        : refuseTopic(exchange, topic);
     if (refusal !== undefined) return Promise.resolve(refusal);
     const what = toDestination(exchange, topic, validateOnly);
     return metadata.create(what, timeoutOf(timeoutMs)).then(metadataOutcome);
@@ -50,10 +59,6 @@ function refuseTopic(
   topic: Wanted,
 ): MetadataOutcome | undefined {
   const { view } = exchange.ports;
-  const namesakes = exchange.body.topics.filter((other) => other.name === topic.name);
-  if (namesakes.length > 1) {
-    return refuse(E.INVALID_REQUEST, `topic "${topic.name}" is in the request twice`);
-  }
   const badName = refuseDestinationName(topic.name);
   if (badName !== undefined) return refuse(E.INVALID_TOPIC_EXCEPTION, badName);
   if (view.destination(topic.name) !== undefined) {
