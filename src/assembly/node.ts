@@ -81,7 +81,7 @@ class Node implements RunningNode {
     this.#parts = parts;
     this.#timing = { ...DEFAULT_TIMING, ...parts.timing };
     this.#startedAtMs = env.clock.monotonicMs();
-    this.#identity = openIdentity(env, config.clusterId, config.nodeId, config.isFounding ?? true);
+    this.#identity = openIdentity(env, config.clusterId, config.nodeId, config.isFounding ?? false);
     this.#system = createSystem(env, {
       name: `node-${config.nodeId}`,
       node: config.nodeId,

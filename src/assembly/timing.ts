@@ -23,6 +23,6 @@ export const DEFAULT_TIMING: Timing = {
     disconnectedTimeoutMs: 400,
     retryMs: 500,
   },
-  resignMs: 1_500,
-  shutdownMs: 1_000,
+  resignMs: 1_000,
+  shutdownMs: 400,
 };

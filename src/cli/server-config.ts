@@ -38,8 +38,9 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   shards: (value) => Number.isInteger(value) && inRange(value, 0, SHARDS_MAX),
   host: isText,
   token: isText,
+  isFounding: (value) => typeof value === 'boolean',
 };
-const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host']);
+const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host', 'isFounding']);
 
 /** Shards of a server that has the machine for itself. */
 export function serverShards(cores = availableParallelism()): number {
@@ -84,6 +85,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     shards: (config['shards'] as number | undefined) ?? serverShards(),
     host: (config['host'] as string | undefined) ?? 'localhost',
     token: config['token'] as string,
+    isFounding: config['isFounding'] === true,
   };
 }
 

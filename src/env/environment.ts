@@ -68,7 +68,11 @@ export interface DiskFile {
   /** The descriptor where there is a real one (sendfile), else -1. */
   readonly fd: number;
   write(bytes: Uint8Array, position: number, done: (error: DiskError | undefined) => void): void;
-  read(into: Uint8Array, position: number, done: (error: DiskError | undefined, count: number) => void): void;
+  read(
+    into: Uint8Array,
+    position: number,
+    done: (error: DiskError | undefined, count: number) => void,
+  ): void;
   /** Small page-cache accesses (up to 64 KB) that may run on the loop. Throw DiskError. */
   writeSync(bytes: Uint8Array, position: number): void;
   readSync(into: Uint8Array, position: number): number;

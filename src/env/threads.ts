@@ -63,5 +63,6 @@ export interface Threads {
    * answered. Throws where `canHandOver` is false.
    */
   handOver(connection: Connection, thread: number, tag: string, head?: Uint8Array): void;
+  /** Every handler hears of every connection and takes those with its own tags. */
   onConnection(handle: (connection: Connection, tag: string, head: Uint8Array) => void): void;
 }

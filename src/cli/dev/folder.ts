@@ -17,6 +17,8 @@ export interface ClusterIdentity {
   readonly clusterId: string;
   readonly token: string;
   readonly nodes: number;
+  /** The cluster was ready once: from then on a node without data is a newcomer, not a founder. */
+  readonly isFounded: boolean;
 }
 
 /** What runs now; other commands and a second `dev` read it. */
@@ -92,6 +94,13 @@ export class DevFolder {
     return made;
   }
 
+  /** Written when the cluster was ready for the first time. */
+  markFounded(identity: ClusterIdentity): void {
+    if (!identity.isFounded) {
+      writeWhole(join(this.path, 'cluster.json'), { ...identity, isFounded: true });
+    }
+  }
+
   publish(state: RunState): void {
     writeWhole(join(this.path, 'dev.json'), state);
   }
@@ -117,6 +126,7 @@ export function newIdentity(nodes: number): ClusterIdentity {
     clusterId: Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url'),
     token: randomBytes(24).toString('base64url'),
     nodes,
+    isFounded: false,
   };
 }
 

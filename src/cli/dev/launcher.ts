@@ -89,6 +89,7 @@ export class Launcher {
       }
     }
     if (this.#isStopping) return;
+    if (options.memory !== true) folder.markFounded(identity);
     this.#publish(performance.now());
     this.#sayReady(note);
   }
@@ -113,6 +114,7 @@ export class Launcher {
       shards: options.shardsOf(identity.nodes),
       host: options.host,
       token: identity.token,
+      isFounding: !identity.isFounded,
     }));
     this.#cluster = await this.#makeCluster(folder, configs);
     await this.#cluster.ready;

@@ -75,7 +75,8 @@ export class ProcessCluster implements Cluster {
     member.failure = undefined;
     member.process = new NodeProcess({
       context: this.#options.context,
-      config: member.config,
+      // A node that starts again in a cluster that was ready must not found it anew.
+      config: this.#isUp ? { ...member.config, isFounding: false } : member.config,
       logPath: this.#options.logPathOf(member.config.nodeId),
       onEvent: (event) => this.#heard(member, event),
       onExit: (exit) => this.#ended(member, exit),

@@ -1,5 +1,6 @@
 // The real world, put together for one thread. The only function of this room that other rooms'
 // composition roots need; whatever it returns is built from the neighbouring files.
+import { readFileSync } from 'node:fs';
 import type { Environment, Log } from '../environment.ts';
 import { createNodeClock } from './clock.ts';
 import { createCrc32c, loadNativeCrc32c } from './crc.ts';
@@ -46,6 +47,7 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
   const nativeCrc32c = isNative ? loadNativeCrc32c() : undefined;
   const net = createNodeNet({ native: native.calls, log });
   return {
+    facts: { pid: process.pid, osBootId: readOsBootId() },
     clock,
     random: createNodeRandom(),
     timers: new NodeTimers(clock),
@@ -65,4 +67,13 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
       },
     ],
   };
+}
+
+/** Linux says which boot of the system this is; elsewhere nothing is known to have survived. */
+function readOsBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
 }
