@@ -8,7 +8,7 @@ import { CountingRandom } from './draws.ts';
 import { type NetProfile, Network } from './net/network.ts';
 import { type NodeRole, SimNode } from './node.ts';
 import type { SimProcess } from './process.ts';
-import { Scheduler } from './scheduler.ts';
+import { Scheduler, type Step } from './scheduler.ts';
 import { LogRing } from './sim-log.ts';
 import { Trace } from './trace.ts';
 
@@ -143,11 +143,21 @@ export class World {
     await this.#drain();
     while (this.#failures.length === 0) {
       if (isDone()) return true;
-      const step = this.scheduler.step(untilNs);
+      const step = this.#step(untilNs);
       if (step === 'idle') return isDone();
       if (step === 'code') await this.#drain();
     }
     return false;
+  }
+
+  /** What the harness or a fault throws is the scenario's mistake, and fails the run like any other. */
+  #step(untilNs: number): Step {
+    try {
+      return this.scheduler.step(untilNs);
+    } catch (error) {
+      this.fail('harness', error instanceof Error ? (error.stack ?? error.message) : String(error));
+      return 'skipped';
+    }
   }
 
   /** The world goes on for that long. */

@@ -1,0 +1,5 @@
+// All scenarios the command line knows. The first is what runs when none is named.
+import type { Scenario } from '../scenario.ts';
+import { quorumLog } from './quorum-log.ts';
+
+export const scenarios: readonly Scenario[] = [quorumLog];
