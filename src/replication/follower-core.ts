@@ -200,8 +200,10 @@ export class FollowerCore implements Follower {
   }
 
   durable(seq: number): void {
-    // While the log is being cut or replaced these are notices of frames that are about to go.
-    if (this.#surgery !== 'none' || seq <= this.#durableSeq) return;
+    if (this.#surgery === 'install' || this.#surgery === 'discard') return;
+    // While the log is being cut: what lies above the cut is about to go.
+    if (this.#surgery === 'cut') seq = Math.min(seq, this.#surgerySeq);
+    if (seq <= this.#durableSeq) return;
     assert(seq <= this.#endSeq, 'FollowerCore: durable beyond the end');
     this.#durableSeq = seq;
     if (this.#phase !== 'following') return;
@@ -223,7 +225,7 @@ export class FollowerCore implements Follower {
     });
     this.#surgery = 'none';
     this.#epochs.truncateAfter(position.seq);
-    this.#moveTo(position);
+    this.#moveTo(position, Math.min(this.#durableSeq, position.seq));
     if (this.#phase === 'truncating') this.#follow();
     else this.#sendHello();
   }
@@ -261,7 +263,7 @@ export class FollowerCore implements Follower {
     this.#firstFrameSeq = snapshot.seq + 1;
     // Only committed snapshots are offered.
     this.#committedSeq = snapshot.seq;
-    this.#moveTo(snapshot);
+    this.#moveTo(snapshot, snapshot.seq);
     this.#greet();
   }
 
@@ -271,7 +273,7 @@ export class FollowerCore implements Follower {
     this.#epochs = new EpochTable();
     this.#firstFrameSeq = 1;
     this.#committedSeq = 0;
-    this.#moveTo({ seq: 0, chain: 0 });
+    this.#moveTo({ seq: 0, chain: 0 }, 0);
     this.#greet();
   }
 
@@ -356,10 +358,10 @@ export class FollowerCore implements Follower {
     this.#outputs.push({ kind: 'discard-log' });
   }
 
-  #moveTo(position: LogPosition): void {
+  #moveTo(position: LogPosition, durableSeq: number): void {
     this.#endSeq = position.seq;
     this.#endChain = position.chain;
-    this.#durableSeq = position.seq;
+    this.#durableSeq = durableSeq;
     this.#chains.clear();
     if (position.seq > 0) this.#chains.push(position.seq, position.chain);
   }

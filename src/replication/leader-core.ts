@@ -137,26 +137,27 @@ export class LeaderCore implements Leader, StreamedLog {
   // ---- The own log -----------------------------------------------------------------------------
 
   appended(seq: number, epoch: number, chain: number): void {
-    if (this.#phase === 'resigned') return;
     assert(seq === this.#endSeq + 1, 'LeaderCore: frames must be appended in order');
-    const isRecovery = this.#phase === 'recovering';
-    assert(isRecovery || epoch === this.epoch, 'LeaderCore: a frame of another epoch');
+    assert(this.#cutAskedSeq < 0, 'LeaderCore: nothing may be appended before the cut');
+    const phase = this.#phase;
+    const isWriting = phase === 'starting' || phase === 'active';
+    assert(!isWriting || epoch === this.epoch, 'LeaderCore: a frame of another epoch');
     assert(
-      isRecovery || this.#phase === 'active' || (this.#isEpochBeginAsked && !this.#epochBeginSeq),
+      phase !== 'starting' || (this.#isEpochBeginAsked && this.#epochBeginSeq === 0),
       'LeaderCore: nothing but the epoch-begin may be appended before it is committed',
     );
+    // Also after resigning: what is in the log belongs to the position that a follower takes over.
     this.epochs.append(epoch, seq);
     this.#endSeq = seq;
     this.#endChain = chain;
     this.#chains.push(seq, chain);
-    if (this.#phase === 'active') return;
-    if (isRecovery) this.#recover();
-    else this.#epochBeginSeq = seq;
+    if (phase === 'recovering') this.#recover();
+    else if (phase === 'starting') this.#epochBeginSeq = seq;
   }
 
   localDurable(seq: number): void {
-    // Until the cut is durable these are notices of frames that are about to go.
-    if (this.#cutAskedSeq >= 0) return;
+    // While the log is being cut: what lies above the cut is about to go.
+    if (this.#cutAskedSeq >= 0) seq = Math.min(seq, this.#cutAskedSeq);
     if (seq <= this.#members.self.matchSeq) return;
     assert(seq <= this.#endSeq, 'LeaderCore: durable beyond the end');
     this.#members.self.matchSeq = seq;
@@ -173,7 +174,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.epochs.truncateAfter(position.seq);
     this.#endSeq = position.seq;
     this.#endChain = position.chain;
-    this.#members.self.matchSeq = position.seq;
+    this.#members.self.matchSeq = Math.min(this.durableSeq, position.seq);
     this.#chains.clear();
     if (position.seq > 0) this.#chains.push(position.seq, position.chain);
     this.#recover();
@@ -405,7 +406,7 @@ export class LeaderCore implements Leader, StreamedLog {
     const { mode, minInsync, faults } = this.#config;
     const fetch = this.#fetch;
     // A copy that runs is finished first; the members cannot grow any more.
-    if (fetch !== undefined && fetch.from.isLinked && this.#endSeq < fetch.throughSeq) return;
+    if (fetch?.from.isLinked && this.#endSeq < fetch.throughSeq) return;
     this.#fetch = undefined;
     if (mode === 'all' || faults?.noRecoveryRead) {
       this.#start();

@@ -192,9 +192,13 @@ export type StreamClass = 'tail' | 'catch-up';
 export type LeaderOutput =
   /** Sent as `Fence` to the node; repeated on request of the core until it says hello. */
   | { readonly kind: 'fence'; readonly node: NodeId; readonly fence: Fence }
-  /** Recovery: cut the own log, call `selfTruncated` when the cut is durable. */
+  /** Recovery: log the cut of the own log, then call `selfTruncated`. */
   | { readonly kind: 'truncate-self'; readonly toSeq: number }
-  /** Recovery: copy frames `fromSeq..throughSeq` of that node, call `appended` for each. */
+  /**
+   * Recovery: copy frames `fromSeq..throughSeq` of that node, call `appended` for each. A frame that does
+   * not continue the log, or comes when the core is not `recovering` or not settled, is dropped: the core
+   * may have asked another node meanwhile.
+   */
   | {
       readonly kind: 'fetch-missing';
       readonly node: NodeId;
@@ -290,7 +294,10 @@ export interface Leader {
   appended(seq: number, epoch: number, chain: number): void;
   /** The own log is durable up to this seq. */
   localDurable(seq: number): void;
-  /** The cut asked by `truncate-self` is durable; the position is that of the last frame kept. */
+  /**
+   * The cut asked by `truncate-self` is in the log, and no notice of a frame above it will come any more;
+   * the position is that of the last frame kept.
+   */
   selfTruncated(position: LogPosition): void;
   hello(hello: Hello): void;
   /** `chain` of the frame at `durableSeq`, or -1 if the follower does not know it. */
@@ -384,7 +391,7 @@ export interface InstalledSnapshot {
 
 export type FollowerOutput =
   | { readonly kind: 'send-hello'; readonly to: NodeId; readonly hello: Hello }
-  /** Log the cut (durably, before any later frame), then call `truncated`. */
+  /** Log the cut (before any later frame), then call `truncated`. */
   | { readonly kind: 'truncate'; readonly toSeq: number }
   /** Newest only, reused object. Send to the leader with the next flush of the link. */
   | {
@@ -425,7 +432,7 @@ export interface Follower {
   linkReady(): void;
   linkLost(): void;
   helloAnswered(answer: HelloAnswer): void;
-  /** The cut is durable and no older write of this log is under way. */
+  /** The cut is in the log, and no `durable` notice of a frame above it will come any more. */
   truncated(position: LogPosition): void;
   /** Header of a frame received on the stream of `leaderEpoch`. */
   frame(

@@ -38,6 +38,14 @@ describe('one writer per epoch', () => {
     expect(byAck.resignReason).toBe('superseded');
   });
 
+  test('a frame that the shell wrote while the leader resigned is in the log handed on', () => {
+    const core = leader();
+    core.superseded(2);
+    expect(only(core.take(), 'append-epoch-begin')).toHaveLength(1);
+    write(core);
+    expect(core.log()).toMatchObject({ endSeq: 1, durableSeq: 1 });
+  });
+
   test('what becomes durable after resigning is still part of the log handed on', () => {
     const core = activeLeader();
     const seq = write(core, false);

@@ -6,7 +6,7 @@ import { World, type WorldRules } from './world.ts';
 
 const ALL: WorldRules = { mode: 'all', nodes: 3, replicas: 3, minInsync: 2, steps: 1_500 };
 const QUORUM: WorldRules = { ...ALL, mode: 'quorum' };
-const SOUND_WALKS = 120;
+const SOUND_WALKS = 100;
 const FAULTY_WALKS_MAX = 3_000;
 
 function search(rules: WorldRules, walks: number): string | undefined {
@@ -21,7 +21,9 @@ test.each<[string, WorldRules]>([
   ['all', ALL],
   ['all, m 1', { ...ALL, minInsync: 1 }],
   ['all, 3 replicas on 4 nodes', { ...ALL, nodes: 4 }],
+  ['all, cuts reported when logged', { ...ALL, cutsAtOnce: true }],
   ['quorum', QUORUM],
+  ['quorum, cuts reported when logged', { ...QUORUM, cutsAtOnce: true }],
   ['quorum, 3 replicas on 4 nodes', { ...QUORUM, nodes: 4 }],
   ['quorum, 5 replicas', { ...QUORUM, nodes: 5, replicas: 5, minInsync: 3 }],
 ])('the cores keep every invariant and recover: %s', (_name, rules) => {

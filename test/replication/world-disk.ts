@@ -25,10 +25,12 @@ export function makeFrame(
 
 type Operation =
   | { readonly kind: 'append'; readonly frame: WorldFrame }
-  | { readonly kind: 'cut'; readonly toSeq: number }
+  | { readonly kind: 'cut'; readonly toSeq: number; readonly isSilent: boolean }
   | { readonly kind: 'install'; readonly frames: readonly WorldFrame[] };
 
 export type Completion =
+  /** Nobody is told: a frame that was cut meanwhile, or a cut that was reported when it was logged. */
+  | { readonly kind: 'silent' }
   | { readonly kind: 'durable'; readonly seq: number }
   | { readonly kind: 'cut'; readonly seq: number; readonly chain: number }
   | { readonly kind: 'installed'; readonly seq: number; readonly chain: number };
@@ -52,7 +54,13 @@ export class WorldDisk {
   }
 
   cut(toSeq: number): void {
-    this.#operations.push({ kind: 'cut', toSeq });
+    this.#operations.push({ kind: 'cut', toSeq, isSilent: false });
+  }
+
+  /** The other way of a shell: later frames may be logged behind the cut before it is durable. */
+  cutAtOnce(toSeq: number): void {
+    this.frames.length = Math.min(this.frames.length, toSeq);
+    this.#operations.push({ kind: 'cut', toSeq, isSilent: true });
   }
 
   install(frames: readonly WorldFrame[]): void {
@@ -69,11 +77,15 @@ export class WorldDisk {
     if (operation === undefined) return undefined;
     if (operation.kind === 'append') {
       this.durable.push(operation.frame);
+      if (this.frames[operation.frame.seq - 1] !== operation.frame) return { kind: 'silent' };
       return { kind: 'durable', seq: operation.frame.seq };
     }
     if (operation.kind === 'cut') {
-      this.frames.length = Math.min(this.frames.length, operation.toSeq);
+      if (!operation.isSilent) {
+        this.frames.length = Math.min(this.frames.length, operation.toSeq);
+      }
       this.durable.length = Math.min(this.durable.length, operation.toSeq);
+      if (operation.isSilent) return { kind: 'silent' };
       return { kind: 'cut', seq: operation.toSeq, chain: this.end?.chain ?? 0 };
     }
     this.frames = [...operation.frames];

@@ -40,6 +40,7 @@ export interface WorldPort {
   readonly mode: CommitMode;
   readonly minInsync: number;
   readonly faults: Faults;
+  readonly cutsAtOnce: boolean;
   readonly checker: WorldChecker;
   nowMs(): number;
   metadata(): Metadata;
@@ -159,7 +160,7 @@ export class WorldNode {
 
   completeWrite(): void {
     const done = this.disk.complete();
-    if (done === undefined) return;
+    if (done === undefined || done.kind === 'silent') return;
     if (done.kind === 'durable') {
       this.leader?.localDurable(done.seq);
       this.follower?.durable(done.seq);
@@ -250,6 +251,7 @@ export class WorldNode {
 
   #fetched(leader: LeaderCore, epoch: number, frame: WorldFrame): void {
     if (leader.epoch !== epoch || leader.phase !== 'recovering') return;
+    if (!leader.isSettled) return;
     const end = this.disk.end;
     if (frame.seq !== leader.endSeq + 1 || frame.previousChain !== (end?.chain ?? 0)) return;
     this.disk.append(frame);
@@ -300,6 +302,18 @@ export class WorldNode {
     return frame;
   }
 
+  #cut(toSeq: number): void {
+    this.#port.checker.cuts(this, toSeq, this.#port.safeSetNow());
+    if (!this.#port.cutsAtOnce) {
+      this.disk.cut(toSeq);
+      return;
+    }
+    this.disk.cutAtOnce(toSeq);
+    const position = { seq: toSeq, chain: this.disk.end?.chain ?? 0 };
+    this.leader?.selfTruncated(position);
+    this.follower?.truncated(position);
+  }
+
   #obeyLeader(leader: LeaderCore, output: LeaderOutput): void {
     const { checker } = this.#port;
     switch (output.kind) {
@@ -307,8 +321,7 @@ export class WorldNode {
         this.#port.send(this.node, output.node, { kind: 'fence', fence: output.fence });
         return;
       case 'truncate-self':
-        checker.cuts(this, output.toSeq, this.#port.safeSetNow());
-        this.disk.cut(output.toSeq);
+        this.#cut(output.toSeq);
         return;
       case 'fetch-missing': {
         const { fromSeq: from, throughSeq: to } = output;
@@ -347,8 +360,7 @@ export class WorldNode {
         this.#port.send(node, output.to, { kind: 'hello', hello: output.hello });
         return;
       case 'truncate':
-        checker.cuts(this, output.toSeq, this.#port.safeSetNow());
-        this.disk.cut(output.toSeq);
+        this.#cut(output.toSeq);
         return;
       case 'send-ack': {
         const { epoch, durableSeq: seq, chain } = output;

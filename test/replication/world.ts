@@ -17,6 +17,8 @@ export interface WorldRules {
   readonly steps: number;
   readonly faults?: Faults;
   readonly judgesWriters?: boolean;
+  /** Shells report a cut when it is logged, and not when it is durable. */
+  readonly cutsAtOnce?: boolean;
   /** An alarm is a violation too (it is none where a fault makes alarms right). */
   readonly judgesAlarms?: boolean;
 }
@@ -57,6 +59,7 @@ export class World {
       mode: this.#rules.mode,
       minInsync: this.#rules.minInsync,
       faults: this.#rules.faults ?? {},
+      cutsAtOnce: this.#rules.cutsAtOnce ?? false,
       checker: this.checker,
       nowMs: () => this.#nowMs,
       metadata: () => this.controller.now,
