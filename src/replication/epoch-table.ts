@@ -1,6 +1,6 @@
-// Leader epochs in the space of seqs: which epoch wrote which frames of one replica's log. Used between
-// replicas only; clients ask OffsetEpochTable. Invariant: epochs and first seqs both strictly ascend,
-// because one epoch has one writer and an epoch that wrote nothing has no entry.
+// Leader epochs in the space of seqs: which epoch wrote which frames of one replica's log. Used
+// between replicas only; clients ask OffsetEpochTable. Invariant: epochs and first seqs both
+// strictly ascend, because one epoch has one writer and an epoch that wrote nothing has no entry.
 import { assert } from '../std/assert.ts';
 import { ByteReader } from '../std/byte-reader.ts';
 import { ByteWriter } from '../std/byte-writer.ts';
@@ -69,9 +69,10 @@ export class EpochTable {
   }
 
   /**
-   * How far a log with this `tail` is equal to ours (which ends at `endSeq`): the newest epoch that both
-   * know, up to the shorter end of it. Exact, because one writer per epoch means that two logs with a
-   * frame of the same (epoch, seq) are equal up to it. -1 if they share no epoch in the tables.
+   * How far a log with this `tail` is equal to ours (which ends at `endSeq`): the newest epoch that
+   * both know, up to the shorter end of it. Exact, because one writer per epoch means that two logs
+   * with a frame of the same (epoch, seq) are equal up to it. -1 if they share no epoch in the
+   * tables.
    */
   commonEnd(tail: readonly EpochEnd[], endSeq: number): number {
     for (let i = tail.length - 1; i >= 0; i -= 1) {
@@ -114,7 +115,9 @@ export class EpochTable {
   }
 }
 
-/** version u8, count varint, then (epoch, position) varints, both as differences to the pair before. */
+/**
+ * version u8, count varint, then (epoch, position) varints, both as differences to the pair before.
+ */
 export function encodePairs(
   version: number,
   epochs: readonly number[],

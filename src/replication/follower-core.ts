@@ -1,8 +1,9 @@
-// A replica that follows: obeys the highest epoch it has seen, cuts what the leader does not have, takes
-// frames in order, acknowledges what is durable, applies what is committed. Does no IO; the shell obeys
-// its outputs in order. Invariants: nothing at or below the committed seq is ever cut; the leader's
-// committed seq counts only after both agree where their logs are equal; an epoch lower than the promised
-// one gets neither frames in nor acknowledgements out; while a snapshot is copied the end is the old end.
+// A replica that follows: obeys the highest epoch it has seen, cuts what the leader does not have,
+// takes frames in order, acknowledges what is durable, applies what is committed. Does no IO; the
+// shell obeys its outputs in order. Invariants: nothing at or below the committed seq is ever cut;
+// the leader's committed seq counts only after both agree where their logs are equal; an epoch
+// lower than the promised one gets neither frames in nor acknowledgements out; while a snapshot is
+// copied the end is the old end.
 //
 //   idle -> greeting -> following <-> (gap, new link) greeting
 //              |  \-> truncating -> following

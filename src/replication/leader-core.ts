@@ -1,8 +1,9 @@
-// The leader of one log: who holds what, what is committed, who belongs to the safe set. Does no IO and
-// reads no clock; the shell feeds it and obeys its outputs in order. It does not hold frames.
-// Invariants: one writer per epoch; a frame is committed when it and the epoch-begin are durable on k
-// members of the safe set, and of the set asked for while a change is under way; the own log counts only
-// as far as it is durable. Phases: recovering -> starting -> active, and from each of them -> resigned.
+// The leader of one log: who holds what, what is committed, who belongs to the safe set. Does no IO
+// and reads no clock; the shell feeds it and obeys its outputs in order. It does not hold frames.
+// Invariants: one writer per epoch; a frame is committed when it and the epoch-begin are durable on
+// k members of the safe set, and of the set asked for while a change is under way; the own log
+// counts only as far as it is durable. Phases: recovering -> starting -> active, and from each of
+// them -> resigned.
 import { assert } from '../std/assert.ts';
 import { EpochTable } from './epoch-table.ts';
 import { Membership } from './membership.ts';
@@ -391,8 +392,8 @@ export class LeaderCore implements Leader, StreamedLog {
         grant.nodeIncarnation === writer.nodeIncarnation &&
         grant.shardIncarnation === writer.shardIncarnation;
       if (!isForUs) return 'grant-for-another-writer';
-      // Only its leader writes frames of an epoch: we have led it before, and what we wrote then and
-      // lost may be on a follower.
+      // Only its leader writes frames of an epoch: we have led it before, and what we wrote then
+      // and lost may be on a follower.
       if ((log.epochs.at(-1)?.epoch ?? 0) >= grant.epoch) return 'epoch-already-written';
     }
     const isMember = safeSet.some(

@@ -1,7 +1,8 @@
-// Who a leader counts: its peers, the safe set, the one change of it that is under way, and the ISR that
-// clients are shown. Decides when to ask for another set; safe-set.ts decides which. Does not know what is
-// committed: the leader core tells the seq that new members must hold. Invariants: while a change is under
-// way a frame counts only if both sets hold it; the newest partition epoch seen wins.
+// Who a leader counts: its peers, the safe set, the one change of it that is under way, and the ISR
+// that clients are shown. Decides when to ask for another set; safe-set.ts decides which. Does not
+// know what is committed: the leader core tells the seq that new members must hold. Invariants:
+// while a change is under way a frame counts only if both sets hold it; the newest partition epoch
+// seen wins.
 import type { OutputQueue } from './outputs.ts';
 import { Peer } from './peer.ts';
 import { PendingChange } from './pending-change.ts';
@@ -18,7 +19,9 @@ import type {
 
 /** Time between ticks beyond this is the leader's own sleep and is held against nobody. */
 const TICK_GAP_MAX_MS = 1_000;
-/** Attempts are numbered over all epochs: an answer to an older leader's attempt names none of ours. */
+/**
+ * Attempts are numbered over all epochs: an answer to an older leader's attempt names none of ours.
+ */
 const ATTEMPTS_PER_EPOCH = 2 ** 20;
 
 export class Membership {
@@ -152,7 +155,9 @@ export class Membership {
     return sleptMs;
   }
 
-  /** True if the peer now holds what there was at the last tick: between ticks that is caught up. */
+  /**
+   * True if the peer now holds what there was at the last tick: between ticks that is caught up.
+   */
   markCaughtUp(peer: Peer, endSeq: number): boolean {
     if (!peer.isLinked) return false;
     if (peer.matchSeq < endSeq && peer.matchSeq < this.#endAtTickSeq) return false;

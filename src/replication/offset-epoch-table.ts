@@ -1,7 +1,8 @@
-// Leader epochs in the space of offsets: what OffsetForLeaderEpoch and truncation detection of clients
-// are answered from. Never used between replicas: an epoch with events only has seqs and no offsets.
-// Invariant: epochs and start offsets both strictly ascend. Semantics of the answer follow KIP-101 and
-// KIP-320 (Apache Kafka): the end of an epoch is the start of the next one, the latest ends at the LEO.
+// Leader epochs in the space of offsets: what OffsetForLeaderEpoch and truncation detection of
+// clients are answered from. Never used between replicas: an epoch with events only has seqs and no
+// offsets. Invariant: epochs and start offsets both strictly ascend. Semantics of the answer follow
+// KIP-101 and KIP-320 (Apache Kafka): the end of an epoch is the start of the next one, the latest
+// ends at the LEO.
 import { assert } from '../std/assert.ts';
 import { decodePairs, encodePairs } from './epoch-table.ts';
 
@@ -37,8 +38,8 @@ export class OffsetEpochTable {
   }
 
   /**
-   * The epoch-begin of `epoch` was applied when the log end offset was `startOffset`. An older epoch
-   * with the same start held no records: it goes.
+   * The epoch-begin of `epoch` was applied when the log end offset was `startOffset`. An older
+   * epoch with the same start held no records: it goes.
    */
   begin(epoch: number, startOffset: number): void {
     assert(epoch > this.latestEpoch, 'OffsetEpochTable: an epoch went back', { epoch });

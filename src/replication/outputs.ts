@@ -1,5 +1,6 @@
-// The queue between a core and its shell: two arrays that are swapped at each take, so that a core which
-// runs for days allocates only for outputs that carry something new. Not thread-safe, not a channel.
+// The queue between a core and its shell: two arrays that are swapped at each take, so that a core
+// which runs for days allocates only for outputs that carry something new. Not thread-safe, not a
+// channel.
 
 export class OutputQueue<T> {
   #filling: T[] = [];
@@ -13,7 +14,9 @@ export class OutputQueue<T> {
     this.#filling.push(output);
   }
 
-  /** What was pushed since the last take. The array is cleared and filled again after the next take. */
+  /**
+   * What was pushed since the last take. The array is cleared and filled again after the next take.
+   */
   take(): readonly T[] {
     const taken = this.#filling;
     this.#filling = this.#lent;

@@ -1,6 +1,6 @@
 // What a leader knows about one replica, itself included. Plain state, no rules: those are in the
-// leader core and in safe-set.ts. Invariant: `matchSeq` is durable there and equal to our log, as said by
-// `incarnation`; it counts for no other incarnation.
+// leader core and in safe-set.ts. Invariant: `matchSeq` is durable there and equal to our log, as
+// said by `incarnation`; it counts for no other incarnation.
 import type { FollowerProgress, Hello, NodeId, ReplicaId, StreamClass } from './types.ts';
 
 export class Peer implements FollowerProgress {

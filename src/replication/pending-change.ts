@@ -1,6 +1,7 @@
-// The one change of the safe set that a leader has asked for and not seen decided. Answers may be lost,
-// so it is repeated; every attempt is the same compare-and-set, so at most one of them can win. Invariant:
-// it ends only when no attempt can win any more: the partition epoch moved on, or each attempt was refused.
+// The one change of the safe set that a leader has asked for and not seen decided. Answers may be
+// lost, so it is repeated; every attempt is the same compare-and-set, so at most one of them can
+// win. Invariant: it ends only when no attempt can win any more: the partition epoch moved on, or
+// each attempt was refused.
 import type { SafeSet } from './safe-set.ts';
 import type { NodeId, SafeSetProposal } from './types.ts';
 
@@ -31,8 +32,8 @@ export class PendingChange {
   }
 
   /**
-   * An attempt that asks for the set as it is. It can be accepted whatever became of the members of the
-   * change, and then takes the partition epoch from all lost attempts.
+   * An attempt that asks for the set as it is. It can be accepted whatever became of the members of
+   * the change, and then takes the partition epoch from all lost attempts.
    */
   withdrawal(attempt: number, nowMs: number, current: SafeSet): SafeSetProposal {
     return this.#propose(attempt, nowMs, current);

@@ -1,6 +1,7 @@
-// The recovery read of a new leader in `quorum` mode: hear enough members that one of them has every
-// committed frame, then copy what the longest of them has. Pure decision over the hellos heard so far.
-// Invariant: the own log is cut only to where it stops being equal to the longest one.
+// The recovery read of a new leader in `quorum` mode: hear enough members that one of them has
+// every committed frame, then copy what the longest of them has. Pure decision over the hellos
+// heard so far. Invariant: the own log is cut only to where it stops being equal to the longest
+// one.
 import type { EpochTable } from './epoch-table.ts';
 import type { Peer } from './peer.ts';
 import type { SafeSet } from './safe-set.ts';

@@ -1,7 +1,8 @@
-// The safe set: who must hold a frame before it counts, and which change of that set the leader may ask
-// for. Pure functions over the leader's peers; nothing here sends or remembers. Invariants: every member
-// of a planned set is live in its incarnation and holds the committed seq and the epoch-begin; no planned
-// set is smaller than `minInsync`, unless the current one is; the leader is in it.
+// The safe set: who must hold a frame before it counts, and which change of that set the leader may
+// ask for. Pure functions over the leader's peers; nothing here sends or remembers. Invariants:
+// every member of a planned set is live in its incarnation and holds the committed seq and the
+// epoch-begin; no planned set is smaller than `minInsync`, unless the current one is; the leader is
+// in it.
 import type { Peer } from './peer.ts';
 import type { CommitMode, NodeId, ReplicaId } from './types.ts';
 
@@ -57,7 +58,9 @@ export function commitCount(mode: CommitMode, minInsync: number, setSize: number
   return mode === 'all' ? setSize : minInsync;
 }
 
-/** Members that a new leader hears, itself included, so that one of them has every committed frame. */
+/**
+ * Members that a new leader hears, itself included, so that one of them has every committed frame.
+ */
 export function recoveryCount(mode: CommitMode, minInsync: number, setSize: number): number {
   return Math.max(1, setSize - commitCount(mode, minInsync, setSize) + 1);
 }
@@ -97,8 +100,9 @@ function goalOfAll(view: ChangeView): Peer[] {
   });
 }
 
-// `quorum`: an absent member costs nothing, so the set changes only for a newcomer or a leaver. A member
-// that is absent at that moment leaves with the same change, because a new set has no absent member.
+// `quorum`: an absent member costs nothing, so the set changes only for a newcomer or a leaver. A
+// member that is absent at that moment leaves with the same change, because a new set has no absent
+// member.
 function goalOfQuorum(view: ChangeView): Peer[] | undefined {
   const mayLeave = isAssignmentReady(view);
   let isWanted = false;

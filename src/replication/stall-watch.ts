@@ -1,5 +1,5 @@
-// Notices that the own log device stands still while frames wait for it. In `all` mode nobody else could
-// throw such a leader out, so it has to resign by itself. Measures on ticks only.
+// Notices that the own log device stands still while frames wait for it. In `all` mode nobody else
+// could throw such a leader out, so it has to resign by itself. Measures on ticks only.
 
 export class StallWatch {
   readonly #stallMaxMs: number;

@@ -1,12 +1,14 @@
-// The streams of one leader to its followers: answers hellos with the place where both logs are equal, and
-// says from which frame and in which class the shell streams. Holds no frames and no credit. Invariant:
-// nothing is streamed to a follower before its log is a prefix of the leader's.
+// The streams of one leader to its followers: answers hellos with the place where both logs are
+// equal, and says from which frame and in which class the shell streams. Holds no frames and no
+// credit. Invariant: nothing is streamed to a follower before its log is a prefix of the leader's.
 import type { EpochTable } from './epoch-table.ts';
 import type { OutputQueue } from './outputs.ts';
 import type { Peer } from './peer.ts';
 import type { Faults, Grant, Hello, HelloAnswer, LeaderOutput, StreamClass } from './types.ts';
 
-/** A follower that lacks more frames than this when it says hello is served in the catch-up class. */
+/**
+ * A follower that lacks more frames than this when it says hello is served in the catch-up class.
+ */
 const TAIL_FRAMES_MAX = 128;
 
 /** The leader's own log, as far as an answer depends on it. */
@@ -83,8 +85,9 @@ export class Streams {
       return Math.max(0, epochs.startOf(epochs.epochAt(common)) - 1);
     }
     if (common >= 0) return common;
-    // No epoch in common. If our table goes back to the first frame, nothing is equal; else all that
-    // differs is older than our snapshot, and what the follower knows to be committed is a prefix of it.
+    // No epoch in common. If our table goes back to the first frame, nothing is equal; else all
+    // that differs is older than our snapshot, and what the follower knows to be committed is a
+    // prefix of it.
     return epochs.firstSeq > 1 ? hello.committedSeq : 0;
   }
 

@@ -1,14 +1,16 @@
-// The vocabulary of the replication room: identities, inputs and outputs of the leader and the follower
-// core. Not a wire format: the shell that owns the links encodes these. Main convention: frames of a log
-// are numbered from 1, `endSeq` is the last appended seq and `durableSeq` the last one this replica's own
-// log device has made durable; 0 means none. Offsets are what clients see and never appear here.
+// The vocabulary of the replication room: identities, inputs and outputs of the leader and the
+// follower core. Not a wire format: the shell that owns the links encodes these. Main convention:
+// frames of a log are numbered from 1, `endSeq` is the last appended seq and `durableSeq` the last
+// one this replica's own log device has made durable; 0 means none. Offsets are what clients see
+// and never appear here.
 
 /** A node of the cluster, as in metadata. */
 export type NodeId = number;
 
 /**
- * A replica by the data it holds. `incarnation` is kept over a lossless restart and replaced when the
- * node may have lost what it acknowledged, so an old acknowledgement never counts for an empty disk.
+ * A replica by the data it holds. `incarnation` is kept over a lossless restart and replaced when
+ * the node may have lost what it acknowledged, so an old acknowledgement never counts for an empty
+ * disk.
  */
 export interface ReplicaId {
   readonly node: NodeId;
@@ -49,7 +51,9 @@ export interface LogPosition {
   readonly chain: number;
 }
 
-/** What a replica knows of its own log; passed from recovery to a core, and between the two cores. */
+/**
+ * What a replica knows of its own log; passed from recovery to a core, and between the two cores.
+ */
 export interface ReplicaLog {
   readonly endSeq: number;
   /** Chain of the frame at `endSeq`; 0 for an empty log. */
@@ -57,7 +61,10 @@ export interface ReplicaLog {
   readonly durableSeq: number;
   /** Highest seq known to be committed; never above the true one. */
   readonly committedSeq: number;
-  /** Lowest seq still readable as a frame (endSeq + 1 if none): older ones are in snapshot + segments. */
+  /**
+   * Lowest seq still readable as a frame (endSeq + 1 if none): older ones are in snapshot +
+   * segments.
+   */
   readonly firstFrameSeq: number;
   /** Ascending, back to the snapshot. */
   readonly epochs: readonly EpochStart[];
@@ -73,12 +80,15 @@ export interface Faults {
   readonly noRecoveryRead?: boolean;
   /** A restarted writer goes on in its old epoch. */
   readonly sameEpochAfterRestart?: boolean;
-  /** The cut is the start of the newest common epoch, and nobody compares it with the committed seq. */
+  /**
+   * The cut is the start of the newest common epoch, and nobody compares it with the committed seq.
+   */
   readonly truncateBelowCommitted?: boolean;
   readonly ackBeforeDurable?: boolean;
   /**
-   * The committed seq moves over frames of older epochs: a leader counts frames below its epoch-begin,
-   * a follower takes the leader's committed seq before it has cut what the leader does not have.
+   * The committed seq moves over frames of older epochs: a leader counts frames below its
+   * epoch-begin, a follower takes the leader's committed seq before it has cut what the leader does
+   * not have.
    */
   readonly hwFromStaleEpoch?: boolean;
 }
@@ -160,9 +170,9 @@ export interface LeaderConfig {
 }
 
 /**
- * `recovering`: hears members and fetches what it lacks. `starting`: epoch-begin is not committed; only
- * reads below the known committed seq. `active`: may decide, deliver, answer "latest". `resigned`: for
- * good; the shell drops tip state and makes a follower from `log()`.
+ * `recovering`: hears members and fetches what it lacks. `starting`: epoch-begin is not committed;
+ * only reads below the known committed seq. `active`: may decide, deliver, answer "latest".
+ * `resigned`: for good; the shell drops tip state and makes a follower from `log()`.
  */
 export type LeaderPhase = 'recovering' | 'starting' | 'active' | 'resigned';
 
@@ -186,7 +196,10 @@ export type AlarmReason =
   /** A replica returned with less than it had acknowledged, under the same incarnation. */
   | 'acknowledged-frames-lost';
 
-/** `tail` frames are waited for; `catch-up` frames have their own credit and must not delay the tail. */
+/**
+ * `tail` frames are waited for; `catch-up` frames have their own credit and must not delay the
+ * tail.
+ */
 export type StreamClass = 'tail' | 'catch-up';
 
 export type LeaderOutput =
@@ -195,9 +208,9 @@ export type LeaderOutput =
   /** Recovery: log the cut of the own log, then call `selfTruncated`. */
   | { readonly kind: 'truncate-self'; readonly toSeq: number }
   /**
-   * Recovery: copy frames `fromSeq..throughSeq` of that node, call `appended` for each. A frame that does
-   * not continue the log, or comes when the core is not `recovering` or not settled, is dropped: the core
-   * may have asked another node meanwhile.
+   * Recovery: copy frames `fromSeq..throughSeq` of that node, call `appended` for each. A frame
+   * that does not continue the log, or comes when the core is not `recovering` or not settled, is
+   * dropped: the core may have asked another node meanwhile.
    */
   | {
       readonly kind: 'fetch-missing';
@@ -222,7 +235,9 @@ export type LeaderOutput =
   | { readonly kind: 'propose-safe-set'; readonly proposal: SafeSetProposal }
   /** The number of shown ISR members passed `minInsync`, up or down. */
   | { readonly kind: 'can-accept-all'; readonly can: boolean }
-  /** Appends are held (`canAppend()` is false) and the target has every frame: change the epoch now. */
+  /**
+   * Appends are held (`canAppend()` is false) and the target has every frame: change the epoch now.
+   */
   | { readonly kind: 'move-ready'; readonly target: NodeId }
   | { readonly kind: 'move-failed'; readonly target: NodeId }
   | { readonly kind: 'resigned'; readonly reason: ResignReason }
@@ -234,10 +249,10 @@ export type LeaderOutput =
     };
 
 /**
- * Compare-and-set for the controller: accepted only if leader, epoch and partition epoch are current
- * and every member that is new is registered live in that incarnation. `newSet` equal to the stored one
- * is legal (a change of `isr`, or the withdrawal of an unanswered attempt) and takes a partition epoch
- * like any other. The shell sends each attempt once; the core repeats.
+ * Compare-and-set for the controller: accepted only if leader, epoch and partition epoch are
+ * current and every member that is new is registered live in that incarnation. `newSet` equal to
+ * the stored one is legal (a change of `isr`, or the withdrawal of an unanswered attempt) and takes
+ * a partition epoch like any other. The shell sends each attempt once; the core repeats.
  */
 export interface SafeSetProposal {
   readonly logId: number;
@@ -295,8 +310,8 @@ export interface Leader {
   /** The own log is durable up to this seq. */
   localDurable(seq: number): void;
   /**
-   * The cut asked by `truncate-self` is in the log, and no notice of a frame above it will come any more;
-   * the position is that of the last frame kept.
+   * The cut asked by `truncate-self` is in the log, and no notice of a frame above it will come any
+   * more; the position is that of the last frame kept.
    */
   selfTruncated(position: LogPosition): void;
   hello(hello: Hello): void;
@@ -331,7 +346,9 @@ export interface Leader {
   progress(node: NodeId): FollowerProgress | undefined;
   /** The shell has put frames up to `throughSeq` on the link. */
   sent(node: NodeId, throughSeq: number): void;
-  /** Committed seq that the node has not been told on this link, or -1. Asked at each link flush. */
+  /**
+   * Committed seq that the node has not been told on this link, or -1. Asked at each link flush.
+   */
   committedToSend(node: NodeId): number;
   committedSent(node: NodeId, seq: number): void;
   /** What a follower core continues from. Only while `isSettled`, also after resigning. */
@@ -347,8 +364,9 @@ export interface FollowerConfig {
   readonly self: ReplicaId;
   readonly log: ReplicaLog;
   /**
-   * Highest epoch of the log in metadata at least as new as this process's and shard's registration.
-   * That condition is what makes a promise survive a restart without being written down.
+   * Highest epoch of the log in metadata at least as new as this process's and shard's
+   * registration. That condition is what makes a promise survive a restart without being written
+   * down.
    */
   readonly promisedEpoch: number;
   readonly faults?: Faults;
@@ -426,7 +444,9 @@ export interface Follower {
   readonly durableSeq: number;
   readonly committedSeq: number;
 
-  /** A grant seen in metadata or a `Fence` from a leader. Lower epochs than promised are ignored. */
+  /**
+   * A grant seen in metadata or a `Fence` from a leader. Lower epochs than promised are ignored.
+   */
   follow(fence: Fence): void;
   /** The link to the leader is up (again). */
   linkReady(): void;

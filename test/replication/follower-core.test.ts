@@ -1,4 +1,5 @@
-// The follower core by hand: what it refuses, cuts, acknowledges, applies and copies, and in which order.
+// The follower core by hand: what it refuses, cuts, acknowledges, applies and copies, and in which
+// order.
 import { describe, expect, test } from 'vitest';
 import type { FollowerCore } from '../../src/replication/follower-core.ts';
 import type { HelloAnswer } from '../../src/replication/types.ts';

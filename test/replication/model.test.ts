@@ -1,7 +1,8 @@
-// The rules of commit and membership as a small abstract model, walked at random: no code of the cores,
-// so that a wrong rule is found as a rule. Each world has a handful of replicas, a controller that grants
-// epochs to any safe member, leaders that go on although they were replaced, and late acknowledgements.
-// A row with all rules must never lose or fork a committed frame; a row with one rule taken away must.
+// The rules of commit and membership as a small abstract model, walked at random: no code of the
+// cores, so that a wrong rule is found as a rule. Each world has a handful of replicas, a
+// controller that grants epochs to any safe member, leaders that go on although they were replaced,
+// and late acknowledgements. A row with all rules must never lose or fork a committed frame; a row
+// with one rule taken away must.
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../../src/std/prng.ts';
 

@@ -1,5 +1,5 @@
-// Helpers for tests that drive one core by hand: configurations with plain defaults, hellos, and outputs
-// picked by kind. Frames are named by chains that depend on seq and epoch only.
+// Helpers for tests that drive one core by hand: configurations with plain defaults, hellos, and
+// outputs picked by kind. Frames are named by chains that depend on seq and epoch only.
 import { FollowerCore } from '../../src/replication/follower-core.ts';
 import { LeaderCore } from '../../src/replication/leader-core.ts';
 import type {

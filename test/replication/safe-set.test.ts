@@ -1,4 +1,5 @@
-// Changes of the safe set and the shown ISR: who may join, who must leave, and what counts meanwhile.
+// Changes of the safe set and the shown ISR: who may join, who must leave, and what counts
+// meanwhile.
 import { describe, expect, test } from 'vitest';
 import type { LeaderCore } from '../../src/replication/leader-core.ts';
 import type { SafeSetProposal } from '../../src/replication/types.ts';

@@ -1,5 +1,6 @@
-// Plays the transcripts of test/transcripts/replication: lines with `>` are done, all others are what the
-// three nodes must show after them. The cores are the real ones, writes and messages happen at once.
+// Plays the transcripts of test/transcripts/replication: lines with `>` are done, all others are
+// what the three nodes must show after them. The cores are the real ones, writes and messages
+// happen at once.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FollowerCore } from '../../src/replication/follower-core.ts';

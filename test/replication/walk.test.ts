@@ -1,6 +1,6 @@
 // The real cores in a small cluster at random: with the rules as they are no walk may lose, fork or
-// uncover a committed frame, and every walk must make progress once faults end; with one rule of the
-// cores switched off some walk must be caught by a checker that shares nothing with them.
+// uncover a committed frame, and every walk must make progress once faults end; with one rule of
+// the cores switched off some walk must be caught by a checker that shares nothing with them.
 import { expect, test } from 'vitest';
 import { World, type WorldRules } from './world.ts';
 

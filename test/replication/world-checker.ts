@@ -1,5 +1,5 @@
-// Judges a walk by what is on the disks and what was announced. Shares no code and no state with the
-// cores: it never asks a core for a number. The first violation stands.
+// Judges a walk by what is on the disks and what was announced. Shares no code and no state with
+// the cores: it never asks a core for a number. The first violation stands.
 import type { ReplicaId } from '../../src/replication/types.ts';
 import type { WorldDisk, WorldFrame } from './world-disk.ts';
 
@@ -96,7 +96,9 @@ export class WorldChecker {
     }
   }
 
-  /** `all`: each safe member has all that is committed. `quorum`: k of the set, less the lost ones. */
+  /**
+   * `all`: each safe member has all that is committed. `quorum`: k of the set, less the lost ones.
+   */
   heldBySet(safeSet: readonly ReplicaId[], k: number, nodes: readonly JudgedNode[]): void {
     let holders = 0;
     let lost = 0;

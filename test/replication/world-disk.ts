@@ -1,5 +1,5 @@
-// The log device of one replica in a walk: what is in memory, what is durable, and the operations between
-// them, completed one by one and in order. A crash forgets what was not completed.
+// The log device of one replica in a walk: what is in memory, what is durable, and the operations
+// between them, completed one by one and in order. A crash forgets what was not completed.
 
 import type { EpochStart, ReplicaLog } from '../../src/replication/types.ts';
 import { mix32 } from '../../src/std/hash.ts';
@@ -29,7 +29,9 @@ type Operation =
   | { readonly kind: 'install'; readonly frames: readonly WorldFrame[] };
 
 export type Completion =
-  /** Nobody is told: a frame that was cut meanwhile, or a cut that was reported when it was logged. */
+  /**
+   * Nobody is told: a frame that was cut meanwhile, or a cut that was reported when it was logged.
+   */
   | { readonly kind: 'silent' }
   | { readonly kind: 'durable'; readonly seq: number }
   | { readonly kind: 'cut'; readonly seq: number; readonly chain: number }

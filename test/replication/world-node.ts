@@ -1,5 +1,5 @@
-// A node of a walk: a disk and one of the two cores, with a shell that does what the real one must do,
-// one operation at a time. Messages leave through `send`; nothing happens between two inputs.
+// A node of a walk: a disk and one of the two cores, with a shell that does what the real one must
+// do, one operation at a time. Messages leave through `send`; nothing happens between two inputs.
 import { FollowerCore } from '../../src/replication/follower-core.ts';
 import { LeaderCore } from '../../src/replication/leader-core.ts';
 import type {
@@ -87,7 +87,10 @@ export class WorldNode {
     this.disk.crash();
   }
 
-  /** Comes back under metadata as new as its registration: that carries the promise over the restart. */
+  /**
+   * Comes back under metadata as new as its registration: that carries the promise over the
+   * restart.
+   */
   restart(metadata: Metadata): void {
     this.isUp = true;
     this.nodeIncarnation += 1;

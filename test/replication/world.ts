@@ -1,6 +1,6 @@
-// A small cluster around the real cores: late metadata, links with delay and loss, crashes, power loss,
-// elections of any safe member, changes of the set. Every step is drawn from one seed; a walk ends in a
-// healing phase after which everything that was answered must be everywhere.
+// A small cluster around the real cores: late metadata, links with delay and loss, crashes, power
+// loss, elections of any safe member, changes of the set. Every step is drawn from one seed; a walk
+// ends in a healing phase after which everything that was answered must be everywhere.
 
 import type { CommitMode, Faults } from '../../src/replication/types.ts';
 import { SeededRandom } from '../../src/std/prng.ts';
