@@ -109,7 +109,8 @@ export class Cell implements Runnable, Watcher {
   #roomWaiters: (() => void)[] | undefined;
   #budget: RestartBudget | undefined;
   #abort: AbortController | undefined;
-  #cause: EndCause = 'stopped';
+  /** Why it ended, or `stopped` while it lives. */
+  cause: EndCause = 'stopped';
 
   constructor(
     host: CellHost,
@@ -393,7 +394,7 @@ export class Cell implements Runnable, Watcher {
   /** `as` is the id by which the watcher knows this actor: a well-known slot has two. */
   addWatcher(watcher: RefId, as: RefId): void {
     if (this.state === STATE_STOPPED) {
-      this.host.sendEnded(watcher, as, this.#cause);
+      this.host.sendEnded(watcher, as, this.cause);
       return;
     }
     this.#watchers ??= new Map();
@@ -511,7 +512,7 @@ export class Cell implements Runnable, Watcher {
   stop(cause: EndCause): void {
     if (this.state >= STATE_STOPPING) return;
     this.state = STATE_STOPPING;
-    this.#cause = cause;
+    this.cause = cause;
     this.#signal({ type: 'stopping' });
     this.#endLife(new ActorError('ACTOR_STOPPED', `${this.path} stopped`));
     this.#abort?.abort();
@@ -547,7 +548,7 @@ export class Cell implements Runnable, Watcher {
   #end(): void {
     this.state = STATE_STOPPED;
     this.metrics.stopped += 1;
-    const reason = this.#cause === 'failed' ? 'failed' : 'stopped';
+    const reason = this.cause === 'failed' ? 'failed' : 'stopped';
     for (const each of this.#stash ?? []) this.#discard(each.op, each.input, each.reply, reason);
     this.#stash = undefined;
     const { lane } = this;
@@ -557,7 +558,7 @@ export class Cell implements Runnable, Watcher {
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
     this.host.release(this);
     for (const { watcher, as } of this.#watchers?.values() ?? []) {
-      this.host.sendEnded(watcher, as, this.#cause);
+      this.host.sendEnded(watcher, as, this.cause);
     }
     this.#watchers = undefined;
     this.parent?.childEnded(this);

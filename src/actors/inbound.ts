@@ -19,6 +19,7 @@ import {
   KIND_SIGNAL,
   KIND_TELL,
   SIGNAL_CHILD_FAILED,
+  SIGNAL_SPAWN,
   SIGNAL_STOP,
   SIGNAL_TERMINATED,
   SIGNAL_UNWATCH,
@@ -27,7 +28,8 @@ import {
 import type { AnyRef, Place, RefId } from './ref.ts';
 import { idPath, SLOT_MAX, sameId } from './ref.ts';
 import { EncodedInput, freezeDeep } from './strict.ts';
-import { endCauseCodec, failureCodec } from './wire-codecs.ts';
+import type { SpawnRequest } from './wire-codecs.ts';
+import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
 
 export interface InboundHost {
   readonly isStrict: boolean;
@@ -39,6 +41,8 @@ export interface InboundHost {
   failAnswer(to: object, error: Error): void;
   watchedFromAfar(target: RefId, watcher: RefId): void;
   refOfId(id: RefId): AnyRef;
+  remoteEnded(id: RefId): void;
+  spawnRequested(request: SpawnRequest): void;
 }
 
 export class Inbound {
@@ -186,13 +190,16 @@ export class Inbound {
       else if (code === SIGNAL_UNWATCH) cell?.removeWatcher(from);
       else if (code === SIGNAL_STOP) cell?.postSystem({ kind: 'stop' });
       else if (code === SIGNAL_TERMINATED) {
-        const cause = endCauseCodec.decode(bytes, payloadAt, payloadEnd);
-        cell?.endWatch(host.refOfId(from), cause);
-        cell?.remoteChildEnded(from);
+        const { cause, id } = endedCodec.decode(bytes, payloadAt, payloadEnd);
+        cell?.endWatch(host.refOfId(id), cause);
+        cell?.remoteChildEnded(id);
+        host.remoteEnded(id);
       } else if (code === SIGNAL_CHILD_FAILED) {
         const error = failureCodec.decode(bytes, payloadAt, payloadEnd);
         const signal = { type: 'child-failed', child: host.refOfId(from), error } as const;
         cell?.postSystem({ kind: 'signal', signal });
+      } else if (code === SIGNAL_SPAWN) {
+        host.spawnRequested(spawnRequestCodec.decode(bytes, payloadAt, payloadEnd));
       } else host.deadLetters.add(idPath(target), `signal ${code}`, 'malformed');
     } catch {
       host.deadLetters.add(idPath(target), `signal ${code}`, 'malformed');

@@ -20,6 +20,7 @@ export type { ActorErrorCode } from './errors.ts';
 export { ActorError } from './errors.ts';
 export type { ActorInfo } from './inspection.ts';
 export type { ClassMetrics } from './metrics.ts';
+export { threadOfKey } from './placement.ts';
 export type {
   AnyProtocol,
   Ask,
@@ -42,7 +43,11 @@ export {
 } from './protocol.ts';
 export type { Admission, AnyRef, AskOptions, Place, Ref, RefId } from './ref.ts';
 export { refId, sameId, sameRef } from './ref.ts';
+export type { Routing } from './router.ts';
+export { Router } from './router.ts';
 export { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
-export type { Manifest, SystemLimits, SystemOptions } from './system.ts';
-export { createSystem, System, threadOfKey } from './system.ts';
+export type { ChildSpec, SupervisorArgs } from './supervisor.ts';
+export { Supervisor } from './supervisor.ts';
+export { createSystem, System } from './system.ts';
+export type { Manifest, SystemLimits, SystemOptions } from './system-options.ts';
 export type { Phase } from './turn.ts';

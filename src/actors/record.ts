@@ -31,11 +31,13 @@ export const FLAG_OUT_OF_BAND = 1;
 
 export const SIGNAL_WATCH = 1;
 export const SIGNAL_UNWATCH = 2;
-/** Payload: one byte, the index of the cause in END_CAUSES. */
+/** Payload: the cause and the id that ended, as the watcher knows it. */
 export const SIGNAL_TERMINATED = 3;
 export const SIGNAL_STOP = 4;
 /** Payload: as of a failure. */
 export const SIGNAL_CHILD_FAILED = 5;
+/** Payload: a SpawnRequest. A signal, as what is sent to the new actor follows in the same ring. */
+export const SIGNAL_SPAWN = 6;
 
 export function paddedSize(bytes: number): number {
   return (bytes + (RECORD_ALIGN_BYTES - 1)) & ~(RECORD_ALIGN_BYTES - 1);

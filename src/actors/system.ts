@@ -1,8 +1,7 @@
 // The runtime of one thread: it makes actors, refs and routes and owns the turn. Every thread of every
 // node has one; they know each other only through routes (rings and links). Not here: threads, sockets.
 import type { Clock, Environment, Log, Random } from '../env/environment.ts';
-import { fnv1a32 } from '../std/hash.ts';
-import type { Actor, AnyActor, EndCause, Placement, Spawner } from './actor.ts';
+import type { Actor, EndCause, Placement, Spawner } from './actor.ts';
 import type { RefHost } from './actor-ref.ts';
 import { CellRef, IdRef } from './actor-ref.ts';
 import { AskSlab } from './ask.ts';
@@ -19,12 +18,14 @@ import { inspectCell } from './inspection.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { NO_REPLY } from './mailbox.ts';
 import { Metrics } from './metrics.ts';
+import { placeOf } from './placement.ts';
 import type { AnyProtocol, Codec, OpEntry, Ops, Protocol } from './protocol.ts';
 import {
   KIND_FAILURE,
   KIND_REPLY,
   KIND_SIGNAL,
   SIGNAL_CHILD_FAILED,
+  SIGNAL_SPAWN,
   SIGNAL_STOP,
   SIGNAL_TERMINATED,
   SIGNAL_UNWATCH,
@@ -36,7 +37,7 @@ import {
   idPath,
   isOfThreadIncarnation,
   packGeneration,
-  THREAD_MAX,
+  sameId,
   threadKey,
   WELL_KNOWN_SLOT_MAX,
 } from './ref.ts';
@@ -46,46 +47,13 @@ import { RUNTIME_SLOT, RuntimeActor, RuntimeProtocol } from './runtime-actor.ts'
 import { RemoteSlots, Slots } from './slots.ts';
 import { STATUS_TURNS, STATUS_WORDS } from './status.ts';
 import { encodeExact, roundTrip } from './strict.ts';
+import type { Manifest, SystemOptions } from './system-options.ts';
+import { DEFAULT_LIMITS } from './system-options.ts';
 import { Deadlines } from './timers.ts';
 import { Turn } from './turn.ts';
 import { WatchTable } from './watch.ts';
 import type { FindRequest, SpawnRequest } from './wire-codecs.ts';
-import { endCauseCodec, failureCodec } from './wire-codecs.ts';
-
-export interface SystemLimits {
-  /** Asks of this thread that may wait at once. */
-  readonly asksMax: number;
-  readonly messagesPerCell: number;
-  readonly messagesPerDrain: number;
-}
-
-export const DEFAULT_LIMITS: SystemLimits = {
-  asksMax: 65_536,
-  messagesPerCell: 64,
-  messagesPerDrain: 1024,
-};
-
-/** Actors that may be spawned by name from another thread. */
-export type Manifest = Readonly<Record<string, AnyActor>>;
-
-export interface SystemOptions {
-  readonly name: string;
-  readonly node: number;
-  /** Counts the starts of the node; from 1. */
-  readonly incarnation: number;
-  readonly thread: number;
-  /** Counts the starts of this thread within the node; from 1. */
-  readonly threadIncarnation?: number;
-  readonly threadCount: number;
-  /** Encode, decode and freeze messages within the thread too: on in tests. */
-  readonly strict?: boolean;
-  readonly limits?: Partial<SystemLimits>;
-  readonly manifest?: Manifest;
-  /** What handshakes compare; the runtime's own protocol is added. */
-  readonly protocols?: readonly AnyProtocol[];
-  /** Shared words that show what the thread is doing (see status.ts). */
-  readonly status?: Int32Array;
-}
+import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
 
 const LOOK_UP_TIMEOUT_MS = 5_000;
 
@@ -213,7 +181,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     where: Placement,
   ): Ref<P> {
     this.#checkName(parent, name);
-    const thread = this.#threadFor(where);
+    const thread = placeOf(where, this.place.thread, this.#spawnedOn);
     if (thread !== this.place.thread) {
       return this.#spawnElsewhere(parent, name, actor, args, thread);
     }
@@ -256,18 +224,6 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     }
   }
 
-  #threadFor(where: Placement): number {
-    if (where === 'here') return this.place.thread;
-    if (where === 'any') return this.#spawnedOn.indexOf(Math.min(...this.#spawnedOn));
-    if ('thread' in where) {
-      if (where.thread < 0 || where.thread >= this.threadCount || where.thread > THREAD_MAX) {
-        throw new ActorError('ACTOR_MISUSE', `there is no thread ${where.thread}`);
-      }
-      return where.thread;
-    }
-    return threadOfKey(where.key, this.threadCount);
-  }
-
   // ---- Other threads: spawning there, being spawned from there ------------------------------------
 
   #spawnElsewhere<P extends Ops, A>(
@@ -299,14 +255,15 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     const id: RefId = { ...this.place, thread, slot: next.slot, generation };
     const parentId = parent?.id ?? { ...this.place, slot: 0, generation: 0 };
     this.#spawnedOn[thread]! += 1;
-    this.wellKnown(RuntimeProtocol, { thread, slot: RUNTIME_SLOT }).tell('spawn', {
+    const request: SpawnRequest = {
       slot: next.slot,
       generation,
       parent: parentId,
       name,
       actor: exported[0],
       args: encodeExact(codec, args),
-    });
+    };
+    this.#signal(SIGNAL_SPAWN, { ...id, slot: 0 }, id, spawnRequestCodec, request);
     const ref = new IdRef<P>(this, actor.protocol, id, `${parent?.path ?? ''}/${name}`);
     if (parent === undefined) this.#topElsewhere.set(name, ref);
     else {
@@ -382,10 +339,24 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     const code = cause === 'node-lost' ? 'ACTOR_NODE_LOST' : 'ACTOR_THREAD_LOST';
     this.failAsks(node, thread, isLost, code);
     this.watches.lost(node, thread, isLost, cause);
+    const isThere = (id: RefId) => id.node === node && id.thread === thread && isLost(id);
     for (const [name, ref] of this.#topElsewhere) {
-      if (ref.id.node === node && ref.id.thread === thread && isLost(ref.id)) {
-        this.#topElsewhere.delete(name);
+      if (isThere(ref.id)) this.#topElsewhere.delete(name);
+    }
+    for (const cell of this.#slots.cells()) {
+      for (const [name, ref] of cell.remoteChildren ?? []) {
+        if (isThere(ref.id)) cell.remoteChildren!.delete(name);
       }
+      // A child does not outlive its parent, wherever that lived.
+      const { remoteParent } = cell;
+      if (remoteParent !== undefined && isThere(remoteParent.id)) cell.postSystem({ kind: 'stop' });
+    }
+  }
+
+  /** An actor that was spawned from here at the top of another thread has ended: its name is free. */
+  remoteEnded(id: RefId): void {
+    for (const [name, ref] of this.#topElsewhere) {
+      if (sameId(ref.id, id)) this.#topElsewhere.delete(name);
     }
   }
 
@@ -490,7 +461,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void {
     if (this.isHere(watcher)) this.cellOf(watcher)?.endWatch(this.refOfId(ended), cause);
-    else this.#signal(SIGNAL_TERMINATED, watcher, ended, endCauseCodec, cause);
+    else this.#signal(SIGNAL_TERMINATED, watcher, ended, endedCodec, { cause, id: ended });
   }
 
   sendStop(target: RefId): void {
@@ -522,7 +493,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.#slots.release(cell.id.slot, cell);
     if (cell.remoteParent !== undefined) {
       const { id } = cell.remoteParent;
-      this.#signal(SIGNAL_TERMINATED, id, cell.id, endCauseCodec, 'stopped');
+      this.sendEnded(id, cell.id, cell.cause);
     }
     if (cell.parent !== undefined) return;
     for (const name of [cell.name, cell.path]) {
@@ -572,20 +543,6 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       this.deadlines.close();
     }
   }
-}
-
-/** Rendezvous hashing: a changed thread count moves the fewest keys. */
-export function threadOfKey(key: string, threadCount: number): number {
-  let best = 0;
-  let bestScore = -1;
-  for (let thread = 0; thread < threadCount; thread += 1) {
-    const score = fnv1a32(`${key}\u0000${thread}`);
-    if (score > bestScore) {
-      best = thread;
-      bestScore = score;
-    }
-  }
-  return best;
 }
 
 export function createSystem(env: Environment, options: SystemOptions): System {

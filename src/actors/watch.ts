@@ -5,8 +5,6 @@ import type { EndCause } from './actor.ts';
 import type { AnyRef, RefId } from './ref.ts';
 import { THREAD_MAX, threadKey } from './ref.ts';
 
-export const END_CAUSES: readonly EndCause[] = ['stopped', 'failed', 'thread-lost', 'node-lost'];
-
 /** What the table needs of a watching cell. */
 export interface Watcher {
   readonly id: RefId;

@@ -14,12 +14,10 @@ export const failureCodec: Codec<unknown> = mapped(
   ({ code, message }): unknown => new ActorError(code, message),
 );
 
-export const endCauseCodec: Codec<EndCause> = oneOf(
-  'stopped',
-  'failed',
-  'thread-lost',
-  'node-lost',
-);
+const endCause: Codec<EndCause> = oneOf('stopped', 'failed', 'thread-lost', 'node-lost');
+
+/** The id as the watcher knows it: after a restart of the node its incarnation is not the sender's. */
+export const endedCodec = record({ cause: endCause, id: refId });
 
 export const spawnRequestCodec = record({
   slot: u32,

@@ -135,6 +135,13 @@ export class Links implements LinkHost {
     });
   }
 
+  /** From now on takes the links that another thread accepted for this one. */
+  takeHandedOver(): void {
+    this.system.env.threads.onConnection((connection, tag, head) => {
+      if (tag === LINK_TAG) this.adopt(connection, head);
+    });
+  }
+
   /** A connection that another thread accepted and read the greeting of (tag LINK_TAG). */
   adopt(connection: Connection, head: Uint8Array): void {
     const ended = { onClose: (): void => undefined };

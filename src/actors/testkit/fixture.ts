@@ -5,8 +5,9 @@ import { actor } from '../actor.ts';
 import type { AskOp, Input, Ops, Protocol, TellOp } from '../protocol.ts';
 import type { AnyRef, Ref } from '../ref.ts';
 import { STATUS_HANDLED, STATUS_SLOT } from '../status.ts';
-import type { System, SystemOptions } from '../system.ts';
+import type { System } from '../system.ts';
 import { createSystem } from '../system.ts';
+import type { SystemOptions } from '../system-options.ts';
 import type { ManualOptions } from './manual-environment.ts';
 import { ManualEnvironment } from './manual-environment.ts';
 

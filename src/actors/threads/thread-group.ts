@@ -122,7 +122,7 @@ export class ThreadGroup {
     }
     for (const { thread, pair } of rings.get(0)!) this.hub.attach(thread, pair);
     const all = this.#members.map((member) => this.#launch(member, rings.get(member.thread)!));
-    this.#sample();
+    if (this.#members.length > 0) this.#sample();
     await Promise.all(all);
   }
 

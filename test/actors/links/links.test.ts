@@ -227,6 +227,30 @@ describe('watching another node', () => {
   });
 });
 
+test('a restarted node is found at its address, old refs are gone and their watchers hear it', async () => {
+  const { env, net, a, b, node, SinkActor, listen, received } = await pair();
+  const id = b.system.findHere({ protocol: 'sink', name: 'sink' })!;
+  const old = a.system.ref(Sink, id);
+  const heard = makeWatcher(a.system, old);
+  await env.advanceAsync(100);
+  // The process of node 2 dies and comes back as incarnation 2 on another port.
+  b.links.close();
+  b.system.turn.close();
+  net.cut();
+  const again = node(2, 2);
+  again.system.spawnWellKnown(5, 'sink', SinkActor, undefined);
+  await listen(2002, () => again.links);
+  again.links.setAddress(1, { host: '127.0.0.1', port: 1001 });
+  a.links.setAddress(2, { host: '127.0.0.1', port: 2002 });
+  await env.advanceAsync(3_000);
+  expect(heard).toMatchObject([{ type: 'terminated', cause: 'node-lost' }]);
+  expect(old.offer('take', { sequence: 1, body: new Uint8Array(0) })).toBe('gone');
+  const known = a.system.wellKnown(Sink, { node: 2, thread: 0, slot: 5 });
+  known.tell('take', { sequence: 3, body: new Uint8Array(0) });
+  await env.advanceAsync(100);
+  expect(received).toEqual([3]);
+});
+
 function makeWatcher(system: System, target: unknown): Signal[] {
   const heard: Signal[] = [];
   const Watcher = actor(protocol('watcher2', 1, { poke: tell(none) }), (ctx, _args: undefined) => {

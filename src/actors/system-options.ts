@@ -1,0 +1,38 @@
+// What a system is made with: identity, limits, and what other threads may ask of it.
+import type { AnyActor } from './actor.ts';
+import type { AnyProtocol } from './protocol.ts';
+
+export interface SystemLimits {
+  /** Asks of this thread that may wait at once. */
+  readonly asksMax: number;
+  readonly messagesPerCell: number;
+  readonly messagesPerDrain: number;
+}
+
+export const DEFAULT_LIMITS: SystemLimits = {
+  asksMax: 65_536,
+  messagesPerCell: 64,
+  messagesPerDrain: 1024,
+};
+
+/** Actors that may be spawned by name from another thread. */
+export type Manifest = Readonly<Record<string, AnyActor>>;
+
+export interface SystemOptions {
+  readonly name: string;
+  readonly node: number;
+  /** Counts the starts of the node; from 1. */
+  readonly incarnation: number;
+  readonly thread: number;
+  /** Counts the starts of this thread within the node; from 1. */
+  readonly threadIncarnation?: number;
+  readonly threadCount: number;
+  /** Encode, decode and freeze messages within the thread too: on in tests. */
+  readonly strict?: boolean;
+  readonly limits?: Partial<SystemLimits>;
+  readonly manifest?: Manifest;
+  /** What handshakes compare; the runtime's own protocol is added. */
+  readonly protocols?: readonly AnyProtocol[];
+  /** Shared words that show what the thread is doing (see status.ts). */
+  readonly status?: Int32Array;
+}
