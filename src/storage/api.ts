@@ -37,7 +37,7 @@ export interface ShardStoreOptions {
   readonly settleAgeMs?: number;
   /** Longest time between checkpoints while something changed. Default 30,000. */
   readonly checkpointMs?: number;
-  /** A checkpoint also starts after this many WAL bytes. Default min(256 MiB, 3 WAL files). */
+  /** A checkpoint also starts after this many WAL bytes. Default two WAL files. */
   readonly checkpointBytes?: number;
   /** Uncommitted bytes of the shard beyond which stuck logs answer `pinned`. Default a quarter of the WAL. */
   readonly uncommittedBytesMax?: number;
@@ -336,6 +336,8 @@ export interface StoredLog {
    */
   read(offset: number, maxBytes: number, endOffset: number): ReadResult;
   offsetForTimestamp(timestampMs: number): TimestampPlace | undefined;
+  /** The first batch that holds the largest timestamp of the log; undefined if the log holds no batch. */
+  maxTimestamp(): TimestampPlace | undefined;
 
   /** Stores the state of the durable actor after `seq`, which must be committed and not below the last one. */
   putState(seq: number, bytes: Uint8Array): void;

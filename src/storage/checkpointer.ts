@@ -1,0 +1,288 @@
+// Takes checkpoints: settles, syncs dirty segments one at a time, writes the entries, then recycles the
+// WAL below what is still needed. A log that pins old WAL is asked for a newer snapshot, and what it still
+// needs is carried forward (appended again at the head, same seq), so no idle or stuck log holds the WAL.
+import type { CheckpointEntry } from './checkpoint.ts';
+import { checkpointPath, encodeCheckpoint } from './checkpoint.ts';
+import { storageErrorFrom } from './errors.ts';
+import { CARRIED, FRAME_HEADER_BYTES, FrameFields, IN_FILE, TYPE_STATE } from './frame-format.ts';
+import { COLD } from './frame-table.ts';
+import type { LogHost } from './log-host.ts';
+import { appendRecordFrame, type Generation } from './log-snapshots.ts';
+import type { SettledMark } from './segment-set.ts';
+import { readColdFrame, settleLog } from './settle.ts';
+import type { StoredLogCore } from './stored-log.ts';
+
+/** How much WAL may lie behind the head before its tail is carried forward, in checkpoint intervals. */
+const KEPT_INTERVALS = 3;
+const SETTLE_STEP_BYTES = 1 << 20;
+const CARRY_STEP_BYTES = 1 << 20;
+
+export class Checkpointer {
+  readonly #host: LogHost;
+  readonly #logs: ReadonlyMap<number, StoredLogCore>;
+  readonly #fields = new FrameFields();
+  #sequence: number;
+  constructor(host: LogHost, logs: ReadonlyMap<number, StoredLogCore>, sequence: number) {
+    this.#host = host;
+    this.#logs = logs;
+    this.#sequence = sequence;
+  }
+
+  /** Runs one checkpoint. Rejects if the store fails meanwhile. */
+  async run(options: { readonly isCarrying: boolean }): Promise<void> {
+    const { wal, checkpointBytes } = this.#host;
+    if (options.isCarrying) await this.#carryBelow(wal.endLsn - KEPT_INTERVALS * checkpointBytes);
+    await this.#settleAll();
+    const marks = this.#captureMarks();
+    await this.#syncSegments([...marks.keys()]);
+    for (const [log, mark] of marks) log.mark = mark;
+    const capturedLsn = wal.durableLsn;
+    const { entries, replayLsn } = this.#entries();
+    this.#sequence += 1;
+    const checkpoint = { sequence: this.#sequence, replayLsn, capturedLsn, entries };
+    await this.#write(encodeCheckpoint(checkpoint, this.#host.env.crc32c));
+    this.#host.counters.checkpoints += 1;
+    for (const { logId, anchor } of entries) this.#logs.get(logId)?.trimTo(anchor.seq);
+    this.#removeObsolete();
+    this.#host.walFiles.releaseBelow(replayLsn);
+  }
+
+  *#durableLogs(): Generator<StoredLogCore> {
+    for (const log of this.#logs.values()) if (!log.isMemory) yield log;
+  }
+
+  // ---- carrying -------------------------------------------------------------------------------
+
+  async #carryBelow(keepFrom: number): Promise<void> {
+    const { options } = this.#host;
+    const pinning = [...this.#durableLogs()].filter((log) => neededLsn(log) < keepFrom);
+    for (const log of pinning) {
+      const state = options.onSnapshotWanted?.(log.logId);
+      if (state !== undefined && state.seq > log.snapshots.newestSeq) {
+        log.putState(state.seq, state.bytes);
+      }
+    }
+    // A new snapshot may already free what was about to be carried.
+    if (pinning.length > 0) await this.#durable();
+    for (const log of pinning) {
+      if (neededLsn(log) < keepFrom && !log.isDeleted) await this.#carryLog(log, keepFrom);
+    }
+  }
+
+  #durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#host.wal.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  async #carryLog(log: StoredLogCore, keepFrom: number): Promise<void> {
+    const { table } = log;
+    for (const generation of [...log.snapshots.generations]) {
+      if (generation.lsn < keepFrom) await this.#carryState(log, generation);
+    }
+    const first = neededSeq(log);
+    let last = first - 1;
+    const durableEnd = Math.min(log.durableSeq, table.endSeq);
+    for (let seq = first; seq <= durableEnd; seq += 1) {
+      if (table.lsn[table.slot(seq)]! < keepFrom) last = seq;
+    }
+    if (last < first) return;
+    // The whole front moves, so that LSNs ascend within what was carried and within what was not.
+    last = Math.max(last, Math.min(log.carriedThrough, durableEnd));
+    let cooling: number[] = [];
+    let bytes = 0;
+    for (let seq = first; seq <= last && seq <= log.durableSeq; seq += 1) {
+      const slot = table.slot(seq);
+      if (table.chunk[slot] === COLD) cooling.push(seq);
+      this.#carryFrame(log, seq);
+      bytes += table.payloadLength[slot]!;
+      if (bytes < CARRY_STEP_BYTES) continue;
+      await this.#cool(log, cooling);
+      cooling = [];
+      bytes = 0;
+    }
+    await this.#cool(log, cooling);
+    log.carriedThrough = Math.min(last, log.endSeq);
+  }
+
+  /** Until a carried frame is durable at its new place it is read from memory. */
+  async #cool(log: StoredLogCore, seqs: readonly number[]): Promise<void> {
+    await this.#durable();
+    const { table } = log;
+    for (const seq of seqs) {
+      const isDurable = table.has(seq) && table.lsn[table.slot(seq)]! < this.#host.wal.durableLsn;
+      if (isDurable) log.makeCold(seq);
+    }
+  }
+
+  #carryFrame(log: StoredLogCore, seq: number): void {
+    const { table } = log;
+    const { slabs, wal, counters } = this.#host;
+    const slot = table.slot(seq);
+    const id = table.chunk[slot]!;
+    const isCold = id === COLD;
+    const bytes = isCold ? readColdFrame(log, seq) : slabs.get(id).bytes;
+    this.#appendAgain(log, bytes, isCold ? 0 : table.at[slot]!, table.payloadLength[slot]!);
+    wal.chunk.holds += 1;
+    log.makeCold(seq);
+    table.chunk[slot] = wal.chunk.id;
+    table.at[slot] = wal.at;
+    table.lsn[slot] = wal.lsn;
+    counters.carriedFrames += 1;
+  }
+
+  /** Copies the frame at `at` to the head of the WAL with a new LSN and the salt of this run. */
+  #appendAgain(log: StoredLogCore, bytes: Uint8Array, at: number, payloadLength: number): void {
+    const { wal, codec, walFiles } = this.#host;
+    const fields = this.#fields;
+    codec.readHeader(bytes, at, fields);
+    wal.reserve(payloadLength, true);
+    fields.flags |= CARRIED;
+    fields.lsn = wal.lsn;
+    fields.salt = walFiles.salt;
+    const from = at + FRAME_HEADER_BYTES;
+    wal.chunk.bytes.set(bytes.subarray(from, from + payloadLength), wal.at + FRAME_HEADER_BYTES);
+    codec.writeHeader(wal.chunk.bytes, wal.at, fields);
+    wal.added(log, false);
+  }
+
+  async #carryState(log: StoredLogCore, generation: Generation): Promise<void> {
+    const { seq, inFile } = generation;
+    let lsn: number;
+    if (inFile) lsn = log.writeMark(TYPE_STATE, seq, IN_FILE | CARRIED);
+    else {
+      const record = log.snapshots.recordBytes(generation);
+      // A damaged state is not worth carrying: the other one and the frames make up for it.
+      if (record === undefined) {
+        log.snapshots.drop(generation);
+        return;
+      }
+      lsn = appendRecordFrame(log, TYPE_STATE, seq, record, CARRIED);
+    }
+    this.#host.counters.carriedFrames += 1;
+    await this.#durable();
+    generation.lsn = lsn;
+  }
+
+  // ---- settling and syncing -------------------------------------------------------------------
+
+  async #settleAll(): Promise<void> {
+    for (const log of [...this.#durableLogs()]) {
+      while (settleLog(log, SETTLE_STEP_BYTES) === 'more') await this.#pause();
+    }
+  }
+
+  #pause(): Promise<void> {
+    const { clock, timers } = this.#host.env;
+    return new Promise((resolve) => {
+      timers.at(clock.monotonicMs(), () => resolve());
+    });
+  }
+
+  #captureMarks(): Map<StoredLogCore, SettledMark> {
+    const marks = new Map<StoredLogCore, SettledMark>();
+    for (const log of this.#durableLogs()) {
+      if (!log.isMarkDirty || log.isInstalling) continue;
+      log.isMarkDirty = false;
+      const { settledSeq, settledOffset, generationMin, mark } = log;
+      const segments = log.loadedSegments;
+      marks.set(
+        log,
+        segments === undefined
+          ? { ...mark, settledSeq, settledOffset }
+          : segments.mark(settledSeq, settledOffset, generationMin),
+      );
+    }
+    return marks;
+  }
+
+  async #syncSegments(logs: readonly StoredLogCore[]): Promise<void> {
+    for (const log of logs) {
+      const segments = log.loadedSegments;
+      if (segments === undefined || log.isDeleted) continue;
+      for (const segment of [...segments.list]) {
+        if (!segment.isDirty) continue;
+        await new Promise<void>((resolve, reject) => {
+          segment.sync((error) => {
+            if (error === undefined) resolve();
+            else {
+              // What was not synced may be gone from the page cache too: never tried again.
+              const failure = storageErrorFrom(error, `syncing ${segment.path}`);
+              this.#host.fail(failure);
+              reject(failure);
+            }
+          });
+        });
+      }
+      segments.syncFolder();
+    }
+  }
+
+  // ---- writing --------------------------------------------------------------------------------
+
+  #entries(): { readonly entries: CheckpointEntry[]; readonly replayLsn: number } {
+    const { wal } = this.#host;
+    const entries: CheckpointEntry[] = [];
+    let replayLsn = wal.durableLsn;
+    for (const log of this.#durableLogs()) {
+      replayLsn = Math.min(replayLsn, neededLsn(log));
+      entries.push({
+        logId: log.logId,
+        needsRepair: log.needsRepair,
+        committedSeq: Math.min(log.committedSeq, log.durableSeq),
+        startOffset: log.startOffset,
+        mark: log.mark,
+        anchor: log.anchorAt(neededSeq(log) - 1),
+      });
+    }
+    return { entries, replayLsn };
+  }
+
+  #write(bytes: Uint8Array): Promise<void> {
+    const { disk } = this.#host.env;
+    const { directory } = this.#host.options;
+    const path = checkpointPath(directory, this.#sequence);
+    return new Promise((resolve, reject) => {
+      const isNew = !disk.exists(path);
+      const file = disk.open(path, { mode: 'create', dsync: true });
+      file.write(bytes, 0, (error) => {
+        file.close();
+        if (error !== undefined) reject(storageErrorFrom(error, 'writing a checkpoint'));
+        else {
+          if (isNew) disk.syncDirectory(directory);
+          resolve();
+        }
+      });
+    });
+  }
+
+  #removeObsolete(): void {
+    const { disk, log: logger } = this.#host.env;
+    for (const log of this.#durableLogs()) {
+      for (const path of log.snapshots.obsoleteFiles.splice(0)) {
+        try {
+          if (disk.exists(path)) disk.remove(path);
+        } catch (error) {
+          logger.warn('an old view file cannot be removed', { path, error: String(error) });
+        }
+      }
+    }
+  }
+}
+
+/** The first frame that recovery would still need. */
+function neededSeq(log: StoredLogCore): number {
+  const covered = Math.min(log.mark.settledSeq, log.snapshots.coveredSeq);
+  return Math.max(log.table.anchor.seq, Math.min(covered, log.endSeq)) + 1;
+}
+
+/** Where the WAL must begin for this log. Carried frames and the others ascend each for themselves. */
+function neededLsn(log: StoredLogCore): number {
+  const { table } = log;
+  const first = neededSeq(log);
+  let lsn = log.snapshots.minLsn;
+  for (const seq of [first, Math.max(first, log.carriedThrough + 1)]) {
+    if (table.has(seq)) lsn = Math.min(lsn, table.lsn[table.slot(seq)]!);
+  }
+  return lsn;
+}

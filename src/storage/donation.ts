@@ -1,0 +1,43 @@
+// What a log offers to a replica that is too far behind for frames: its newest durable state, and every
+// batch below that state's end out of the segments, pinned until the copy is made.
+import type { Donation } from './api.ts';
+import { StorageError } from './errors.ts';
+import { settleLog } from './settle.ts';
+import type { StoredLogCore } from './stored-log.ts';
+
+const SETTLE_STEP_BYTES = 4 << 20;
+
+export async function donate(log: StoredLogCore): Promise<Donation | undefined> {
+  const found = log.snapshots.readRecord();
+  if (found === undefined) return undefined;
+  const { seq, record } = found;
+  while (log.settledSeq < seq) {
+    if (settleLog(log, SETTLE_STEP_BYTES) === 'blocked') {
+      throw new StorageError('STORAGE_FULL', `log ${log.logId} cannot settle now`, { seq });
+    }
+    // Between steps the other work of the shard goes on.
+    await nextTimer(log);
+  }
+  const { ranges, release } = log.segments.ranges(record.endOffset);
+  return {
+    snapshot: {
+      seq,
+      epoch: record.epoch,
+      chain: record.chain,
+      logTimeMs: record.logTimeMs,
+      endOffset: record.endOffset,
+      startOffset: log.startOffset,
+      epochs: [{ epoch: record.epoch, firstSeq: record.epochFirstSeq }],
+      state: record.state,
+    },
+    ranges,
+    release,
+  };
+}
+
+function nextTimer(log: StoredLogCore): Promise<void> {
+  const { clock, timers } = log.host.env;
+  return new Promise((resolve) => {
+    timers.at(clock.monotonicMs(), () => resolve());
+  });
+}

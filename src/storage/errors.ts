@@ -1,0 +1,61 @@
+// What opening and running a store may fail with. Expected refusals of an append are values (api.ts),
+// not errors; these are the failures that end an open or fence a store.
+import { BrokerError, messageOf } from '../std/errors.ts';
+
+export type StorageErrorCode =
+  /** Another live process has the folder. */
+  | 'STORAGE_LOCKED'
+  /** The folder belongs to another cluster, node or shard. */
+  | 'STORAGE_WRONG_IDENTITY'
+  /** The folder was written by a newer format, or uses features unknown here. */
+  | 'STORAGE_NEWER_FORMAT'
+  /** A file that the store cannot do without fails its check. */
+  | 'STORAGE_DAMAGED'
+  /** The folder cannot be written (EACCES, EROFS, EPERM, ENOTDIR). */
+  | 'STORAGE_UNWRITABLE'
+  /** No space left on the device. */
+  | 'STORAGE_FULL'
+  /** A write or sync failed; nothing is assumed of what was in flight. */
+  | 'STORAGE_IO'
+  /** The store is closed, or was fenced by an earlier failure. */
+  | 'STORAGE_CLOSED';
+
+export class StorageError extends BrokerError {
+  readonly code: StorageErrorCode;
+
+  constructor(
+    code: StorageErrorCode,
+    message: string,
+    details?: Readonly<Record<string, unknown>>,
+    cause?: unknown,
+  ) {
+    super(message, details, cause);
+    this.code = code;
+  }
+}
+
+/** The errno name of a DiskError, or undefined for anything else. */
+export function errnoOf(thrown: unknown): string | undefined {
+  const code = (thrown as { readonly code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** A StorageError that says what was tried, from whatever a disk threw. */
+export function storageErrorFrom(thrown: unknown, what: string): StorageError {
+  if (thrown instanceof StorageError) return thrown;
+  const errno = errnoOf(thrown);
+  const details = { errno, what };
+  const message = `${what}: ${messageOf(thrown)}`;
+  switch (errno) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new StorageError('STORAGE_FULL', message, details, thrown);
+    case 'EACCES':
+    case 'EROFS':
+    case 'EPERM':
+    case 'ENOTDIR':
+      return new StorageError('STORAGE_UNWRITABLE', message, details, thrown);
+    default:
+      return new StorageError('STORAGE_IO', message, details, thrown);
+  }
+}

@@ -1,0 +1,280 @@
+// The states of one log's durable actor: the newest durable one and the one before it, each in a WAL
+// frame or in a view file. Two are kept, with the frames between them, so that one damaged state costs
+// nothing; an installed snapshot has nothing before it and stands alone until the next one.
+import { assert } from '../std/assert.ts';
+import { messageOf } from '../std/errors.ts';
+import type { StateAtSeq } from './api.ts';
+import { errnoOf, storageErrorFrom } from './errors.ts';
+import { FRAME_HEADER_BYTES, FrameFields, IN_FILE, TYPE_STATE } from './frame-format.ts';
+import { IO_BYTES } from './segment.ts';
+import {
+  decodeRecord,
+  decodeViewFile,
+  encodeRecord,
+  encodeViewFile,
+  type SnapshotRecord,
+  STATE_IN_WAL_BYTES_MAX,
+  viewFileName,
+} from './snapshot-record.ts';
+import type { StoredLogCore } from './stored-log.ts';
+
+export interface Generation {
+  readonly seq: number;
+  /** Where its WAL frame is; moves when it is carried forward. */
+  lsn: number;
+  /** Payload bytes of that frame. */
+  readonly length: number;
+  readonly inFile: boolean;
+  /** No frames are kept before it. */
+  readonly isFloor: boolean;
+  /** The record of a log in memory. */
+  readonly record?: Uint8Array;
+}
+
+const KEPT = 2;
+
+export class LogSnapshots {
+  readonly #log: StoredLogCore;
+  /** Durable ones, newest first. */
+  readonly generations: Generation[] = [];
+  /** Appended to the WAL, not yet durable. */
+  #pending: Generation | undefined;
+  /** Newest seq that was put, durable or not. */
+  #putSeq = 0;
+  /** View files that the next checkpoint makes useless. */
+  readonly obsoleteFiles: string[] = [];
+
+  constructor(log: StoredLogCore) {
+    this.#log = log;
+  }
+
+  get newestSeq(): number {
+    return this.generations[0]?.seq ?? 0;
+  }
+
+  /** Frames up to here are not needed for rebuilding the state. */
+  get coveredSeq(): number {
+    const [newest, older] = this.generations;
+    if (older !== undefined) return older.seq;
+    return newest?.isFloor === true ? newest.seq : 0;
+  }
+
+  get minLsn(): number {
+    let lsn = Number.POSITIVE_INFINITY;
+    for (const generation of this.generations) lsn = Math.min(lsn, generation.lsn);
+    return lsn;
+  }
+
+  put(seq: number, state: Uint8Array): void {
+    const log = this.#log;
+    assert(seq <= log.committedSeq, 'StoredLog: only committed states are stored');
+    assert(log.table.epochAt(seq) !== undefined, 'StoredLog: the frame of a state is kept');
+    if (log.host.isStopped || log.isDeleted || seq <= this.#putSeq) return;
+    this.#putSeq = seq;
+    const record = encodeRecord(this.#recordAt(seq, state));
+    log.host.counters.snapshotsWritten += 1;
+    if (log.isMemory) {
+      const { length } = record;
+      this.#push({ seq, lsn: 0, length, inFile: false, isFloor: false, record });
+    } else if (record.length <= STATE_IN_WAL_BYTES_MAX) this.#appendFrame(seq, record);
+    else this.#writeFile(seq, record);
+  }
+
+  #recordAt(seq: number, state: Uint8Array): SnapshotRecord {
+    const anchor = this.#log.anchorAt(seq);
+    return {
+      epoch: anchor.epoch,
+      epochFirstSeq: anchor.epochFirstSeq,
+      chain: anchor.chain,
+      logTimeMs: anchor.logTimeMs,
+      endOffset: anchor.nextOffset,
+      startOffset: this.#log.startOffset,
+      generation: 0,
+      generationMin: 0,
+      state,
+    };
+  }
+
+  #appendFrame(seq: number, record: Uint8Array): void {
+    const lsn = appendRecordFrame(this.#log, TYPE_STATE, seq, record, 0);
+    this.#pending = { seq, lsn, length: record.length, inFile: false, isFloor: false };
+  }
+
+  #writeFile(seq: number, record: Uint8Array): void {
+    const log = this.#log;
+    writeViewFile(log, seq, record, (error) => {
+      if (log.host.isStopped || log.isDeleted || log.table.anchor.seq > seq) return;
+      if (error === undefined) {
+        const lsn = log.writeMark(TYPE_STATE, seq, IN_FILE);
+        this.#pending = { seq, lsn, length: 0, inFile: true, isFloor: false };
+      } else if (errnoOf(error) === 'ENOSPC') {
+        this.#putSeq = this.newestSeq;
+        log.host.env.log.warn('a state was not stored', { logId: log.logId, why: error.message });
+      } else log.host.fail(storageErrorFrom(error, 'writing a view file'));
+    });
+  }
+
+  becameDurable(lsn: number): void {
+    const pending = this.#pending;
+    if (pending === undefined || pending.lsn >= lsn) return;
+    this.#pending = undefined;
+    this.#push(pending);
+  }
+
+  #push(generation: Generation): void {
+    this.generations.unshift(generation);
+    this.#log.isMarkDirty = true;
+    for (const old of this.generations.splice(KEPT)) {
+      if (old.inFile) this.obsoleteFiles.push(`${this.#log.folder}/${viewFileName(old.seq)}`);
+    }
+  }
+
+  /** A state frame met at recovery: the later one of equal seqs counts. */
+  found(generation: Generation): void {
+    const same = this.generations.findIndex((known) => known.seq === generation.seq);
+    if (same >= 0) {
+      const isFloor = this.generations[same]!.isFloor || generation.isFloor;
+      this.generations[same] = { ...generation, isFloor };
+      return;
+    }
+    this.generations.push(generation);
+    this.generations.sort((a, b) => b.seq - a.seq);
+    this.generations.length = Math.min(this.generations.length, KEPT);
+    this.#putSeq = this.newestSeq;
+  }
+
+  /** Gives up a generation whose bytes are damaged. */
+  drop(generation: Generation): void {
+    const at = this.generations.indexOf(generation);
+    if (at >= 0) this.generations.splice(at, 1);
+  }
+
+  reset(floor: Generation | undefined): void {
+    for (const old of this.generations.splice(0)) {
+      if (old.inFile && old.seq !== floor?.seq) {
+        this.obsoleteFiles.push(`${this.#log.folder}/${viewFileName(old.seq)}`);
+      }
+    }
+    this.#pending = undefined;
+    if (floor !== undefined) this.generations.push(floor);
+    this.#putSeq = this.newestSeq;
+  }
+
+  read(): StateAtSeq | undefined {
+    const found = this.readRecord();
+    return found === undefined ? undefined : { seq: found.seq, bytes: found.record.state };
+  }
+
+  /** The newest record that passes its check. */
+  readRecord(): { readonly seq: number; readonly record: SnapshotRecord } | undefined {
+    for (const generation of this.generations) {
+      const { seq } = generation;
+      try {
+        const bytes = generation.record ?? this.recordBytes(generation);
+        if (bytes !== undefined) return { seq, record: decodeRecord(bytes) };
+        const { logId, host } = this.#log;
+        host.env.log.error('a stored state is damaged', { logId, seq });
+      } catch (error) {
+        const { logId, host } = this.#log;
+        host.env.log.error('a stored state cannot be read', { logId, seq, why: messageOf(error) });
+      }
+    }
+    return undefined;
+  }
+
+  recordBytes(generation: Generation): Uint8Array | undefined {
+    return generation.inFile ? this.#readFile(generation.seq) : this.#readFrame(generation);
+  }
+
+  #readFile(seq: number): Uint8Array | undefined {
+    const { env } = this.#log.host;
+    const path = `${this.#log.folder}/${viewFileName(seq)}`;
+    const size = env.disk.fileSize(path);
+    if (size === undefined) return undefined;
+    const bytes = new Uint8Array(size);
+    const file = env.disk.open(path, { mode: 'read' });
+    try {
+      for (let at = 0; at < size; at += IO_BYTES) {
+        file.readSync(bytes.subarray(at, at + IO_BYTES), at);
+      }
+    } finally {
+      file.close();
+    }
+    return decodeViewFile(bytes, seq, env.crc32c);
+  }
+
+  #readFrame(generation: Generation): Uint8Array | undefined {
+    const { walFiles, codec } = this.#log.host;
+    const file = walFiles.locate(generation.lsn);
+    if (file === undefined) return undefined;
+    const bytes = new Uint8Array(FRAME_HEADER_BYTES + generation.length);
+    const count = file.file.readSync(bytes, file.positionOf(generation.lsn));
+    const fields = new FrameFields();
+    const isSound =
+      count === bytes.length &&
+      codec.readHeader(bytes, 0, fields) &&
+      fields.logId === this.#log.logId &&
+      fields.seq === generation.seq &&
+      codec.crc32c(bytes, FRAME_HEADER_BYTES, bytes.length) === fields.payloadCrc;
+    return isSound ? bytes.subarray(FRAME_HEADER_BYTES) : undefined;
+  }
+}
+
+/** Appends a frame whose payload is `record`; answers its LSN. */
+export function appendRecordFrame(
+  log: StoredLogCore,
+  type: number,
+  seq: number,
+  record: Uint8Array,
+  flags: number,
+): number {
+  const { wal, codec, walFiles } = log.host;
+  wal.reserve(record.length, true);
+  const fields = new FrameFields();
+  fields.type = type;
+  fields.flags = flags;
+  fields.lsn = wal.lsn;
+  fields.logId = log.logId;
+  fields.seq = seq;
+  fields.payloadLength = record.length;
+  fields.payloadCrc = codec.crc32c(record, 0, record.length);
+  fields.salt = walFiles.salt;
+  wal.chunk.bytes.set(record, wal.at + FRAME_HEADER_BYTES);
+  codec.writeHeader(wal.chunk.bytes, wal.at, fields);
+  wal.added(log, false);
+  return fields.lsn;
+}
+
+/** Writes a record to its view file, durably. */
+export function writeViewFile(
+  log: StoredLogCore,
+  seq: number,
+  record: Uint8Array,
+  done: (error: Error | undefined) => void,
+): void {
+  const { disk, crc32c } = log.host.env;
+  const path = `${log.folder}/${viewFileName(seq)}`;
+  try {
+    disk.makeDirectory(log.folder);
+    const file = disk.open(path, { mode: 'create', dsync: true });
+    file.truncate(0);
+    file.write(encodeViewFile(seq, record, crc32c), 0, (error) => {
+      file.close();
+      if (error !== undefined) {
+        done(error);
+        return;
+      }
+      try {
+        for (let folder = log.folder, depth = 0; depth < 3; depth += 1) {
+          disk.syncDirectory(folder);
+          folder = folder.slice(0, folder.lastIndexOf('/'));
+        }
+        done(undefined);
+      } catch (failed) {
+        done(failed as Error);
+      }
+    });
+  } catch (error) {
+    done(error as Error);
+  }
+}

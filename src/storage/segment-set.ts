@@ -1,0 +1,378 @@
+// The segments of one log in offset order: reads by offset and time, appends of committed batches,
+// removal below the log start. Loaded from the folder when first needed: an idle log has no open file
+// and no listing. What lies beyond the checkpointed end is dropped then; the WAL has it.
+import { BatchHeader, forEachBatch, readBatchHeader } from '../records/batch.ts';
+import type { FileRead, SegmentRange, TimestampPlace } from './api.ts';
+import {
+  type BatchPlace,
+  IO_BYTES,
+  indexPath,
+  parseSegmentFileName,
+  SEGMENT_HEADER_BYTES,
+  Segment,
+  type SegmentHost,
+} from './segment.ts';
+
+/** Where the settled part of a log ended at a checkpoint: everything in it is synced. */
+export interface SettledMark {
+  readonly settledSeq: number;
+  readonly settledOffset: number;
+  /** Files of other generations than these are left-overs. */
+  readonly generationMin: number;
+  readonly generation: number;
+  /** The segment that was being filled, and its length; length 0 if none was. */
+  readonly segmentBase: number;
+  readonly segmentLength: number;
+}
+
+export const NO_MARK: SettledMark = {
+  settledSeq: 0,
+  settledOffset: 0,
+  generationMin: 1,
+  generation: 1,
+  segmentBase: 0,
+  segmentLength: 0,
+};
+
+export class SegmentSet {
+  readonly #host: SegmentHost;
+  readonly #folder: string;
+  readonly #logId: number;
+  readonly #segmentBytesMax: number;
+  readonly list: Segment[] = [];
+  generation: number;
+  /** The last segment takes no more: it was sealed, or adopted. */
+  #isSealed = false;
+  /** A file is shorter than the checkpoint says. */
+  isDamaged = false;
+  /** A file was made since the folder was last synced. */
+  hasNewFiles = false;
+  readonly #stage: Uint8Array;
+  #staged = 0;
+  #large: Uint8Array | undefined;
+  readonly #header = new BatchHeader();
+
+  constructor(
+    host: SegmentHost,
+    options: {
+      readonly folder: string;
+      readonly logId: number;
+      readonly segmentBytesMax: number;
+      /** 64 KiB shared by the shard: staging ends within one call. */
+      readonly stage: Uint8Array;
+      /** A set of new files only, for a catch-up: the folder is not looked at. */
+      readonly isFresh?: boolean;
+    },
+    mark: SettledMark,
+  ) {
+    this.#host = host;
+    this.#folder = options.folder;
+    this.#logId = options.logId;
+    this.#segmentBytesMax = options.segmentBytesMax;
+    this.#stage = options.stage;
+    this.generation = mark.generation;
+    if (options.isFresh === true) this.#isSealed = true;
+    else this.#load(mark);
+  }
+
+  #load(mark: SettledMark): void {
+    const { disk } = this.#host.env;
+    if (!disk.exists(this.#folder)) return;
+    for (const entry of disk.list(this.#folder)) {
+      const name = parseSegmentFileName(entry.name);
+      if (name === undefined) continue;
+      const path = `${this.#folder}/${entry.name}`;
+      const isOurs =
+        name.generation >= mark.generationMin &&
+        name.generation <= mark.generation &&
+        name.baseOffset < mark.settledOffset;
+      if (!isOurs) {
+        disk.remove(path);
+        if (disk.exists(indexPath(path))) disk.remove(indexPath(path));
+        continue;
+      }
+      const isActive =
+        mark.segmentLength > 0 &&
+        name.baseOffset === mark.segmentBase &&
+        name.generation === mark.generation;
+      const size = disk.fileSize(path) ?? 0;
+      const length = isActive ? Math.min(size, mark.segmentLength) : size;
+      const full = { logId: this.#logId, ...name };
+      this.list.push(new Segment(this.#host, this.#folder, full, length));
+      if (isActive && size > length) this.#cutFile(path, length);
+      if (isActive && size < mark.segmentLength) this.isDamaged = true;
+    }
+    this.list.sort((a, b) => a.baseOffset - b.baseOffset || a.generation - b.generation);
+    const last = this.list[this.list.length - 1];
+    this.#isSealed = last === undefined || last.baseOffset !== mark.segmentBase;
+    if (mark.segmentLength === 0) this.#isSealed = true;
+  }
+
+  #cutFile(path: string, length: number): void {
+    this.#host.openFiles.get(path).file.truncate(length);
+  }
+
+  get bytes(): number {
+    let sum = 0;
+    for (const segment of this.list) sum += segment.length;
+    return sum;
+  }
+
+  get last(): Segment | undefined {
+    return this.list[this.list.length - 1];
+  }
+
+  // ---- appending ------------------------------------------------------------------------------
+
+  /** False if `flush` must come before the next `stage`. */
+  fits(size: number): boolean {
+    return this.#large === undefined && this.#staged + size <= this.#stage.length;
+  }
+
+  /** Takes a whole batch to be written by the next `flush`; throws DiskError if a file cannot be made. */
+  stage(batch: Uint8Array): void {
+    readBatchHeader(batch, 0, this.#header);
+    this.#requireRoom(this.#header.baseOffset, batch.length);
+    if (batch.length > IO_BYTES) {
+      this.#large = batch;
+      return;
+    }
+    this.#stage.set(batch, this.#staged);
+    this.#staged += batch.length;
+  }
+
+  #requireRoom(baseOffset: number, size: number): void {
+    const last = this.last;
+    if (last !== undefined && !this.#isSealed) {
+      const end = last.length + this.#staged + size;
+      if (end <= this.#segmentBytesMax || (!last.hasBatches && this.#staged === 0)) return;
+      this.flush();
+      this.seal();
+    }
+    this.#roll(baseOffset);
+  }
+
+  #roll(baseOffset: number): void {
+    const { disk } = this.#host.env;
+    if (!disk.exists(this.#folder)) disk.makeDirectory(this.#folder);
+    const name = { logId: this.#logId, baseOffset, generation: this.generation };
+    const segment = new Segment(this.#host, this.#folder, name, 0);
+    segment.create();
+    this.list.push(segment);
+    this.#isSealed = false;
+    this.hasNewFiles = true;
+  }
+
+  /** Writes and counts what was staged. On a throw nothing of it counts. */
+  flush(): number {
+    const bytes = this.#large ?? this.#stage.subarray(0, this.#staged);
+    this.#large = undefined;
+    this.#staged = 0;
+    const segment = this.last;
+    if (bytes.length === 0 || segment === undefined) return 0;
+    segment.writeAt(bytes, segment.length);
+    forEachBatch(bytes, 0, bytes.length, (at) => {
+      segment.count(readBatchHeader(bytes, at, this.#header));
+    });
+    return bytes.length;
+  }
+
+  dropStaged(): void {
+    this.#large = undefined;
+    this.#staged = 0;
+  }
+
+  /** The last segment is complete: its index goes to disk, the next batch begins a new one. */
+  seal(): void {
+    if (this.#isSealed) return;
+    this.#isSealed = true;
+    const last = this.last;
+    if (last === undefined) return;
+    try {
+      const { file } = this.#host.openFiles.get(last.path);
+      if (file.size() > last.length) file.truncate(last.length);
+      last.saveIndex();
+    } catch (error) {
+      // The index is derived: without its file it is rebuilt when needed.
+      this.#host.env.log.warn('a segment index was not written', {
+        path: last.path,
+        error: String(error),
+      });
+    }
+  }
+
+  /** Where the settled part ends, for a checkpoint that follows a sync. */
+  mark(settledSeq: number, settledOffset: number, generationMin: number): SettledMark {
+    const last = this.#isSealed ? undefined : this.last;
+    return {
+      settledSeq,
+      settledOffset,
+      generationMin,
+      generation: this.generation,
+      segmentBase: last?.baseOffset ?? 0,
+      segmentLength: last?.length ?? 0,
+    };
+  }
+
+  syncFolder(): void {
+    if (!this.hasNewFiles) return;
+    this.hasNewFiles = false;
+    const { disk } = this.#host.env;
+    disk.syncDirectory(this.#folder);
+    let parent = this.#folder;
+    // The log's folder and the one above it may be new too.
+    for (let depth = 0; depth < 2; depth += 1) {
+      parent = parent.slice(0, parent.lastIndexOf('/'));
+      disk.syncDirectory(parent);
+    }
+  }
+
+  // ---- removing -------------------------------------------------------------------------------
+
+  /** Removes whole segments below `offset`, never the last one. */
+  removeBelow(offset: number): void {
+    while (this.list.length > 1 && this.list[1]!.baseOffset <= offset) this.list.shift()!.doom();
+  }
+
+  /** Puts the segments of a finished catch-up in place; `isScratch` drops what was there. */
+  adopt(segments: readonly Segment[], generation: number, isScratch: boolean): void {
+    if (isScratch) for (const segment of this.list.splice(0)) segment.doom();
+    this.list.push(...segments);
+    this.generation = generation;
+    this.#isSealed = true;
+  }
+
+  // ---- reading --------------------------------------------------------------------------------
+
+  #indexOf(offset: number): number {
+    let index = this.list.length - 1;
+    while (index > 0 && this.list[index]!.baseOffset > offset) index -= 1;
+    return index;
+  }
+
+  /** The first batch that ends above `offset`. Throws for damaged segments. */
+  #find(offset: number): { readonly segment: Segment; readonly place: BatchPlace } | undefined {
+    for (let i = Math.max(0, this.#indexOf(offset)); i < this.list.length; i += 1) {
+      const segment = this.list[i]!;
+      const from = segment.index().positionForOffset(offset);
+      if (from < 0 || segment.nextOffset <= offset) continue;
+      let found: BatchPlace | undefined;
+      segment.scan(from, 0, (place) => {
+        if (place.nextOffset <= offset) return true;
+        found = place;
+        return false;
+      });
+      if (found !== undefined) return { segment, place: found };
+    }
+    return undefined;
+  }
+
+  /** Whole batches from the one that holds `offset`; undefined if there is none below the limit. */
+  read(offset: number, maxBytes: number, limitOffset: number): FileRead | undefined {
+    const start = this.#find(offset);
+    if (start === undefined || start.place.baseOffset >= limitOffset) return undefined;
+    const { segment, place } = start;
+    const end = this.#endOf(segment, place, maxBytes, limitOffset);
+    const open = segment.pin();
+    let isReleased = false;
+    return {
+      kind: 'file',
+      file: open.file,
+      position: place.position,
+      length: end.position - place.position,
+      baseOffset: place.baseOffset,
+      nextOffset: end.nextOffset,
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        segment.unpin(open);
+      },
+    };
+  }
+
+  #endOf(
+    segment: Segment,
+    first: BatchPlace,
+    maxBytes: number,
+    limitOffset: number,
+  ): { readonly position: number; readonly nextOffset: number } {
+    const target = first.position + maxBytes;
+    if (segment.length <= target && segment.nextOffset <= limitOffset) {
+      return { position: segment.length, nextOffset: segment.nextOffset };
+    }
+    let position = first.position + first.size;
+    let { nextOffset } = first;
+    if (position >= target) return { position, nextOffset };
+    const index = segment.index();
+    const jump = Math.min(index.positionAtMost(target), index.positionForOffset(limitOffset));
+    if (jump > position) position = jump;
+    let isFirst = jump === position;
+    segment.scan(position, 0, (place) => {
+      if (isFirst) nextOffset = place.baseOffset;
+      isFirst = false;
+      if (place.position + place.size > target || place.baseOffset >= limitOffset) return false;
+      position = place.position + place.size;
+      nextOffset = place.nextOffset;
+      return true;
+    });
+    return { position, nextOffset };
+  }
+
+  /** The first batch that ends above `fromOffset` and whose largest timestamp is at least `timeMs`. */
+  findTime(timeMs: number, fromOffset: number): TimestampPlace | undefined {
+    for (const segment of this.list) {
+      const index = segment.index();
+      if (index.count === 0 || index.maxTimestampMs < timeMs) continue;
+      let found: TimestampPlace | undefined;
+      segment.scan(index.positionForTime(timeMs), 0, (place) => {
+        if (place.maxTimestampMs < timeMs || place.nextOffset <= fromOffset) return true;
+        found = { baseOffset: place.baseOffset, maxTimestampMs: place.maxTimestampMs };
+        return false;
+      });
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  maxTimestamp(): TimestampPlace | undefined {
+    let found: TimestampPlace | undefined;
+    for (const segment of this.list) {
+      const { count, maxTimestampMs, maxTimestampOffset } = segment.index();
+      if (count === 0 || maxTimestampMs <= (found?.maxTimestampMs ?? -1)) continue;
+      found = { baseOffset: maxTimestampOffset, maxTimestampMs };
+    }
+    return found;
+  }
+
+  /** Everything settled up to `endOffset`, which is the end of a batch; pinned until `release`. */
+  ranges(endOffset: number): { readonly ranges: readonly SegmentRange[]; release(): void } {
+    const ranges: SegmentRange[] = [];
+    const pinned: (() => void)[] = [];
+    for (const segment of this.list) {
+      if (!segment.hasBatches || segment.baseOffset >= endOffset) continue;
+      let { length, nextOffset } = segment;
+      if (nextOffset > endOffset) {
+        const first = segment.index().positionForOffset(endOffset);
+        segment.scan(first, 0, (place) => {
+          if (place.baseOffset < endOffset) return true;
+          length = place.position;
+          nextOffset = endOffset;
+          return false;
+        });
+      }
+      const open = segment.pin();
+      pinned.push(() => segment.unpin(open));
+      ranges.push({
+        baseOffset: segment.baseOffset,
+        endOffset: nextOffset,
+        file: open.file,
+        position: SEGMENT_HEADER_BYTES,
+        length: length - SEGMENT_HEADER_BYTES,
+      });
+    }
+    const release = (): void => {
+      for (const unpin of pinned.splice(0)) unpin();
+    };
+    return { ranges, release };
+  }
+}

@@ -1,0 +1,297 @@
+// One segment file of a log: a 64-byte header, then committed v2 batches back to back, byte for byte as
+// they came. Bytes are only ever added, so a range of it may be sent to a client without fear. The
+// name carries base offset and generation; a generation is one life of the log's data on this node.
+//
+//   0 magic u32 | 4 version u32 | 8 log id u64 | 16 base offset u64 | 24 generation u32 | 60 CRC-32C of 0..59
+import {
+  BATCH_HEADER_BYTES,
+  BATCH_MAGIC,
+  BatchHeader,
+  batchSize,
+  readBatchHeader,
+} from '../records/batch.ts';
+import { readU32le, readU64le, writeU32le, writeU64le } from '../std/bytes.ts';
+import type { Crc32c } from '../std/crc32c.ts';
+import type { StorageEnvironment } from './api.ts';
+import { StorageError } from './errors.ts';
+import type { OpenFile, OpenFiles } from './open-files.ts';
+import { type SegmentName, SparseIndex } from './sparse-index.ts';
+
+/** "CBSG". */
+const SEGMENT_MAGIC = 0x47534243;
+const SEGMENT_VERSION = 1;
+export const SEGMENT_HEADER_BYTES = 64;
+/** Longest access that runs on the loop. */
+export const IO_BYTES = 64 * 1024;
+const SCAN_BYTES = 16 * 1024;
+const INDEX_BYTES_MAX = 1 << 20;
+
+/** What a settling segment needs of its shard. */
+export interface SegmentHost {
+  readonly env: StorageEnvironment;
+  readonly openFiles: OpenFiles;
+  /** 64 KiB of scratch, used within one call. */
+  readonly scratch: Uint8Array;
+}
+
+export interface BatchPlace {
+  readonly position: number;
+  readonly size: number;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  readonly maxTimestampMs: number;
+}
+
+export function encodeSegmentHeader(name: SegmentName, crc32c: Crc32c): Uint8Array {
+  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+  writeU32le(bytes, 0, SEGMENT_MAGIC);
+  writeU32le(bytes, 4, SEGMENT_VERSION);
+  writeU64le(bytes, 8, name.logId);
+  writeU64le(bytes, 16, name.baseOffset);
+  writeU32le(bytes, 24, name.generation);
+  writeU32le(bytes, 60, crc32c(bytes, 0, 60));
+  return bytes;
+}
+
+export class Segment implements SegmentName {
+  readonly logId: number;
+  readonly baseOffset: number;
+  readonly generation: number;
+  readonly path: string;
+  readonly #host: SegmentHost;
+  /** Bytes that count, header included. */
+  length: number;
+  /** Bytes known to be on the device. */
+  syncedLength: number;
+  /** Readers that need the file to stay. */
+  pins = 0;
+  /** Remove the file when the last reader goes. */
+  isDoomed = false;
+  #index: SparseIndex | undefined;
+  #dirty: OpenFile | undefined;
+
+  constructor(host: SegmentHost, folder: string, name: SegmentName, length: number) {
+    this.#host = host;
+    this.logId = name.logId;
+    this.baseOffset = name.baseOffset;
+    this.generation = name.generation;
+    this.path = `${folder}/${segmentFileName(name)}.seg`;
+    this.length = length;
+    this.syncedLength = length;
+  }
+
+  /** Makes the file with its header. Throws DiskError. */
+  create(): void {
+    const open = this.#host.openFiles.get(this.path, 'create');
+    if (open.file.size() > 0) open.file.truncate(0);
+    open.file.writeSync(encodeSegmentHeader(this, this.#host.env.crc32c), 0);
+    this.length = SEGMENT_HEADER_BYTES;
+    this.syncedLength = 0;
+    this.#index = new SparseIndex(this.length, this.baseOffset);
+    this.#markDirty(open);
+  }
+
+  #markDirty(open: OpenFile): void {
+    if (this.#dirty !== undefined) return;
+    this.#dirty = open;
+    open.pins += 1;
+  }
+
+  get isDirty(): boolean {
+    return this.#dirty !== undefined;
+  }
+
+  get hasBatches(): boolean {
+    return this.length > SEGMENT_HEADER_BYTES;
+  }
+
+  get nextOffset(): number {
+    return this.index().nextOffset;
+  }
+
+  /** Writes raw bytes behind the end without counting them; `count` then adds their batches. */
+  writeAt(bytes: Uint8Array, position: number): void {
+    const open = this.#host.openFiles.get(this.path);
+    this.#markDirty(open);
+    for (let at = 0; at < bytes.length; at += IO_BYTES) {
+      open.file.writeSync(bytes.subarray(at, at + IO_BYTES), position + at);
+    }
+  }
+
+  /** Counts the batch written at the end. */
+  count(header: BatchHeader): void {
+    const index = this.index();
+    const next = header.baseOffset + header.lastOffsetDelta + 1;
+    index.add(this.length, header.size, header.baseOffset, next, header.maxTimestampMs);
+    this.length += header.size;
+  }
+
+  /** Syncs what is written now. `done` hears the error; success moves `syncedLength`. */
+  sync(done: (error: Error | undefined) => void): void {
+    const open = this.#dirty;
+    if (open === undefined) {
+      done(undefined);
+      return;
+    }
+    const { length } = this;
+    open.file.sync((error) => {
+      if (error === undefined) {
+        this.syncedLength = Math.max(this.syncedLength, length);
+        if (this.length === length && this.#dirty === open) {
+          this.#dirty = undefined;
+          open.pins -= 1;
+        }
+      }
+      done(error);
+    });
+  }
+
+  /** The file to read from, pinned until `unpin`. Throws DiskError. */
+  pin(): OpenFile {
+    const open = this.#host.openFiles.get(this.path);
+    open.pins += 1;
+    this.pins += 1;
+    return open;
+  }
+
+  unpin(open: OpenFile): void {
+    open.pins -= 1;
+    this.pins -= 1;
+    if (this.isDoomed && this.pins === 0) this.#remove();
+  }
+
+  /** Removes the file now, or when its last reader goes. */
+  doom(): void {
+    this.isDoomed = true;
+    if (this.pins === 0) this.#remove();
+  }
+
+  #remove(): void {
+    const { openFiles, env } = this.#host;
+    openFiles.drop(this.path);
+    this.#dirty = undefined;
+    for (const path of [this.path, indexPath(this.path)]) {
+      if (env.disk.exists(path)) env.disk.remove(path);
+    }
+  }
+
+  /** Writes the index beside the segment: done when no more batches come. */
+  saveIndex(): void {
+    const bytes = this.index().encode(this, this.#host.env.crc32c);
+    if (bytes.length > INDEX_BYTES_MAX) return;
+    const file = this.#host.env.disk.open(indexPath(this.path), { mode: 'create' });
+    try {
+      file.truncate(0);
+      for (let at = 0; at < bytes.length; at += IO_BYTES) {
+        file.writeSync(bytes.subarray(at, at + IO_BYTES), at);
+      }
+    } finally {
+      file.close();
+    }
+  }
+
+  /** The index: kept, read from its file, or rebuilt from the batches. Throws if these are damaged. */
+  index(): SparseIndex {
+    if (this.#index !== undefined) return this.#index;
+    this.#index = this.#loadIndex() ?? this.#rebuildIndex();
+    return this.#index;
+  }
+
+  #loadIndex(): SparseIndex | undefined {
+    const { disk, crc32c } = this.#host.env;
+    const path = indexPath(this.path);
+    const size = disk.fileSize(path);
+    if (size === undefined || size > INDEX_BYTES_MAX) return undefined;
+    const bytes = disk.readFile(path);
+    return bytes === undefined ? undefined : SparseIndex.decode(bytes, this, this.length, crc32c);
+  }
+
+  #rebuildIndex(): SparseIndex {
+    this.#checkHeader();
+    const index = new SparseIndex(SEGMENT_HEADER_BYTES, this.baseOffset);
+    this.scan(SEGMENT_HEADER_BYTES, this.baseOffset, (place) => {
+      const { position, size, baseOffset, nextOffset, maxTimestampMs } = place;
+      index.add(position, size, baseOffset, nextOffset, maxTimestampMs);
+    });
+    return index;
+  }
+
+  #checkHeader(): void {
+    const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+    const { file } = this.#host.openFiles.get(this.path);
+    const isRight =
+      file.readSync(bytes, 0) === bytes.length &&
+      readU32le(bytes, 0) === SEGMENT_MAGIC &&
+      readU32le(bytes, 4) === SEGMENT_VERSION &&
+      this.#host.env.crc32c(bytes, 0, 60) === readU32le(bytes, 60) &&
+      readU64le(bytes, 8) === this.logId &&
+      readU64le(bytes, 16) === this.baseOffset;
+    if (!isRight) throw this.#damaged(0);
+  }
+
+  #damaged(position: number): StorageError {
+    return new StorageError('STORAGE_DAMAGED', `${this.path} is damaged at byte ${position}`, {
+      path: this.path,
+      position,
+    });
+  }
+
+  /**
+   * Visits batch headers from `position` (the start of a batch) until the end, or until `visit` answers false.
+   * Throws `STORAGE_DAMAGED` if something is not a batch that continues the ones before.
+   */
+  scan(position: number, nextOffset: number, visit: (place: BatchPlace) => unknown): void {
+    const { file } = this.#host.openFiles.get(this.path);
+    const block = this.#host.scratch.subarray(0, SCAN_BYTES);
+    const header = new BatchHeader();
+    let from = position;
+    let filled = 0;
+    let at = position;
+    while (at < this.length) {
+      if (at + BATCH_HEADER_BYTES > from + filled) {
+        from = at;
+        filled = file.readSync(block.subarray(0, Math.min(SCAN_BYTES, this.length - at)), at);
+        if (filled < BATCH_HEADER_BYTES) throw this.#damaged(at);
+      }
+      readBatchHeader(block, at - from, header);
+      const size = batchSize(block, at - from);
+      const isSound =
+        header.magic === BATCH_MAGIC &&
+        size >= BATCH_HEADER_BYTES &&
+        at + size <= this.length &&
+        header.baseOffset >= nextOffset &&
+        header.lastOffsetDelta >= 0;
+      if (!isSound) throw this.#damaged(at);
+      nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
+      const goOn = visit({
+        position: at,
+        size,
+        baseOffset: header.baseOffset,
+        nextOffset,
+        maxTimestampMs: header.maxTimestampMs,
+      });
+      if (goOn === false) return;
+      at += size;
+    }
+  }
+}
+
+export function segmentFileName(name: {
+  readonly baseOffset: number;
+  readonly generation: number;
+}): string {
+  return `${String(name.baseOffset).padStart(16, '0')}-${name.generation}`;
+}
+
+export function indexPath(segmentPath: string): string {
+  return segmentPath.replace(/\.seg$/, '.idx');
+}
+
+/** Base offset and generation of a segment file's name, or undefined for other files. */
+export function parseSegmentFileName(
+  file: string,
+): { readonly baseOffset: number; readonly generation: number } | undefined {
+  const match = /^(\d{16})-(\d+)\.seg$/.exec(file);
+  if (match === null) return undefined;
+  return { baseOffset: Number(match[1]), generation: Number(match[2]) };
+}

@@ -1,0 +1,81 @@
+// The memory of a shard: chunks of shared memory in which frames are encoded, and from which they are
+// written, sent and settled without another copy. A chunk goes back to the free list when nobody
+// holds it: each frame, each group in flight and each reader is one hold. Last freed, first taken.
+import { assert } from '../std/assert.ts';
+
+export const CHUNK_BYTES = 1 << 20;
+/** Free chunks kept for the next load; the rest goes back to the system. */
+const FREE_CHUNKS_MAX = 4;
+
+export class Chunk {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  /** Bytes used from the front. */
+  used = 0;
+  holds = 0;
+
+  constructor(id: number, size: number) {
+    this.id = id;
+    this.bytes = new Uint8Array(new SharedArrayBuffer(size));
+  }
+}
+
+export class SlabPool {
+  readonly #bytesMax: number;
+  readonly #chunks: (Chunk | undefined)[] = [];
+  readonly #freeIds: number[] = [];
+  readonly #free: Chunk[] = [];
+  usedBytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /**
+   * A chunk of at least `sizeMin` bytes with one hold for the caller, or undefined at the limit.
+   * `isForced` passes the limit: for what must be written so that memory can become free.
+   */
+  take(sizeMin: number, isForced = false): Chunk | undefined {
+    const size = Math.max(CHUNK_BYTES, Math.ceil(sizeMin / 4096) * 4096);
+    const isFirst = this.usedBytes === 0;
+    if (!isForced && !isFirst && this.usedBytes + size > this.#bytesMax) return undefined;
+    let chunk = size === CHUNK_BYTES ? this.#free.pop() : undefined;
+    if (chunk === undefined) {
+      const id = this.#freeIds.pop() ?? this.#chunks.length;
+      chunk = new Chunk(id, size);
+      this.#chunks[id] = chunk;
+    }
+    chunk.used = 0;
+    chunk.holds = 1;
+    this.usedBytes += size;
+    return chunk;
+  }
+
+  get(id: number): Chunk {
+    const chunk = this.#chunks[id];
+    assert(chunk !== undefined && chunk.holds > 0, 'SlabPool: a chunk in use must be held');
+    return chunk;
+  }
+
+  release(chunk: Chunk): void {
+    assert(chunk.holds > 0, 'SlabPool: released more often than held');
+    chunk.holds -= 1;
+    if (chunk.holds > 0) return;
+    this.usedBytes -= chunk.bytes.length;
+    if (chunk.bytes.length === CHUNK_BYTES && this.#free.length < FREE_CHUNKS_MAX) {
+      this.#free.push(chunk);
+      return;
+    }
+    this.#chunks[chunk.id] = undefined;
+    this.#freeIds.push(chunk.id);
+  }
+
+  /** At half of the limit tails start to settle early. */
+  get isHalfFull(): boolean {
+    return this.usedBytes * 2 > this.#bytesMax;
+  }
+
+  get hasRoom(): boolean {
+    return this.usedBytes + CHUNK_BYTES <= this.#bytesMax;
+  }
+}

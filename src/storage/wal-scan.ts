@@ -1,0 +1,261 @@
+// Reads the write-ahead log back after a start: group by group, every frame checked. Where something is
+// wrong, the durable LSNs of the groups behind decide: a bad group at or above the highest of them is a
+// tear and ends the log; below it, it is corruption: the rest is read on, and who lost frames is told.
+import { BATCH_CRC_FROM, CRC_AT } from '../records/batch.ts';
+import { readU32 } from '../std/bytes.ts';
+import type { StorageEnvironment } from './api.ts';
+import { storageErrorFrom } from './errors.ts';
+import {
+  BLOCK_BYTES,
+  batchLengthOf,
+  FRAME_HEADER_BYTES,
+  type FrameCodec,
+  FrameFields,
+  frameSize,
+  NEW_SALT,
+  SEAL,
+  TYPE_DATA,
+  TYPE_GROUP,
+} from './frame-format.ts';
+import type { WalFile } from './wal-files.ts';
+
+const WINDOW_BYTES = 4 << 20;
+
+export interface ScanFile {
+  readonly file: WalFile;
+  readonly salt: number;
+}
+
+export interface ScanSink {
+  /** A sound frame at or above the replay LSN; the payload is lent. */
+  onFrame(fields: FrameFields, payload: Uint8Array, batchLength: number): void;
+  /** A damaged frame of this log below the durable end. */
+  onDamagedLog(logId: number): void;
+  /** Damage below the durable end that cannot be told to belong to one log. */
+  onDamage(fromLsn: number): void;
+}
+
+export interface ScanEnd {
+  readonly lsn: number;
+  /** Salt of the last group. */
+  readonly salt: number;
+  readonly isSealed: boolean;
+}
+
+type GroupState = 'sound' | 'bad-header' | 'bad-frames';
+
+/** A moving view of one file. */
+class Window {
+  #file: WalFile | undefined;
+  #bytes = new Uint8Array(WINDOW_BYTES);
+  #from = 0;
+  #filled = 0;
+
+  /** Bytes [position, position + length) of the file, fewer at its end; lent until the next call. */
+  async at(file: WalFile, position: number, length: number): Promise<Uint8Array> {
+    const isThere =
+      this.#file === file &&
+      position >= this.#from &&
+      (position + length <= this.#from + this.#filled || this.#filled < this.#bytes.length);
+    if (!isThere) {
+      if (length > this.#bytes.length) this.#bytes = new Uint8Array(length);
+      this.#file = file;
+      this.#from = position;
+      this.#filled = await readAt(file, this.#bytes, position);
+    }
+    const start = position - this.#from;
+    return this.#bytes.subarray(start, Math.min(start + length, this.#filled));
+  }
+}
+
+function readAt(file: WalFile, into: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    file.file.read(into, position, (error, count) => {
+      if (error === undefined) resolve(count);
+      else reject(storageErrorFrom(error, `reading ${file.path}`));
+    });
+  });
+}
+
+export class WalScan {
+  readonly #codec: FrameCodec;
+  readonly #env: StorageEnvironment;
+  readonly #files: readonly ScanFile[];
+  readonly #sink: ScanSink;
+  readonly #replayLsn: number;
+  readonly #window = new Window();
+  readonly #group = new FrameFields();
+  readonly #frame = new FrameFields();
+  #salt = 0;
+  #isSealed = true;
+
+  constructor(
+    env: StorageEnvironment,
+    codec: FrameCodec,
+    files: readonly ScanFile[],
+    replayLsn: number,
+    sink: ScanSink,
+  ) {
+    this.#env = env;
+    this.#codec = codec;
+    this.#files = files;
+    this.#replayLsn = replayLsn;
+    this.#sink = sink;
+  }
+
+  async run(): Promise<ScanEnd> {
+    const first = this.#files[0];
+    if (first === undefined) return { lsn: this.#replayLsn, salt: 0, isSealed: true };
+    let lsn = first.file.firstLsn;
+    this.#salt = first.salt;
+    for (let i = 0; i < this.#files.length; i += 1) {
+      const { file, salt } = this.#files[i]!;
+      if (file.firstLsn > lsn) {
+        // Groups between two files are missing: below the durable end by the files behind.
+        this.#damage(lsn);
+        lsn = file.firstLsn;
+      }
+      this.#salt = salt;
+      for (;;) {
+        const end = await this.#readGroup(file, lsn);
+        if (end > lsn) {
+          lsn = end;
+          continue;
+        }
+        if (this.#files[i + 1]?.file.firstLsn === lsn) break;
+        const next = await this.#corruptionEnd(i, lsn);
+        if (next === undefined) return { lsn, salt: this.#salt, isSealed: this.#isSealed };
+        lsn = next;
+        if (file.positionOf(lsn) >= file.size || this.#files[i + 1]?.file.firstLsn === lsn) break;
+      }
+    }
+    return { lsn, salt: this.#salt, isSealed: this.#isSealed };
+  }
+
+  #damage(fromLsn: number): void {
+    this.#env.log.error('the WAL is damaged below its durable end', { lsn: fromLsn });
+    this.#sink.onDamage(fromLsn);
+  }
+
+  /** Reads the group at `lsn` into the sink if all of it is sound; answers its end, or `lsn`. */
+  async #readGroup(file: WalFile, lsn: number): Promise<number> {
+    const bytes = await this.#groupBytes(file, lsn);
+    if (bytes === undefined || this.#walk(bytes, lsn, false) !== 'sound') return lsn;
+    this.#salt = this.#group.salt;
+    this.#isSealed = (this.#group.flags & SEAL) !== 0;
+    if (lsn + bytes.length > this.#replayLsn) this.#walk(bytes, lsn, true);
+    return lsn + bytes.length;
+  }
+
+  /** All bytes of the group at `lsn`, whose header is sound and continues the log; else undefined. */
+  async #groupBytes(file: WalFile, lsn: number): Promise<Uint8Array | undefined> {
+    const position = file.positionOf(lsn);
+    if (position + BLOCK_BYTES > file.size) return undefined;
+    const head = await this.#window.at(file, position, FRAME_HEADER_BYTES);
+    const group = this.#group;
+    if (!this.#codec.readHeader(head, 0, group) || group.type !== TYPE_GROUP) return undefined;
+    if (group.lsn !== lsn) return undefined;
+    const continues =
+      group.salt === this.#salt ||
+      ((group.flags & NEW_SALT) !== 0 && group.payloadCrc === this.#salt);
+    const length = FRAME_HEADER_BYTES + group.payloadLength;
+    if (!continues || position + length > file.size || length % BLOCK_BYTES !== 0) return undefined;
+    const bytes = await this.#window.at(file, position, length);
+    return bytes.length === length ? bytes : undefined;
+  }
+
+  /** Checks the frames of a group; with `isTold` the sound ones go to the sink, the others are reported. */
+  #walk(bytes: Uint8Array, lsn: number, isTold: boolean): GroupState {
+    const { chain: count, salt } = this.#group;
+    const frame = this.#frame;
+    let state: GroupState = 'sound';
+    let at = FRAME_HEADER_BYTES;
+    for (let i = 0; i < count; i += 1) {
+      const isHeaderSound =
+        this.#codec.readHeader(bytes, at, frame) &&
+        frame.lsn === lsn + at &&
+        frame.salt === salt &&
+        at + frameSize(frame.payloadLength) <= bytes.length;
+      if (!isHeaderSound) {
+        if (isTold) this.#damage(lsn + at);
+        return 'bad-frames';
+      }
+      const from = at + FRAME_HEADER_BYTES;
+      const payload = bytes.subarray(from, from + frame.payloadLength);
+      const batchLength = this.#soundBatchLength(payload);
+      if (batchLength < 0) {
+        state = 'bad-frames';
+        if (isTold && frame.lsn >= this.#replayLsn) this.#sink.onDamagedLog(frame.logId);
+      } else if (isTold && frame.lsn >= this.#replayLsn) {
+        this.#sink.onFrame(frame, payload, batchLength);
+      }
+      at += frameSize(frame.payloadLength);
+    }
+    return state;
+  }
+
+  /** Length of the batch in front of the payload (0: none), or -1 if a checksum is wrong. */
+  #soundBatchLength(payload: Uint8Array): number {
+    const { type, flags, payloadCrc } = this.#frame;
+    const codec = this.#codec;
+    if (type !== TYPE_DATA) {
+      return codec.crc32c(payload, 0, payload.length) === payloadCrc ? 0 : -1;
+    }
+    const length = batchLengthOf(payload, 0, flags);
+    if (length > payload.length || (length > 0 && length <= BATCH_CRC_FROM) || length < 0)
+      return -1;
+    const batch = length === 0 ? undefined : payload.subarray(0, length);
+    if (codec.payloadCrc(payload.subarray(length), batch) !== payloadCrc) return -1;
+    if (batch === undefined) return 0;
+    const sum = codec.crc32c(batch, BATCH_CRC_FROM, length);
+    return sum === readU32(batch, CRC_AT) ? length : -1;
+  }
+
+  /**
+   * The group at `lsn` of file `index` is bad. Undefined: a tear, the log ends there. Else what is sound
+   * in it was told, who lost frames too, and the answer is where to go on.
+   */
+  async #corruptionEnd(index: number, lsn: number): Promise<number | undefined> {
+    const after = await this.#groupsAfter(index, lsn);
+    if (after.durable <= lsn) return undefined;
+    const { file } = this.#files[index]!;
+    const bytes = await this.#groupBytes(file, lsn);
+    if (bytes !== undefined) {
+      this.#salt = this.#group.salt;
+      this.#walk(bytes, lsn, true);
+      return lsn + bytes.length;
+    }
+    this.#damage(lsn);
+    const next = after.nextInFile ?? this.#files[index + 1]?.file.firstLsn;
+    if (after.nextInFile !== undefined) this.#salt = after.salt;
+    return next ?? after.durable;
+  }
+
+  /** Looks at every block behind `lsn` for group headers that belong there. */
+  async #groupsAfter(
+    index: number,
+    lsn: number,
+  ): Promise<{ durable: number; nextInFile: number | undefined; salt: number }> {
+    const found = { durable: 0, nextInFile: undefined as number | undefined, salt: 0 };
+    const header = new FrameFields();
+    for (let i = index; i < this.#files.length; i += 1) {
+      const { file } = this.#files[i]!;
+      const endLsn = this.#files[i + 1]?.file.firstLsn ?? file.firstLsn + file.size - BLOCK_BYTES;
+      const from = i === index ? lsn + BLOCK_BYTES : file.firstLsn;
+      // A file begins only when everything before it is durable.
+      if (i > index) found.durable = Math.max(found.durable, file.firstLsn);
+      for (let at = from; at < endLsn; at += BLOCK_BYTES) {
+        const bytes = await this.#window.at(file, file.positionOf(at), FRAME_HEADER_BYTES);
+        if (bytes.length < FRAME_HEADER_BYTES) break;
+        if (!this.#codec.readHeader(bytes, 0, header)) continue;
+        if (header.type !== TYPE_GROUP || header.lsn !== at) continue;
+        found.durable = Math.max(found.durable, header.seq);
+        if (i === index && found.nextInFile === undefined) {
+          found.nextInFile = at;
+          found.salt = (header.flags & NEW_SALT) === 0 ? header.salt : header.payloadCrc;
+        }
+      }
+    }
+    return found;
+  }
+}
