@@ -1,0 +1,193 @@
+// Online invariants over all replicas of all logs, fed by probes that copy a few numbers out of each node:
+//   one-leader          at most one node leads a log in one epoch
+//   chain               one chain value per (log, epoch, seq), cluster-wide
+//   committed-prefix    a committed seq holds the same frame on every replica, for ever
+//   committed-backwards the committed seq of one life of a replica never falls
+//   committed-past-end  nothing is committed beyond a replica's own end
+//   state               the replicated state after one index is the same on every node
+import type { Violation } from '../scenario.ts';
+
+/** A frame's place in the history of its log. */
+export interface FrameMark {
+  readonly epoch: number;
+  readonly chain: number;
+}
+
+/** A replica at one moment. Methods answer about that moment only. */
+export interface ReplicaProbe {
+  readonly node: string;
+  /** Changes with every start of the process that holds the replica. */
+  readonly life: number;
+  readonly logId: number;
+  /** Epoch in which the replica acts; with `isLeader` the one in which it leads. */
+  readonly epoch: number;
+  readonly isLeader: boolean;
+  readonly committedSeq: number;
+  readonly endSeq: number;
+  /** Undefined where the frame is no longer at hand (cut by a snapshot). */
+  frameAt(seq: number): FrameMark | undefined;
+}
+
+/** A node's replicated metadata at one moment. */
+export interface StateProbe {
+  readonly node: string;
+  /** Index in the metadata log of the last command applied. */
+  readonly index: number;
+  readonly hash: number;
+}
+
+interface LogMemory {
+  readonly leaders: Map<number, string>;
+  /** Chain by `epoch:seq`. */
+  readonly chains: Map<string, { readonly chain: number; readonly node: string }>;
+  readonly committed: Map<number, FrameMark & { readonly node: string }>;
+}
+
+interface LifeMemory {
+  committedSeq: number;
+  checkedSeq: number;
+}
+
+export class ReplicaChecker {
+  readonly #logs = new Map<number, LogMemory>();
+  readonly #lives = new Map<string, LifeMemory>();
+  readonly #states = new Map<number, { readonly hash: number; readonly node: string }>();
+  #frames = 0;
+
+  /** Frames compared so far: a checker that saw nothing has proven nothing. */
+  get framesChecked(): number {
+    return this.#frames;
+  }
+
+  /** The first violation among the probes of one moment. */
+  observe(probes: readonly ReplicaProbe[]): Violation | undefined {
+    for (const probe of probes) {
+      const violation = this.#leader(probe) ?? this.#progress(probe) ?? this.#frameChecks(probe);
+      if (violation !== undefined) return violation;
+    }
+    return undefined;
+  }
+
+  observeState(probe: StateProbe): Violation | undefined {
+    const first = this.#states.get(probe.index);
+    if (first === undefined) {
+      this.#states.set(probe.index, { hash: probe.hash, node: probe.node });
+      return undefined;
+    }
+    if (first.hash === probe.hash) return undefined;
+    return broken('state', `index ${probe.index}: ${first.node} and ${probe.node} differ`);
+  }
+
+  /** At rest: all replicas of a log have the same end, and all of it is committed. */
+  converged(probes: readonly ReplicaProbe[]): Violation | undefined {
+    const ends = new Map<number, ReplicaProbe>();
+    for (const probe of probes) {
+      const other = ends.get(probe.logId) ?? probe;
+      ends.set(probe.logId, other);
+      if (other.endSeq !== probe.endSeq || probe.committedSeq !== probe.endSeq) {
+        const of = (p: ReplicaProbe): string => `${p.node} ${p.committedSeq}/${p.endSeq}`;
+        return broken('not-converged', `log ${probe.logId}: ${of(other)}, ${of(probe)}`);
+      }
+    }
+    return undefined;
+  }
+
+  #leader(probe: ReplicaProbe): Violation | undefined {
+    if (!probe.isLeader) return undefined;
+    const { leaders } = this.#log(probe.logId);
+    // A restarted process is another leader: one epoch has one writer.
+    const who = `${probe.node}/${probe.life}`;
+    const known = leaders.get(probe.epoch);
+    leaders.set(probe.epoch, known ?? who);
+    if (known === undefined || known === who) return undefined;
+    return broken('one-leader', `log ${probe.logId} epoch ${probe.epoch}: ${known} and ${who}`);
+  }
+
+  #progress(probe: ReplicaProbe): Violation | undefined {
+    const { committedSeq, endSeq } = probe;
+    const life = this.#life(probe);
+    const before = life.committedSeq;
+    life.committedSeq = Math.max(before, committedSeq);
+    const who = `log ${probe.logId} on ${probe.node}`;
+    if (committedSeq < before) {
+      return broken('committed-backwards', `${who}: ${before}, then ${committedSeq}`);
+    }
+    if (committedSeq > endSeq) {
+      return broken('committed-past-end', `${who}: committed ${committedSeq}, end ${endSeq}`);
+    }
+    return undefined;
+  }
+
+  #frameChecks(probe: ReplicaProbe): Violation | undefined {
+    const log = this.#log(probe.logId);
+    const life = this.#life(probe);
+    for (let seq = life.checkedSeq + 1; seq <= probe.endSeq; seq += 1) {
+      const frame = probe.frameAt(seq);
+      if (frame === undefined) continue;
+      this.#frames += 1;
+      const violation =
+        chainCheck(log, probe, seq, frame) ??
+        (seq <= probe.committedSeq ? committedCheck(log, probe, seq, frame) : undefined);
+      if (violation !== undefined) return violation;
+    }
+    // What is not committed may be cut and written anew: it is looked at again next time.
+    life.checkedSeq = Math.max(life.checkedSeq, probe.committedSeq);
+    return undefined;
+  }
+
+  #log(logId: number): LogMemory {
+    let log = this.#logs.get(logId);
+    if (log === undefined) {
+      log = { leaders: new Map(), chains: new Map(), committed: new Map() };
+      this.#logs.set(logId, log);
+    }
+    return log;
+  }
+
+  #life(probe: ReplicaProbe): LifeMemory {
+    const key = `${probe.node}/${probe.life}/${probe.logId}`;
+    let life = this.#lives.get(key);
+    if (life === undefined) {
+      life = { committedSeq: -1, checkedSeq: -1 };
+      this.#lives.set(key, life);
+    }
+    return life;
+  }
+}
+
+function chainCheck(
+  log: LogMemory,
+  probe: ReplicaProbe,
+  seq: number,
+  frame: FrameMark,
+): Violation | undefined {
+  const key = `${frame.epoch}:${seq}`;
+  const known = log.chains.get(key);
+  if (known === undefined) log.chains.set(key, { chain: frame.chain, node: probe.node });
+  if (known === undefined || known.chain === frame.chain) return undefined;
+  return broken(
+    'chain',
+    `log ${probe.logId} epoch ${frame.epoch} seq ${seq}: ${known.node} and ${probe.node} differ`,
+  );
+}
+
+function committedCheck(
+  log: LogMemory,
+  probe: ReplicaProbe,
+  seq: number,
+  frame: FrameMark,
+): Violation | undefined {
+  const known = log.committed.get(seq);
+  if (known === undefined) log.committed.set(seq, { ...frame, node: probe.node });
+  if (known === undefined || (known.chain === frame.chain && known.epoch === frame.epoch)) {
+    return undefined;
+  }
+  return broken(
+    'committed-prefix',
+    `log ${probe.logId} seq ${seq}: epoch ${known.epoch} on ${known.node}, epoch ${frame.epoch} on ${probe.node}`,
+  );
+}
+
+function broken(rule: string, message: string): Violation {
+  return { check: `replicas/${rule}`, message };
+}
