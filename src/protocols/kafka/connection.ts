@@ -113,7 +113,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
 
   /** Tells the listener what this connection holds of requests; false if that is too much. */
   #account(): boolean {
-    const heldBytes = this.#isClosed ? 0 : this.#frames.bufferedBytes + this.#workingBytes;
+    const heldBytes = this.#isClosed ? 0 : this.#frames.heldBytes + this.#workingBytes;
     const delta = heldBytes - this.#accountedBytes;
     this.#accountedBytes = heldBytes;
     return this.#listener.hold(delta);

@@ -57,6 +57,11 @@ export class FrameReader {
     return this.#queuedBytes + this.#bodySize + this.#headSize;
   }
 
+  /** Memory that is held for them: at most four times what was received, and one first chunk. */
+  get heldBytes(): number {
+    return this.#queuedBytes + (this.#body?.length ?? 0);
+  }
+
   get frameCount(): number {
     return this.#frames.length - this.#taken;
   }

@@ -105,6 +105,18 @@ describe('rounds', () => {
     expect(h.heartbeat('a', 1)).toBe('rebalancing');
   });
 
+  it('the grace of a first round starts again for each newcomer', () => {
+    const h = new GroupHarness({ initialRebalanceDelayMs: 100 });
+    const a = h.join('a');
+    h.advance(90);
+    h.join('b');
+    h.advance(60);
+    expect(h.answers.has(a)).toBe(false);
+    h.join('c');
+    h.advance(200);
+    expect(h.answer(a, 'join').members.map((m) => m.memberId)).toEqual(['a', 'b', 'c']);
+  });
+
   it('a full group refuses one more', () => {
     const h = new GroupHarness({ membersMax: 2 });
     h.stablePair();
@@ -156,6 +168,26 @@ describe('instances', () => {
     const skipping = h.answer(h.join('a3', { instanceId: 'i', canSkipAssignment: true }), 'join');
     expect(skipping).toMatchObject({ skipAssignment: true, leader: 'a3' });
     expect(skipping.members.length).toBe(2);
+  });
+
+  it('an instance that misses a round stays a member, but somebody present leads', () => {
+    const h = new GroupHarness();
+    const patient = { sessionTimeoutMs: 60_000, rebalanceTimeoutMs: 6_000 };
+    h.join('a', { instanceId: 'i', ...patient });
+    h.join('b', patient);
+    h.advance(250);
+    expect(h.local.groups.get('g')).toMatchObject({ phase: 'completing', leader: 'a' });
+    const b = h.join('b', {
+      memberId: 'b',
+      ...patient,
+      protocols: [{ name: 'range', metadata: Uint8Array.of(9) }],
+    });
+    h.advance(5_999);
+    expect(h.answers.has(b)).toBe(false);
+    h.advance(2);
+    const answer = h.answer(b, 'join');
+    expect(answer).toMatchObject({ generation: 2, leader: 'b' });
+    expect(answer.members.map((m) => m.memberId)).toEqual(['a', 'b']);
   });
 
   it('leaving by instance id alone works', () => {

@@ -350,6 +350,24 @@ describe('fetch', () => {
     expect(world.released).toBe(world.pinned);
   });
 
+  it('keeps the limit over all partitions, however many are read at once', async () => {
+    const world = new KafkaWorld();
+    const logs = world.create('t', 3);
+    for (const log of logs) log.append(batchOf('x'.repeat(1_000)));
+    const partitions = [0, 1, 2].map((partition) => ({
+      partition,
+      fetchOffset: 0,
+      partitionMaxBytes: 1_000_000,
+    }));
+    const body = fetchBody('', 0, { topics: [{ topic: 't', partitions }], maxBytes: 2_500 });
+    const answer = await world.connect().call(Fetch, 11, body);
+    const sizes = answer.responses[0]!.partitions.map(({ records }) => records!.length);
+    expect(sizes.filter((size) => size > 0).length).toBe(2);
+    expect(sizes[0]! + sizes[1]! + sizes[2]!).toBeLessThanOrEqual(2_500);
+    for (const each of answer.responses[0]!.partitions) expect(each.highWatermark).toBe(1);
+    expect(world.released).toBe(world.pinned);
+  });
+
   it('waits for the first record and answers at once when it is committed', async () => {
     const world = new KafkaWorld();
     const [log] = world.create('t');
@@ -594,6 +612,26 @@ describe('groups', () => {
     expect(left.members[0]!.errorCode).toBe(E.NONE);
     const after = await client.call(Heartbeat, 3, { ...member, generationId: 1 });
     expect(after.errorCode).toBe(E.UNKNOWN_MEMBER_ID);
+  });
+
+  it('shows no cursor of a topic that was deleted and made again', async () => {
+    const world = new KafkaWorld();
+    world.create('t');
+    world.create('__consumer_offsets', 8, { kind: 'group', isInternal: true });
+    const client = world.connect();
+    const partitions = [{ partitionIndex: 0, committedOffset: 42, committedMetadata: '' }];
+    const all = async () =>
+      (await client.call(OffsetFetch, 7, { groupId: 'g', topics: null })).topics;
+    const commit = { groupId: 'g', memberId: '', topics: [{ name: 't', partitions }] };
+    await client.call(OffsetCommit, 6, { ...commit, groupInstanceId: null });
+    expect(await all()).toMatchObject([{ name: 't', partitions: [{ committedOffset: 42 }] }]);
+    world.destinations.delete('t');
+    expect(await all()).toEqual([]);
+    world.create('t');
+    expect(await all()).toEqual([]);
+    const topics = [{ name: 't', partitionIndexes: [0] }];
+    const named = await client.call(OffsetFetch, 7, { groupId: 'g', topics });
+    expect(named.topics[0]!.partitions[0]).toMatchObject({ committedOffset: -1, errorCode: 0 });
   });
 
   it('sends clients away from a node that does not coordinate their group', async () => {

@@ -79,6 +79,20 @@ describe('FrameReader', () => {
     expect(reader.bufferedBytes).toBeLessThan(200);
   });
 
+  it('allocates in proportion to what arrives, not to what is claimed', () => {
+    const reader = new FrameReader();
+    reader.receive(frame(18, 0, 1));
+    reader.next();
+    reader.receive(sized(100 * 1024 * 1024, new Uint8Array(0)));
+    let sent = 0;
+    for (let i = 0; i < 30; i += 1) {
+      reader.receive(new Uint8Array(10_000));
+      sent += 10_000;
+      expect(reader.heldBytes).toBeGreaterThanOrEqual(sent);
+      expect(reader.heldBytes).toBeLessThanOrEqual(4 * sent + 65_536);
+    }
+  });
+
   it('recognises other protocols by their first bytes', () => {
     const rocketHeader = encodeUtf8(`{"code":105,"language":"JAVA"${' '.repeat(300)}}`);
     const rocket = new Uint8Array(4 + rocketHeader.length);
