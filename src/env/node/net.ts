@@ -198,7 +198,9 @@ class TcpNet implements NodeNet {
       this.counters.connected += 1;
       connection.opened(localOf(socket));
     });
-    socket.connect({ host: to.host, port: to.port, noDelay: true });
+    // As an option of connect it would be ignored: only the constructor reads it.
+    socket.setNoDelay(true);
+    socket.connect({ host: to.host, port: to.port });
     return connection;
   }
 
