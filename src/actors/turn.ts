@@ -26,6 +26,8 @@ export class Turn {
   count = 0;
   /** Messages handled since the start. */
   messages = 0;
+  /** The last drain used up its budget: who lets messages in from elsewhere should let in fewer. */
+  isBehind = false;
   readonly #runQueue: RunQueue;
   readonly #limits: TurnLimits;
   readonly #ready = new RingQueue<Runnable>(64);
@@ -108,6 +110,7 @@ export class Turn {
       // A run without messages costs one too, so that no loop of signals can hold the thread.
       left -= Math.max(1, handled);
     }
+    this.isBehind = this.#ready.size > 0;
   }
 }
 

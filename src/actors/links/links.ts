@@ -42,6 +42,7 @@ const DEFAULT_WINDOW_BYTES = 4 * 1024 * 1024;
 const GREETING_TIMEOUT_MS = 5_000;
 /** Records delivered per turn, shared by all incoming links, and the least that each may deliver. */
 const RECORDS_PER_POLL = 256;
+const RECORDS_WHEN_BEHIND = 64;
 const RECORDS_MIN = 16;
 const BUFFER_BYTES = 64 * 1024;
 /** Larger buffers are left to the collector; a few small ones are kept. */
@@ -235,7 +236,8 @@ export class Links implements LinkHost {
 
   #poll(): void {
     if (this.#incoming.size === 0) return;
-    const share = Math.max(RECORDS_MIN, Math.ceil(RECORDS_PER_POLL / this.#incoming.size));
+    const records = this.system.turn.isBehind ? RECORDS_WHEN_BEHIND : RECORDS_PER_POLL;
+    const share = Math.max(RECORDS_MIN, Math.ceil(records / this.#incoming.size));
     for (const link of this.#incoming.values()) {
       link.deliver(share);
       if (link.hasRecords) this.system.turn.request();

@@ -17,6 +17,8 @@ import type { SlabPool } from './slab-pool.ts';
 
 /** Records delivered per turn: half of a drain, so that what arrives is handled in the same turn. */
 const RECORDS_PER_POLL = 512;
+/** The same when the last drain did not get through: the rest waits in the ring, and senders hear it. */
+const RECORDS_WHEN_BEHIND = 64;
 /** A published record that is not taken for this long gets another bell. */
 const SAFETY_BELL_MS = 100;
 
@@ -92,7 +94,7 @@ export class RingHub implements RouteOwner {
 
   #poll(): void {
     const count = this.#routes.length;
-    let left = RECORDS_PER_POLL;
+    let left = this.#system.turn.isBehind ? RECORDS_WHEN_BEHIND : RECORDS_PER_POLL;
     for (let i = 0; i < count; i += 1) {
       const route = this.#routes[(this.#firstPolled + i) % count]!;
       route.reader?.wake();
