@@ -2,7 +2,7 @@
 // group, heartbeats to the controller while it does not, and the feeding of this node's shards. Changes
 // asked for here go to the leader wherever it is, and count as made when every live shard of this node
 // has applied them: what a client was told exists, exists on the next shard it talks to.
-import { actor } from '../../actors/actor.ts';
+import { actor, type Context } from '../../actors/actor.ts';
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { Log } from '../../env/environment.ts';
@@ -19,6 +19,7 @@ import {
 } from '../controller/index.ts';
 import { encodeCommand, type MetadataChange, type MetadataCommand } from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
+import { later } from '../later.ts';
 import { MembershipChanger } from './membership-changer.ts';
 import type { MetadataOps } from './metadata-protocol.ts';
 import { MetadataProtocol, type ProposeAnswer, ReplicaProtocol } from './metadata-protocol.ts';
@@ -277,25 +278,26 @@ export class MetadataService {
 
   // ---- Messages -----------------------------------------------------------------------------------------
 
-  handlers() {
+  /** Answers later: a pending ask must not hold the mailbox, or Raft's own messages would wait for it. */
+  handlers(ctx: Context<MetadataOps>) {
     return {
       raft: (bytes: Uint8Array) => {
         const message = decodeMessage(bytes);
         if (message !== undefined) this.raft.receive(message);
       },
-      propose: ({ command }: { command: Uint8Array }) => this.raft.propose(command),
+      propose: ({ command }: { command: Uint8Array }) => later(ctx, () => this.raft.propose(command)),
       heartbeat: ({ node, incarnation }: { node: number; incarnation: number }) => {
         if (!this.raft.isLeader) return;
         this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
       },
       join: ({ node, incarnation }: { node: number; incarnation: number }) =>
-        this.#members.replace(node, incarnation),
+        later(ctx, () => this.#members.replace(node, incarnation)),
       proposeSafeSet: (input: SafeSetProposal & { readonly thread: number }) =>
         this.proposeSafeSet(input, input.thread),
       shardApplied: ({ thread, index }: { thread: number; index: number }) =>
         this.#feed.applied(thread, index),
       change: ({ command, timeoutMs }: { command: Uint8Array; timeoutMs: number }) =>
-        this.change(command, timeoutMs),
+        later(ctx, () => this.change(command, timeoutMs)),
     };
   }
 
@@ -336,6 +338,6 @@ export class MetadataService {
 
 const MetadataActor = actor(
   MetadataProtocol,
-  (_ctx, service: MetadataService) => service.handlers(),
+  (ctx, service: MetadataService) => service.handlers(ctx),
   { mailbox: { capacity: 65_536, overflow: 'reject' } },
 );

@@ -139,13 +139,15 @@ export class HostedLog {
       return;
     }
     const { logId, self, nowMs } = this.#context;
-    this.role = new LeaderRole(this.#context, {
+    const role = new LeaderRole(this.#context, {
       ...lead,
       logId,
       self,
       log: replicaLogOf(this.stored),
       nowMs: nowMs(),
     });
+    this.role = role;
+    role.start();
   }
 
   #follow(assignment: Assignment): void {

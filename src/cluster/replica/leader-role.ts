@@ -39,8 +39,12 @@ export class LeaderRole {
     this.#local = new ReplyQueue(context.replies);
     this.#committed = new ReplyQueue(context.replies);
     this.#sender = new FrameSender(context, this.core);
+  }
+
+  /** Obeys the core's first outputs; the role may end itself here. */
+  start(): void {
+    this.#context.markActive();
     this.drain();
-    context.markActive();
   }
 
   get epoch(): number {
@@ -251,8 +255,13 @@ export class LeaderRole {
       .pullFrames(node, logId, fromSeq, throughSeq)
       .then((input) => {
         if (this.#isStopped) return;
+        let previousChain = input.previousChain;
         for (const frame of input.frames) {
-          if (frame.seq !== stored.endSeq + 1) continue;
+          // The core may have chosen another source meanwhile, or asked for a cut.
+          if (this.core.phase !== 'recovering' || !this.core.isSettled) return;
+          const isNext = frame.seq === stored.endSeq + 1 && previousChain === stored.chain;
+          previousChain = frame.chain;
+          if (!isNext) continue;
           const taken = stored.appendReplica(frame, frame.events, frame.batch, true);
           if (taken !== 'ok') throw new Error(`recovery: frame ${frame.seq} was refused: ${taken}`);
           this.core.appended(frame.seq, frame.epoch, frame.chain);

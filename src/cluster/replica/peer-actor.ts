@@ -1,6 +1,7 @@
 // What other nodes' log hosts say to this one: each message is routed to the role of its log. Messages
 // about logs or roles that are not here (yet) are dropped: the sender greets or streams again.
 import { actor } from '../../actors/actor.ts';
+import { later } from '../later.ts';
 import type { HostedLog } from './hosted-log.ts';
 import type { LogHost } from './log-host.ts';
 import { PeerProtocol } from './peer-protocol.ts';
@@ -35,7 +36,7 @@ function must(host: LogHost, logId: number): HostedLog {
 
 export const PeerActor = actor(
   PeerProtocol,
-  (_ctx, host: LogHost) => {
+  (ctx, host: LogHost) => {
     const withLog = (logId: number, work: (hosted: HostedLog) => void) => {
       const hosted = host.hosted(logId);
       if (hosted !== undefined) host.guard(hosted, () => work(hosted));
@@ -60,14 +61,16 @@ export const PeerActor = actor(
         }
       },
       pullFrames: ({ logId, fromSeq, throughSeq }) =>
-        framesOf(host, must(host, logId), fromSeq, throughSeq),
-      donate: ({ logId, epoch }) => {
-        const hosted = must(host, logId);
-        if (hosted.leader?.epoch !== epoch)
-          throw new Error(`log ${logId} is not led here in ${epoch}`);
-        return host.donations.offer(hosted.stored);
-      },
-      pullChunk: ({ donationId, position }) => host.donations.chunk(donationId, position),
+        later(ctx, () => framesOf(host, must(host, logId), fromSeq, throughSeq)),
+      donate: ({ logId, epoch }) =>
+        later(ctx, () => {
+          const hosted = must(host, logId);
+          if (hosted.leader?.epoch !== epoch) {
+            throw new Error(`log ${logId} is not led here in ${epoch}`);
+          }
+          return host.donations.offer(hosted.stored);
+        }),
+      pullChunk: ({ donationId, position }) => later(ctx, () => host.donations.chunk(donationId, position)),
       releaseDonation: ({ donationId }) => host.donations.release(donationId),
     };
   },
