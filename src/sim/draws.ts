@@ -1,7 +1,8 @@
 // Draws with a meaning over a seeded stream: chances, ranges, delays. Every stream of a simulation is a
 // CountingRandom, so that the trace hash can prove that two runs drew equally often. Not for secrets.
-import { SeededRandom } from '../std/prng.ts';
+
 import type { Random } from '../env/environment.ts';
+import type { SeededRandom } from '../std/prng.ts';
 
 const TWO_32 = 0x1_0000_0000;
 

@@ -1,7 +1,7 @@
 // The command behind `npm run sim`: runs seeds of a scenario, prints one line for each failure that
 // replays it, and a last line with totals. Exit code 0 if every seed passed, 1 if not, 2 for bad options.
-import { type SimOptions, USAGE, parseSimArguments } from './command-line.ts';
-import { type SeedResult, replayLine, runSeed } from './runner.ts';
+import { parseSimArguments, type SimOptions, USAGE } from './command-line.ts';
+import { replayLine, runSeed, type SeedResult } from './runner.ts';
 import type { Scenario } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 import { Tally } from './tally.ts';
@@ -15,7 +15,9 @@ async function main(argv: readonly string[]): Promise<number> {
   const name = options.scenario ?? scenarios[0]!.name;
   const scenario = scenarios.find((known) => known.name === name);
   if (scenario === undefined) {
-    return refuse(`unknown scenario ${name}; known: ${scenarios.map((known) => known.name).join(', ')}`);
+    return refuse(
+      `unknown scenario ${name}; known: ${scenarios.map((known) => known.name).join(', ')}`,
+    );
   }
   if (options.bug !== undefined && !scenario.bugs.includes(options.bug)) {
     return refuse(`scenario ${name} has no bug ${options.bug}; known: ${scenario.bugs.join(', ')}`);
@@ -29,7 +31,8 @@ async function runAll(scenario: Scenario, options: SimOptions, from: number): Pr
   const tally = new Tally();
   const startedMs = performance.now();
   for (let i = 0; i < options.seeds; i += 1) {
-    if (options.minutes !== undefined && performance.now() - startedMs > options.minutes * 60_000) break;
+    if (options.minutes !== undefined && performance.now() - startedMs > options.minutes * 60_000)
+      break;
     const seedMs = performance.now();
     const result = await runOne(scenario, from + i, options);
     tally.add(result);
@@ -40,7 +43,9 @@ async function runAll(scenario: Scenario, options: SimOptions, from: number): Pr
   }
   const realMs = performance.now() - startedMs;
   const perSec = Math.round((tally.events / realMs) * 1_000);
-  print(`${(realMs / 1_000).toFixed(1)} s real, ${perSec} events/s, ${(tally.virtualMs / realMs).toFixed(0)}x real time`);
+  print(
+    `${(realMs / 1_000).toFixed(1)} s real, ${perSec} events/s, ${(tally.virtualMs / realMs).toFixed(0)}x real time`,
+  );
   print(tally.line());
   return tally.failed === 0 ? 0 : 1;
 }
@@ -67,7 +72,9 @@ function printSeed(result: SeedResult, realMs: number): void {
 
 function printFailure(result: SeedResult, isVerbose: boolean): void {
   const failure = result.failure!;
-  print(`seed ${result.seed} FAILED ${failure.check} at ${failure.timeMs.toFixed(1)} ms: ${failure.message}`);
+  print(
+    `seed ${result.seed} FAILED ${failure.check} at ${failure.timeMs.toFixed(1)} ms: ${failure.message}`,
+  );
   if (isVerbose) {
     if (failure.details !== undefined) print(JSON.stringify(failure.details, undefined, 1));
     for (const line of result.report) print(`  ${line}`);

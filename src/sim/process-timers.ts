@@ -81,7 +81,11 @@ export class ProcessTimers {
 
   #arm(): void {
     const timer = this.#next();
-    if (timer === undefined || timer.dueMs >= this.#wakeMs || timer.dueMs === Number.POSITIVE_INFINITY) {
+    if (
+      timer === undefined ||
+      timer.dueMs >= this.#wakeMs ||
+      timer.dueMs === Number.POSITIVE_INFINITY
+    ) {
       return;
     }
     this.#wakeMs = timer.dueMs;

@@ -88,7 +88,9 @@ export class SimProcess implements Owner, NetHost {
   }
 
   enter(run: () => void): void {
-    assert(this.#state === 'running', 'SimProcess: only a running process runs', { name: this.name });
+    assert(this.#state === 'running', 'SimProcess: only a running process runs', {
+      name: this.name,
+    });
     try {
       run();
     } catch (error) {
@@ -173,7 +175,9 @@ export class SimProcess implements Owner, NetHost {
     const localNs = this.#startLocalNs + (dueMs - this.#originMs) * 1e6;
     const dueNs = Math.max(this.#world.nowNs, this.#node.clock.worldNs(localNs));
     const { delays } = this.#world;
-    const lateMaxNs = chance(delays, VERY_LATE_PROBABILITY) ? TIMER_VERY_LATE_MAX_NS : TIMER_LATE_MAX_NS;
+    const lateMaxNs = chance(delays, VERY_LATE_PROBABILITY)
+      ? TIMER_VERY_LATE_MAX_NS
+      : TIMER_LATE_MAX_NS;
     const atNs = dueNs + between(delays, 1, lateMaxNs);
     this.#wake = this.event('timer', atNs, () => {
       this.#wake = undefined;

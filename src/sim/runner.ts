@@ -9,7 +9,7 @@ import { FaultInjector } from './faults/injector.ts';
 import { drawPlan } from './faults/plan.ts';
 import type { FaultKind } from './faults/policy.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from './scenario.ts';
-import { type TripWires, installTripWires } from './trip-wires.ts';
+import { installTripWires, type TripWires } from './trip-wires.ts';
 import { type Failure, World } from './world.ts';
 
 const PROBE_EVERY_EVENTS = 50;
@@ -52,7 +52,10 @@ export async function runSeed(
   });
   try {
     host.onRejection((reason) =>
-      world.fail('unhandled-rejection', reason instanceof Error ? reason.stack ?? reason.message : messageOf(reason)),
+      world.fail(
+        'unhandled-rejection',
+        reason instanceof Error ? (reason.stack ?? reason.message) : messageOf(reason),
+      ),
     );
     host.wires.arm();
     const { run, injector } = await runPhases(world, scenario, options);
@@ -92,16 +95,23 @@ async function runPhases(
   options: SeedOptions,
 ): Promise<{ run: ScenarioRun; injector: FaultInjector }> {
   const run = scenario.create(world, options.bug === undefined ? {} : { bug: options.bug });
-  const plan = options.calm === true ? { meanMs: new Map() } : drawPlan(world.faults, scenario.faults);
+  const plan =
+    options.calm === true ? { meanMs: new Map() } : drawPlan(world.faults, scenario.faults);
   const injector = new FaultInjector(world, scenario.faults, plan, run);
   const isDone = probing(world, scenario, run);
   run.start();
   injector.start();
-  await world.runUntil(world.nowMs + scenario.chaosMs, isDone(() => false));
+  await world.runUntil(
+    world.nowMs + scenario.chaosMs,
+    isDone(() => false),
+  );
   await topUp(world, scenario, injector, plan.meanMs.size > 0, isDone);
   injector.heal();
   run.startDrain();
-  const drained = await world.runUntil(world.nowMs + scenario.drainMs, isDone(() => run.isDrained()));
+  const drained = await world.runUntil(
+    world.nowMs + scenario.drainMs,
+    isDone(() => run.isDrained()),
+  );
   if (world.failure === undefined && !drained) {
     world.fail('liveness', `not drained ${scenario.drainMs} ms after all faults were over`);
   }
@@ -125,7 +135,10 @@ async function topUp(
   const random = world.faults.fork('top-up');
   while (injector.total() < least && world.failure === undefined && world.nowMs < limitMs) {
     injector.inject(kinds[random.below(kinds.length)]!);
-    await world.runUntil(world.nowMs + 200 + random.below(800), isDone(() => false));
+    await world.runUntil(
+      world.nowMs + 200 + random.below(800),
+      isDone(() => false),
+    );
   }
 }
 

@@ -28,9 +28,7 @@ export interface SimEvent {
 export type Step = 'code' | 'packet' | 'skipped' | 'idle';
 
 export class Scheduler {
-  readonly #heap = new Heap<SimEvent>(
-    (a, b) => a.timeNs - b.timeNs || a.tie - b.tie,
-  );
+  readonly #heap = new Heap<SimEvent>((a, b) => a.timeNs - b.timeNs || a.tie - b.tie);
   readonly #ties: CountingRandom;
   readonly #trace: Trace;
   readonly #counter: { readonly draws: number };

@@ -55,7 +55,13 @@ export function ringLog(
   const at =
     (level: LogLevel) =>
     (message: string, fields?: Readonly<Record<string, unknown>>): void =>
-      ring.add(nowNs(), node, level, message, bound === undefined ? fields : { ...bound, ...fields });
+      ring.add(
+        nowNs(),
+        node,
+        level,
+        message,
+        bound === undefined ? fields : { ...bound, ...fields },
+      );
   return {
     debug: at('debug'),
     info: at('info'),

@@ -115,7 +115,12 @@ export class World {
 
   /** An event of the world itself: a fault, a check, a step of a scenario. */
   afterMs(delayMs: number, run: () => void, kind: 'fault' | 'harness' = 'harness'): void {
-    this.scheduler.at(this.nowNs + Math.max(0, Math.round(delayMs * NS_PER_MS)), kind, undefined, run);
+    this.scheduler.at(
+      this.nowNs + Math.max(0, Math.round(delayMs * NS_PER_MS)),
+      kind,
+      undefined,
+      run,
+    );
   }
 
   fail(check: string, message: string, details?: unknown): void {

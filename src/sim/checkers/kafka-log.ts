@@ -12,7 +12,14 @@
 //   failed-visible       refused by the broker, yet in the log
 //   vanished             seen by a consumer, not in the read-back
 import type { Violation } from '../scenario.ts';
-import { type KafkaHistory, type Poll, type Seen, type Send, logName, recordsOf } from './kafka-history.ts';
+import {
+  type KafkaHistory,
+  logName,
+  type Poll,
+  recordsOf,
+  type Seen,
+  type Send,
+} from './kafka-history.ts';
 
 export const KAFKA_ANOMALIES = [
   'lost-write',
@@ -44,7 +51,11 @@ interface LogView {
 export function checkKafkaLog(history: KafkaHistory): readonly Violation[] {
   const found: Violation[] = [];
   const report = (anomaly: KafkaAnomaly, message: string, details?: unknown): void => {
-    found.push({ check: `kafka-log/${anomaly}`, message, ...(details === undefined ? {} : { details }) });
+    found.push({
+      check: `kafka-log/${anomaly}`,
+      message,
+      ...(details === undefined ? {} : { details }),
+    });
   };
   const sends = new Map(history.sends.map((send) => [send.id, send]));
   const logs = viewLogs(history, report);
@@ -131,7 +142,10 @@ function checkValues(
   for (const [id, offsets] of log.offsetsOf) {
     const attempts = sends.get(id)?.attempts ?? offsets.size;
     if (offsets.size > attempts) {
-      report('duplicate', `${name}: id ${id} at ${[...offsets].join(', ')} after ${attempts} attempts`);
+      report(
+        'duplicate',
+        `${name}: id ${id} at ${[...offsets].join(', ')} after ${attempts} attempts`,
+      );
     }
   }
 }
@@ -166,7 +180,10 @@ function checkAcknowledged(send: Send, log: LogView | undefined, report: Report)
   const { offset } = send;
   const value = offset === undefined ? undefined : log?.values.get(offset);
   if (value !== undefined && value.id !== send.id) {
-    report('inconsistent-offset', `${name}@${offset}: acknowledged for ${send.id}, holds ${value.id}`);
+    report(
+      'inconsistent-offset',
+      `${name}@${offset}: acknowledged for ${send.id}, holds ${value.id}`,
+    );
   }
   if (log?.finalIds.has(send.id) === true) return;
   const isBelowEnd = log !== undefined && (offset === undefined || offset <= log.finalEnd);
@@ -197,10 +214,14 @@ function checkOrder(
       const offset = firstOffset(logs.get(logName(send)), send.id);
       if (offset === undefined) continue;
       if (before !== undefined && offset < before.offset) {
-        report('reorder', `${key}: id ${send.id} at ${offset}, before ${before.id} at ${before.offset}`);
+        report(
+          'reorder',
+          `${key}: id ${send.id} at ${offset}, before ${before.id} at ${before.offset}`,
+        );
       }
       const isFixed = send.outcome === 'acknowledged' && send.acks === -1;
-      if (isFixed && (before === undefined || offset > before.offset)) before = { id: send.id, offset };
+      if (isFixed && (before === undefined || offset > before.offset))
+        before = { id: send.id, offset };
     }
   }
 }

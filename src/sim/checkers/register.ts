@@ -29,7 +29,8 @@ export function checkRegister(
   const needed = operations.filter((op) => op.endMs !== undefined).length;
   const done = new Uint8Array(operations.length);
   const seen = new Set<string>();
-  const stack: { readonly chosen: number; readonly value: number; readonly doneNeeded: number }[] = [];
+  const stack: { readonly chosen: number; readonly value: number; readonly doneNeeded: number }[] =
+    [];
   let value = initial;
   let doneNeeded = 0;
   let candidates = possible(operations, done);

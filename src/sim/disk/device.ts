@@ -1,9 +1,9 @@
 // One simulated device: a tree of files, space, latencies and the faults that are armed on it. It outlives
 // processes; what a process holds is a view (sim-disk.ts). Invariant: nothing here fires a callback; it
 // only answers when an operation would complete and what it would do.
-import { type CountingRandom, between, chance, exponential, pick } from '../draws.ts';
+import { between, type CountingRandom, chance, exponential, pick } from '../draws.ts';
 import { SimSystemError } from '../sim-error.ts';
-import { type Change, type Inode, crashChange } from './inode.ts';
+import { type Change, crashChange, type Inode } from './inode.ts';
 import { PAGE_BYTES } from './pages.ts';
 import { Folder, Tree } from './tree.ts';
 
@@ -124,7 +124,9 @@ export class Device {
   rot(fits: (path: string) => boolean): string | undefined {
     const candidates = this.tree
       .files()
-      .filter(({ path, inode }) => fits(path) && inode.durable.allocated > 0 && inode.durable.size > 0);
+      .filter(
+        ({ path, inode }) => fits(path) && inode.durable.allocated > 0 && inode.durable.size > 0,
+      );
     const chosen = pick(this.#random, candidates);
     if (chosen === undefined) return undefined;
     const { durable, cached } = chosen.inode;
@@ -133,7 +135,7 @@ export class Device {
     for (let i = 0; i < flips; i += 1) {
       const position = page * PAGE_BYTES + this.#random.below(PAGE_BYTES);
       const bit = this.#random.below(8);
-      const isClean = cached.shares(durable, position);
+      const isClean = !chosen.inode.isDirty(position);
       if (durable.flipBit(position, bit) && isClean) cached.flipBit(position, bit);
     }
     this.#count('bit-rot');
@@ -222,7 +224,11 @@ export function completeWrite(device: Device, path: string, write: InFlightWrite
   }
   if (device.takes('lost-write', path)) inode.writeLost(change.bytes, change.position);
   else if (device.takes('misdirected-write', path)) {
-    inode.writeMisdirected(change.bytes, change.position, device.wrongPlace(inode, change.position));
+    inode.writeMisdirected(
+      change.bytes,
+      change.position,
+      device.wrongPlace(inode, change.position),
+    );
   } else if (isDsync) inode.writeThrough(change.bytes, change.position);
   else inode.change({ ...change, bytes: change.bytes.slice() });
 }

@@ -42,12 +42,22 @@ export class Inode {
   writeThrough(bytes: Uint8Array, position: number): void {
     this.#flushBelow(position, bytes.length);
     this.cached.write(bytes, position);
-    this.durable.write(bytes, position);
+    // The device takes whole pages: what the cache holds around the bytes goes with them.
+    this.durable.adopt(this.cached, position, bytes.length);
   }
 
   /** Names the end of what is pending now: what a sync that starts here will cover. */
   pendingMark(): number {
     return this.#settled + this.#pending.length;
+  }
+
+  /** True if the page at `position` waits for a sync, so that the cache hides the device. */
+  isDirty(position: number): boolean {
+    const page = Math.floor(position / PAGE_BYTES);
+    return this.#pending.some(
+      (change) =>
+        change.kind === 'write' && touches(change.position, change.bytes.length, page, page),
+    );
   }
 
   /** Makes the changes below `mark` durable. */
@@ -95,14 +105,16 @@ export class Inode {
     let through = 0;
     this.#pending.forEach((change, i) => {
       if (change.kind === 'truncate') through = i + 1;
-      else {
-        const from = Math.floor(change.position / PAGE_BYTES);
-        const to = Math.floor((change.position + Math.max(change.bytes.length, 1) - 1) / PAGE_BYTES);
-        if (from <= last && to >= first) through = i + 1;
-      }
+      else if (touches(change.position, change.bytes.length, first, last)) through = i + 1;
     });
     if (through > 0) this.syncThrough(this.#settled + through);
   }
+}
+
+/** Whether a write has bytes in the pages from `first` to `last`. */
+function touches(position: number, length: number, first: number, last: number): boolean {
+  const end = position + Math.max(length, 1) - 1;
+  return Math.floor(position / PAGE_BYTES) <= last && Math.floor(end / PAGE_BYTES) >= first;
 }
 
 /** A write that was under way when the power went: applied to the device whole, not at all, or in part. */

@@ -100,9 +100,16 @@ export class Pages {
     return true;
   }
 
-  /** True if both images hold the very same page at `position`: the cache is clean there. */
-  shares(other: Pages, position: number): boolean {
-    return this.#pages.get(pageOf(position)) === other.#pages.get(pageOf(position));
+  /** Takes the pages of [position, position + length) from another image, sharing them with it. */
+  adopt(other: Pages, position: number, length: number): void {
+    for (let page = pageOf(position); page * PAGE_BYTES < position + length; page += 1) {
+      const bytes = other.#pages.get(page);
+      if (bytes === undefined) continue;
+      this.#pages.set(page, bytes);
+      this.#owned.delete(page);
+      other.#owned.delete(page);
+    }
+    this.#size = Math.max(this.#size, position + length);
   }
 
   /** Indices of the pages that take space, ascending. */

@@ -2,7 +2,7 @@
 // none arrives after its death. Calls from a dead process throw.
 import type { Disk, DiskEntry, DiskError, DiskFile, OpenOptions } from '../../env/environment.ts';
 import { SimSystemError } from '../sim-error.ts';
-import { type Device, type InFlightWrite, completeWrite } from './device.ts';
+import { completeWrite, type Device, type InFlightWrite } from './device.ts';
 import { Inode } from './inode.ts';
 import { PAGE_BYTES } from './pages.ts';
 import { Folder, split } from './tree.ts';
@@ -160,13 +160,7 @@ export class SimFile implements DiskFile {
   readonly #host: DiskHost;
   #isClosed = false;
 
-  constructor(
-    path: string,
-    inode: Inode,
-    options: OpenOptions,
-    device: Device,
-    host: DiskHost,
-  ) {
+  constructor(path: string, inode: Inode, options: OpenOptions, device: Device, host: DiskHost) {
     this.path = path;
     this.#inode = inode;
     this.#options = options;

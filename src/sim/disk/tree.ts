@@ -3,7 +3,7 @@
 // luck in a power cut, where a prefix of the journal survives (file systems journal names in order).
 import { type CountingRandom, chance } from '../draws.ts';
 import { SimSystemError } from '../sim-error.ts';
-import { Inode } from './inode.ts';
+import type { Inode } from './inode.ts';
 
 export class Folder {
   readonly entries = new Map<string, Inode | Folder>();

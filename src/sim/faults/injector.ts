@@ -2,8 +2,8 @@
 // heal() nothing is broken any more except what a device has already lost. Draws come from the fault
 // stream only.
 import {
-  type CountingRandom,
   between,
+  type CountingRandom,
   chance,
   exponential,
   logUniform,
@@ -155,7 +155,10 @@ export class FaultInjector {
   }
 
   #takeDown(kind: FaultKind, act: (node: SimNode) => void): boolean {
-    const node = pick(this.#random, this.#servers().filter((server) => server.isUp));
+    const node = pick(
+      this.#random,
+      this.#servers().filter((server) => server.isUp),
+    );
     const downMs = logUniform(this.#random, ...this.#policy.downMs);
     if (node === undefined || this.#down.size >= this.#policy.downMax) return false;
     this.#note(kind, `${node.id} for ${downMs.toFixed(0)} ms`);
@@ -198,7 +201,10 @@ export class FaultInjector {
   }
 
   #pause(): boolean {
-    const node = pick(this.#random, this.#servers().filter((server) => server.isUp));
+    const node = pick(
+      this.#random,
+      this.#servers().filter((server) => server.isUp),
+    );
     const pauseMs = logUniform(this.#random, ...PAUSE_MS);
     if (node?.process === undefined || node.process.isPaused) return false;
     this.#note('pause', `${node.id} for ${pauseMs.toFixed(0)} ms`);
@@ -221,7 +227,10 @@ export class FaultInjector {
   }
 
   #cut(kind: FaultKind): boolean {
-    const servers = shuffled(this.#random, this.#servers().map((node) => node.host));
+    const servers = shuffled(
+      this.#random,
+      this.#servers().map((node) => node.host),
+    );
     const clients = this.#world.nodes('client').map((node) => node.host);
     const cutMs = logUniform(this.#random, ...CUT_MS);
     const withClients = chance(this.#random, 0.3);
@@ -313,7 +322,9 @@ export class FaultInjector {
     return true;
   }
 
-  #damageDisk(kind: 'write-error' | 'sync-error' | 'lost-write' | 'misdirected-write' | 'bit-rot'): boolean {
+  #damageDisk(
+    kind: 'write-error' | 'sync-error' | 'lost-write' | 'misdirected-write' | 'bit-rot',
+  ): boolean {
     const node = pick(this.#random, this.#servers());
     if (node === undefined || !this.#mayDamage(node)) return false;
     const fits = this.#policy.damages ?? (() => true);

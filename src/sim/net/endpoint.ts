@@ -220,7 +220,8 @@ export class Endpoint implements Connection {
     if (events === undefined || this.#isCloseTold) return;
     this.#isCloseTold = true;
     this.#queuedBytes = 0;
-    for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) item.done?.();
+    for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift())
+      item.done?.();
     events.onClose(this.#closeError);
   }
 
@@ -388,7 +389,8 @@ export class Endpoint implements Connection {
       if (this.#state === 'closed') return;
       const back = this.#network.link(this.peerHost, this.host);
       const isHeldLong = this.#isHeld && this.#heldSinceNs <= startedNs;
-      const isDeafLong = this.host !== this.peerHost && !back.passes && back.blockedSinceNs <= startedNs;
+      const isDeafLong =
+        this.host !== this.peerHost && !back.passes && back.blockedSinceNs <= startedNs;
       const isOrphan = this.#queue.size > 0 && this.#peer?.isOpen !== true;
       if (isHeldLong || isDeafLong || isOrphan) {
         this.#network.counts.timedOut += 1;

@@ -2,11 +2,11 @@
 // program sees it: ordered reliable bytes while a connection lives, refusal, resets that kill both ends,
 // half-open connections behind a cut, time-outs, back-pressure through a window.
 import type { Address, Connection, Listener, Net } from '../../env/environment.ts';
-import { type CountingRandom, between, chance, pick } from '../draws.ts';
+import { between, type CountingRandom, chance, pick } from '../draws.ts';
 import { SimSystemError } from '../sim-error.ts';
 import type { EventKind } from '../trace.ts';
 import { Endpoint, type NetHost } from './endpoint.ts';
-import { LAN, LOOPBACK, Link, type LinkProfile } from './link.ts';
+import { LAN, Link, type LinkProfile, LOOPBACK } from './link.ts';
 
 const FIRST_EPHEMERAL_PORT = 40_000;
 const MS = 1_000_000;
@@ -239,7 +239,14 @@ export class Network {
   }
 }
 
-const OWN_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1', '0.0.0.0', '::', '']);
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  'localhost',
+  '127.0.0.1',
+  '::1',
+  '0.0.0.0',
+  '::',
+  '',
+]);
 
 function isOwnName(host: string): boolean {
   return OWN_NAMES.has(host);

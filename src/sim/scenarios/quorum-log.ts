@@ -101,7 +101,11 @@ class QuorumLogRun implements ScenarioRun {
 
   counts(): { operations: number; acknowledged: number; lost: number } {
     const { sent, acknowledged } = this.#ledger;
-    return { operations: sent.size, acknowledged: acknowledged.size, lost: this.#ledger.lost().length };
+    return {
+      operations: sent.size,
+      acknowledged: acknowledged.size,
+      lost: this.#ledger.lost().length,
+    };
   }
 }
 
