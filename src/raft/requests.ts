@@ -23,8 +23,14 @@ export function tick(state: RaftState): void {
   if (state.transfer !== undefined && state.nowMs >= state.transfer.deadlineMs) {
     state.transfer = undefined;
   }
+  const { electionTimeoutMs } = state.config;
+  if (state.nowMs - state.heartbeatDueMs > electionTimeoutMs / 2) {
+    // This thread stood still, and the answers of the others may wait behind this tick. Nothing is
+    // at risk by asking once more: what a deposed leader says, it says in vain.
+    state.quorumCheckDueMs = state.nowMs + electionTimeoutMs;
+  }
   if (state.nowMs >= state.quorumCheckDueMs) {
-    const since = state.nowMs - state.config.electionTimeoutMs;
+    const since = state.nowMs - electionTimeoutMs;
     const isHeard = (peer: PeerId) =>
       peer === state.self || (state.progress.get(peer)?.lastHeardMs ?? since - 1) >= since;
     if (!hasQuorum(state.configuration, isHeard)) {

@@ -200,6 +200,23 @@ describe('a good leader stays', () => {
     expect(cluster.core(1).status.role).not.toBe('leader');
   });
 
+  test('a leader whose thread stood still asks once more before it steps down', () => {
+    const cluster = threeNodes();
+    cluster.elect(1);
+    cluster.nowMs += 5000;
+    cluster.step(1, { kind: 'tick' });
+    expect(cluster.core(1).status.role).toBe('leader');
+    cluster.settle();
+    cluster.advance(500);
+    expect(cluster.core(1).status.role).toBe('leader');
+    cluster.nowMs += 5000;
+    for (let i = 0; i < 8; i += 1) {
+      cluster.step(1, { kind: 'tick' });
+      cluster.nowMs += 100;
+    }
+    expect(cluster.core(1).status.role).toBe('follower');
+  });
+
   test('a partial partition (1-2 cut, both see 3) does not make leaders fight', () => {
     const cluster = threeNodes({ random: (id) => ({ below: (n) => (id * 131) % n }) });
     cluster.elect(1);

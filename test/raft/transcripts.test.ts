@@ -199,6 +199,14 @@ class Script {
         cluster.settle(isLost);
         this.lines = [];
         return;
+      case 'run':
+        // So many tenths of a second in which everybody ticks and talks, without a trace.
+        for (let i = 0; i < id; i += 1) {
+          cluster.advance(100);
+          cluster.settle(isLost);
+        }
+        this.lines = [];
+        return;
       case 'status':
         for (const name of cluster.nodes.keys()) this.lines.push(this.#status(name));
         return;

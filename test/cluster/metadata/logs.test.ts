@@ -164,23 +164,30 @@ describe('in any history', () => {
       const epochs = new Map<number, number>();
       for (const step of history) {
         world.try(move(world, step));
+        // Plain checks: this runs some hundred thousand times.
+        const check = (holds: boolean, rule: string) => {
+          if (!holds) throw new Error(rule);
+        };
         for (const log of world.image.logs()) {
-          expect(log.epoch).toBeGreaterThanOrEqual(epochs.get(log.logId) ?? 0);
+          check(log.epoch >= (epochs.get(log.logId) ?? 0), 'epochs only grow');
           epochs.set(log.logId, log.epoch);
           for (const node of log.isr) {
-            expect(log.safeSet.map((m) => m.node)).toContain(node);
-            expect(world.image.isNodeLive(node)).toBe(true);
+            check(
+              log.safeSet.some((member) => member.node === node),
+              'the ISR is in the safe set',
+            );
+            check(world.image.isNodeLive(node), 'the ISR is live');
           }
           if (log.leader === -1) continue;
-          expect(isCandidate(world.image, log, log.leader)).toBe(true);
-          expect(log.isr).toContain(log.leader);
+          check(isCandidate(world.image, log, log.leader), 'a leader is a live safe member');
+          check(log.isr.includes(log.leader), 'a leader is in its ISR');
           const writer = `${log.leader}/${log.leaderIncarnation}/${log.leaderShardIncarnation}`;
           const key = `${log.logId}/${log.epoch}`;
           if (!writers.has(key)) elections += 1;
-          expect(writers.get(key) ?? writer).toBe(writer);
+          check((writers.get(key) ?? writer) === writer, 'an epoch has one writer');
           writers.set(key, writer);
-          const leader = world.image.node(log.leader)!;
-          expect(leader.shardIncarnations).toContain(log.leaderShardIncarnation);
+          const { shardIncarnations } = world.image.node(log.leader)!;
+          check(shardIncarnations.includes(log.leaderShardIncarnation), 'the writer lives');
         }
       }
     });
