@@ -199,7 +199,7 @@ function newLog(
     partition,
     replicas: [...replicas],
     leader: NO_NODE,
-    epoch: 0,
+    epoch: -1,
     leaderIncarnation: 0,
     leaderShardIncarnation: 0,
     isUncleanEpoch: false,

@@ -115,6 +115,8 @@ export class LeaderRole {
     const { behavior, machine } = this.#context;
     const position = this.position();
     this.#obey(behavior.decide(machine.state, this.#soft.value, command, position));
+    // Answers may wait for a tick of the behavior, or for a deadline.
+    this.#context.markActive();
     return 'ok';
   }
 
