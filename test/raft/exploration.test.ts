@@ -179,7 +179,7 @@ function explore(bounds: Bounds, stepsMax: number): Explored {
   return explored;
 }
 
-describe('no history breaks a rule', () => {
+describe('no history breaks a rule', { timeout: 180_000 }, () => {
   // RAFT_EXPLORE_COMMANDS=1 adds a command: some 93,000 states and 40 seconds each, all clean.
   const commandsMax = Number(process.env['RAFT_EXPLORE_COMMANDS'] ?? 0);
 
