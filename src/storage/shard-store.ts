@@ -221,7 +221,10 @@ export class ShardStoreCore implements ShardStore, LogHost {
   #groupDurable(changed: readonly StoredLogCore[]): void {
     if (changed.length > 0) this.onDurable(changed);
     if (this.isStopped) return;
-    if (this.#isRoomWanted) this.#offerRoom();
+    if (this.#isRoomWanted) {
+      if (!this.slabs.hasRoom) this.#relieve();
+      this.#offerRoom();
+    }
     const since = this.wal.durableLsn - this.#checkpointLsn;
     if (since >= this.checkpointBytes) this.#startCheckpoint(true);
     else if (since > 0) this.#armCheckpoint();

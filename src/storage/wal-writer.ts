@@ -55,13 +55,15 @@ class Group<L> {
   readonly chunk: Chunk;
   readonly start: number;
   readonly firstLsn: number;
+  readonly bornMs: number;
   end: number;
   count = 0;
   isWanted = false;
   flags = 0;
   readonly logs: L[] = [];
 
-  constructor(id: number, chunk: Chunk, firstLsn: number) {
+  constructor(id: number, chunk: Chunk, firstLsn: number, bornMs: number) {
+    this.bornMs = bornMs;
     this.id = id;
     this.chunk = chunk;
     this.start = chunk.used;
@@ -173,7 +175,8 @@ export class WalWriter<L extends GroupMember> {
     }
     tail.holds += 1;
     this.#groupId += 1;
-    const group = new Group<L>(this.#groupId, tail, this.#nextLsn);
+    const bornMs = this.#parts.env.clock.monotonicMs();
+    const group = new Group<L>(this.#groupId, tail, this.#nextLsn, bornMs);
     this.#open = group;
     return group;
   }
@@ -351,13 +354,20 @@ export class WalWriter<L extends GroupMember> {
   }
 
   #armUnawaited(): void {
-    if (this.#cancelUnawaited !== undefined) return;
+    const open = this.#open;
+    if (this.#cancelUnawaited !== undefined || open === undefined) return;
     const { env } = this.#parts;
-    const dueMs = env.clock.monotonicMs() + this.#options.unawaitedMs;
+    const dueMs = open.bornMs + this.#options.unawaitedMs;
     this.#cancelUnawaited = env.timers.at(dueMs, () => {
       this.#cancelUnawaited = undefined;
-      if (this.#open !== undefined) this.#open.isWanted = true;
-      this.startGroup();
+      const now = this.#open;
+      if (now === undefined) return;
+      // The frames it was set for may be gone with an earlier group: look at those that are there.
+      if (now.id !== open.id && !now.isWanted) this.#armUnawaited();
+      else {
+        now.isWanted = true;
+        this.startGroup();
+      }
     });
   }
 
