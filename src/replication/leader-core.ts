@@ -394,7 +394,7 @@ export class LeaderCore implements Leader, StreamedLog {
       if (!isForUs) return 'grant-for-another-writer';
       // Only its leader writes frames of an epoch: we have led it before, and what we wrote then
       // and lost may be on a follower.
-      if ((log.epochs.at(-1)?.epoch ?? -1) >= grant.epoch) return 'epoch-already-written';
+      if ((log.epochs.at(-1)?.epoch ?? 0) >= grant.epoch) return 'epoch-already-written';
     }
     const isMember = safeSet.some(
       (member) => member.node === self.node && member.incarnation === self.incarnation,
