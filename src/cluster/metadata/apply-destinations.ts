@@ -199,7 +199,8 @@ function newLog(
     partition,
     replicas: [...replicas],
     leader: NO_NODE,
-    epoch: -1,
+    // Before the first grant: epochs of a log count from 1, so that 0 can mean none.
+    epoch: 0,
     leaderIncarnation: 0,
     leaderShardIncarnation: 0,
     isUncleanEpoch: false,

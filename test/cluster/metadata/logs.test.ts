@@ -81,7 +81,7 @@ describe('leaders', () => {
     expect(world.do(prefer)).toEqual([]);
     expect(world.setCode('t', [1, 2, 3])).toBe('ok');
     world.do(prefer);
-    expect(world.log('t')).toMatchObject({ leader: 1, epoch: 2 });
+    expect(world.log('t')).toMatchObject({ leader: 1, epoch: 3 });
   });
 
   test('that stall give up one log', () => {

@@ -20,7 +20,7 @@ describe('fencing', () => {
     expect(changes[0]).toEqual({ kind: 'node-changed', node: 1 });
     for (const logId of led) {
       const log = world.image.log(logId)!;
-      expect(log).toMatchObject({ leader: log.replicas[1], epoch: 1 });
+      expect(log).toMatchObject({ leader: log.replicas[1], epoch: 2 });
       expect(log.isr).not.toContain(1);
       expect(log.safeSet).toHaveLength(3);
     }
@@ -41,10 +41,10 @@ describe('fencing', () => {
     expect(world.setCode('t', [1, 2])).toBe('ok');
     world.fence(2);
     world.fence(1);
-    expect(world.log('t')).toMatchObject({ leader: -1, epoch: 1, leaderIncarnation: 0 });
+    expect(world.log('t')).toMatchObject({ leader: -1, epoch: 2, leaderIncarnation: 0 });
     expect(world.image.offlineLogs()).toEqual([world.log('t').logId]);
     world.unfence(2);
-    expect(world.log('t')).toMatchObject({ leader: 2, epoch: 2 });
+    expect(world.log('t')).toMatchObject({ leader: 2, epoch: 3 });
   });
 
   test('a command about an earlier incarnation is refused, a repeat does nothing', () => {
@@ -155,7 +155,7 @@ describe('a shard that starts again', () => {
       const isHit = shardOf(log.logId, 2) === 1;
       expect(log.epoch).toBe(isHit ? 1 : 0);
       expect(log.leaderShardIncarnation).toBe(isHit ? 9 : 1);
-      expect(log.leader).toBe(1);
+      expect(log.leader).toBe(2);
     }
     expect(world.do({ kind: 'restart-shard', ...restart })).toEqual([]);
   });
@@ -176,7 +176,7 @@ describe('an orderly stop', () => {
     const world = new World([1, 2]);
     world.do(creation('t', { partitions: 1, replicationFactor: 1 }));
     world.do({ kind: 'resign-node', node: 1, incarnation: 101 });
-    expect(world.log('t')).toMatchObject({ leader: 1, epoch: 0 });
+    expect(world.log('t')).toMatchObject({ leader: 1, epoch: 1 });
   });
 });
 
