@@ -129,6 +129,7 @@ export class SimProcess implements Owner, NetHost {
     const world = this.#world;
     const node = this.#node;
     return {
+      facts: { osBootId: `${node.id} boot ${node.systemBoots}`, pid: 1_000 + node.number },
       clock: {
         monotonicMs: () => this.monotonicMs(),
         wallMs: () => Math.floor(node.clock.wallMs(world.nowNs)),

@@ -59,7 +59,7 @@ export async function runSeed(
     );
     host.wires.arm();
     const { run, injector } = await runPhases(world, scenario, options);
-    for (const wire of host.wires.tripped) world.fail('trip-wire', `${wire} was called`);
+    for (const { stack } of host.wires.tripped) world.fail('trip-wire', stack);
     return summary(world, scenario, options, run, injector);
   } finally {
     host.close();
@@ -80,7 +80,7 @@ export async function inWorld<T>(
     const result = await body(world);
     host.wires.disarm();
     const [wire] = host.wires.tripped;
-    if (wire !== undefined) throw new Error(`${wire} was called inside the simulation`);
+    if (wire !== undefined) throw new Error(wire.stack);
     return result;
   } finally {
     host.close();

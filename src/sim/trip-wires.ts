@@ -25,7 +25,14 @@ export interface TripWires {
   /** Takes the wires away. */
   restore(): void;
   /** Wires that were tripped, in order; a caller that swallows the error is still found. */
-  readonly tripped: readonly string[];
+  readonly tripped: readonly Trip[];
+}
+
+export interface Trip {
+  /** What was called. */
+  readonly label: string;
+  /** By whom. */
+  readonly stack: string;
 }
 
 const GLOBAL_WIRES: readonly Wire[] = [
@@ -45,10 +52,11 @@ const GLOBAL_WIRES: readonly Wire[] = [
 
 export function installTripWires(): TripWires {
   let isArmed = false;
-  const tripped: string[] = [];
+  const tripped: Trip[] = [];
   const trip = (label: string): never => {
-    tripped.push(label);
-    throw new TripWireError(label);
+    const error = new TripWireError(label);
+    tripped.push({ label, stack: error.stack ?? '' });
+    throw error;
   };
   const undo = GLOBAL_WIRES.map(({ target, name, label }) => {
     const own = Object.getOwnPropertyDescriptor(target, name);

@@ -24,7 +24,7 @@ test('armed wires throw the name of what was called, and restore gives the origi
     expect(new Date(5).getTime()).toBe(5);
     wires.disarm();
     expect(Date.now()).toBeGreaterThan(0);
-    expect(wires.tripped).toEqual(Object.keys(CALLS));
+    expect(wires.tripped.map((trip) => trip.label)).toEqual(Object.keys(CALLS));
   } finally {
     wires.restore();
   }
@@ -45,5 +45,5 @@ test('a program that looks at the real clock inside a simulation is found, also 
       });
     await world.advance(5);
   });
-  await expect(run).rejects.toThrow('Date.now was called inside the simulation');
+  await expect(run).rejects.toThrow(/Date.now was called inside a simulation.*trip-wires.test/s);
 });

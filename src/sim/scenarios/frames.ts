@@ -7,7 +7,7 @@ export function frame(kind: number, ids: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(LENGTH_BYTES + 1 + ids.length * 4);
   writeU32(bytes, 0, bytes.length - LENGTH_BYTES);
   bytes[LENGTH_BYTES] = kind;
-  ids.forEach((id, i) => writeU32(bytes, LENGTH_BYTES + 1 + i * 4, id));
+  for (const [i, id] of ids.entries()) writeU32(bytes, LENGTH_BYTES + 1 + i * 4, id);
   return bytes;
 }
 

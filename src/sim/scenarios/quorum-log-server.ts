@@ -74,7 +74,7 @@ class QuorumLogServer {
     this.#waiting = [];
     const fresh = group.flatMap(({ ids }) => ids.filter((id) => !this.#ids.has(id)));
     const bytes = new Uint8Array(fresh.length * RECORD_BYTES);
-    fresh.forEach((id, i) => this.#encode(bytes, i * RECORD_BYTES, id));
+    for (const [i, id] of fresh.entries()) this.#encode(bytes, i * RECORD_BYTES, id);
     if (bytes.length === 0) {
       this.#answer(group);
       return;

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import { ReplicaChecker, type ReplicaProbe } from '../../../src/sim/checkers/replicas.ts';
+
+interface Sketch {
+  readonly node?: string;
+  readonly life?: number;
+  readonly epoch?: number;
+  readonly isLeader?: boolean;
+  readonly committed?: number;
+  /** Chain per seq from 0; a frame's epoch is the hundreds of its chain. */
+  readonly chains: readonly number[];
+}
+
+function probe(sketch: Sketch): ReplicaProbe {
+  return {
+    node: sketch.node ?? 'n1',
+    life: sketch.life ?? 1,
+    logId: 1,
+    epoch: sketch.epoch ?? 1,
+    isLeader: sketch.isLeader ?? false,
+    committedSeq: sketch.committed ?? sketch.chains.length - 1,
+    endSeq: sketch.chains.length - 1,
+    frameAt: (seq) => {
+      const chain = sketch.chains[seq];
+      return chain === undefined ? undefined : { epoch: Math.floor(chain / 100), chain };
+    },
+  };
+}
+
+function observe(...moments: Sketch[][]): string | undefined {
+  const checker = new ReplicaChecker();
+  for (const moment of moments) {
+    const violation = checker.observe(moment.map(probe));
+    if (violation !== undefined) return violation.check;
+  }
+  return undefined;
+}
+
+test('replicas that agree, lag, and cut what was never committed are fine', () => {
+  expect(
+    observe(
+      [
+        { node: 'n1', chains: [100, 101, 102], committed: 1, isLeader: true },
+        { node: 'n2', chains: [100], committed: 0 },
+      ],
+      [
+        { node: 'n1', life: 2, chains: [100, 101, 202], committed: 2, epoch: 2 },
+        { node: 'n2', chains: [100, 101, 202], committed: 2, epoch: 2, isLeader: true },
+      ],
+    ),
+  ).toBeUndefined();
+});
+
+test('two leaders in one epoch are found, also if one is the same node restarted', () => {
+  const leader = { chains: [100], isLeader: true };
+  expect(observe([leader, { ...leader, node: 'n2' }])).toBe('replicas/one-leader');
+  expect(observe([leader], [{ ...leader, life: 2 }])).toBe('replicas/one-leader');
+  expect(observe([leader], [{ ...leader, node: 'n2', epoch: 2 }])).toBeUndefined();
+});
+
+test('one epoch and seq with two chains is found before anything is committed', () => {
+  expect(
+    observe([
+      { chains: [100, 101], committed: 0 },
+      { node: 'n2', chains: [100, 150], committed: 0 },
+    ]),
+  ).toBe('replicas/chain');
+});
+
+test('a committed frame that another replica committed differently is found, also much later', () => {
+  expect(
+    observe([{ chains: [100, 101] }], [{ node: 'n2', life: 3, chains: [100, 201], epoch: 2 }]),
+  ).toBe('replicas/committed-prefix');
+});
+
+test('a committed seq never falls within one life and never passes the end', () => {
+  expect(observe([{ chains: [100, 101] }], [{ chains: [100, 101], committed: 0 }])).toBe(
+    'replicas/committed-backwards',
+  );
+  expect(
+    observe([{ chains: [100, 101] }], [{ life: 2, chains: [100, 101], committed: 0 }]),
+  ).toBeUndefined();
+  expect(observe([{ chains: [100], committed: 3 }])).toBe('replicas/committed-past-end');
+});
+
+test('unequal state after one index is found', () => {
+  const checker = new ReplicaChecker();
+  expect(checker.observeState({ node: 'n1', index: 4, hash: 1 })).toBeUndefined();
+  expect(checker.observeState({ node: 'n2', index: 4, hash: 1 })).toBeUndefined();
+  expect(checker.observeState({ node: 'n3', index: 4, hash: 2 })?.check).toBe('replicas/state');
+});
+
+test('replicas at rest have one end, all of it committed', () => {
+  const checker = new ReplicaChecker();
+  const full = { chains: [100, 101] };
+  expect(checker.converged([full, { ...full, node: 'n2' }].map(probe))).toBeUndefined();
+  expect(checker.converged([full, { node: 'n2', chains: [100] }].map(probe))).toBeDefined();
+  expect(checker.converged([full, { ...full, node: 'n2', committed: 0 }].map(probe))).toBeDefined();
+});
