@@ -153,9 +153,9 @@ describe('a shard that starts again', () => {
     world.do({ kind: 'restart-shard', ...restart });
     for (const log of world.image.logs()) {
       const isHit = shardOf(log.logId, 2) === 1;
-      expect(log.epoch).toBe(isHit ? 1 : 0);
+      expect(log.epoch).toBe(isHit ? 2 : 1);
       expect(log.leaderShardIncarnation).toBe(isHit ? 9 : 1);
-      expect(log.leader).toBe(2);
+      expect(log.leader).toBe(1);
     }
     expect(world.do({ kind: 'restart-shard', ...restart })).toEqual([]);
   });
