@@ -188,8 +188,9 @@ export class Inbound {
     try {
       if (code === SIGNAL_WATCH) host.watchedFromAfar(target, from);
       else if (code === SIGNAL_UNWATCH) cell?.removeWatcher(from);
-      else if (code === SIGNAL_STOP) cell?.postSystem({ kind: 'stop' });
-      else if (code === SIGNAL_TERMINATED) {
+      else if (code === SIGNAL_STOP) {
+        if (cell !== undefined && isParentThere(cell, from)) cell.postSystem({ kind: 'stop' });
+      } else if (code === SIGNAL_TERMINATED) {
         const { cause, id } = endedCodec.decode(bytes, payloadAt, payloadEnd);
         cell?.endWatch(host.refOfId(id), cause);
         cell?.remoteChildEnded(id);
@@ -198,13 +199,19 @@ export class Inbound {
         const error = failureCodec.decode(bytes, payloadAt, payloadEnd);
         const signal = { type: 'child-failed', child: host.refOfId(from), error } as const;
         cell?.postSystem({ kind: 'signal', signal });
-      } else if (code === SIGNAL_SPAWN) {
+      } else if (code === SIGNAL_SPAWN && from.node === host.place.node) {
         host.spawnRequested(spawnRequestCodec.decode(bytes, payloadAt, payloadEnd));
       } else host.deadLetters.add(idPath(target), `signal ${code}`, 'malformed');
     } catch {
       host.deadLetters.add(idPath(target), `signal ${code}`, 'malformed');
     }
   }
+}
+
+/** Only the thread that spawned an actor may stop it from afar. */
+function isParentThere(cell: Cell, from: RefId): boolean {
+  const parent = cell.remoteParent?.id;
+  return parent !== undefined && parent.node === from.node && parent.thread === from.thread;
 }
 
 function readId(view: DataView, at: number): RefId {

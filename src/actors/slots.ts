@@ -12,6 +12,11 @@ const REMOTE_INDEX_BITS = 15;
 const REMOTE_INDEX_MASK = (1 << REMOTE_INDEX_BITS) - 1;
 const FREE_SLOTS_MIN = 1024;
 
+/** True for slots that a spawner elsewhere picks. */
+export function isRemoteSlot(slot: number): boolean {
+  return slot >= REMOTE_SLOT;
+}
+
 export class Slots {
   readonly #local: (Cell | undefined)[] = [];
   readonly #remote = new Map<number, Cell>();
@@ -34,7 +39,7 @@ export class Slots {
   }
 
   put(slot: number, cell: Cell): void {
-    if (slot >= REMOTE_SLOT) this.#remote.set(slot, cell);
+    if (isRemoteSlot(slot)) this.#remote.set(slot, cell);
     else {
       // Filled upwards so that the array stays dense.
       while (this.#local.length < slot) this.#local.push(undefined);
@@ -43,13 +48,13 @@ export class Slots {
   }
 
   get(slot: number, generation: number): Cell | undefined {
-    const cell = slot >= REMOTE_SLOT ? this.#remote.get(slot) : this.#local[slot];
+    const cell = isRemoteSlot(slot) ? this.#remote.get(slot) : this.#local[slot];
     if (cell === undefined) return undefined;
     return generation === ANY_GENERATION || generation === cell.id.generation ? cell : undefined;
   }
 
   release(slot: number, cell: Cell): void {
-    if (slot >= REMOTE_SLOT) {
+    if (isRemoteSlot(slot)) {
       if (this.#remote.get(slot) === cell) this.#remote.delete(slot);
     } else if (this.#local[slot] === cell) {
       this.#local[slot] = undefined;

@@ -44,7 +44,7 @@ import {
 import type { Route, RouteAdmission } from './route.ts';
 import type { RuntimePort } from './runtime-actor.ts';
 import { RUNTIME_SLOT, RuntimeActor, RuntimeProtocol } from './runtime-actor.ts';
-import { RemoteSlots, Slots } from './slots.ts';
+import { isRemoteSlot, RemoteSlots, Slots } from './slots.ts';
 import { STATUS_TURNS, STATUS_WORDS } from './status.ts';
 import { encodeExact, roundTrip } from './strict.ts';
 import type { Manifest, SystemOptions } from './system-options.ts';
@@ -280,6 +280,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     if (
       actor === undefined ||
       codec === undefined ||
+      !isRemoteSlot(id.slot) ||
       !isOfThreadIncarnation(id.generation, this.threadIncarnation)
     ) {
       this.log.error('spawn from another thread refused', { actor: request.actor });
