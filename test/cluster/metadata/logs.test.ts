@@ -55,6 +55,7 @@ describe('the safe set', () => {
     world.setCode('t', [1, 2]);
     world.fence(3);
     expect(world.setCode('t', [1, 2, 3])).toBe('invalid-safe-set');
+    expect(world.setCode('t', [1, 2, 3], [1, 2])).toBe('invalid-safe-set');
     world.fence(2);
     expect(world.setCode('t', [1, 2], [1, 2])).toBe('invalid-safe-set');
     expect(world.setCode('t', [1, 2], [1])).toBe('ok');
