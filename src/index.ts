@@ -1,0 +1,17 @@
+// The package's front door: a node as a library. The actor runtime, the simulator and the test kit get
+// doors of their own when they are ready for other people's code.
+export type {
+  NodeAddress,
+  NodeConfig,
+  NodeEvent,
+  RunningNode,
+  StartNode,
+} from './assembly/node-config.ts';
+export { VERSION } from './assembly/version.ts';
+export type { Environment } from './env/environment.ts';
+export {
+  createNodeEnvironment,
+  type NodeEnvironment,
+  type NodeEnvironmentOptions,
+} from './env/node/environment.ts';
+export { startNode } from './node-entry.ts';
