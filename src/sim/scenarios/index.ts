@@ -1,5 +1,6 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
+import { kafkaCluster } from './kafka-cluster.ts';
 import { quorumLog } from './quorum-log.ts';
 
-export const scenarios: readonly Scenario[] = [quorumLog];
+export const scenarios: readonly Scenario[] = [kafkaCluster, quorumLog];

@@ -1,0 +1,261 @@
+// The real thing: three nodes as they are shipped, composed by the assembly room, driven by Kafka clients
+// of our own, under every fault that durable synchronous writes on two of three nodes survive. What
+// clients were told is checked against what they read, and committed offsets against a register.
+import { nodeStarter } from '../../assembly/node.ts';
+import type { NodeAddress, NodeEvent } from '../../assembly/node-config.ts';
+import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
+import { checkKafkaLog, countLost } from '../checkers/kafka-log.ts';
+import { checkRegisters } from '../checkers/register.ts';
+import { between, uniform } from '../draws.ts';
+import { CRASH_KINDS, type FaultPolicy } from '../faults/policy.ts';
+import type { SimNode } from '../node.ts';
+import type { SimProcess } from '../process.ts';
+import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
+import { KafkaClient } from '../workloads/kafka-client.ts';
+import { CallFailedError } from '../workloads/kafka-connection.ts';
+import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
+import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
+import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { World } from '../world.ts';
+
+const NODE_COUNT = 3;
+const LINK_PORT = 7_001;
+const KAFKA_PORT = 9_092;
+const WAL_FILE_BYTES = 1_048_576;
+const ACKNOWLEDGED_MIN = 2_000;
+const VIEW_EVERY_MS = 300;
+const TOPICS: readonly TopicPlan[] = [
+  { name: 'orders', partitions: 3 },
+  { name: 'events', partitions: 2 },
+];
+/** Reasons to end that a full or failing device explains; after any other the run has failed. */
+const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO']);
+
+const POLICY: FaultPolicy = {
+  kinds: CRASH_KINDS,
+  meanMs: [1_500, 20_000],
+  downMax: 1,
+  damagedMax: 1,
+  downMs: [100, 8_000],
+  calmProbability: 0,
+  faultsMin: 3,
+};
+
+export const kafkaCluster: Scenario = {
+  name: 'kafka-cluster',
+  faults: POLICY,
+  chaosMs: 30_000,
+  drainMs: 120_000,
+  bugs: ['ack-before-sync', 'hw-from-stale-epoch', 'truncate-below-hw', 'same-epoch-after-restart'],
+  create: (world) => new KafkaClusterRun(world),
+};
+
+class KafkaClusterRun implements ScenarioRun {
+  readonly #world: World;
+  readonly #history: KafkaHistory = emptyHistory();
+  readonly #registers: OffsetRegisters = new Map();
+  readonly #addresses: readonly NodeAddress[];
+  readonly #startNode = nodeStarter({ shardStore: { walFileBytesMin: WAL_FILE_BYTES } });
+  readonly #bootedAtMs = new Map<string, number>();
+  readonly #producers: KafkaProducer[] = [];
+  readonly #followers: FollowingConsumer[] = [];
+  readonly #members: GroupMember[] = [];
+  #observer: KafkaClient | undefined;
+  #viewAtMs = -1;
+  #wasReady = false;
+  #isReadBack = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({
+      id: index + 1,
+      host: world.node(`n${index + 1}`).host,
+      linkPort: LINK_PORT,
+      kafkaPort: KAFKA_PORT,
+      httpPort: 0,
+    }));
+  }
+
+  // ---- nodes ---------------------------------------------------------------------------------
+
+  start(): void {
+    for (const node of this.#world.nodes('server')) this.boot(node);
+    this.#startClients();
+  }
+
+  boot(node: SimNode): void {
+    const process = node.start();
+    this.#bootedAtMs.set(node.id, this.#world.nowMs);
+    const config = {
+      clusterId: 'simulated',
+      nodeId: node.number,
+      nodes: this.#addresses,
+      dataRoot: process.environment.disk.root,
+      shards: 0,
+      host: node.host,
+      isFounding: !this.#wasReady,
+      token: 'simulated',
+    };
+    this.#startNode(process.environment, config).then(
+      (running) => running.onEvent((event) => this.#heard(node, process, event)),
+      (error: unknown) => this.#ended(node, process, codeOf(error), String(error)),
+    );
+  }
+
+  hasRecovered(node: SimNode): boolean {
+    const bootedAtMs = this.#bootedAtMs.get(node.id) ?? 0;
+    if (this.#observer === undefined || this.#viewAtMs < bootedAtMs) return false;
+    const partitions = [...this.#observer.partitions().values()];
+    return partitions.length > 0 && partitions.every((each) => each.isr.includes(node.number));
+  }
+
+  #heard(node: SimNode, process: SimProcess, event: NodeEvent): void {
+    if (event.event === 'ready') this.#wasReady = true;
+    if (event.event === 'failed') this.#ended(node, process, event.code, event.message);
+  }
+
+  /** The node gave up. Its launcher starts it again, unless a fault has dealt with it meanwhile. */
+  #ended(node: SimNode, process: SimProcess, code: string, message: string): void {
+    if (node.process !== process) return;
+    if (!EXPECTED_ENDS.has(code)) {
+      this.#world.fail('node-failed', `${node.id}: ${code} ${message}`);
+      return;
+    }
+    const { starts } = node;
+    this.#world.afterMs(1, () => {
+      if (node.process === process) node.kill();
+    });
+    this.#world.afterMs(uniform(this.#world.schedule, 300, 1_500), () => {
+      if (node.starts === starts && !node.isUp) this.boot(node);
+    });
+  }
+
+  // ---- clients -------------------------------------------------------------------------------
+
+  #client(id: string): KafkaClient {
+    const process = this.#world.node(id, 'client').start();
+    const bootstrap = this.#addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
+    return new KafkaClient(process.environment, id, bootstrap);
+  }
+
+  #startClients(): void {
+    const { workload } = this.#world;
+    const ids = { next: 0 };
+    this.#observer = this.#client('observer');
+    this.#run(this.#watch(this.#observer));
+    for (let i = 1; i <= 2; i += 1) {
+      const random = workload.fork(`producer ${i}`);
+      const options = {
+        topics: TOPICS,
+        meanGapMs: between(random, 30, 120),
+        leaderAcks: 0.1,
+        bodyBytesMax: between(random, 16, 2_000),
+      };
+      const client = this.#client(`p${i}`);
+      const producer = new KafkaProducer(client, this.#history, ids, random, options);
+      this.#producers.push(producer);
+      this.#run(producer.run());
+    }
+    const reader = TOPICS[0]!;
+    for (let partition = 0; partition < reader.partitions; partition += 1) {
+      const client = this.#client(`f${partition}`);
+      const follower = new FollowingConsumer(client, this.#history.polls, reader.name, partition);
+      this.#followers.push(follower);
+      this.#run(follower.run());
+    }
+    for (let i = 1; i <= 2; i += 1) {
+      const member = new GroupMember(
+        this.#world,
+        this.#client(`g${i}`),
+        this.#history.polls,
+        this.#registers,
+        { group: 'readers', topic: reader },
+      );
+      this.#members.push(member);
+      this.#run(member.run());
+    }
+  }
+
+  /** Creates the topics, then keeps a view of who is in sync. */
+  async #watch(client: KafkaClient): Promise<void> {
+    const names = TOPICS.map(({ name }) => name);
+    const missing = new Map(TOPICS.map((topic) => [topic.name, topic]));
+    for (;;) {
+      const topic = [...missing.values()][0];
+      try {
+        if (topic !== undefined) {
+          const code = await client.createTopic(topic.name, topic.partitions, NODE_COUNT);
+          if (code === 0 || code === 36) missing.delete(topic.name);
+        } else {
+          const askedAtMs = this.#world.nowMs;
+          await client.refresh(names);
+          this.#viewAtMs = askedAtMs;
+        }
+      } catch (error) {
+        if (!(error instanceof CallFailedError)) throw error;
+      }
+      await client.sleep(VIEW_EVERY_MS);
+    }
+  }
+
+  #run(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#world.fail('client', text);
+    });
+  }
+
+  // ---- the end -------------------------------------------------------------------------------
+
+  startDrain(): void {
+    this.#run(this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    const client = this.#observer!;
+    while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
+    for (const producer of this.#producers) producer.stop();
+    while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
+    const reader = this.#client('reader');
+    for (const { name, partitions } of TOPICS) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        await readBack(reader, this.#history.finalPolls, name, partition);
+      }
+    }
+    for (const follower of this.#followers) follower.stop();
+    for (const member of this.#members) member.stop();
+    while (!this.#members.every((member) => member.isDone)) await client.sleep(100);
+    this.#isReadBack = true;
+  }
+
+  isDrained(): boolean {
+    return this.#isReadBack;
+  }
+
+  check(): readonly Violation[] {
+    const rounds = this.#members.reduce((sum, member) => sum + member.rounds, 0);
+    const commits = this.#members.reduce((sum, member) => sum + member.commits, 0);
+    const idle: Violation[] =
+      rounds === 0 || commits === 0
+        ? [{ check: 'workload', message: `groups did nothing: ${rounds} rounds, ${commits} commits` }]
+        : [];
+    return [...checkKafkaLog(this.#history), ...checkRegisters(this.#registers, -1), ...idle];
+  }
+
+  counts(): ScenarioCounts {
+    return {
+      operations: this.#history.sends.length,
+      acknowledged: this.#acknowledged(),
+      lost: countLost(this.#history),
+    };
+  }
+
+  #acknowledged(): number {
+    return this.#history.sends.filter((send) => send.outcome === 'acknowledged').length;
+  }
+}
+
+function codeOf(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : 'UNKNOWN';
+}

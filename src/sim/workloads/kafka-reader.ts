@@ -1,0 +1,213 @@
+// Readers of the workload: a consumer that follows some partitions for the whole run, and the read-back of
+// everything once the cluster is at rest. Both only record what they were given.
+import { Fetch, ListOffsets } from '../../protocols/kafka/codec/index.ts';
+import { decodeRecords } from '../../records/records.ts';
+import { forEachBatch, isControl, readBatchHeader } from '../../records/batch.ts';
+import type { Poll } from '../checkers/kafka-history.ts';
+import { readBody } from './kafka-bodies.ts';
+import type { KafkaClient } from './kafka-client.ts';
+import { CallFailedError } from './kafka-connection.ts';
+
+const FETCH_VERSION = 11;
+const LIST_VERSION = 4;
+const EARLIEST = -2;
+const LATEST = -1;
+const WAIT_MS = 250;
+
+export interface Batch {
+  readonly poll: Omit<Poll, 'session' | 'consumer'>;
+  /** Where the next fetch starts. */
+  readonly next: number;
+  readonly highWatermark: number;
+}
+
+/** One fetch from the leader; undefined if it was refused or got no answer. */
+export async function fetchOnce(
+  client: KafkaClient,
+  topic: string,
+  partition: number,
+  from: number,
+): Promise<Batch | 'out-of-range' | undefined> {
+  const leader = await leaderOf(client, topic, partition);
+  if (leader === undefined) return undefined;
+  try {
+    const answer = await client.call(
+      leader,
+      Fetch,
+      FETCH_VERSION,
+      {
+        maxWaitMs: WAIT_MS,
+        minBytes: 1,
+        maxBytes: 65_536,
+        isolationLevel: 0,
+        sessionId: 0,
+        sessionEpoch: -1,
+        rackId: '',
+        topics: [
+          { topic, partitions: [{ partition, fetchOffset: from, partitionMaxBytes: 65_536 }] },
+        ],
+      },
+      WAIT_MS + 3_000,
+    );
+    const found = answer.responses[0]?.partitions[0];
+    if (found?.errorCode === 1) return 'out-of-range';
+    if (found === undefined || found.errorCode !== 0) {
+      await refresh(client, topic);
+      return undefined;
+    }
+    return { ...readRecords(topic, partition, from, found.records), highWatermark: found.highWatermark };
+  } catch (error) {
+    if (!(error instanceof CallFailedError)) throw error;
+    await refresh(client, topic);
+    return undefined;
+  }
+}
+
+/** The offset at one end of a partition, or undefined. */
+export async function endOf(
+  client: KafkaClient,
+  topic: string,
+  partition: number,
+  end: 'earliest' | 'latest',
+): Promise<number | undefined> {
+  const leader = await leaderOf(client, topic, partition);
+  if (leader === undefined) return undefined;
+  try {
+    const answer = await client.call(leader, ListOffsets, LIST_VERSION, {
+      isolationLevel: 0,
+      topics: [
+        {
+          name: topic,
+          partitions: [{ partitionIndex: partition, timestamp: end === 'latest' ? LATEST : EARLIEST }],
+        },
+      ],
+    });
+    const found = answer.topics[0]?.partitions[0];
+    if (found?.errorCode === 0) return found.offset;
+    await refresh(client, topic);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CallFailedError)) throw error;
+    await refresh(client, topic);
+    return undefined;
+  }
+}
+
+/** Follows a partition from its start; a new session after each jump of position. */
+export class FollowingConsumer {
+  readonly #client: KafkaClient;
+  readonly #polls: Poll[];
+  readonly #topic: string;
+  readonly #partition: number;
+  #isStopping = false;
+
+  constructor(client: KafkaClient, polls: Poll[], topic: string, partition: number) {
+    this.#client = client;
+    this.#polls = polls;
+    this.#topic = topic;
+    this.#partition = partition;
+  }
+
+  stop(): void {
+    this.#isStopping = true;
+  }
+
+  async run(): Promise<void> {
+    let position = 0;
+    let session = 1;
+    while (!this.#isStopping) {
+      const batch = await fetchOnce(this.#client, this.#topic, this.#partition, position);
+      if (batch === 'out-of-range') {
+        const start = await endOf(this.#client, this.#topic, this.#partition, 'earliest');
+        if (start !== undefined && start !== position) {
+          position = start;
+          session += 1;
+        }
+        await this.#client.sleep(200);
+      } else if (batch === undefined) await this.#client.sleep(150);
+      else {
+        if (batch.poll.offsets.length > 0) {
+          this.#polls.push({ ...batch.poll, consumer: this.#client.id, session });
+        }
+        position = batch.next;
+      }
+    }
+  }
+}
+
+/** Reads a whole partition, from its start to the end it has when asked. */
+export async function readBack(
+  client: KafkaClient,
+  polls: Poll[],
+  topic: string,
+  partition: number,
+): Promise<void> {
+  let position = await insist(client, () => endOf(client, topic, partition, 'earliest'));
+  const end = await insist(client, () => endOf(client, topic, partition, 'latest'));
+  while (position < end) {
+    const batch = await fetchOnce(client, topic, partition, position);
+    if (batch === undefined || batch === 'out-of-range') {
+      await client.sleep(200);
+      continue;
+    }
+    polls.push({ ...batch.poll, consumer: `${client.id}-final`, session: 1 });
+    position = batch.next;
+  }
+}
+
+async function insist<T>(client: KafkaClient, ask: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await client.sleep(200);
+  }
+}
+
+async function leaderOf(
+  client: KafkaClient,
+  topic: string,
+  partition: number,
+): Promise<number | undefined> {
+  const known = client.partition(topic, partition)?.leader ?? -1;
+  if (known >= 0) return known;
+  await refresh(client, topic);
+  const leader = client.partition(topic, partition)?.leader ?? -1;
+  return leader < 0 ? undefined : leader;
+}
+
+async function refresh(client: KafkaClient, topic: string): Promise<void> {
+  try {
+    await client.refresh([topic]);
+  } catch (error) {
+    if (!(error instanceof CallFailedError)) throw error;
+  }
+}
+
+function readRecords(
+  topic: string,
+  partition: number,
+  from: number,
+  records: Uint8Array | null,
+): Omit<Batch, 'highWatermark'> {
+  const offsets: number[] = [];
+  const ids: number[] = [];
+  const bodyHashes: number[] = [];
+  let next = from;
+  if (records !== null) {
+    forEachBatch(records, 0, records.length, (at, size) => {
+      const header = readBatchHeader(records, at);
+      const decoded = decodeRecords(records, at, at + size);
+      if (decoded.kind === 'fault') throw new Error(`${topic}-${partition}: a batch is ${decoded.fault}`);
+      for (const record of decoded.records) {
+        next = Math.max(next, record.offset + 1);
+        // The first batch may begin below the position: a client drops those.
+        if (record.offset < from || isControl(header.attributes)) continue;
+        const { id, bodyHash } = readBody(record.value);
+        offsets.push(record.offset);
+        ids.push(id);
+        bodyHashes.push(bodyHash);
+      }
+    });
+  }
+  return { poll: { topic, partition, offsets, ids, bodyHashes }, next };
+}
