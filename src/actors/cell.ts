@@ -472,7 +472,7 @@ export class Cell implements Runnable, Watcher {
     }
     this.restarts += 1;
     this.metrics.restarted += 1;
-    this.#endLife(new ActorError('ACTOR_FAILED', `${this.path} restarted`));
+    this.#endLife('ACTOR_FAILED', 'restarted');
     this.state = STATE_SUSPENDED;
     this.#retireChildren();
     this.host.deadlines.after(delayMs, () => {
@@ -484,14 +484,18 @@ export class Cell implements Runnable, Watcher {
   }
 
   /** Ends what belongs to the present life: timers, open answers, handlers, watches. */
-  #endLife(error: Error): void {
+  #endLife(code: 'ACTOR_FAILED' | 'ACTOR_STOPPED', how: string): void {
     this.epoch += 1;
     this.#cancelTimers();
-    for (const later of [...(this.#laters ?? [])]) later.fail(error);
-    if (this.#heldReply !== NO_REPLY) this.host.failAnswer(this.#heldReply, error);
+    // An error costs microseconds to make, so it is made only for somebody who waits.
+    const error = () => new ActorError(code, `${this.path} ${how}`);
+    for (const later of [...(this.#laters ?? [])]) later.fail(error());
+    if (this.#heldReply !== NO_REPLY) this.host.failAnswer(this.#heldReply, error());
     this.#heldReply = NO_REPLY;
     this.#isHeld = false;
-    for (const target of [...this.watching.values()]) this.unwatch(target);
+    if (this.watching.size > 0) {
+      for (const target of [...this.watching.values()]) this.unwatch(target);
+    }
     this.signalHandler = undefined;
     this.#handlers = undefined;
     this.#methods = [];
@@ -514,7 +518,7 @@ export class Cell implements Runnable, Watcher {
     this.state = STATE_STOPPING;
     this.cause = cause;
     this.#signal({ type: 'stopping' });
-    this.#endLife(new ActorError('ACTOR_STOPPED', `${this.path} stopped`));
+    this.#endLife('ACTOR_STOPPED', 'stopped');
     this.#abort?.abort();
     this.#retireChildren();
     if (this.#dying === undefined || this.#dying.size === 0) this.#end();

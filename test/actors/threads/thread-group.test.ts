@@ -175,7 +175,7 @@ describe('a thread that ends is survived', () => {
       const { system, group, nextLoss, nextReady } = world(2, {
         limits: { heapMegabytesMax: 64 },
         // Filling the heap takes a while, and that thread is not standing still.
-        stall: { sampleMs: 50, samples: how === 'memory' ? 200 : 4 },
+        stall: { sampleMs: 100, samples: how === 'memory' ? 200 : 4 },
       });
       await group.start();
       await nextReady();
