@@ -76,23 +76,15 @@ export class Checkpointer {
   }
 
   async #carryLog(log: StoredLogCore, keepFrom: number): Promise<void> {
-    const { table } = log;
     for (const generation of [...log.snapshots.generations]) {
       if (generation.lsn < keepFrom) await this.#carryState(log, generation);
     }
-    const first = neededSeq(log);
-    let last = first - 1;
-    const durableEnd = Math.min(log.durableSeq, table.endSeq);
-    for (let seq = first; seq <= durableEnd; seq += 1) {
-      if (table.lsn[table.slot(seq)]! < keepFrom) last = seq;
-    }
-    if (last < first) return;
-    // The whole front moves, so that LSNs ascend within what was carried and within what was not.
-    last = Math.max(last, Math.min(log.carriedThrough, durableEnd));
+    const { table } = log;
     let cooling: number[] = [];
     let bytes = 0;
-    for (let seq = first; seq <= last && seq <= log.durableSeq; seq += 1) {
+    for (let seq = neededSeq(log); seq <= Math.min(log.durableSeq, table.endSeq); seq += 1) {
       const slot = table.slot(seq);
+      if (table.lsn[slot]! >= keepFrom) continue;
       if (table.chunk[slot] === COLD) cooling.push(seq);
       this.#carryFrame(log, seq);
       bytes += table.payloadLength[slot]!;
@@ -102,7 +94,6 @@ export class Checkpointer {
       bytes = 0;
     }
     await this.#cool(log, cooling);
-    log.carriedThrough = Math.min(last, log.endSeq);
   }
 
   /** Until a carried frame is durable at its new place it is read from memory. */
@@ -276,13 +267,12 @@ function neededSeq(log: StoredLogCore): number {
   return Math.max(log.table.anchor.seq, Math.min(covered, log.endSeq)) + 1;
 }
 
-/** Where the WAL must begin for this log. Carried frames and the others ascend each for themselves. */
+/** Where the WAL must begin for this log. Carried frames do not lie in the order of their seqs. */
 function neededLsn(log: StoredLogCore): number {
   const { table } = log;
-  const first = neededSeq(log);
   let lsn = log.snapshots.minLsn;
-  for (const seq of [first, Math.max(first, log.carriedThrough + 1)]) {
-    if (table.has(seq)) lsn = Math.min(lsn, table.lsn[table.slot(seq)]!);
+  for (let seq = neededSeq(log); seq <= table.endSeq; seq += 1) {
+    lsn = Math.min(lsn, table.lsn[table.slot(seq)]!);
   }
   return lsn;
 }

@@ -78,7 +78,8 @@ function openWalFiles(parts: RecoveryParts, replayLsn: number): readonly ScanFil
     const head = new Uint8Array(Math.min(size, 4096));
     file.readSync(head, 0);
     const header = decodeWalFileHeader(head, env.crc32c);
-    const walFile = new WalFile(path, file, size);
+    const capacity = typeof header === 'string' ? size : Math.max(size, header.size);
+    const walFile = new WalFile(path, file, capacity);
     if (header === 'blank') walFiles.adopt(walFile, false);
     else if (header === 'damaged') {
       // Kept for whoever wants to look: it may have held frames.
@@ -90,6 +91,8 @@ function openWalFiles(parts: RecoveryParts, replayLsn: number): readonly ScanFil
       used.push({ file: walFile, salt: header.salt });
     }
   }
+  // A file found here may be known to the page cache only: its name must last before it is used.
+  env.disk.syncDirectory(folder);
   used.sort((a, b) => a.file.firstLsn - b.file.firstLsn);
   return used.filter(({ file }, i) => {
     const isNeeded = (used[i + 1]?.file.firstLsn ?? Number.POSITIVE_INFINITY) > replayLsn;
@@ -248,9 +251,6 @@ class Rebuild implements ScanSink {
       if (table.nextOffset[slot]! < 0) table.nextOffset[slot] = nextOffset;
       else nextOffset = table.nextOffset[slot]!;
       log.noteEpoch(epoch, seq);
-      if (seq > table.firstSeq && lsn < table.lsn[table.slot(seq - 1)]!) {
-        log.carriedThrough = seq - 1;
-      }
     }
     log.lastLogTimeMs = logTimeMs;
     log.durableSeq = table.endSeq;

@@ -87,6 +87,8 @@ export class SegmentSet {
         name.generation <= mark.generation &&
         name.baseOffset < mark.settledOffset;
       if (!isOurs) {
+        // Gone for good before a later checkpoint counts other bytes under these offsets.
+        this.hasNewFiles = true;
         disk.remove(path);
         if (disk.exists(indexPath(path))) disk.remove(indexPath(path));
         continue;

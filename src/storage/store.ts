@@ -91,8 +91,8 @@ async function openLocked(
   checkSuperblock(env, directory, options.identity);
   env.disk.makeDirectory(`${directory}/wal`);
   env.disk.makeDirectory(`${directory}/logs`);
-  env.disk.syncDirectory(directory);
   const marks = new StoreMarks(env, directory);
+  env.disk.syncDirectory(directory);
   const codec = new FrameCodec(env.crc32c);
   const counters = newCounters();
   const walFiles = new WalFiles(

@@ -60,8 +60,6 @@ export class StoredLogCore implements StoredLog, GroupMember {
   mark: SettledMark = NO_MARK;
   isMarkDirty = false;
   #segments: SegmentSet | undefined;
-  /** Frames up to here were carried forward, in order; so were, separately, those behind it. */
-  carriedThrough = 0;
   /** Bytes of committed frames that are not settled, and when the oldest of them is due. */
   tailBytes = 0;
   settleDueMs = 0;
@@ -331,7 +329,6 @@ export class StoredLogCore implements StoredLog, GroupMember {
     this.#discountUncommitted(bytes);
     table.cut(toSeq);
     this.durableSeq = Math.min(this.durableSeq, toSeq);
-    this.carriedThrough = Math.min(this.carriedThrough, toSeq);
     this.lastLogTimeMs = table.logTimeAt(toSeq)!;
     while (this.epochs.length > 0 && this.epochs[this.epochs.length - 1]!.firstSeq > toSeq) {
       this.epochs.pop();
@@ -411,7 +408,6 @@ export class StoredLogCore implements StoredLog, GroupMember {
     this.lastLogTimeMs = anchor.logTimeMs;
     this.durableSeq = this.committedSeq = this.settledSeq = anchor.seq;
     this.settledOffset = anchor.nextOffset;
-    this.carriedThrough = anchor.seq;
   }
 
   replaceSegments(segments: SegmentSet | undefined): void {

@@ -23,6 +23,8 @@ const SPACE_MARGIN_BYTES = 1 << 20;
 export interface WalFileHeader {
   readonly firstLsn: number;
   readonly salt: number;
+  /** Bytes that the file may grow to: it need not be pre-written. */
+  readonly size: number;
 }
 
 export class WalFile {
@@ -51,6 +53,7 @@ export function encodeWalFileHeader(header: WalFileHeader, crc32c: Crc32c): Uint
   writeU32le(bytes, 4, FILE_VERSION);
   writeU64le(bytes, 8, header.firstLsn);
   writeU32le(bytes, 16, header.salt);
+  writeU32le(bytes, 20, header.size);
   writeU32le(bytes, 60, crc32c(bytes, 0, 60));
   return bytes;
 }
@@ -63,7 +66,8 @@ export function decodeWalFileHeader(
   if (bytes.length < BLOCK_BYTES || readU32le(bytes, 0) !== FILE_MAGIC) return 'damaged';
   if (readU32le(bytes, 4) !== FILE_VERSION) return 'damaged';
   if (crc32c(bytes, 0, 60) !== readU32le(bytes, 60)) return 'damaged';
-  return { firstLsn: readU64le(bytes, 8), salt: readU32le(bytes, 16) };
+  const salt = readU32le(bytes, 16);
+  return { firstLsn: readU64le(bytes, 8), salt, size: readU32le(bytes, 20) };
 }
 
 export interface WalFilesOptions {
@@ -130,9 +134,30 @@ export class WalFiles {
       done(error as Error, undefined);
       return;
     }
+    if (current?.firstLsn === lsn) this.#blank(current, () => this.#begin(next, lsn, done), done);
+    else this.#begin(next, lsn, done);
+  }
+
+  /** A file that begins at the same LSN and took nothing: two of them must never be found. */
+  #blank(file: WalFile, next: () => void, done: Placed): void {
+    file.file.write(new Uint8Array(BLOCK_BYTES), 0, (error) => {
+      if (error !== undefined) {
+        done(error, undefined);
+        return;
+      }
+      this.live.pop();
+      this.#remove(file);
+      next();
+    });
+  }
+
+  #begin(next: WalFile, lsn: number, done: Placed): void {
     next.firstLsn = lsn;
     next.takenAtMs = this.#env.clock.monotonicMs();
-    const header = encodeWalFileHeader({ firstLsn: lsn, salt: this.salt }, this.#env.crc32c);
+    const header = encodeWalFileHeader(
+      { firstLsn: lsn, salt: this.salt, size: next.size },
+      this.#env.crc32c,
+    );
     next.file.write(header, 0, (error) => {
       if (error !== undefined) done(error, undefined);
       else {
