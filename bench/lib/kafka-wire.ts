@@ -21,33 +21,40 @@ export class WireWriter {
     return at;
   }
 
+  // The room is made first: it may replace the bytes.
   i8(value: number): this {
-    this.#bytes.writeInt8(value, this.#room(1));
+    const at = this.#room(1);
+    this.#bytes.writeInt8(value, at);
     return this;
   }
 
   i16(value: number): this {
-    this.#bytes.writeInt16BE(value, this.#room(2));
+    const at = this.#room(2);
+    this.#bytes.writeInt16BE(value, at);
     return this;
   }
 
   i32(value: number): this {
-    this.#bytes.writeInt32BE(value, this.#room(4));
+    const at = this.#room(4);
+    this.#bytes.writeInt32BE(value, at);
     return this;
   }
 
   i64(value: number): this {
-    this.#bytes.writeBigInt64BE(BigInt(value), this.#room(8));
+    const at = this.#room(8);
+    this.#bytes.writeBigInt64BE(BigInt(value), at);
     return this;
   }
 
   varint(value: number): this {
     let rest = ((value << 1) ^ (value >> 31)) >>> 0;
     while (rest > 0x7f) {
-      this.#bytes.writeUInt8((rest & 0x7f) | 0x80, this.#room(1));
+      const at = this.#room(1);
+      this.#bytes[at] = (rest & 0x7f) | 0x80;
       rest >>>= 7;
     }
-    this.#bytes.writeUInt8(rest, this.#room(1));
+    const last = this.#room(1);
+    this.#bytes[last] = rest;
     return this;
   }
 
@@ -296,9 +303,15 @@ export class WireClient {
   }
 
   /** The error code. */
-  async createTopic(name: string, partitions: number, replicas: number): Promise<number> {
+  async createTopic(
+    name: string,
+    partitions: number,
+    replicas: number,
+    timeoutMs = 10_000,
+  ): Promise<number> {
     const body = new WireWriter().i32(1).string(name).i32(partitions).i16(replicas).i32(0).i32(0);
-    const reader = await this.ask(CREATE_TOPICS_KEY, 2, body.i32(10_000).i8(0).take(), 15_000);
+    body.i32(timeoutMs).i8(0);
+    const reader = await this.ask(CREATE_TOPICS_KEY, 2, body.take(), timeoutMs + 2_000);
     reader.i32();
     reader.i32();
     reader.string();

@@ -239,8 +239,11 @@ describe('messages and names', () => {
       await user.topic(name);
       const producer = await user.producer();
       await producer.send({ topic: name, acks: -1, messages: numbered(2) });
+      // kafkajs itself stumbles over these names when it asks for offsets.
+      const client = await leaderOf(name, 0);
+      expect(await client.endOffset(name, 0)).toBe(2);
+      client.close();
       const admin = await user.admin();
-      expect((await admin.fetchTopicOffsets(name))[0]?.high).toBe('2');
       expect(await admin.listTopics()).toContain(name);
     },
   );

@@ -83,7 +83,6 @@ it('two of three killed: an error within 5 s on every way in, and all is well wh
   const [survivor] = cluster.nodes;
   await Promise.all([cluster.kill(2), cluster.kill(3)]);
   const client = await WireClient.connect(survivor!.kafka);
-  const startMs = performance.now();
   const answers = await Promise.all(
     [0, 1, 2].map(async (partition) => {
       const own = await WireClient.connect(survivor!.kafka);
@@ -95,7 +94,8 @@ it('two of three killed: an error within 5 s on every way in, and all is well wh
   );
   // Who leads can still be asked; what needs a majority cannot be had.
   await client.metadata(['alone'], 5_000);
-  const created = await client.createTopic('unborn', 1, 1).catch(() => -1);
+  const created = await client.createTopic('unborn', 1, 1, 3_000);
+  const httpMs = performance.now();
   const http = await fetch(`${survivor!.http}/api/destinations/alone/messages`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -104,7 +104,7 @@ it('two of three killed: an error within 5 s on every way in, and all is well wh
   expect(answers).not.toContain(0);
   expect(created).not.toBe(0);
   expect(http.status).toBe(503);
-  expect(performance.now() - startMs).toBeLessThan(16_000);
+  expect(performance.now() - httpMs).toBeLessThan(5_000);
   client.close();
   await untilHealthy(cluster, 60_000);
   await producer.send({ topic: 'alone', acks: -1, messages: numbered(30, 'again') });
@@ -115,7 +115,7 @@ it('two of three killed: an error within 5 s on every way in, and all is well wh
   });
 }, 120_000);
 
-it('a shard thread or a node that dies again and again under load leaves a port that answers', async () => {
+it('nodes that die one after the other, each before much has happened, lose nothing', async () => {
   await start('50ms');
   await user.topic('again', 3);
   const producer = await user.producer();
@@ -124,10 +124,11 @@ it('a shard thread or a node that dies again and again under load leaves a port 
     await producer.send({ topic: 'again', acks: -1, messages: numbered(5, `r${round}-`) });
     await untilHealthy(cluster);
   }
-  const admin = await user.admin();
-  const offsets = await admin.fetchTopicOffsets('again');
-  const sum = offsets.reduce((total, { high }) => total + Number(high), 0);
-  expect(sum).toBeGreaterThanOrEqual(25);
+  const taken = await take(await user.consumer({ groupId: 'again' }), 'again');
+  await until('everything acknowledged is there', () => {
+    const values = new Set(taken.map(({ value }) => value));
+    return values.size === 25;
+  });
 }, 120_000);
 
 beforeEach(() => {

@@ -16,11 +16,12 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-it('describes the cluster: three brokers at the addresses that dev printed, one of them controller', async () => {
+it('describes the cluster: three brokers on the ports that dev printed, one of them controller', async () => {
   const admin = await user.admin();
   const { brokers, controller, clusterId } = await admin.describeCluster();
-  const addresses = brokers.map(({ host, port }) => `${host}:${port}`).sort();
-  expect(addresses).toEqual([...cluster.brokers].sort());
+  // Hosts are answered as they were dialled, which for `localhost` is one of the loopback addresses.
+  const ports = brokers.map(({ port }) => port).sort();
+  expect(ports).toEqual(cluster.brokers.map((broker) => Number(broker.split(':').at(-1))).sort());
   expect(brokers.map(({ nodeId }) => nodeId)).toContain(controller);
   expect(clusterId).not.toBe('');
 });
