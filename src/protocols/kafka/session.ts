@@ -9,13 +9,16 @@ import { readI16, readI32 } from '../../std/bytes.ts';
 export interface FrameLimits {
   /** socket.request.max.bytes of Kafka: larger frames close the connection. */
   readonly frameBytesMax: number;
-  /** The first frame of a connection, when nothing is known about the peer. */
+  /**
+   * The first frame of a connection, when nothing is known about the peer. It may well be a large
+   * produce: kafkajs asks for versions on its first connection only.
+   */
   readonly firstFrameBytesMax: number;
 }
 
 export const FRAME_LIMITS: FrameLimits = {
   frameBytesMax: 100 * 1024 * 1024,
-  firstFrameBytesMax: 1024 * 1024,
+  firstFrameBytesMax: 100 * 1024 * 1024,
 };
 
 /** Another protocol that was recognised by its first bytes. */
