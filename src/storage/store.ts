@@ -65,6 +65,8 @@ export async function openShardStore(
   const { directory } = resolved;
   try {
     env.disk.makeDirectory(directory);
+    // Its name is in the folder above: without this a power cut may take the whole store away.
+    env.disk.syncDirectory(directory.slice(0, Math.max(0, directory.lastIndexOf('/'))));
     const lock = env.disk.lock(`${directory}/LOCK`, `node ${resolved.identity.nodeId}`);
     if (lock === undefined) {
       throw new StorageError('STORAGE_LOCKED', `${directory} is used by another process`, {
