@@ -28,6 +28,8 @@ export async function runProduceBench(bench: ProduceBench): Promise<void> {
     const errorCode = await client.createTopic(topic, bench.partitions, bench.nodes);
     if (errorCode !== 0) throw new Error(`CreateTopics answered ${errorCode}`);
     const targets = await until('all partitions have leaders', () => targetsOf(client, topic));
+    // A leader that metadata names may still be taking over; it answers offsets when it has.
+    await until('all leaders serve', async () => (await storedRecords(targets, topic)) === 0);
     const driver = new ProduceDriver({ ...bench, topic });
     await driver.connect(targets);
     await driver.run(WARM_UP_MS);
