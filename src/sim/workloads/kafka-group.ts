@@ -114,6 +114,7 @@ export class GroupMember {
         },
         REBALANCE_MS + 5_000,
       );
+      this.#say('joined', { code: joined.errorCode, generation: joined.generationId });
       if (joined.errorCode === MEMBER_ID_REQUIRED) this.#memberId = joined.memberId;
       if (joined.errorCode !== 0) {
         if (joined.errorCode !== MEMBER_ID_REQUIRED) this.#memberId = '';
@@ -134,6 +135,7 @@ export class GroupMember {
         },
         REBALANCE_MS + 5_000,
       );
+      this.#say('synced', { code: synced.errorCode, members: members.length });
       if (synced.errorCode !== 0) return undefined;
       return {
         coordinator,
@@ -204,6 +206,7 @@ export class GroupMember {
       generationId: round.generation,
       memberId: round.memberId,
     });
+    if (answer?.errorCode !== 0) this.#say('heartbeat', { code: answer?.errorCode });
     return answer?.errorCode === 0;
   }
 
@@ -236,6 +239,7 @@ export class GroupMember {
     const endMs = code === 0 ? this.#world.nowMs : undefined;
     this.#note(partition, { kind: 'write', value: offset, startMs, endMs });
     if (code === 0) this.commits += 1;
+    else this.#say('commit', { code, partition });
     return code === 0;
   }
 
@@ -246,10 +250,15 @@ export class GroupMember {
       topics: [{ name: this.#options.topic.name, partitionIndexes: [partition] }],
     });
     const found = answer?.topics[0]?.partitions[0];
+    this.#say('offset', { code: found?.errorCode, partition, offset: found?.committedOffset });
     if (answer === undefined || answer.errorCode !== 0 || found?.errorCode !== 0) return undefined;
     const value = found.committedOffset;
     this.#note(partition, { kind: 'read', value, startMs, endMs: this.#world.nowMs });
     return value;
+  }
+
+  #say(what: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#client.env.log.debug(`group member ${what}`, { member: this.#memberId, ...fields });
   }
 
   #note(partition: number, operation: RegisterOperation): void {
