@@ -7,7 +7,7 @@ import { decodeConfiguration } from './message-codec.ts';
 import { requestRead, startReads } from './read-index.ts';
 import { receive } from './receive.ts';
 import { advanceCommit, sendAppends } from './replication.ts';
-import { changeMembership, propose, tick, transferLeadership } from './requests.ts';
+import { campaign, changeMembership, propose, tick, transferLeadership } from './requests.ts';
 import { compact } from './snapshot.ts';
 import { RaftState } from './state.ts';
 import type {
@@ -28,6 +28,8 @@ import type {
 
 export type RaftInput =
   | { readonly kind: 'tick' }
+  /** A peer that has just started need not wait for silence to prove that there is no leader. */
+  | { readonly kind: 'campaign' }
   | { readonly kind: 'message'; readonly message: RaftMessage }
   /** Leader only. Answered by `accepted` or `refusals` of a Ready. `data` is kept, not copied. */
   | { readonly kind: 'propose'; readonly requestId: number; readonly data: Uint8Array }
@@ -118,6 +120,9 @@ export class Core implements RaftCore {
     switch (input.kind) {
       case 'tick':
         tick(state);
+        return;
+      case 'campaign':
+        campaign(state);
         return;
       case 'message':
         receive(state, input.message);

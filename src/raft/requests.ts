@@ -45,6 +45,15 @@ export function tick(state: RaftState): void {
   }
 }
 
+/**
+ * Asks for pre-votes before the election timeout, for a peer that has just started and knows no
+ * leader. Harmless at any time: whoever hears a leader refuses, and a pre-vote changes nothing.
+ */
+export function campaign(state: RaftState): void {
+  const isWaiting = state.role === 'follower' || state.role === 'pre-candidate';
+  if (isWaiting && state.leader === NO_PEER && state.isElectable) startPreVote(state);
+}
+
 export function propose(state: RaftState, requestId: number, data: Uint8Array): void {
   const reason = proposalRefusal(state, data.byteLength);
   if (reason !== undefined) {

@@ -22,6 +22,13 @@ import { RaftStore } from './raft-store.ts';
 
 const COMPACT_ENTRIES = 1000;
 const STATE_POLL_MS = 10;
+/**
+ * A peer that starts asks for votes this often, this many times, and each rank of the voters this much
+ * later than the one before: in a cluster that starts as a whole nobody waits for a timeout to pass.
+ */
+const CAMPAIGN_MS = 120;
+const CAMPAIGNS = 10;
+const CAMPAIGN_RANK_MS = 40;
 
 /** What the log of metadata drives. */
 export interface AppliedMachine {
@@ -118,6 +125,22 @@ export class RaftShell {
     );
     machine.applied(this.#appliedIndex);
     this.#step({ kind: 'tick' });
+    this.#campaign();
+  }
+
+  #campaign(): void {
+    const { raft, system } = this.#config;
+    const rank = this.membership()?.voters.indexOf(raft.self) ?? -1;
+    if (rank < 0) return;
+    let left = CAMPAIGNS;
+    const attempt = () => {
+      if (this.#isStopped || this.#controllerId >= 0) return;
+      this.#step({ kind: 'campaign' });
+      left -= 1;
+      if (left > 0) system.deadlines.after(CAMPAIGN_MS, attempt);
+    };
+    if (rank === 0) attempt();
+    else system.deadlines.after(rank * CAMPAIGN_RANK_MS, attempt);
   }
 
   // ---- Inputs -------------------------------------------------------------------------------------
