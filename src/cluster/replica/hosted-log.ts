@@ -39,6 +39,8 @@ export type HostPort = Omit<
   markDirty(hosted: HostedLog): void;
   markActive(hosted: HostedLog): void;
   advanced(to: RefId, token: number): void;
+  /** A leader has just started here: who greeted it before is waiting. */
+  leads(hosted: HostedLog): void;
 };
 
 interface CommandOwner {
@@ -58,6 +60,7 @@ export class HostedLog {
   #isRebuilding = false;
   #isClosed = false;
   readonly #context: LogContext;
+  readonly #leads: () => void;
   readonly #owners = new Map<number, CommandOwner>();
   #nextToken = 1;
 
@@ -66,6 +69,7 @@ export class HostedLog {
     this.stored = stored;
     this.machine = new Machine(behavior, stored);
     this.waiters = new Waiters((to, token) => port.advanced(to, token));
+    this.#leads = () => port.leads(this);
     this.#context = {
       ...port,
       logId: stored.logId,
@@ -148,6 +152,7 @@ export class HostedLog {
     });
     this.role = role;
     role.start();
+    this.#leads();
   }
 
   #follow(assignment: Assignment): void {

@@ -18,6 +18,7 @@ import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
 import { Answers } from './answers.ts';
 import type { Directory, LogsChange } from './directory.ts';
 import { Donations } from './donations.ts';
+import { EarlyHellos } from './early-hellos.ts';
 import { HostedLog, type HostPort } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
 import { PeerActor } from './peer-actor.ts';
@@ -47,6 +48,7 @@ interface Entry {
 export class LogHost {
   readonly peers: PeerLinks;
   readonly donations: Donations;
+  readonly earlyHellos = new EarlyHellos();
   readonly config: LogHostConfig;
   /** The incarnations are known once the node is registered, before anything is hosted. */
   readonly self: { node: number; incarnation: number };
@@ -86,6 +88,7 @@ export class LogHost {
         this.#armTick();
       },
       advanced: (to, token) => this.#answers.advanced(to, token),
+      leads: (hosted) => this.#greetEarly(hosted),
     };
     config.store.onDurable = (changed) => this.#durable(changed);
     config.store.onFailure = (error) => this.#storeFailed(error);
@@ -158,7 +161,17 @@ export class LogHost {
     return entry;
   }
 
+  #greetEarly(hosted: HostedLog): void {
+    const { leader } = hosted;
+    if (leader === undefined) return;
+    for (const hello of this.earlyHellos.take(hosted.logId, leader.epoch)) {
+      leader.core.hello(hello);
+    }
+    leader.drain();
+  }
+
   #delete(logId: number): void {
+    this.earlyHellos.dropLog(logId);
     const entry = this.#logs.get(logId);
     if (entry !== undefined) {
       this.#logs.delete(logId);
@@ -322,6 +335,7 @@ export class LogHost {
   /** A link to another node's shard ended: whoever follows or leads over it greets anew. */
   linkEnded(node: number, thread: number): void {
     const { directory } = this.config;
+    this.earlyHellos.dropNode(node);
     for (const { hosted } of this.#logs.values()) {
       if (directory.threadOf(node, hosted.logId) !== thread) continue;
       this.guard(hosted, () => {

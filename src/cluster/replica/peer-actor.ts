@@ -43,11 +43,13 @@ export const PeerActor = actor(
     };
     return {
       fence: ({ logId, fence }) => withLog(logId, (hosted) => hosted.fenced(fence)),
-      hello: ({ logId, hello }) =>
+      hello: ({ logId, hello }) => {
+        if (host.hosted(logId)?.leader === undefined) host.earlyHellos.keep(logId, hello);
         withLog(logId, ({ leader }) => {
           leader?.core.hello(hello);
           leader?.drain();
-        }),
+        });
+      },
       answer: ({ logId, answer }) =>
         withLog(logId, ({ follower }) => follower?.helloAnswered(answer)),
       frames: (input) => withLog(input.logId, ({ follower }) => follower?.frames(input)),
@@ -70,7 +72,8 @@ export const PeerActor = actor(
           }
           return host.donations.offer(hosted.stored);
         }),
-      pullChunk: ({ donationId, position }) => later(ctx, () => host.donations.chunk(donationId, position)),
+      pullChunk: ({ donationId, position }) =>
+        later(ctx, () => host.donations.chunk(donationId, position)),
       releaseDonation: ({ donationId }) => host.donations.release(donationId),
     };
   },
