@@ -18,24 +18,27 @@ export function missingDestination(image: MetadataImage): (typeof WANTED)[number
   return WANTED.find(({ name }) => image.destination('/', name) === undefined);
 }
 
+/** Makes all that are missing, in one group of the metadata log. */
 export async function makeMissing(
   image: MetadataImage,
   metadata: MetadataService,
   timeoutMs: number,
 ): Promise<void> {
-  const wanted = missingDestination(image);
-  if (wanted === undefined) return;
-  await metadata.create(
-    {
-      name: wanted.name,
-      partitions: wanted.partitions,
-      kind: wanted.kind,
-      replicationFactor: -1,
-      assignments: [],
-      config: [],
-      isInternal: true,
-      validateOnly: false,
-    },
-    timeoutMs,
+  const missing = WANTED.filter(({ name }) => image.destination('/', name) === undefined);
+  const made = missing.map(({ name, partitions, kind }) =>
+    metadata.create(
+      {
+        name,
+        partitions,
+        kind,
+        replicationFactor: -1,
+        assignments: [],
+        config: [],
+        isInternal: true,
+        validateOnly: false,
+      },
+      timeoutMs,
+    ),
   );
+  await Promise.all(made);
 }

@@ -195,6 +195,7 @@ class Node implements RunningNode {
       shardThreads: Array.from({ length: this.#config.shards }, (_, index) => index + 1),
       survey: (logId, nodes, answer) => this.#survey(logId, nodes, answer),
       onChanges: (changes) => this.#changed(changes),
+      onLeadership: () => this.#registration?.changed(),
       onFatal: (error) => this.#fail(error),
     });
     this.#metadata = metadata;

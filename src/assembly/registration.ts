@@ -2,6 +2,7 @@
 // metadata has forgotten or fenced another life of it; founds the cluster and its internal destinations
 // while this node leads metadata; and gives leaderships away before a stop.
 import type { System } from '../actors/system.ts';
+import type { Deadline } from '../actors/timers.ts';
 import type { Endpoint } from '../cluster/metadata/types.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
@@ -10,7 +11,10 @@ import type { NodeIdentity } from './identity.ts';
 import { makeMissing, missingDestination } from './internal-destinations.ts';
 import type { Shards } from './shards.ts';
 
+/** Between two looks while something is to be done that no change of the metadata announces. */
 const POLL_MS = 25;
+/** The same while there is nothing: a look in case that something was missed. */
+const QUIET_MS = 1_000;
 const CHANGE_MS = 2_000;
 /** Internal destinations are placed on all founders, or after this on whoever is there. */
 const FOUNDERS_GRACE_MS = 3_000;
@@ -34,6 +38,9 @@ export class Registration {
   #previous: number;
   #isStopped = false;
   #isBusy = false;
+  /** Something changed while a task was under way. */
+  #isDue = false;
+  #deadline: Deadline | undefined;
   #ledSinceMs = -1;
 
   constructor(options: RegistrationOptions) {
@@ -46,7 +53,7 @@ export class Registration {
     this.#poll();
   }
 
-  /** Something in the metadata changed: perhaps there is something to do at once. */
+  /** Something in the metadata or its leadership changed: perhaps there is something to do at once. */
   changed(): void {
     this.#work();
   }
@@ -54,11 +61,37 @@ export class Registration {
   #poll(): void {
     if (this.#isStopped) return;
     this.#work();
-    this.#options.system.deadlines.after(POLL_MS, () => this.#poll());
+    this.#arm();
+  }
+
+  #arm(): void {
+    const { deadlines } = this.#options.system;
+    if (this.#deadline !== undefined) deadlines.cancel(this.#deadline);
+    this.#deadline = undefined;
+    if (this.#isStopped) return;
+    const delayMs = this.#isQuiet() ? QUIET_MS : POLL_MS;
+    this.#deadline = deadlines.after(delayMs, () => {
+      this.#deadline = undefined;
+      this.#poll();
+    });
+  }
+
+  /** Whatever is to be done next is announced by a change. */
+  #isQuiet(): boolean {
+    const { metadata, replica } = this.#options;
+    const { isLeader, controllerId } = metadata.raft;
+    if (controllerId < 0) return true;
+    if (replica.image.clusterId === '') return !isLeader;
+    if (!this.#isRegistered()) return false;
+    return !isLeader || missingDestination(replica.image) === undefined;
   }
 
   #work(): void {
-    if (this.#isStopped || this.#isBusy) return;
+    if (this.#isStopped) return;
+    if (this.#isBusy) {
+      this.#isDue = true;
+      return;
+    }
     const task = this.#next();
     if (task === undefined) return;
     this.#isBusy = true;
@@ -68,6 +101,10 @@ export class Registration {
       })
       .finally(() => {
         this.#isBusy = false;
+        const isDue = this.#isDue;
+        this.#isDue = false;
+        if (isDue) this.#work();
+        this.#arm();
       });
   }
 

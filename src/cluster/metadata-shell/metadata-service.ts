@@ -17,9 +17,9 @@ import {
   type ControllerInput,
   type ControllerOutput,
 } from '../controller/index.ts';
+import { later } from '../later.ts';
 import { encodeCommand, type MetadataChange, type MetadataCommand } from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
-import { later } from '../later.ts';
 import { MembershipChanger } from './membership-changer.ts';
 import type { MetadataOps } from './metadata-protocol.ts';
 import { MetadataProtocol, type ProposeAnswer, ReplicaProtocol } from './metadata-protocol.ts';
@@ -53,6 +53,8 @@ export interface MetadataServiceConfig {
   /** Asks replicas of an offline log how far they reach; each answer is given back when it comes. */
   survey(logId: number, nodes: readonly number[], answer: (survivor: Survivor) => void): void;
   onChanges(changes: readonly MetadataChange[]): void;
+  /** Another leader is known, or none, or this one has become ready to lead. */
+  onLeadership(): void;
   onFatal(error: Error): void;
 }
 
@@ -64,6 +66,7 @@ export class MetadataService {
   readonly #members: MembershipChanger;
   readonly #refs = new Map<number, Ref<MetadataOps>>();
   #isStopped = false;
+  #wasReady = false;
   #registeredIncarnation: number | undefined;
 
   constructor(config: MetadataServiceConfig) {
@@ -131,13 +134,19 @@ export class MetadataService {
     const changes = this.config.replica.publish();
     this.#control({ kind: 'leadership', isReady: this.#isReadyLeader() });
     if (changes.length > 0) this.config.onChanges(changes);
+    const isReady = this.#isReadyLeader();
+    if (isReady === this.#wasReady) return;
+    this.#wasReady = isReady;
+    if (isReady) this.config.onLeadership();
   }
 
   #leadership(controllerId: number, isLeader: boolean): void {
     this.config.replica.setController(controllerId);
     this.#feed.controller(controllerId);
     if (!isLeader) this.#control({ kind: 'leadership', isReady: false });
+    if (!isLeader) this.#wasReady = false;
     this.config.log.info('metadata leader', { controller: controllerId });
+    this.config.onLeadership();
   }
 
   #nowMs(): number {
@@ -147,7 +156,13 @@ export class MetadataService {
   /** Heartbeats and the controller's clock share one timer. */
   #tick(): void {
     if (this.#isStopped) return;
-    const { node, heartbeatMs, system } = this.config;
+    const { heartbeatMs, system } = this.config;
+    this.#beat();
+    system.deadlines.after(heartbeatMs, () => this.#tick());
+  }
+
+  #beat(): void {
+    const { node } = this.config;
     const { controllerId } = this.raft;
     const incarnation = this.#registeredIncarnation;
     if (this.raft.isLeader) {
@@ -156,7 +171,6 @@ export class MetadataService {
     } else if (controllerId >= 0 && incarnation !== undefined) {
       this.#peer(controllerId).tell('heartbeat', { node, incarnation });
     }
-    system.deadlines.after(heartbeatMs, () => this.#tick());
   }
 
   #isReadyLeader(): boolean {
@@ -166,6 +180,7 @@ export class MetadataService {
   /** This process is registered under this incarnation: from now on its heartbeats count. */
   registered(incarnation: number): void {
     this.#registeredIncarnation = incarnation;
+    this.#beat();
   }
 
   /** The links to a node's main thread ended. */
@@ -285,7 +300,8 @@ export class MetadataService {
         const message = decodeMessage(bytes);
         if (message !== undefined) this.raft.receive(message);
       },
-      propose: ({ command }: { command: Uint8Array }) => later(ctx, () => this.raft.propose(command)),
+      propose: ({ command }: { command: Uint8Array }) =>
+        later(ctx, () => this.raft.propose(command)),
       heartbeat: ({ node, incarnation }: { node: number; incarnation: number }) => {
         if (!this.raft.isLeader) return;
         this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
