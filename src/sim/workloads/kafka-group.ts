@@ -99,7 +99,11 @@ export class GroupMember {
   async #join(): Promise<Round | undefined> {
     try {
       const coordinator = await this.#client.coordinator(this.#options.group);
-      if (coordinator === undefined) return undefined;
+      if (coordinator === undefined) {
+        this.#say('without coordinator', {});
+        return undefined;
+      }
+      this.#say('joins', { coordinator });
       const joined = await this.#client.call(
         coordinator,
         JoinGroup,
@@ -144,8 +148,9 @@ export class GroupMember {
         partitions: partitionsIn(synced.assignment),
       };
     } catch (error) {
-      if (error instanceof CallFailedError) return undefined;
-      throw error;
+      if (!(error instanceof CallFailedError)) throw error;
+      this.#say('unanswered', { error: error.message });
+      return undefined;
     }
   }
 
