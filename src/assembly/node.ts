@@ -15,6 +15,7 @@ import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import { BrokerError } from '../std/errors.ts';
 import type { ShardStore } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
+import { hostRefs } from './host-refs.ts';
 import {
   FOUNDING_INCARNATION,
   type NodeIdentity,
@@ -26,15 +27,14 @@ import type { NodeConfig, NodeEvent, RunningNode, StartNode } from './node-confi
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
-import { hostRefs } from './shard.ts';
-import { LocalShards, type Shards, WorkerShards } from './shards.ts';
+import type { MakeShards, Shards } from './shards.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
 import { VERSION } from './version.ts';
 import { Watcher } from './watcher.ts';
 
 export interface NodeParts {
-  /** Compiled module of the worker threads; without it only `shards: 0` is possible. */
-  readonly workerEntry?: URL;
+  /** On this thread (`localShards`) or on worker threads (`workerShards`); it must fit `shards`. */
+  readonly makeShards: MakeShards;
   /** Without it the node has no HTTP listener. */
   readonly http?: HttpServer;
   readonly timing?: Partial<Timing>;
@@ -228,7 +228,7 @@ class Node implements RunningNode {
   }
 
   #makeShards(metadata: MetadataService, httpPort: number): Shards {
-    const options = {
+    return this.#parts.makeShards({
       system: this.#system,
       env: this.#env,
       links: this.#links,
@@ -239,11 +239,7 @@ class Node implements RunningNode {
       autoCreate: this.#parts.autoCreate ?? true,
       store: this.#parts.shardStore ?? {},
       onFailed: (error: Error) => this.#fail(error),
-    };
-    const { workerEntry } = this.#parts;
-    if (this.#config.shards === 0) return new LocalShards(options);
-    if (workerEntry === undefined) throw new NodeConfigError('this build has no worker threads');
-    return new WorkerShards({ ...options, workerEntry });
+    });
   }
 
   async #startAdmin(shards: Shards, port: number): Promise<number> {

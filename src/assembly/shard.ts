@@ -2,7 +2,6 @@
 // connections. Everything it needs of the rest of the node comes through ShardPorts.
 
 import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
-import type { Ref } from '../actors/ref.ts';
 import type { System } from '../actors/system.ts';
 import { createGroupBehavior, GROUP_KIND } from '../broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
@@ -11,15 +10,13 @@ import { messageBytesMax } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts } from '../broker/ports.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import { threadOfLog } from '../cluster/metadata-shell/shard-directory.ts';
-import { type LogHostOps, LogHostProtocol } from '../cluster/ports.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
-import { SLOT_LOG_HOST } from '../cluster/slots.ts';
 import type { KafkaLimits } from '../protocols/kafka/limits.ts';
 import { type KafkaListener, startKafkaListener } from '../protocols/kafka/listener.ts';
 import type { SafeSetProposal } from '../replication/types.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
+import { hostRefs } from './host-refs.ts';
 
 export interface ShardConfig {
   readonly clusterId: string;
@@ -37,6 +34,7 @@ export interface ShardConfig {
 export interface ShardPorts {
   readonly send: SendChange;
   propose(proposal: SafeSetProposal): void;
+  resignLog(logId: number, epoch: number): void;
   onStoreFailure(error: Error): void;
 }
 
@@ -64,26 +62,6 @@ function behaviors(system: System, replica: MetadataReplica): Map<string, AnyDur
     [PARTITION_KIND, partition],
     [GROUP_KIND, group],
   ]);
-}
-
-/** Refs to the log hosts of this node's shards, made once per thread. */
-export function hostRefs(
-  system: System,
-  replica: MetadataReplica,
-): (node: number, logId: number) => Ref<LogHostOps> | undefined {
-  const refs = new Map<string, Ref<LogHostOps>>();
-  return (node, logId) => {
-    const record = replica.image.node(node);
-    if (record === undefined || replica.image.log(logId) === undefined) return undefined;
-    const thread = threadOfLog(record, logId);
-    const key = `${node}/${thread}`;
-    let ref = refs.get(key);
-    if (ref === undefined) {
-      ref = system.wellKnown(LogHostProtocol, { node, thread, slot: SLOT_LOG_HOST });
-      refs.set(key, ref);
-    }
-    return ref;
-  };
 }
 
 function brokerPorts(
@@ -132,6 +110,7 @@ export async function startShard(
     log: system.log.child({ shard }),
     behaviorOf: (kind) => kinds.get(kind),
     propose: (proposal) => ports.propose(proposal),
+    resignLog: (logId, epoch) => ports.resignLog(logId, epoch),
     onStoreFailure: (error) => ports.onStoreFailure(error),
   });
   host = started;

@@ -3,14 +3,17 @@
 import { actor } from '../actors/actor.ts';
 import { Links } from '../actors/links/links.ts';
 import { joinThreadGroup } from '../actors/threads/member.ts';
-import { MetadataProtocol, ReplicaProtocol } from '../cluster/metadata-shell/metadata-protocol.ts';
+import {
+  MetadataProtocol,
+  ReplicaProtocol,
+  UNAVAILABLE,
+} from '../cluster/metadata-shell/metadata-protocol.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import { UNAVAILABLE } from '../cluster/metadata-shell/raft-shell.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { type Shard, startShard } from './shard.ts';
-import { watchLinks } from './shards.ts';
+import { watchLinks } from './watch-links.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
 
 const STATUS_MS = 250;
@@ -78,6 +81,7 @@ export async function runWorker(
         .ask('change', { command, timeoutMs }, { timeoutMs: timeoutMs + CHANGE_SLACK_MS })
         .catch(() => UNAVAILABLE),
     propose: (proposal) => metadata.tell('proposeSafeSet', { ...proposal, thread }),
+    resignLog: (logId, epoch) => metadata.tell('resignLog', { logId, epoch }),
     onStoreFailure: (error) => post({ kind: 'failed', message: error.message }),
   });
   args.shard = shard;

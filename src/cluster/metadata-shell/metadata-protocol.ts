@@ -32,6 +32,8 @@ export const MetadataProtocol = protocol('metadata', 1, {
       isr: array(u32),
     }),
   ),
+  /** A leader of this node gave one log up: somebody else, or the same in a new epoch. */
+  resignLog: tell(record({ logId: u53, epoch: u32 })),
   shardApplied: tell(record({ thread: u32, index: u53 })),
   /** From a shard: a change asked for by a client of it. */
   change: ask(record({ command: bytesCopy, timeoutMs: u53 }), proposeAnswer),
@@ -54,4 +56,12 @@ export type ProposeAnswer = {
   readonly index: number;
   readonly code: string;
   readonly message: string;
+};
+
+/** The answer when nobody who may answer was reached in time: it may have happened or not. */
+export const UNAVAILABLE: ProposeAnswer = {
+  kind: 'unavailable',
+  index: 0,
+  code: 'METADATA_UNAVAILABLE',
+  message: 'no metadata leader with a quorum could be reached in time',
 };

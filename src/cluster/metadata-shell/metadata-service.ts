@@ -22,9 +22,14 @@ import { encodeCommand, type MetadataChange, type MetadataCommand } from '../met
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
 import { MembershipChanger } from './membership-changer.ts';
 import type { MetadataOps } from './metadata-protocol.ts';
-import { MetadataProtocol, type ProposeAnswer, ReplicaProtocol } from './metadata-protocol.ts';
+import {
+  MetadataProtocol,
+  type ProposeAnswer,
+  ReplicaProtocol,
+  UNAVAILABLE,
+} from './metadata-protocol.ts';
 import type { MetadataReplica } from './metadata-replica.ts';
-import { RaftShell, UNAVAILABLE } from './raft-shell.ts';
+import { RaftShell } from './raft-shell.ts';
 import { ShardFeed } from './shard-feed.ts';
 
 const PROPOSE_RETRY_MS = 50;
@@ -310,6 +315,8 @@ export class MetadataService {
         later(ctx, () => this.#members.replace(node, incarnation)),
       proposeSafeSet: (input: SafeSetProposal & { readonly thread: number }) =>
         this.proposeSafeSet(input, input.thread),
+      resignLog: ({ logId, epoch }: { logId: number; epoch: number }) =>
+        this.resignLog(logId, epoch),
       shardApplied: ({ thread, index }: { thread: number; index: number }) =>
         this.#feed.applied(thread, index),
       change: ({ command, timeoutMs }: { command: Uint8Array; timeoutMs: number }) =>
@@ -334,6 +341,14 @@ export class MetadataService {
         if (answer.kind === 'refused') this.#feed.safeSetRejected(thread, logId, attempt);
       })
       .catch((error: unknown) => this.config.onFatal(error as Error));
+  }
+
+  /** Best effort: the log host asks again while the metadata still names it. */
+  resignLog(logId: number, epoch: number): void {
+    const command: MetadataCommand = { kind: 'resign-log', logId, node: this.config.node, epoch };
+    this.#proposeOnce(encodeCommand(command), PROPOSE_ASK_MS).catch((error: unknown) =>
+      this.config.onFatal(error as Error),
+    );
   }
 
   /** Where refusals of proposals of a main-thread shard go. */

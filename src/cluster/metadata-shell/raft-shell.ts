@@ -17,7 +17,7 @@ import {
   type Ready,
 } from '../../raft/index.ts';
 import type { StoredLog } from '../../storage/api.ts';
-import type { ProposeAnswer } from './metadata-protocol.ts';
+import { type ProposeAnswer, UNAVAILABLE } from './metadata-protocol.ts';
 import { RaftStore } from './raft-store.ts';
 
 const COMPACT_ENTRIES = 1000;
@@ -60,13 +60,6 @@ interface Proposal {
   index: number;
   term: number;
 }
-
-const UNAVAILABLE: ProposeAnswer = {
-  kind: 'unavailable',
-  index: 0,
-  code: 'METADATA_UNAVAILABLE',
-  message: 'no metadata leader with a quorum could be reached in time',
-};
 
 export class RaftShell {
   readonly #config: RaftShellConfig;
@@ -351,4 +344,4 @@ export class RaftShell {
   }
 }
 
-export { configurationOf, UNAVAILABLE };
+export { configurationOf };

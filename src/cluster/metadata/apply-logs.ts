@@ -9,7 +9,7 @@ import type {
   ProposeSafeSet,
   ResignLog,
 } from './commands.ts';
-import { chooseLeader, grant, isCandidate } from './election.ts';
+import { chooseLeader, grant, isCandidate, takeOffline } from './election.ts';
 import type { MetadataImage } from './image.ts';
 import { isLive, type LogRecord, NO_NODE } from './types.ts';
 
@@ -89,9 +89,13 @@ export function resignLog(applying: Applying, command: ResignLog): Outcome {
   if (log.leader !== command.node || log.epoch !== command.epoch) {
     return refused('stale-epoch', `log ${log.logId} is in epoch ${log.epoch}`);
   }
-  const next = chooseLeader(image, log, command.node);
-  if (next === undefined) return refused('no-candidate', `nobody else can lead ${log.logId}`);
-  // Who resigns is not caught up for sure, but holds what it acknowledged: it stays in the set.
+  const next = chooseLeader(image, log, command.node) ?? chooseLeader(image, log);
+  if (next === undefined) {
+    applying.changeLog(takeOffline(log));
+    return OK;
+  }
+  // Who resigns is not caught up for sure, but holds what it acknowledged: it stays in the set. Where
+  // nobody else can lead it tries again, in an epoch of its own: the given-up one is never continued.
   const isr = log.isr.filter((node) => node !== command.node);
   applying.changeLog(grant({ ...log, isr }, image.node(next)!));
   return OK;

@@ -39,9 +39,13 @@ export type HostPort = Omit<
   markDirty(hosted: HostedLog): void;
   markActive(hosted: HostedLog): void;
   advanced(to: RefId, token: number): void;
+  /** Asks metadata for a new epoch of a log whose leader here gave up. */
+  resignLog(logId: number, epoch: number): void;
   /** A leader has just started here: who greeted it before is waiting. */
   leads(hosted: HostedLog): void;
 };
+
+const RESIGN_RETRY_MS = 500;
 
 interface CommandOwner {
   readonly to: RefId;
@@ -59,6 +63,10 @@ export class HostedLog {
   #failure: string | undefined;
   #isRebuilding = false;
   #isClosed = false;
+  /** The last epoch that was led here and given up: never led again. */
+  #givenUpEpoch = -1;
+  #resignDueMs = -1;
+  readonly #askForNewEpoch: (epoch: number) => void;
   readonly #context: LogContext;
   readonly #leads: () => void;
   readonly #owners = new Map<number, CommandOwner>();
@@ -70,6 +78,7 @@ export class HostedLog {
     this.machine = new Machine(behavior, stored);
     this.waiters = new Waiters((to, token) => port.advanced(to, token));
     this.#leads = () => port.leads(this);
+    this.#askForNewEpoch = (epoch) => port.resignLog(this.logId, epoch);
     this.#context = {
       ...port,
       logId: stored.logId,
@@ -84,7 +93,7 @@ export class HostedLog {
       markActive: () => port.markActive(this),
       quarantine: (reason) => this.quarantine(reason),
       takeToken: (token) => this.#takeToken(token),
-      roleEnded: () => this.#rebuild(),
+      roleEnded: () => this.#leaderEnded(),
     };
   }
 
@@ -121,8 +130,11 @@ export class HostedLog {
       role.drain();
       return;
     }
-    if (assignment.lead !== undefined) this.#lead(assignment, assignment.lead);
-    else this.#follow(assignment);
+    const { lead } = assignment;
+    if (lead === undefined) this.#follow(assignment);
+    else if (assignment.epoch > this.#givenUpEpoch) this.#lead(assignment, lead);
+    // The epoch was given up: until metadata grants another one, nobody is followed and nobody leads.
+    else this.#follow({ ...assignment, lead: undefined, leader: -1 });
   }
 
   #lead(assignment: Assignment, lead: NonNullable<Assignment['lead']>): void {
@@ -177,6 +189,25 @@ export class HostedLog {
     }
   }
 
+  /** A leader that ended by itself never continues its epoch; metadata must grant another one. */
+  #leaderEnded(): void {
+    this.#givenUpEpoch = Math.max(this.#givenUpEpoch, this.leader?.epoch ?? -1);
+    this.#resignDueMs = this.#context.nowMs();
+    this.#rebuild();
+    this.#context.markActive();
+  }
+
+  /** Answers true while metadata still names the epoch that was given up here. */
+  #resignAgain(nowMs: number): boolean {
+    const assignment = this.#assignment;
+    if (assignment?.lead === undefined || assignment.epoch > this.#givenUpEpoch) return false;
+    if (nowMs >= this.#resignDueMs) {
+      this.#resignDueMs = nowMs + RESIGN_RETRY_MS;
+      this.#askForNewEpoch(assignment.epoch);
+    }
+    return true;
+  }
+
   /** The leader's tip may hold frames that will be cut: back to what is committed. */
   #rebuild(): void {
     if (this.#isClosed || this.#isRebuilding) return;
@@ -190,14 +221,14 @@ export class HostedLog {
       .then(() => {
         this.#isRebuilding = false;
         if (this.#isClosed || this.#assignment === undefined) return;
-        const own = this.#assignment;
-        this.assign(own.lead === undefined ? own : { ...own, lead: undefined, leader: -1 });
+        this.assign(this.#assignment);
       })
       .catch((error: unknown) => this.quarantine(messageOf(error)));
   }
 
   quarantine(reason: string): void {
-    if (this.#failure !== undefined) return;
+    // A closed log is nobody's: what was under way may well fail.
+    if (this.#failure !== undefined || this.#isClosed) return;
     this.#failure = reason;
     this.#context.log.error('log quarantined', { logId: this.logId, reason });
     const { role } = this;
@@ -280,7 +311,7 @@ export class HostedLog {
   tick(nowMs: number): boolean {
     this.#expireCommands(nowMs);
     const goesOn = this.role?.tick(nowMs) ?? false;
-    return goesOn || this.#owners.size > 0;
+    return this.#resignAgain(nowMs) || goesOn || this.#owners.size > 0;
   }
 
   snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {

@@ -36,6 +36,8 @@ export interface LogHostConfig {
   behaviorOf(kind: string): AnyDurableBehavior | undefined;
   /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
   propose(proposal: SafeSetProposal): void;
+  /** A leader here gave the log up in this epoch; asked again until the metadata has another. */
+  resignLog(logId: number, epoch: number): void;
   /** The store failed: this shard can go on no more. */
   onStoreFailure(error: Error): void;
 }
@@ -79,6 +81,7 @@ export class LogHost {
       nowMs: () => system.clock.monotonicMs(),
       wallMs: () => system.clock.wallMs(),
       propose: (proposal) => config.propose(proposal),
+      resignLog: (logId, epoch) => config.resignLog(logId, epoch),
       markDirty: (hosted) => {
         this.#dirty.add(hosted);
         system.turn.request();
