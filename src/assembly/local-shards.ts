@@ -1,0 +1,64 @@
+// The shard of a node without worker threads: it shares the main thread with everything else. So run
+// the in-process cluster and the simulator.
+import type { MetadataService as Changes } from '../cluster/ports.ts';
+import type { Connection } from '../env/environment.ts';
+import { type Shard, startShard } from './shard.ts';
+import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
+import { watchLinks } from './watch-links.ts';
+
+/** `shards: 0`: everything on the main thread. */
+export class LocalShards implements Shards {
+  readonly firstThread = 0;
+  readonly changes: Changes;
+  readonly #options: ShardsOptions;
+  readonly #life: number;
+  #shard: Shard | undefined;
+
+  constructor(options: ShardsOptions) {
+    this.#options = options;
+    this.#life = newLife(options.system);
+    this.changes = changesOf(options);
+  }
+
+  async start(): Promise<void> {
+    const { system, replica, metadata, links, onFailed } = this.#options;
+    const shard = await startShard(system, replica, shardConfig(this.#options, 0, this.#life), {
+      send: (command, timeoutMs) => metadata.change(command, timeoutMs),
+      propose: (proposal) => metadata.proposeSafeSet(proposal, 0),
+      resignLog: (logId, epoch) => metadata.resignLog(logId, epoch),
+      onStoreFailure: onFailed,
+    });
+    this.#shard = shard;
+    metadata.onSafeSetRejected((logId, attempt) => shard.host.safeSetRejected(logId, attempt));
+    const { nodeId, nodes } = this.#options.config;
+    watchLinks(links, nodeId, nodes, shard);
+  }
+
+  accept(connection: Connection): void {
+    this.#shard?.kafka.accept(connection);
+  }
+
+  incarnations(): readonly number[] {
+    return [this.#life];
+  }
+
+  hasFailedSync(): boolean {
+    return this.#shard?.store.failedSync ?? false;
+  }
+
+  counters(): Record<string, number> {
+    return this.#shard?.counters() ?? {};
+  }
+
+  async stop(): Promise<void> {
+    await this.#shard?.stop();
+  }
+
+  abandon(): void {
+    this.#shard?.store.abandon();
+  }
+}
+
+export function localShards(options: ShardsOptions): Shards {
+  return new LocalShards(options);
+}

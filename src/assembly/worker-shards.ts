@@ -1,0 +1,145 @@
+// The shards of a node as worker threads: replaced when they die, each start a new life with new grants.
+import { ThreadGroup } from '../actors/threads/thread-group.ts';
+import type { MetadataService as Changes } from '../cluster/ports.ts';
+import type { Connection } from '../env/environment.ts';
+import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
+import type { FromWorker, WorkerBoot } from './worker-boot.ts';
+
+interface Worker {
+  readonly thread: number;
+  life: number;
+  isUp: boolean;
+  hasFailedSync: boolean;
+  connections: number;
+  counters: Record<string, number>;
+}
+
+/** Worker threads: replaced when they die, each start a new life with new grants. */
+export class WorkerShards implements Shards {
+  readonly firstThread = 1;
+  readonly changes: Changes;
+  readonly #options: ShardsOptions & { readonly workerEntry: URL };
+  readonly #workers: Worker[] = [];
+  readonly #group: ThreadGroup;
+
+  constructor(options: ShardsOptions & { readonly workerEntry: URL }) {
+    this.#options = options;
+    this.changes = changesOf(options);
+    for (let thread = 1; thread <= options.config.shards; thread += 1) {
+      const life = newLife(options.system);
+      const base = { isUp: false, hasFailedSync: false, connections: 0, counters: {} };
+      this.#workers.push({ thread, life, ...base });
+    }
+    this.#group = new ThreadGroup(options.system, {
+      entry: options.workerEntry,
+      workers: options.config.shards,
+      appData: (thread, incarnation) => this.#boot(thread, incarnation),
+      onThreadReady: (thread) => this.#up(thread),
+      onThreadLost: (thread, exit, suspect) => {
+        options.env.log.error('a shard thread ended', { thread, ...exit, suspect });
+        this.#lost(thread);
+      },
+      onGivenUp: (thread, exit) =>
+        options.onFailed(new Error(`shard thread ${thread} keeps dying: ${exit.message}`)),
+      onMessage: (thread, body) => this.#message(thread, body as FromWorker),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#group.start();
+  }
+
+  #boot(thread: number, incarnation: number): WorkerBoot {
+    const worker = this.#worker(thread);
+    if (incarnation > 1) worker.life = newLife(this.#options.system);
+    const { config } = this.#options;
+    return {
+      dataRoot: config.dataRoot,
+      shard: shardConfig(this.#options, thread - 1, worker.life),
+      clusterId: config.clusterId,
+      token: config.token,
+      nodes: config.nodes,
+    };
+  }
+
+  #worker(thread: number): Worker {
+    const worker = this.#workers[thread - 1];
+    if (worker === undefined) throw new Error(`there is no shard thread ${thread}`);
+    return worker;
+  }
+
+  #up(thread: number): void {
+    this.#worker(thread).isUp = true;
+    this.#options.metadata.shardStarted(thread);
+  }
+
+  #lost(thread: number): void {
+    const worker = this.#worker(thread);
+    worker.isUp = false;
+    worker.connections = 0;
+    this.#options.metadata.shardLost(thread);
+  }
+
+  #message(thread: number, message: FromWorker): void {
+    const worker = this.#worker(thread);
+    switch (message.kind) {
+      case 'status':
+        worker.connections = message.connections;
+        worker.hasFailedSync = message.hasFailedSync;
+        worker.counters = message.counters;
+        return;
+      case 'failed':
+        this.#options.onFailed(new Error(message.message));
+        return;
+    }
+  }
+
+  /** To the shard with the fewest connections. */
+  accept(connection: Connection): void {
+    let best: Worker | undefined;
+    for (const worker of this.#workers) {
+      if (worker.isUp && (best === undefined || worker.connections < best.connections))
+        best = worker;
+    }
+    if (best === undefined) {
+      connection.destroy();
+      return;
+    }
+    best.connections += 1;
+    this.#options.env.threads.handOver(connection, best.thread, 'kafka');
+  }
+
+  incarnations(): readonly number[] {
+    return this.#workers.map((worker) => worker.life);
+  }
+
+  hasFailedSync(): boolean {
+    return this.#workers.some((worker) => worker.hasFailedSync);
+  }
+
+  counters(): Record<string, number> {
+    const sum: Record<string, number> = {};
+    for (const { counters } of this.#workers) {
+      for (const [name, value] of Object.entries(counters)) sum[name] = (sum[name] ?? 0) + value;
+    }
+    return sum;
+  }
+
+  /** Ends one shard thread as if it had crashed; it is replaced. For tests and fault injection. */
+  kill(thread: number): void {
+    this.#group.kill(thread);
+  }
+
+  async stop(): Promise<void> {
+    await this.#group.stop({ timeoutMs: 5_000 });
+  }
+
+  abandon(): void {
+    for (const { thread } of this.#workers) this.#group.kill(thread);
+  }
+}
+
+/** `entry`: compiled module of the worker threads. */
+export function workerShards(entry: URL): (options: ShardsOptions) => WorkerShards {
+  return (options) => new WorkerShards({ ...options, workerEntry: entry });
+}
