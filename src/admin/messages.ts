@@ -6,7 +6,8 @@ import { ApiProblem, base64, logProblem, textOf } from './answers.ts';
 import type { ApiHeader, ApiMessage, ApiMessages, ApiProduced } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
 
-const PRODUCE_TIMEOUT_MS = 10_000;
+/** Below the five seconds within which every client hears of a cluster without a majority. */
+const PRODUCE_TIMEOUT_MS = 4_000;
 const MAX_DEFAULT = 100;
 const MAX_LIMIT = 10_000;
 const WAIT_MS_LIMIT = 30_000;
