@@ -4,16 +4,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createNodeClock } from '../src/env/node/clock.ts';
-import { createCrc32c, loadNativeCrc32c } from '../src/env/node/crc.ts';
-import { createNodeDisk } from '../src/env/node/disk.ts';
-import { createNodeLog } from '../src/env/node/log.ts';
-import { createNodeRandom } from '../src/env/node/random.ts';
-import { NodeTimers } from '../src/env/node/timers.ts';
-import { stampBatch } from '../src/records/batch.ts';
-import { BatchBuilder } from '../src/records/batch-builder.ts';
-import type { StoredLog } from '../src/storage/api.ts';
-import { openShardStore } from '../src/storage/store.ts';
+import { createNodeClock } from '../dist/env/node/clock.js';
+import { createCrc32c, loadNativeCrc32c } from '../dist/env/node/crc.js';
+import { createNodeDisk } from '../dist/env/node/disk.js';
+import { createNodeLog } from '../dist/env/node/log.js';
+import { createNodeRandom } from '../dist/env/node/random.js';
+import { NodeTimers } from '../dist/env/node/timers.js';
+import { stampBatch } from '../dist/records/batch.js';
+import { BatchBuilder } from '../dist/records/batch-builder.js';
+import type { StoredLog } from '../dist/storage/api.js';
+import { openShardStore } from '../dist/storage/store.js';
 import { run, timed } from './lib/harness.ts';
 
 const WAITERS = 64;
