@@ -113,7 +113,9 @@ async function runPhases(
     isDone(() => run.isDrained()),
   );
   if (world.failure === undefined && !drained) {
-    world.fail('liveness', `not drained ${scenario.drainMs} ms after all faults were over`);
+    const waiting = run.describe?.() ?? 'no more is known';
+    const message = `not drained ${scenario.drainMs} ms after all faults were over: ${waiting}`;
+    world.fail('liveness', message);
   }
   if (world.failure === undefined) {
     for (const violation of run.check()) failWith(world, violation);

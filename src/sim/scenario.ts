@@ -38,6 +38,8 @@ export interface ScenarioRun {
   /** All faults are over: clients begin nothing new, finish, and read everything back. */
   startDrain(): void;
   isDrained(): boolean;
+  /** What is still waited for, in one line, for a drain that did not end. */
+  describe?(): string;
   /** What the checkers say in the end. */
   check(): readonly Violation[];
   counts(): ScenarioCounts;

@@ -1,6 +1,7 @@
 // The real thing: three nodes as they are shipped, composed by the assembly room, driven by Kafka clients
 // of our own, under every fault that durable synchronous writes on two of three nodes survive. What
 // clients were told is checked against what they read, and committed offsets against a register.
+import { localShards } from '../../assembly/local-shards.ts';
 import { nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeEvent } from '../../assembly/node-config.ts';
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
@@ -55,7 +56,10 @@ class KafkaClusterRun implements ScenarioRun {
   readonly #history: KafkaHistory = emptyHistory();
   readonly #registers: OffsetRegisters = new Map();
   readonly #addresses: readonly NodeAddress[];
-  readonly #startNode = nodeStarter({ shardStore: { walFileBytesMin: WAL_FILE_BYTES } });
+  readonly #startNode = nodeStarter({
+    makeShards: localShards,
+    shardStore: { walFileBytesMin: WAL_FILE_BYTES },
+  });
   readonly #bootedAtMs = new Map<string, number>();
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
@@ -64,6 +68,7 @@ class KafkaClusterRun implements ScenarioRun {
   #viewAtMs = -1;
   #wasReady = false;
   #isReadBack = false;
+  #step = 'workload';
 
   constructor(world: World) {
     this.#world = world;
@@ -215,15 +220,18 @@ class KafkaClusterRun implements ScenarioRun {
     const client = this.#observer!;
     while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
     for (const producer of this.#producers) producer.stop();
+    this.#step = 'producers finish';
     while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
     const reader = this.#client('reader');
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
+        this.#step = `read-back of ${name}-${partition}`;
         await readBack(reader, this.#history.finalPolls, name, partition);
       }
     }
     for (const follower of this.#followers) follower.stop();
     for (const member of this.#members) member.stop();
+    this.#step = 'members leave';
     while (!this.#members.every((member) => member.isDone)) await client.sleep(100);
     this.#isReadBack = true;
   }
@@ -232,12 +240,34 @@ class KafkaClusterRun implements ScenarioRun {
     return this.#isReadBack;
   }
 
+  describe(): string {
+    const producers = this.#producers.filter((producer) => !producer.isDone).length;
+    const members = this.#members.filter((member) => !member.isDone).length;
+    const partitions = [...(this.#observer?.partitions() ?? [])].map(
+      ([name, { leader, isr }]) => `${name} leader ${leader} isr ${isr.join('+')}`,
+    );
+    const down = this.#world
+      .nodes('server')
+      .filter((node) => !node.isUp)
+      .map((node) => node.id);
+    return [
+      `${this.#acknowledged()} acknowledged, ${producers} producers and ${members} members at work`,
+      `view of ${this.#viewAtMs.toFixed(0)} ms: ${partitions.join(', ') || 'empty'}`,
+      `down: ${down.join(' ') || 'none'}, step: ${this.#step}`,
+    ].join('; ');
+  }
+
   check(): readonly Violation[] {
     const rounds = this.#members.reduce((sum, member) => sum + member.rounds, 0);
     const commits = this.#members.reduce((sum, member) => sum + member.commits, 0);
     const idle: Violation[] =
       rounds === 0 || commits === 0
-        ? [{ check: 'workload', message: `groups did nothing: ${rounds} rounds, ${commits} commits` }]
+        ? [
+            {
+              check: 'workload',
+              message: `groups did nothing: ${rounds} rounds, ${commits} commits`,
+            },
+          ]
         : [];
     return [...checkKafkaLog(this.#history), ...checkRegisters(this.#registers, -1), ...idle];
   }

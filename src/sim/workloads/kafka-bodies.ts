@@ -14,7 +14,10 @@ export function bodyOf(id: number, size: number): Uint8Array {
 }
 
 /** What a poll records of a value; an id of -1 is a value that this workload never wrote. */
-export function readBody(value: Uint8Array | null): { readonly id: number; readonly bodyHash: number } {
+export function readBody(value: Uint8Array | null): {
+  readonly id: number;
+  readonly bodyHash: number;
+} {
   if (value === null || value.length < ID_BYTES) return { id: -1, bodyHash: 0 };
   return { id: readU32(value, 0), bodyHash: fnv1a32(value) };
 }

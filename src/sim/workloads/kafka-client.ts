@@ -86,7 +86,10 @@ export class KafkaClient {
 
   /** The coordinator of a group, or undefined while there is none. */
   async coordinator(group: string): Promise<number | undefined> {
-    const answer = await this.callAny(FindCoordinator, COORDINATOR_VERSION, { key: group, keyType: 0 });
+    const answer = await this.callAny(FindCoordinator, COORDINATOR_VERSION, {
+      key: group,
+      keyType: 0,
+    });
     if (answer.errorCode !== 0) return undefined;
     this.#brokers.set(answer.nodeId, { host: answer.host, port: answer.port });
     return answer.nodeId;

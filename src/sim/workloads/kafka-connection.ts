@@ -3,7 +3,7 @@
 import type { Address, Connection, Environment } from '../../env/environment.ts';
 import {
   type Api,
-  KafkaCodec,
+  type KafkaCodec,
   type RequestInput,
   type ResponseOf,
   WireWriter,
@@ -66,13 +66,15 @@ export class KafkaConnection {
     body: RequestInput<A>,
     timeoutMs: number,
   ): Promise<ResponseOf<A>> {
-    if (this.#isClosed) return Promise.reject(new CallFailedError('the connection is closed', false));
+    if (this.#isClosed)
+      return Promise.reject(new CallFailedError('the connection is closed', false));
     const correlationId = this.#nextCorrelation;
     this.#nextCorrelation += 1;
     const writer = new WireWriter();
     this.#codec.encodeRequest(api, version, correlationId, this.#clientId, body, writer);
     for (const segment of writer.segments()) {
-      if (!(segment instanceof Uint8Array)) throw new Error('a client sends its records in the frame');
+      if (!(segment instanceof Uint8Array))
+        throw new Error('a client sends its records in the frame');
       this.#connection.write(segment.slice());
     }
     return new Promise((resolve, reject) => {
@@ -110,7 +112,8 @@ export class KafkaConnection {
       at = end;
       const pending = this.#pending.get(readU32(frame, 0));
       this.#pending.delete(readU32(frame, 0));
-      if (pending === undefined) throw new Error(`${this.#clientId}: an answer that nobody asked for`);
+      if (pending === undefined)
+        throw new Error(`${this.#clientId}: an answer that nobody asked for`);
       pending.decode(frame);
     }
     this.#kept = all.slice(at);

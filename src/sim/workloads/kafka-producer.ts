@@ -158,7 +158,8 @@ export class KafkaProducer {
         4_000,
       );
       const result = answer.responses[0]?.partitionResponses[0];
-      if (result === undefined) throw new Error(`${this.#client.id}: an answer without the partition`);
+      if (result === undefined)
+        throw new Error(`${this.#client.id}: an answer without the partition`);
       if (result.errorCode === 0) return result.baseOffset;
       return REFUSALS.has(result.errorCode) ? 'refused' : 'unknown';
     } catch (error) {

@@ -1,8 +1,8 @@
 // Readers of the workload: a consumer that follows some partitions for the whole run, and the read-back of
 // everything once the cluster is at rest. Both only record what they were given.
 import { Fetch, ListOffsets } from '../../protocols/kafka/codec/index.ts';
-import { decodeRecords } from '../../records/records.ts';
 import { forEachBatch, isControl, readBatchHeader } from '../../records/batch.ts';
+import { decodeRecords } from '../../records/records.ts';
 import type { Poll } from '../checkers/kafka-history.ts';
 import { readBody } from './kafka-bodies.ts';
 import type { KafkaClient } from './kafka-client.ts';
@@ -55,7 +55,10 @@ export async function fetchOnce(
       await refresh(client, topic);
       return undefined;
     }
-    return { ...readRecords(topic, partition, from, found.records), highWatermark: found.highWatermark };
+    return {
+      ...readRecords(topic, partition, from, found.records),
+      highWatermark: found.highWatermark,
+    };
   } catch (error) {
     if (!(error instanceof CallFailedError)) throw error;
     await refresh(client, topic);
@@ -78,7 +81,9 @@ export async function endOf(
       topics: [
         {
           name: topic,
-          partitions: [{ partitionIndex: partition, timestamp: end === 'latest' ? LATEST : EARLIEST }],
+          partitions: [
+            { partitionIndex: partition, timestamp: end === 'latest' ? LATEST : EARLIEST },
+          ],
         },
       ],
     });
@@ -197,7 +202,8 @@ function readRecords(
     forEachBatch(records, 0, records.length, (at, size) => {
       const header = readBatchHeader(records, at);
       const decoded = decodeRecords(records, at, at + size);
-      if (decoded.kind === 'fault') throw new Error(`${topic}-${partition}: a batch is ${decoded.fault}`);
+      if (decoded.kind === 'fault')
+        throw new Error(`${topic}-${partition}: a batch is ${decoded.fault}`);
       for (const record of decoded.records) {
         next = Math.max(next, record.offset + 1);
         // The first batch may begin below the position: a client drops those.
