@@ -1,17 +1,26 @@
 // Composition root of a node: gives the assembly the parts that only the real world has. The command
-// line loads this module by its URL when it starts a node, and nothing of it before.
+// line loads this module by its URL when it starts a node, and nothing of it before. What runs on worker
+// threads is loaded by them, not here.
 
 import { nodeStarter } from './assembly/node.ts';
 import type { StartNode } from './assembly/node-config.ts';
+import type { MakeShards } from './assembly/shards.ts';
 import type { NodeEnvironment } from './env/node/environment.ts';
 import { createHttpServer } from './env/node/http.ts';
 
+async function shardMaker(shards: number): Promise<MakeShards> {
+  if (shards === 0) return (await import('./assembly/local-shards.ts')).localShards;
+  const { workerShards } = await import('./assembly/worker-shards.ts');
+  return workerShards(new URL('./worker.js', import.meta.url));
+}
+
 /** Starts one node over an Environment of this process. */
-export const startNode: StartNode = (env, config) => {
+export const startNode: StartNode = async (env, config) => {
   const { net } = env as NodeEnvironment;
-  return nodeStarter({
-    workerEntry: new URL('./worker.js', import.meta.url),
+  const start = nodeStarter({
+    makeShards: await shardMaker(config.shards),
     http: createHttpServer(),
     counters: () => ({ ...net.counters }),
-  })(env, config);
+  });
+  return start(env, config);
 };

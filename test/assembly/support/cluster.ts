@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { localShards } from '../../../src/assembly/local-shards.ts';
 import { type NodeParts, nodeStarter } from '../../../src/assembly/node.ts';
 import type {
   NodeAddress,
@@ -39,7 +40,7 @@ export interface TestCluster {
 export interface TestClusterOptions {
   readonly nodes?: number;
   readonly dataRoot?: (id: number) => string;
-  readonly parts?: NodeParts;
+  readonly parts?: Partial<NodeParts>;
 }
 
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
@@ -78,7 +79,11 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
         ...(dataRoot === undefined ? {} : { dataRoot }),
         log: log.child({ node: id }),
       });
-      const start = nodeStarter({ http: createHttpServer(), ...options.parts });
+      const start = nodeStarter({
+        makeShards: localShards,
+        http: createHttpServer(),
+        ...options.parts,
+      });
       const node = await start(env, config);
       nodes.set(id, node);
       node.onEvent((event) => {
