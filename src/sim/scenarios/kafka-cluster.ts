@@ -190,6 +190,7 @@ class KafkaClusterRun implements ScenarioRun {
       try {
         if (topic !== undefined) {
           const code = await client.createTopic(topic.name, topic.partitions, NODE_COUNT);
+          client.env.log.debug('create topic', { topic: topic.name, code });
           if (code === 0 || code === 36) missing.delete(topic.name);
         } else {
           const askedAtMs = this.#world.nowMs;
