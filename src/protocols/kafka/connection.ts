@@ -1,29 +1,33 @@
-// One client connection: an actor that reads frames, works on one request at a time and sends its answer
-// before the next, so answers never overtake each other. Runs on the thread that owns the socket. All
-// work happens in its own turns; socket events only take bytes in and wake it up.
+// One client connection: an actor that reads frames, works on requests and sends the answers in their
+// order. Produces are worked on while others wait for their commit; any other request waits until all
+// before it are answered. Runs on the thread that owns the socket. All work happens in its own turns;
+// socket events only take bytes in and wake it up.
 //
 // Tokens: below TOKENS_OF_AWAITS the actor's own wake-ups, then one per log that is waited for, then
-// those of exchanges. An answer to an exchange that has ended is dropped, and its slices given back.
+// deadlines, then those of exchanges. An answer to an exchange that has ended is dropped, and its slices
+// given back.
 import type { Actor, Context, Handlers } from '../../actors/index.ts';
 import { actor } from '../../actors/index.ts';
 import { type FetchedInput, type LogRepliesOps, LogRepliesProtocol } from '../../broker/ports.ts';
 import type { Connection } from '../../env/environment.ts';
-import { type Api, ApiVersions, KafkaCodecError } from './codec/index.ts';
+import { type Api, ApiVersions, KafkaCodecError, Produce } from './codec/index.ts';
 import { KafkaErrorCode } from './errors.ts';
 import { Exchange, type ExchangeHost, type Flow } from './exchange.ts';
 import { HANDLERS } from './handlers/table.ts';
 import type { KafkaListener } from './listener.ts';
 import { Output } from './output.ts';
-import { FrameReader, type SessionFault } from './session.ts';
+import { FrameReader, frameKey, type SessionFault } from './session.ts';
 import { API_KEYS, isServed } from './versions.ts';
 
 const WAKE = 1;
-const DEADLINE = 2;
 const HANDSHAKE = 3;
 const IDLE = 4;
 const LINGER = 5;
 const GIVE_UP = 6;
 const TOKENS_OF_AWAITS = 1_000;
+const TOKENS_OF_DEADLINES = 500_000_000;
+/** Deadlines are told apart by their exchange's number modulo this. */
+const DEADLINE_NUMBERS = 100_000_000;
 const TOKENS_OF_EXCHANGES = 1_000_000_000;
 /** How long a closed connection may take to send what is queued. */
 const LINGER_MS = 500;
@@ -31,6 +35,17 @@ const LINGER_MS = 500;
 const GIVE_UP_MS = 30_000;
 /** More indexes than any one exchange uses: every partition of a request has one. */
 const TOKENS_PER_EXCHANGE = 1_000_000;
+/** Produces of one connection that may wait for their commit, and bytes of their frames. */
+const PIPELINE_MAX = 16;
+const PIPELINE_BYTES_MAX = 8 * 1024 * 1024;
+
+/** An exchange between its request and the moment its answer leaves. */
+interface Working {
+  readonly exchange: Exchange<Api>;
+  isFinished: boolean;
+  /** Undefined when the request asked for no answer. */
+  answer: unknown;
+}
 
 export interface ConnectionArgs {
   readonly listener: KafkaListener;
@@ -53,9 +68,11 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   /** Every log that was ever waited for, by the index in its token, and the other way round. */
   readonly #awaitedLogs: number[] = [];
   readonly #awaitIndex = new Map<number, number>();
-  #exchange: Exchange<Api> | undefined;
+  /** In the order of their requests; the first has the number #firstNumber. */
+  #working: Working[] = [];
+  #firstNumber = 0;
   #exchangeCount = 0;
-  /** Size of the frame at work, and what the listener was told that is held. */
+  /** Sizes of the frames at work, and what the listener was told that is held. */
   #workingBytes = 0;
   #accountedBytes = 0;
   #isWakeSent = false;
@@ -75,7 +92,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.dialledHost = args.dialledHost;
     this.dialledPort = connection.local.port;
     this.remoteHost = args.remoteHost;
-    this.#frames = new FrameReader(listener.limits.frames);
+    this.#frames = new FrameReader(listener.limits.frames, listener.framePool);
     this.output = new Output(connection, listener.slabs, () => this.#wake());
     this.#lastActiveMs = ctx.clock.monotonicMs();
     ctx.onSignal((signal) => {
@@ -129,16 +146,16 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
 
   advanced(input: { readonly token: number }): void {
     const { token } = input;
-    if (token >= TOKENS_OF_AWAITS) {
+    if (token >= TOKENS_OF_DEADLINES) {
+      this.#expired(token - TOKENS_OF_DEADLINES);
+    } else if (token >= TOKENS_OF_AWAITS) {
       const logId = this.#awaitedLogs[token - TOKENS_OF_AWAITS];
       if (logId === undefined) return;
       this.#awaited.delete(logId);
-      this.#exchange?.flow?.advanced?.(logId, input);
+      this.#working[0]?.exchange.flow?.advanced?.(logId, input);
     } else if (token === WAKE) {
       this.#isWakeSent = false;
       this.#pump();
-    } else if (token === DEADLINE) {
-      this.#exchange?.flow?.expired?.();
     } else if (token === HANDSHAKE) {
       if (this.#frames.isSilent) this.#close('no request within the handshake time', 'info');
     } else if (token === IDLE) {
@@ -151,45 +168,52 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   }
 
   appended(input: Parameters<NonNullable<Flow['appended']>>[1]): void {
-    const index = this.#indexOf(input.token);
-    if (index >= 0) this.#exchange!.flow?.appended?.(index, input);
+    const exchange = this.#exchangeOf(input.token);
+    exchange?.flow?.appended?.(input.token - exchange.token(0), input);
   }
 
   fetched(input: FetchedInput): void {
     this.#readsOutstanding -= 1;
-    const index = this.#indexOf(input.token);
-    const flow = index < 0 ? undefined : this.#exchange!.flow;
-    if (flow?.fetched === undefined) input.release();
-    else flow.fetched(index, input);
+    const exchange = this.#exchangeOf(input.token);
+    const flow = exchange?.flow;
+    if (exchange === undefined || flow?.fetched === undefined) input.release();
+    else flow.fetched(input.token - exchange.token(0), input);
     if (this.#isGone) this.#stopWhenIdle();
   }
 
   answered(input: Parameters<NonNullable<Flow['answered']>>[1]): void {
-    const index = this.#indexOf(input.token);
-    if (index >= 0) this.#exchange!.flow?.answered?.(index, input);
+    const exchange = this.#exchangeOf(input.token);
+    exchange?.flow?.answered?.(input.token - exchange.token(0), input);
   }
 
   located(input: Parameters<NonNullable<Flow['located']>>[1]): void {
-    const index = this.#indexOf(input.token);
-    if (index >= 0) this.#exchange!.flow?.located?.(index, input);
+    const exchange = this.#exchangeOf(input.token);
+    exchange?.flow?.located?.(input.token - exchange.token(0), input);
   }
 
-  /** The index within the exchange at work, or -1 for a token of one that has ended. */
-  #indexOf(token: number): number {
-    const index = token - this.tokenBase();
-    const isCurrent = this.#exchange !== undefined && index >= 0 && index < TOKENS_PER_EXCHANGE;
-    return isCurrent ? index : -1;
+  /** The exchange that a token belongs to, or undefined for one that has ended. */
+  #exchangeOf(token: number): Exchange<Api> | undefined {
+    const number = Math.floor((token - TOKENS_OF_EXCHANGES) / TOKENS_PER_EXCHANGE);
+    const working = this.#working[number - this.#firstNumber];
+    return working === undefined || working.isFinished ? undefined : working.exchange;
+  }
+
+  #expired(shortNumber: number): void {
+    const first = this.#firstNumber % DEADLINE_NUMBERS;
+    const working = this.#working[(shortNumber - first + DEADLINE_NUMBERS) % DEADLINE_NUMBERS];
+    if (working !== undefined && !working.isFinished) working.exchange.flow?.expired?.();
   }
 
   #checkIdle(): void {
     const { idleTimeoutMs } = this.#listener.limits;
     const idleMs = this.#ctx.clock.monotonicMs() - this.#lastActiveMs;
-    if (this.#exchange === undefined && idleMs >= idleTimeoutMs) {
+    const isIdle = this.#working.length === 0;
+    if (isIdle && idleMs >= idleTimeoutMs) {
       this.#close('idle', 'debug');
       return;
     }
     const againMs = Math.max(1, idleTimeoutMs - idleMs);
-    const delayMs = this.#exchange === undefined ? againMs : idleTimeoutMs;
+    const delayMs = isIdle ? againMs : idleTimeoutMs;
     this.#ctx.schedule('idle', delayMs, 'advanced', { token: IDLE });
   }
 
@@ -199,15 +223,13 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   #pump(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
-    while (!this.#isClosed && this.#exchange === undefined && !this.#isCongested) {
+    while (!this.#isClosed && !this.#isCongested && this.#mayOpen()) {
       const frame = this.#frames.next();
       if (frame === undefined) break;
       this.#lastActiveMs = this.#ctx.clock.monotonicMs();
-      this.#workingBytes = frame.length;
       this.#open(frame);
     }
     this.#isBusy = false;
-    if (this.#exchange === undefined) this.#workingBytes = 0;
     this.#account();
     if (this.#isClosed) return;
     const { fault } = this.#frames;
@@ -216,6 +238,20 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
       this.#isReadingPaused = false;
       this.#connection.resumeReading();
     }
+  }
+
+  /** Anything may follow nothing; produces may follow produces. */
+  #mayOpen(): boolean {
+    const last = this.#working[this.#working.length - 1];
+    if (last === undefined) return true;
+    const frame = this.#frames.peek();
+    return (
+      frame !== undefined &&
+      frameKey(frame) === Produce.key &&
+      last.exchange.api === Produce &&
+      this.#working.length < PIPELINE_MAX &&
+      this.#workingBytes + frame.length <= PIPELINE_BYTES_MAX
+    );
   }
 
   get #isCongested(): boolean {
@@ -238,8 +274,11 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
       const body = codec.decodeRequest(api, version, frame, bodyAt, frame.length);
       const clientId = header.clientId ?? '';
       this.#listener.counters.requests += 1;
-      const exchange = new Exchange<Api>(this, api, { version, correlationId, clientId, body });
-      this.#exchange = exchange;
+      const request = { version, correlationId, clientId, body, frame };
+      const exchange = new Exchange<Api>(this, api, request);
+      this.#exchangeCount += 1;
+      this.#working.push({ exchange, isFinished: false, answer: undefined });
+      this.#workingBytes += frame.length;
       HANDLERS.get(api.key)!(exchange);
     } catch (error) {
       if (!(error instanceof KafkaCodecError)) throw error;
@@ -300,8 +339,14 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     return TOKENS_OF_EXCHANGES + this.#exchangeCount * TOKENS_PER_EXCHANGE;
   }
 
-  setDeadline(delayMs: number): void {
-    this.#ctx.schedule('deadline', Math.max(0, delayMs), 'advanced', { token: DEADLINE });
+  #numberOf(exchange: Exchange<Api>): number {
+    return (exchange.token(0) - TOKENS_OF_EXCHANGES) / TOKENS_PER_EXCHANGE;
+  }
+
+  setDeadline(exchange: Exchange<Api>, delayMs: number): void {
+    const number = this.#numberOf(exchange);
+    const token = TOKENS_OF_DEADLINES + (number % DEADLINE_NUMBERS);
+    this.#ctx.schedule(`deadline-${number}`, Math.max(0, delayMs), 'advanced', { token });
   }
 
   awaitLog(logId: number, offset: number): void {
@@ -322,26 +367,38 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.#readsOutstanding += 1;
   }
 
-  finish(exchange: Exchange<Api>, body: unknown): void {
-    if (this.#isClosed) return;
-    this.#send(exchange.api, exchange.version, exchange.correlationId, body);
-    this.#done(exchange);
+  finish(exchange: Exchange<Api>, answer: unknown): void {
+    const number = this.#numberOf(exchange);
+    const working = this.#working[number - this.#firstNumber];
+    if (this.#isClosed || working?.exchange !== exchange) return;
+    working.isFinished = true;
+    working.answer = answer;
+    this.#ctx.cancel(`deadline-${number}`);
+    this.#answerInOrder();
   }
 
-  finishSilently(exchange: Exchange<Api>): void {
-    if (!this.#isClosed) this.#done(exchange);
+  recycle(exchange: Exchange<Api>): void {
+    this.#listener.framePool.give(exchange.frame);
   }
 
   fail(reason: string): void {
     this.#close(reason, 'info');
   }
 
-  #done(exchange: Exchange<Api>): void {
-    if (this.#exchange !== exchange) return;
-    this.#exchange = undefined;
-    this.#exchangeCount += 1;
+  /** Sends what is answered up to the first that is not. */
+  #answerInOrder(): void {
+    let count = 0;
+    for (const { exchange, isFinished, answer } of this.#working) {
+      if (!isFinished) break;
+      count += 1;
+      this.#workingBytes -= exchange.frame.length;
+      if (answer === undefined) continue;
+      this.#send(exchange.api, exchange.version, exchange.correlationId, answer);
+    }
+    if (count === 0) return;
+    this.#working.splice(0, count);
+    this.#firstNumber += count;
     this.#lastActiveMs = this.#ctx.clock.monotonicMs();
-    this.#ctx.cancel('deadline');
     // Unless the loop of requests is running, the next one starts in a turn of its own.
     if (!this.#isBusy) this.#wake();
   }
@@ -382,12 +439,14 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   #ended(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
-    if (exchange !== undefined) {
+    for (const { exchange, isFinished } of this.#working) {
+      if (isFinished) continue;
       exchange.isDone = true;
       exchange.flow?.abandoned?.();
     }
+    this.#firstNumber += this.#working.length;
+    this.#working = [];
+    this.#workingBytes = 0;
     this.#ctx.cancel('idle');
     this.#ctx.cancel('handshake');
     this.output.close();

@@ -1,6 +1,6 @@
 // One request at work. A handler reads its body, asks log hosts under tokens of its own and answers once.
-// What it waits for comes back through its flow; one exchange is at work per connection at a time, so
-// answers leave in the order of their requests whatever they wait for.
+// What it waits for comes back through its flow. Answers leave in the order of their requests whatever
+// they wait for; only produces may be at work while others before them are.
 import type { RefId } from '../../actors/ref.ts';
 import type {
   AdvancedInput,
@@ -43,13 +43,15 @@ export interface ExchangeHost {
   /** Six bytes or more of randomness as hex, for member ids. */
   freshId(): string;
   tokenBase(): number;
-  setDeadline(delayMs: number): void;
+  setDeadline(exchange: Exchange<Api>, delayMs: number): void;
   /** Registers, unless it is, to hear when the committed offset of the log passes `offset`. */
   awaitLog(logId: number, offset: number): void;
   /** A log host was asked to read: its answer holds slices that must be given back. */
   countRead(): void;
+  /** The exchange has its answer (undefined: it asked for none); it leaves when its turn comes. */
   finish(exchange: Exchange<Api>, body: unknown): void;
-  finishSilently(exchange: Exchange<Api>): void;
+  /** Nobody holds a view of the request's frame any more. */
+  recycle(exchange: Exchange<Api>): void;
   fail(reason: string): void;
 }
 
@@ -60,6 +62,8 @@ export class Exchange<A extends Api> {
   readonly correlationId: number;
   readonly clientId: string;
   readonly body: RequestOf<A>;
+  /** Where the request lies. */
+  readonly frame: Uint8Array;
   flow: Flow | undefined;
   isDone = false;
   readonly #tokenBase: number;
@@ -72,6 +76,7 @@ export class Exchange<A extends Api> {
       readonly correlationId: number;
       readonly clientId: string;
       readonly body: RequestOf<A>;
+      readonly frame: Uint8Array;
     },
   ) {
     this.host = host;
@@ -80,6 +85,7 @@ export class Exchange<A extends Api> {
     this.correlationId = request.correlationId;
     this.clientId = request.clientId;
     this.body = request.body;
+    this.frame = request.frame;
     this.#tokenBase = host.tokenBase();
   }
 
@@ -101,7 +107,16 @@ export class Exchange<A extends Api> {
   respondNothing(): void {
     if (this.isDone) return;
     this.isDone = true;
-    this.host.finishSilently(this as unknown as Exchange<Api>);
+    this.host.finish(this as unknown as Exchange<Api>, undefined);
+  }
+
+  /** `expired` of the flow is called after this time unless the exchange has ended. */
+  setDeadline(delayMs: number): void {
+    this.host.setDeadline(this as unknown as Exchange<Api>, delayMs);
+  }
+
+  recycle(): void {
+    this.host.recycle(this as unknown as Exchange<Api>);
   }
 
   /** Closes the connection. */

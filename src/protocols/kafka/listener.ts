@@ -6,6 +6,7 @@ import type { Cancel, Connection, Log } from '../../env/environment.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { KafkaCodec } from './codec/index.ts';
 import { KafkaConnectionActor } from './connection.ts';
+import { FramePool } from './frame-pool.ts';
 import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
 import { type Output, SlabPool } from './output.ts';
 import type { ForeignProtocol } from './session.ts';
@@ -40,6 +41,7 @@ export class KafkaListener {
   readonly crc32c: Crc32c;
   readonly codec = new KafkaCodec();
   readonly slabs = new SlabPool();
+  readonly framePool = new FramePool();
   readonly counters: KafkaCounters = {
     accepted: 0,
     open: 0,

@@ -5,6 +5,7 @@
 //
 // Invariant: what a peer claims is never allocated before it has sent a good part of it.
 import { readI16, readI32 } from '../../std/bytes.ts';
+import type { FramePool } from './frame-pool.ts';
 
 export interface FrameLimits {
   /** socket.request.max.bytes of Kafka: larger frames close the connection. */
@@ -51,8 +52,11 @@ export class FrameReader {
   #queuedBytes = 0;
   fault: SessionFault | undefined;
 
-  constructor(limits: FrameLimits = FRAME_LIMITS) {
+  readonly #pool: FramePool | undefined;
+
+  constructor(limits: FrameLimits = FRAME_LIMITS, pool?: FramePool) {
     this.#limits = limits;
+    this.#pool = pool;
   }
 
   /** Bytes of whole frames that nobody has taken, and of the one that is being received. */
@@ -82,6 +86,11 @@ export class FrameReader {
     }
   }
 
+  /** What `next` would give, left in place. */
+  peek(): Uint8Array | undefined {
+    return this.#frames[this.#taken];
+  }
+
   /** The next whole frame behind its size field, owned by the caller; undefined if there is none. */
   next(): Uint8Array | undefined {
     const frame = this.#frames[this.#taken];
@@ -106,7 +115,7 @@ export class FrameReader {
     this.fault = this.#refuseSize(size);
     if (this.fault !== undefined) return at;
     this.#frameSize = size;
-    this.#body = new Uint8Array(Math.min(size, FIRST_CHUNK_BYTES));
+    this.#body = this.#pool?.take(size) ?? new Uint8Array(Math.min(size, FIRST_CHUNK_BYTES));
     this.#bodySize = 0;
     return at;
   }
@@ -131,7 +140,7 @@ export class FrameReader {
       if (this.fault !== undefined) return at + count;
     }
     if (this.#bodySize === this.#frameSize) {
-      this.#frames.push(body);
+      this.#frames.push(body.length === this.#frameSize ? body : body.subarray(0, this.#frameSize));
       this.#queuedBytes += this.#frameSize;
       this.#isFirst = false;
       this.#frameSize = -1;

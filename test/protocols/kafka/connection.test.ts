@@ -34,6 +34,50 @@ describe('a connection', () => {
     expect(client.decode(Metadata, 1, frames[1]!).correlationId).toBe(3);
   });
 
+  it('works on produces while others wait for their commit, and answers them in their order', async () => {
+    const world = new KafkaWorld();
+    const [slow, quick] = world.create('t', 2);
+    slow!.isCommitSlow = true;
+    const client = world.connect();
+    const produce = (index: number) =>
+      client.encode(Produce, 7, {
+        transactionalId: null,
+        acks: -1,
+        timeoutMs: 1_000,
+        topicData: [{ name: 't', partitionData: [{ index, records: batchOf(`p${index}`) }] }],
+      });
+    const requests = [produce(0), produce(1), client.encode(ApiVersions, 0, {}), produce(1)];
+    client.sendRaw(concatBytes(requests));
+    await world.env.settle();
+    // Both produces are in their logs; what is no produce waits for their answers, and holds back the last.
+    expect([slow!.batches.length, quick!.batches.length]).toEqual([1, 1]);
+    expect(client.takeFrames()).toEqual([]);
+    for (const tell of slow!.heldBack.splice(0)) tell();
+    await world.env.settle();
+    const frames = client.takeFrames();
+    expect(frames.map((frame) => new DataView(frame.buffer, frame.byteOffset).getInt32(0))).toEqual(
+      [1, 2, 3, 4],
+    );
+    expect(quick!.batches.length).toBe(2);
+  });
+
+  it('bounds the produces that wait for their commit', async () => {
+    const world = new KafkaWorld();
+    const [log] = world.create('t');
+    log!.isCommitSlow = true;
+    const client = world.connect();
+    for (let i = 0; i < 40; i += 1) {
+      client.send(Produce, 7, {
+        transactionalId: null,
+        acks: -1,
+        timeoutMs: 60_000,
+        topicData: [{ name: 't', partitionData: [{ index: 0, records: batchOf(`v${i}`) }] }],
+      });
+    }
+    await world.env.settle();
+    expect(log!.batches.length).toBe(16);
+  });
+
   it('writes once per turn, however many answers the turn gave', async () => {
     const world = new KafkaWorld();
     const client = world.connect();

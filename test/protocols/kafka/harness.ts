@@ -71,6 +71,8 @@ export class FakeLog {
   /** -1: committed follows the end. */
   held = -1;
   appendResult: LogResult = 'ok';
+  /** Answers to appends are kept back and told by `tellHeld`, as if the commit took its time. */
+  isCommitSlow = false;
   /** Appends are swallowed: nobody answers. */
   isMute = false;
   waiters: AwaitInput[] = [];
@@ -407,13 +409,12 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
       world.advanceLog(input.logId);
       // Like the real host: an append that wants no acknowledgement gets none, good or bad.
       if (input.level === 'none') return;
-      to(input).tell('appended', {
-        token: input.token,
-        result: log.appendResult,
-        baseOffset,
-        startOffset: 0,
-        leaderEpoch: 3,
-      });
+      const { token } = input;
+      const { appendResult: result } = log;
+      const tell = () =>
+        to(input).tell('appended', { token, result, baseOffset, startOffset: 0, leaderEpoch: 3 });
+      if (log.isCommitSlow) log.heldBack.push(tell);
+      else tell();
     },
     fetch(input: FetchInput) {
       const log = world.logs.get(input.logId)!;

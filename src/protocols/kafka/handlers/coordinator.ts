@@ -62,7 +62,7 @@ class GroupFlow implements Flow {
       });
     }
     if (this.#open.size === 0) this.#done(this.#replies);
-    else host.setDeadline(timeoutMs + GRACE_MS);
+    else exchange.setDeadline(timeoutMs + GRACE_MS);
   }
 
   answered(index: number, input: AnsweredInput): void {

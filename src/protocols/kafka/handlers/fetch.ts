@@ -86,7 +86,7 @@ class FetchFlow implements Flow {
     }
     const { limits } = this.#exchange.host;
     const waitMs = Math.min(this.#exchange.body.maxWaitMs, limits.fetchWaitMaxMs);
-    this.#exchange.host.setDeadline(this.#isTimeUp ? READ_TIMEOUT_MS : waitMs);
+    this.#exchange.setDeadline(this.#isTimeUp ? READ_TIMEOUT_MS : waitMs);
     this.#readMore();
   }
 
@@ -232,7 +232,7 @@ class FetchFlow implements Flow {
     const isBlind = this.#slots.some((slot) => slot.isReading && slot.committedOffset < 0);
     if (isBlind && !this.#isTimeUp) {
       this.#isTimeUp = true;
-      this.#exchange.host.setDeadline(READ_TIMEOUT_MS);
+      this.#exchange.setDeadline(READ_TIMEOUT_MS);
       return;
     }
     for (const slot of this.#slots) {

@@ -31,7 +31,8 @@ interface Located {
   epoch: number;
 }
 
-interface LocateExchange extends Pick<Exchange<typeof ListOffsets>, 'ports' | 'host' | 'token'> {
+interface LocateExchange
+  extends Pick<Exchange<typeof ListOffsets>, 'ports' | 'host' | 'token' | 'setDeadline'> {
   flow: Flow | undefined;
 }
 
@@ -55,7 +56,7 @@ class LocateFlow implements Flow {
       this.#answers.push(answer);
     }
     if (this.#open.size === 0) this.#done(this.#answers);
-    else this.#exchange.host.setDeadline(ANSWER_TIMEOUT_MS);
+    else this.#exchange.setDeadline(ANSWER_TIMEOUT_MS);
   }
 
   #ask(question: Question, index: number): number {

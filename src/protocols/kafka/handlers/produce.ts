@@ -71,7 +71,7 @@ class ProduceFlow implements Flow {
       }
     }
     if (this.#waiting === 0) this.#finish();
-    else this.#exchange.host.setDeadline(this.#timeoutMs + GRACE_MS);
+    else this.#exchange.setDeadline(this.#timeoutMs + GRACE_MS);
   }
 
   get #timeoutMs(): number {
@@ -156,6 +156,8 @@ class ProduceFlow implements Flow {
 
   #finish(): void {
     const exchange = this.#exchange;
+    // Everything was answered: the logs have their copies, and nobody looks into the frame again.
+    if (this.#waiting === 0) exchange.recycle();
     if (exchange.body.acks === 0) {
       const failed = this.#results.find((result) => result.errorCode !== E.NONE);
       if (failed === undefined) exchange.respondNothing();
