@@ -22,15 +22,42 @@ export const WALLS = {
   broker: ['std', 'env', 'codec', 'records', 'actors', 'cluster:ports'],
   'protocols/kafka': ['std', 'env', 'codec', 'records', 'actors', 'broker:ports'],
   admin: ['std', 'env', 'actors', 'cluster:ports', 'broker:ports', 'npm'],
-  assembly: ['std', 'env', 'codec', 'records', 'actors', 'cluster', 'broker', 'protocols/kafka', 'admin', 'replication', 'raft', 'storage'],
+  assembly: [
+    'std',
+    'env',
+    'codec',
+    'records',
+    'actors',
+    'cluster',
+    'broker',
+    'protocols/kafka',
+    'admin',
+    'replication',
+    'raft',
+    'storage',
+  ],
   cli: ['std', 'env', 'env/node', 'admin', 'assembly:node-config', 'node', 'npm'],
-  sim: ['std', 'env', 'codec', 'records', 'actors', 'raft', 'replication', 'storage', 'cluster', 'broker', 'protocols/kafka', 'admin', 'assembly'],
+  sim: [
+    'std',
+    'env',
+    'codec',
+    'records',
+    'actors',
+    'raft',
+    'replication',
+    'storage',
+    'cluster',
+    'broker',
+    'protocols/kafka',
+    'admin',
+    'assembly',
+  ],
   testkit: ['*'],
   '.': ['*'],
 };
 
 const IMPURE =
-  /\b(Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|performance\.(now|timeOrigin)|process\.[a-z])/;
+  /\b(Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|performance\.(now|timeOrigin)|process\.(env|cwd|exit|pid|argv|std|nextTick|hrtime|memoryUsage|platform|uptime|version)\b)/;
 /** Files outside env/node that may touch the real world, and why. */
 const IMPURE_ALLOWED = [
   /^src\/env\/node\//, // the real world itself
@@ -38,6 +65,7 @@ const IMPURE_ALLOWED = [
   /^src\/cli\//, // a person's terminal
   /^src\/testkit\//, // other people's test suites run in real time
   /^src\/sim\/(main|trip-wires|runner)\.ts$/, // the runner measures itself and installs the trip-wires
+  /^src\/admin\/web\//, // text that a browser runs
 ];
 const MODULE_STATE = /^(export )?let /m;
 
@@ -52,7 +80,8 @@ function roomOf(path) {
 
 function importsOf(text) {
   const found = [];
-  const pattern = /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|(?:^|\n)import\s*['"]([^'"]+)['"]/g;
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|(?:^|\n)import\s*['"]([^'"]+)['"]/g;
   for (const match of text.matchAll(pattern)) found.push(match[1] ?? match[2] ?? match[3]);
   return found;
 }
@@ -62,7 +91,8 @@ function allowed(room, path, target) {
   if (walls === undefined) return `room ${room} has no entry in the table of walls`;
   if (walls.includes('*')) return undefined;
   if (target.startsWith('node:')) return walls.includes('node') ? undefined : `imports ${target}`;
-  if (!target.startsWith('.')) return walls.includes('npm') ? undefined : `imports the package ${target}`;
+  if (!target.startsWith('.'))
+    return walls.includes('npm') ? undefined : `imports the package ${target}`;
   const file = relative(root, resolve(root, dirname(path), target));
   const other = roomOf(file);
   if (other === room) return undefined;
@@ -70,13 +100,18 @@ function allowed(room, path, target) {
   const door = walls.find((wall) => wall.startsWith(`${other}:`));
   if (door !== undefined) {
     const name = door.split(':')[1];
-    return file.endsWith(`/${name}.ts`) ? undefined : `imports ${file}, but only ${other}/${name}.ts is a door`;
+    return file.endsWith(`/${name}.ts`)
+      ? undefined
+      : `imports ${file}, but only ${other}/${name}.ts is a door`;
   }
   return `imports ${file} (${room} may not know ${other})`;
 }
 
 export function tidy() {
-  const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard', 'src'], { cwd: root, encoding: 'utf8' })
+  const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard', 'src'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
     .split('\n')
     .filter((file) => file.endsWith('.ts') && existsSync(join(root, file)));
   const faults = [];
@@ -96,10 +131,12 @@ export function tidy() {
     lines.forEach((line, index) => {
       const code = line.replace(/\/\/.*$/, '').replace(/^\s*\*.*$/, '');
       if (pure && IMPURE.test(code)) faults.push(`${path}:${index + 1}: impure: ${line.trim()}`);
-      if (/\bTODO\b|\bFIXME\b/.test(line)) faults.push(`${path}:${index + 1}: unfinished: ${line.trim()}`);
+      if (/\bTODO\b|\bFIXME\b/.test(line))
+        faults.push(`${path}:${index + 1}: unfinished: ${line.trim()}`);
       if (/^export default/.test(line)) faults.push(`${path}:${index + 1}: default export`);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for.
-      if (/[\u0000-\u0008\u000b-\u001f]/.test(line)) faults.push(`${path}:${index + 1}: control character`);
+      if (/[\u0000-\u0008\u000b-\u001f]/.test(line))
+        faults.push(`${path}:${index + 1}: control character`);
     });
     if (pure && MODULE_STATE.test(text)) faults.push(`${path}: module-level state (let)`);
   }
@@ -109,7 +146,8 @@ export function tidy() {
     if (!existsSync(readme)) faults.push(`src/${room} has no README.md`);
     else {
       const count = readFileSync(readme, 'utf8').trimEnd().split('\n').length;
-      if (count < 20 || count > 60) faults.push(`src/${room}/README.md has ${count} lines, wanted 20 to 60`);
+      if (count < 20 || count > 60)
+        faults.push(`src/${room}/README.md has ${count} lines, wanted 20 to 60`);
     }
   }
   return { files: files.length, faults };

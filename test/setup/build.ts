@@ -7,5 +7,7 @@ export default function setup(): void {
   // For work on one room while another does not compile; the suites that need workers then fail loudly.
   if (process.env['CALLBOARD_NO_BUILD'] === '1') return;
   const tsc = createRequire(import.meta.url).resolve('typescript/package.json');
-  execFileSync(process.execPath, [tsc.replace('package.json', 'bin/tsc'), '-b'], { stdio: 'inherit' });
+  execFileSync(process.execPath, [tsc.replace('package.json', 'bin/tsc'), '-b'], {
+    stdio: 'inherit',
+  });
 }

@@ -7,6 +7,21 @@ import { fact, serve } from './talk.mjs';
 const RETRY = { initialRetryTime: 100, maxRetryTime: 1_000, retries: 100 };
 const open = [];
 
+/**
+ * Offsets of a partition have no holes here, so a batch begins at the offset that was asked for and
+ * goes on by ones. A hole is what the broker left out; the ledger tells whether it was ever made up for.
+ */
+function tellGaps(groupId, batch, rows) {
+  let expected = Number(batch.fetchedOffset);
+  for (const [partition, offset] of rows) {
+    if (offset !== expected) {
+      const text = `${new Date().toISOString()} ${groupId} ${partition}: ${expected} was asked for, ${offset} came`;
+      fact('gap', text);
+    }
+    expected = offset + 1;
+  }
+}
+
 async function consume(kafka, topic, groupId) {
   const consumer = kafka.consumer({
     groupId,
@@ -25,6 +40,7 @@ async function consume(kafka, topic, groupId) {
         const hash = createHash('sha1').update(value).digest('base64');
         return [batch.partition, Number(offset), key.toString(), hash];
       });
+      tellGaps(groupId, batch, rows);
       fact('consumed', rows);
     },
   });

@@ -127,14 +127,16 @@ async function killEverything(partition) {
 }
 
 function faultsOf(report) {
-  const { lost, reordered, changed, rewritten, unknown } = report;
-  return lost + reordered + changed + rewritten + unknown;
+  const { lost, reordered, changed, rewritten, unknown, gaps } = report;
+  return lost + reordered + changed + rewritten + unknown + gaps;
 }
 
-function ledgerText(report) {
-  const { acked, duplicates, lost, reordered, changed, rewritten, unknown } = report;
-  const bad = changed + rewritten + unknown;
-  return `acknowledged ${acked}, duplicates ${duplicates}, lost ${lost}, reordered ${reordered}, changed ${bad}`;
+function ledgerText(report, missing = 'lost') {
+  const { acked, duplicates, lost, reordered, changed, rewritten, unknown, gaps } = report;
+  return (
+    `acknowledged ${acked}, duplicates ${duplicates}, ${missing} ${lost}, reordered ${reordered}, ` +
+    `changed ${changed + rewritten + unknown}, gaps ${gaps}`
+  );
 }
 
 async function runRound(round, times) {
@@ -150,7 +152,7 @@ async function runRound(round, times) {
   const report = await ledger.ask('report');
   console.log(
     `round ${String(round).padStart(2)}  killed ${what}: first produce after ${firstMs} ms, ` +
-      `in sync after ${(syncMs / 1000).toFixed(1)} s; ${ledgerText(report)}`,
+      `in sync after ${(syncMs / 1000).toFixed(1)} s; ${ledgerText(report, 'unseen')}`,
   );
   return report;
 }
@@ -164,15 +166,16 @@ async function readAgain() {
   return ledger.ask('report');
 }
 
-function summary(report, times) {
+function summary(along, report, times) {
   const worst = (list) => (list.length === 0 ? '-' : `${Math.max(...list)} ms`);
   const single = times.filter(({ isLast }) => !isLast).map(({ firstMs }) => firstMs);
   const all = times.filter(({ isLast }) => isLast).map(({ firstMs }) => firstMs);
   const sorted = [...single].sort((a, b) => a - b);
   const median = sorted.length === 0 ? '-' : `${sorted[sorted.length >> 1]} ms`;
-  const verdict = faultsOf(report) === 0 ? 'ok' : 'FAILED';
+  const verdict = faultsOf(report) + faultsOf(along) === 0 ? 'ok' : 'FAILED';
   return (
-    `chaos ${verdict}: ${times.length} rounds, seed ${seed}; ${ledgerText(report)}; ` +
+    `chaos ${verdict}: ${times.length} rounds, seed ${seed}; ${ledgerText(report)}, ` +
+    `unseen by the group that read along ${along.lost}; ` +
     `first produce after a leader's death median ${median}, worst ${worst(single)}, ` +
     `after the death of all worst ${worst(all)}`
   );
@@ -199,7 +202,7 @@ async function run() {
   const final = await readAgain();
   console.log(`read again from the start: ${ledgerText(final)}; ${failedSends} sends gave up`);
   for (const example of final.examples) console.log(`  ${example}`);
-  console.log(summary(final, times));
+  console.log(summary(along, final, times));
   return faultsOf(final) === 0 && faultsOf(along) === 0;
 }
 

@@ -11,7 +11,7 @@ const EXAMPLES_MAX = 10;
 const sent = new Map();
 /** partition -> ids by offset, as consumers have seen them. */
 const seen = new Map();
-const faults = { changed: [], rewritten: [] };
+const faults = { changed: [], rewritten: [], gaps: [] };
 /** Acknowledged and not yet consumed. */
 const missing = new Set();
 /** Consumed before its producer's word came in over the other pipe; what stays here was never sent. */
@@ -99,6 +99,9 @@ serve({
   consumed(rows) {
     for (const row of rows) take(row);
   },
+  gap(text) {
+    faults.gaps.push(text);
+  },
   missingCount: () => missing.size,
   report() {
     const lost = [...missing];
@@ -117,6 +120,7 @@ serve({
       reordered: swapped.length,
       changed: faults.changed.length,
       rewritten: faults.rewritten.length,
+      gaps: faults.gaps.length,
       unknown: unknown.length,
       examples,
     };

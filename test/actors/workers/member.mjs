@@ -15,7 +15,8 @@ const Peer = protocol('peer', 1, {
   cpuWakes: ask(none, u32),
 });
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
+const nothing = () => undefined;
+const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => quiet };
 const env = createNodeEnvironment({ log: quiet });
 const member = joinThreadGroup(env, {
   protocols: member_protocols(),
@@ -88,7 +89,7 @@ const PeerActor = actor(
 member.system.spawnWellKnown(10, 'peer', PeerActor, undefined);
 member.onMessage((body) => member.post({ echoed: body }));
 env.threads.onConnection((connection, tag, head) => {
-  connection.start({ onBytes: (view) => connection.write(view.slice()), onClose() {} });
+  connection.start({ onBytes: (view) => connection.write(view.slice()), onClose: nothing });
   const hello = new TextEncoder().encode(`${env.threads.boot.index}:${tag}:`);
   connection.write(hello);
   connection.write(head);
