@@ -2,10 +2,12 @@
 // frame tables (a later frame of the same seq replaces an earlier one, a truncation removes what is above);
 // then every log is walked from its anchor: seqs without a hole, chains that link. What does not hold is
 // quarantined, never cut.
+
+import type { DiskFile } from '../env/environment.ts';
 import { lastOffset } from '../records/batch.ts';
 import { readU64le } from '../std/bytes.ts';
 import type { StorageEnvironment } from './api.ts';
-import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, checkpointPath, readCheckpoint } from './checkpoint.ts';
 import {
   type FrameCodec,
   type FrameFields,
@@ -47,6 +49,7 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
   const { env, codec, directory } = parts;
   const { newest, isSlotDamaged } = readCheckpoint(env.disk, directory, env.crc32c);
   if (isSlotDamaged) env.log.warn('a checkpoint slot is damaged or torn', { directory });
+  if (newest !== undefined) await syncCheckpoint(env, checkpointPath(directory, newest.sequence));
   const replayLsn = newest?.replayLsn ?? 0;
   const files = openWalFiles(parts, replayLsn);
   const rebuild = new Rebuild(parts, newest);
@@ -59,9 +62,19 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
   return { end, checkpointSequence: newest?.sequence ?? 0 };
 }
 
-function syncFile(file: WalFile): Promise<void> {
+/** After kill -9 a slot may be in the page cache only; WAL files are reused by what it says. */
+async function syncCheckpoint(env: StorageEnvironment, path: string): Promise<void> {
+  const file = env.disk.open(path, { mode: 'write' });
+  try {
+    await syncFile({ file });
+  } finally {
+    file.close();
+  }
+}
+
+function syncFile({ file }: { readonly file: DiskFile }): Promise<void> {
   return new Promise((resolve, reject) => {
-    file.file.sync((error) => (error === undefined ? resolve() : reject(error)));
+    file.sync((error) => (error === undefined ? resolve() : reject(error)));
   });
 }
 
