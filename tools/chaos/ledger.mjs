@@ -14,6 +14,8 @@ const seen = new Map();
 const faults = { changed: [], rewritten: [], gaps: [] };
 /** Acknowledged and not yet consumed. */
 const missing = new Set();
+/** Those of them that were acknowledged before the last `mark`: writing goes on while we compare. */
+let due = new Set();
 /** Consumed before its producer's word came in over the other pipe; what stays here was never sent. */
 const early = new Map();
 let acked = 0;
@@ -47,6 +49,7 @@ function take(row) {
 function place([partition, offset, id, hash]) {
   const entry = sent.get(id);
   missing.delete(id);
+  due.delete(id);
   if (entry.hash !== hash || entry.partition !== partition) {
     faults.changed.push(`${partition}@${offset}: ${id}`);
   }
@@ -102,9 +105,13 @@ serve({
   gap(text) {
     faults.gaps.push(text);
   },
-  missingCount: () => missing.size,
+  /** From here on the consumers owe what is acknowledged now. */
+  mark() {
+    due = new Set(missing);
+  },
+  dueCount: () => due.size,
   report() {
-    const lost = [...missing];
+    const lost = [...due];
     const swapped = reordered();
     const unknown = [...early.keys()];
     const lists = { lost, reordered: swapped, unknown, ...faults };
