@@ -141,7 +141,7 @@ export interface StoreCounters {
 export type AppendRefusal =
   /** Slab memory is used up. */
   | 'full'
-  /** The uncommitted budget of the shard is used up and this log has uncommitted frames. */
+  /** The uncommitted budget of the shard is used up and this log has uncommitted frames. Only with a batch. */
   | 'pinned'
   /** The store is fenced or closed. */
   | 'failed'

@@ -140,10 +140,12 @@ export class StoredLogCore implements StoredLog, GroupMember {
 
   // ---- appending ------------------------------------------------------------------------------
 
-  #refusal(): AppendRefusal | undefined {
+  #refusal(hasBatch: boolean): AppendRefusal | undefined {
     const { host } = this;
     if (host.isStopped || this.isDeleted) return 'failed';
     if (this.needsRepair || this.isInstalling) return 'damaged';
+    // Without a batch a frame is small, and may be what lets the others commit: the begin of an epoch.
+    if (!hasBatch) return undefined;
     const { uncommittedBytesMax } = host.options;
     if (host.uncommittedBytes <= uncommittedBytesMax || this.#uncommittedBytes === 0) {
       return undefined;
@@ -163,7 +165,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
     batch: Uint8Array | undefined,
     awaited: boolean,
   ): number | AppendRefusal {
-    const refusal = this.#refusal();
+    const refusal = this.#refusal(batch !== undefined);
     if (refusal !== undefined) return refusal;
     assert(epoch >= this.lastEpoch, 'StoredLog: epochs never go back');
     assert(logTimeMs >= this.lastLogTimeMs, 'StoredLog: log time never goes back');
@@ -179,7 +181,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
     batch: Uint8Array | undefined,
     awaited: boolean,
   ): ReplicaAppendResult {
-    const refusal = this.#refusal();
+    const refusal = this.#refusal(batch !== undefined);
     if (refusal !== undefined) return refusal;
     const { seq, epoch, logTimeMs, chain } = header;
     if (seq !== this.endSeq + 1) return 'gap';

@@ -47,9 +47,15 @@ type GroupState = 'sound' | 'bad-header' | 'bad-frames';
 /** A moving view of one file. */
 class Window {
   #file: WalFile | undefined;
-  #bytes = new Uint8Array(WINDOW_BYTES);
+  #bytes: Uint8Array;
   #from = 0;
   #filled = 0;
+
+  constructor(files: readonly ScanFile[]) {
+    let largest = BLOCK_BYTES;
+    for (const { file } of files) largest = Math.max(largest, file.size);
+    this.#bytes = new Uint8Array(Math.min(largest, WINDOW_BYTES));
+  }
 
   /** Bytes [position, position + length) of the file, fewer at its end; lent until the next call. */
   async at(file: WalFile, position: number, length: number): Promise<Uint8Array> {
@@ -83,7 +89,7 @@ export class WalScan {
   readonly #files: readonly ScanFile[];
   readonly #sink: ScanSink;
   readonly #replayLsn: number;
-  readonly #window = new Window();
+  readonly #window: Window;
   readonly #group = new FrameFields();
   readonly #frame = new FrameFields();
   #salt = 0;
@@ -99,6 +105,7 @@ export class WalScan {
     this.#env = env;
     this.#codec = codec;
     this.#files = files;
+    this.#window = new Window(files);
     this.#replayLsn = replayLsn;
     this.#sink = sink;
   }

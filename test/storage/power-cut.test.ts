@@ -269,7 +269,7 @@ async function oneRun(seed: number, cuts: number): Promise<number> {
 }
 
 describe('power cuts', () => {
-  const seeds = Number(process.env['STORAGE_SEEDS'] ?? 80);
+  const seeds = Number(process.env['STORAGE_SEEDS'] ?? 12);
   const base = Number(process.env['STORAGE_SEED'] ?? 1);
 
   it(`loses nothing that was durable in ${seeds} runs of many cuts`, {
