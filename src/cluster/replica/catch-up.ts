@@ -5,6 +5,21 @@ import type { Follower, InstalledSnapshot } from '../../replication/types.ts';
 import type { Install } from '../../storage/api.ts';
 import type { DonationOffer, LogContext } from './role.ts';
 
+/** Throws everything away that the log holds, in one durable step; the caller resets the machine. */
+export async function startOver({ stored, machine }: LogContext): Promise<void> {
+  const install = stored.beginInstall({ kind: 'scratch', startOffset: 0 });
+  await install.commit({
+    seq: 0,
+    epoch: 0,
+    chain: 0,
+    logTimeMs: 0,
+    endOffset: 0,
+    startOffset: 0,
+    epochs: [],
+    state: machine.initialSnapshot(),
+  });
+}
+
 export class CatchUp {
   readonly #context: LogContext;
   readonly #from: number;

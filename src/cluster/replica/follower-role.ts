@@ -1,23 +1,25 @@
 // The follower's side of one hosted log: greets the leader, cuts what the leader says, appends its
 // frames, acknowledges what is durable and applies what is committed. The rules are in the core; this
 // shell obeys. When the store refuses a frame that the core had accepted, the core is made anew from
-// what the store really holds, and greets again.
+// what the store really holds, and greets again when there is room, or later and later.
 import { FollowerCore } from '../../replication/follower-core.ts';
 import type {
   Fence,
   Follower,
   FollowerOutput,
+  FollowerPhase,
   HelloAnswer,
   ReplicaLog,
 } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
-import { CatchUp } from './catch-up.ts';
+import { CatchUp, startOver } from './catch-up.ts';
 import type { LogContext } from './role.ts';
 import type { FramesInput } from './wire-frame.ts';
 
-const REFUSED_RETRY_MS = 200;
-const LINK_RETRY_MS = 100;
+/** First wait for the answer to a hello, or before the next one; doubled at each repetition. */
+const GREET_MIN_MS = 200;
+const GREET_MAX_MS = 5_000;
 
 /** What a core continues from, as the store has it. */
 export function replicaLogOf(stored: StoredLog): ReplicaLog {
@@ -35,16 +37,27 @@ export class FollowerRole {
   readonly kind = 'follower';
   core: Follower;
   readonly #context: LogContext;
+  /** The last order to follow that was obeyed. */
+  #fence: Fence | undefined;
   #catchUp: CatchUp | undefined;
   #applying: Promise<void> | undefined;
   #applyThrough = 0;
+  /** An installation or a new beginning: the store is being rewritten. */
+  #surgery: Promise<void> | undefined;
+  /** When the next hello is due, or -1. */
   #greetAtMs = -1;
+  #greetDelayMs = GREET_MIN_MS;
+  #waitsForRoom = false;
   #isStopped = false;
 
   constructor(context: LogContext, promisedEpoch: number) {
     this.#context = context;
     this.core = this.#newCore(promisedEpoch);
-    this.#apply(context.stored.committedSeq);
+  }
+
+  /** Applies what recovery knows to be committed. */
+  start(): void {
+    this.#apply(this.#context.stored.committedSeq);
   }
 
   #newCore(promisedEpoch: number): Follower {
@@ -60,22 +73,54 @@ export class FollowerRole {
     return this.core.leader;
   }
 
+  // ---- The leader and the way to it --------------------------------------------------------------
+
   follow(fence: Fence): void {
+    if (fence.epoch < this.core.promisedEpoch) return;
+    const isNew = fence.epoch > this.core.promisedEpoch || fence.leader !== this.#fence?.leader;
+    this.#fence = fence;
+    if (isNew) this.#greetDelayMs = GREET_MIN_MS;
+    else if (this.#waitsForRoom) return;
+    this.#waitsForRoom = false;
+    this.#releaseFrames();
     this.core.follow(fence);
-    this.core.linkReady();
     this.drain();
   }
 
+  /** What the leader sent meanwhile may be lost: greet again, soon. */
   linkLost(): void {
     this.core.linkLost();
     this.drain();
-    this.#greetLater(LINK_RETRY_MS);
+    this.#greetLater();
   }
 
   helloAnswered(answer: HelloAnswer): void {
     this.core.helloAnswered(answer);
     this.drain();
   }
+
+  /** Greets anew; waits longer each time, so that a slow leader gets to answer one of them. */
+  #greet(): void {
+    this.#greetAtMs = -1;
+    this.#waitsForRoom = false;
+    this.#releaseFrames();
+    if (this.#fence !== undefined) this.core.follow(this.#fence);
+    // `follow` greets where the leader was not known, or nobody answered yet.
+    this.drain();
+  }
+
+  #greetLater(): void {
+    this.#greetAtMs = this.#context.nowMs() + this.#greetDelayMs;
+    this.#greetDelayMs = Math.min(GREET_MAX_MS, 2 * this.#greetDelayMs);
+    this.#context.markActive();
+  }
+
+  /** The store has room again. */
+  roomMade(): void {
+    if (this.#waitsForRoom) this.#greet();
+  }
+
+  // ---- Frames ------------------------------------------------------------------------------------
 
   frames(input: FramesInput): void {
     const { stored } = this.#context;
@@ -96,20 +141,22 @@ export class FollowerRole {
     this.drain();
   }
 
+  /** The core counts a frame that is not there: a new one begins with what is, and greets later. */
   #refused(why: string): void {
-    const { log, logId } = this.#context;
-    log.warn('a replicated frame was refused', { logId, why });
-    const leader = this.core.leader;
-    const epoch = this.core.promisedEpoch;
-    this.core = this.#newCore(epoch);
-    if (leader !== undefined) this.core.follow({ epoch, leader, unclean: false });
+    const { log, logId, stored } = this.#context;
+    if (stored.needsRepair) {
+      this.#context.quarantine('damaged on disk below its durable end');
+      return;
+    }
+    const isPassing = why === 'full' || why === 'pinned';
+    if (isPassing) log.debug('a replicated frame waits for room', { logId, why });
+    else log.warn('a replicated frame was refused', { logId, why });
+    // Outputs of the old core (an acknowledgement, something committed) count as before.
     this.drain();
-    this.#greetLater(REFUSED_RETRY_MS);
-  }
-
-  #greetLater(delayMs: number): void {
-    this.#greetAtMs = this.#context.nowMs() + delayMs;
-    this.#context.markActive();
+    if (this.#isStopped) return;
+    this.core = this.#newCore(this.core.promisedEpoch);
+    this.#waitsForRoom = true;
+    this.#greetLater();
   }
 
   leaderCommitted(epoch: number, seq: number): void {
@@ -124,23 +171,21 @@ export class FollowerRole {
 
   /** Answers false when no further tick is needed. */
   tick(nowMs: number): boolean {
-    if (this.#greetAtMs >= 0 && nowMs >= this.#greetAtMs) {
-      this.#greetAtMs = -1;
-      this.core.linkReady();
-      this.drain();
-      // A greeting that nobody answers (the leader does not know of it yet) is repeated.
-      if (this.core.phase === 'greeting') this.#greetLater(LINK_RETRY_MS * 3);
-    } else if (this.#greetAtMs < 0 && this.core.phase === 'greeting') {
-      this.core.linkLost();
-      this.#greetLater(LINK_RETRY_MS);
-    }
-    return this.#greetAtMs >= 0 || this.core.phase === 'greeting';
+    if (this.#greetAtMs >= 0 && nowMs >= this.#greetAtMs) this.#greet();
+    return this.#greetAtMs >= 0;
   }
 
+  #releaseFrames(): void {
+    this.core.framesReleasedBelow(this.#context.stored.firstSeq);
+  }
+
+  // ---- Outputs of the core -----------------------------------------------------------------------
+
   drain(): void {
-    for (let outputs = this.core.take(); outputs.length > 0; outputs = this.core.take()) {
+    const { core } = this;
+    for (let outputs = core.take(); outputs.length > 0; outputs = core.take()) {
       for (const output of outputs) {
-        if (this.#isStopped) return;
+        if (this.#isStopped || this.core !== core) return;
         this.#act(output);
       }
     }
@@ -151,7 +196,8 @@ export class FollowerRole {
     switch (output.kind) {
       case 'send-hello':
         peers.hello(output.to, logId, output.hello);
-        this.#context.markActive();
+        // Nobody may answer: the leader does not know of it yet, or the link ends.
+        this.#greetLater();
         return;
       case 'truncate':
         this.#truncate(output.toSeq);
@@ -174,16 +220,26 @@ export class FollowerRole {
         return;
       case 'discard-log':
         log.warn('unclean election: this replica starts over', { logId });
-        this.core.discarded();
+        this.#discard();
         return;
       case 'phase':
-        if (output.phase === 'greeting') this.#context.markActive();
-        if (output.phase === 'quarantined') this.#context.quarantine('histories differ');
+        this.#phaseChanged(output.phase);
         return;
       case 'alarm':
         log.error('replication alarm', { logId, reason: output.reason, seq: output.seq });
         return;
     }
+  }
+
+  #phaseChanged(phase: FollowerPhase): void {
+    // A copy that the core does not wait for any more holds segments and blocks the next one.
+    if (phase !== 'catching-up' && this.#surgery === undefined) this.#dropCatchUp();
+    if (phase !== 'greeting') this.#greetAtMs = -1;
+    if (phase === 'following') {
+      this.#greetDelayMs = GREET_MIN_MS;
+      this.#apply(0);
+    }
+    if (phase === 'quarantined') this.#context.quarantine('histories differ');
   }
 
   #truncate(toSeq: number): void {
@@ -199,7 +255,7 @@ export class FollowerRole {
   // ---- Catch-up: segments, then the snapshot in one step, then frames --------------------------
 
   #copySegments(from: number, epoch: number): void {
-    this.#catchUp?.abort();
+    this.#dropCatchUp();
     const catchUp = new CatchUp(this.#context, from, epoch);
     this.#catchUp = catchUp;
     catchUp
@@ -212,28 +268,71 @@ export class FollowerRole {
       .catch((error: unknown) => this.#catchUpFailed(catchUp, error));
   }
 
+  #dropCatchUp(): void {
+    const catchUp = this.#catchUp;
+    this.#catchUp = undefined;
+    catchUp?.abort();
+  }
+
   #install(): void {
     const catchUp = this.#catchUp;
     if (catchUp === undefined) return;
-    catchUp
-      .install()
-      .then((installed) => {
-        if (this.#isStopped || this.#catchUp !== catchUp) return;
-        this.#catchUp = undefined;
-        this.#context.machine.reset();
-        this.core.snapshotInstalled(installed);
-        this.drain();
-      })
-      .catch((error: unknown) => this.#catchUpFailed(catchUp, error));
+    this.#operate(catchUp, async () => {
+      const installed = await catchUp.install();
+      this.#catchUp = undefined;
+      return () => this.core.snapshotInstalled(installed);
+    });
   }
 
-  #catchUpFailed(catchUp: CatchUp, error: unknown): void {
-    catchUp.abort();
+  #discard(): void {
+    this.#dropCatchUp();
+    this.#applyThrough = 0;
+    this.#operate(undefined, async () => {
+      await startOver(this.#context);
+      return () => this.core.discarded();
+    });
+  }
+
+  /** The log is rewritten as a whole; what it was applied to begins anew from what is stored then. */
+  #operate(catchUp: CatchUp | undefined, work: () => Promise<() => void>): void {
+    const surgery = (this.#applying ?? Promise.resolve())
+      .then(work)
+      .then((done) => {
+        this.#surgery = undefined;
+        this.#guard('the installed state cannot be read', () => {
+          // Also when the role is over: the next one goes on with this machine.
+          this.#context.machine.reset();
+          if (this.#isStopped) return;
+          done();
+          this.drain();
+        });
+      })
+      .catch((error: unknown) => {
+        this.#surgery = undefined;
+        this.#catchUpFailed(catchUp, error);
+      });
+    this.#surgery = surgery;
+  }
+
+  #catchUpFailed(catchUp: CatchUp | undefined, error: unknown): void {
+    catchUp?.abort();
     if (this.#isStopped || this.#catchUp !== catchUp) return;
     this.#catchUp = undefined;
     const { log, logId } = this.#context;
     log.warn('catch-up failed, it starts again', { logId, error: messageOf(error) });
-    this.linkLost();
+    this.#guard('catch-up', () => {
+      // A core that waits for the end of an installation would wait for ever.
+      if (!this.core.isSettled) this.core = this.#newCore(this.core.promisedEpoch);
+      this.linkLost();
+    });
+  }
+
+  #guard(what: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#context.quarantine(`${what}: ${messageOf(error)}`);
+    }
   }
 
   // ---- Applying --------------------------------------------------------------------------------
@@ -241,6 +340,7 @@ export class FollowerRole {
   #apply(throughSeq: number): void {
     this.#applyThrough = Math.max(this.#applyThrough, throughSeq);
     if (this.#applying !== undefined || this.#catchUp !== undefined) return;
+    if (this.#surgery !== undefined) return;
     const { machine } = this.#context;
     try {
       if (machine.applyThrough(this.#applyThrough)) return;
@@ -260,21 +360,21 @@ export class FollowerRole {
       });
   }
 
-  /** Resolves when no background reading of the machine is under way. */
+  /** Resolves when nothing of this role touches the store or the machine any more. */
   async settled(): Promise<void> {
     await this.#applying;
+    await this.#surgery;
   }
 
   snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {
     const { machine, stored } = this.#context;
-    if (this.#applying !== undefined || machine.appliedSeq === 0) return undefined;
-    if (machine.appliedSeq > stored.committedSeq) return undefined;
+    if (this.#applying !== undefined || this.#surgery !== undefined) return undefined;
+    if (machine.appliedSeq === 0 || machine.appliedSeq > stored.committedSeq) return undefined;
     return { seq: machine.appliedSeq, bytes: machine.snapshot() };
   }
 
   stop(): void {
     this.#isStopped = true;
-    this.#catchUp?.abort();
-    this.#catchUp = undefined;
+    if (this.#surgery === undefined) this.#dropCatchUp();
   }
 }

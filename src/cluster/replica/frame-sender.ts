@@ -31,11 +31,13 @@ class FollowerStream {
 export class FrameSender {
   readonly #context: LogContext;
   readonly #core: Leader;
+  readonly #isUnclean: boolean;
   readonly #streams = new Map<number, FollowerStream>();
 
-  constructor(context: LogContext, core: Leader) {
+  constructor(context: LogContext, core: Leader, isUnclean: boolean) {
     this.#context = context;
     this.#core = core;
+    this.#isUnclean = isUnclean;
   }
 
   /** The core says where to begin: `progress(node).nextSeq`. */
@@ -97,13 +99,22 @@ export class FrameSender {
         continue;
       }
       if (next === 'gone') {
-        this.#core.framesReleasedBelow(stored.firstSeq);
-        this.#core.followerLost(stream.node);
+        this.#greetAnew(stream.node);
         return;
       }
       this.#readBack(stream, progress.nextSeq);
       return;
     }
+  }
+
+  /** What the follower needs next is only in segments and a snapshot: its next hello finds that out. */
+  #greetAnew(node: number): void {
+    const { peers, stored, logId, self } = this.#context;
+    this.stop(node);
+    this.#core.framesReleasedBelow(stored.firstSeq);
+    this.#core.followerLost(node);
+    const fence = { epoch: this.#core.epoch, leader: self.node, unclean: this.#isUnclean };
+    peers.fence(node, logId, fence);
   }
 
   #readBack(stream: FollowerStream, fromSeq: number): void {
@@ -119,8 +130,7 @@ export class FrameSender {
         stream.isReading = false;
         if (stream.isStopped) return;
         if (next === 'gone') {
-          this.#core.framesReleasedBelow(stored.firstSeq);
-          this.#core.followerLost(stream.node);
+          this.#greetAnew(stream.node);
         } else if (this.#core.progress(stream.node)?.nextSeq === fromSeq) {
           this.#send(stream, frames);
         }

@@ -46,6 +46,9 @@ export type HostPort = Omit<
 };
 
 const RESIGN_RETRY_MS = 500;
+/** Commands that wait for an answer of the behavior. */
+const OWNERS_MAX = 100_000;
+const NO_BODY = new Uint8Array(0);
 
 interface CommandOwner {
   readonly to: RefId;
@@ -66,6 +69,7 @@ export class HostedLog {
   /** The last epoch that was led here and given up: never led again. */
   #givenUpEpoch = -1;
   #resignDueMs = -1;
+  #hasDeclined = false;
   readonly #askForNewEpoch: (epoch: number) => void;
   readonly #context: LogContext;
   readonly #leads: () => void;
@@ -76,7 +80,10 @@ export class HostedLog {
     this.logId = stored.logId;
     this.stored = stored;
     this.machine = new Machine(behavior, stored);
-    this.waiters = new Waiters((to, token) => port.advanced(to, token));
+    this.waiters = new Waiters(
+      (to, token) => port.advanced(to, token),
+      () => port.nowMs(),
+    );
     this.#leads = () => port.leads(this);
     this.#askForNewEpoch = (epoch) => port.resignLog(this.logId, epoch);
     this.#context = {
@@ -113,21 +120,11 @@ export class HostedLog {
 
   assign(assignment: Assignment): void {
     this.#assignment = assignment;
+    if (this.#failure !== undefined) this.#declineOnce(assignment);
     if (this.#failure !== undefined || this.#isRebuilding || this.#isClosed) return;
     const { role } = this;
     if (role?.kind === 'leader') {
-      if (assignment.epoch > role.epoch) {
-        role.core.superseded(assignment.epoch);
-        role.drain();
-        return;
-      }
-      role.core.liveChanged(assignment.live);
-      const { lead } = assignment;
-      if (lead !== undefined && assignment.epoch === role.epoch) {
-        role.core.replicasChanged(lead.replicas);
-        role.core.safeSetChanged(lead);
-      }
-      role.drain();
+      this.#lookAgain(role, assignment);
       return;
     }
     const { lead } = assignment;
@@ -135,6 +132,20 @@ export class HostedLog {
     else if (assignment.epoch > this.#givenUpEpoch) this.#lead(assignment, lead);
     // The epoch was given up: until metadata grants another one, nobody is followed and nobody leads.
     else this.#follow({ ...assignment, lead: undefined, leader: -1 });
+  }
+
+  #lookAgain(role: LeaderRole, assignment: Assignment): void {
+    const { lead, epoch, live } = assignment;
+    if (epoch > role.epoch) {
+      role.core.superseded(epoch);
+    } else {
+      role.core.liveChanged(live);
+      if (lead !== undefined && epoch === role.epoch) {
+        role.core.replicasChanged(lead.replicas);
+        role.core.safeSetChanged(lead);
+      }
+    }
+    role.drain();
   }
 
   #lead(assignment: Assignment, lead: NonNullable<Assignment['lead']>): void {
@@ -169,8 +180,13 @@ export class HostedLog {
 
   #follow(assignment: Assignment): void {
     const { epoch, leader, unclean } = assignment;
-    this.role ??= new FollowerRole(this.#context, epoch);
-    if (this.role.kind !== 'follower') return;
+    if (this.role === undefined) {
+      const role = new FollowerRole(this.#context, epoch);
+      this.role = role;
+      role.start();
+    }
+    // What is applied at the start may have quarantined the log.
+    if (this.role?.kind !== 'follower') return;
     if (leader >= 0 && leader !== this.#context.self.node) {
       this.role.follow({ epoch, leader, unclean });
     }
@@ -191,16 +207,32 @@ export class HostedLog {
 
   /** A leader that ended by itself never continues its epoch; metadata must grant another one. */
   #leaderEnded(): void {
-    this.#givenUpEpoch = Math.max(this.#givenUpEpoch, this.leader?.epoch ?? -1);
-    this.#resignDueMs = this.#context.nowMs();
+    if (this.#isClosed) return;
+    this.#giveUp(this.leader?.epoch ?? -1);
     this.#rebuild();
+  }
+
+  #giveUp(epoch: number): void {
+    this.#givenUpEpoch = Math.max(this.#givenUpEpoch, epoch);
+    this.#resignDueMs = this.#context.nowMs();
     this.#context.markActive();
+  }
+
+  /**
+   * A quarantined log cannot lead. It says so for one epoch only: where every replica is quarantined, by
+   * the same frame perhaps, they would else hand the log around for ever.
+   */
+  #declineOnce({ lead, epoch }: Assignment): void {
+    if (lead === undefined || this.#hasDeclined) return;
+    this.#hasDeclined = true;
+    this.#giveUp(epoch);
   }
 
   /** Answers true while metadata still names the epoch that was given up here. */
   #resignAgain(nowMs: number): boolean {
     const assignment = this.#assignment;
-    if (assignment?.lead === undefined || assignment.epoch > this.#givenUpEpoch) return false;
+    if (this.#isClosed || assignment?.lead === undefined) return false;
+    if (assignment.epoch > this.#givenUpEpoch) return false;
     if (nowMs >= this.#resignDueMs) {
       this.#resignDueMs = nowMs + RESIGN_RETRY_MS;
       this.#askForNewEpoch(assignment.epoch);
@@ -210,14 +242,16 @@ export class HostedLog {
 
   /** The leader's tip may hold frames that will be cut: back to what is committed. */
   #rebuild(): void {
-    if (this.#isClosed || this.#isRebuilding) return;
+    this.#failOwners('not-leader');
+    if (this.#failure !== undefined || this.#isClosed || this.#isRebuilding) return;
     this.role = undefined;
-    this.#owners.clear();
     this.#isRebuilding = true;
     const { machine, stored } = this;
-    machine.reset();
-    machine
-      .applyColdThrough(stored.committedSeq)
+    Promise.resolve()
+      .then(() => {
+        machine.reset();
+        return machine.applyColdThrough(stored.committedSeq);
+      })
       .then(() => {
         this.#isRebuilding = false;
         if (this.#isClosed || this.#assignment === undefined) return;
@@ -231,17 +265,26 @@ export class HostedLog {
     if (this.#failure !== undefined || this.#isClosed) return;
     this.#failure = reason;
     this.#context.log.error('log quarantined', { logId: this.logId, reason });
-    const { role } = this;
-    if (role?.kind === 'leader') role.stop('storage-error');
-    else role?.stop();
-    this.role = undefined;
+    if (this.leader !== undefined) this.#hasDeclined = true;
+    this.#stopRole('storage-error');
   }
 
   close(result: LogResult): void {
     this.#isClosed = true;
-    if (this.role?.kind === 'leader') this.role.stop(result);
-    else this.role?.stop();
+    this.#stopRole(result);
+  }
+
+  #stopRole(result: LogResult): void {
+    const { role } = this;
+    try {
+      if (role?.kind === 'leader') role.stop(result);
+      else role?.stop();
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#context.log.error('a role could not be stopped', { logId: this.logId, reason });
+    }
     this.role = undefined;
+    this.#failOwners(result);
     this.waiters.tellAll();
   }
 
@@ -253,7 +296,6 @@ export class HostedLog {
       leader.append(request);
       return;
     }
-    if (request.level === 'none') return;
     this.#context.replies.appended(request.replyTo, {
       token: request.token,
       result: this.absence(),
@@ -266,7 +308,8 @@ export class HostedLog {
   command(input: CommandInput): void {
     const { leader } = this;
     let result: LogResult = this.absence();
-    if (leader !== undefined) {
+    if (leader !== undefined && this.#owners.size >= OWNERS_MAX) result = 'throttled';
+    else if (leader !== undefined) {
       const token = this.#nextToken;
       this.#nextToken += 1;
       const dueMs = this.#context.nowMs() + input.timeoutMs;
@@ -276,13 +319,14 @@ export class HostedLog {
       this.#owners.delete(token);
     }
     const { token, replyTo } = input;
-    this.#context.replies.answered(replyTo, { token, result, body: new Uint8Array(0) });
+    this.#context.replies.answered(replyTo, { token, result, body: NO_BODY });
   }
 
   /** Why there is no leader here. */
   absence(): LogResult {
     if (this.#failure !== undefined) return 'storage-error';
-    return this.#assignment?.lead !== undefined ? 'not-available' : 'not-leader';
+    const { lead, epoch } = this.#assignment ?? { lead: undefined, epoch: -1 };
+    return lead !== undefined && epoch > this.#givenUpEpoch ? 'not-available' : 'not-leader';
   }
 
   #takeToken(token: number): CommandOwner | undefined {
@@ -296,8 +340,17 @@ export class HostedLog {
     for (const [token, owner] of this.#owners) {
       if (owner.dueMs > nowMs) continue;
       this.#owners.delete(token);
-      const input = { token: owner.token, result: 'timed-out' as const, body: new Uint8Array(0) };
+      const input = { token: owner.token, result: 'timed-out' as const, body: NO_BODY };
       this.#context.replies.answered(owner.to, input);
+    }
+  }
+
+  /** Whom the behavior forgot when it was demoted, or could not answer because it threw. */
+  #failOwners(result: LogResult): void {
+    const owners = [...this.#owners.values()];
+    this.#owners.clear();
+    for (const { to, token } of owners) {
+      this.#context.replies.answered(to, { token, result, body: NO_BODY });
     }
   }
 
@@ -305,6 +358,11 @@ export class HostedLog {
 
   durable(seq: number): void {
     this.role?.localDurable(seq);
+  }
+
+  /** The store takes appends again that it refused. */
+  roomMade(): void {
+    this.role?.roomMade();
   }
 
   /** Answers false when no further tick is needed. */

@@ -4,7 +4,7 @@
 import type { Decision, DurableCommand, LogPosition } from '../../actors/durable/behavior.ts';
 import { BATCH_HEADER_BYTES, recordCount, stampBatch } from '../../records/batch.ts';
 import { LeaderCore } from '../../replication/leader-core.ts';
-import type { Leader, LeaderConfig, LeaderOutput } from '../../replication/types.ts';
+import type { Hello, Leader, LeaderConfig, LeaderOutput } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { AppendRefusal } from '../../storage/api.ts';
 import type { LogResult } from '../ports.ts';
@@ -31,6 +31,8 @@ export class LeaderRole {
   #soft: { readonly value: unknown } | undefined;
   #pendingSnapshot: { seq: number; bytes: Uint8Array } | undefined;
   #isCold = false;
+  /** The store had no room for the epoch-begin. */
+  #owesEpochBegin = false;
   #isStopped = false;
 
   constructor(context: LogContext, config: LeaderConfig) {
@@ -38,7 +40,7 @@ export class LeaderRole {
     this.core = new LeaderCore(config);
     this.#local = new ReplyQueue(context.replies);
     this.#committed = new ReplyQueue(context.replies);
-    this.#sender = new FrameSender(context, this.core);
+    this.#sender = new FrameSender(context, this.core, config.grant.unclean);
   }
 
   /** Obeys the core's first outputs; the role may end itself here. */
@@ -76,10 +78,18 @@ export class LeaderRole {
   // ---- Deciding -------------------------------------------------------------------------------
 
   append(request: AppendRequest): void {
-    const result = this.#tryAppend(request);
-    if (result === 'ok' || request.level === 'none') return;
+    let result: LogResult = 'storage-error';
+    try {
+      result = this.#tryAppend(request);
+    } finally {
+      // Also when a behavior threw: the log is quarantined by the caller.
+      if (result !== 'ok') this.#refuseAppend(request, result);
+    }
+    if (result === 'ok') this.drain();
+  }
+
+  #refuseAppend({ token, replyTo }: AppendRequest, result: LogResult): void {
     const startOffset = this.#context.machine.startOffset;
-    const { token, replyTo } = request;
     const leaderEpoch = this.core.epoch;
     const input = { token, result, baseOffset: -1, startOffset, leaderEpoch };
     this.#context.replies.appended(replyTo, input);
@@ -106,7 +116,6 @@ export class LeaderRole {
       const dueMs = this.#context.nowMs() + request.timeoutMs;
       queue.addAppend(seq, request.replyTo, request.token, dueMs, baseOffset);
     }
-    this.drain();
     return 'ok';
   }
 
@@ -170,7 +179,10 @@ export class LeaderRole {
     const { stored, machine } = this.#context;
     const logTimeMs = Math.max(stored.lastLogTimeMs, Math.floor(this.#context.wallMs()));
     const seq = stored.append(this.core.epoch, logTimeMs, events, batch, awaited);
-    if (typeof seq !== 'number') return REFUSALS[seq];
+    if (typeof seq !== 'number') {
+      if (seq === 'damaged') this.#context.quarantine('damaged on disk below its durable end');
+      return REFUSALS[seq];
+    }
     if (!machine.applyThrough(seq)) {
       this.#context.quarantine(`frame ${seq} cannot be read back`);
       return 'storage-error';
@@ -228,8 +240,10 @@ export class LeaderRole {
         this.#context.propose(output.proposal);
         return;
       case 'can-accept-all':
+        return;
       case 'move-ready':
       case 'move-failed':
+        // Nobody plans moves: leaders change by a new epoch, which supersedes this one.
         return;
       case 'resigned':
         this.#context.log.info('leader resigned', { logId, reason: output.reason });
@@ -257,6 +271,7 @@ export class LeaderRole {
       .pullFrames(node, logId, fromSeq, throughSeq)
       .then((input) => {
         if (this.#isStopped) return;
+        const beforeSeq = stored.endSeq;
         let previousChain = input.previousChain;
         for (const frame of input.frames) {
           // The core may have chosen another source meanwhile, or asked for a cut.
@@ -268,17 +283,17 @@ export class LeaderRole {
           if (taken !== 'ok') throw new Error(`recovery: frame ${frame.seq} was refused: ${taken}`);
           this.core.appended(frame.seq, frame.epoch, frame.chain);
         }
-        this.drain();
-        if (stored.endSeq < throughSeq && input.frames.length > 0) {
-          this.#fetchMissing(node, stored.endSeq + 1, throughSeq);
-        }
+        if (stored.endSeq === beforeSeq) throw new Error(`frame ${fromSeq} did not come`);
+        const isMoreDue = stored.endSeq < throughSeq && this.core.phase === 'recovering';
+        if (isMoreDue) this.#fetchMissing(node, stored.endSeq + 1, throughSeq);
       })
       .catch((error: unknown) => {
         this.#context.log.warn('recovery read failed', { logId, node, error: messageOf(error) });
-        if (this.#isStopped) return;
-        this.core.followerLost(node);
-        this.drain();
-      });
+        // It greets again, and the copy begins anew with what is missing then.
+        if (!this.#isStopped) this.core.followerLost(node);
+      })
+      .then(() => this.drain())
+      .catch((error: unknown) => this.#context.quarantine(messageOf(error)));
   }
 
   /** The tip is applied first: decisions of the new epoch rest on everything in the log. */
@@ -301,10 +316,22 @@ export class LeaderRole {
   }
 
   #appendEpochBegin(): void {
+    this.#owesEpochBegin = false;
+    // While frames were read back the core may have heard of a newer epoch.
+    if (this.core.phase !== 'starting') return;
     const seq = this.#appendFrame(encodeEpochBegin(this.core.epoch), undefined, true);
-    if (typeof seq === 'number') return;
-    this.#context.log.error('epoch-begin was refused', { logId: this.#context.logId, result: seq });
-    this.core.resign();
+    if (typeof seq === 'number' || this.#isStopped) return;
+    const { log, logId } = this.#context;
+    log.warn('no room for an epoch-begin yet', { logId, result: seq });
+    this.#owesEpochBegin = true;
+    this.#context.markActive();
+  }
+
+  /** The store has room again. */
+  roomMade(): void {
+    if (!this.#owesEpochBegin || this.#isStopped) return;
+    this.#appendEpochBegin();
+    this.drain();
   }
 
   #phaseChanged(phase: string): void {
@@ -336,6 +363,12 @@ export class LeaderRole {
     this.#local.release(seq, this.#context.machine.startOffset, this.core.epoch);
   }
 
+  hello(hello: Hello): void {
+    this.core.framesReleasedBelow(this.#context.stored.firstSeq);
+    this.core.hello(hello);
+    this.drain();
+  }
+
   acknowledged(
     node: number,
     incarnation: number,
@@ -362,8 +395,10 @@ export class LeaderRole {
 
   /** Answers false when nothing is going on and no tick is needed. */
   tick(nowMs: number): boolean {
+    this.core.framesReleasedBelow(this.#context.stored.firstSeq);
     this.core.tick(nowMs);
     this.drain();
+    this.roomMade();
     if (this.#isStopped) return false;
     const { startOffset } = this.#context.machine;
     this.#local.expire(nowMs, startOffset, this.core.epoch);
@@ -388,18 +423,28 @@ export class LeaderRole {
   stop(result: LogResult): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    const { behavior, machine, replies, waiters } = this.#context;
-    if (this.#soft !== undefined) {
-      for (const reply of behavior.demote(this.#soft.value)) {
-        const due = this.#context.takeToken(reply.token);
-        if (due === undefined) continue;
-        replies.answered(due.to, { token: due.token, result: 'ok', body: reply.body });
-      }
-      this.#soft = undefined;
-    }
+    const { machine, waiters } = this.#context;
+    this.#demote();
     this.#local.failAll(result, machine.startOffset, this.core.epoch);
     this.#committed.failAll(result, machine.startOffset, this.core.epoch);
     waiters.tellAll();
     this.#context.roleEnded();
+  }
+
+  /** A behavior that throws here is on its way out anyway: the owner answers who is left. */
+  #demote(): void {
+    const soft = this.#soft;
+    if (soft === undefined) return;
+    this.#soft = undefined;
+    const { behavior, replies, log, logId } = this.#context;
+    try {
+      for (const reply of behavior.demote(soft.value)) {
+        const due = this.#context.takeToken(reply.token);
+        if (due === undefined) continue;
+        replies.answered(due.to, { token: due.token, result: 'ok', body: reply.body });
+      }
+    } catch (error) {
+      log.error('demotion threw', { logId, error: messageOf(error) });
+    }
   }
 }

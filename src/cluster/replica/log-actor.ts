@@ -1,10 +1,20 @@
-// The actor of one hosted log: what clients ask of it. It shows in the actor tree with its own rate, and
-// a throw in its behavior stops it alone: the host then quarantines the log. One thread, the shard's.
+// The actor of one hosted log: what clients ask of it. It shows in the actor tree with its own rate. A
+// throw in its behavior quarantines the log alone; the actor lives on and says so to whoever asks. A
+// failed read harms nobody but its reader. One thread, the shard's.
 import { actor } from '../../actors/actor.ts';
 import { protocol } from '../../actors/protocol.ts';
 import type { RefId } from '../../actors/ref.ts';
+import type { Log } from '../../env/environment.ts';
+import { messageOf } from '../../std/errors.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
-import type { FetchedInput, FetchInput, FetchSlice, LocatedInput, OffsetInput } from '../ports.ts';
+import type {
+  FetchedInput,
+  FetchInput,
+  FetchSlice,
+  LocatedInput,
+  LogResult,
+  OffsetInput,
+} from '../ports.ts';
 import type { HostedLog } from './hosted-log.ts';
 import { checkEpoch } from './role.ts';
 import { recordPlace } from './timestamp-search.ts';
@@ -18,11 +28,16 @@ export interface LogAnswers {
   fetched(to: RefId, input: FetchedInput): void;
   located(to: RefId, input: LocatedInput): void;
   advanced(to: RefId, token: number): void;
+  refuseFetch(input: FetchInput, result: LogResult): void;
+  refuseLocate(input: OffsetInput, result: LogResult): void;
 }
 
 export interface LogActorArgs {
   readonly hosted: HostedLog;
   readonly answers: LogAnswers;
+  readonly log: Log;
+  /** A throw quarantines the log. */
+  guard(hosted: HostedLog, work: () => void): void;
 }
 
 const NOTHING: readonly FetchSlice[] = [];
@@ -109,20 +124,38 @@ function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {
 
 export const LogActor = actor(
   LogProtocol,
-  (_ctx, { hosted, answers }: LogActorArgs) => ({
-    append: (input) => hosted.append(input),
-    command: (input) => hosted.command(input),
-    fetch: (input) => answers.fetched(input.replyTo, fetchFrom(hosted, input)),
-    locate: (input) => answers.located(input.replyTo, locateIn(hosted, input)),
-    await(input) {
-      const { leader } = hosted;
-      if (leader === undefined || leader.committedOffset() > input.offset) {
-        answers.advanced(input.replyTo, input.token);
-      } else {
-        hosted.waiters.add(input.offset, input.token, input.replyTo);
+  (_ctx, { hosted, answers, log, guard }: LogActorArgs) => {
+    const read = (work: () => void, refuse: () => void) => {
+      try {
+        work();
+      } catch (error) {
+        log.error('a log cannot be read', { logId: hosted.logId, error: messageOf(error) });
+        refuse();
       }
-    },
-  }),
+    };
+    return {
+      append: (input) => guard(hosted, () => hosted.append(input)),
+      command: (input) => guard(hosted, () => hosted.command(input)),
+      fetch: (input) =>
+        read(
+          () => answers.fetched(input.replyTo, fetchFrom(hosted, input)),
+          () => answers.refuseFetch(input, 'storage-error'),
+        ),
+      locate: (input) =>
+        read(
+          () => answers.located(input.replyTo, locateIn(hosted, input)),
+          () => answers.refuseLocate(input, 'storage-error'),
+        ),
+      await(input) {
+        const { leader } = hosted;
+        if (leader === undefined || leader.committedOffset() > input.offset) {
+          answers.advanced(input.replyTo, input.token);
+        } else {
+          hosted.waiters.add(input.offset, input.token, input.replyTo);
+        }
+      },
+    };
+  },
   {
     mailbox: MAILBOX,
     supervision: {

@@ -5,7 +5,7 @@
 import type { Context } from '../../actors/actor.ts';
 import { actor } from '../../actors/actor.ts';
 import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
-import type { Ref, RefId } from '../../actors/ref.ts';
+import type { Admission, Ref, RefId } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { Log } from '../../env/environment.ts';
 import type { SafeSetProposal } from '../../replication/types.ts';
@@ -62,6 +62,8 @@ export class LogHost {
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
   #isTicking = false;
+  #isStopped = false;
+  #hasFailed = false;
 
   constructor(config: LogHostConfig) {
     this.config = config;
@@ -94,12 +96,18 @@ export class LogHost {
       leads: (hosted) => this.#greetEarly(hosted),
     };
     config.store.onDurable = (changed) => this.#durable(changed);
+    config.store.onRoom = () => this.#roomMade();
     config.store.onFailure = (error) => this.#storeFailed(error);
     system.turn.onPhase('durable', () => this.#durablePhase());
   }
 
   /** Called by the actor's setup: child actors are spawned under it. */
   start(context: Context<LogHostOps>): void {
+    if (this.#context !== undefined) {
+      // Its children ended with it, and with them the way to every log of this shard.
+      this.config.onStoreFailure(new Error('the log host failed: see the log'));
+      return;
+    }
     this.#context = context;
     context.onSignal((signal) => {
       if (signal.type === 'child-failed') this.#childFailed(signal.child.path, signal.error);
@@ -111,6 +119,7 @@ export class LogHost {
   // ---- Hosting ------------------------------------------------------------------------------------
 
   #metadataChanged({ changed, deleted, isReplaced }: LogsChange): void {
+    if (this.#isStopped) return;
     for (const logId of deleted) this.#delete(logId);
     if (isReplaced) {
       const { directory, store } = this.config;
@@ -122,24 +131,31 @@ export class LogHost {
       this.#hostAll();
       return;
     }
-    for (const logId of changed) {
-      const entry = this.#logs.get(logId) ?? this.#hostOne(logId);
-      const assignment = this.config.directory.assignment(logId);
-      if (entry !== undefined && assignment !== undefined) {
-        this.guard(entry.hosted, () => entry.hosted.assign(assignment));
-      }
-    }
+    for (const logId of changed) this.#look(logId);
   }
 
   #hostAll(): void {
     const { directory } = this.config;
     if (!directory.isRegistered) return;
-    for (const { logId } of directory.logsOfShard()) {
-      const entry = this.#logs.get(logId) ?? this.#hostOne(logId);
-      const assignment = directory.assignment(logId);
-      if (entry !== undefined && assignment !== undefined) {
-        this.guard(entry.hosted, () => entry.hosted.assign(assignment));
-      }
+    for (const { logId } of directory.logsOfShard()) this.#look(logId);
+  }
+
+  /** What metadata says about one log now. */
+  #look(logId: number): void {
+    const entry = this.#logs.get(logId) ?? this.#tryHost(logId);
+    const assignment = this.config.directory.assignment(logId);
+    if (entry === undefined || assignment === undefined) return;
+    this.guard(entry.hosted, () => entry.hosted.assign(assignment));
+  }
+
+  /** A log that cannot be opened (a state that nobody can read) is absent here; the others go on. */
+  #tryHost(logId: number): Entry | undefined {
+    try {
+      return this.#hostOne(logId);
+    } catch (error) {
+      const stack = error instanceof Error ? error.stack : String(error);
+      this.config.log.error('a log cannot be hosted', { logId, stack });
+      return undefined;
     }
   }
 
@@ -156,7 +172,8 @@ export class LogHost {
     }
     const stored = store.log(logId) ?? store.createLog(logId, { durability: spec.durability });
     const hosted = new HostedLog(stored, behavior, this.#port);
-    const args = { hosted, answers: this.#answers };
+    const guard = (of: HostedLog, work: () => void) => this.guard(of, work);
+    const args = { hosted, answers: this.#answers, log, guard };
     const ref = this.#context.spawn(`${spec.name}#${logId}`, LogActor, args);
     const entry = { hosted, ref };
     this.#logs.set(logId, entry);
@@ -167,10 +184,7 @@ export class LogHost {
   #greetEarly(hosted: HostedLog): void {
     const { leader } = hosted;
     if (leader === undefined) return;
-    for (const hello of this.earlyHellos.take(hosted.logId, leader.epoch)) {
-      leader.core.hello(hello);
-    }
-    leader.drain();
+    for (const hello of this.earlyHellos.take(hosted.logId, leader.epoch)) leader.hello(hello);
   }
 
   #delete(logId: number): void {
@@ -219,20 +233,14 @@ export class LogHost {
 
   append(input: AppendInput): void {
     const entry = this.#logs.get(input.logId);
-    if (entry === undefined) {
-      if (input.level === 'none') return;
-      this.#answers.appended(input.replyTo, {
-        token: input.token,
-        result: this.#absence(input.logId),
-        baseOffset: -1,
-        startOffset: -1,
-        leaderEpoch: -1,
-      });
-    } else if (entry.ref.offer('append', input) !== 'accepted') {
-      const { token } = input;
-      const refused = { token, baseOffset: -1, startOffset: -1, leaderEpoch: -1 };
-      this.#answers.appended(input.replyTo, { ...refused, result: 'throttled' });
-    }
+    const result =
+      entry === undefined
+        ? this.#absence(input.logId)
+        : refusalOf(entry.ref.offer('append', input));
+    if (result === undefined) return;
+    const { token, replyTo } = input;
+    const nowhere = { baseOffset: -1, startOffset: -1, leaderEpoch: -1 };
+    this.#answers.appended(replyTo, { token, result, ...nowhere });
   }
 
   #absence(logId: number): LogResult {
@@ -245,14 +253,15 @@ export class LogHost {
     return {
       append: (input: AppendInput) => this.append(input),
       fetch: (input: Parameters<Answers['refuseFetch']>[0]) => {
-        const entry = this.#logs.get(input.logId);
-        if (entry === undefined) this.#answers.refuseFetch(input, absent(input.logId));
-        else entry.ref.tell('fetch', input);
+        const ref = this.#logs.get(input.logId)?.ref;
+        const result =
+          ref === undefined ? absent(input.logId) : refusalOf(ref.offer('fetch', input));
+        if (result !== undefined) this.#answers.refuseFetch(input, result);
       },
       await: (input: { logId: number; offset: number; token: number; replyTo: RefId }) => {
-        const entry = this.#logs.get(input.logId);
-        if (entry === undefined) this.#answers.advanced(input.replyTo, input.token);
-        else entry.ref.tell('await', input);
+        const ref = this.#logs.get(input.logId)?.ref;
+        if (ref?.offer('await', input) === 'accepted') return;
+        this.#answers.advanced(input.replyTo, input.token);
       },
       command: (input: {
         logId: number;
@@ -261,15 +270,17 @@ export class LogHost {
         token: number;
         replyTo: RefId;
       }) => {
-        const entry = this.#logs.get(input.logId);
+        const ref = this.#logs.get(input.logId)?.ref;
+        const result =
+          ref === undefined ? absent(input.logId) : refusalOf(ref.offer('command', input));
         const { token, replyTo } = input;
-        if (entry !== undefined) entry.ref.tell('command', input);
-        else this.#answers.answered(replyTo, { token, result: absent(input.logId), body });
+        if (result !== undefined) this.#answers.answered(replyTo, { token, result, body });
       },
       locate: (input: Parameters<Answers['refuseLocate']>[0]) => {
-        const entry = this.#logs.get(input.logId);
-        if (entry === undefined) this.#answers.refuseLocate(input, absent(input.logId));
-        else entry.ref.tell('locate', input);
+        const ref = this.#logs.get(input.logId)?.ref;
+        const result =
+          ref === undefined ? absent(input.logId) : refusalOf(ref.offer('locate', input));
+        if (result !== undefined) this.#answers.refuseLocate(input, result);
       },
       status: (): readonly LogStatus[] => {
         return [...this.#logs.values()].map(({ hosted }) => hosted.status());
@@ -288,8 +299,18 @@ export class LogHost {
         if (leader !== undefined) this.guard(hosted, () => leader.pump());
       }
     }
-    this.peers.flush();
-    this.config.store.startGroup();
+    try {
+      this.peers.flush();
+      this.config.store.startGroup();
+    } catch (error) {
+      // A turn whose durable phase throws would end the thread without a word.
+      this.#storeFailed(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #roomMade(): void {
+    for (const { hosted } of this.#logs.values()) this.guard(hosted, () => hosted.roomMade());
+    this.config.system.turn.request();
   }
 
   #durable(changed: readonly StoredLog[]): void {
@@ -301,10 +322,19 @@ export class LogHost {
   }
 
   snapshotWanted(logId: number): { seq: number; bytes: Uint8Array } | undefined {
-    return this.hosted(logId)?.snapshotWanted();
+    const hosted = this.hosted(logId);
+    let wanted: { seq: number; bytes: Uint8Array } | undefined;
+    if (hosted !== undefined) {
+      this.guard(hosted, () => {
+        wanted = hosted.snapshotWanted();
+      });
+    }
+    return wanted;
   }
 
   #storeFailed(error: Error): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
     for (const { hosted } of this.#logs.values()) hosted.quarantine(`storage: ${error.message}`);
     this.config.onStoreFailure(error);
   }
@@ -320,7 +350,8 @@ export class LogHost {
     const nowMs = this.config.system.clock.monotonicMs();
     const logTimeMs = this.config.system.clock.wallMs();
     for (const hosted of [...this.#active]) {
-      let goesOn = false;
+      // A throw quarantines the log, which may have something to say at the next tick.
+      let goesOn = true;
       this.guard(hosted, () => {
         const { leader } = hosted;
         const dueMs = leader?.nextDueMs();
@@ -359,24 +390,28 @@ export class LogHost {
     });
   }
 
-  /** Leads nothing any more after this; waits until metadata has moved the leaders or the time is over. */
-  leaderCount(): number {
-    let count = 0;
-    for (const { hosted } of this.#logs.values()) if (hosted.leader !== undefined) count += 1;
-    return count;
-  }
-
   stop(): void {
+    this.#isStopped = true;
     for (const { hosted } of this.#logs.values()) hosted.close('not-leader');
     this.#logs.clear();
     this.donations.releaseAll();
   }
 }
 
-const LogHostActor = actor(LogHostProtocol, (ctx, host: LogHost) => {
-  host.start(ctx);
-  return host.handlers();
-});
+/** Why a log's actor did not take a message, as its sender is told. */
+function refusalOf(admission: Admission): LogResult | undefined {
+  if (admission === 'accepted') return undefined;
+  return admission === 'full' ? 'throttled' : 'storage-error';
+}
+
+const LogHostActor = actor(
+  LogHostProtocol,
+  (ctx, host: LogHost) => {
+    host.start(ctx);
+    return host.handlers();
+  },
+  { mailbox: { capacity: 65_536, overflow: 'reject' } },
+);
 
 /** Spawns the host and its peer actor under their well-known slots. */
 export function spawnLogHost(host: LogHost): void {

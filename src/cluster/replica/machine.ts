@@ -52,11 +52,20 @@ export class Machine {
 
   /** Canonical bytes of everything a replica needs at `appliedSeq`. */
   snapshot(): Uint8Array {
+    return this.#encode(this.appliedOffset, this.startOffset, this.epochs, this.state);
+  }
+
+  /** The snapshot of a log without frames. */
+  initialSnapshot(): Uint8Array {
+    return this.#encode(0, 0, new OffsetEpochTable(), this.behavior.initial());
+  }
+
+  #encode(offset: number, start: number, epochs: OffsetEpochTable, state: unknown): Uint8Array {
     const out = new ByteWriter(256);
-    out.u64(this.appliedOffset);
-    out.u64(this.startOffset);
-    out.sized(this.epochs.toBytes());
-    out.raw(this.behavior.snapshot(this.state));
+    out.u64(offset);
+    out.u64(start);
+    out.sized(epochs.toBytes());
+    out.raw(this.behavior.snapshot(state));
     return out.toBytes();
   }
 

@@ -45,10 +45,7 @@ export const PeerActor = actor(
       fence: ({ logId, fence }) => withLog(logId, (hosted) => hosted.fenced(fence)),
       hello: ({ logId, hello }) => {
         if (host.hosted(logId)?.leader === undefined) host.earlyHellos.keep(logId, hello);
-        withLog(logId, ({ leader }) => {
-          leader?.core.hello(hello);
-          leader?.drain();
-        });
+        withLog(logId, ({ leader }) => leader?.hello(hello));
       },
       answer: ({ logId, answer }) =>
         withLog(logId, ({ follower }) => follower?.helloAnswered(answer)),

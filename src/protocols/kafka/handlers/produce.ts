@@ -1,15 +1,10 @@
 // Produce: one batch per partition goes to the log that this node leads. Batches are checked here, on the
 // thread of the connection, CRC included, and pass on untouched. Answered when the slowest partition is.
 //
-// With acks=0 neither the log nor this handler answers, and an error closes the connection, as Kafka does.
-// A question to the log behind each such append keeps a fast sender from running away: the next request
-// is taken when the log has come that far.
-import {
-  type AppendedInput,
-  type AppendLevel,
-  type LocatedInput,
-  PARTITION_KIND,
-} from '../../../broker/ports.ts';
+// With acks=0 this handler does not answer and the log only answers a refusal, which closes the connection,
+// as Kafka does. A question to the log behind each such append keeps a fast sender from running away: the
+// next request is taken when the log has come that far.
+import { type AppendedInput, type AppendLevel, PARTITION_KIND } from '../../../broker/ports.ts';
 import { ATTRIBUTES_AT, batchSize, checkBatch, codecOf } from '../../../records/batch.ts';
 import { readU16 } from '../../../std/bytes.ts';
 import type { Produce, ResponseInput } from '../codec/index.ts';
@@ -121,7 +116,6 @@ class ProduceFlow implements Flow {
   }
 
   appended(index: number, input: AppendedInput): void {
-    if (this.#exchange.body.acks === 0) return;
     const result = this.#settle(index);
     if (result === undefined) return;
     result.errorCode = logCode(input.result);
@@ -132,11 +126,9 @@ class ProduceFlow implements Flow {
     if (this.#waiting === 0) this.#finish();
   }
 
-  located(index: number, input: LocatedInput): void {
-    const result = this.#settle(index);
-    if (result === undefined) return;
-    result.errorCode = logCode(input.result);
-    if (this.#waiting === 0) this.#finish();
+  /** Whatever the answer is: a refused append would have been told before it. */
+  located(index: number): void {
+    if (this.#settle(index) !== undefined && this.#waiting === 0) this.#finish();
   }
 
   #settle(index: number): PartitionResult | undefined {
