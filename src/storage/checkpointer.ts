@@ -22,10 +22,18 @@ export class Checkpointer {
   readonly #logs: ReadonlyMap<number, StoredLogCore>;
   readonly #fields = new FrameFields();
   #sequence: number;
-  constructor(host: LogHost, logs: ReadonlyMap<number, StoredLogCore>, sequence: number) {
+  /** Of the checkpoint in the other slot: what it needs stays, so that it can stand in. */
+  #replayLsnBefore: number;
+  #obsoleteBefore: string[] = [];
+  constructor(
+    host: LogHost,
+    logs: ReadonlyMap<number, StoredLogCore>,
+    last: { readonly sequence: number; readonly replayLsn: number },
+  ) {
     this.#host = host;
     this.#logs = logs;
-    this.#sequence = sequence;
+    this.#sequence = last.sequence;
+    this.#replayLsnBefore = last.replayLsn;
   }
 
   /** Runs one checkpoint. Rejects if the store fails meanwhile. */
@@ -44,7 +52,8 @@ export class Checkpointer {
     this.#host.counters.checkpoints += 1;
     for (const { logId, anchor } of entries) this.#logs.get(logId)?.trimTo(anchor.seq);
     this.#removeObsolete();
-    this.#host.walFiles.releaseBelow(replayLsn);
+    this.#host.walFiles.releaseBelow(Math.min(replayLsn, this.#replayLsnBefore));
+    this.#replayLsnBefore = replayLsn;
   }
 
   *#durableLogs(): Generator<StoredLogCore> {
@@ -249,13 +258,16 @@ export class Checkpointer {
 
   #removeObsolete(): void {
     const { disk, log: logger } = this.#host.env;
+    const paths = this.#obsoleteBefore;
+    this.#obsoleteBefore = [];
     for (const log of this.#durableLogs()) {
-      for (const path of log.snapshots.obsoleteFiles.splice(0)) {
-        try {
-          if (disk.exists(path)) disk.remove(path);
-        } catch (error) {
-          logger.warn('an old view file cannot be removed', { path, error: String(error) });
-        }
+      this.#obsoleteBefore.push(...log.snapshots.obsoleteFiles.splice(0));
+    }
+    for (const path of paths) {
+      try {
+        if (disk.exists(path)) disk.remove(path);
+      } catch (error) {
+        logger.warn('an old view file cannot be removed', { path, error: String(error) });
       }
     }
   }

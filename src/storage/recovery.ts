@@ -8,6 +8,7 @@ import { lastOffset } from '../records/batch.ts';
 import { readU64le } from '../std/bytes.ts';
 import type { StorageEnvironment } from './api.ts';
 import { type Checkpoint, checkpointPath, readCheckpoint } from './checkpoint.ts';
+import { StorageError } from './errors.ts';
 import {
   type FrameCodec,
   type FrameFields,
@@ -41,7 +42,9 @@ export interface RecoveryParts {
 
 export interface Recovered {
   readonly end: ScanEnd;
-  readonly checkpointSequence: number;
+  /** The checkpoint that counted; sequence 0 if there was none. */
+  readonly checkpoint: { readonly sequence: number; readonly replayLsn: number };
+  readonly isSlotDamaged: boolean;
 }
 
 /** Reads everything back into `parts.logs`. Throws StorageError, DiskError. */
@@ -52,6 +55,11 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
   if (newest !== undefined) await syncCheckpoint(env, checkpointPath(directory, newest.sequence));
   const replayLsn = newest?.replayLsn ?? 0;
   const files = openWalFiles(parts, replayLsn);
+  if (newest === undefined && isSlotDamaged && (files[0]?.file.firstLsn ?? 0) > 0) {
+    throw new StorageError('STORAGE_DAMAGED', `${directory} has no sound checkpoint`, {
+      directory,
+    });
+  }
   const rebuild = new Rebuild(parts, newest);
   const scan = new WalScan(env, codec, files, replayLsn, rebuild);
   const end = await scan.run();
@@ -59,7 +67,7 @@ export async function recover(parts: RecoveryParts): Promise<Recovered> {
   // After kill -9 the last group may be in the page cache only: make true what is about to be claimed.
   if (last !== undefined) await syncFile(last.file);
   rebuild.finish();
-  return { end, checkpointSequence: newest?.sequence ?? 0 };
+  return { end, checkpoint: { sequence: newest?.sequence ?? 0, replayLsn }, isSlotDamaged };
 }
 
 /** After kill -9 a slot may be in the page cache only; WAL files are reused by what it says. */

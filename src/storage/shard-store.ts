@@ -114,7 +114,10 @@ export class ShardStoreCore implements ShardStore, LogHost {
   }
 
   /** Begins to write where recovery ended. */
-  start(start: WalStart, checkpointSequence: number): void {
+  start(
+    start: WalStart,
+    checkpoint: { readonly sequence: number; readonly replayLsn: number },
+  ): void {
     const { env, codec, slabs, walFiles, counters, options } = this;
     this.wal = new WalWriter<StoredLogCore>(
       { env, codec, slabs, files: walFiles, counters },
@@ -127,7 +130,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
       },
       start,
     );
-    this.#checkpointer = new Checkpointer(this, this.logsById, checkpointSequence);
+    this.#checkpointer = new Checkpointer(this, this.logsById, checkpoint);
     this.#checkpointLsn = start.lsn;
     for (const log of this.logsById.values()) {
       if (log.settledSeq < log.committedSeq) this.committedMoved(log);

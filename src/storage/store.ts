@@ -123,7 +123,8 @@ async function openLocked(
       return log;
     };
     const recovered = await recover({ env, codec, directory, walFiles, logs, makeLog });
-    await removeStrayFolders(env, directory, store);
+    // A damaged slot may have been the one that knew of a log: nothing is removed then.
+    if (!recovered.isSlotDamaged) await removeStrayFolders(env, directory, store);
     marks.write({ bootCount: store.bootCount, isClean: false, failedSync: store.failedSync });
     await begin(env, store, recovered);
   } catch (error) {
@@ -144,13 +145,13 @@ async function begin(
   recovered: Recovered,
 ): Promise<void> {
   const { walFiles } = store;
-  const { end, checkpointSequence } = recovered;
+  const { end, checkpoint } = recovered;
   // Another salt than before: frames of an earlier run can never continue this one's.
   walFiles.salt = (end.salt + 1 + env.random.below(0xffff_fffe)) >>> 0;
   const isFresh = walFiles.live.length === 0;
   if (isFresh) await firstFile(walFiles);
   const saltBefore = isFresh ? undefined : end.salt;
-  store.start({ lsn: end.lsn, saltBefore, isSealed: end.isSealed }, checkpointSequence);
+  store.start({ lsn: end.lsn, saltBefore, isSealed: end.isSealed }, checkpoint);
 }
 
 /** The only pre-writing that anything waits for. */

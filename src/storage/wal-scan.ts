@@ -115,6 +115,7 @@ export class WalScan {
     if (first === undefined) return { lsn: this.#replayLsn, salt: 0, isSealed: true };
     let lsn = first.file.firstLsn;
     this.#salt = first.salt;
+    if (lsn > this.#replayLsn) this.#damage(this.#replayLsn);
     for (let i = 0; i < this.#files.length; i += 1) {
       const { file, salt } = this.#files[i]!;
       if (file.firstLsn > lsn) {

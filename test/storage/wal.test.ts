@@ -2,8 +2,8 @@
 // recycled files never bring old frames back, and the bytes on disk are what the format says.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { crc32c } from '../../src/std/crc32c.ts';
 import { toHex } from '../../src/std/bytes.ts';
+import { crc32c } from '../../src/std/crc32c.ts';
 import type { StoredLog } from '../../src/storage/api.ts';
 import { FrameCodec, FrameFields, TYPE_DATA, TYPE_GROUP } from '../../src/storage/frame-format.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
@@ -53,14 +53,20 @@ function framesIn(bytes: Uint8Array): Found[] {
 
 function reopened(world: World, disk: FaultDisk): Promise<Awaited<ReturnType<typeof openOn>>> {
   world.clear();
-  return openOn(world, disk.kill((ms, fire) => world.at(world.nowMs + ms, fire)));
+  return openOn(
+    world,
+    disk.kill((ms, fire) => world.at(world.nowMs + ms, fire)),
+  );
 }
 
 /** Three logs with ten frames each, one group per frame, sealed if asked for. */
 async function filled(isSealed: boolean): Promise<{ world: World; disk: FaultDisk }> {
   const world = new World();
   const disk = world.newDisk();
-  const { store } = await openOn(world, disk, { walFileBytesMin: 1 << 20, walFileBytesMax: 1 << 20 });
+  const { store } = await openOn(world, disk, {
+    walFileBytesMin: 1 << 20,
+    walFileBytesMax: 1 << 20,
+  });
   const logs = [1, 2, 3].map((id) => store.createLog(id, { durability: 'sync' }));
   for (let i = 0; i < 10; i += 1) {
     for (const log of logs) {

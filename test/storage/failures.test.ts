@@ -1,0 +1,273 @@
+// Folders that must be refused, disks that fail or fill up, checkpoints and indexes that rot.
+import { describe, expect, it } from 'vitest';
+import { equalBytes } from '../../src/std/bytes.ts';
+import { crc32c } from '../../src/std/crc32c.ts';
+import { encodeSuperblock } from '../../src/storage/store-files.ts';
+import { appendBatch, eventsOf, IDENTITY, openOn, readAll, World } from './support/store-kit.ts';
+
+describe('refusals', () => {
+  it('name the owner of a folder of another cluster, node or shard', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    await world.drive((await openOn(world, disk)).store.close());
+    for (const other of [{ clusterId: 'other' }, { nodeId: 2 }, { shard: 1 }]) {
+      await expect(
+        openOn(world, disk, { identity: { ...IDENTITY, ...other } }),
+      ).rejects.toMatchObject({
+        code: 'STORAGE_WRONG_IDENTITY',
+        details: { found: IDENTITY, wanted: { ...IDENTITY, ...other } },
+      });
+    }
+    await openOn(world, disk);
+  });
+
+  it('say that a folder is newer, by version or by an unknown feature', async () => {
+    const known = { ...IDENTITY, major: 1, minor: 0, readOnlyCompatible: 0, incompatible: 0 };
+    for (const newer of [{ major: 2 }, { incompatible: 4 }, { readOnlyCompatible: 1 }]) {
+      const world = new World();
+      const disk = world.newDisk();
+      disk.makeDirectory('shard-0');
+      const superblock = { ...known, compatible: 0xff, ...newer };
+      disk.replaceFile('shard-0/store.super', encodeSuperblock(superblock, crc32c));
+      await expect(openOn(world, disk)).rejects.toMatchObject({ code: 'STORAGE_NEWER_FORMAT' });
+      expect(disk.paths()).toEqual(['shard-0/store.super']);
+    }
+  });
+
+  it('tell a locked, a damaged, an unwritable and a full folder apart', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    await openOn(world, disk);
+    await expect(openOn(world, disk)).rejects.toMatchObject({ code: 'STORAGE_LOCKED' });
+
+    const damaged = world.newDisk();
+    damaged.makeDirectory('shard-0');
+    damaged.replaceFile('shard-0/store.super', eventsOf('nonsense'));
+    await expect(openOn(world, damaged)).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
+
+    const unwritable = world.newDisk();
+    unwritable.onCall = () => 'EACCES';
+    await expect(openOn(world, unwritable)).rejects.toMatchObject({ code: 'STORAGE_UNWRITABLE' });
+
+    const full = world.newDisk();
+    full.spaceBytes = 20_000;
+    await expect(openOn(world, full)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    full.spaceBytes = 1e9;
+    await openOn(world, full);
+  });
+});
+
+describe('a failing disk', () => {
+  it('fences the store once, for ever, when a WAL write fails', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    appendBatch(log, 100);
+    store.startGroup();
+    await world.advance(1);
+    const failures: Error[] = [];
+    store.onFailure = (error) => failures.push(error);
+    let writes = 0;
+    disk.onCall = (call, path) => {
+      if (call !== 'write' || !path.endsWith('.wal')) return undefined;
+      writes += 1;
+      return 'EIO';
+    };
+    appendBatch(log, 100);
+    store.startGroup();
+    await world.advance(60_000);
+    expect(failures).toMatchObject([{ code: 'STORAGE_IO' }]);
+    expect([writes, log.durableSeq]).toEqual([1, 1]);
+    expect(log.append(1, 1e6, eventsOf('x'), undefined, true)).toBe('failed');
+    await expect(store.checkpoint()).rejects.toBe(store.failure);
+    await store.close();
+    disk.onCall = () => undefined;
+    world.clear();
+    const next = await openOn(world, disk);
+    expect([next.store.failedSync, next.store.cleanStart]).toEqual([true, false]);
+    await world.drive(next.store.close());
+    expect((await openOn(world, disk)).store.failedSync).toBe(false);
+  });
+
+  it('is not asked again after a failed sync of a segment', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    appendBatch(log, 100);
+    store.startGroup();
+    await world.advance(1);
+    log.setCommitted(1);
+    let syncs = 0;
+    disk.onCall = (call, path) => {
+      if (call !== 'sync' || !path.endsWith('.seg')) return undefined;
+      syncs += 1;
+      return 'EIO';
+    };
+    await expect(world.drive(store.checkpoint())).rejects.toThrow();
+    expect(store.failure).toMatchObject({ code: 'STORAGE_IO' });
+    await expect(store.checkpoint()).rejects.toThrow();
+    expect(syncs).toBe(1);
+  });
+
+  it('goes on without settling while the disk is full, and catches up', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk, {
+      walFileBytesMin: 1 << 20,
+      walFileBytesMax: 1 << 20,
+    });
+    const log = store.createLog(1, { durability: 'sync' });
+    disk.spaceBytes = 0;
+    for (let i = 0; i < 30; i += 1) appendBatch(log, 1000);
+    store.startGroup();
+    await world.advance(1);
+    expect(log.durableSeq).toBe(30);
+    log.setCommitted(30);
+    await world.advance(30_000);
+    expect([log.settledOffset, store.failure]).toEqual([0, undefined]);
+    const all = readAll(log);
+    disk.spaceBytes = 1e9;
+    await world.advance(30_000);
+    expect(log.settledOffset).toBe(30);
+    expect(equalBytes(readAll(log), all)).toBe(true);
+  });
+
+  it('waits with the next WAL file for space, without failing or losing a frame', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk, { uncommittedBytesMax: 1 << 20 });
+    const log = store.createLog(1, { durability: 'sync' });
+    disk.spaceBytes = 0;
+    for (let i = 0; i < 200; i += 1) {
+      appendBatch(log, 1000);
+      store.startGroup();
+      await world.advance(0.3);
+    }
+    expect(log.durableSeq).toBeLessThan(200);
+    expect(store.failure).toBeUndefined();
+    disk.spaceBytes = 1e9;
+    await world.advance(2000);
+    expect(log.durableSeq).toBe(200);
+  });
+
+  it('can be opened again with no byte free', async () => {
+    const world = new World();
+    let disk = world.newDisk();
+    const first = await openOn(world, disk, { walFileBytesMin: 1 << 20, walFileBytesMax: 1 << 20 });
+    const log = first.store.createLog(1, { durability: 'sync' });
+    appendBatch(log, 1000);
+    first.store.startGroup();
+    await world.advance(1);
+    for (let boot = 0; boot < 5; boot += 1) {
+      world.clear();
+      disk = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+      disk.spaceBytes = 0;
+      const { store, recovered } = await openOn(world, disk, {
+        walFileBytesMin: 1 << 20,
+        walFileBytesMax: 1 << 20,
+      });
+      const found = recovered[0]!.log;
+      appendBatch(found, 1000);
+      store.startGroup();
+      await world.advance(1);
+      expect(found.durableSeq).toBe(2 + boot);
+    }
+  });
+});
+
+describe('rotten derived files', () => {
+  it('falls back to the other checkpoint slot, whose WAL is still there', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const opened = await openOn(world, disk, {
+      checkpointBytes: 64 * 1024,
+      onSnapshotWanted: (logId: number) => ({
+        seq: opened.store.log(logId)!.committedSeq,
+        bytes: eventsOf('state'),
+      }),
+    });
+    const { store } = opened;
+    const log = store.createLog(1, { durability: 'sync' });
+    for (let i = 0; i < 1000; i += 1) {
+      appendBatch(log, 1000);
+      store.startGroup();
+      await world.advance(0.3);
+      log.setCommitted(log.endSeq);
+    }
+    await world.drive(store.checkpoint());
+    expect(store.counters.walFilesRecycled).toBeGreaterThan(3);
+    const all = readAll(log);
+    const newest = store.counters.checkpoints % 2 === 0 ? 'a' : 'b';
+    store.abandon();
+    world.clear();
+    const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    copy.flipBit(`shard-0/ckpt.${newest}`, 70);
+    const { recovered } = await openOn(world, copy);
+    expect(world.lines.some((line) => /slot is damaged/.test(line.message))).toBe(true);
+    expect(recovered[0]!.needsRepair).toBe(false);
+    expect(recovered[0]!.log.endSeq).toBe(1000);
+    expect(equalBytes(readAll(recovered[0]!.log), all)).toBe(true);
+  });
+
+  it('refuses to guess when both checkpoint slots are damaged', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const opened = await openOn(world, disk, {
+      checkpointBytes: 64 * 1024,
+      onSnapshotWanted: (logId: number) => ({
+        seq: opened.store.log(logId)!.committedSeq,
+        bytes: eventsOf('state'),
+      }),
+    });
+    const log = opened.store.createLog(1, { durability: 'sync' });
+    for (let i = 0; i < 1000; i += 1) {
+      appendBatch(log, 1000);
+      opened.store.startGroup();
+      await world.advance(0.3);
+      log.setCommitted(log.endSeq);
+    }
+    opened.store.abandon();
+    world.clear();
+    const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    for (const slot of ['a', 'b']) copy.flipBit(`shard-0/ckpt.${slot}`, 70);
+    const files = copy.paths();
+    await expect(openOn(world, copy)).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
+    expect(copy.paths()).toEqual(files);
+  });
+
+  it('rebuilds an index that does not match its segment', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    for (let i = 0; i < 60; i += 1) appendBatch(log, 1000);
+    store.startGroup();
+    await world.advance(2);
+    log.setCommitted(60);
+    const all = readAll(log);
+    await world.drive(store.close());
+    const indexes = disk.paths().filter((path) => path.endsWith('.idx'));
+    expect(indexes.length).toBeGreaterThan(0);
+    for (const path of indexes) disk.flipBit(path, 40);
+    const { recovered } = await openOn(world, disk);
+    expect(equalBytes(readAll(recovered[0]!.log), all)).toBe(true);
+  });
+
+  it('answers damaged where the headers of a segment rot, and reads the rest', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    for (let i = 0; i < 60; i += 1) appendBatch(log, 1000);
+    store.startGroup();
+    await world.advance(2);
+    log.setCommitted(60);
+    await world.advance(20_000);
+    const segment = disk.paths().find((path) => path.endsWith('.seg'))!;
+    disk.flipBit(segment, 64 + 16, 0xff);
+    expect(log.read(0, 100, 60).kind).toBe('damaged');
+    expect(log.read(59, 100, 60).kind).toBe('file');
+  });
+});
