@@ -17,6 +17,7 @@ import type { SafeSetProposal } from '../replication/types.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
+import { knownMistakes } from './known-mistakes.ts';
 
 export interface ShardConfig {
   readonly clusterId: string;
@@ -100,13 +101,15 @@ export async function startShard(
     identity: { clusterId, nodeId: node, shard },
     onSnapshotWanted: (logId) => host?.snapshotWanted(logId),
   });
+  const faults = knownMistakes(system.env);
   const kinds = behaviors(system, replica);
   const started = new LogHost({
     system,
     node,
     shardIncarnation,
     store,
-    directory: replica.serve({ node, shard, shardIncarnation }),
+    directory: replica.serve({ node, shard, shardIncarnation }, faults),
+    faults,
     log: system.log.child({ shard }),
     behaviorOf: (kind) => kinds.get(kind),
     propose: (proposal) => ports.propose(proposal),

@@ -1,6 +1,8 @@
 // The metadata on one thread: the image, the view over it, and the directory of the shard that lives
 // there. On the main thread Raft applies into it; shards get the same committed commands in order and
 // apply them alike, so every thread of every node holds the same image at the same index.
+
+import type { Faults } from '../../replication/types.ts';
 import { applyCommand } from '../metadata/apply.ts';
 import { decodeCommand } from '../metadata/command-codec.ts';
 import type { MetadataChange } from '../metadata/commands.ts';
@@ -29,8 +31,8 @@ export class MetadataReplica {
     this.view = new ImageView(this.image, nodeId);
   }
 
-  serve(identity: ShardIdentity): ShardDirectory {
-    const directory = new ShardDirectory(this.image, identity);
+  serve(identity: ShardIdentity, faults?: Faults): ShardDirectory {
+    const directory = new ShardDirectory(this.image, identity, faults);
     this.directory = directory;
     return directory;
   }

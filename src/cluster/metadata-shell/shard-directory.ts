@@ -2,7 +2,7 @@
 // hosted before the image holds the registration of this very process: older metadata may still call
 // an earlier life of this node a leader.
 
-import type { ReplicaId } from '../../replication/types.ts';
+import type { Faults, ReplicaId } from '../../replication/types.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { shardOf } from '../metadata/placement.ts';
 import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
@@ -25,15 +25,18 @@ export function threadOfLog(node: NodeRecord, logId: number): number {
 export class ShardDirectory implements Directory {
   readonly #image: MetadataImage;
   readonly #self: ShardIdentity;
+  readonly #faults: Faults | undefined;
   readonly #listeners: ((change: LogsChange) => void)[] = [];
 
-  constructor(image: MetadataImage, self: ShardIdentity) {
+  constructor(image: MetadataImage, self: ShardIdentity, faults?: Faults) {
     this.#image = image;
     this.#self = self;
+    this.#faults = faults;
   }
 
   get isRegistered(): boolean {
     const node = this.#image.node(this.#self.node);
+    if (this.#faults?.sameEpochAfterRestart === true) return node !== undefined;
     return (
       node !== undefined && node.shardIncarnations[this.#self.shard] === this.#self.shardIncarnation
     );
@@ -111,6 +114,7 @@ export class ShardDirectory implements Directory {
 
   #mayLead(log: LogRecord): boolean {
     const self = this.#self;
+    if (this.#faults?.sameEpochAfterRestart === true) return log.leader === self.node;
     return (
       log.leader === self.node &&
       log.leaderIncarnation === this.incarnation &&

@@ -61,8 +61,9 @@ export class FollowerRole {
   }
 
   #newCore(promisedEpoch: number): Follower {
-    const { logId, self, stored } = this.#context;
-    return new FollowerCore({ logId, self, log: replicaLogOf(stored), promisedEpoch });
+    const { logId, self, stored, faults } = this.#context;
+    const config = { logId, self, log: replicaLogOf(stored), promisedEpoch };
+    return new FollowerCore(faults === undefined ? config : { ...config, faults });
   }
 
   get epoch(): number {

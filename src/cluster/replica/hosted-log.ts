@@ -165,13 +165,14 @@ export class HostedLog {
         .catch((error: unknown) => this.quarantine(messageOf(error)));
       return;
     }
-    const { logId, self, nowMs } = this.#context;
+    const { logId, self, nowMs, faults } = this.#context;
     const role = new LeaderRole(this.#context, {
       ...lead,
       logId,
       self,
       log: replicaLogOf(this.stored),
       nowMs: nowMs(),
+      ...(faults === undefined ? {} : { faults }),
     });
     this.role = role;
     role.start();

@@ -8,7 +8,7 @@ import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { Admission, Ref, RefId } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { Log } from '../../env/environment.ts';
-import type { SafeSetProposal } from '../../replication/types.ts';
+import type { Faults, SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { ShardStore, StoredLog } from '../../storage/api.ts';
 import type { LogHostOps } from '../log-protocol.ts';
@@ -33,6 +33,8 @@ export interface LogHostConfig {
   readonly store: ShardStore;
   readonly directory: Directory;
   readonly log: Log;
+  /** Rules taken away by a simulation. */
+  readonly faults: Faults | undefined;
   behaviorOf(kind: string): AnyDurableBehavior | undefined;
   /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
   propose(proposal: SafeSetProposal): void;
@@ -80,6 +82,7 @@ export class LogHost {
       peers: this.peers,
       replies: this.#answers,
       log: config.log,
+      faults: config.faults,
       nowMs: () => system.clock.monotonicMs(),
       wallMs: () => system.clock.wallMs(),
       propose: (proposal) => config.propose(proposal),

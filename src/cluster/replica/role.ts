@@ -4,6 +4,7 @@ import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { RefId } from '../../actors/ref.ts';
 import type { Log } from '../../env/environment.ts';
 import type {
+  Faults,
   Fence,
   Hello,
   HelloAnswer,
@@ -59,6 +60,8 @@ export interface LogContext {
   readonly replies: ReplySink;
   readonly waiters: Waiters;
   readonly log: Log;
+  /** Rules taken away by a simulation; undefined in production. */
+  readonly faults: Faults | undefined;
   nowMs(): number;
   wallMs(): number;
   /** Has output for peers: pumped in the durable phase of this turn. */
