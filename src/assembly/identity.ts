@@ -12,7 +12,10 @@ export const FOUNDING_INCARNATION = 1;
 export interface NodeIdentity {
   readonly clusterId: string;
   readonly nodeId: number;
+  /** Of this folder: names the node's peer in the metadata group. */
   readonly incarnation: number;
+  /** Of the data in the logs: another one since something acknowledged may have been lost. */
+  readonly dataIncarnation: number;
   /** What this data went by before, 0 for a new folder. */
   readonly previousIncarnation: number;
   readonly bootCounter: number;
@@ -31,6 +34,7 @@ interface Stored {
   readonly clusterId: string;
   readonly nodeId: number;
   readonly incarnation: number;
+  readonly dataIncarnation?: number;
   readonly bootCounter: number;
   readonly isClean: boolean;
   readonly osBootId: string;
@@ -71,6 +75,7 @@ export function openIdentity(
       clusterId,
       nodeId,
       incarnation,
+      dataIncarnation: incarnation,
       previousIncarnation: 0,
       bootCounter: 1,
       isClean: true,
@@ -92,7 +97,8 @@ export function openIdentity(
     clusterId,
     nodeId,
     incarnation: stored.incarnation,
-    previousIncarnation: stored.incarnation,
+    dataIncarnation: stored.dataIncarnation ?? stored.incarnation,
+    previousIncarnation: stored.dataIncarnation ?? stored.incarnation,
     bootCounter: stored.bootCounter + 1,
     isClean: stored.isClean,
     osBootId,
@@ -103,12 +109,13 @@ export function openIdentity(
 }
 
 export function writeIdentity(env: Environment, identity: NodeIdentity, isClean: boolean): void {
-  const { clusterId, nodeId, incarnation, bootCounter, osBootId } = identity;
+  const { clusterId, nodeId, incarnation, dataIncarnation, bootCounter, osBootId } = identity;
   const stored: Stored = {
     format: FORMAT,
     clusterId,
     nodeId,
     incarnation,
+    dataIncarnation,
     bootCounter,
     isClean,
     osBootId,

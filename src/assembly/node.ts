@@ -60,7 +60,7 @@ class Node implements RunningNode {
   readonly #config: NodeConfig;
   readonly #parts: NodeParts;
   readonly #timing: Timing;
-  readonly #identity: NodeIdentity;
+  #identity: NodeIdentity;
   readonly #system: System;
   readonly #links: Links;
   readonly #replica: MetadataReplica;
@@ -130,7 +130,8 @@ class Node implements RunningNode {
     const http = await this.#startAdmin(shards, address.httpPort);
     this.#tell({ event: 'listening', ports: { kafka, http, link } });
     await metadata.start();
-    if (this.#mustJoin(metadata)) {
+    if (this.#identity.incarnation !== FOUNDING_INCARNATION) {
+      // A folder that was lost must not vote from memory: it comes as a newcomer, until it is a voter.
       const others = this.#config.nodes.map((node) => node.id).filter((id) => id !== nodeId);
       metadata
         .join(others, this.#identity.incarnation)
@@ -150,19 +151,21 @@ class Node implements RunningNode {
       founders: this.#config.nodes.map((node) => node.id),
       shards,
       changes: shards.changes,
+      onRenamed: (dataIncarnation) => this.#renamed(dataIncarnation),
       onFailed: (error) => this.#fail(error),
     });
     this.#registration.start();
     this.#checkReady();
   }
 
-  #advertised(): string {
-    return this.#config.host === 'localhost' ? '127.0.0.1' : this.#config.host;
+  /** Written before metadata knows it: after a crash in between the data is new again, not old. */
+  #renamed(dataIncarnation: number): void {
+    this.#identity = { ...this.#identity, dataIncarnation };
+    writeIdentity(this.#env, this.#identity, false);
   }
 
-  /** A folder that lost its Raft log must not vote from memory: it comes as a newcomer. */
-  #mustJoin(metadata: MetadataService): boolean {
-    return metadata.raft.isNew && this.#identity.incarnation !== FOUNDING_INCARNATION;
+  #advertised(): string {
+    return this.#config.host === 'localhost' ? '127.0.0.1' : this.#config.host;
   }
 
   // ---- Parts --------------------------------------------------------------------------------------
@@ -238,7 +241,9 @@ class Node implements RunningNode {
       httpPort,
       autoCreate: this.#parts.autoCreate ?? true,
       store: this.#parts.shardStore ?? {},
+      onRestarted: () => this.#registration?.changed(),
       onFailed: (error: Error) => this.#fail(error),
+      onShardUp: () => this.#registration?.changed(),
     });
   }
 
@@ -264,7 +269,12 @@ class Node implements RunningNode {
       }),
       leaderStatus: () => status.collect(),
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
-      counters: () => ({ ...this.#parts.counters?.(), ...shards.counters() }),
+      counters: () => ({
+        'main.turns': this.#system.turn.count,
+        'main.messages': this.#system.turn.messages,
+        ...this.#parts.counters?.(),
+        ...shards.counters(),
+      }),
     });
     let bound = port;
     for (const host of hostsOf(this.#config.host)) {

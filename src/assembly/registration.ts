@@ -3,7 +3,7 @@
 // while this node leads metadata; and gives leaderships away before a stop.
 import type { System } from '../actors/system.ts';
 import type { Deadline } from '../actors/timers.ts';
-import type { Endpoint } from '../cluster/metadata/types.ts';
+import type { Endpoint, NodeRecord } from '../cluster/metadata/types.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
@@ -29,6 +29,8 @@ export interface RegistrationOptions {
   readonly founders: readonly number[];
   readonly shards: Shards;
   readonly changes: Changes;
+  /** The data goes by another incarnation from now on. */
+  onRenamed(dataIncarnation: number): void;
   onFailed(error: Error): void;
 }
 
@@ -37,6 +39,7 @@ export class Registration {
   #incarnation: number;
   #previous: number;
   #isStopped = false;
+  #isTold = false;
   #isBusy = false;
   /** Something changed while a task was under way. */
   #isDue = false;
@@ -45,7 +48,7 @@ export class Registration {
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
-    this.#incarnation = options.identity.incarnation;
+    this.#incarnation = options.identity.dataIncarnation;
     this.#previous = options.identity.previousIncarnation;
   }
 
@@ -116,7 +119,11 @@ export class Registration {
     if (!metadata.raft.isLeader) this.#ledSinceMs = -1;
     else if (this.#ledSinceMs < 0) this.#ledSinceMs = system.clock.monotonicMs();
     if (image.clusterId === '') return isLeader ? () => this.#found() : undefined;
+    const restarted = this.#restartedShard();
+    if (restarted !== undefined) return () => this.#announce(restarted);
     if (!this.#isRegistered()) return () => this.#register();
+    // The answer to the registration may be lost: that it counts shows in the metadata.
+    if (!this.#isTold) this.#tellRegistered();
     if (!isLeader || missingDestination(image) === undefined) return undefined;
     const waitedMs = system.clock.monotonicMs() - this.#ledSinceMs;
     const areAllHere = founders.every((id) => image.isNodeLive(id));
@@ -125,17 +132,48 @@ export class Registration {
     return () => makeMissing(image, changes, CHANGE_MS);
   }
 
-  #isRegistered(): boolean {
-    const { replica, identity, shards } = this.#options;
+  /** The record of this very process, whatever became of its shards since. */
+  #ownRecord(): NodeRecord | undefined {
+    const { replica, identity, pid } = this.#options;
     const node = replica.image.node(identity.nodeId);
-    if (node === undefined) return false;
-    const lives = shards.incarnations();
-    return (
-      node.incarnation === this.#incarnation &&
+    const isOwn =
+      node?.incarnation === this.#incarnation &&
       node.bootCounter === identity.bootCounter &&
-      node.shardIncarnations.length === lives.length &&
-      lives.every((life, shard) => node.shardIncarnations[shard] === life)
+      node.pid === pid;
+    return isOwn ? node : undefined;
+  }
+
+  #isRegistered(): boolean {
+    return this.#ownRecord() !== undefined && this.#restartedShard() === undefined;
+  }
+
+  /** A shard of this process that metadata knows by an earlier life. */
+  #restartedShard(): number | undefined {
+    const known = this.#ownRecord()?.shardIncarnations;
+    if (known === undefined) return undefined;
+    const lives = this.#options.shards.incarnations();
+    const at = lives.findIndex((life, shard) => known[shard] !== life);
+    return at < 0 ? undefined : at;
+  }
+
+  /** The grants of the shard's earlier life end, and it is given new ones. */
+  async #announce(shard: number): Promise<void> {
+    const { metadata, identity, shards } = this.#options;
+    const shardIncarnation = shards.incarnations()[shard];
+    if (shardIncarnation === undefined) return;
+    const { nodeId: node } = identity;
+    const incarnation = this.#incarnation;
+    const answer = await metadata.changeCommand(
+      { kind: 'restart-shard', node, incarnation, shard, shardIncarnation },
+      CHANGE_MS,
     );
+    if (answer.kind !== 'refused') return;
+    throw new Error(`the cluster refuses shard ${shard}: ${answer.message}`);
+  }
+
+  #tellRegistered(): void {
+    this.#isTold = true;
+    this.#options.metadata.registered(this.#incarnation);
   }
 
   async #found(): Promise<void> {
@@ -171,7 +209,7 @@ export class Registration {
       },
       CHANGE_MS,
     );
-    if (answer.kind === 'done') metadata.registered(this.#incarnation);
+    if (answer.kind === 'done') this.#tellRegistered();
     if (answer.kind !== 'refused') return;
     if (answer.code === 'new-incarnation-needed' || answer.code === 'rolled-back') {
       system.log.warn('this data may have lost something: it joins as new', {
@@ -179,6 +217,7 @@ export class Registration {
       });
       this.#previous = this.#incarnation;
       this.#incarnation = 2 + system.random.below(0x7fff_fff0);
+      this.#options.onRenamed(this.#incarnation);
       return;
     }
     throw new Error(`the cluster refuses this node: ${answer.message}`);

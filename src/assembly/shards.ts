@@ -22,7 +22,11 @@ export interface ShardsOptions {
   readonly httpPort: number;
   readonly autoCreate: boolean;
   readonly store: Partial<ShardStoreOptions>;
+  /** A shard lives anew: metadata must know before anything is hosted there. */
+  onRestarted(): void;
   onFailed(error: Error): void;
+  /** A shard lives (again). */
+  onShardUp(): void;
 }
 
 export interface Shards {

@@ -1,7 +1,7 @@
-// The times of a node, in one place. On one machine a dead process is noticed in about a second: a node
-// that misses heartbeats for `sessionTimeoutMs` (or whose
-// links broke, for `disconnectedTimeoutMs`) is fenced, and a metadata leader is replaced in at most
-// twice `electionTimeoutMs`.
+// The times of a node, in one place. A node that misses heartbeats for `sessionTimeoutMs` (or whose
+// links broke, for `disconnectedTimeoutMs`) is fenced. A metadata leader whose link ended is replaced at
+// once, one that only falls silent in at most twice `electionTimeoutMs`. Heartbeats are few, so that an
+// idle node sleeps: each is a wake-up of both sides.
 import { CONTROLLER_DEFAULTS, type ControllerConfig } from '../cluster/controller/index.ts';
 import type { RaftConfig } from '../raft/index.ts';
 
@@ -15,8 +15,8 @@ export interface Timing {
 }
 
 export const DEFAULT_TIMING: Timing = {
-  heartbeatMs: 150,
-  raft: { electionTimeoutMs: 400, heartbeatMs: 80 },
+  heartbeatMs: 300,
+  raft: { electionTimeoutMs: 750, heartbeatMs: 250 },
   controller: {
     ...CONTROLLER_DEFAULTS,
     sessionTimeoutMs: 1_000,

@@ -19,3 +19,10 @@ export type FromWorker =
     }
   /** The shard's store failed: the node must end. */
   | { readonly kind: 'failed'; readonly message: string };
+
+/** Counters under one more word, as the admin API names them. */
+export function prefixed(word: string, counters: object): Record<string, number> {
+  const named: Record<string, number> = {};
+  for (const [name, value] of Object.entries(counters)) named[`${word}.${name}`] = value;
+  return named;
+}

@@ -1,9 +1,17 @@
 // The shards of a node as worker threads: replaced when they die, each start a new life with new grants.
+import type { RestartPolicy } from '../actors/supervise.ts';
 import { ThreadGroup } from '../actors/threads/thread-group.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
+
+/** A shard that dies is no reason to give up the node, one that cannot live at all is. */
+const RESTART: RestartPolicy = {
+  maxRestarts: 40,
+  windowMs: 60_000,
+  backoff: { minMs: 50, maxMs: 500, jitter: 0.2 },
+};
 
 interface Worker {
   readonly thread: number;
@@ -32,6 +40,7 @@ export class WorkerShards implements Shards {
     }
     this.#group = new ThreadGroup(options.system, {
       entry: options.workerEntry,
+      restart: RESTART,
       workers: options.config.shards,
       appData: (thread, incarnation) => this.#boot(thread, incarnation),
       onThreadReady: (thread) => this.#up(thread),
@@ -51,7 +60,10 @@ export class WorkerShards implements Shards {
 
   #boot(thread: number, incarnation: number): WorkerBoot {
     const worker = this.#worker(thread);
-    if (incarnation > 1) worker.life = newLife(this.#options.system);
+    if (incarnation > 1) {
+      worker.life = newLife(this.#options.system);
+      this.#options.onRestarted();
+    }
     const { config } = this.#options;
     return {
       dataRoot: config.dataRoot,
@@ -71,6 +83,7 @@ export class WorkerShards implements Shards {
   #up(thread: number): void {
     this.#worker(thread).isUp = true;
     this.#options.metadata.shardStarted(thread);
+    this.#options.onShardUp();
   }
 
   #lost(thread: number): void {

@@ -14,9 +14,10 @@ import type { Environment } from '../env/environment.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { type Shard, startShard } from './shard.ts';
 import { watchLinks } from './watch-links.ts';
-import type { FromWorker, WorkerBoot } from './worker-boot.ts';
+import { type FromWorker, prefixed, type WorkerBoot } from './worker-boot.ts';
 
-const STATUS_MS = 250;
+/** Between two looks at what the main thread should know; nothing is said when nothing changed. */
+const STATUS_MS = 500;
 const CHANGE_SLACK_MS = 500;
 
 interface ReplicaArgs {
@@ -52,10 +53,11 @@ const ReplicaActor = actor(ReplicaProtocol, (_ctx, args: ReplicaArgs) => {
   };
 });
 
-/** Runs one shard in this worker until the main thread ends it. */
+/** Runs one shard in this worker until the main thread ends it. `more`: counters of the root. */
 export async function runWorker(
   makeEnvironment: (boot: WorkerBoot) => Environment,
   threadData: unknown,
+  more: (env: Environment) => Record<string, number> = () => ({}),
 ): Promise<void> {
   const app = (threadData as { readonly app: WorkerBoot }).app;
   const env = makeEnvironment(app);
@@ -95,13 +97,15 @@ export async function runWorker(
     await shard.stop();
     links.close();
   });
+  let told = '';
   const report = () => {
-    post({
-      kind: 'status',
-      connections: shard.kafka.counters.open,
-      hasFailedSync: shard.store.failedSync,
-      counters: shard.counters(),
-    });
+    const counters = { ...shard.counters(), ...prefixed('ring', member.hub.counters) };
+    Object.assign(counters, more(env));
+    const connections = shard.kafka.counters.open;
+    const hasFailedSync = shard.store.failedSync;
+    const text = JSON.stringify([connections, hasFailedSync, counters]);
+    if (text !== told) post({ kind: 'status', connections, hasFailedSync, counters });
+    told = text;
     system.deadlines.after(STATUS_MS, report);
   };
   report();

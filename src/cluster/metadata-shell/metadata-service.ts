@@ -5,6 +5,7 @@
 import { actor, type Context } from '../../actors/actor.ts';
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
+import type { Deadline } from '../../actors/timers.ts';
 import type { Log } from '../../env/environment.ts';
 import type { Configuration } from '../../raft/index.ts';
 import { decodeMessage, encodeMessage, peerOf, type RaftConfig } from '../../raft/index.ts';
@@ -71,6 +72,8 @@ export class MetadataService {
   readonly #members: MembershipChanger;
   readonly #refs = new Map<number, Ref<MetadataOps>>();
   #isStopped = false;
+  #beatTimer: Deadline | undefined;
+  #beatMs = Number.NEGATIVE_INFINITY;
   #wasReady = false;
   #registeredIncarnation: number | undefined;
 
@@ -111,7 +114,7 @@ export class MetadataService {
 
   async start(): Promise<void> {
     await this.raft.start();
-    this.#tick();
+    this.#beat();
   }
 
   stop(): void {
@@ -158,16 +161,13 @@ export class MetadataService {
     return this.config.system.clock.monotonicMs();
   }
 
-  /** Heartbeats and the controller's clock share one timer. */
-  #tick(): void {
-    if (this.#isStopped) return;
-    const { heartbeatMs, system } = this.config;
-    this.#beat();
-    system.deadlines.after(heartbeatMs, () => this.#tick());
-  }
-
+  /** Heartbeats and the controller's clock share one timer, which starts anew with every heartbeat. */
   #beat(): void {
-    const { node } = this.config;
+    if (this.#isStopped) return;
+    const { node, heartbeatMs, system } = this.config;
+    if (this.#beatTimer !== undefined) system.deadlines.cancel(this.#beatTimer);
+    this.#beatTimer = system.deadlines.after(heartbeatMs, () => this.#beat());
+    this.#beatMs = this.#nowMs();
     const { controllerId } = this.raft;
     const incarnation = this.#registeredIncarnation;
     if (this.raft.isLeader) {
@@ -176,6 +176,12 @@ export class MetadataService {
     } else if (controllerId >= 0 && incarnation !== undefined) {
       this.#peer(controllerId).tell('heartbeat', { node, incarnation });
     }
+  }
+
+  /** This thread is awake and about to answer: a heartbeat that is soon due goes with the answer. */
+  #beatAlong(): void {
+    const { heartbeatMs } = this.config;
+    if (!this.raft.isLeader && this.#nowMs() - this.#beatMs >= heartbeatMs / 2) this.#beat();
   }
 
   #isReadyLeader(): boolean {
@@ -191,6 +197,7 @@ export class MetadataService {
   /** The links to a node's main thread ended. */
   disconnected(node: number): void {
     if (this.raft.isLeader) this.#control({ kind: 'disconnected', node });
+    else if (this.raft.controllerId === node) this.raft.leaderLost();
   }
 
   #control(input: ControllerInput): void {
@@ -281,16 +288,19 @@ export class MetadataService {
     return new Promise((resolve) => this.config.system.deadlines.after(delayMs, resolve));
   }
 
-  /** A node without a Raft log asks the leader, any of `nodes`, to take it in. */
+  /** A newcomer asks the leader, any of `nodes`, to take it in, until it votes. */
   async join(nodes: readonly number[], incarnation: number): Promise<void> {
-    for (;;) {
+    const self = peerOf(this.config.node, incarnation);
+    // A learner that hears a leader is not done: whoever let it in may have died before it could vote.
+    const isVoter = () => this.raft.membership()?.voters.includes(self) ?? false;
+    while (!this.#isStopped && !isVoter()) {
       for (const node of nodes) {
-        if (this.#isStopped) return;
+        if (this.#isStopped || isVoter()) return;
         const request = { node: this.config.node, incarnation };
         const isTaken = await this.#peer(node)
           .ask('join', request, { timeoutMs: PROPOSE_ASK_MS })
           .catch(() => false);
-        if (isTaken || this.raft.controllerId >= 0) return;
+        if (isTaken) return;
       }
       await this.#sleep(PROPOSE_RETRY_MS * 4);
     }
@@ -304,6 +314,7 @@ export class MetadataService {
       raft: (bytes: Uint8Array) => {
         const message = decodeMessage(bytes);
         if (message !== undefined) this.raft.receive(message);
+        this.#beatAlong();
       },
       propose: ({ command }: { command: Uint8Array }) =>
         later(ctx, () => this.raft.propose(command)),

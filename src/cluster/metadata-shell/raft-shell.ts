@@ -121,6 +121,12 @@ export class RaftShell {
     this.#campaign();
   }
 
+  /** The link to the leader ended: most likely its process did. */
+  leaderLost(): void {
+    this.#step({ kind: 'leader-lost' });
+    this.#campaign();
+  }
+
   #campaign(): void {
     const { raft, system } = this.#config;
     const rank = this.membership()?.voters.indexOf(raft.self) ?? -1;

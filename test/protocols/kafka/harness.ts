@@ -407,8 +407,8 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
       const isOk = log.appendResult === 'ok';
       const baseOffset = isOk ? log.append(input.batch) : -1;
       world.advanceLog(input.logId);
-      // Like the real host: an append that wants no acknowledgement gets none, good or bad.
-      if (input.level === 'none') return;
+      // Like the real host: an append that wants no acknowledgement is told refusals only.
+      if (input.level === 'none' && isOk) return;
       const { token } = input;
       const { appendResult: result } = log;
       const tell = () =>
