@@ -5,6 +5,7 @@
 import { nodeStarter } from './assembly/node.ts';
 import type { StartNode } from './assembly/node-config.ts';
 import type { MakeShards } from './assembly/shards.ts';
+import { prefixed } from './assembly/worker-boot.ts';
 import type { NodeEnvironment } from './env/node/environment.ts';
 import { createHttpServer } from './env/node/http.ts';
 
@@ -16,11 +17,11 @@ async function shardMaker(shards: number): Promise<MakeShards> {
 
 /** Starts one node over an Environment of this process. */
 export const startNode: StartNode = async (env, config) => {
-  const { net } = env as NodeEnvironment;
+  const { net, threads } = env as NodeEnvironment;
   const start = nodeStarter({
     makeShards: await shardMaker(config.shards),
     http: createHttpServer(),
-    counters: () => ({ ...net.counters }),
+    counters: () => ({ ...net.counters, ...prefixed('main.threads', threads.counters) }),
   });
   return start(env, config);
 };

@@ -7,7 +7,14 @@ import { decodeConfiguration } from './message-codec.ts';
 import { requestRead, startReads } from './read-index.ts';
 import { receive } from './receive.ts';
 import { advanceCommit, sendAppends } from './replication.ts';
-import { campaign, changeMembership, propose, tick, transferLeadership } from './requests.ts';
+import {
+  campaign,
+  changeMembership,
+  leaderLost,
+  propose,
+  tick,
+  transferLeadership,
+} from './requests.ts';
 import { compact } from './snapshot.ts';
 import { RaftState } from './state.ts';
 import type {
@@ -30,6 +37,8 @@ export type RaftInput =
   | { readonly kind: 'tick' }
   /** A peer that has just started need not wait for silence to prove that there is no leader. */
   | { readonly kind: 'campaign' }
+  /** The connection to the leader ended: it is not waited for any more. */
+  | { readonly kind: 'leader-lost' }
   | { readonly kind: 'message'; readonly message: RaftMessage }
   /** Leader only. Answered by `accepted` or `refusals` of a Ready. `data` is kept, not copied. */
   | { readonly kind: 'propose'; readonly requestId: number; readonly data: Uint8Array }
@@ -123,6 +132,9 @@ export class Core implements RaftCore {
         return;
       case 'campaign':
         campaign(state);
+        return;
+      case 'leader-lost':
+        leaderLost(state);
         return;
       case 'message':
         receive(state, input.message);

@@ -54,6 +54,13 @@ export function campaign(state: RaftState): void {
   if (isWaiting && state.leader === NO_PEER && state.isElectable) startPreVote(state);
 }
 
+/** Forgets the leader, so that this peer votes for another; the leader is heard again if it lives. */
+export function leaderLost(state: RaftState): void {
+  if (state.role !== 'follower') return;
+  state.leader = NO_PEER;
+  state.leaderHeardMs = Number.NEGATIVE_INFINITY;
+}
+
 export function propose(state: RaftState, requestId: number, data: Uint8Array): void {
   const reason = proposalRefusal(state, data.byteLength);
   if (reason !== undefined) {

@@ -22,6 +22,9 @@ import type { LinkCounters } from './links.ts';
 /** Credit goes back when this share of the window was handled, or after a moment. */
 const CREDIT_SHARE = 8;
 const CREDIT_DELAY_MS = 20;
+/** Less than this share is missed by nobody: it goes back with much else, or late. */
+const SMALL_SHARE = 64;
+const SMALL_DELAY_MS = 1_000;
 const CREDIT_FRAME_BYTES = 32;
 
 export class IncomingLink {
@@ -37,6 +40,7 @@ export class IncomingLink {
   #receivedBytes = 0;
   #deliveredRecords = 0;
   #creditTimer: Deadline | undefined;
+  #isTimerSlow = false;
   #isClosed = false;
 
   constructor(
@@ -114,11 +118,19 @@ export class IncomingLink {
     if (this.#receivedBytes === 0 || this.#isClosed) return;
     if (this.#receivedBytes >= this.#windowBytes / CREDIT_SHARE) this.#sendCredit();
     else {
-      this.#creditTimer ??= this.#system.deadlines.after(CREDIT_DELAY_MS, () => {
-        this.#creditTimer = undefined;
-        if (!this.#isClosed && this.#receivedBytes > 0) this.#sendCredit();
-      });
+      const isSmall = this.#receivedBytes < this.#windowBytes / SMALL_SHARE;
+      if (this.#creditTimer === undefined || (this.#isTimerSlow && !isSmall)) this.#arm(isSmall);
     }
+  }
+
+  #arm(isSmall: boolean): void {
+    const { deadlines } = this.#system;
+    if (this.#creditTimer !== undefined) deadlines.cancel(this.#creditTimer);
+    this.#isTimerSlow = isSmall;
+    this.#creditTimer = deadlines.after(isSmall ? SMALL_DELAY_MS : CREDIT_DELAY_MS, () => {
+      this.#creditTimer = undefined;
+      if (!this.#isClosed && this.#receivedBytes > 0) this.#sendCredit();
+    });
   }
 
   #sendCredit(): void {

@@ -50,7 +50,7 @@ export interface ThreadGroupOptions {
 
 const DEFAULT_RING_BYTES = 1024 * 1024;
 const DEFAULT_SLAB_BYTES = 64 * 1024 * 1024;
-const DEFAULT_STALL = { sampleMs: 250, samples: 4 };
+const DEFAULT_STALL = { sampleMs: 500, samples: 3 };
 /** Busy for less than this share of a sample means that the loop came round. */
 const BUSY_SHARE = 0.999;
 const DEFAULT_RESTART: RestartPolicy = {
