@@ -2,6 +2,7 @@
 // the in-process cluster and the simulator.
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
+import { type ProbedReplica, probeLogs } from './probe.ts';
 import { type Shard, startShard } from './shard.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import { watchLinks } from './watch-links.ts';
@@ -48,6 +49,12 @@ export class LocalShards implements Shards {
 
   counters(): Record<string, number> {
     return this.#shard?.counters() ?? {};
+  }
+
+  /** The replicas as they are now, for a simulation. */
+  probe(): Iterable<ProbedReplica> {
+    const shard = this.#shard;
+    return shard === undefined ? [] : probeLogs(shard.host.hostedLogs(), shard.store);
   }
 
   async stop(): Promise<void> {

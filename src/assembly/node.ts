@@ -23,7 +23,8 @@ import {
   writeIdentity,
 } from './identity.ts';
 import { LeaderStatus } from './leader-status.ts';
-import type { NodeConfig, NodeEvent, RunningNode, StartNode } from './node-config.ts';
+import type { NodeConfig, NodeEvent } from './node-config.ts';
+import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
@@ -55,7 +56,7 @@ function hostsOf(host: string): readonly string[] {
   return host === 'localhost' ? LOOPBACK_HOSTS : [host];
 }
 
-class Node implements RunningNode {
+class Node implements ProbedNode {
   readonly #env: Environment;
   readonly #config: NodeConfig;
   readonly #parts: NodeParts;
@@ -64,6 +65,7 @@ class Node implements RunningNode {
   readonly #system: System;
   readonly #links: Links;
   readonly #replica: MetadataReplica;
+  readonly #imageProbe: ImageProbe;
   #metaStore: ShardStore | undefined;
   #metadata: MetadataService | undefined;
   #shards: Shards | undefined;
@@ -99,12 +101,17 @@ class Node implements RunningNode {
       if (id !== config.nodeId) this.#links.setAddress(id, { host, port: linkPort });
     }
     this.#replica = new MetadataReplica(config.nodeId);
+    this.#imageProbe = new ImageProbe(this.#replica);
     this.#watcher = new Watcher(this.#replica.image, (event) => this.#tell(event));
   }
 
   onEvent(handle: (event: NodeEvent) => void): void {
     this.#handle = handle;
     for (const event of this.#events.splice(0)) handle(event);
+  }
+
+  probe(): NodeProbe {
+    return { replicas: this.#shards?.probe?.() ?? [], metadata: this.#imageProbe.look() };
   }
 
   #tell(event: NodeEvent): void {
@@ -372,7 +379,9 @@ export class NodeConfigError extends BrokerError {
 }
 
 /** Makes the `startNode` of a composition root from the parts that only the root has. */
-export function nodeStarter(parts: NodeParts): StartNode {
+export function nodeStarter(
+  parts: NodeParts,
+): (env: Environment, config: NodeConfig) => Promise<ProbedNode> {
   return async (env, config) => {
     const node = new Node(env, config, parts);
     try {

@@ -10,6 +10,7 @@ import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
 import type { NodeConfig } from './node-config.ts';
+import type { ProbedReplica } from './probe.ts';
 import type { ShardConfig } from './shard.ts';
 
 export interface ShardsOptions {
@@ -38,6 +39,8 @@ export interface Shards {
   incarnations(): readonly number[];
   hasFailedSync(): boolean;
   counters(): Record<string, number>;
+  /** Only where the shards run on this very thread. */
+  probe?(): Iterable<ProbedReplica>;
   stop(): Promise<void>;
   abandon(): void;
 }

@@ -4,9 +4,11 @@
 import { localShards } from '../../assembly/local-shards.ts';
 import { nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeEvent } from '../../assembly/node-config.ts';
+import type { ProbedNode } from '../../assembly/probe.ts';
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countLost } from '../checkers/kafka-log.ts';
 import { checkRegisters } from '../checkers/register.ts';
+import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
 import { between, uniform } from '../draws.ts';
 import { CRASH_KINDS, type FaultPolicy } from '../faults/policy.ts';
 import type { SimNode } from '../node.ts';
@@ -30,7 +32,8 @@ const TOPICS: readonly TopicPlan[] = [
   { name: 'events', partitions: 2 },
 ];
 /** Reasons to end that a full or failing device explains; after any other the run has failed. */
-const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO']);
+const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO', 'STORAGE_FULL']);
+const PROBE_EVERY_EVENTS = 25;
 
 const POLICY: FaultPolicy = {
   kinds: CRASH_KINDS,
@@ -47,6 +50,7 @@ export const kafkaCluster: Scenario = {
   faults: POLICY,
   chaosMs: 30_000,
   drainMs: 120_000,
+  probeEvery: PROBE_EVERY_EVENTS,
   bugs: ['ack-before-sync', 'hw-from-stale-epoch', 'truncate-below-hw', 'same-epoch-after-restart'],
   create: (world) => new KafkaClusterRun(world),
 };
@@ -64,6 +68,8 @@ class KafkaClusterRun implements ScenarioRun {
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   readonly #members: GroupMember[] = [];
+  readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
+  readonly #replicas = new ReplicaChecker();
   #observer: KafkaClient | undefined;
   #viewAtMs = -1;
   #wasReady = false;
@@ -102,7 +108,10 @@ class KafkaClusterRun implements ScenarioRun {
       token: 'simulated',
     };
     this.#startNode(process.environment, config).then(
-      (running) => running.onEvent((event) => this.#heard(node, process, event)),
+      (running) => {
+        this.#running.set(process, { node, running });
+        running.onEvent((event) => this.#heard(node, process, event));
+      },
       (error: unknown) => this.#ended(node, process, codeOf(error), String(error)),
     );
   }
@@ -133,6 +142,30 @@ class KafkaClusterRun implements ScenarioRun {
     this.#world.afterMs(uniform(this.#world.schedule, 300, 1_500), () => {
       if (node.starts === starts && !node.isUp) this.boot(node);
     });
+  }
+
+  // ---- replicas ------------------------------------------------------------------------------
+
+  probe(): Violation | undefined {
+    const probes: ReplicaProbe[] = [];
+    for (const [process, { node, running }] of this.#running) {
+      if (node.process !== process) {
+        this.#running.delete(process);
+        continue;
+      }
+      const { replicas, metadata } = running.probe();
+      const state = this.#replicas.observeState({ node: node.id, ...metadata });
+      if (state !== undefined) return state;
+      for (const replica of replicas) {
+        const { logId, failure } = replica;
+        if (failure !== undefined) {
+          const message = `log ${logId} on ${node.id}: ${failure}`;
+          return { check: 'replicas/quarantined', message };
+        }
+        probes.push({ ...replica, node: node.id, life: node.starts });
+      }
+    }
+    return this.#replicas.observe(probes);
   }
 
   // ---- clients -------------------------------------------------------------------------------
@@ -270,6 +303,9 @@ class KafkaClusterRun implements ScenarioRun {
             },
           ]
         : [];
+    if (this.#replicas.framesChecked === 0) {
+      idle.push({ check: 'workload', message: 'no frame of any replica was compared' });
+    }
     return [...checkKafkaLog(this.#history), ...checkRegisters(this.#registers, -1), ...idle];
   }
 

@@ -1,0 +1,72 @@
+// What a simulation may look at inside a running node: a few numbers of each replica and of the metadata, read
+// between two events. Not a part of what a node offers to its users, and it changes nothing.
+import { hashImage } from '../cluster/metadata/index.ts';
+import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import type { HostedLog } from '../cluster/replica/hosted-log.ts';
+import type { ShardStore } from '../storage/api.ts';
+import type { RunningNode } from './node-config.ts';
+
+/** One replica of one log. Valid until the next event. */
+export interface ProbedReplica {
+  readonly logId: number;
+  /** Epoch in which the replica acts; -1 without a role. */
+  readonly epoch: number;
+  readonly isLeader: boolean;
+  readonly committedSeq: number;
+  readonly endSeq: number;
+  /** Why the log is quarantined here, unless the whole store failed. */
+  readonly failure: string | undefined;
+  /** Undefined where the frame is no longer at hand. */
+  frameAt(seq: number): { readonly epoch: number; readonly chain: number } | undefined;
+}
+
+export interface NodeProbe {
+  readonly replicas: Iterable<ProbedReplica>;
+  /** The last index applied, and the hash of the image after it. */
+  readonly metadata: { readonly index: number; readonly hash: number };
+}
+
+/** A node whose shards run on its own thread, as a simulation starts it. */
+export interface ProbedNode extends RunningNode {
+  probe(): NodeProbe;
+}
+
+/** The image is hashed once for each index. */
+export class ImageProbe {
+  readonly #replica: MetadataReplica;
+  #last = { index: -1, hash: 0 };
+
+  constructor(replica: MetadataReplica) {
+    this.#replica = replica;
+  }
+
+  look(): NodeProbe['metadata'] {
+    const { image } = this.#replica;
+    if (this.#last.index !== image.version) {
+      this.#last = { index: image.version, hash: hashImage(image) };
+    }
+    return this.#last;
+  }
+}
+
+export function* probeLogs(
+  logs: Iterable<HostedLog>,
+  store: ShardStore,
+): IterableIterator<ProbedReplica> {
+  for (const { logId, stored, role, failure } of logs) {
+    yield {
+      logId,
+      epoch: role?.epoch ?? -1,
+      isLeader: role?.kind === 'leader',
+      committedSeq: stored.committedSeq,
+      endSeq: stored.endSeq,
+      failure: store.failure === undefined ? failure : undefined,
+      frameAt(seq) {
+        if (seq < 1) return undefined;
+        const epoch = stored.epochAt(seq);
+        const chain = stored.chainAt(seq);
+        return epoch === undefined || chain === undefined ? undefined : { epoch, chain };
+      },
+    };
+  }
+}
