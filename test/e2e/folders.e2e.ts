@@ -130,7 +130,13 @@ it.skipIf(!canMount())(
       execFileSync('mount', ['-o', 'remount,size=256m', folder]);
       cluster = await startDev({ nodes: 1, data });
       client = await WireClient.connect(cluster.nodes[0]!.kafka);
-      expect(await client.endOffset('full', 0)).toBeGreaterThanOrEqual(acknowledged);
+      const again = client;
+      // Ready says that the node works, not that each log has been recovered.
+      const endOffset = await until('the log is led again', async () => {
+        const offset = await again.endOffset('full', 0);
+        return offset >= 0 && { offset };
+      });
+      expect(endOffset.offset).toBeGreaterThanOrEqual(acknowledged);
       expect((await client.produce(to, batch)).errorCode).toBe(0);
       client.close();
     } finally {
