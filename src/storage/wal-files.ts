@@ -170,7 +170,6 @@ export class WalFiles {
   #takeSpare(sizeMin: number): WalFile | undefined {
     const index = this.#spares.findIndex((spare) => spare.size >= sizeMin);
     if (index < 0) return undefined;
-    this.#counters.walFilesRecycled += 1;
     return this.#spares.splice(index, 1)[0];
   }
 
@@ -297,8 +296,10 @@ export class WalFiles {
     while (this.live.length > 1 && this.live[1]!.firstLsn <= lsn && this.live[0]!.pins === 0) {
       const file = this.live.shift()!;
       const isLargeEnough = file.size * 2 >= this.live[this.live.length - 1]!.size;
-      if (isLargeEnough && this.#spares.length < SPARES_MAX) this.#spares.push(file);
-      else this.#remove(file);
+      if (isLargeEnough && this.#spares.length < SPARES_MAX) {
+        this.#counters.walFilesRecycled += 1;
+        this.#spares.push(file);
+      } else this.#remove(file);
     }
   }
 
