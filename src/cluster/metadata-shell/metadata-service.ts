@@ -178,10 +178,10 @@ export class MetadataService {
     }
   }
 
-  /** This thread is awake and about to answer: a heartbeat that is soon due goes with the answer. */
+  /** This thread is awake, perhaps about to answer: a heartbeat that is soon due goes along. */
   #beatAlong(): void {
     const { heartbeatMs } = this.config;
-    if (!this.raft.isLeader && this.#nowMs() - this.#beatMs >= heartbeatMs / 2) this.#beat();
+    if (this.#nowMs() - this.#beatMs >= heartbeatMs / 2) this.#beat();
   }
 
   #isReadyLeader(): boolean {

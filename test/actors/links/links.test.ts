@@ -148,7 +148,8 @@ describe('epochs', () => {
       ends += 1;
     });
     sink.tell('take', { sequence: 0, body: new Uint8Array(1) });
-    await env.advanceAsync(100);
+    // Long enough that even a little credit is back: the first record is known to have arrived.
+    await env.advanceAsync(1_200);
     expect(a.links.epochOf(2, 0)).toBe(1);
     const never = outcome(env, sink.ask('never', undefined, { timeoutMs: 60_000 }));
     await env.settle();
