@@ -9,12 +9,15 @@ import { freshFolder, runDevToEnd, startDev, until } from '../../tools/lib/dev-c
 const TAKEN = 5;
 
 let folder: string;
+let isMounted = false;
 
 beforeEach(() => {
   folder = freshFolder();
 });
 
 afterEach(() => {
+  if (isMounted) execFileSync('umount', ['-l', folder]);
+  isMounted = false;
   fs.rmSync(folder, { recursive: true, force: true });
 });
 
@@ -99,6 +102,7 @@ it.skipIf(!canMount())(
   'a disk that fills up is an error in time; what was acknowledged is kept',
   async () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', folder]);
+    isMounted = true;
     const data = join(folder, 'data');
     let cluster = await startDev({ nodes: 1, data });
     try {
@@ -141,7 +145,6 @@ it.skipIf(!canMount())(
       client.close();
     } finally {
       await cluster.stop();
-      execFileSync('umount', ['-l', folder]);
     }
   },
   120_000,
