@@ -14,8 +14,13 @@ export interface ProbedReplica {
   readonly isLeader: boolean;
   readonly committedSeq: number;
   readonly endSeq: number;
+  readonly durableSeq: number;
+  /** The last alarm that the leader here raised about a follower. */
+  readonly alarm: string | undefined;
   /** Why the log is quarantined here, unless the whole store failed. */
   readonly failure: string | undefined;
+  /** What a leader takes that node to have made durable; undefined where nobody leads. */
+  heldBy(node: number): number | undefined;
   /** Undefined where the frame is no longer at hand. */
   frameAt(seq: number): { readonly epoch: number; readonly chain: number } | undefined;
 }
@@ -53,14 +58,17 @@ export function* probeLogs(
   logs: Iterable<HostedLog>,
   store: ShardStore,
 ): IterableIterator<ProbedReplica> {
-  for (const { logId, stored, role, failure } of logs) {
+  for (const { logId, stored, role, leader, failure } of logs) {
     yield {
       logId,
       epoch: role?.epoch ?? -1,
-      isLeader: role?.kind === 'leader',
+      isLeader: leader !== undefined,
       committedSeq: stored.committedSeq,
       endSeq: stored.endSeq,
+      durableSeq: stored.durableSeq,
+      alarm: leader?.alarm,
       failure: store.failure === undefined ? failure : undefined,
+      heldBy: (node) => leader?.core.heldBy(node),
       frameAt(seq) {
         if (seq < 1) return undefined;
         const epoch = stored.epochAt(seq);

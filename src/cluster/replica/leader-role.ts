@@ -23,6 +23,8 @@ const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
 export class LeaderRole {
   readonly kind = 'leader';
   readonly core: Leader;
+  /** The last alarm about a follower; the log has it too. */
+  alarm: string | undefined;
   readonly #context: LogContext;
   readonly #local: ReplyQueue;
   readonly #committed: ReplyQueue;
@@ -250,6 +252,7 @@ export class LeaderRole {
         this.stop('not-leader');
         return;
       case 'alarm':
+        this.alarm = output.reason;
         this.#context.log.error('replication alarm', { logId, ...output });
         return;
     }

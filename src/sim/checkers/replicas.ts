@@ -4,6 +4,7 @@
 //   committed-prefix    a committed seq holds the same frame on every replica, for ever
 //   committed-backwards the committed seq of one life of a replica never falls
 //   committed-past-end  nothing is committed beyond a replica's own end
+//   acknowledged a follower has on disk what its leader counts it for
 //   state               the replicated state after one index is the same on every node
 import type { Violation } from '../scenario.ts';
 
@@ -24,6 +25,11 @@ export interface ReplicaProbe {
   readonly isLeader: boolean;
   readonly committedSeq: number;
   readonly endSeq: number;
+  /** Last frame on this replica's disk, and its number in the eyes of leaders. */
+  readonly durableSeq?: number;
+  readonly number?: number;
+  /** What a leader takes that node to have made durable; undefined where nobody leads. */
+  heldBy?(node: number): number | undefined;
   /** Undefined where the frame is no longer at hand (cut by a snapshot). */
   frameAt(seq: number): FrameMark | undefined;
 }
@@ -65,7 +71,7 @@ export class ReplicaChecker {
       const violation = this.#leader(probe) ?? this.#progress(probe) ?? this.#frameChecks(probe);
       if (violation !== undefined) return violation;
     }
-    return undefined;
+    return acknowledgedCheck(probes);
   }
 
   observeState(probe: StateProbe): Violation | undefined {
@@ -153,6 +159,23 @@ export class ReplicaChecker {
     }
     return life;
   }
+}
+
+/** Messages take time, so a leader may know less than is true of a follower, and never more. */
+function acknowledgedCheck(probes: readonly ReplicaProbe[]): Violation | undefined {
+  const leaders = new Map<string, ReplicaProbe>();
+  for (const probe of probes) {
+    if (probe.isLeader) leaders.set(`${probe.logId}:${probe.epoch}`, probe);
+  }
+  for (const { logId, epoch, isLeader, node, number, durableSeq } of probes) {
+    const leader = isLeader ? undefined : leaders.get(`${logId}:${epoch}`);
+    if (number === undefined || durableSeq === undefined) continue;
+    const heldSeq = leader?.heldBy?.(number);
+    if (leader === undefined || heldSeq === undefined || heldSeq <= durableSeq) continue;
+    const claim = `${leader.node} counts ${node} for ${heldSeq}, durable is ${durableSeq}`;
+    return broken('acknowledged', `log ${logId} epoch ${epoch}: ${claim}`);
+  }
+  return undefined;
 }
 
 function chainCheck(

@@ -157,12 +157,13 @@ class KafkaClusterRun implements ScenarioRun {
       const state = this.#replicas.observeState({ node: node.id, ...metadata });
       if (state !== undefined) return state;
       for (const replica of replicas) {
-        const { logId, failure } = replica;
+        const { logId, failure, alarm } = replica;
+        const where = `log ${logId} on ${node.id}`;
         if (failure !== undefined) {
-          const message = `log ${logId} on ${node.id}: ${failure}`;
-          return { check: 'replicas/quarantined', message };
+          return { check: 'replicas/quarantined', message: `${where}: ${failure}` };
         }
-        probes.push({ ...replica, node: node.id, life: node.starts });
+        if (alarm !== undefined) return { check: 'replicas/alarm', message: `${where}: ${alarm}` };
+        probes.push({ ...replica, node: node.id, number: node.number, life: node.starts });
       }
     }
     return this.#replicas.observe(probes);
