@@ -8,6 +8,8 @@ export default defineConfig({
     globalSetup: ['test/setup/build.ts'],
     pool: 'forks',
     fileParallelism: false,
+    // Real processes on a machine that others may use: a failure must repeat to count.
+    retry: 2,
     testTimeout: 60_000,
     hookTimeout: 90_000,
   },

@@ -4,7 +4,7 @@ import { GROUP_KIND, GROUP_LOGS } from '../broker/cursor/behavior.ts';
 import { PARTITION_KIND } from '../broker/destination/partition.ts';
 import { GROUP_DESTINATION } from '../broker/ports.ts';
 import type { MetadataImage } from '../cluster/metadata/image.ts';
-import type { MetadataService } from '../cluster/ports.ts';
+import type { MetadataResult, MetadataService } from '../cluster/ports.ts';
 
 export const PROBE_DESTINATION = '__callboard_probe';
 
@@ -41,4 +41,25 @@ export async function makeMissing(
     ),
   );
   await Promise.all(made);
+}
+
+/** What producing to an unknown name makes, where that is allowed. */
+export function autoCreate(
+  metadata: MetadataService,
+  name: string,
+  timeoutMs: number,
+): Promise<MetadataResult> {
+  return metadata.create(
+    {
+      name,
+      partitions: -1,
+      kind: PARTITION_KIND,
+      replicationFactor: -1,
+      assignments: [],
+      config: [],
+      isInternal: false,
+      validateOnly: false,
+    },
+    timeoutMs,
+  );
 }

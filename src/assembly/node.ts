@@ -22,6 +22,7 @@ import {
   openIdentity,
   writeIdentity,
 } from './identity.ts';
+import { autoCreate } from './internal-destinations.ts';
 import { LeaderStatus } from './leader-status.ts';
 import type { NodeConfig, NodeEvent } from './node-config.ts';
 import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
@@ -273,6 +274,11 @@ class Node implements ProbedNode {
         crc32c: this.#env.crc32c.bind(this.#env),
         nowMs: () => this.#env.clock.wallMs(),
         below: (n) => this.#system.random.below(n),
+        sleep: (delayMs) =>
+          new Promise((resolve) => this.#system.deadlines.after(delayMs, () => resolve())),
+        ...(this.#parts.autoCreate === false
+          ? {}
+          : { create: (name, timeoutMs) => autoCreate(shards.changes, name, timeoutMs) }),
       }),
       leaderStatus: () => status.collect(),
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,

@@ -11,6 +11,7 @@ import { codecOf, forEachBatch, readBatchHeader } from '../../records/batch.ts';
 import { decodeRecords, encodeBatch } from '../../records/records.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { murmur2 } from '../../std/hash.ts';
+import { refuseDestinationName } from '../destination/name.ts';
 import type { LogClient } from './log-client.ts';
 
 export interface NewRecord {
@@ -59,6 +60,8 @@ export interface RecordAccess {
   ): Promise<Outcome<ReadAnswer>>;
 }
 
+const NEW_LEADER_POLL_MS = 50;
+const NOT_YET: ReadonlySet<LogResult> = new Set(['not-leader', 'not-available', 'unknown-log']);
 const FETCH_BYTES = 1024 * 1024;
 const ANSWER_MS = 5_000;
 
@@ -114,8 +117,21 @@ export function createRecordAccess(options: {
   readonly nowMs: () => number;
   /** Uniform integer below n: partitions of records without a key. */
   readonly below: (n: number) => number;
+  /** Makes a destination that is produced to by name and does not exist; absent: it is refused. */
+  readonly create?: (name: string, timeoutMs: number) => Promise<MetadataResult>;
+  readonly sleep: (delayMs: number) => Promise<void>;
 }): RecordAccess {
   const { view, client } = options;
+
+  /** A destination that was just made has leaders a moment later; nothing was appended before. */
+  const firstAppend = async (logId: number, batch: Uint8Array, timeoutMs: number) => {
+    for (let leftMs = timeoutMs; ; leftMs -= NEW_LEADER_POLL_MS) {
+      const appended = await client.append(logId, batch.slice(), 'committed', timeoutMs);
+      const isEarly = appended === undefined || NOT_YET.has(appended.result);
+      if (!isEarly || leftMs <= NEW_LEADER_POLL_MS) return appended;
+      await options.sleep(NEW_LEADER_POLL_MS);
+    }
+  };
 
   const partitionOf = (destination: DestinationView, record: NewRecord): number => {
     if (record.partition !== undefined) return record.partition;
@@ -142,6 +158,12 @@ export function createRecordAccess(options: {
 
   return {
     async produce(name, record, timeoutMs) {
+      const known = view.destination(name);
+      if (known === undefined && options.create !== undefined) {
+        if (refuseDestinationName(name) !== undefined) return { kind: 'unknown-destination' };
+        const made = await options.create(name, timeoutMs);
+        if (made.kind === 'unavailable') return { kind: 'failed', result: 'timed-out' };
+      }
       const destination = view.destination(name);
       if (destination === undefined) return { kind: 'unknown-destination' };
       const partition = partitionOf(destination, record);
@@ -149,7 +171,10 @@ export function createRecordAccess(options: {
       if (log === undefined) return { kind: 'unknown-partition' };
       const timestampMs = Math.floor(options.nowMs());
       const batch = encodeBatch([{ timestampMs, ...record }], options.crc32c);
-      const appended = await client.append(log.logId, batch, 'committed', timeoutMs);
+      const appended =
+        known === undefined
+          ? await firstAppend(log.logId, batch, timeoutMs)
+          : await client.append(log.logId, batch, 'committed', timeoutMs);
       if (appended === undefined) return { kind: 'failed', result: 'timed-out' };
       if (appended.result !== 'ok') return { kind: 'failed', result: appended.result };
       return { kind: 'ok', value: { partition, offset: appended.baseOffset } };
