@@ -4,6 +4,7 @@ import type {
   DestinationView,
   FetchedInput,
   LogResult,
+  MetadataResult,
   MetadataView,
 } from '../../cluster/ports.ts';
 import type { BatchHeader } from '../../records/batch.ts';
