@@ -37,7 +37,7 @@ export interface ShardStoreOptions {
   readonly settleAgeMs?: number;
   /** Longest time between checkpoints while something changed. Default 30,000. */
   readonly checkpointMs?: number;
-  /** A checkpoint also starts after this many WAL bytes. Default two WAL files. */
+  /** A checkpoint also starts after this many WAL bytes. Default one WAL file. */
   readonly checkpointBytes?: number;
   /** Uncommitted bytes of the shard beyond which stuck logs answer `pinned`. Default a quarter of the WAL. */
   readonly uncommittedBytesMax?: number;

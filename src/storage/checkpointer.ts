@@ -14,6 +14,8 @@ import type { StoredLogCore } from './stored-log.ts';
 
 /** How much WAL may lie behind the head before its tail is carried forward, in checkpoint intervals. */
 const KEPT_INTERVALS = 3;
+/** A log whose needs reach further back than this is asked for a snapshot, before it has to be carried. */
+const ASK_INTERVALS = 2.5;
 const SETTLE_STEP_BYTES = 1 << 20;
 const CARRY_STEP_BYTES = 1 << 20;
 
@@ -39,7 +41,7 @@ export class Checkpointer {
   /** Runs one checkpoint. Rejects if the store fails meanwhile. */
   async run(options: { readonly isCarrying: boolean }): Promise<void> {
     const { wal, checkpointBytes } = this.#host;
-    if (options.isCarrying) await this.#carryBelow(wal.endLsn - KEPT_INTERVALS * checkpointBytes);
+    if (options.isCarrying) await this.#carry(wal.endLsn, checkpointBytes);
     await this.#settleAll();
     const marks = this.#captureMarks();
     await this.#syncSegments([...marks.keys()]);
@@ -62,9 +64,11 @@ export class Checkpointer {
 
   // ---- carrying -------------------------------------------------------------------------------
 
-  async #carryBelow(keepFrom: number): Promise<void> {
+  async #carry(endLsn: number, intervalBytes: number): Promise<void> {
     const { options } = this.#host;
-    const pinning = [...this.#durableLogs()].filter((log) => neededLsn(log) < keepFrom);
+    const askFrom = endLsn - ASK_INTERVALS * intervalBytes;
+    const keepFrom = endLsn - KEPT_INTERVALS * intervalBytes;
+    const pinning = [...this.#durableLogs()].filter((log) => neededLsn(log) < askFrom);
     for (const log of pinning) {
       const state = options.onSnapshotWanted?.(log.logId);
       if (state !== undefined && state.seq > log.snapshots.newestSeq) {

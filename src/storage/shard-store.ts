@@ -139,7 +139,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
 
   get checkpointBytes(): number {
     const current = this.walFiles.current?.size ?? this.options.walFileBytesMin;
-    return this.options.checkpointBytes ?? 2 * current;
+    return this.options.checkpointBytes ?? current;
   }
 
   get slabBytes(): number {
