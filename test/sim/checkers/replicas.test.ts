@@ -97,3 +97,19 @@ test('replicas at rest have one end, all of it committed', () => {
   expect(checker.converged([full, { node: 'n2', chains: [100] }].map(probe))).toBeDefined();
   expect(checker.converged([full, { ...full, node: 'n2', committed: 0 }].map(probe))).toBeDefined();
 });
+
+test('a leader that counts a follower for more than is on its disk is found, one that lags is not', () => {
+  const check = (durableSeq: number, epoch: number): string | undefined => {
+    const leader = probe({ node: 'n1', isLeader: true, chains: [100, 101], committed: 0 });
+    const follower = probe({ node: 'n2', epoch, chains: [100, 101], committed: 0 });
+    return new ReplicaChecker().observe([
+      { ...leader, number: 1, durableSeq: 1, heldBy: () => 1 },
+      { ...follower, number: 2, durableSeq },
+    ])?.check;
+  };
+  expect(check(1, 1)).toBeUndefined();
+  expect(check(2, 1)).toBeUndefined();
+  expect(check(0, 1)).toBe('replicas/acknowledged');
+  // In another epoch it may have cut what this leader still counts.
+  expect(check(0, 2)).toBeUndefined();
+});

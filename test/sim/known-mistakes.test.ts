@@ -1,0 +1,49 @@
+// A simulator is worth what it finds. Each known mistake is switched on in the real nodes and must be found
+// within a few seeds, by the invariant that it breaks.
+import { expect, test } from 'vitest';
+import { runSeed } from '../../src/sim/runner.ts';
+import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
+
+const SEEDS_MAX = 3;
+const LIMIT_MS = 120_000;
+
+async function firstFailure(bug: string, from: number): Promise<string> {
+  expect(kafkaCluster.bugs).toContain(bug);
+  for (let seed = from; seed < from + SEEDS_MAX; seed += 1) {
+    const { failure } = await runSeed(seed, kafkaCluster, { bug });
+    if (failure !== undefined) return failure.check;
+  }
+  return 'nothing found';
+}
+
+test(
+  'an acknowledgement before the sync is found',
+  async () => {
+    expect(await firstFailure('ack-before-sync', 1_000)).toBe('replicas/acknowledged');
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a committed seq that is taken over before the logs were compared is found',
+  async () => {
+    expect(await firstFailure('hw-from-stale-epoch', 1_000)).toMatch(/^replicas\//);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a cut below what is committed is found',
+  async () => {
+    expect(await firstFailure('truncate-below-hw', 1_000)).toBe('replicas/quarantined');
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a restarted leader that goes on in its old epoch is found',
+  async () => {
+    expect(await firstFailure('same-epoch-after-restart', 300)).toMatch(/^replicas\//);
+  },
+  LIMIT_MS,
+);
