@@ -141,9 +141,7 @@ class Node implements ProbedNode {
     if (this.#identity.incarnation !== FOUNDING_INCARNATION) {
       // A folder that was lost must not vote from memory: it comes as a newcomer, until it is a voter.
       const others = this.#config.nodes.map((node) => node.id).filter((id) => id !== nodeId);
-      metadata
-        .join(others, this.#identity.incarnation)
-        .catch((error: unknown) => this.#fail(error));
+      metadata.join(others).catch((error: unknown) => this.#fail(error));
     }
     this.#registration = new Registration({
       system: this.#system,
@@ -335,6 +333,7 @@ class Node implements ProbedNode {
       replica: this.#replica,
       nodes: this.#config.nodes.map((node) => node.id),
       refOf: hostRefs(this.#system, this.#replica),
+      isVoter: () => this.#metadata?.isVoter() ?? false,
       isStopped: () => this.#isStopping,
     });
     check

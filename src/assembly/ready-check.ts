@@ -1,5 +1,5 @@
-// Ready means that it works: a metadata leader is known, every node of the cluster is registered and
-// unfenced, and a record written to a replicated log was committed and read back.
+// Ready means that it works: a metadata leader is known, this node votes on metadata, every node of the
+// cluster is registered and unfenced, and a record written to a replicated log was committed and read back.
 import type { Ref } from '../actors/ref.ts';
 import type { System } from '../actors/system.ts';
 import { LogClient } from '../broker/access/log-client.ts';
@@ -18,6 +18,8 @@ export interface ReadyCheckOptions {
   readonly replica: MetadataReplica;
   readonly nodes: readonly number[];
   refOf(node: number, logId: number): Ref<LogHostOps> | undefined;
+  /** A newcomer does not count for the quorum of the metadata before it votes. */
+  isVoter(): boolean;
   isStopped(): boolean;
 }
 
@@ -50,7 +52,7 @@ export class ReadyCheck {
 
   #isComplete(): boolean {
     const { replica, nodes } = this.#options;
-    if (replica.view.controllerId < 0) return false;
+    if (replica.view.controllerId < 0 || !this.#options.isVoter()) return false;
     return nodes.every((id) => replica.image.isNodeLive(id));
   }
 

@@ -184,6 +184,12 @@ export class MetadataService {
     if (this.#nowMs() - this.#beatMs >= heartbeatMs / 2) this.#beat();
   }
 
+  /** This node counts for the quorum of the metadata group. */
+  isVoter(): boolean {
+    const { node, incarnation } = this.config;
+    return this.raft.membership()?.voters.includes(peerOf(node, incarnation)) ?? false;
+  }
+
   #isReadyLeader(): boolean {
     return this.raft.isLeader && (this.raft.status?.isReady ?? false);
   }
@@ -289,14 +295,12 @@ export class MetadataService {
   }
 
   /** A newcomer asks the leader, any of `nodes`, to take it in, until it votes. */
-  async join(nodes: readonly number[], incarnation: number): Promise<void> {
-    const self = peerOf(this.config.node, incarnation);
+  async join(nodes: readonly number[]): Promise<void> {
     // A learner that hears a leader is not done: whoever let it in may have died before it could vote.
-    const isVoter = () => this.raft.membership()?.voters.includes(self) ?? false;
-    while (!this.#isStopped && !isVoter()) {
+    while (!this.#isStopped && !this.isVoter()) {
       for (const node of nodes) {
-        if (this.#isStopped || isVoter()) return;
-        const request = { node: this.config.node, incarnation };
+        if (this.#isStopped || this.isVoter()) return;
+        const request = { node: this.config.node, incarnation: this.config.incarnation };
         const isTaken = await this.#peer(node)
           .ask('join', request, { timeoutMs: PROPOSE_ASK_MS })
           .catch(() => false);

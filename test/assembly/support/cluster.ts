@@ -33,12 +33,18 @@ export interface TestCluster {
   readonly nodes: Map<number, RunningNode>;
   readonly events: { readonly node: number; readonly event: NodeEvent }[];
   start(id: number, isFounding: boolean): Promise<void>;
+  /** Resolves when each of these nodes is ready, in the life that began last. */
   ready(ids?: readonly number[]): Promise<void>;
+  /** Resolves when any node tells that event, now or earlier but behind `from` in `events`. */
+  told(isIt: (event: NodeEvent) => boolean, from?: number): Promise<void>;
+  stopNode(id: number): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface TestClusterOptions {
   readonly nodes?: number;
+  /** Worker threads per node; `parts.makeShards` must fit. */
+  readonly shards?: number;
   readonly dataRoot?: (id: number) => string;
   readonly parts?: Partial<NodeParts>;
 }
@@ -59,6 +65,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   const nodes = new Map<number, RunningNode>();
   const events: TestCluster['events'] = [];
   const waiting: (() => void)[] = [];
+  const lives = new Map<number, number>();
   const cluster: TestCluster = {
     addresses,
     nodes,
@@ -70,7 +77,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
         nodeId: id,
         nodes: addresses,
         dataRoot,
-        shards: 0,
+        shards: options.shards ?? 0,
         host: '127.0.0.1',
         token: 'secret',
         isFounding,
@@ -86,6 +93,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       });
       const node = await start(env, config);
       nodes.set(id, node);
+      lives.set(id, events.length);
       node.onEvent((event) => {
         events.push({ node: id, event });
         for (const wake of waiting.splice(0)) wake();
@@ -93,8 +101,19 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     },
     async ready(ids = addresses.map((each) => each.id)) {
       const isReady = (id: number) =>
-        events.some((each) => each.node === id && each.event.event === 'ready');
+        events
+          .slice(lives.get(id) ?? 0)
+          .some((each) => each.node === id && each.event.event === 'ready');
       while (!ids.every(isReady)) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+    async told(isIt, from = 0) {
+      while (!events.slice(from).some((each) => isIt(each.event))) {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      }
+    },
+    async stopNode(id) {
+      await nodes.get(id)?.stop();
+      nodes.delete(id);
     },
     async stop() {
       await Promise.all([...nodes.values()].map((node) => node.stop()));
