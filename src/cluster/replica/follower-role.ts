@@ -47,6 +47,8 @@ export class FollowerRole {
   /** When the next hello is due, or -1. */
   #greetAtMs = -1;
   #greetDelayMs = GREET_MIN_MS;
+  /** The same after a frame that the store refused; only a frame that it took makes it short again. */
+  #refusedDelayMs = GREET_MIN_MS;
   #waitsForRoom = false;
   #isStopped = false;
 
@@ -137,6 +139,7 @@ export class FollowerRole {
         this.#refused(taken);
         return;
       }
+      this.#refusedDelayMs = GREET_MIN_MS;
     }
     this.core.leaderCommitted(input.leaderEpoch, input.committedSeq);
     this.drain();
@@ -157,7 +160,9 @@ export class FollowerRole {
     if (this.#isStopped) return;
     this.core = this.#newCore(this.core.promisedEpoch);
     this.#waitsForRoom = true;
-    this.#greetLater();
+    this.#greetAtMs = this.#context.nowMs() + this.#refusedDelayMs;
+    this.#refusedDelayMs = Math.min(GREET_MAX_MS, 2 * this.#refusedDelayMs);
+    this.#context.markActive();
   }
 
   leaderCommitted(epoch: number, seq: number): void {

@@ -20,6 +20,8 @@ class FollowerStream {
   readonly flights = new RingQueue<Flight>();
   inFlightBytes = 0;
   isReading = false;
+  /** The link has no room. */
+  isBlocked = false;
   /** A stopped stream ignores reads that come back late. */
   isStopped = false;
 
@@ -84,7 +86,7 @@ export class FrameSender {
   }
 
   #pumpOne(stream: FollowerStream): void {
-    while (!stream.isReading && stream.inFlightBytes < IN_FLIGHT_BYTES_MAX) {
+    while (!stream.isReading && !stream.isBlocked && stream.inFlightBytes < IN_FLIGHT_BYTES_MAX) {
       const progress = this.#core.progress(stream.node);
       if (progress === undefined || !progress.isStreaming) return;
       if (progress.nextSeq > this.#core.endSeq) return;
@@ -149,7 +151,7 @@ export class FrameSender {
     const { peers, stored, logId, self } = this.#context;
     let bytes = 0;
     for (const frame of frames) bytes += wireFrameBytes(frame);
-    peers.frames(stream.node, {
+    const isSent = peers.frames(stream.node, {
       logId,
       from: self.node,
       leaderEpoch: this.#core.epoch,
@@ -157,9 +159,22 @@ export class FrameSender {
       committedSeq: this.#core.committedSeq,
       frames,
     });
+    if (!isSent) {
+      this.#block(stream);
+      return;
+    }
     stream.flights.push({ throughSeq: last.seq, bytes });
     stream.inFlightBytes += bytes;
     this.#core.sent(stream.node, last.seq);
     this.#core.committedSent(stream.node, this.#core.committedSeq);
+  }
+
+  #block(stream: FollowerStream): void {
+    stream.isBlocked = true;
+    const { peers, logId } = this.#context;
+    peers.whenRoom(stream.node, logId, () => {
+      stream.isBlocked = false;
+      if (!stream.isStopped) this.#context.markDirty();
+    });
   }
 }

@@ -73,6 +73,7 @@ export class LogHost {
     this.self = { node: config.node, incarnation: 0 };
     this.#writer = { nodeIncarnation: 0, shardIncarnation: config.shardIncarnation };
     this.peers = new PeerLinks(peerRefs(system), directory, this.self);
+    this.peers.onDeferred = () => this.#armTick();
     this.donations = new Donations(() => system.clock.monotonicMs());
     this.#answers = new Answers(system);
     this.#port = {
@@ -365,6 +366,7 @@ export class LogHost {
       if (!goesOn) this.#active.delete(hosted);
     }
     this.donations.tick();
+    this.peers.tick();
     if (this.#active.size > 0 || this.donations.count > 0) this.#armTick();
     this.config.system.turn.request();
   }
@@ -373,6 +375,7 @@ export class LogHost {
   linkEnded(node: number, thread: number): void {
     const { directory } = this.config;
     this.earlyHellos.dropNode(node);
+    this.peers.linkEnded(node, thread);
     for (const { hosted } of this.#logs.values()) {
       if (directory.threadOf(node, hosted.logId) !== thread) continue;
       this.guard(hosted, () => {

@@ -1,6 +1,9 @@
 // The log host's way to other nodes: refs to their peer actors, committed seqs of a turn coalesced into
-// one message per peer, and promises for bulk copies. One per shard.
-import type { Ref } from '../../actors/ref.ts';
+// one message per peer, and promises for bulk copies. One per shard. A link takes no more than its credit:
+// frames then wait with their sender, and the small messages here, so that nothing is lost while a link
+// lives. What a link that ended has lost, both sides find out by greeting.
+import type { Input } from '../../actors/protocol.ts';
+import type { Admission, Ref } from '../../actors/ref.ts';
 import { SLOT_PEERS } from '../slots.ts';
 import type { Directory } from './directory.ts';
 import type { PeerOps } from './peer-protocol.ts';
@@ -16,10 +19,22 @@ export interface PeerIdentity {
 
 interface Peer {
   readonly ref: Ref<PeerOps>;
-  committed: { logId: number; epoch: number; seq: number }[];
+  /** Per log, not told yet. */
+  readonly committed: Map<number, { logId: number; epoch: number; seq: number }>;
+  /** Messages that found no room, in order. While there are any, nothing overtakes them. */
+  readonly backlog: Map<string, () => Admission>;
+  /** Streams that found no room. */
+  readonly blocked: (() => void)[];
+  isWaiting: boolean;
+  /** How often room was told since the last tick: a node without a route always claims to have some. */
+  rooms: number;
 }
 
+const ROOMS_PER_TICK_MAX = 64;
+
 export class PeerLinks implements PeerPort {
+  /** Wants a tick soon. */
+  onDeferred: (() => void) | undefined;
   readonly #makeRef: (node: number, thread: number) => Ref<PeerOps>;
   readonly #directory: Directory;
   readonly #self: PeerIdentity;
@@ -41,7 +56,9 @@ export class PeerLinks implements PeerPort {
     const key = `${node}/${thread}`;
     let peer = this.#peers.get(key);
     if (peer === undefined) {
-      peer = { ref: this.#makeRef(node, thread), committed: [] };
+      const ref = this.#makeRef(node, thread);
+      const nothing = { committed: new Map(), backlog: new Map(), blocked: [] };
+      peer = { ref, ...nothing, isWaiting: false, rooms: 0 };
       this.#peers.set(key, peer);
     }
     return peer;
@@ -53,46 +70,130 @@ export class PeerLinks implements PeerPort {
     return peer.ref;
   }
 
+  // ---- Small messages: kept in their order while the link has no room ------------------------------
+
   fence(node: number, logId: number, fence: Parameters<PeerPort['fence']>[2]): void {
-    this.#peer(node, logId)?.ref.tell('fence', { logId, fence });
+    const peer = this.#peer(node, logId);
+    const input = { logId, fence };
+    if (peer === undefined || this.#isSent(peer, peer.ref, 'fence', input)) return;
+    this.#keep(peer, `fence/${logId}`, () => peer.ref.offer('fence', input));
   }
 
   hello(node: number, logId: number, hello: Parameters<PeerPort['hello']>[2]): void {
-    this.#peer(node, logId)?.ref.tell('hello', { logId, hello });
+    const peer = this.#peer(node, logId);
+    const input = { logId, hello };
+    if (peer === undefined || this.#isSent(peer, peer.ref, 'hello', input)) return;
+    this.#keep(peer, `hello/${logId}`, () => peer.ref.offer('hello', input));
   }
 
   answer(node: number, logId: number, answer: Parameters<PeerPort['answer']>[2]): void {
-    this.#peer(node, logId)?.ref.tell('answer', { logId, from: this.#self.node, answer });
-  }
-
-  frames(node: number, input: Parameters<PeerPort['frames']>[1]): void {
-    this.#peer(node, input.logId)?.ref.tell('frames', input);
+    const peer = this.#peer(node, logId);
+    const input = { logId, from: this.#self.node, answer };
+    if (peer === undefined || this.#isSent(peer, peer.ref, 'answer', input)) return;
+    this.#keep(peer, `answer/${logId}`, () => peer.ref.offer('answer', input));
   }
 
   ack(node: number, logId: number, epoch: number, durableSeq: number, chain: number): void {
+    const peer = this.#peer(node, logId);
     const { node: from, incarnation } = this.#self;
-    this.#peer(node, logId)?.ref.tell('ack', {
-      logId,
-      from,
-      incarnation,
-      epoch,
-      durableSeq,
-      chain,
-    });
+    const input = { logId, from, incarnation, epoch, durableSeq, chain };
+    if (peer === undefined || this.#isSent(peer, peer.ref, 'ack', input)) return;
+    this.#keep(peer, `ack/${logId}`, () => peer.ref.offer('ack', input));
+  }
+
+  #isSent<K extends 'fence' | 'hello' | 'answer' | 'ack'>(
+    peer: Peer,
+    ref: Ref<PeerOps>,
+    op: K,
+    input: Input<PeerOps[K]>,
+  ): boolean {
+    return peer.backlog.size === 0 && ref.offer(op, input) !== 'full';
+  }
+
+  /** The newest of each kind and log: it says all that the older ones said. */
+  #keep(peer: Peer, key: string, attempt: () => Admission): void {
+    peer.backlog.delete(key);
+    peer.backlog.set(key, attempt);
+    this.#wait(peer);
   }
 
   committed(node: number, logId: number, epoch: number, seq: number): void {
-    this.#peer(node, logId)?.committed.push({ logId, epoch, seq });
+    this.#peer(node, logId)?.committed.set(logId, { logId, epoch, seq });
   }
 
   /** End of the durable phase: what was committed goes out, one message per peer. */
   flush(): void {
+    for (const peer of this.#peers.values()) this.#flush(peer);
+  }
+
+  #flush(peer: Peer): void {
+    if (peer.committed.size === 0 || peer.backlog.size > 0) return;
+    const input = { from: this.#self.node, logs: [...peer.committed.values()] };
+    if (peer.ref.offer('committed', input) === 'full') this.#wait(peer);
+    else peer.committed.clear();
+  }
+
+  // ---- Frames: only while there is room --------------------------------------------------------
+
+  frames(node: number, input: Parameters<PeerPort['frames']>[1]): boolean {
+    const peer = this.#peer(node, input.logId);
+    if (peer === undefined || peer.backlog.size > 0) return false;
+    return peer.ref.offer('frames', input) !== 'full';
+  }
+
+  whenRoom(node: number, logId: number, handle: () => void): void {
+    const peer = this.#peer(node, logId);
+    if (peer === undefined) return;
+    peer.blocked.push(handle);
+    this.#wait(peer);
+  }
+
+  #wait(peer: Peer): void {
+    if (peer.isWaiting) return;
+    if (peer.rooms >= ROOMS_PER_TICK_MAX) {
+      this.onDeferred?.();
+      return;
+    }
+    peer.isWaiting = true;
+    peer.ref
+      .ready()
+      .then(() => {
+        peer.isWaiting = false;
+        peer.rooms += 1;
+        this.#roomMade(peer);
+      })
+      .catch(() => {
+        peer.isWaiting = false;
+      });
+  }
+
+  #roomMade(peer: Peer): void {
+    for (const [key, attempt] of peer.backlog) {
+      if (attempt() === 'full') {
+        this.#wait(peer);
+        return;
+      }
+      peer.backlog.delete(key);
+    }
+    this.#flush(peer);
+    for (const handle of peer.blocked.splice(0)) handle();
+  }
+
+  /** Now and then: tries again where nobody waits for room. */
+  tick(): void {
     for (const peer of this.#peers.values()) {
-      if (peer.committed.length === 0) continue;
-      peer.ref.tell('committed', { from: this.#self.node, logs: peer.committed });
-      peer.committed = [];
+      peer.rooms = 0;
+      if (peer.isWaiting || (peer.backlog.size === 0 && peer.blocked.length === 0)) continue;
+      this.#roomMade(peer);
     }
   }
+
+  /** What waits for a link that ended is said anew on the next one, or not any more. */
+  linkEnded(node: number, thread: number): void {
+    this.#peers.get(`${node}/${thread}`)?.backlog.clear();
+  }
+
+  // ---- Bulk copies -----------------------------------------------------------------------------
 
   async pullFrames(node: number, logId: number, fromSeq: number, throughSeq: number) {
     const ref = this.#mustFind(node, logId);
@@ -110,6 +211,7 @@ export class PeerLinks implements PeerPort {
     return ref.ask('pullChunk', { donationId, position }, { timeoutMs: PULL_TIMEOUT_MS });
   }
 
+  /** Lost where the link is down: the donor lets go of what nobody asks about. */
   releaseDonation(node: number, logId: number, donationId: number): void {
     this.#peer(node, logId)?.ref.tell('releaseDonation', { donationId });
   }

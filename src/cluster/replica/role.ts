@@ -24,7 +24,10 @@ export interface PeerPort {
   fence(node: number, logId: number, fence: Fence): void;
   hello(node: number, logId: number, hello: Hello): void;
   answer(node: number, logId: number, answer: HelloAnswer): void;
-  frames(node: number, input: FramesInput): void;
+  /** False when there is no room on the link: nothing was sent, see `whenRoom`. */
+  frames(node: number, input: FramesInput): boolean;
+  /** Calls once when the link to that node has room again. */
+  whenRoom(node: number, logId: number, handle: () => void): void;
   ack(node: number, logId: number, epoch: number, durableSeq: number, chain: number): void;
   /** Coalesced with other logs into one message per peer and turn. */
   committed(node: number, logId: number, epoch: number, seq: number): void;

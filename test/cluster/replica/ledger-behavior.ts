@@ -1,0 +1,76 @@
+// A behavior for tests: its state is every value that was ever logged, in order, by batch or by event. It
+// throws where a test tells it to, and can keep a command waiting for ever.
+import type { DurableBehavior } from '../../../src/actors/durable/behavior.ts';
+import { RecordReader } from '../../../src/records/records.ts';
+import { decodeUtf8, encodeUtf8 } from '../../../src/std/bytes.ts';
+
+export interface LedgerState {
+  readonly values: string[];
+}
+
+interface LedgerLocal {
+  readonly held: number[];
+}
+
+/** Where the behavior of one node throws. `apply` names the value. */
+export interface Mischief {
+  admit: boolean;
+  apply: string | undefined;
+  decide: boolean;
+  demote: boolean;
+  snapshot: boolean;
+}
+
+export function noMischief(): Mischief {
+  return { admit: false, apply: undefined, decide: false, demote: false, snapshot: false };
+}
+
+export function valuesOf(batch: Uint8Array): string[] {
+  const reader = new RecordReader();
+  if (reader.open(batch, 0, batch.length) !== 'ok') throw new Error('a batch cannot be read');
+  const values: string[] = [];
+  while (reader.next()) values.push(decodeUtf8(reader.value() ?? new Uint8Array(0)));
+  return values;
+}
+
+export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState, LedgerLocal> {
+  const trip = (isOn: boolean, where: string) => {
+    if (isOn) throw new Error(`mischief in ${where}`);
+  };
+  return {
+    kind: 'partition',
+    initial: () => ({ values: [] }),
+    promote: () => ({ held: [] }),
+    demote(local) {
+      trip(mischief.demote, 'demote');
+      const body = encodeUtf8('demoted');
+      return local.held.map((token) => ({ token, level: 'none' as const, body }));
+    },
+    decide(_state, local, { token, body }) {
+      trip(mischief.decide, 'decide');
+      const word = decodeUtf8(body);
+      // `hold` is answered at the demotion, `forget` never.
+      if (word === 'hold') local.held.push(token);
+      if (word === 'hold' || word === 'forget') return {};
+      const reply = { token, level: 'committed' as const, body: encodeUtf8(`did ${word}`) };
+      return { events: encodeUtf8(word), replies: [reply] };
+    },
+    admit() {
+      trip(mischief.admit, 'admit');
+      return undefined;
+    },
+    apply(state, { events, batch }) {
+      const added = batch === undefined ? [] : valuesOf(batch);
+      if (events.length > 0) added.push(decodeUtf8(events));
+      for (const value of added) trip(value === mischief.apply, 'apply');
+      state.values.push(...added);
+    },
+    nextDueMs: () => undefined,
+    tick: () => ({}),
+    snapshot(state) {
+      trip(mischief.snapshot, 'snapshot');
+      return encodeUtf8(JSON.stringify(state.values));
+    },
+    restore: (bytes) => ({ values: JSON.parse(decodeUtf8(bytes)) as string[] }),
+  };
+}
