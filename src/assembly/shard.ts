@@ -19,6 +19,11 @@ import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
 import { knownMistakes } from './known-mistakes.ts';
 
+/** Folder of a shard (0 is the first) inside the data folder of its node. */
+export function shardDirectory(shard: number): string {
+  return `shard-${String(shard).padStart(3, '0')}`;
+}
+
 export interface ShardConfig {
   readonly clusterId: string;
   readonly node: number;
@@ -97,7 +102,7 @@ export async function startShard(
   let host: LogHost | undefined;
   const { store } = await openShardStore(system.env, {
     ...config.store,
-    directory: `shard-${String(shard).padStart(3, '0')}`,
+    directory: shardDirectory(shard),
     identity: { clusterId, nodeId: node, shard },
     onSnapshotWanted: (logId) => host?.snapshotWanted(logId),
   });

@@ -11,6 +11,8 @@ export class Watcher {
   readonly #leaders = new Map<number, number>();
   readonly #fenced = new Set<number>();
   readonly #behind = new Set<number>();
+  /** The life of each node as last seen: one that starts again quickly is never seen fenced. */
+  readonly #lives = new Map<number, string>();
 
   constructor(image: MetadataImage, tell: (event: NodeEvent) => void) {
     this.#image = image;
@@ -30,8 +32,20 @@ export class Watcher {
         moved.set(before, (moved.get(before) ?? 0) + 1);
       }
     }
-    for (const node of this.#image.nodes())
+    for (const node of this.#image.nodes()) {
+      const life = `${node.incarnation}/${node.bootCounter}/${node.pid}`;
+      const before = this.#lives.get(node.id);
+      this.#lives.set(node.id, life);
+      if (before !== undefined && before !== life) this.#left(node.id, moved, isSpeaker);
       this.#watchNode(node.id, node.isFenced, moved, isSpeaker);
+    }
+  }
+
+  /** Said once per absence, whether it shows as a fence or as a new life. */
+  #left(id: number, moved: ReadonlyMap<number, number>, isSpeaker: boolean): void {
+    if (this.#behind.has(id)) return;
+    this.#behind.add(id);
+    if (isSpeaker) this.#tell({ event: 'leadersMoved', node: id, count: moved.get(id) ?? 0 });
   }
 
   #watchNode(
@@ -41,10 +55,8 @@ export class Watcher {
     isSpeaker: boolean,
   ): void {
     if (isFenced) {
-      if (this.#fenced.has(id)) return;
+      if (!this.#fenced.has(id)) this.#left(id, moved, isSpeaker);
       this.#fenced.add(id);
-      this.#behind.add(id);
-      if (isSpeaker) this.#tell({ event: 'leadersMoved', node: id, count: moved.get(id) ?? 0 });
       return;
     }
     this.#fenced.delete(id);

@@ -107,7 +107,7 @@ test('after kill -9 of everything, everything that was produced is there', async
 
 test('a killed node is one line with its leaders, a second one when it is back in sync', async () => {
   const folder = freshFolder();
-  const run = new Run(process.execPath, [...words(folder).slice(0, -1), '--restart', '200ms']);
+  const run = new Run(process.execPath, [...words(folder).slice(0, -1), '--restart', '3s']);
   await run.saw(/stop {4}Ctrl-C\n/);
   const at = ['--data', join(folder, 'data')];
   for (let i = 0; i < 3; i += 1) {
@@ -123,7 +123,7 @@ test('a killed node is one line with its leaders, a second one when it is back i
   const pid = pidOf();
   process.kill(pid, 'SIGKILL');
   await run.saw(
-    /^node 2 died \(SIGKILL\), [1-9]\d* leaders? moved in (\d+ ms|[\d.]+ s), restart in 200 ms$/m,
+    /^node 2 died \(SIGKILL\), [1-9]\d* leaders? moved in (\d+ ms|[\d.]+ s), restart in 3000 ms$/m,
   );
   await run.saw(/^node 2 is back in sync, (\d+ ms|[\d.]+ s) after it died$/m);
   expect(pidOf()).not.toBe(pid);

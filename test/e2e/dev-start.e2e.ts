@@ -146,6 +146,7 @@ describe('one cluster', () => {
       const reads = [...html.matchAll(/\b(n|p|d|status)\.([a-zA-Z]+)/g)];
       expect(reads.length).toBeGreaterThan(15);
       for (const [text, one = '', field = ''] of reads) {
+        if (field === 'toLocaleString') continue;
         expect(Object.keys(found[one] ?? {}), text).toContain(field);
       }
     }
