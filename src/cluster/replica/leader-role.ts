@@ -33,6 +33,8 @@ export class LeaderRole {
   #soft: { readonly value: unknown } | undefined;
   #pendingSnapshot: { seq: number; bytes: Uint8Array } | undefined;
   #isCold = false;
+  /** Log time and monotonic time when this epoch first asked. */
+  #epochStart: { readonly logMs: number; readonly nowMs: number } | undefined;
   /** The store had no room for the epoch-begin. */
   #owesEpochBegin = false;
   #isStopped = false;
@@ -65,12 +67,28 @@ export class LeaderRole {
     );
   }
 
+  /**
+   * Milliseconds since 1970, never less than in the last frame. In an epoch it runs with the monotonic
+   * clock: the wall clock of a new leader may be hours behind the log, and what is due must not wait for it;
+   * nor may a step of that clock make everything due at once.
+   */
+  logTimeMs(): number {
+    const { stored } = this.#context;
+    const nowMs = this.#context.nowMs();
+    if (this.#epochStart === undefined) {
+      const logMs = Math.max(stored.lastLogTimeMs, this.#context.wallMs());
+      this.#epochStart = { logMs, nowMs };
+    }
+    const { logMs, nowMs: startedMs } = this.#epochStart;
+    return Math.max(stored.lastLogTimeMs, Math.floor(logMs + nowMs - startedMs));
+  }
+
   position(): LogPosition {
-    const { machine, stored } = this.#context;
+    const { machine } = this.#context;
     return {
       logId: this.#context.logId,
       epoch: this.core.epoch,
-      logTimeMs: Math.max(stored.lastLogTimeMs, Math.floor(this.#context.wallMs())),
+      logTimeMs: this.logTimeMs(),
       endOffset: machine.appliedOffset,
       committedOffset: this.committedOffset(),
       startOffset: machine.startOffset,
@@ -179,7 +197,7 @@ export class LeaderRole {
     awaited: boolean,
   ): number | LogResult {
     const { stored, machine } = this.#context;
-    const logTimeMs = Math.max(stored.lastLogTimeMs, Math.floor(this.#context.wallMs()));
+    const logTimeMs = this.logTimeMs();
     const seq = stored.append(this.core.epoch, logTimeMs, events, batch, awaited);
     if (typeof seq !== 'number') {
       if (seq === 'damaged') this.#context.quarantine('damaged on disk below its durable end');

@@ -73,7 +73,6 @@ export class LogHost {
     this.self = { node: config.node, incarnation: 0 };
     this.#writer = { nodeIncarnation: 0, shardIncarnation: config.shardIncarnation };
     this.peers = new PeerLinks(peerRefs(system), directory, this.self);
-    this.peers.onDeferred = () => this.#armTick();
     this.donations = new Donations(() => system.clock.monotonicMs());
     this.#answers = new Answers(system);
     this.#port = {
@@ -352,21 +351,19 @@ export class LogHost {
   #tick(): void {
     this.#isTicking = false;
     const nowMs = this.config.system.clock.monotonicMs();
-    const logTimeMs = this.config.system.clock.wallMs();
     for (const hosted of [...this.#active]) {
       // A throw quarantines the log, which may have something to say at the next tick.
       let goesOn = true;
       this.guard(hosted, () => {
         const { leader } = hosted;
         const dueMs = leader?.nextDueMs();
-        if (leader !== undefined && dueMs !== undefined && dueMs <= logTimeMs)
+        if (leader !== undefined && dueMs !== undefined && dueMs <= leader.logTimeMs())
           leader.tickBehavior();
         goesOn = hosted.tick(nowMs) || leader?.nextDueMs() !== undefined;
       });
       if (!goesOn) this.#active.delete(hosted);
     }
     this.donations.tick();
-    this.peers.tick();
     if (this.#active.size > 0 || this.donations.count > 0) this.#armTick();
     this.config.system.turn.request();
   }
