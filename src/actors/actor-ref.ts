@@ -157,7 +157,8 @@ export class IdRef<O extends Ops> extends BaseRef<O> {
       return postLocal(host, cell, op, input, askId);
     }
     const route = host.routeTo(id.node, id.thread);
-    if (route === undefined) return 'unreachable';
+    // Without a route there is nobody whose room `ready` could wait for: an offer must not say `full`.
+    if (route === undefined) return askId === 0 ? 'gone' : 'unreachable';
     try {
       if (askId === 0) return route.send(KIND_TELL, op.code, id, 0, 0, op.input, input);
       const generation = Math.floor(askId / ASKS_MAX);

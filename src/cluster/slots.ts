@@ -8,5 +8,3 @@ export const SLOT_PEERS = 2;
 export const SLOT_METADATA = 3;
 /** On every shard: receives metadata entries from the main thread of its node. */
 export const SLOT_METADATA_REPLICA = 4;
-/** On every shard: listeners and their connections. */
-export const SLOT_CONNECTIONS = 5;

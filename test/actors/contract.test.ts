@@ -327,6 +327,16 @@ describe('mailboxes', () => {
   });
 });
 
+test('who offers to a thread that is not there is told so, and is not kept waiting for room', async () => {
+  const f = fixture(1);
+  const nowhere = f.system.wellKnown(Work, { thread: 77, slot: 9 });
+  // `full` would be a circle: `ready` has nobody to wait for and resolves at once.
+  expect(nowhere.offer('note', 'x')).toBe('gone');
+  await nowhere.ready();
+  const answer = nowhere.ask('notes', undefined, { timeoutMs: 100 });
+  await expect(answer).rejects.toMatchObject({ code: 'ACTOR_UNREACHABLE' });
+});
+
 describe('strict mode', () => {
   test('inputs are copies, frozen, and views kept too long read poison', async () => {
     const f = fixture(1);

@@ -139,8 +139,8 @@ export class RingHub implements RouteOwner {
   #publish(): void {
     for (const route of this.#routes) {
       if (route.publish()) this.#ring(route.thread);
-      if (route.writer !== undefined && this.#safety === undefined) this.#armSafety();
     }
+    if (this.#safety === undefined) this.#armSafety();
     const { turn } = this.#system;
     for (const { reader } of this.#routes) {
       if (reader === undefined || this.#sleep(reader)) continue;
@@ -161,15 +161,16 @@ export class RingHub implements RouteOwner {
 
   /** Armed only while something published waits, so an idle thread has no timer for this. */
   #armSafety(): void {
-    const before = new Map<RingRoute, number>();
+    let before: Map<RingRoute, number> | undefined;
     for (const route of this.#routes) {
       const used = route.writer?.usedBytes ?? 0;
-      if (used > 0) before.set(route, used);
+      if (used > 0) before = (before ?? new Map<RingRoute, number>()).set(route, used);
     }
-    if (before.size === 0) return;
+    if (before === undefined) return;
+    const waiting = before;
     this.#safety = this.#system.deadlines.after(SAFETY_BELL_MS, () => {
       this.#safety = undefined;
-      for (const [route, used] of before) {
+      for (const [route, used] of waiting) {
         if (route.writer === undefined || route.writer.usedBytes < used) continue;
         this.counters.safetyBells += 1;
         this.#ring(route.thread);

@@ -124,6 +124,10 @@ export class RingRoute implements Route {
     if (!this.#names(target, isUser)) return 'gone';
     if (writer === undefined) return target.generation === 0 ? 'unreachable' : 'gone';
     const payload = codec === undefined ? 0 : codec.size(value);
+    // Also a reply: one that never fits would hold up everything behind it.
+    if (payload > this.#owner.slab.bytes.length) {
+      throw new RangeError(`${payload} bytes are more than a message may have`);
+    }
     if (this.#waiting.size > 0) {
       if (isUser) return this.#refuse();
       return this.#wait(kind, code, target, fromSlot, fromGeneration, codec, value);
@@ -247,9 +251,6 @@ export class RingRoute implements Route {
   ): RouteAdmission {
     const { slab } = this.#owner;
     const size = codec.size(value);
-    if (size > slab.bytes.length) {
-      throw new RangeError(`${size} bytes are more than a message may have`);
-    }
     const position = slab.take(size);
     if (position < 0) {
       this.#wantsSlab = true;

@@ -161,19 +161,13 @@ export class RaftShell {
 
   /** The whole wanted membership; answered like a proposal. */
   changeMembership(voters: readonly number[], learners: readonly number[]): Promise<ProposeAnswer> {
+    if (this.#core === undefined || this.#isStopped) return Promise.resolve(UNAVAILABLE);
     const requestId = this.#requestId;
     this.#requestId += 1;
     return new Promise((resolve) => {
       this.#proposals.set(requestId, { resolve, index: 0, term: 0 });
       this.#step({ kind: 'change-membership', requestId, voters, learners });
     });
-  }
-
-  /** Gives leadership of the metadata group away before a stop. */
-  transferTo(target: number): void {
-    const requestId = this.#requestId;
-    this.#requestId += 1;
-    this.#step({ kind: 'transfer', requestId, target });
   }
 
   /** The store made something durable. */

@@ -170,9 +170,8 @@ export class FrameSender {
   }
 
   #block(stream: FollowerStream): void {
-    stream.isBlocked = true;
     const { peers, logId } = this.#context;
-    peers.whenRoom(stream.node, logId, () => {
+    stream.isBlocked = peers.whenRoom(stream.node, logId, () => {
       stream.isBlocked = false;
       if (!stream.isStopped) this.#context.markDirty();
     });

@@ -4,6 +4,7 @@
 // lives. What a link that ended has lost, both sides find out by greeting.
 import type { Input } from '../../actors/protocol.ts';
 import type { Admission, Ref } from '../../actors/ref.ts';
+import { threadKey } from '../../actors/ref.ts';
 import { SLOT_PEERS } from '../slots.ts';
 import type { Directory } from './directory.ts';
 import type { PeerOps } from './peer-protocol.ts';
@@ -26,19 +27,14 @@ interface Peer {
   /** Streams that found no room. */
   readonly blocked: (() => void)[];
   isWaiting: boolean;
-  /** How often room was told since the last tick: a node without a route always claims to have some. */
-  rooms: number;
 }
 
-const ROOMS_PER_TICK_MAX = 64;
-
 export class PeerLinks implements PeerPort {
-  /** Wants a tick soon. */
-  onDeferred: (() => void) | undefined;
   readonly #makeRef: (node: number, thread: number) => Ref<PeerOps>;
   readonly #directory: Directory;
   readonly #self: PeerIdentity;
-  readonly #peers = new Map<string, Peer>();
+  /** By {@link threadKey}. */
+  readonly #peers = new Map<number, Peer>();
 
   constructor(
     makeRef: (node: number, thread: number) => Ref<PeerOps>,
@@ -53,12 +49,12 @@ export class PeerLinks implements PeerPort {
   #peer(node: number, logId: number): Peer | undefined {
     const thread = this.#directory.threadOf(node, logId);
     if (thread === undefined) return undefined;
-    const key = `${node}/${thread}`;
+    const key = threadKey(node, thread);
     let peer = this.#peers.get(key);
     if (peer === undefined) {
       const ref = this.#makeRef(node, thread);
       const nothing = { committed: new Map(), backlog: new Map(), blocked: [] };
-      peer = { ref, ...nothing, isWaiting: false, rooms: 0 };
+      peer = { ref, ...nothing, isWaiting: false };
       this.#peers.set(key, peer);
     }
     return peer;
@@ -141,30 +137,22 @@ export class PeerLinks implements PeerPort {
     return peer.ref.offer('frames', input) !== 'full';
   }
 
-  whenRoom(node: number, logId: number, handle: () => void): void {
+  whenRoom(node: number, logId: number, handle: () => void): boolean {
     const peer = this.#peer(node, logId);
-    if (peer === undefined) return;
+    if (peer === undefined) return false;
     peer.blocked.push(handle);
     this.#wait(peer);
+    return true;
   }
 
   #wait(peer: Peer): void {
     if (peer.isWaiting) return;
-    if (peer.rooms >= ROOMS_PER_TICK_MAX) {
-      this.onDeferred?.();
-      return;
-    }
     peer.isWaiting = true;
-    peer.ref
-      .ready()
-      .then(() => {
-        peer.isWaiting = false;
-        peer.rooms += 1;
-        this.#roomMade(peer);
-      })
-      .catch(() => {
-        peer.isWaiting = false;
-      });
+    // Never rejects without a signal; what a handle throws is a defect and ends the thread.
+    void peer.ref.ready().then(() => {
+      peer.isWaiting = false;
+      this.#roomMade(peer);
+    });
   }
 
   #roomMade(peer: Peer): void {
@@ -179,18 +167,9 @@ export class PeerLinks implements PeerPort {
     for (const handle of peer.blocked.splice(0)) handle();
   }
 
-  /** Now and then: tries again where nobody waits for room. */
-  tick(): void {
-    for (const peer of this.#peers.values()) {
-      peer.rooms = 0;
-      if (peer.isWaiting || (peer.backlog.size === 0 && peer.blocked.length === 0)) continue;
-      this.#roomMade(peer);
-    }
-  }
-
   /** What waits for a link that ended is said anew on the next one, or not any more. */
   linkEnded(node: number, thread: number): void {
-    this.#peers.get(`${node}/${thread}`)?.backlog.clear();
+    this.#peers.get(threadKey(node, thread))?.backlog.clear();
   }
 
   // ---- Bulk copies -----------------------------------------------------------------------------

@@ -26,8 +26,8 @@ export interface PeerPort {
   answer(node: number, logId: number, answer: HelloAnswer): void;
   /** False when there is no room on the link: nothing was sent, see `whenRoom`. */
   frames(node: number, input: FramesInput): boolean;
-  /** Calls once when the link to that node has room again. */
-  whenRoom(node: number, logId: number, handle: () => void): void;
+  /** Calls once when the link to that node has room again; false, and never, for a node that is not known. */
+  whenRoom(node: number, logId: number, handle: () => void): boolean;
   ack(node: number, logId: number, epoch: number, durableSeq: number, chain: number): void;
   /** Coalesced with other logs into one message per peer and turn. */
   committed(node: number, logId: number, epoch: number, seq: number): void;
