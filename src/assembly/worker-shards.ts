@@ -3,6 +3,7 @@ import type { RestartPolicy } from '../actors/supervise.ts';
 import { ThreadGroup } from '../actors/threads/thread-group.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
+import { releaseDeadStore } from '../storage/store.ts';
 import { shardDirectory } from './shard.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
@@ -91,15 +92,8 @@ export class WorkerShards implements Shards {
     const worker = this.#worker(thread);
     worker.isUp = false;
     worker.connections = 0;
-    this.#releaseLock(thread);
+    releaseDeadStore(this.#options.env, shardDirectory(thread - 1));
     this.#options.metadata.shardLost(thread);
-  }
-
-  /** A dead thread cannot release its lock, and the lock names this very process, which lives on. */
-  #releaseLock(thread: number): void {
-    const lock = `${shardDirectory(thread - 1)}/LOCK`;
-    const { disk } = this.#options.env;
-    if (disk.exists(lock)) disk.remove(lock);
   }
 
   #message(thread: number, message: FromWorker): void {

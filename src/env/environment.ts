@@ -110,6 +110,8 @@ export interface Disk {
   freeBytes(): number;
   /** Takes the folder for this process; undefined if another live process holds it. The text is stored in the lock. */
   lock(path: string, text: string): { release(): void } | undefined;
+  /** Releases a lock that a dead thread of this process has left. One of another process stays. */
+  releaseOwnLock(path: string): void;
 }
 
 // ---- Net --------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ export interface ShardStoreOptions {
   readonly checkpointMs?: number;
   /** A checkpoint also starts after this many WAL bytes. Default one WAL file. */
   readonly checkpointBytes?: number;
-  /** Uncommitted bytes of the shard beyond which stuck logs answer `pinned`. Default a quarter of the WAL. */
+  /** Uncommitted bytes of the shard beyond which stuck logs answer `pinned`. Default the largest size of a WAL file. */
   readonly uncommittedBytesMax?: number;
   /** Frames nobody waits for go out after this time or this many bytes. Defaults 10 and 64 KiB. */
   readonly unawaitedMs?: number;
@@ -119,8 +119,9 @@ export interface ShardStore {
 }
 
 export interface StoreCounters {
-  /** WAL writes that carried frames, and of those the ones started by a timer or by size. */
+  /** WAL writes that carried frames. */
   walGroups: number;
+  /** WAL writes that only sealed what was written before them. */
   walSeals: number;
   walFrames: number;
   /** Bytes written to WAL files, padding included. */

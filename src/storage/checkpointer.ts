@@ -48,9 +48,11 @@ export class Checkpointer {
     for (const [log, mark] of marks) log.mark = mark;
     const capturedLsn = wal.durableLsn;
     const { entries, replayLsn } = this.#entries();
-    this.#sequence += 1;
-    const checkpoint = { sequence: this.#sequence, replayLsn, capturedLsn, entries };
-    await this.#write(encodeCheckpoint(checkpoint, this.#host.env.crc32c));
+    // One that could not be written is written again into the same slot: the other one is sound.
+    const sequence = this.#sequence + 1;
+    const checkpoint = { sequence, replayLsn, capturedLsn, entries };
+    await this.#write(sequence, encodeCheckpoint(checkpoint, this.#host.env.crc32c));
+    this.#sequence = sequence;
     this.#host.counters.checkpoints += 1;
     for (const { logId, anchor } of entries) this.#logs.get(logId)?.trimTo(anchor.seq);
     this.#removeObsolete();
@@ -242,10 +244,10 @@ export class Checkpointer {
     return { entries, replayLsn };
   }
 
-  #write(bytes: Uint8Array): Promise<void> {
+  #write(sequence: number, bytes: Uint8Array): Promise<void> {
     const { disk } = this.#host.env;
     const { directory } = this.#host.options;
-    const path = checkpointPath(directory, this.#sequence);
+    const path = checkpointPath(directory, sequence);
     return new Promise((resolve, reject) => {
       const isNew = !disk.exists(path);
       const file = disk.open(path, { mode: 'create', dsync: true });

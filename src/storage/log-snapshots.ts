@@ -104,7 +104,10 @@ export class LogSnapshots {
     const log = this.#log;
     writeViewFile(log, seq, record, (error) => {
       if (log.host.isStopped || log.isDeleted || log.table.anchor.seq > seq) return;
-      if (error === undefined) {
+      if (seq < Math.max(this.newestSeq, this.#pending?.seq ?? 0)) {
+        // A newer state went another way and was faster: this one must not stand in for it.
+        this.obsoleteFiles.push(`${log.folder}/${viewFileName(seq)}`);
+      } else if (error === undefined) {
         const lsn = log.writeMark(TYPE_STATE, seq, IN_FILE);
         this.#pending = { seq, lsn, length: 0, inFile: true, isFloor: false };
       } else if (errnoOf(error) === 'ENOSPC') {

@@ -143,8 +143,8 @@ class Rebuild implements ScanSink {
   }
 
   onDamagedLog(logId: number): void {
-    const log = this.#parts.logs.get(logId);
-    if (log !== undefined) this.#quarantine(log, 'a damaged frame');
+    // Log 0 is the store's own notes. A log may be known by its damaged first frame alone.
+    if (logId > 0) this.#quarantine(this.#logOf(logId), 'a damaged frame');
   }
 
   onDamage(): void {

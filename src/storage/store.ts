@@ -48,6 +48,15 @@ function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
   return resolved;
 }
 
+function lockPath(directory: string): string {
+  return `${directory}/LOCK`;
+}
+
+/** For a store whose thread has died without closing it: the lock names a process that lives on. */
+export function releaseDeadStore(env: StorageEnvironment, directory: string): void {
+  env.disk.releaseOwnLock(lockPath(directory));
+}
+
 /**
  * Opens or makes the store of one shard. Resolves when every log of an earlier run is known again.
  *
@@ -67,7 +76,7 @@ export async function openShardStore(
     env.disk.makeDirectory(directory);
     // Its name is in the folder above: without this a power cut may take the whole store away.
     env.disk.syncDirectory(directory.slice(0, Math.max(0, directory.lastIndexOf('/'))));
-    const lock = env.disk.lock(`${directory}/LOCK`, `node ${resolved.identity.nodeId}`);
+    const lock = env.disk.lock(lockPath(directory), `node ${resolved.identity.nodeId}`);
     if (lock === undefined) {
       throw new StorageError('STORAGE_LOCKED', `${directory} is used by another process`, {
         directory,

@@ -159,8 +159,10 @@ export class WalFiles {
       this.#env.crc32c,
     );
     next.file.write(header, 0, (error) => {
-      if (error !== undefined) done(error, undefined);
-      else {
+      if (error !== undefined) {
+        this.#remove(next);
+        done(error, undefined);
+      } else {
         this.live.push(next);
         done(undefined, next);
       }

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Disk, DiskEntry, DiskFile, OpenOptions } from '../environment.ts';
 import { diskError, openNodeFile } from './disk-file.ts';
-import { takeLock } from './lock.ts';
+import { releaseOwnLock, takeLock } from './lock.ts';
 
 const SMALL_FILE_BYTES_MAX = 1 << 20;
 
@@ -130,5 +130,9 @@ class NodeDisk implements Disk {
 
   lock(path: string, text: string): { release(): void } | undefined {
     return takeLock(this.#at(path), text);
+  }
+
+  releaseOwnLock(path: string): void {
+    releaseOwnLock(this.#at(path));
   }
 }

@@ -137,3 +137,9 @@ export function takeLock(path: string, text: string): { release(): void } | unde
   }
   return undefined;
 }
+
+/** Removes the lock at `path` if this very process took it: for one whose thread has died. */
+export function releaseOwnLock(path: string): void {
+  const holder = read(path)?.holder;
+  if (holder?.pid === process.pid && isLive(holder)) fs.unlinkSync(path);
+}

@@ -236,4 +236,8 @@ class MemoryDisk implements Disk {
     this.#locks.add(at);
     return { release: () => void this.#locks.delete(at) };
   }
+
+  releaseOwnLock(path: string): void {
+    this.#locks.delete(this.#normal(path));
+  }
 }

@@ -139,6 +139,12 @@ export class SimDisk implements Disk {
     };
   }
 
+  releaseOwnLock(path: string): void {
+    this.#host.guard('disk.releaseOwnLock');
+    const { locks, owner } = this.#host;
+    if (locks.get(path) === owner) locks.delete(path);
+  }
+
   #create(path: string): Inode {
     this.#needSpace();
     const made = new Inode(this.#device.newInodeId());

@@ -120,6 +120,14 @@ describe.each(kinds)('%s', (_name, make) => {
     lock?.release();
     expect(disk.lock('lock', 'node 3')).toBeDefined();
   });
+
+  test('the lock of a dead thread of this process can be released for it', () => {
+    const disk = make();
+    disk.releaseOwnLock('lock');
+    expect(disk.lock('lock', 'shard 1')).toBeDefined();
+    disk.releaseOwnLock('lock');
+    expect(disk.lock('lock', 'shard 1')).toBeDefined();
+  });
 });
 
 describe('the real disk', () => {
@@ -182,6 +190,8 @@ describe('the lock of a process that is gone', () => {
   test('a live holder in another process keeps it, and a garbled file is nobody', () => {
     const holder = { pid: process.ppid, started: processStart(process.ppid), takenAtMs: 0 };
     fs.writeFileSync(join(base, 'live.lock'), JSON.stringify({ ...holder, text: 'parent' }));
+    expect(createNodeDisk(base).lock('live.lock', 'me')).toBeUndefined();
+    createNodeDisk(base).releaseOwnLock('live.lock');
     expect(createNodeDisk(base).lock('live.lock', 'me')).toBeUndefined();
     fs.writeFileSync(join(base, 'garbled.lock'), '{"pid":');
     expect(createNodeDisk(base).lock('garbled.lock', 'me')).toBeDefined();

@@ -336,6 +336,10 @@ export class FaultDisk implements Disk {
       },
     };
   }
+
+  releaseOwnLock(path: string): void {
+    this.#locks.delete(path);
+  }
 }
 
 function afterCut(inode: Inode, random: SeededRandom): Uint8Array<ArrayBuffer> {
