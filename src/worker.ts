@@ -3,9 +3,14 @@ import { workerData } from 'node:worker_threads';
 import { runWorker } from './assembly/worker.ts';
 import { prefixed } from './assembly/worker-boot.ts';
 import { createNodeEnvironment, type NodeEnvironment } from './env/node/environment.ts';
+import { logLevelOf } from './env/node/log.ts';
 
 await runWorker(
-  ({ dataRoot }) => createNodeEnvironment(dataRoot === undefined ? {} : { dataRoot }),
+  ({ dataRoot }) =>
+    createNodeEnvironment({
+      logLevel: logLevelOf(process.env),
+      ...(dataRoot === undefined ? {} : { dataRoot }),
+    }),
   (workerData as { readonly data: unknown }).data,
   (env) => {
     const { net, threads } = env as NodeEnvironment;

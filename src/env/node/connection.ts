@@ -10,6 +10,8 @@ import type { NativeCalls } from './native.ts';
 
 /** How long an ended connection may take to say goodbye before it is closed anyway. */
 const LINGER_MS = 1000;
+/** Without progress for so long, an ended connection that still has output is destroyed. */
+const END_STALL_MS = 15_000;
 
 type Done = (() => void) | undefined;
 
@@ -209,7 +211,20 @@ export class NodeConnection implements Connection {
   end(): void {
     if (this.#isEnding || this.#isClosed) return;
     this.#isEnding = true;
+    this.#watchEnd();
     if (this.#range === undefined) this.#endNow();
+  }
+
+  /** A peer that takes nothing more of what is queued for it does not keep the connection. */
+  #watchEnd(): void {
+    let before = this.queuedBytes;
+    const watch = setInterval(() => {
+      const now = this.queuedBytes;
+      if (now > 0 && now === before) this.socket.destroy();
+      before = now;
+    }, END_STALL_MS);
+    watch.unref();
+    this.socket.once('close', () => clearInterval(watch));
   }
 
   #endNow(): void {

@@ -37,27 +37,39 @@ function send(response: ServerResponse, answer: HttpResponse): void {
   response.end(answer.body);
 }
 
-function problem(status: number, message: string): HttpResponse {
+/** The shape of every error of the HTTP API: a stable code and a sentence. */
+function problem(status: number, code: string, message: string): HttpResponse {
   return {
     status,
     contentType: 'application/json',
-    body: `${JSON.stringify({ error: message })}\n`,
+    body: `${JSON.stringify({ error: { code, message } })}\n`,
   };
+}
+
+/** A page of another site that the person at this machine has open: loopback alone keeps it not out. */
+function isForeign(request: IncomingMessage): boolean {
+  const { origin, host } = request.headers;
+  if (origin === undefined) return false;
+  return !URL.canParse(origin) || new URL(origin).host !== host;
 }
 
 async function answer(
   request: IncomingMessage,
   handle: (request: HttpRequest) => Promise<HttpResponse>,
 ): Promise<HttpResponse> {
+  if (isForeign(request)) {
+    return problem(403, 'HTTP_FOREIGN_ORIGIN', 'pages of other origins may not ask here');
+  }
   const body = await collect(request);
-  if (body === undefined) return problem(413, `a body may have ${BODY_BYTES_MAX} bytes`);
+  if (body === undefined)
+    return problem(413, 'HTTP_BODY_TOO_LARGE', `a body may have ${BODY_BYTES_MAX} bytes`);
   let url: URL;
   let path: string;
   try {
     url = new URL(request.url ?? '/', 'http://node');
     path = decodeURIComponent(url.pathname);
   } catch {
-    return problem(400, 'the request line is not a valid URL');
+    return problem(400, 'HTTP_BAD_URL', 'the request line is not a valid URL');
   }
   return handle({
     method: request.method ?? 'GET',
@@ -77,7 +89,7 @@ export function createHttpServer(): HttpServer {
       server.on('request', (request, response) => {
         answer(request, handle)
           .catch((error: unknown) =>
-            problem(500, error instanceof Error ? error.message : String(error)),
+            problem(500, 'HTTP_INTERNAL', error instanceof Error ? error.message : String(error)),
           )
           .then((result) => send(response, result))
           .catch(() => response.destroy());
