@@ -3,8 +3,9 @@
 // one is needed. The thread pool's size can only be set here, before the first ES module loads.
 'use strict';
 const version = process.versions.node;
-if (Number(version.split('.')[0]) < 20) {
-  process.stderr.write(`callboard: Node ${version} is too old; install Node 20 or newer.\n`);
+var parts = version.split('.');
+if (Number(parts[0]) < 20 || (Number(parts[0]) === 20 && Number(parts[1]) < 19)) {
+  process.stderr.write(`callboard: Node ${version} is too old; install Node 20.19 or newer.\n`);
   process.exitCode = 2;
 } else {
   // File writes, syncs and cold reads of all threads share this pool; Node's 4 would be a queue.

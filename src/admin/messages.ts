@@ -98,6 +98,7 @@ function positions(ports: AdminPorts, name: string, request: HttpRequest): Map<n
   if (/^\d{1,16}$/.test(from) && partition !== undefined) {
     return new Map([[partition, Number(from)]]);
   }
+  if (partition !== undefined) throw bad('with a partition, from is a word or an offset of it');
   const places = new Map<number, ReadFrom>();
   for (const part of from.split(',')) {
     const match = /^(\d{1,7}):(\d{1,16})$/.exec(part);

@@ -1,6 +1,9 @@
-// What starts a node and what a running node tells its starter. Types only: the command line and the
-// launcher know these, and nothing else of how a node is put together.
+// What starts a node and what a running node tells its starter. The command line and
+// the launcher know this, and nothing else of how a node is put together.
 import type { Environment } from '../env/environment.ts';
+
+/** Worker threads that one node may have. */
+export const SHARDS_MAX = 64;
 
 /** Where one member of the cluster listens. */
 export interface NodeAddress {

@@ -171,7 +171,11 @@ class Node implements ProbedNode {
   }
 
   #advertised(): string {
-    return this.#config.host === 'localhost' ? '127.0.0.1' : this.#config.host;
+    const { host, nodeId, nodes } = this.#config;
+    if (host === 'localhost') return '127.0.0.1';
+    // No address at all for who is elsewhere: the one that the other nodes dial.
+    const isAny = host === '0.0.0.0' || host === '::';
+    return isAny ? (nodes.find((node) => node.id === nodeId)?.host ?? host) : host;
   }
 
   // ---- Parts --------------------------------------------------------------------------------------

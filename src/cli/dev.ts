@@ -1,6 +1,7 @@
 // `callboard dev`: a whole cluster with one command. This file reads the options; dev/launcher.ts acts.
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
+import { SHARDS_MAX } from '../assembly/node-config.ts';
 import type { CliContext } from './context.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { Launcher } from './dev/launcher.ts';
@@ -38,7 +39,7 @@ export function define(program: Command, context: CliContext): void {
     .option('--data <dir>', 'data folder', DEFAULT_FOLDER)
     .option('--memory', 'keep nothing on disk')
     .option('--in-process', 'all nodes in this process')
-    .option('--shards <n>', 'worker threads per node', integerIn(0, 64))
+    .option('--shards <n>', 'worker threads per node', integerIn(0, SHARDS_MAX))
     .option('--host <address>', 'listen address', 'localhost')
     .option('--base-port <n>', `first port of the block (default ${BASE_PORT}; 0: any)`, port)
     .option('--kafka-port <n>', 'Kafka port of node 1; the others follow', port)

@@ -32,6 +32,9 @@ export function define(program: Command): void {
     .option('--header <name=value>', 'a header of every message (repeatable)', repeated)
     .option('--partition <n>', 'instead of the one that the key chooses', integerIn(0, 2 ** 31 - 1))
     .action(async (name: string, options: ProduceOptions) => {
+      if (options.value !== undefined && options.keySeparator !== undefined) {
+        throw usageFailure('--key-separator is for lines; with --value give --key');
+      }
       const client = clientFor(options);
       const common = commonParts(options);
       for await (const message of messagesOf(options)) {

@@ -3,12 +3,11 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { NodeAddress, NodeConfig } from '../assembly/node-config.ts';
+import { SHARDS_MAX } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
 /** The environment variable in which `dev` hands over the configuration. */
 export const CONFIG_VARIABLE = 'CALLBOARD_NODE_CONFIG';
-
-const SHARDS_MAX = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 type Check = (value: unknown) => boolean;
@@ -30,14 +29,14 @@ const ADDRESS_FIELDS: Readonly<Record<string, Check>> = {
 };
 
 const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
-  clusterId: isText,
+  clusterId: (value) => isText(value) && Buffer.byteLength(value as string) <= 40,
   nodeId: isId,
   nodes: (value) => Array.isArray(value) && value.length > 0,
   dataRoot: isText,
   memory: (value) => typeof value === 'boolean',
   shards: (value) => Number.isInteger(value) && inRange(value, 0, SHARDS_MAX),
   host: isText,
-  token: isText,
+  token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
 };
 const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host', 'isFounding']);

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { NodeConfig, NodeEntry, NodeEvent, RunningNode } from '../assembly/node-config.ts';
+import { SHARDS_MAX } from '../assembly/node-config.ts';
 import type { Log } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE, type LogLevel } from '../env/node/log.ts';
@@ -29,7 +30,7 @@ export function define(program: Command, context: CliContext): void {
     .command('server')
     .description('run one node in this process')
     .option('--config <file>', `JSON configuration; default: the variable ${CONFIG_VARIABLE}`)
-    .option('--shards <n>', 'worker threads, 0 for none', integerIn(0, 64))
+    .option('--shards <n>', 'worker threads, 0 for none', integerIn(0, SHARDS_MAX))
     .option('--host <address>', 'listen address')
     .option(
       '--log-level <level>',

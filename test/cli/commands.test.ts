@@ -152,7 +152,7 @@ describe('the program', () => {
       Object.defineProperty(process, 'versions', { value: { node: '18.20.4' } });
       require(${JSON.stringify(BIN)});`;
     const run = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
-    expect(run.stderr).toBe('callboard: Node 18.20.4 is too old; install Node 20 or newer.\n');
+    expect(run.stderr).toBe('callboard: Node 18.20.4 is too old; install Node 20.19 or newer.\n');
     expect([run.status, run.stdout]).toEqual([2, '']);
   });
 

@@ -2,15 +2,11 @@
 import type { NodeEvent } from '../../assembly/node-config.ts';
 import type { RunningEntry } from './folder.ts';
 
-export interface NodeFailure {
-  readonly node: number;
-  readonly code: string;
-  readonly message: string;
-}
-
 /** What a cluster tells the launcher. */
 export interface ClusterEvents {
   onEvent(node: number, event: NodeEvent): void;
+  /** A node that was ready cannot go on and cannot be replaced: everything ends. */
+  onFailed(message: string): void;
   /** A node of a running cluster died; it is restarted or not, as the policy says. */
   onDeath(node: number, how: string, restartAfterMs: number | undefined): void;
   /** A node was started again after a death. */

@@ -21,6 +21,9 @@ export class InProcessCluster implements Cluster {
   /** The terminal is the reader: only what went wrong. */
   readonly #log = createNodeLog({ level: 'warn' });
   #running: RunningNode[] = [];
+  /** Settled when nothing that was begun is still on its way to run. */
+  #starts: Promise<unknown>[] = [];
+  #isStopping = false;
 
   constructor(options: InProcessOptions) {
     this.#options = options;
@@ -32,17 +35,23 @@ export class InProcessCluster implements Cluster {
   async #start(): Promise<void> {
     const { nodeEntry, configs } = this.#options;
     const { startNode } = (await import(nodeEntry)) as NodeEntry;
-    await Promise.all(configs.map((config) => this.#startOne(startNode, config)));
+    if (this.#isStopping) return;
+    const starts = configs.map((config) => this.#startOne(startNode, config));
+    this.#starts = starts;
+    const nodes = await Promise.all(starts);
+    await Promise.all(nodes.map((node, i) => this.#untilReady(node, configs[i]!.nodeId)));
   }
 
-  async #startOne(startNode: NodeEntry['startNode'], config: NodeConfig): Promise<void> {
-    let node: RunningNode;
+  async #startOne(startNode: NodeEntry['startNode'], config: NodeConfig): Promise<RunningNode> {
     try {
       const env = createNodeEnvironment({
         ...(config.dataRoot === undefined ? {} : { dataRoot: config.dataRoot }),
         log: this.#log.child({ node: config.nodeId }),
       });
-      node = await startNode(env, config);
+      const node = await startNode(env, config);
+      if (this.#isStopping) await node.stop();
+      else this.#running.push(node);
+      return node;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'NODE_START_FAILED';
       throw new CliFailure(`node ${config.nodeId} did not start: ${(error as Error).message}`, {
@@ -51,23 +60,32 @@ export class InProcessCluster implements Cluster {
         cause: error,
       });
     }
-    this.#running.push(node);
-    await new Promise<void>((resolve, reject) => {
+  }
+
+  #untilReady(node: RunningNode, nodeId: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let isReady = false;
       node.onEvent((event) => {
-        if (event.event === 'ready') resolve();
-        if (event.event === 'failed') {
-          const parts = { exitCode: EXIT.failure, code: event.code };
-          reject(new CliFailure(`node ${config.nodeId} failed: ${event.message}`, parts));
+        if (event.event === 'ready') {
+          isReady = true;
+          resolve();
         }
-        this.#options.events.onEvent(config.nodeId, event);
+        if (event.event === 'failed') {
+          const message = `node ${nodeId} failed: ${event.message}`;
+          if (isReady) this.#options.events.onFailed(message);
+          else reject(new CliFailure(message, { exitCode: EXIT.failure, code: event.code }));
+        }
+        this.#options.events.onEvent(nodeId, event);
       });
     });
   }
 
   async stop(): Promise<void> {
+    this.#isStopping = true;
     const running = this.#running;
     this.#running = [];
     await Promise.all(running.map((node) => node.stop()));
+    await Promise.allSettled(this.#starts);
   }
 
   kill(): void {

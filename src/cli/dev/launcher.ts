@@ -124,6 +124,10 @@ export class Launcher {
   async #makeCluster(folder: DevFolder, configs: readonly NodeConfig[]): Promise<Cluster> {
     const events = {
       onEvent: (node: number, event: NodeEvent) => this.#deaths.heard(node, event),
+      onFailed: (message: string) => {
+        process.stderr.write(`callboard: ${message}\n`);
+        if (!this.#isStopping) void this.#stop(EXIT.failure);
+      },
       onDeath: (node: number, how: string, restartAfterMs: number | undefined) =>
         this.#deaths.died(
           node,
@@ -249,14 +253,16 @@ export class Launcher {
     for (const signal of signals) process.on(signal, stop);
     const unwatch = watchStarter(() => void this.#stop());
     // Nobody may be left to read what we say, and that must not be what kills us first.
-    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.removeAllListeners('error').on('error', () => undefined);
+    }
     this.#unguard = () => {
       for (const signal of signals) process.removeListener(signal, stop);
       unwatch();
     };
   }
 
-  async #stop(): Promise<void> {
+  async #stop(exitCode: number = EXIT.ok): Promise<void> {
     this.#isStopping = true;
     this.#deaths.stop();
     setTimeout(() => {
@@ -265,7 +271,7 @@ export class Launcher {
       process.exit(EXIT.failure);
     }, STOP_LIMIT_MS).unref();
     await this.#end();
-    process.exit(EXIT.ok);
+    process.exit(exitCode);
   }
 
   /** Stops the nodes, then gives the folder back. */
