@@ -141,6 +141,8 @@ class FetchFlow implements Flow {
 
   #read(index: number): void {
     const slot = this.#slots[index]!;
+    // Queued twice, by logs that grew while eight others were read: once is enough.
+    if (slot.isReading) return;
     const logHost = this.#exchange.ports.logHost(slot.logId);
     if (logHost === undefined) {
       this.#drop(slot);
