@@ -26,9 +26,6 @@ const MESSAGE_KINDS = [
 
 const ENTRY_KINDS = ['noop', 'command', 'config'] as const satisfies readonly EntryKind[];
 
-/** index, term, kind and size. */
-export const ENTRY_HEADER_BYTES = 8 + 8 + 1 + 4;
-
 function malformed(what: string, value: number): BytesError {
   return new BytesError('BYTES_TRUNCATED', `raft: unknown ${what}`, { value });
 }

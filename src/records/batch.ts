@@ -45,7 +45,6 @@ export const CODEC_MASK = 0x07;
 export const APPEND_TIME_BIT = 0x08;
 export const TRANSACTIONAL_BIT = 0x10;
 export const CONTROL_BIT = 0x20;
-export const DELETE_HORIZON_BIT = 0x40;
 
 /** Compression codecs by their number in the attributes. */
 export const CODEC_NAMES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;

@@ -36,6 +36,3 @@ export const GROUP_DEFAULTS: Omit<GroupConfig, 'crc32c'> = {
   emptyGroupRetentionMs: 600_000,
   newMemberTimeoutMs: 300_000,
 };
-
-/** Kafka's own patience, for suites that count on it. */
-export const CLASSIC_INITIAL_REBALANCE_DELAY_MS = 3_000;

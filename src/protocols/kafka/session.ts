@@ -170,10 +170,6 @@ export function frameVersion(frame: Uint8Array): number {
   return readI16(frame, 2);
 }
 
-export function frameCorrelationId(frame: Uint8Array): number {
-  return readI32(frame, 4);
-}
-
 const HTTP_STARTS = ['GET ', 'POST', 'PUT ', 'HEAD', 'DELE', 'OPTI', 'PATC', 'CONN', 'PRI '];
 
 function foreignByMagic(head: Uint8Array): ForeignProtocol | undefined {
