@@ -36,6 +36,12 @@ export class Watcher {
       const life = `${node.incarnation}/${node.bootCounter}/${node.pid}`;
       const before = this.#lives.get(node.id);
       this.#lives.set(node.id, life);
+      if (before === undefined && node.isFenced) {
+        // Registered and not there yet: who has not come cannot have left.
+        this.#fenced.add(node.id);
+        this.#behind.add(node.id);
+        continue;
+      }
       if (before !== undefined && before !== life) this.#left(node.id, moved, isSpeaker);
       this.#watchNode(node.id, node.isFenced, moved, isSpeaker);
     }

@@ -61,6 +61,9 @@ export async function endedWithin(
 }
 
 /** A running program whose output is collected. */
+/** Says what was there instead, before the test as a whole times out. */
+const SAW_TIMEOUT_MS = 25_000;
+
 export class Run {
   readonly child: ChildProcess;
   stdout = '';
@@ -88,6 +91,7 @@ export class Run {
 
   /** Waits until stdout (or stderr) matches. */
   async saw(pattern: RegExp, from: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpExecArray> {
+    const untilMs = performance.now() + SAW_TIMEOUT_MS;
     for (;;) {
       const match = pattern.exec(this[from]);
       if (match !== null) return match;
@@ -96,6 +100,9 @@ export class Run {
         const last = pattern.exec(this[from]);
         if (last !== null) return last;
         throw new Error(`ended without ${pattern}:\n${this.stdout}\n${this.stderr}`);
+      }
+      if (performance.now() > untilMs) {
+        throw new Error(`no ${pattern} in:\n${this.stdout}\n${this.stderr}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

@@ -295,21 +295,24 @@ describe('ports', () => {
   });
 });
 
-const canDropRoot = process.getuid?.() === 0 && spawnSync('setpriv', ['--version']).status === 0;
+const PROGRAM = new URL('../../bin/callboard.cjs', import.meta.url).pathname;
+const AS_NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath];
+// Also where there is setpriv, a clone below a folder of root's own cannot be read by anybody else.
+const canDropRoot =
+  process.getuid?.() === 0 &&
+  spawnSync('setpriv', [...AS_NOBODY, PROGRAM, '--version'], { cwd: '/' }).status === 0;
 
 test.skipIf(!canDropRoot && process.getuid?.() === 0)(
-  'runs as a user without rights (skipped where root cannot become one)',
+  'runs as a user without rights (skipped where root cannot become one that can read this clone)',
   async () => {
     const folder = freshFolder();
-    const bin = new URL('../../bin/callboard.cjs', import.meta.url).pathname;
-    const words = [bin, 'dev', '--json', '--base-port', '0', '--data', join(folder, 'data')];
+    const words = [PROGRAM, 'dev', '--json', '--base-port', '0', '--data', join(folder, 'data')];
     fs.chmodSync(folder, 0o777);
     const run = canDropRoot
-      ? new Run(
-          'setpriv',
-          ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, ...words],
-          { cwd: folder, env: { PATH: process.env['PATH'], HOME: folder } },
-        )
+      ? new Run('setpriv', [...AS_NOBODY, ...words], {
+          cwd: folder,
+          env: { PATH: process.env['PATH'], HOME: folder },
+        })
       : new Run(process.execPath, words, { cwd: folder });
     const nodes = await run.ready();
     if (canDropRoot) {
