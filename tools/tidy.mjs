@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { unusedExports } from './exports.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -107,14 +108,24 @@ function allowed(room, path, target) {
   return `imports ${file} (${room} may not know ${other})`;
 }
 
-export function tidy() {
-  const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard', 'src'], {
+function filesOf(folders) {
+  return execFileSync('git', ['ls-files', '-co', '--exclude-standard', ...folders], {
     cwd: root,
     encoding: 'utf8',
   })
     .split('\n')
-    .filter((file) => file.endsWith('.ts') && existsSync(join(root, file)));
-  const faults = [];
+    .filter((file) => file !== '' && existsSync(join(root, file)));
+}
+
+export function tidy() {
+  const files = filesOf(['src']).filter((file) => file.endsWith('.ts'));
+  const faults = unusedExports(
+    new Map(
+      filesOf(['src', 'test', 'bench', 'tools'])
+        .filter((file) => /\.(ts|mjs)$/.test(file))
+        .map((file) => [file, readFileSync(join(root, file), 'utf8')]),
+    ),
+  );
   if (files.length < 100) faults.push(`tidy saw only ${files.length} files: is the glob wrong?`);
   const rooms = new Set();
   for (const path of files) {

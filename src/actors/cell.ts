@@ -26,10 +26,10 @@ import type { Deadline, Deadlines } from './timers.ts';
 import type { Runnable, Turn } from './turn.ts';
 import type { Watcher, WatchTable } from './watch.ts';
 
-export const STATE_NEW = 0;
-export const STATE_RUNNING = 1;
-export const STATE_SUSPENDED = 2;
-export const STATE_STOPPING = 3;
+const STATE_NEW = 0;
+const STATE_RUNNING = 1;
+const STATE_SUSPENDED = 2;
+const STATE_STOPPING = 3;
 export const STATE_STOPPED = 4;
 export const STATE_NAMES = ['new', 'running', 'suspended', 'stopping', 'stopped'] as const;
 

@@ -11,7 +11,7 @@ import type { Place, RefId } from './ref.ts';
 import { SLOT_MAX } from './ref.ts';
 
 export const RECORD_HEADER_BYTES = 40;
-export const RECORD_ALIGN_BYTES = 8;
+const RECORD_ALIGN_BYTES = 8;
 
 export const KIND_TELL = 1;
 export const KIND_ASK = 2;

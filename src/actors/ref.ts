@@ -98,7 +98,7 @@ export function idPath(id: RefId): string {
   return `@${id.node}/${id.thread}/${id.slot}`;
 }
 
-export const REF_ID_BYTES = 16;
+const REF_ID_BYTES = 16;
 
 /** Refs travel as ids; `Context.ref` or `System.ref` makes a usable ref of a received id. */
 export const refId: Codec<RefId> = defineCodec<RefId>({

@@ -4,7 +4,7 @@
 import type { Codec, OpEntry } from './protocol.ts';
 
 /** What released memory is filled with: a view that was kept reads this. */
-export const POISON = 0xdd;
+const POISON = 0xdd;
 
 /** A message that waits in a mailbox in its encoded form. */
 export class EncodedInput {

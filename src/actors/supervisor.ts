@@ -12,7 +12,7 @@ import { sameRef } from './ref.ts';
 import type { RestartPolicy } from './supervise.ts';
 import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
 
-export const SupervisorProtocol = protocol('callboard.supervisor', 1, { startAgain: tell(none) });
+const SupervisorProtocol = protocol('callboard.supervisor', 1, { startAgain: tell(none) });
 type SupervisorOps = typeof SupervisorProtocol.ops;
 
 export interface ChildSpec {

@@ -25,7 +25,7 @@ export interface NodeIdentity {
   readonly isNewFolder: boolean;
 }
 
-export class IdentityError extends BrokerError {
+class IdentityError extends BrokerError {
   readonly code = 'NODE_FOLDER_FOREIGN';
 }
 

@@ -383,7 +383,7 @@ class Node implements ProbedNode {
   }
 }
 
-export class NodeConfigError extends BrokerError {
+class NodeConfigError extends BrokerError {
   readonly code = 'NODE_CONFIG_INVALID';
 }
 

@@ -44,12 +44,10 @@ export * from './cursor/commands.ts';
 export { refuseDestinationName } from './destination/name.ts';
 export { PARTITION_KIND } from './destination/partition.ts';
 export {
-  MIN_INSYNC_REPLICAS,
   messageBytesMax,
   refuseSettings,
   SETTINGS,
   type Setting,
-  settingOf,
 } from './destination/settings.ts';
 
 /** What the operator has decided about destinations. */

@@ -42,7 +42,7 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
 const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host', 'isFounding']);
 
 /** Shards of a server that has the machine for itself. */
-export function serverShards(cores = availableParallelism()): number {
+function serverShards(cores = availableParallelism()): number {
   return Math.max(1, Math.min(8, cores - 1));
 }
 

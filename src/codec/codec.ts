@@ -10,7 +10,6 @@ export type CodecErrorCode =
   | 'CODEC_TRUNCATED'
   | 'CODEC_BAD_VALUE'
   | 'CODEC_TRAILING_BYTES'
-  | 'CODEC_TOO_DEEP'
   | 'CODEC_OUT_OF_RANGE';
 
 /**
@@ -97,13 +96,6 @@ export function readWhole<T>(codec: Pick<Codec<T>, 'read'>, reader: ByteReader):
 function fromBytesError(error: BytesError): CodecError {
   const code = error.code === 'BYTES_TRUNCATED' ? 'CODEC_TRUNCATED' : 'CODEC_BAD_VALUE';
   return new CodecError(code, error.message, error.details, error);
-}
-
-/** Encodes into a new array of exactly the right size. For tests and rare messages. */
-export function encodeToBytes<T>(codec: Codec<T>, value: T): Uint8Array {
-  const out = new Uint8Array(codec.size(value));
-  codec.encode(value, out, 0);
-  return out;
 }
 
 /** For decoders: a value that its type does not have. */

@@ -5,8 +5,6 @@ import type { ByteReader } from '../std/byte-reader.ts';
 import { varU53Size, writeVarU53 } from '../std/varint.ts';
 import { badValue, type Codec, CodecError, defineCodec, outOfRange, type Value } from './codec.ts';
 
-/** Levels of `lazy` in one value. A value in a message is a tree that a person could draw. */
-const DEPTH_MAX = 64;
 const TAGS_MAX = 256;
 
 /** `undefined` or a value: one byte says which. */
@@ -216,17 +214,6 @@ export function oneOf<const T extends readonly string[]>(...texts: T): Codec<T[n
   });
 }
 
-/** Always this value; takes no bytes. */
-export function literal<const T extends string | number | boolean>(value: T): Codec<T> {
-  return defineCodec<T>({
-    shape: JSON.stringify(value),
-    sizeMin: 0,
-    size: () => 0,
-    encode: (_value, _out, at) => at,
-    read: () => value,
-  });
-}
-
 /**
  * A domain type carried as a wire type. `fromWire` may throw {@link CodecError} for what it
  * refuses.
@@ -242,32 +229,5 @@ export function mapped<W, D>(
     size: (value) => wire.size(toWire(value)),
     encode: (value, out, at) => wire.encode(toWire(value), out, at),
     read: (reader) => fromWire(wire.read(reader)),
-  });
-}
-
-/**
- * A codec that is made when first used, so that a type may contain itself. It must take at least
- * one byte; more than 64 levels are refused, which keeps bad input off the stack.
- */
-export function lazy<T>(name: string, make: () => Codec<T>): Codec<T> {
-  let made: Codec<T> | undefined;
-  const inner = (): Codec<T> => {
-    made ??= make();
-    return made;
-  };
-  return defineCodec<T>({
-    shape: `@${name}`,
-    sizeMin: 1,
-    size: (value) => inner().size(value),
-    encode: (value, out, at) => inner().encode(value, out, at),
-    read: (reader) => {
-      if (reader.depth >= DEPTH_MAX) {
-        throw new CodecError('CODEC_TOO_DEEP', `${name} nested too deeply`, { at: reader.at });
-      }
-      reader.depth += 1;
-      const value = inner().read(reader);
-      reader.depth -= 1;
-      return value;
-    },
   });
 }

@@ -1,5 +1,4 @@
 // The whole offer of the codec room.
 export * from './codec.ts';
 export * from './composites.ts';
-export * from './opcodes.ts';
 export * from './scalars.ts';

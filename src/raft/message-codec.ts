@@ -98,7 +98,7 @@ export function encodeMessage(message: RaftMessage): Uint8Array {
   return out.toBytes();
 }
 
-export function writeMessage(out: ByteWriter, message: RaftMessage): void {
+function writeMessage(out: ByteWriter, message: RaftMessage): void {
   out.u8(VERSION);
   out.u8(MESSAGE_KINDS.indexOf(message.kind));
   out.u64(message.from);

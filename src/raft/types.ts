@@ -24,10 +24,6 @@ export function nodeOfPeer(peer: PeerId): number {
   return Math.floor(peer / TWO_32);
 }
 
-export function incarnationOfPeer(peer: PeerId): number {
-  return peer % TWO_32;
-}
-
 /** `noop` opens a term, `command` is the user's, `config` is an encoded Configuration. */
 export type EntryKind = 'noop' | 'command' | 'config';
 

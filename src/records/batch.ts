@@ -16,7 +16,6 @@ import {
   readU16,
   readU32,
   writeI64,
-  writeU16,
   writeU32,
 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
@@ -29,7 +28,7 @@ export const BATCH_CRC_FROM = 21;
 export const BATCH_MAGIC = 2;
 
 export const LENGTH_AT = 8;
-export const LEADER_EPOCH_AT = 12;
+const LEADER_EPOCH_AT = 12;
 export const MAGIC_AT = 16;
 export const CRC_AT = 17;
 export const ATTRIBUTES_AT = 21;
@@ -41,8 +40,8 @@ export const PRODUCER_EPOCH_AT = 51;
 export const BASE_SEQUENCE_AT = 53;
 export const RECORD_COUNT_AT = 57;
 
-export const CODEC_MASK = 0x07;
-export const APPEND_TIME_BIT = 0x08;
+const CODEC_MASK = 0x07;
+const APPEND_TIME_BIT = 0x08;
 export const TRANSACTIONAL_BIT = 0x10;
 export const CONTROL_BIT = 0x20;
 
@@ -121,10 +120,6 @@ export function lastOffset(bytes: Uint8Array, at: number): number {
   return readI64Lossy(bytes, at) + readI32(bytes, at + LAST_OFFSET_DELTA_AT);
 }
 
-export function leaderEpochOf(bytes: Uint8Array, at: number): number {
-  return readI32(bytes, at + LEADER_EPOCH_AT);
-}
-
 export function maxTimestampMs(bytes: Uint8Array, at: number): number {
   return readI64Lossy(bytes, at + MAX_TIMESTAMP_AT);
 }
@@ -178,7 +173,7 @@ export interface BatchRules {
   readonly allowGaps: boolean;
 }
 
-export const CLIENT_BATCH: BatchRules = { allowControl: false, allowGaps: false };
+const CLIENT_BATCH: BatchRules = { allowControl: false, allowGaps: false };
 export const STORED_BATCH: BatchRules = { allowControl: true, allowGaps: true };
 
 /**
@@ -236,19 +231,6 @@ export function stampBatch(
 ): void {
   writeI64(bytes, at, offset);
   writeU32(bytes, at + LEADER_EPOCH_AT, leaderEpoch);
-}
-
-/** Makes `timeMs` the time of every record (LogAppendTime) and renews the CRC. */
-export function stampAppendTime(
-  bytes: Uint8Array,
-  at: number,
-  timeMs: number,
-  crc32c: Crc32c,
-): void {
-  const attributes = readU16(bytes, at + ATTRIBUTES_AT);
-  writeU16(bytes, at + ATTRIBUTES_AT, attributes | APPEND_TIME_BIT);
-  writeI64(bytes, at + MAX_TIMESTAMP_AT, timeMs);
-  sealBatch(bytes, at, crc32c);
 }
 
 /** Computes and writes the CRC of the whole batch at `at`. */

@@ -1,6 +1,6 @@
-// One number per frame for a contiguous run of seqs (the chain of a frame, the offset behind it),
-// in a ring that grows by doubling. Not a cache: a seq outside the run has no value. Invariant: the
-// run is [firstSeq, endSeq], and a push continues it or starts a new one.
+// One number per frame for a contiguous run of seqs (the chain of a frame, say), in a ring that grows
+// by doubling. Not a cache: a seq outside the run has no value. Invariant: the run is
+// [firstSeq, endSeq], and a push continues it or starts a new one.
 import { assert } from '../std/assert.ts';
 
 const CAPACITY_MIN = 8;

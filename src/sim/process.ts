@@ -60,11 +60,6 @@ export class SimProcess implements Owner, NetHost {
     return this.#state === 'paused';
   }
 
-  /** Timers that are set, for leak checks. */
-  get liveTimers(): number {
-    return this.#timers.live;
-  }
-
   monotonicMs(): number {
     const localNs = this.#node.clock.localNs(this.#world.nowNs) - this.#startLocalNs;
     return this.#originMs + localNs / 1e6;

@@ -8,7 +8,7 @@ const STRIP_EVENTS = 64;
 const TWO_32 = 0x1_0000_0000;
 
 /** Kinds of events. The letters are those of the event strip. */
-export const EVENT_KINDS = {
+const EVENT_KINDS = {
   timer: 't',
   soon: 's',
   'net-segment': 'n',

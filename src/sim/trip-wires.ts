@@ -10,7 +10,7 @@ interface Wire {
 }
 
 /** Thrown by a tripped wire. */
-export class TripWireError extends Error {
+class TripWireError extends Error {
   constructor(what: string) {
     super(`${what} was called inside a simulation: use the Environment`);
     this.name = 'TripWireError';

@@ -170,7 +170,3 @@ export class World {
     await this.runUntil(this.nowMs + byMs);
   }
 }
-
-export function createWorld(options: WorldOptions): World {
-  return new World(options);
-}

@@ -89,21 +89,21 @@ function unsafeInteger(high: number, low: number): BytesError {
 }
 
 /** Joins two halves of an unsigned 64-bit integer. Throws {@link BytesError} beyond 2^53 - 1. */
-export function joinU64(high: number, low: number): number {
+function joinU64(high: number, low: number): number {
   const unsignedHigh = high >>> 0;
   if (unsignedHigh > SAFE_HIGH_MAX) throw unsafeInteger(high, low);
   return unsignedHigh * TWO_32 + (low >>> 0);
 }
 
 /** Joins two halves of a signed 64-bit integer. Throws {@link BytesError} outside +-(2^53 - 1). */
-export function joinI64(high: number, low: number): number {
+function joinI64(high: number, low: number): number {
   const value = joinI64Lossy(high, low);
   if (!Number.isSafeInteger(value)) throw unsafeInteger(high, low);
   return value;
 }
 
 /** The high 32 bits (signed) of the two's complement form of a safe integer. */
-export function highHalf(value: number): number {
+function highHalf(value: number): number {
   return Math.floor(value / TWO_32) | 0;
 }
 
@@ -161,7 +161,7 @@ export function writeI64le(bytes: Uint8Array, at: number, value: number): void {
 }
 
 /** One new array with all parts in order. */
-export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let size = 0;
   for (const part of parts) size += part.length;
   const out = new Uint8Array(size);
@@ -179,29 +179,8 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** Order of unsigned bytes, a prefix first: negative, 0 or positive. */
-export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const common = Math.min(a.length, b.length);
-  for (let i = 0; i < common; i += 1) {
-    const difference = a[i]! - b[i]!;
-    if (difference !== 0) return difference;
-  }
-  return a.length - b.length;
-}
-
 export function toHex(bytes: Uint8Array): string {
   let text = '';
   for (const byte of bytes) text += (byte < 16 ? '0' : '') + byte.toString(16);
   return text;
-}
-
-/** Throws {@link BytesError} unless `text` is an even number of hex digits. */
-export function fromHex(text: string): Uint8Array {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) {
-    throw new BytesError('BYTES_BAD_TEXT', 'not a hex text', { text });
-  }
-  const out = new Uint8Array(text.length / 2);
-  for (let i = 0; i < out.length; i += 1)
-    out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
-  return out;
 }

@@ -9,8 +9,6 @@ export class ByteReader implements Cursor {
   bytes: Uint8Array;
   at: number;
   end: number;
-  /** How deep a recursive format is nested at this point; formats that recurse bound it. */
-  depth = 0;
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.bytes = bytes;
@@ -23,7 +21,6 @@ export class ByteReader implements Cursor {
     this.bytes = bytes;
     this.at = start;
     this.end = end;
-    this.depth = 0;
   }
 
   get remaining(): number {

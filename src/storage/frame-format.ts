@@ -24,8 +24,8 @@ import type { Crc32c } from '../std/crc32c.ts';
 export const FRAME_HEADER_BYTES = 64;
 export const BLOCK_BYTES = 4096;
 /** "CBWF". */
-export const FRAME_MAGIC = 0x46574243;
-export const FRAME_VERSION = 1;
+const FRAME_MAGIC = 0x46574243;
+const FRAME_VERSION = 1;
 
 export const TYPE_GROUP = 1;
 export const TYPE_DATA = 2;

@@ -42,7 +42,7 @@ export interface BatchPlace {
   readonly maxTimestampMs: number;
 }
 
-export function encodeSegmentHeader(name: SegmentName, crc32c: Crc32c): Uint8Array {
+function encodeSegmentHeader(name: SegmentName, crc32c: Crc32c): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
   writeU32le(bytes, 0, SEGMENT_MAGIC);
   writeU32le(bytes, 4, SEGMENT_VERSION);
@@ -276,7 +276,7 @@ export class Segment implements SegmentName {
   }
 }
 
-export function segmentFileName(name: {
+function segmentFileName(name: {
   readonly baseOffset: number;
   readonly generation: number;
 }): string {

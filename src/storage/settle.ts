@@ -12,7 +12,7 @@ import type { StoredLogCore } from './stored-log.ts';
 export type SettleResult = 'done' | 'more' | 'blocked';
 
 /** The last frame that may settle now. */
-export function settleTarget(log: StoredLogCore): number {
+function settleTarget(log: StoredLogCore): number {
   return Math.min(log.committedSeq, log.durableSeq);
 }
 

@@ -3,7 +3,7 @@
 // holds it: each frame, each group in flight and each reader is one hold. Last freed, first taken.
 import { assert } from '../std/assert.ts';
 
-export const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 1 << 20;
 /** Free chunks kept for the next load; the rest goes back to the system. */
 const FREE_CHUNKS_MAX = 4;
 

@@ -8,8 +8,8 @@ import { ByteReader, ByteWriter, readU32, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import { StorageError } from './errors.ts';
 
-export const RECORD_VERSION = 1;
-export const RECORD_HEADER_BYTES = 49;
+const RECORD_VERSION = 1;
+const RECORD_HEADER_BYTES = 49;
 /** Larger records go to view files. */
 export const STATE_IN_WAL_BYTES_MAX = 16 * 1024;
 /** "CBVW". */

@@ -19,7 +19,7 @@ const INDEX_MAGIC = 0x49534243;
 const INDEX_VERSION = 1;
 const HEADER_BYTES = 68;
 const ENTRY_BYTES = 24;
-export const INDEX_INTERVAL_BYTES = 32 * 1024;
+const INDEX_INTERVAL_BYTES = 32 * 1024;
 
 export interface SegmentName {
   readonly logId: number;

@@ -9,8 +9,8 @@ import { BLOCK_BYTES } from './frame-format.ts';
 
 /** "CBSB". */
 const SUPER_MAGIC = 0x43425342;
-export const FORMAT_MAJOR = 1;
-export const FORMAT_MINOR = 0;
+const FORMAT_MAJOR = 1;
+const FORMAT_MINOR = 0;
 /** Features known here: a bit that is set in a folder and not here. Unknown compatible ones are harmless. */
 const KNOWN_INCOMPATIBLE = 0;
 const KNOWN_READ_ONLY_COMPATIBLE = 0;
@@ -45,7 +45,7 @@ export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c): Uint8A
 }
 
 /** Throws `STORAGE_DAMAGED` for bytes that are no superblock. */
-export function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c): Superblock {
+function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c): Superblock {
   const isSound =
     bytes.length > 8 &&
     readU32(bytes, 0) === SUPER_MAGIC &&

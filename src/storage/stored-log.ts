@@ -412,10 +412,6 @@ export class StoredLogCore implements StoredLog, GroupMember {
     this.settledOffset = anchor.nextOffset;
   }
 
-  replaceSegments(segments: SegmentSet | undefined): void {
-    this.#segments = segments;
-  }
-
   // ---- reading --------------------------------------------------------------------------------
 
   epochEntries(): readonly EpochStart[] {

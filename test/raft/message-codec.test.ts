@@ -15,7 +15,8 @@ import {
   writeEntry,
   writeHardState,
 } from '../../src/raft/index.ts';
-import { ByteReader, ByteWriter, fromHex, toHex } from '../../src/std/bytes.ts';
+import { ByteReader, ByteWriter, toHex } from '../../src/std/bytes.ts';
+import { fromHex } from '../setup/hex.ts';
 
 const index = fc.nat({ max: Number.MAX_SAFE_INTEGER - 1000 });
 const peer = fc

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EpochTable } from '../../src/replication/epoch-table.ts';
 import { OffsetEpochTable } from '../../src/replication/offset-epoch-table.ts';
-import { OffsetIndex } from '../../src/replication/offset-index.ts';
 import { SeqRing } from '../../src/replication/seq-ring.ts';
 
 /** Epoch of each frame: a log of at most 30 frames with ascending epochs. */
@@ -141,47 +140,6 @@ describe('OffsetEpochTable', () => {
   test('an empty table knows nothing', () => {
     const table = new OffsetEpochTable();
     expect(table.offsetForLeaderEpoch(0, 5)).toEqual({ epoch: -1, endOffset: -1 });
-  });
-});
-
-describe('OffsetIndex', () => {
-  test('maps seqs to offsets as a plain list would, over appends, commits and cuts', () => {
-    const actions = fc.array(
-      fc.record({ kind: fc.constantFrom('append', 'commit', 'cut'), amount: fc.nat(9) }),
-      { maxLength: 60 },
-    );
-    fc.assert(
-      fc.property(actions, (steps) => {
-        const index = new OffsetIndex(0, 0);
-        let next = [0];
-        let committed = 0;
-        for (const { kind, amount } of steps) {
-          const uncommitted = next.length - 1 - committed;
-          if (kind === 'append') {
-            next.push(next.at(-1)! + amount);
-            index.append(next.length - 1, next.at(-1)!);
-          } else if (kind === 'commit') {
-            committed += Math.min(amount, uncommitted);
-            index.commit(committed);
-          } else {
-            next = next.slice(0, committed + Math.min(amount, uncommitted) + 1);
-            index.truncateAfter(next.length - 1);
-          }
-          expect(index.highWatermark).toBe(next[committed]);
-          expect(index.logEndOffset).toBe(next.at(-1));
-          for (let seq = committed; seq < next.length; seq += 1) {
-            expect(index.offsetBehind(seq)).toBe(next[seq]);
-          }
-        }
-      }),
-    );
-  });
-
-  test('a cut below the committed frame is a broken invariant', () => {
-    const index = new OffsetIndex(0, 0);
-    index.append(1, 3);
-    index.commit(1);
-    expect(() => index.truncateAfter(0)).toThrow(/below the committed/);
   });
 });
 

@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FollowerCore } from '../../src/replication/follower-core.ts';
 import { LeaderCore } from '../../src/replication/leader-core.ts';
-import { OffsetIndex } from '../../src/replication/offset-index.ts';
 import { chainOf, EMPTY_LOG, grantOf, members } from './rig.ts';
 
 interface Frame {
@@ -13,11 +12,16 @@ interface Frame {
   readonly nextOffset: number;
 }
 
+/** The offset that the first record behind frame `seq` gets. */
+function offsetBehind(frames: readonly Frame[], seq: number): number {
+  return frames[seq - 1]?.nextOffset ?? 0;
+}
+
 class Player {
   readonly #nodes = [1, 2, 3].map((node) => ({
     node,
     frames: [] as Frame[],
-    offsets: new OffsetIndex(0, 0),
+    committedSeq: 0,
     follower: this.#follower(node, EMPTY_LOG),
   }));
   #leader: LeaderCore | undefined;
@@ -82,14 +86,13 @@ class Player {
   }
 
   #write(records: number): void {
-    const { frames, offsets } = this.#node(this.#leading);
+    const node = this.#node(this.#leading);
+    const { frames } = node;
     const seq = frames.length + 1;
-    const nextOffset = offsets.logEndOffset + records;
-    frames.push({ epoch: this.#epoch, nextOffset });
-    offsets.append(seq, nextOffset);
+    frames.push({ epoch: this.#epoch, nextOffset: offsetBehind(frames, seq - 1) + records });
     this.#leader!.appended(seq, this.#epoch, chainOf(seq, this.#epoch));
     this.#leader!.localDurable(seq);
-    offsets.commit(this.#leader!.committedSeq);
+    node.committedSeq = this.#leader!.committedSeq;
   }
 
   #append(records: number): void {
@@ -101,14 +104,13 @@ class Player {
   #stream(to: number, throughSeq: number): void {
     const leader = this.#leader!;
     const source = this.#node(this.#leading);
-    const { follower, frames, offsets } = this.#node(to);
+    const { follower, frames } = this.#node(to);
     for (let seq = leader.progress(to)!.nextSeq; seq <= throughSeq; seq += 1) {
       const frame = source.frames[seq - 1]!;
       const previous = chainOf(seq - 1, source.frames[seq - 2]?.epoch ?? 0);
       const chain = chainOf(seq, frame.epoch);
       expect(follower.frame(this.#epoch, seq, frame.epoch, chain, previous)).toBe('append');
       frames.push(frame);
-      offsets.append(seq, frame.nextOffset);
       leader.sent(to, seq);
     }
     follower.durable(throughSeq);
@@ -116,22 +118,23 @@ class Player {
       if (output.kind !== 'send-ack') continue;
       leader.ack(to, 1, output.epoch, output.durableSeq, output.chain);
     }
-    source.offsets.commit(leader.committedSeq);
+    source.committedSeq = leader.committedSeq;
   }
 
   #flush(): void {
-    for (const { node, follower, offsets } of this.#nodes) {
-      const seq = this.#leader!.committedToSend(node);
+    for (const each of this.#nodes) {
+      const seq = this.#leader!.committedToSend(each.node);
       if (seq < 0) continue;
-      follower.leaderCommitted(this.#epoch, seq);
-      this.#leader!.committedSent(node, seq);
-      offsets.commit(follower.committedSeq);
+      each.follower.leaderCommitted(this.#epoch, seq);
+      this.#leader!.committedSent(each.node, seq);
+      each.committedSeq = each.follower.committedSeq;
     }
   }
 
   picture(): string[] {
-    return this.#nodes.map(({ node, frames, offsets }) => {
-      const { logEndOffset: leo, highWatermark: hw } = offsets;
+    return this.#nodes.map(({ node, frames, committedSeq }) => {
+      const leo = offsetBehind(frames, frames.length);
+      const hw = offsetBehind(frames, committedSeq);
       const seen = hw === 0 ? 'nothing' : `0 to ${hw - 1}`;
       return `node ${node}: seq ${frames.length}, LEO ${leo}, HW ${hw}, consumers see ${seen}`;
     });

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeUtf8, fromHex } from '../../src/std/bytes.ts';
+import { encodeUtf8 } from '../../src/std/bytes.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
 import { fnv1a32, mix32, mix53, murmur2 } from '../../src/std/hash.ts';
+import { fromHex } from '../setup/hex.ts';
 
 describe('crc32c', () => {
   it('gives the check value and the RFC 3720 vectors', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BytesError, fromHex, toHex } from '../../src/std/bytes.ts';
+import { BytesError, toHex } from '../../src/std/bytes.ts';
 import {
   readVarI32,
   readVarI53,
@@ -11,6 +11,7 @@ import {
   writeVarI53,
   writeVarU53,
 } from '../../src/std/varint.ts';
+import { fromHex } from '../setup/hex.ts';
 
 /** The obvious slow version. */
 function encodeBig(value: bigint): string {

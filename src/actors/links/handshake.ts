@@ -14,7 +14,7 @@ import { encodeUtf8, readUtf8, writeUtf8 } from '../../std/utf8.ts';
 
 export const GREETING_BYTES = 152;
 export const ANSWER_BYTES = 224;
-export const LINK_VERSION = 1;
+const LINK_VERSION = 1;
 /** "CBLK" as it lies in memory. */
 const MAGIC = 0x4b4c4243;
 const CLUSTER_AT = 8;

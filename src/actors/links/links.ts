@@ -47,7 +47,7 @@ const RECORDS_MIN = 16;
 const BUFFER_BYTES = 64 * 1024;
 /** Larger buffers are left to the collector; a few small ones are kept. */
 const BUFFERS_KEPT_MAX = 16;
-export const LINK_TAG = 'link';
+const LINK_TAG = 'link';
 
 export class Links implements LinkHost {
   readonly system: System;

@@ -4,7 +4,7 @@
 //
 //   idle -> dialing (records wait) -> open -> closed -> backoff (unreachable) -> idle
 import type { Address, Connection } from '../../env/environment.ts';
-import { readU32le } from '../../std/byte-ops.ts';
+import { concatBytes, readU32le } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { abortable } from '../actor-ref.ts';
 import type { Codec } from '../protocol.ts';
@@ -223,9 +223,7 @@ export class OutgoingLink implements Route {
         this.#reader!.push(view);
         return;
       }
-      const joined = new Uint8Array(this.#answer.length + view.length);
-      joined.set(this.#answer);
-      joined.set(view, this.#answer.length);
+      const joined = concatBytes([this.#answer, view]);
       this.#answer = joined;
       if (joined.length < ANSWER_BYTES) return;
       this.#answered(connection, joined.subarray(0, ANSWER_BYTES));

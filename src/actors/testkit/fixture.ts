@@ -33,7 +33,7 @@ export interface Probe<O extends Ops> {
   fish(isIt: (message: Recorded) => boolean): Recorded;
 }
 
-export class Fixture {
+class Fixture {
   readonly env: ManualEnvironment;
   readonly system: System;
 

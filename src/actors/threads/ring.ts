@@ -13,7 +13,7 @@ import { KIND_SKIP, paddedSize } from '../record.ts';
 /** Distance between control words: two lines of 64 bytes, as neighbouring lines are fetched in pairs. */
 export const CONTROL_LINE_BYTES = 128;
 export const RING_DATA_AT = 1024;
-export const RING_BYTES_MIN = 4096;
+const RING_BYTES_MIN = 4096;
 const WORDS_PER_LINE = CONTROL_LINE_BYTES / 4;
 const TAIL = 0;
 const HEAD = WORDS_PER_LINE;

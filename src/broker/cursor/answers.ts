@@ -11,7 +11,7 @@ import {
   putOptional,
 } from './commands.ts';
 
-export const GROUP_OUTCOMES = [
+const GROUP_OUTCOMES = [
   'ok',
   /** The coordinator moved; ask the new one. */
   'moved',

@@ -1,7 +1,7 @@
 // Joining a group. The steps follow Kafka's classic protocol: an id is given first and used second
 // (KIP-394), a member with an instance id takes the place of its former self without a round (KIP-345),
 // and a returning leader may be told that the assignment stands (KIP-814).
-import { utf8Size } from '../../std/bytes.ts';
+import { equalBytes, utf8Size } from '../../std/bytes.ts';
 import { type GroupOutcome, refuseJoin } from './answers.ts';
 import type { JoinCommand } from './commands.ts';
 import {
@@ -134,12 +134,8 @@ function speaksAsBefore(member: LiveMember, command: JoinCommand): boolean {
   if (member.protocols.length !== command.protocols.length) return false;
   return member.protocols.every((protocol, i) => {
     const other = command.protocols[i]!;
-    return protocol.name === other.name && isEqual(protocol.metadata, other.metadata);
+    return protocol.name === other.name && equalBytes(protocol.metadata, other.metadata);
   });
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function update(turn: GroupTurn, token: number, member: LiveMember, command: JoinCommand): void {
@@ -225,7 +221,7 @@ function replaceInstance(
 }
 
 function isSame(former: LiveMember, member: LiveMember, protocol: string | undefined): boolean {
-  return isEqual(metadataOf(former, protocol), metadataOf(member, protocol));
+  return equalBytes(metadataOf(former, protocol), metadataOf(member, protocol));
 }
 
 function replaceInOrder(group: LiveGroup, former: LiveMember, member: LiveMember): void {

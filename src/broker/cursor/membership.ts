@@ -151,10 +151,7 @@ export function describe(turn: GroupTurn, token: number, name: string): void {
   turn.reply(token, describeAnswer('ok', group), 'committed');
 }
 
-export function describeAnswer(
-  outcome: GroupOutcome,
-  group: LiveGroup | undefined,
-): DescribeAnswer {
+function describeAnswer(outcome: GroupOutcome, group: LiveGroup | undefined): DescribeAnswer {
   const members = [...(group?.members.values() ?? [])];
   // What was agreed is shown only while it holds.
   const isSettled = group?.phase === 'stable';

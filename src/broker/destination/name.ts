@@ -1,7 +1,7 @@
 // Which names a destination may have. The rules are Kafka's, the strictest of the protocols served, so a
 // destination made by one protocol can be named by all. A name is never a path: storage uses log ids.
 
-export const DESTINATION_NAME_CHARS_MAX = 249;
+const DESTINATION_NAME_CHARS_MAX = 249;
 
 /** Why a name is refused, as a sentence for people, or undefined for a good name. */
 export function refuseDestinationName(name: string): string | undefined {

@@ -14,12 +14,12 @@ export interface Setting {
 }
 
 /** Kafka's default: 1 MiB of records and the 12 bytes in front of a batch's length. */
-export const MESSAGE_BYTES_DEFAULT = 1_048_588;
+const MESSAGE_BYTES_DEFAULT = 1_048_588;
 /** A batch must fit into a frame of the write-ahead log. */
-export const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
+const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
-export const MAX_MESSAGE_BYTES = 'max.message.bytes';
-export const MIN_INSYNC_REPLICAS = 'min.insync.replicas';
+const MAX_MESSAGE_BYTES = 'max.message.bytes';
+const MIN_INSYNC_REPLICAS = 'min.insync.replicas';
 
 function integer(min: number, max: number): Setting['refuse'] {
   return (value) => {
@@ -94,10 +94,6 @@ export const SETTINGS: readonly Setting[] = [
 ];
 
 const BY_NAME: ReadonlyMap<string, Setting> = new Map(SETTINGS.map((each) => [each.name, each]));
-
-export function settingOf(name: string): Setting | undefined {
-  return BY_NAME.get(name);
-}
 
 /** The first refusal of a list of settings, as a sentence, or undefined. */
 export function refuseSettings(

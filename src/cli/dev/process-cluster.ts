@@ -10,7 +10,7 @@ import { type NodeExit, NodeProcess } from './node-process.ts';
 import { exitText } from './report.ts';
 
 /** Stopping takes this long at most: with the notice of an orphan it stays below 3 s. */
-export const STOP_TIMEOUT_MS = 2100;
+const STOP_TIMEOUT_MS = 2100;
 
 /** A node that dies again and again is started ever more slowly, up to this. */
 const RESTART_MAX_MS = 30_000;

@@ -3,7 +3,7 @@
 import { ask, protocol, tell } from '../../actors/protocol.ts';
 import { array, bool, bytesCopy, oneOf, record, tuple, u32, u53, utf8 } from '../../codec/index.ts';
 
-export const proposeAnswer = record({
+const proposeAnswer = record({
   /** `done`: committed and applied, `refused` by the state machine, or not even logged. */
   kind: oneOf('done', 'refused', 'not-leader', 'unavailable'),
   index: u53,

@@ -36,19 +36,13 @@ interface Plan {
   readonly config: readonly (readonly [string, string])[];
 }
 
-export function isValidName(name: string): boolean {
+function isValidName(name: string): boolean {
   if (name === '' || name === '.' || name === '..') return false;
   for (let i = 0; i < name.length; i += 1) {
     const unit = name.charCodeAt(i);
     if (unit < 0x20 || unit === 0x7f) return false;
   }
   return utf8Size(name) <= NAME_BYTES_MAX;
-}
-
-/** What apply would answer to this command now, without doing it. */
-export function validateCreate(image: MetadataImage, command: CreateDestinationCommand): Outcome {
-  const plan = planCreate(image, command);
-  return 'kind' in plan ? plan : OK;
 }
 
 function planCreate(image: MetadataImage, command: CreateDestinationCommand): Plan | Outcome {

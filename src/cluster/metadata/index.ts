@@ -1,6 +1,5 @@
 // The door of the metadata state machine.
 export { type Applied, applyCommand } from './apply.ts';
-export { isValidName, validateCreate } from './apply-destinations.ts';
 export { canReturn } from './apply-logs.ts';
 export { decodeCommand, encodeCommand } from './command-codec.ts';
 export * from './commands.ts';

@@ -97,13 +97,3 @@ export interface ClusterDefaults {
 export function isLive(node: NodeRecord | undefined): node is NodeRecord {
   return node !== undefined && !node.isFenced;
 }
-
-/** k: how many safe members must hold a frame before it is committed. */
-export function commitQuorum(log: LogRecord): number {
-  return log.mode === 'all' ? log.safeSet.length : log.minInsync;
-}
-
-/** How many safe members a new leader must hear before it knows everything committed. */
-export function recoveryQuorum(log: LogRecord): number {
-  return log.safeSet.length - commitQuorum(log) + 1;
-}

@@ -7,7 +7,7 @@
 //   u8 2 | u64 offset                     the log starts here
 import { ByteReader, ByteWriter } from '../../std/bytes.ts';
 
-export const EVENTS_OF_BEHAVIOR = 0;
+const EVENTS_OF_BEHAVIOR = 0;
 const EPOCH_BEGIN = 1;
 const LOG_START = 2;
 

@@ -18,7 +18,7 @@ import {
 import type { FramesInput } from './wire-frame.ts';
 import { framesWire } from './wire-frame.ts';
 
-export const frames: Codec<FramesInput> = defineCodec<FramesInput>({
+const frames: Codec<FramesInput> = defineCodec<FramesInput>({
   shape: 'frames',
   sizeMin: 32,
   size: framesWire.size,

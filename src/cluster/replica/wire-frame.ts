@@ -28,7 +28,7 @@ export interface FramesInput {
 }
 
 const HEAD_BYTES = 32;
-export const WIRE_FRAME_HEAD_BYTES = 36;
+const WIRE_FRAME_HEAD_BYTES = 36;
 const HIGH = 0x1_0000_0000;
 
 /** Payload and header bytes that a frame takes on the link. */

@@ -40,7 +40,7 @@ export function openNodeFile(
   return new NodeDiskFile(fd, path, options.dsync === true && !HAS_DSYNC);
 }
 
-export class NodeDiskFile implements DiskFile {
+class NodeDiskFile implements DiskFile {
   readonly path: string;
   readonly #syncsEachWrite: boolean;
   #fd: number;

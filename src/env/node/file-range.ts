@@ -8,7 +8,7 @@ import type { NetCounters } from './counters.ts';
 import { EAGAIN, type NativeCalls } from './native.ts';
 
 /** Below this a read and a write cost less than sendfile (measured break-even). */
-export const SENDFILE_FROM_BYTES = 64 * 1024;
+const SENDFILE_FROM_BYTES = 64 * 1024;
 
 /** What the socket would not take at once goes through Node's queue in pieces of this size. */
 const REMAINDER_BYTES = 16 * 1024;

@@ -2,7 +2,7 @@
 // known to work from there; when all nodes are on one host, the others are on that host too.
 import type { MetadataView, NodeView } from '../../broker/ports.ts';
 
-export const LISTENER_NAME = 'kafka';
+const LISTENER_NAME = 'kafka';
 
 export interface Dialled {
   readonly dialledHost: string;

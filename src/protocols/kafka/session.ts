@@ -166,7 +166,7 @@ export function frameKey(frame: Uint8Array): number {
   return readI16(frame, 0);
 }
 
-export function frameVersion(frame: Uint8Array): number {
+function frameVersion(frame: Uint8Array): number {
   return readI16(frame, 2);
 }
 

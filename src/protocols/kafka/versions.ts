@@ -33,7 +33,7 @@ export interface VersionRange {
 }
 
 /** In the order of their keys. */
-export const ADVERTISED: readonly VersionRange[] = [
+const ADVERTISED: readonly VersionRange[] = [
   { api: Produce, min: 0, max: 11 },
   { api: Fetch, min: 4, max: 16 },
   { api: ListOffsets, min: 1, max: 9 },

@@ -140,7 +140,7 @@ function tear(pages: Pages, bytes: Uint8Array, position: number, random: Countin
   if (chance(random, 0.5) && pages.size < end) pages.truncate(end);
 }
 
-export function apply(pages: Pages, change: Change): void {
+function apply(pages: Pages, change: Change): void {
   if (change.kind === 'write') pages.write(change.bytes, change.position);
   else pages.truncate(change.size);
 }

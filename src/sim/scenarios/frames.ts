@@ -1,5 +1,5 @@
 // Length-prefixed frames of 32-bit ids, for the canary scenario: u32 length, u8 kind, u32 ids.
-import { readU32, writeU32 } from '../../std/bytes.ts';
+import { concatBytes, readU32, writeU32 } from '../../std/bytes.ts';
 
 const LENGTH_BYTES = 4;
 
@@ -21,9 +21,7 @@ export class FrameReader {
   }
 
   push(view: Uint8Array): void {
-    const all = new Uint8Array(this.#kept.length + view.length);
-    all.set(this.#kept);
-    all.set(view, this.#kept.length);
+    const all = concatBytes([this.#kept, view]);
     let at = 0;
     while (all.length - at >= LENGTH_BYTES) {
       const end = at + LENGTH_BYTES + readU32(all, at);

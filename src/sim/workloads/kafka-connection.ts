@@ -8,7 +8,7 @@ import {
   type ResponseOf,
   WireWriter,
 } from '../../protocols/kafka/codec/index.ts';
-import { readU32 } from '../../std/bytes.ts';
+import { concatBytes, readU32 } from '../../std/bytes.ts';
 
 const PREFIX_BYTES = 4;
 const CONNECT_TIMEOUT_MS = 1_500;
@@ -101,9 +101,7 @@ export class KafkaConnection {
   }
 
   #receive(view: Uint8Array): void {
-    const all = new Uint8Array(this.#kept.length + view.length);
-    all.set(this.#kept);
-    all.set(view, this.#kept.length);
+    const all = concatBytes([this.#kept, view]);
     let at = 0;
     while (all.length - at >= PREFIX_BYTES) {
       const end = at + PREFIX_BYTES + readU32(all, at);

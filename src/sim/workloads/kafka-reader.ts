@@ -67,7 +67,7 @@ export async function fetchOnce(
 }
 
 /** The offset at one end of a partition, or undefined. */
-export async function endOf(
+async function endOf(
   client: KafkaClient,
   topic: string,
   partition: number,

@@ -9,11 +9,11 @@ const NO_ITEMS: readonly never[] = Object.freeze([]);
 export const bool: Row<boolean> = new Row({ kind: 'bool' }, false);
 export const i8: Row<number> = new Row({ kind: 'i8' }, 0);
 export const i16: Row<number> = new Row({ kind: 'i16' }, 0);
-export const u16: Row<number> = new Row({ kind: 'u16' }, 0);
+const _u16: Row<number> = new Row({ kind: 'u16' }, 0);
 export const i32: Row<number> = new Row({ kind: 'i32' }, 0);
 /** Safe integers only; others are refused. */
 export const i64: Row<number> = new Row({ kind: 'i64' }, 0);
-export const f64: Row<number> = new Row({ kind: 'f64' }, 0);
+const _f64: Row<number> = new Row({ kind: 'f64' }, 0);
 export const str: Row<string> = new Row({ kind: 'string' }, '');
 /** 16 bytes, a view. */
 export const uuid: Row<Uint8Array> = new Row({ kind: 'uuid' }, ZERO_UUID);

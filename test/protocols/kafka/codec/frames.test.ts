@@ -12,8 +12,9 @@ import {
   Produce,
   WireWriter,
 } from '../../../../src/protocols/kafka/codec/index.ts';
-import { concatBytes, encodeUtf8, fromHex, readI32, toHex } from '../../../../src/std/bytes.ts';
+import { concatBytes, encodeUtf8, readI32, toHex } from '../../../../src/std/bytes.ts';
 import { ZERO_UUID } from '../../../../src/std/uuid.ts';
+import { fromHex } from '../../../setup/hex.ts';
 
 const codec = new KafkaCodec();
 const spaced = (hex: string): Uint8Array => fromHex(hex.replaceAll(' ', ''));
