@@ -10,7 +10,6 @@ const FOR_TESTS = /^src\/(sim|actors\/testkit)\//;
 /** Values that wait for their first user. */
 const WAITING = new Map([
   ['src/std/bitset.ts#BitSet', 'the view of a queue keeps what is acknowledged in bit maps'],
-  ['src/cluster/replica/host-events.ts#encodeLogStart', 'retention moves the start of a log'],
 ]);
 
 const DECLARATION =

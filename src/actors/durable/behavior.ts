@@ -32,6 +32,9 @@ export interface LogPosition {
   readonly endOffset: number;
   readonly committedOffset: number;
   readonly startOffset: number;
+  /** Seq of the frame at the tip and of the last committed one. A decision's frame becomes `endSeq` + 1. */
+  readonly endSeq: number;
+  readonly committedSeq: number;
 }
 
 export interface DurableReply {
@@ -47,6 +50,13 @@ export interface Decision {
   /** A whole v2 batch; the host stamps base offset and epoch into it. It must be the caller's own bytes. */
   readonly batch?: Uint8Array;
   readonly replies?: readonly DurableReply[];
+  /** False: nobody waits for the frame, so it may ride along with others for a moment. True if left out. */
+  readonly isAwaited?: boolean;
+  /**
+   * Nobody needs records below this offset any more, as far as the tip says, the frame of this decision
+   * not counted. The host moves the log start there once that tip is committed.
+   */
+  readonly releaseBelow?: number;
 }
 
 export interface DurableCommand {
@@ -78,6 +88,11 @@ export interface DurableBehavior<State, Local> {
     batch: Uint8Array,
     position: LogPosition,
   ): BatchRefusal | undefined;
+  /**
+   * More of the log is committed than when the behavior last looked: what waited for that may go on.
+   * Asked about once per turn, however many frames were committed in it, and only of a leader.
+   */
+  committed?(state: State, local: Local, position: LogPosition): Decision;
   /** Total: never throws for a frame that was logged. A throw quarantines the log. */
   apply(state: State, frame: FrameView): void;
   /** Log time at which `tick` wants to run next, or undefined. */

@@ -9,7 +9,8 @@ import { messageOf } from '../../std/errors.ts';
 import type { AppendRefusal } from '../../storage/api.ts';
 import type { LogResult } from '../ports.ts';
 import { FrameSender } from './frame-sender.ts';
-import { encodeEpochBegin, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
+import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
+import { LogStart } from './log-start.ts';
 import { ReplyQueue } from './replies.ts';
 import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
 
@@ -29,8 +30,11 @@ export class LeaderRole {
   readonly #local: ReplyQueue;
   readonly #committed: ReplyQueue;
   readonly #sender: FrameSender;
+  readonly #logStart = new LogStart();
   /** The behavior's soft state; undefined until the epoch is active. */
   #soft: { readonly value: unknown } | undefined;
+  /** The committed seq has moved and the behavior has not been told. */
+  #owesCommitted = false;
   #pendingSnapshot: { seq: number; bytes: Uint8Array } | undefined;
   #isCold = false;
   /** Log time and monotonic time when this epoch first asked. */
@@ -92,6 +96,8 @@ export class LeaderRole {
       endOffset: machine.appliedOffset,
       committedOffset: this.committedOffset(),
       startOffset: machine.startOffset,
+      endSeq: this.#context.stored.endSeq,
+      committedSeq: this.core.committedSeq,
     };
   }
 
@@ -161,16 +167,26 @@ export class LeaderRole {
     this.#obey(behavior.tick(machine.state, this.#soft.value, this.position()));
   }
 
+  /** Whoever waits inside the behavior for what is committed now goes on. */
+  tellCommitted(): void {
+    if (!this.#owesCommitted || !this.isActive || this.#soft === undefined) return;
+    this.#owesCommitted = false;
+    const { behavior, machine } = this.#context;
+    const decision = behavior.committed?.(machine.state, this.#soft.value, this.position());
+    if (decision !== undefined) this.#obey(decision);
+  }
+
   #obey(decision: Decision): void {
-    const { replies } = decision;
+    const { replies, releaseBelow } = decision;
+    if (releaseBelow !== undefined) this.#logStart.want(releaseBelow, this.#context.stored.endSeq);
     let seq = this.#context.stored.endSeq;
     let refused: LogResult | undefined;
     if (decision.events !== undefined || decision.batch !== undefined) {
-      const { batch } = decision;
+      const { batch, isAwaited = true } = decision;
       if (batch !== undefined) {
         stampBatch(batch, 0, this.#context.machine.appliedOffset, this.core.epoch);
       }
-      const answer = this.#appendFrame(markBehaviorEvents(decision.events), batch, true);
+      const answer = this.#appendFrame(markBehaviorEvents(decision.events), batch, isAwaited);
       if (typeof answer === 'number') seq = answer;
       else refused = answer;
     }
@@ -373,7 +389,21 @@ export class LeaderRole {
       this.#pendingSnapshot = undefined;
       if (pending.seq > stored.snapshotSeq) stored.putState(pending.seq, pending.bytes);
     }
+    this.#owesCommitted = this.#context.behavior.committed !== undefined;
     this.#context.markDirty();
+  }
+
+  /** What is released is committed by now; the frame itself rides along. */
+  #moveLogStart(): void {
+    const offset = this.#logStart.due(this.core.committedSeq);
+    if (offset === undefined || !this.isActive) return;
+    if (offset > this.#context.machine.startOffset) {
+      // A store without room is asked again in the next turn that moves anything.
+      const seq = this.#appendFrame(encodeLogStart(offset), undefined, false);
+      if (typeof seq !== 'number') return;
+    }
+    this.#logStart.moved();
+    this.drain();
   }
 
   // ---- Events from outside --------------------------------------------------------------------
@@ -411,7 +441,10 @@ export class LeaderRole {
 
   /** Sends what followers have credit for, and tells them the committed seq. Once per turn. */
   pump(): void {
-    if (!this.#isStopped && !this.#isCold) this.#sender.pump();
+    if (this.#isStopped || this.#isCold) return;
+    this.tellCommitted();
+    this.#moveLogStart();
+    if (!this.#isStopped) this.#sender.pump();
   }
 
   /** Answers false when nothing is going on and no tick is needed. */

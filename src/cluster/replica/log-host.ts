@@ -101,6 +101,7 @@ export class LogHost {
     config.store.onDurable = (changed) => this.#durable(changed);
     config.store.onRoom = () => this.#roomMade();
     config.store.onFailure = (error) => this.#storeFailed(error);
+    system.turn.onPoll(() => this.#tellCommitted());
     system.turn.onPhase('durable', () => this.#durablePhase());
   }
 
@@ -292,6 +293,14 @@ export class LogHost {
   }
 
   // ---- The turn, storage and time -------------------------------------------------------------------
+
+  /** What became durable between turns is known when the turn begins, so its answers leave in it. */
+  #tellCommitted(): void {
+    for (const hosted of this.#dirty) {
+      const { leader } = hosted;
+      if (leader !== undefined) this.guard(hosted, () => leader.tellCommitted());
+    }
+  }
 
   #durablePhase(): void {
     if (this.#dirty.size > 0) {

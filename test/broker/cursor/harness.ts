@@ -35,6 +35,8 @@ export class GroupHarness {
       endOffset: this.offset,
       committedOffset: this.offset,
       startOffset: 0,
+      endSeq: this.seq - 1,
+      committedSeq: this.seq - 1,
     };
   }
 

@@ -79,6 +79,8 @@ describe('a partition', () => {
     endOffset: 0,
     committedOffset: 0,
     startOffset: 0,
+    endSeq: 1,
+    committedSeq: 1,
   };
   const record = { timestampMs: 1, key: null, value: new Uint8Array(50) };
   const admit = (batch: Uint8Array, logId = 2) =>

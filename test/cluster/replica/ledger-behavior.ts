@@ -10,6 +10,8 @@ export interface LedgerState {
 
 interface LedgerLocal {
   readonly held: number[];
+  /** Waits for anything to be committed. */
+  readonly asleep: number[];
 }
 
 /** Where the behavior of one node throws. `apply` names the value. */
@@ -19,10 +21,19 @@ export interface Mischief {
   decide: boolean;
   demote: boolean;
   snapshot: boolean;
+  /** How often the behavior was told that more is committed. */
+  committedCalls: number;
 }
 
 export function noMischief(): Mischief {
-  return { admit: false, apply: undefined, decide: false, demote: false, snapshot: false };
+  return {
+    admit: false,
+    apply: undefined,
+    decide: false,
+    demote: false,
+    snapshot: false,
+    committedCalls: 0,
+  };
 }
 
 export function valuesOf(batch: Uint8Array): string[] {
@@ -40,7 +51,7 @@ export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState,
   return {
     kind: 'partition',
     initial: () => ({ values: [] }),
-    promote: () => ({ held: [] }),
+    promote: () => ({ held: [], asleep: [] }),
     demote(local) {
       trip(mischief.demote, 'demote');
       const body = encodeUtf8('demoted');
@@ -52,8 +63,22 @@ export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState,
       // `hold` is answered at the demotion, `forget` never.
       if (word === 'hold') local.held.push(token);
       if (word === 'hold' || word === 'forget') return {};
+      // `wake` is answered when something is committed.
+      if (word === 'wake') local.asleep.push(token);
+      if (word === 'wake') return {};
       const reply = { token, level: 'committed' as const, body: encodeUtf8(`did ${word}`) };
+      const [verb, offset] = word.split(' ');
+      if (verb === 'release') {
+        return { events: encodeUtf8(word), replies: [reply], releaseBelow: Number(offset) };
+      }
       return { events: encodeUtf8(word), replies: [reply] };
+    },
+    committed(_state, local, position) {
+      mischief.committedCalls += 1;
+      const body = encodeUtf8(`committed ${position.committedOffset}`);
+      const replies = local.asleep.map((token) => ({ token, level: 'none' as const, body }));
+      local.asleep.length = 0;
+      return { replies };
     },
     admit() {
       trip(mischief.admit, 'admit');

@@ -360,6 +360,8 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
     endOffset: 0,
     committedOffset: 0,
     startOffset: 0,
+    endSeq: 1,
+    committedSeq: 1,
   });
   const group = (logId: number) => {
     let found = groups.get(logId);
