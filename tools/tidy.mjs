@@ -22,6 +22,7 @@ export const WALLS = {
   cluster: ['std', 'env', 'codec', 'records', 'actors', 'raft', 'replication', 'storage'],
   broker: ['std', 'env', 'codec', 'records', 'actors', 'cluster:ports'],
   'protocols/kafka': ['std', 'env', 'codec', 'records', 'actors', 'broker:ports'],
+  'protocols/rocketmq': ['std', 'env', 'codec', 'records', 'actors', 'broker:ports'],
   admin: ['std', 'env', 'actors', 'cluster:ports', 'broker:ports', 'npm'],
   assembly: [
     'std',
