@@ -12,6 +12,7 @@ import { devShards } from './server-config.ts';
 import { parseDurationMs } from './text.ts';
 
 const NODES_MAX = 16;
+const RESTART_DEFAULT = '3s';
 const port = integerIn(0, 65_535);
 
 export interface DevOptions {
@@ -20,12 +21,12 @@ export interface DevOptions {
   readonly memory?: boolean;
   readonly inProcess?: boolean;
   readonly shards?: number;
-  readonly host: string;
+  readonly host?: string;
   readonly basePort?: number;
   readonly kafkaPort?: number;
   readonly httpPort?: number;
   readonly strictPorts?: boolean;
-  readonly restart: string;
+  readonly restart?: string;
   readonly reset?: boolean;
   readonly json?: boolean;
   readonly nodeEntry?: string;
@@ -40,20 +41,25 @@ export function define(program: Command, context: CliContext): void {
     .option('--memory', 'keep nothing on disk')
     .option('--in-process', 'all nodes in this process')
     .option('--shards <n>', 'worker threads per node', integerIn(0, SHARDS_MAX))
-    .option('--host <address>', 'listen address', 'localhost')
+    .option('--host <address>', 'listen address (default localhost)')
     .option('--base-port <n>', `first port of the block (default ${BASE_PORT}; 0: any)`, port)
     .option('--kafka-port <n>', 'Kafka port of node 1; the others follow', port)
     .option('--http-port <n>', 'HTTP port of node 1; the others follow', port)
     .option('--strict-ports', 'fail when a default port is taken, instead of moving')
-    .option('--restart <when>', '`never`, or how long after a death, for example 3s', '3s')
+    .option('--restart <when>', '`never`, or how long after a death (default 3s)')
     .option('--reset', 'remove the data of an earlier run first')
     .option('--json', 'print one line when ready, and nothing else');
   command.addOption(command.createOption('--node-entry <url>').hideHelp());
   command.action(async (options: DevOptions) => {
+    if (options.inProcess === true && options.restart !== undefined) {
+      throw usageFailure('--restart is for node processes, and --in-process has none');
+    }
     const launcher = new Launcher(
       {
         ...options,
-        restartAfterMs: restartAfterMs(options.restart),
+        asked: options,
+        host: options.host ?? 'localhost',
+        restartAfterMs: restartAfterMs(options.restart ?? RESTART_DEFAULT),
         shardsOf: (nodes) => options.shards ?? defaultShards(nodes, options.inProcess === true),
       },
       options.nodeEntry === undefined ? context : { ...context, nodeEntry: options.nodeEntry },

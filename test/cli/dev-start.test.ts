@@ -81,6 +81,26 @@ describe('callboard dev', () => {
       expect(third.stdout).toContain(kafka);
       expect(third.stdout).toContain(String(pid));
     }
+    expect(third.stdout).toMatch(/^data {4}.*data \([\d.]+ KiB\)$/m);
+    expect(await stopped(first)).toBe(0);
+  });
+
+  test('a second one that asks for what the first does not run is refused with exit 5', async () => {
+    const folder = freshFolder();
+    const first = startDev(folder, ['--nodes', '2']);
+    await first.ready();
+    const starts = () => fs.readFileSync(join(folder, 'data/node-1/starts'), 'utf8');
+    for (const [words, why] of [
+      [['--nodes', '3'], /--nodes 3, but it runs 2/],
+      [['--reset'], /--reset would remove its data/],
+    ] as const) {
+      const second = callboard(['dev', '--data', join(folder, 'data'), '--json', ...words]);
+      expect(await second.exited).toBe(5);
+      expect(second.stdout).toBe('');
+      expect(second.stderr).toMatch(/pid \d+\) runs on .*\[DEV_FOLDER_TAKEN\]/);
+      expect(second.stderr).toMatch(why);
+    }
+    expect([isAlive(first.pid), starts()]).toEqual([true, '1']);
     expect(await stopped(first)).toBe(0);
   });
 
@@ -123,7 +143,8 @@ describe('callboard dev', () => {
 
   test('--memory leaves no data, --in-process runs in one process', async () => {
     const folder = freshFolder();
-    const run = startDev(folder, ['--memory', '--in-process']);
+    const words = ['--base-port', '0', '--node-entry', FAKE_NODE, '--memory', '--in-process'];
+    const run = callboard(['dev', '--data', join(folder, 'data'), '--json', ...words]);
     const nodes = await run.ready();
     expect(nodes.map(({ pid }) => pid)).toEqual([run.pid, run.pid, run.pid]);
     expect(await connects(nodes[2]?.kafka ?? '')).toBe(true);
@@ -146,6 +167,7 @@ describe('callboard dev', () => {
     [['--kafka-port', '9000', '--http-port', '9001'], /port 9001 would be both/],
     [['--base-port', '65530'], /there is no port 6\d+/],
     [['--what'], /unknown option/],
+    [['--in-process', '--restart', '1s'], /--restart is for node processes/],
   ])('%j is refused with exit 2', async (words, message) => {
     const folder = freshFolder();
     const run = callboard([

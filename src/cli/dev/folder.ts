@@ -27,6 +27,12 @@ export interface RunState {
   readonly version: string;
   readonly readyMs: number;
   readonly isMemory: boolean;
+  readonly isInProcess: boolean;
+  /** Worker threads per node. */
+  readonly shards: number;
+  readonly host: string;
+  /** Null: never. */
+  readonly restartAfterMs: number | null;
   readonly nodes: readonly RunningEntry[];
 }
 
@@ -116,7 +122,7 @@ export class DevFolder {
 
   /** Bytes on disk below the folder. */
   sizeBytes(): number {
-    return diskUsage(this.path);
+    return folderSizeBytes(this.path);
   }
 }
 
@@ -186,13 +192,14 @@ function writeWhole(path: string, value: object): void {
   fs.renameSync(`${path}.tmp`, path);
 }
 
-function diskUsage(path: string): number {
+/** Bytes that the files below a folder take on disk. */
+export function folderSizeBytes(path: string): number {
   let total = 0;
   for (const entry of fs.readdirSync(path, { withFileTypes: true })) {
     const child = join(path, entry.name);
     try {
       // 512-byte blocks: what the files take, not what they claim.
-      total += entry.isDirectory() ? diskUsage(child) : fs.statSync(child).blocks * 512;
+      total += entry.isDirectory() ? folderSizeBytes(child) : fs.statSync(child).blocks * 512;
     } catch {
       // Removed while we looked.
     }

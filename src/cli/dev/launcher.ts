@@ -6,12 +6,14 @@ import type { CliContext } from '../context.ts';
 import type { DevOptions } from '../dev.ts';
 import { CliFailure, EXIT } from '../failure.ts';
 import { durationText } from '../text.ts';
+import { disagreement } from './agreement.ts';
 import type { Cluster } from './cluster.ts';
 import { DeathReports } from './death-reports.ts';
 import {
   type ClusterIdentity,
   DevFolder,
   folderHolder,
+  folderSizeBytes,
   newIdentity,
   type RunningEntry,
   type RunState,
@@ -33,6 +35,9 @@ const START_ATTEMPTS = 3;
 const STOP_LIMIT_MS = 2400;
 
 export interface LauncherOptions extends DevOptions {
+  /** The options as they were given, without what is assumed. */
+  readonly asked: DevOptions;
+  readonly host: string;
   /** Undefined: never. */
   readonly restartAfterMs: number | undefined;
   readonly shardsOf: (nodes: number) => number;
@@ -172,12 +177,18 @@ export class Launcher {
   }
 
   #publish(readyMs: number): void {
+    const options = this.#options;
+    const nodes = this.#cluster?.entries ?? [];
     this.#state = {
       pid: process.pid,
       version: this.#context.version,
       readyMs,
-      isMemory: this.#options.memory === true,
-      nodes: this.#cluster?.entries ?? [],
+      isMemory: options.memory === true,
+      isInProcess: options.inProcess === true,
+      shards: options.shardsOf(nodes.length),
+      host: options.host,
+      restartAfterMs: options.restartAfterMs ?? null,
+      nodes,
     };
     this.#folder?.publish(this.#state);
   }
@@ -209,9 +220,10 @@ export class Launcher {
 
   /** Another `dev` has the folder: its table is the answer. */
   async #showRunning(): Promise<void> {
-    const { data } = this.#options;
+    const { data, asked } = this.#options;
     const untilMs = performance.now() + JOIN_TIMEOUT_MS;
     let state = readRunState(data);
+    if (asked.reset === true) throw this.#taken('--reset would remove its data');
     while (state === undefined && folderHolder(data) !== undefined && !this.#isStopping) {
       if (performance.now() > untilMs) {
         throw new CliFailure(`callboard dev (pid ${folderHolder(data)}) is starting on ${data}`, {
@@ -232,8 +244,23 @@ export class Launcher {
         hint: 'Start again.',
       });
     }
+    const refusal = disagreement(asked, this.#options.restartAfterMs, state);
+    if (refusal !== undefined) throw this.#taken(refusal);
     if (this.#options.json === true) process.stdout.write(`${readyJson(state.nodes)}\n`);
-    else this.#sayTable(state, basename(data) === data ? `./${data}` : data, 0, undefined, true);
+    else {
+      const folder = basename(data) === data ? `./${data}` : data;
+      this.#sayTable(state, folder, folderSizeBytes(data), undefined, true);
+    }
+  }
+
+  #taken(why: string): CliFailure {
+    this.#unguard();
+    const { data } = this.#options;
+    return new CliFailure(`callboard dev (pid ${folderHolder(data)}) runs on ${data}: ${why}`, {
+      exitCode: EXIT.taken,
+      code: 'DEV_FOLDER_TAKEN',
+      hint: 'Stop it first, leave the option out, or choose another --data.',
+    });
   }
 
   #unguard: () => void = () => undefined;
