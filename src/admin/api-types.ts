@@ -102,7 +102,7 @@ export interface ApiMessage {
   readonly value: string | null;
   readonly valueBase64?: string;
   readonly headers: readonly ApiHeader[];
-  /** Why the content is not shown (a compressed batch). */
+  /** Why the content is not shown: a batch that the node cannot unpack or read, as one message. */
   readonly note?: string;
 }
 

@@ -274,6 +274,7 @@ class Node implements ProbedNode {
         view: this.#replica.view,
         client,
         crc32c: this.#env.crc32c.bind(this.#env),
+        unpack: this.#env.unpack ?? (() => undefined),
         nowMs: () => this.#env.clock.wallMs(),
         below: (n) => this.#system.random.below(n),
         sleep: (delayMs) =>

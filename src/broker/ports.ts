@@ -118,6 +118,6 @@ export type {
   Outcome,
   ReadAnswer,
   ReadFrom,
-  ReadRecord,
   RecordAccess,
 } from './access/record-access.ts';
+export type { ReadRecord } from './access/shown-records.ts';

@@ -1,7 +1,7 @@
 // `callboard consume NAME`: prints messages as they come, from where it is told, without a group.
 import type { Command } from 'commander';
 import type { ApiMessage, ApiMessagesQuery } from '../admin/api-types.ts';
-import { usageFailure } from './failure.ts';
+import { CliFailure, EXIT, usageFailure } from './failure.ts';
 import { integerIn } from './parse.ts';
 import {
   addRemoteOptions,
@@ -43,6 +43,7 @@ async function consume(name: string, options: ConsumeOptions): Promise<void> {
   const client = clientFor(options);
   let from = options.from;
   let left = options.max ?? Number.POSITIVE_INFINITY;
+  let unread = 0;
   while (left > 0) {
     const query: ApiMessagesQuery = {
       from,
@@ -51,17 +52,33 @@ async function consume(name: string, options: ConsumeOptions): Promise<void> {
       ...(options.partition === undefined ? {} : { partition: options.partition }),
     };
     const { messages, next } = await client.messages(name, query);
-    for (const message of messages) print(message, options.json === true);
+    for (const message of messages) {
+      print(message, options.json === true);
+      if (message.note !== undefined) unread += 1;
+    }
     left -= messages.length;
-    if (messages.length === 0 && !options.follow) return;
+    if (messages.length === 0 && !options.follow) break;
     from =
       options.partition === undefined
         ? next.map((one) => `${one.partition}:${one.offset}`).join(',')
         : String(next.find((one) => one.partition === options.partition)?.offset ?? from);
   }
+  if (unread > 0) {
+    throw new CliFailure(`${unread} ${unread === 1 ? 'batch was' : 'batches were'} not shown`, {
+      exitCode: EXIT.partial,
+      code: 'CONSUME_PARTIAL',
+      hint: 'A Kafka client reads them; this one shows plain and gzip batches.',
+    });
+  }
 }
 
 function print(message: ApiMessage, isJson: boolean): void {
+  if (message.note !== undefined) {
+    const { partition, offset, note } = message;
+    process.stderr.write(`callboard: partition ${partition} up to offset ${offset}: ${note}\n`);
+  }
   if (isJson) printJson(message);
-  else printLines([message.value ?? message.valueBase64 ?? '']);
+  else if (message.note === undefined) {
+    printLines([message.value ?? message.valueBase64 ?? '']);
+  }
 }

@@ -177,6 +177,13 @@ export interface MachineFacts {
   readonly osBootId: string;
 }
 
+/**
+ * Unpacks what a client compressed; `codec` is gzip, snappy, lz4 or zstd. Undefined: this machine cannot.
+ *
+ * @throws Error if the bytes are not of the codec, or are more than `bytesMax` unpacked.
+ */
+export type Unpack = (codec: string, bytes: Uint8Array, bytesMax: number) => Uint8Array | undefined;
+
 export interface Environment {
   /** Absent where there is no machine (tests): then nothing is assumed to have survived. */
   readonly facts?: MachineFacts;
@@ -191,4 +198,6 @@ export interface Environment {
   readonly buggify: Buggify;
   /** CRC-32C (Castagnoli) of bytes[start, end), continuing from `seed`: native where a binary loads. */
   crc32c(bytes: Uint8Array, start: number, end: number, seed?: number): number;
+  /** For what people look at, never for the path of a message. Absent: nothing is unpacked here. */
+  readonly unpack?: Unpack;
 }

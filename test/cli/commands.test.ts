@@ -75,6 +75,25 @@ describe('commands on a running cluster', () => {
     ]);
   });
 
+  test('a batch that the node cannot unpack is said on stderr, in JSON, and by exit 3', async () => {
+    await ask('produce', 't', '--value', 'a');
+    await ask('produce', 't', '--value', 'b', '--key', 'packed');
+    const text = await ask('consume', 't', '--from', 'earliest', '--no-follow');
+    expect([text.code, text.stdout]).toEqual([3, 'a\n']);
+    expect(text.stderr).toMatch(
+      /^callboard: partition 0 up to offset 1: 1 record compressed with snappy\n.*1 batch was not shown \[CONSUME_PARTIAL\]\n/,
+    );
+    const json = await ask('consume', 't', '--from', 'earliest', '--max', '2', '--json');
+    expect(json.code).toBe(3);
+    expect(JSON.parse(json.stdout.trim().split('\n')[1] ?? '')).toMatchObject({
+      value: null,
+      note: '1 record compressed with snappy',
+    });
+    expect(await ask('consume', 't', '--from', 'earliest', '--max', '1')).toMatchObject({
+      code: 0,
+    });
+  });
+
   test('an unknown destination is exit 4, wrong usage 2, and each says a stable code', async () => {
     const unknown = await ask('consume', 'nothing', '--no-follow');
     expect(unknown).toMatchObject({ code: 4, stdout: '' });

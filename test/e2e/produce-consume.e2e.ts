@@ -92,6 +92,9 @@ describe('produce', () => {
     const before = await counterSum(cluster.nodes, /bytesOut/);
     const taken = await take(await user.consumer({ groupId: 'zipped' }), 'zipped');
     await untilTaken(taken, messages.length);
+    const [node] = cluster.nodes;
+    const read = await fetch(`${node?.http}/api/destinations/zipped/messages?max=1`);
+    expect(await read.json()).toMatchObject({ messages: [{ value, offset: 0 }] });
     const sentBytes = (await counterSum(cluster.nodes, /bytesOut/)) - before;
     expect(taken.every((one) => one.value === value)).toBe(true);
     expect(sentBytes).toBeLessThan((value.length * messages.length) / 2);

@@ -1,5 +1,5 @@
 // Records for people: produce one, read some, in any destination, from any node. What the admin API and
-// the command line show. A compressed batch is shown as one message without content that says so.
+// the command line show.
 import type {
   DestinationView,
   FetchedInput,
@@ -7,13 +7,13 @@ import type {
   MetadataResult,
   MetadataView,
 } from '../../cluster/ports.ts';
-import type { BatchHeader } from '../../records/batch.ts';
-import { codecOf, forEachBatch, readBatchHeader } from '../../records/batch.ts';
-import { decodeRecords, encodeBatch } from '../../records/records.ts';
+import type { Unpack } from '../../env/environment.ts';
+import { encodeBatch } from '../../records/records.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { murmur2 } from '../../std/hash.ts';
 import { refuseDestinationName } from '../destination/name.ts';
 import type { LogClient } from './log-client.ts';
+import { type ReadRecord, shownRecords } from './shown-records.ts';
 
 export interface NewRecord {
   readonly key: Uint8Array | null;
@@ -21,17 +21,6 @@ export interface NewRecord {
   readonly headers: readonly { readonly name: string; readonly value: Uint8Array | null }[];
   /** Without it the key decides (murmur2, as Kafka's clients do), or chance. */
   readonly partition: number | undefined;
-}
-
-export interface ReadRecord {
-  readonly partition: number;
-  readonly offset: number;
-  readonly timestampMs: number;
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array | null;
-  readonly headers: readonly { readonly name: string; readonly value: Uint8Array | null }[];
-  /** Why the content is not shown. */
-  readonly note: string | undefined;
 }
 
 export type Outcome<T> =
@@ -83,38 +72,12 @@ function bytesOf(fetched: FetchedInput): Uint8Array {
   return all.subarray(0, at);
 }
 
-function unread(partition: number, header: BatchHeader, note: string): ReadRecord {
-  const base = { partition, offset: header.lastOffset, timestampMs: header.maxTimestampMs };
-  return { ...base, key: null, value: null, headers: [], note };
-}
-
-function recordsOf(bytes: Uint8Array, partition: number, fromOffset: number): ReadRecord[] {
-  const found: ReadRecord[] = [];
-  forEachBatch(bytes, 0, bytes.length, (at, size) => {
-    const header = readBatchHeader(bytes, at);
-    const codec = codecOf(header.attributes);
-    if (codec !== 'none') {
-      const note = `${header.recordCount} records compressed with ${codec ?? 'an unknown codec'}`;
-      found.push(unread(partition, header, note));
-      return;
-    }
-    const decoded = decodeRecords(bytes, at, at + size);
-    if (decoded.kind === 'fault') {
-      found.push(unread(partition, header, `unreadable: ${decoded.fault}`));
-      return;
-    }
-    for (const record of decoded.records) {
-      if (record.offset >= fromOffset) found.push({ ...record, partition, note: undefined });
-    }
-  });
-  return found;
-}
-
 /** Record access over a log client; one per node, on the main thread. */
 export function createRecordAccess(options: {
   readonly view: MetadataView;
   readonly client: LogClient;
   readonly crc32c: Crc32c;
+  readonly unpack: Unpack;
   readonly nowMs: () => number;
   /** Uniform integer below n: partitions of records without a key. */
   readonly below: (n: number) => number;
@@ -154,7 +117,8 @@ export function createRecordAccess(options: {
     const bytes = bytesOf(fetched);
     fetched.release();
     if (fetched.result !== 'ok') return fetched.result;
-    return recordsOf(bytes, partition, offset).slice(0, max);
+    const place = { partition, fromOffset: offset, recordsMax: max };
+    return shownRecords(bytes, place, options.unpack);
   };
 
   return {

@@ -13,6 +13,7 @@ import { createNodeRandom } from './random.ts';
 import { NodeRunQueue } from './run-queue.ts';
 import { createNodeThreads, type NodeThreads } from './threads.ts';
 import { NodeTimers } from './timers.ts';
+import { createUnpack } from './unpack.ts';
 
 export interface NodeEnvironmentOptions {
   /** The data folder; without it everything is in memory and gone with the thread. */
@@ -58,6 +59,7 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
     log,
     buggify: () => false,
     crc32c: createCrc32c(nativeCrc32c),
+    unpack: createUnpack(),
     capabilities: [
       ...native.capabilities,
       {
