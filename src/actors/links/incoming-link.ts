@@ -93,11 +93,17 @@ export class IncomingLink {
   /** Delivers up to `recordsMax`; answers how many. Called when a turn begins. */
   deliver(recordsMax: number): number {
     let count = 0;
+    let viewed: Uint8Array | undefined;
+    let view: DataView | undefined;
     while (count < recordsMax) {
       const record = this.#records.shift();
       if (record === undefined) break;
       const { bytes, at, length } = record;
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      // The records of one frame lie in the same bytes: one view serves them all.
+      if (view === undefined || bytes !== viewed) {
+        view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+        viewed = bytes;
+      }
       this.#system.inbound.receive(view, at, bytes, at + RECORD_HEADER_BYTES, at + length);
       count += 1;
     }
