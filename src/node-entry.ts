@@ -3,7 +3,7 @@
 // threads is loaded by them, not here.
 
 import { nodeStarter } from './assembly/node.ts';
-import type { StartNode } from './assembly/node-config.ts';
+import type { NodeConfig, StartNode } from './assembly/node-config.ts';
 import type { MakeShards } from './assembly/shards.ts';
 import { prefixed } from './assembly/worker-boot.ts';
 import type { NodeEnvironment } from './env/node/environment.ts';
@@ -15,12 +15,17 @@ async function shardMaker(shards: number): Promise<MakeShards> {
   return workerShards(new URL('./worker.js', import.meta.url));
 }
 
+/** What the node is called: where it listens, and where the others are told to dial it. */
+function namesOf({ host, nodes, nodeId }: NodeConfig): string[] {
+  return [host, ...nodes.filter(({ id }) => id === nodeId).map((node) => node.host)];
+}
+
 /** Starts one node over an Environment of this process. */
 export const startNode: StartNode = async (env, config) => {
   const { net, threads } = env as NodeEnvironment;
   const start = nodeStarter({
     makeShards: await shardMaker(config.shards),
-    http: createHttpServer(),
+    http: createHttpServer({ log: env.log, names: namesOf(config) }),
     counters: () => ({ ...net.counters, ...prefixed('main.threads', threads.counters) }),
   });
   return start(env, config);

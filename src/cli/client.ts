@@ -106,6 +106,7 @@ const EXIT_OF_STATUS: Readonly<Record<number, number>> = {
   401: EXIT.denied,
   403: EXIT.denied,
   404: EXIT.notFound,
+  421: EXIT.denied,
   503: EXIT.unreachable,
   504: EXIT.unreachable,
 };

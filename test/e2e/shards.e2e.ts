@@ -57,7 +57,7 @@ async function start(): Promise<ThreadedNode> {
   const env = createNodeEnvironment({ dataRoot: folder, log });
   const startNode = nodeStarter({
     makeShards: workerShards(workerEntry),
-    http: createHttpServer(),
+    http: createHttpServer({ log, names: [] }),
   });
   const node = await startNode(env, {
     clusterId: 'threads',

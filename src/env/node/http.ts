@@ -1,11 +1,18 @@
 // The admin listener's HTTP over node:http: whole bodies up to a limit, deadlines on headers and
-// requests, and no keep-alive state that outlives its use.
+// requests, and no keep-alive state that outlives its use. What a browser may be misled to send is refused.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Address, Listener } from '../environment.ts';
+import type { Address, Listener, Log } from '../environment.ts';
 import type { HttpRequest, HttpResponse, HttpServer } from '../http.ts';
+import { isOwnHost } from './http-host.ts';
+
+export interface HttpServerOptions {
+  readonly log: Log;
+  /** Names by which the node may be asked, besides `localhost` and addresses. */
+  readonly names: readonly string[];
+}
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const CONNECTIONS_MAX = 256;
@@ -55,8 +62,15 @@ function isForeign(request: IncomingMessage): boolean {
 
 async function answer(
   request: IncomingMessage,
+  names: readonly string[],
   handle: (request: HttpRequest) => Promise<HttpResponse>,
 ): Promise<HttpResponse> {
+  const { host } = request.headers;
+  // Only a client of HTTP/1.0 may leave it out, and no browser is one.
+  if (host !== undefined && !isOwnHost(host, names)) {
+    const message = `this node is not called ${host}: use its address, localhost, or the host it was started with`;
+    return problem(421, 'HTTP_UNKNOWN_HOST', message);
+  }
   if (isForeign(request)) {
     return problem(403, 'HTTP_FOREIGN_ORIGIN', 'pages of other origins may not ask here');
   }
@@ -80,17 +94,22 @@ async function answer(
   });
 }
 
+function internal(log: Log, request: IncomingMessage, error: unknown): HttpResponse {
+  // The path without its query: what is asked for stays with who asks.
+  const path = request.url?.split('?')[0];
+  log.error('an HTTP request failed', { method: request.method, path, error });
+  return problem(500, 'HTTP_INTERNAL', error instanceof Error ? error.message : String(error));
+}
+
 /** An HttpServer over node:http. */
-export function createHttpServer(): HttpServer {
+export function createHttpServer({ log, names }: HttpServerOptions): HttpServer {
   return {
     serve(at: Address, handle): Promise<Listener> {
       const server = createServer({ headersTimeout: 10_000, requestTimeout: 40_000 });
       server.maxConnections = CONNECTIONS_MAX;
       server.on('request', (request, response) => {
-        answer(request, handle)
-          .catch((error: unknown) =>
-            problem(500, 'HTTP_INTERNAL', error instanceof Error ? error.message : String(error)),
-          )
+        answer(request, names, handle)
+          .catch((error: unknown) => internal(log, request, error))
           .then((result) => send(response, result))
           .catch(() => response.destroy());
       });

@@ -88,7 +88,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       });
       const start = nodeStarter({
         makeShards: localShards,
-        http: createHttpServer(),
+        http: createHttpServer({ log, names: [] }),
         ...options.parts,
       });
       const node = await start(env, config);

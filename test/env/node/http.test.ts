@@ -1,15 +1,43 @@
 // The admin listener's HTTP below the routes: who may ask, and the shape of its own refusals.
+import { get } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Listener } from '../../../src/env/environment.ts';
+import type { Listener, Log } from '../../../src/env/environment.ts';
 import { createHttpServer } from '../../../src/env/node/http.ts';
+
+/** A log that keeps its errors. */
+function silentLog(onError: Log['error']): Log {
+  const ignore = () => undefined;
+  const log: Log = { debug: ignore, info: ignore, warn: ignore, error: onError, child: () => log };
+  return log;
+}
+
+/** The status of a request with this Host header, and the code of its error. */
+async function askAs(host: string): Promise<[number | undefined, string | undefined]> {
+  return new Promise((resolve, reject) => {
+    get(`${base}/x`, { headers: { host } }, (response) => {
+      let text = '';
+      response.on('data', (part) => {
+        text += String(part);
+      });
+      response.on('end', () => {
+        const code = /"code":"(\w+)"/.exec(text)?.[1];
+        resolve([response.statusCode, code]);
+      });
+    }).on('error', reject);
+  });
+}
 
 let listener: Listener;
 let base: string;
 let asked: string[];
+let logged: Readonly<Record<string, unknown>>[];
 
 beforeEach(async () => {
   asked = [];
-  listener = await createHttpServer().serve({ host: '127.0.0.1', port: 0 }, async ({ path }) => {
+  logged = [];
+  const log = silentLog((message, fields) => logged.push({ message, ...fields }));
+  const server = createHttpServer({ log, names: ['Broker-1.example', '127.0.0.1'] });
+  listener = await server.serve({ host: '127.0.0.1', port: 0 }, async ({ path }) => {
     asked.push(path);
     if (path === '/broken') throw new Error('broken');
     return { status: 200, contentType: 'text/plain', body: 'yes' };
@@ -38,4 +66,45 @@ test.each([
   const response = await fetch(`${base}${path}`);
   expect(response.status).toBe(status);
   expect(await response.json()).toMatchObject({ error: { code } });
+});
+
+test.each([
+  'localhost',
+  'LOCALHOST.:9192',
+  '127.0.0.1:9192',
+  '[::1]:9192',
+  '[::1]',
+  '192.168.1.7',
+  'broker-1.example',
+  'BROKER-1.example.:80',
+])('Host %s is this node', async (host) => {
+  expect(await askAs(host)).toEqual([200, undefined]);
+});
+
+test.each([
+  'evil.example',
+  'evil.example:9192',
+  'localhost.evil.example',
+  'broker-1.example.evil.example',
+  '127.0.0.1.evil.example',
+  '[evil.example]:9192',
+  '127.0.0.1:80:80',
+  '2130706433',
+])('Host %s is not: 421, and nothing is done', async (host) => {
+  expect(await askAs(host)).toEqual([421, 'HTTP_UNKNOWN_HOST']);
+  expect(asked).toEqual([]);
+});
+
+test('a request that fails inside is logged once, without its query; others are not', async () => {
+  await fetch(`${base}/broken?secret=1`);
+  await fetch(`${base}/%zz`);
+  await fetch(`${base}/x`);
+  expect(logged).toEqual([
+    {
+      message: 'an HTTP request failed',
+      method: 'GET',
+      path: '/broken',
+      error: expect.objectContaining({ message: 'broken' }),
+    },
+  ]);
 });
