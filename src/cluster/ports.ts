@@ -35,6 +35,74 @@ export interface LogView {
   readonly minInsync: number;
 }
 
+/** The connection that an exclusive queue lives and dies with, on the shard life that serves it. */
+export interface QueueOwner {
+  readonly node: number;
+  /** Of the node's data, as registered. */
+  readonly incarnation: number;
+  /** By shard number. */
+  readonly shard: number;
+  readonly shardIncarnation: number;
+  /** Unique among the connections of that shard life. */
+  readonly connection: number;
+}
+
+/** An argument that must be the same when the queue is declared again. */
+export interface ComparedArgument {
+  readonly name: string;
+  /** What is compared, as the declarer folds types and widths. */
+  readonly value: string;
+  /** What a refusal shows to people. */
+  readonly shown: string;
+}
+
+export interface QueueView {
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  /** Of an exclusive queue. */
+  readonly owner: QueueOwner | undefined;
+  /** Canonical and opaque: equal arguments are equal bytes. */
+  readonly arguments: Uint8Array;
+  /** Sorted by name. */
+  readonly compared: readonly ComparedArgument[];
+}
+
+export interface ExchangeView {
+  readonly name: string;
+  readonly type: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly isInternal: boolean;
+  /** Name of the exchange that gets what this one cannot route; it need not exist. */
+  readonly alternate: string | undefined;
+  readonly arguments: Uint8Array;
+}
+
+/** All of its fields are its identity. */
+export interface BindingView {
+  readonly source: string;
+  /** `queue` stands for every destination. */
+  readonly targetKind: 'queue' | 'exchange';
+  readonly target: string;
+  readonly routingKey: string;
+  /** Canonical bytes of the binder's own arguments. */
+  readonly arguments: Uint8Array;
+  /** What headers must match, in the broker's neutral form; empty where no header counts. */
+  readonly headerMatch: Uint8Array;
+}
+
+/** One step of what routing tables follow. Destinations count by name, whatever their kind. */
+export type RouteChange =
+  | { readonly kind: 'exchange-created'; readonly exchange: ExchangeView }
+  | { readonly kind: 'exchange-deleted'; readonly name: string }
+  | { readonly kind: 'binding-created'; readonly binding: BindingView }
+  | { readonly kind: 'binding-deleted'; readonly binding: BindingView }
+  | { readonly kind: 'queue-created'; readonly name: string }
+  | { readonly kind: 'queue-deleted'; readonly name: string };
+
+/** `undefined`: everything may have changed, read the view anew. */
+export type RouteListener = (changes: readonly RouteChange[] | undefined) => void;
+
 export interface DestinationView {
   readonly name: string;
   /** 16 bytes. */
@@ -43,6 +111,8 @@ export interface DestinationView {
   readonly config: ReadonlyMap<string, string>;
   /** Indexed by partition number. */
   readonly logs: readonly LogView[];
+  /** Of a queue; absent for a stream. */
+  readonly queue?: QueueView;
 }
 
 export interface MetadataView {
@@ -60,6 +130,18 @@ export interface MetadataView {
   destinationById(id: Uint8Array): DestinationView | undefined;
   log(logId: number): LogView | undefined;
   onChange(handle: () => void): () => void;
+  /** Stored or built in. */
+  exchange(name: string): ExchangeView | undefined;
+  /** In name order, built-in ones included. */
+  exchanges(): readonly ExchangeView[];
+  /** In the order in which they were made. */
+  bindingsFrom(source: string): readonly BindingView[];
+  /** In the order in which they were made. */
+  bindingsTo(kind: BindingView['targetKind'], target: string): readonly BindingView[];
+  /** Grows with every change of exchanges, bindings and names of destinations: route caches compare it. */
+  readonly routesVersion: number;
+  /** Tells each step in order, at the cost of the step. */
+  onRoutes(handle: RouteListener): () => void;
 }
 
 // ---- The log host -----------------------------------------------------------------------------
@@ -205,9 +287,33 @@ export interface CreateDestination {
   readonly validateOnly: boolean;
 }
 
+export interface DeclareQueue extends Omit<QueueView, 'compared'> {
+  readonly name: string;
+  /** In any order, each name once. */
+  readonly compared: readonly ComparedArgument[];
+  /** The node that asks: a queue of one replica lies there. */
+  readonly node: number;
+  /** -1: the default of the cluster. Clamped to the live nodes, once. */
+  readonly replicationFactor: number;
+}
+
+/** The first property in which a declaration and what is there differ; undefined: not given. */
+export interface Difference {
+  /** `type`, `durable`, `autoDelete`, `internal`, `alternate`, or the name of an argument. */
+  readonly property: string;
+  readonly received: string | undefined;
+  readonly current: string | undefined;
+}
+
 export type MetadataResult =
   | { readonly kind: 'ok'; readonly version: number }
-  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+  | {
+      readonly kind: 'refused';
+      readonly code: string;
+      readonly message: string;
+      /** Of `inequivalent`. */
+      readonly difference?: Difference | undefined;
+    }
   /** No metadata leader, or no quorum, within the time given. Outcome unknown if it was already sent. */
   | { readonly kind: 'unavailable'; readonly message: string };
 
@@ -220,6 +326,20 @@ export interface MetadataService {
     config: readonly (readonly [string, string])[],
     timeoutMs: number,
   ): Promise<MetadataResult>;
+  /** Idempotent; `inequivalent` with the difference where something else is there under the name. */
+  declareExchange(exchange: ExchangeView, timeoutMs: number): Promise<MetadataResult>;
+  /** With its bindings. `ifUnused`: refused as `exchange-in-use` while it has bindings as source. */
+  deleteExchange(name: string, ifUnused: boolean, timeoutMs: number): Promise<MetadataResult>;
+  /** Idempotent. */
+  bind(binding: BindingView, timeoutMs: number): Promise<MetadataResult>;
+  /** Idempotent: a binding that is not there is as good as removed. */
+  unbind(binding: BindingView, timeoutMs: number): Promise<MetadataResult>;
+  /** Idempotent; `inequivalent` with the difference, `locked` by another owner, `exists` as a stream. */
+  declareQueue(queue: DeclareQueue, timeoutMs: number): Promise<MetadataResult>;
+  /** `logId`: refused as `stale-log` unless the queue is still this one; 0: whichever is there. */
+  deleteQueue(name: string, logId: number, timeoutMs: number): Promise<MetadataResult>;
+  /** The connection has ended: its exclusive queues go, in one change. */
+  releaseOwner(owner: QueueOwner, timeoutMs: number): Promise<MetadataResult>;
 }
 
 /** What a node tells about the logs it hosts, for status pages. */

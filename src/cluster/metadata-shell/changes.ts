@@ -6,8 +6,17 @@ import { applyCommand } from '../metadata/apply.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
 import type { CreateDestinationCommand, MetadataCommand } from '../metadata/commands.ts';
 import { MetadataImage } from '../metadata/image.ts';
+import type { BindingRecord } from '../metadata/routing-types.ts';
 import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
-import type { CreateDestination, MetadataResult, MetadataService } from '../ports.ts';
+import type {
+  BindingView,
+  CreateDestination,
+  DeclareQueue,
+  ExchangeView,
+  MetadataResult,
+  MetadataService,
+  QueueOwner,
+} from '../ports.ts';
 import type { ProposeAnswer } from './metadata-protocol.ts';
 
 const VHOST = '/';
@@ -19,11 +28,21 @@ function resultOf(answer: ProposeAnswer): MetadataResult {
     case 'done':
       return { kind: 'ok', version: answer.index };
     case 'refused':
-      return { kind: 'refused', code: answer.code, message: answer.message };
+      return refusal(answer);
     case 'not-leader':
     case 'unavailable':
       return { kind: 'unavailable', message: answer.message };
   }
+}
+
+function refusal({ code, message, difference }: ProposeAnswer): MetadataResult {
+  return { kind: 'refused', code, message, difference };
+}
+
+function bindingOf(binding: BindingView): BindingRecord {
+  const { source, targetKind, target, routingKey, headerMatch } = binding;
+  const ends = { vhost: VHOST, source, targetKind, target };
+  return { ...ends, routingKey, arguments: binding.arguments, headerMatch };
 }
 
 export class MetadataChanges implements MetadataService {
@@ -56,17 +75,56 @@ export class MetadataChanges implements MetadataService {
     return this.#change({ kind, vhost: VHOST, name, replace: true, entries: config }, timeoutMs);
   }
 
+  declareExchange(exchange: ExchangeView, timeoutMs: number): Promise<MetadataResult> {
+    const { name, type, durable, autoDelete, isInternal, alternate } = exchange;
+    const fields = { name, type, durable, autoDelete, isInternal, alternate };
+    const command = { ...fields, arguments: exchange.arguments, vhost: VHOST };
+    return this.#change({ kind: 'declare-exchange', ...command }, timeoutMs);
+  }
+
+  deleteExchange(name: string, ifUnused: boolean, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'delete-exchange', vhost: VHOST, name, ifUnused }, timeoutMs);
+  }
+
+  bind(binding: BindingView, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'bind', ...bindingOf(binding) }, timeoutMs);
+  }
+
+  unbind(binding: BindingView, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'unbind', ...bindingOf(binding) }, timeoutMs);
+  }
+
+  declareQueue(queue: DeclareQueue, timeoutMs: number): Promise<MetadataResult> {
+    const { name, node, durable, autoDelete, owner, compared, replicationFactor } = queue;
+    const rules = { durable, autoDelete, owner, arguments: queue.arguments, compared };
+    const topicId = this.#topicId();
+    const place = { vhost: VHOST, name, topicId, node, replicationFactor };
+    return this.#change({ kind: 'declare-queue', ...place, ...rules }, timeoutMs);
+  }
+
+  deleteQueue(name: string, logId: number, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'delete-queue', vhost: VHOST, name, logId }, timeoutMs);
+  }
+
+  releaseOwner(owner: QueueOwner, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'release-owner', owner }, timeoutMs);
+  }
+
   async #change(command: MetadataCommand, timeoutMs: number): Promise<MetadataResult> {
     return resultOf(await this.#send(encodeCommand(command), timeoutMs));
   }
 
-  #creation(what: CreateDestination): CreateDestinationCommand {
+  #topicId(): Uint8Array {
     const draw = () => this.#random.u32();
+    return uuidFromDraws(draw(), draw(), draw(), draw());
+  }
+
+  #creation(what: CreateDestination): CreateDestinationCommand {
     return {
       kind: 'create-destination',
       vhost: VHOST,
       name: what.name,
-      topicId: uuidFromDraws(draw(), draw(), draw(), draw()),
+      topicId: this.#topicId(),
       logKind: what.kind === 'group' ? 'group' : 'partition',
       partitions: what.partitions,
       replicationFactor: what.replicationFactor,

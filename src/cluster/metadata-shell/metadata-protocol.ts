@@ -1,7 +1,19 @@
 // What the main threads of the nodes say to each other about metadata, and what a main thread tells the
 // shards of its own node. Raft messages travel as bytes of the raft room's own codec.
 import { ask, protocol, tell } from '../../actors/protocol.ts';
-import { array, bool, bytesCopy, oneOf, record, tuple, u32, u53, utf8 } from '../../codec/index.ts';
+import {
+  array,
+  bool,
+  bytesCopy,
+  oneOf,
+  optional,
+  record,
+  tuple,
+  u32,
+  u53,
+  utf8,
+} from '../../codec/index.ts';
+import type { Difference } from '../ports.ts';
 
 const proposeAnswer = record({
   /** `done`: committed and applied, `refused` by the state machine, or not even logged. */
@@ -9,12 +21,16 @@ const proposeAnswer = record({
   index: u53,
   code: utf8,
   message: utf8,
+  /** Of a declaration that is refused because something else is there. */
+  difference: optional(
+    record({ property: utf8, received: optional(utf8), current: optional(utf8) }),
+  ),
 });
 
 const replica = record({ node: u32, incarnation: u53 });
 
 /** Slot `SLOT_METADATA` on thread 0 of every node. */
-export const MetadataProtocol = protocol('metadata', 1, {
+export const MetadataProtocol = protocol('metadata', 2, {
   raft: tell(bytesCopy),
   propose: ask(record({ command: bytesCopy }), proposeAnswer),
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
@@ -56,6 +72,7 @@ export type ProposeAnswer = {
   readonly index: number;
   readonly code: string;
   readonly message: string;
+  readonly difference: Difference | undefined;
 };
 
 /** The answer when nobody who may answer was reached in time: it may have happened or not. */
@@ -64,4 +81,5 @@ export const UNAVAILABLE: ProposeAnswer = {
   index: 0,
   code: 'METADATA_UNAVAILABLE',
   message: 'no metadata leader with a quorum could be reached in time',
+  difference: undefined,
 };

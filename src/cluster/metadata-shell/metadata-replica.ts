@@ -8,12 +8,14 @@ import { decodeCommand } from '../metadata/command-codec.ts';
 import type { MetadataChange } from '../metadata/commands.ts';
 import { MetadataImage } from '../metadata/image.ts';
 import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
+import type { Difference } from '../ports.ts';
 import { ShardDirectory, type ShardIdentity } from './shard-directory.ts';
 import { ImageView } from './view.ts';
 
 export interface Refused {
   readonly code: string;
   readonly message: string;
+  readonly difference: Difference | undefined;
 }
 
 export class MetadataReplica {
@@ -42,11 +44,17 @@ export class MetadataReplica {
     const command = decodeCommand(bytes);
     if (command === undefined) {
       this.image.version = index;
-      return { code: 'malformed', message: 'the command cannot be read' };
+      return {
+        code: 'malformed',
+        message: 'the command cannot be read',
+        difference: undefined,
+      };
     }
     const { outcome, changes } = applyCommand(this.image, command, index);
     for (const change of changes) this.#note(change);
-    return outcome.kind === 'ok' ? undefined : { code: outcome.code, message: outcome.message };
+    if (outcome.kind === 'ok') return undefined;
+    const { code, message, difference } = outcome;
+    return { code, message, difference };
   }
 
   restore(bytes: Uint8Array): void {
@@ -61,7 +69,7 @@ export class MetadataReplica {
   setController(controllerId: number): void {
     if (this.view.controllerId === controllerId) return;
     this.view.controllerId = controllerId;
-    this.view.changed();
+    this.view.changed([]);
   }
 
   #note(change: MetadataChange): void {
@@ -89,7 +97,7 @@ export class MetadataReplica {
     const changes = this.#changes;
     this.#changes = [];
     if (changes.length === 0 && !this.#isWholeNew) return changes;
-    this.view.changed();
+    this.view.changed(this.#isWholeNew ? undefined : changes);
     if (this.directory !== undefined) this.#tellDirectory(this.directory);
     this.#isWholeNew = false;
     this.#changedLogs.clear();

@@ -18,6 +18,7 @@ import {
 } from '../../raft/index.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import { type ProposeAnswer, UNAVAILABLE } from './metadata-protocol.ts';
+import type { Refused } from './metadata-replica.ts';
 import { RaftStore } from './raft-store.ts';
 
 const COMPACT_ENTRIES = 1000;
@@ -33,10 +34,7 @@ const CAMPAIGN_RANK_MS = 40;
 /** What the log of metadata drives. */
 export interface AppliedMachine {
   /** Applies one committed command. Total: an unacceptable command answers a refusal and changes nothing. */
-  apply(
-    command: Uint8Array,
-    index: number,
-  ): { readonly code: string; readonly message: string } | undefined;
+  apply(command: Uint8Array, index: number): Refused | undefined;
   snapshot(): Uint8Array;
   restore(bytes: Uint8Array, index: number): void;
   /** Called after a run of entries was applied, once. */
@@ -247,6 +245,7 @@ export class RaftShell {
         index: 0,
         code,
         message: `the metadata group answered: ${reason}`,
+        difference: undefined,
       });
     }
     if (ready.install !== undefined) {
@@ -299,7 +298,8 @@ export class RaftShell {
     } else if (refusal !== undefined) {
       proposal.resolve({ kind: 'refused', index: entry.index, ...refusal });
     } else {
-      proposal.resolve({ kind: 'done', index: entry.index, code: '', message: '' });
+      const nothing = { code: '', message: '', difference: undefined };
+      proposal.resolve({ kind: 'done', index: entry.index, ...nothing });
     }
   }
 

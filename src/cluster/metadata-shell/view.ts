@@ -1,21 +1,34 @@
 // The read-only view of the metadata image that brokers, protocols and the admin room see. Views of
 // destinations and nodes are built when asked for and kept until the image changes.
+import type { MetadataChange } from '../metadata/commands.ts';
 import type { MetadataImage } from '../metadata/image.ts';
+import { BUILT_IN_EXCHANGES } from '../metadata/routing-types.ts';
 import {
   type DestinationRecord,
   isLive,
   type LogRecord,
   type NodeRecord,
 } from '../metadata/types.ts';
-import type { DestinationView, LogView, MetadataView, NodeView } from '../ports.ts';
+import type {
+  BindingView,
+  DestinationView,
+  ExchangeView,
+  LogView,
+  MetadataView,
+  NodeView,
+  RouteListener,
+} from '../ports.ts';
+import { routeChanges } from './route-changes.ts';
 
 const DEFAULT_VHOST = '/';
 
 export class ImageView implements MetadataView {
   readonly nodeId: number;
   controllerId = -1;
+  routesVersion = 0;
   readonly #image: MetadataImage;
   readonly #listeners = new Set<() => void>();
+  readonly #routeListeners = new Set<RouteListener>();
   #builtAt = -1;
   #nodes: readonly NodeView[] | undefined;
   #all: readonly DestinationView[] | undefined;
@@ -77,10 +90,43 @@ export class ImageView implements MetadataView {
     };
   }
 
-  /** The image has changed, or the controller has. */
-  changed(): void {
+  exchange(name: string): ExchangeView | undefined {
+    return this.#image.routing.exchange(DEFAULT_VHOST, name);
+  }
+
+  exchanges(): readonly ExchangeView[] {
+    const builtIn = BUILT_IN_EXCHANGES.map((name) => this.exchange(name)!);
+    const stored = this.#image.routing.exchanges().filter(({ vhost }) => vhost === DEFAULT_VHOST);
+    return [...builtIn, ...stored].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  bindingsFrom(source: string): readonly BindingView[] {
+    return this.#image.routing.bindingsFrom(DEFAULT_VHOST, source);
+  }
+
+  bindingsTo(kind: BindingView['targetKind'], target: string): readonly BindingView[] {
+    return this.#image.routing.bindingsTo(DEFAULT_VHOST, kind, target);
+  }
+
+  onRoutes(handle: RouteListener): () => void {
+    this.#routeListeners.add(handle);
+    return () => {
+      this.#routeListeners.delete(handle);
+    };
+  }
+
+  /** The image has changed by these, or as a whole (undefined), or the controller has (none). */
+  changed(changes: readonly MetadataChange[] | undefined): void {
     this.#builtAt = -1;
+    this.#tellRoutes(changes);
     for (const listener of [...this.#listeners]) listener();
+  }
+
+  #tellRoutes(changes: readonly MetadataChange[] | undefined): void {
+    const routes = changes && routeChanges(DEFAULT_VHOST, changes);
+    if (routes?.length === 0) return;
+    this.routesVersion += 1;
+    for (const listener of [...this.#routeListeners]) listener(routes);
   }
 
   #refresh(): void {
@@ -105,6 +151,7 @@ export class ImageView implements MetadataView {
       isInternal: record.isInternal,
       config: new Map(record.config),
       logs,
+      ...(record.queue === undefined ? {} : { queue: record.queue }),
     };
     this.#byName.set(record.name, view);
     return view;

@@ -2,8 +2,8 @@
 // deleted. A deleted log is named by a change, and its id never comes back. Explicit values are kept
 // as given; defaults are clamped at creation and never follow the cluster afterwards.
 
-import { utf8Size } from '../../std/bytes.ts';
 import { UUID_BYTES } from '../../std/uuid.ts';
+import { dropBindingsTo } from './apply-exchanges.ts';
 import { type Applying, OK, refused } from './applying.ts';
 import type {
   AddPartitions,
@@ -15,6 +15,7 @@ import type {
 import { type ClusterRules, readRules, sortedConfig } from './destination-config.ts';
 import { grant } from './election.ts';
 import type { MetadataImage } from './image.ts';
+import { isValidName } from './names.ts';
 import {
   defaultMinInsync,
   defaultReplicationFactor,
@@ -23,7 +24,6 @@ import {
 } from './placement.ts';
 import { type DestinationRecord, isLive, type LogMode, type LogRecord, NO_NODE } from './types.ts';
 
-const NAME_BYTES_MAX = 255;
 const PARTITIONS_MAX = 10_000;
 
 /** What a create command comes to on this image; nothing of it depends on anything else. */
@@ -36,18 +36,10 @@ interface Plan {
   readonly config: readonly (readonly [string, string])[];
 }
 
-function isValidName(name: string): boolean {
-  if (name === '' || name === '.' || name === '..') return false;
-  for (let i = 0; i < name.length; i += 1) {
-    const unit = name.charCodeAt(i);
-    if (unit < 0x20 || unit === 0x7f) return false;
-  }
-  return utf8Size(name) <= NAME_BYTES_MAX;
-}
-
 function planCreate(image: MetadataImage, command: CreateDestinationCommand): Plan | Outcome {
   const { name, vhost, assignments, topicId } = command;
   if (!isValidName(name)) return refused('invalid-name', 'a name has 1 to 255 printable bytes');
+  if (command.logKind === 'queue') return refused('malformed', 'a queue is declared');
   if (topicId.length !== UUID_BYTES) return refused('malformed', 'a topic id has 16 bytes');
   if (image.destination(vhost, name) !== undefined) return refused('exists', name);
   if (image.destinationByTopicId(topicId) !== undefined) return refused('exists', 'topic id');
@@ -137,21 +129,23 @@ export function createDestination(applying: Applying, command: CreateDestination
     replicationFactor: plan.replicationFactor,
     config: plan.config,
     logIds: [],
+    queue: undefined,
   };
   const template = { mode: plan.mode, minInsync: plan.minInsync, ...pickRules(plan.rules) };
   const logIds = addLogs(applying, destination, template, plan.partitions, command.assignments);
-  applying.changeDestination('destination-created', { ...destination, logIds });
+  applying.createDestination({ ...destination, logIds });
   return OK;
 }
 
-type LogTemplate = Pick<LogRecord, 'mode' | 'minInsync' | 'durability' | 'isUncleanAllowed'>;
+/** What the logs of a destination have in common. */
+export type LogTemplate = Pick<LogRecord, 'mode' | 'minInsync' | 'durability' | 'isUncleanAllowed'>;
 
 function pickRules(rules: ClusterRules): Pick<LogRecord, 'durability' | 'isUncleanAllowed'> {
   return { durability: rules.durability, isUncleanAllowed: rules.isUncleanAllowed };
 }
 
 /** Makes `count` more logs, each led by its first live replica, and returns all ids. */
-function addLogs(
+export function addLogs(
   applying: Applying,
   destination: DestinationRecord,
   template: LogTemplate,
@@ -210,17 +204,25 @@ export function deleteDestination(applying: Applying, command: DeleteDestination
   const { image } = applying;
   const destination = image.destination(command.vhost, command.name);
   if (destination === undefined) return refused('unknown-destination', command.name);
+  dropDestination(applying, destination);
+  return OK;
+}
+
+/** With its logs and the bindings to it. */
+export function dropDestination(applying: Applying, destination: DestinationRecord): void {
+  const { image } = applying;
+  const { vhost, name } = destination;
+  dropBindingsTo(applying, vhost, 'queue', name);
   for (const logId of destination.logIds) applying.deleteLog(image.log(logId)!);
   image.removeDestination(destination);
-  const { vhost, name } = destination;
   applying.changes.push({ kind: 'destination-deleted', vhost, name });
-  return OK;
 }
 
 export function addPartitions(applying: Applying, command: AddPartitions): Outcome {
   const { image } = applying;
   const destination = image.destination(command.vhost, command.name);
   if (destination === undefined) return refused('unknown-destination', command.name);
+  if (destination.queue !== undefined) return refused('invalid-partitions', 'a queue has one log');
   const { assignments, partitions } = command;
   const present = destination.logIds.length;
   const isGrowth = Number.isInteger(partitions) && partitions > present;
@@ -241,7 +243,7 @@ export function addPartitions(applying: Applying, command: AddPartitions): Outco
   const { mode, minInsync, durability, isUncleanAllowed } = template;
   const rules = { mode, minInsync, durability, isUncleanAllowed };
   const logIds = addLogs(applying, destination, rules, partitions - present, assignments);
-  applying.changeDestination('destination-changed', { ...destination, logIds });
+  applying.changeDestination({ ...destination, logIds });
   return OK;
 }
 
@@ -264,7 +266,7 @@ export function configureDestination(applying: Applying, command: ConfigureDesti
   }
   const hadMinInsync = destination.config.some(([key]) => key === 'min.insync.replicas');
   const isMinNamed = rules.minInsync !== undefined || hadMinInsync;
-  applying.changeDestination('destination-changed', { ...destination, config });
+  applying.changeDestination({ ...destination, config });
   for (const logId of destination.logIds) {
     const log = image.log(logId)!;
     const minInsync = log.mode === 'all' && isMinNamed ? wanted : log.minInsync;

@@ -1,6 +1,9 @@
 // Nodes come, go, die and return. A registration decides, log by log, whether the data that a node
 // brings back is all that it ever acknowledged; what is not is taken out of `all` sets here and
 // nowhere else. In `quorum` sets a lost member stays listed: only the leader may change those.
+
+import { dropTransientExchanges } from './apply-exchanges.ts';
+import { dropQueuesOfNode, dropQueuesOfShard, endsWithNode } from './apply-queues.ts';
 import { type Applying, OK, refused } from './applying.ts';
 import type {
   DeregisterNode,
@@ -29,7 +32,8 @@ export function registerNode(applying: Applying, command: RegisterNode): Outcome
     if (isContinued && command.bootCounter <= known.bootCounter) {
       return refused('rolled-back', `node ${known.id} was already at boot ${known.bootCounter}`);
     }
-    const isLost = (log: LogRecord) => isSafe(log, known) && !isLossless(log, known, command);
+    const isLost = (log: LogRecord) =>
+      !endsWithNode(image, log) && isSafe(log, known) && !isLossless(log, known, command);
     const isAnyLost = image.logsOn(known.id).some((logId) => isLost(image.log(logId)!));
     if (command.incarnation === known.incarnation && isAnyLost) {
       return refused('new-incarnation-needed', `node ${known.id} may have lost what it had`);
@@ -50,7 +54,11 @@ export function registerNode(applying: Applying, command: RegisterNode): Outcome
     isFenced: true,
     isDraining: false,
   });
-  if (known !== undefined) rejoinLogs(applying, known, command);
+  if (known !== undefined) {
+    dropQueuesOfNode(applying, known.id);
+    rejoinLogs(applying, known, command);
+  }
+  if (image.liveNodes().length === 0) dropTransientExchanges(applying);
   return OK;
 }
 
@@ -145,6 +153,7 @@ export function fenceNode(applying: Applying, command: FenceNode): Outcome {
   if (node.isFenced) return OK;
   const { image } = applying;
   applying.changeNode({ ...node, isFenced: true, isDraining: false });
+  dropQueuesOfNode(applying, node.id);
   for (const logId of image.logsOn(node.id)) {
     const log = image.log(logId)!;
     const isr = without(log.isr, node.id);
@@ -210,6 +219,7 @@ export function restartShard(applying: Applying, command: RestartShard): Outcome
   const { image } = applying;
   const next = { ...node, shardIncarnations };
   applying.changeNode(next);
+  dropQueuesOfShard(applying, node.id, command.shard);
   for (const logId of image.logsLedBy(node.id)) {
     if (shardOf(logId, shardIncarnations.length) !== command.shard) continue;
     const log = image.log(logId)!;

@@ -8,6 +8,7 @@ import {
   createDestination,
   deleteDestination,
 } from './apply-destinations.ts';
+import { bind, declareExchange, deleteExchange, unbind } from './apply-exchanges.ts';
 import { electUnclean, preferLeaders, proposeSafeSet, resignLog } from './apply-logs.ts';
 import {
   deregisterNode,
@@ -17,6 +18,7 @@ import {
   restartShard,
   unfenceNode,
 } from './apply-nodes.ts';
+import { declareQueue, deleteQueue, releaseOwner } from './apply-queues.ts';
 import { Applying, OK, refused } from './applying.ts';
 import type {
   InitCluster,
@@ -79,6 +81,20 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return electUnclean(applying, command);
     case 'set-setting':
       return setSetting(applying, command);
+    case 'declare-exchange':
+      return declareExchange(applying, command);
+    case 'delete-exchange':
+      return deleteExchange(applying, command);
+    case 'bind':
+      return bind(applying, command);
+    case 'unbind':
+      return unbind(applying, command);
+    case 'declare-queue':
+      return declareQueue(applying, command);
+    case 'delete-queue':
+      return deleteQueue(applying, command);
+    case 'release-owner':
+      return releaseOwner(applying, command);
     default:
       return unreachable(command);
   }

@@ -2,12 +2,24 @@
 // Invariant: a refused command leaves the image as it was.
 import type { MetadataChange, Outcome, RefusalCode } from './commands.ts';
 import type { MetadataImage } from './image.ts';
+import type { Difference } from './routing-commands.ts';
 import type { DestinationRecord, LogRecord, NodeRecord } from './types.ts';
 
 export const OK: Outcome = { kind: 'ok' };
 
 export function refused(code: RefusalCode, message: string): Outcome {
   return { kind: 'refused', code, message };
+}
+
+/** What is declared is there already, and is something else. */
+export function differs(name: string, difference: Difference): Outcome {
+  const { property, received, current } = difference;
+  const message = `${name}: ${property} is ${shown(current)}, not ${shown(received)}`;
+  return { kind: 'refused', code: 'inequivalent', message, difference };
+}
+
+function shown(value: string | undefined): string {
+  return value === undefined ? 'not given' : `"${value}"`;
 }
 
 /** One command being applied. */
@@ -41,11 +53,15 @@ export class Applying {
     this.changes.push({ kind: 'log-deleted', logId, replicas });
   }
 
-  changeDestination(
-    kind: 'destination-created' | 'destination-changed',
-    destination: DestinationRecord,
-  ): void {
+  createDestination(destination: DestinationRecord): void {
     this.image.putDestination(destination);
-    this.changes.push({ kind, vhost: destination.vhost, name: destination.name });
+    const { vhost, name, isInternal } = destination;
+    this.changes.push({ kind: 'destination-created', vhost, name, isInternal });
+  }
+
+  changeDestination(destination: DestinationRecord): void {
+    this.image.putDestination(destination);
+    const { vhost, name } = destination;
+    this.changes.push({ kind: 'destination-changed', vhost, name });
   }
 }

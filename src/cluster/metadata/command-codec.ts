@@ -21,13 +21,14 @@ import {
   writePairs,
   writeSafeSet,
 } from './fields.ts';
+import { ROUTING_CODECS } from './routing-codec.ts';
 
 const VERSION = 1;
 
 type Kind = MetadataCommand['kind'];
 type CommandOf<K extends Kind> = Extract<MetadataCommand, { kind: K }>;
 
-interface CommandCodec<K extends Kind> {
+export interface CommandCodec<K extends Kind> {
   readonly code: number;
   write(out: ByteWriter, command: CommandOf<K>): void;
   read(input: ByteReader): Omit<CommandOf<K>, 'kind'>;
@@ -261,6 +262,7 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       return { key, value: input.u8() === 0 ? undefined : input.sized().slice() };
     },
   },
+  ...ROUTING_CODECS,
 };
 
 const KINDS = Object.keys(CODECS) as readonly Kind[];

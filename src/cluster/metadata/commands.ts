@@ -1,5 +1,11 @@
 // The commands of the metadata log. A command says what somebody wants or saw; what follows from it
 // (placement, elections, counters) is decided in apply, the same on every node.
+import type {
+  Difference,
+  RoutingChange,
+  RoutingCommand,
+  RoutingRefusalCode,
+} from './routing-commands.ts';
 import type { ClusterDefaults, Endpoint, LogKind, LogMode, SafeMember } from './types.ts';
 
 export interface InitCluster {
@@ -173,9 +179,11 @@ export type MetadataCommand =
   | PreferLeaders
   | ResignLog
   | ElectUnclean
-  | SetSetting;
+  | SetSetting
+  | RoutingCommand;
 
 export type RefusalCode =
+  | RoutingRefusalCode
   | 'already-initialized'
   | 'unknown-node'
   | 'stale-incarnation'
@@ -202,14 +210,26 @@ export type RefusalCode =
 
 export type Outcome =
   | { readonly kind: 'ok' }
-  | { readonly kind: 'refused'; readonly code: RefusalCode; readonly message: string };
+  | {
+      readonly kind: 'refused';
+      readonly code: RefusalCode;
+      readonly message: string;
+      /** Of `inequivalent`. */
+      readonly difference?: Difference;
+    };
 
 /** What a command changed, so that shells need not compare images. In order of cause. */
 export type MetadataChange =
+  | RoutingChange
   | { readonly kind: 'cluster-initialized' }
   | { readonly kind: 'node-changed'; readonly node: number }
   | { readonly kind: 'node-removed'; readonly node: number }
-  | { readonly kind: 'destination-created'; readonly vhost: string; readonly name: string }
+  | {
+      readonly kind: 'destination-created';
+      readonly vhost: string;
+      readonly name: string;
+      readonly isInternal: boolean;
+    }
   | { readonly kind: 'destination-changed'; readonly vhost: string; readonly name: string }
   | { readonly kind: 'destination-deleted'; readonly vhost: string; readonly name: string }
   | { readonly kind: 'log-created'; readonly logId: number }

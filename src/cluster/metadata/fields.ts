@@ -3,7 +3,7 @@
 import { type ByteReader, BytesError, type ByteWriter } from '../../std/bytes.ts';
 import type { Endpoint, LogKind, LogMode, SafeMember } from './types.ts';
 
-const LOG_KINDS = ['partition', 'group'] as const satisfies readonly LogKind[];
+const LOG_KINDS = ['partition', 'group', 'queue'] as const satisfies readonly LogKind[];
 const MODES = ['all', 'quorum', 'auto'] as const;
 
 export function writeList<T>(

@@ -2,6 +2,8 @@
 // that shells need. Changed only by apply. Invariant: derived tables follow from the records, and
 // every iteration that leaves this file is sorted, never in order of insertion.
 import { toHex } from '../../std/bytes.ts';
+import { RoutingImage } from './routing-image.ts';
+import { ownerKey, type QueueOwner } from './routing-types.ts';
 import {
   type ClusterDefaults,
   type DestinationRecord,
@@ -30,12 +32,15 @@ export class MetadataImage {
   nextLogId = 1;
   /** Logs ever placed by the cluster: `i` of the placement rule. */
   placedLogs = 0;
+  /** Exchanges and bindings. */
+  readonly routing = new RoutingImage();
   readonly #nodes = new Map<number, NodeRecord>();
   readonly #destinations = new Map<string, DestinationRecord>();
   readonly #logs = new Map<number, LogRecord>();
   readonly #settings = new Map<string, Uint8Array>();
   // Derived.
   readonly #byTopicId = new Map<string, string>();
+  readonly #owned = new Map<string, Set<string>>();
   readonly #led = new Map<number, Set<number>>();
   readonly #hosted = new Map<number, Set<number>>();
   #sortedDestinations: readonly DestinationRecord[] | undefined;
@@ -76,6 +81,12 @@ export class MetadataImage {
       (a, b) => compareText(a.vhost, b.vhost) || compareText(a.name, b.name),
     );
     return this.#sortedDestinations;
+  }
+
+  /** The exclusive queues of a connection, in order of key. */
+  ownedBy(owner: QueueOwner): readonly DestinationRecord[] {
+    const keys = [...(this.#owned.get(ownerKey(owner)) ?? [])].sort();
+    return keys.map((key) => this.#destinations.get(key)!);
   }
 
   log(logId: number): LogRecord | undefined {
@@ -136,13 +147,24 @@ export class MetadataImage {
     const key = destinationKey(destination.vhost, destination.name);
     this.#destinations.set(key, destination);
     this.#byTopicId.set(toHex(destination.topicId), key);
+    const owner = destination.queue?.owner;
+    if (owner !== undefined) member(this.#owned, ownerKey(owner)).add(key);
     this.#sortedDestinations = undefined;
   }
 
   removeDestination(destination: DestinationRecord): void {
-    this.#destinations.delete(destinationKey(destination.vhost, destination.name));
+    const key = destinationKey(destination.vhost, destination.name);
+    this.#destinations.delete(key);
     this.#byTopicId.delete(toHex(destination.topicId));
+    const owner = destination.queue?.owner;
+    if (owner !== undefined) this.#leaveOwner(ownerKey(owner), key);
     this.#sortedDestinations = undefined;
+  }
+
+  #leaveOwner(owner: string, key: string): void {
+    const owned = this.#owned.get(owner);
+    owned?.delete(key);
+    if (owned?.size === 0) this.#owned.delete(owner);
   }
 
   putLog(log: LogRecord): void {
@@ -178,17 +200,18 @@ export class MetadataImage {
     this.placedLogs = 0;
     for (const table of [this.#nodes, this.#destinations, this.#logs, this.#settings])
       table.clear();
-    for (const table of [this.#byTopicId, this.#led, this.#hosted]) table.clear();
+    for (const table of [this.#byTopicId, this.#owned, this.#led, this.#hosted]) table.clear();
+    this.routing.clear();
     this.#sortedDestinations = undefined;
     this.#sortedNodes = undefined;
   }
 }
 
-function member(table: Map<number, Set<number>>, node: number): Set<number> {
-  let members = table.get(node);
+function member<K, V>(table: Map<K, Set<V>>, key: K): Set<V> {
+  let members = table.get(key);
   if (members === undefined) {
     members = new Set();
-    table.set(node, members);
+    table.set(key, members);
   }
   return members;
 }

@@ -3,6 +3,8 @@
 // cannot be read is never taken for empty.
 //
 //   version u8 | scalars | nodes | destinations | logs | settings, each a sorted list
+//   from version 2 on: rules of a queue behind its destination, and at the end
+//   exchanges, sorted | bindings in the order in which they were made
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
@@ -25,9 +27,19 @@ import {
   writeSafeSet,
 } from './fields.ts';
 import type { MetadataImage } from './image.ts';
+import {
+  readBinding,
+  readExchange,
+  readQueueRules,
+  writeBinding,
+  writeExchange,
+  writeQueueRules,
+} from './routing-fields.ts';
 import type { DestinationRecord, Durability, LogRecord, NodeRecord } from './types.ts';
 
-const VERSION = 1;
+const VERSION = 2;
+/** Before there were exchanges and queues. Still read. */
+const VERSION_WITHOUT_ROUTING = 1;
 const DURABILITIES = ['sync', 'replicated', 'async'] as const satisfies readonly Durability[];
 
 /** The canonical bytes of the image. */
@@ -47,6 +59,8 @@ export function snapshotImage(image: MetadataImage): Uint8Array {
     to.text(key);
     to.sized(value);
   });
+  writeList(out, image.routing.exchanges(), writeExchange);
+  writeList(out, [...image.routing.bindings()], writeBinding);
   return out.toBytes();
 }
 
@@ -59,7 +73,7 @@ export function hashImage(image: MetadataImage): number {
 export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const input = new ByteReader(bytes);
   const format = input.u8();
-  if (format !== VERSION) {
+  if (format !== VERSION && format !== VERSION_WITHOUT_ROUTING) {
     throw new BytesError('BYTES_TRUNCATED', 'unknown metadata snapshot version', { format });
   }
   const version = input.varU53();
@@ -69,9 +83,12 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const nextLogId = input.varU53();
   const placedLogs = input.varU53();
   const nodes = readList(input, readNode);
-  const destinations = readList(input, readDestination);
+  const hasRouting = format !== VERSION_WITHOUT_ROUTING;
+  const destinations = readList(input, (from) => readDestination(from, hasRouting));
   const logs = readList(input, readLog);
   const settings = readList(input, (from) => [from.text(), from.sized().slice()] as const);
+  const exchanges = hasRouting ? readList(input, readExchange) : [];
+  const bindings = hasRouting ? readList(input, readBinding) : [];
   if (input.remaining > 0) {
     throw new BytesError('BYTES_TRUNCATED', 'bytes behind a metadata snapshot');
   }
@@ -81,6 +98,8 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   for (const destination of destinations) image.putDestination(destination);
   for (const log of logs) image.putLog(log);
   for (const [key, value] of settings) image.putSetting(key, value);
+  for (const exchange of exchanges) image.routing.putExchange(exchange);
+  for (const binding of bindings) image.routing.putBinding(binding);
 }
 
 function writeNode(out: ByteWriter, node: NodeRecord): void {
@@ -121,9 +140,11 @@ function writeDestination(out: ByteWriter, destination: DestinationRecord): void
   out.varU53(destination.replicationFactor);
   writePairs(out, destination.config);
   writeNodeIds(out, destination.logIds);
+  out.u8(destination.queue === undefined ? 0 : 1);
+  if (destination.queue !== undefined) writeQueueRules(out, destination.queue);
 }
 
-function readDestination(input: ByteReader): DestinationRecord {
+function readDestination(input: ByteReader, hasRouting: boolean): DestinationRecord {
   const vhost = input.text();
   const name = input.text();
   const topicId = input.sized().slice();
@@ -132,7 +153,8 @@ function readDestination(input: ByteReader): DestinationRecord {
   const replicationFactor = input.varU53();
   const config = readPairs(input);
   const logIds = readNodeIds(input);
-  return { vhost, name, topicId, kind, isInternal, replicationFactor, config, logIds };
+  const queue = hasRouting && input.u8() !== 0 ? readQueueRules(input) : undefined;
+  return { vhost, name, topicId, kind, isInternal, replicationFactor, config, logIds, queue };
 }
 
 function writeLog(out: ByteWriter, log: LogRecord): void {

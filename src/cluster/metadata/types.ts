@@ -1,5 +1,6 @@
 // The nouns of the metadata image: nodes, destinations and their logs. Records are immutable and
 // replaced whole, so views may share them. Everything here is in the snapshot.
+import type { QueueRules } from './routing-types.ts';
 
 /** A replica that holds what the set promises, named with the data it promised it with. */
 export interface SafeMember {
@@ -7,7 +8,7 @@ export interface SafeMember {
   readonly incarnation: number;
 }
 
-export type LogKind = 'partition' | 'group';
+export type LogKind = 'partition' | 'group' | 'queue';
 
 /** `all`: a frame commits on the whole safe set. `quorum`: on `minInsync` members of it. */
 export type LogMode = 'all' | 'quorum';
@@ -58,8 +59,10 @@ export interface DestinationRecord {
   readonly replicationFactor: number;
   /** Sorted by key. */
   readonly config: readonly (readonly [string, string])[];
-  /** Indexed by partition number. */
+  /** Indexed by partition number. A queue has one. */
   readonly logIds: readonly number[];
+  /** Of a destination of kind `queue`. */
+  readonly queue: QueueRules | undefined;
 }
 
 export interface Endpoint {

@@ -8,11 +8,14 @@ import {
   type MetadataCommand,
 } from '../../../src/cluster/metadata/index.ts';
 import { BytesError, toHex } from '../../../src/std/bytes.ts';
+import { bind, exchange, owner, queue, unbind } from './routing-words.ts';
 import { creation, registration, topicId } from './world.ts';
 
 const life = { node: 3, incarnation: 4_000_000_000 };
 const log = { logId: 7, node: 3, epoch: 9 };
 const name = { vhost: '/', name: 'é' };
+const bytes = new Uint8Array([6, 7]);
+const compared = [{ name: 'n', value: 'v', shown: 's' }];
 
 const SAMPLES: readonly [MetadataCommand, string][] = [
   [
@@ -56,6 +59,26 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
   [{ kind: 'elect-unclean', ...log, isForced: true }, '010f07061201'],
   [{ kind: 'set-setting', key: 'k', value: new Uint8Array([1]) }, '0110016b010101'],
   [{ kind: 'set-setting', key: 'k', value: undefined }, '0110016b00'],
+  [
+    exchange('e', { alternate: 'a', isInternal: true, arguments: bytes }),
+    '0111012f01650664697265637405010161020607',
+  ],
+  [{ kind: 'delete-exchange', ...name, ifUnused: true }, '0112012f02c3a901'],
+  [
+    bind('e', 'x:f', 'k', { arguments: bytes, headerMatch: new Uint8Array([8]) }),
+    '0113012f0165010166016b0206070108',
+  ],
+  [unbind('e', 'q', ''), '0114012f0165000171000000'],
+  [
+    queue('q', 3, { compared, owner: owner(3), arguments: bytes, topicId: topicId(4) }),
+    '0115012f017110000000000000000000000000000000050605066700010702060701016e0176017301',
+  ],
+  [
+    queue('q', 3, { topicId: topicId(4), autoDelete: true }),
+    '0115012f017110000000000000000000000000000000050603000001',
+  ],
+  [{ kind: 'delete-queue', ...name, logId: 300 }, '0116012f02c3a9ac02'],
+  [{ kind: 'release-owner', owner: owner(1, 5, 1) }, '01170265010205'],
 ];
 
 const BIG: readonly MetadataCommand[] = [
@@ -81,7 +104,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(16);
+    expect(kinds.size).toBe(23);
   });
 
   test('cut short or with a rest, it is refused', () => {
@@ -95,8 +118,8 @@ describe('a command', () => {
   });
 
   test('random bytes are refused or are a command, nothing else', () => {
-    const bytes = fc.uint8Array({ minLength: 0, maxLength: 60 });
-    const property = fc.property(bytes, fc.integer({ min: 0, max: 20 }), (rest, code) => {
+    const rests = fc.uint8Array({ minLength: 0, maxLength: 60 });
+    const property = fc.property(rests, fc.integer({ min: 0, max: 25 }), (rest, code) => {
       try {
         expect(decodeCommand(new Uint8Array([1, code, ...rest])).kind).toBeTypeOf('string');
       } catch (thrown) {

@@ -174,6 +174,10 @@ export class FakeConnection implements Connection {
   }
 }
 
+function notOfKafka(): Promise<MetadataResult> {
+  return Promise.reject(new Error('no request of this protocol routes'));
+}
+
 /** A node over any environment; `KafkaWorld` is one in virtual time. */
 export class FakeNode<E extends Environment> {
   readonly env: E;
@@ -287,6 +291,12 @@ export class FakeNode<E extends Environment> {
           .flatMap((each) => each.logs)
           .find((log) => log.logId === logId),
       onChange: () => () => undefined,
+      exchange: () => undefined,
+      exchanges: () => [],
+      bindingsFrom: () => [],
+      bindingsTo: () => [],
+      routesVersion: 1,
+      onRoutes: () => () => undefined,
     };
   }
 
@@ -310,6 +320,13 @@ export class FakeNode<E extends Environment> {
         return { kind: 'ok', version: 3 };
       },
       configure: async () => ({ kind: 'ok', version: 4 }),
+      declareExchange: notOfKafka,
+      deleteExchange: notOfKafka,
+      bind: notOfKafka,
+      unbind: notOfKafka,
+      declareQueue: notOfKafka,
+      deleteQueue: notOfKafka,
+      releaseOwner: notOfKafka,
     };
   }
 }

@@ -39,10 +39,13 @@ export function metadata(exchange: Exchange<typeof Metadata>): void {
   });
 }
 
-/** Internal destinations are nobody's topics, but for the one that Kafka has too. */
+/** Queues and internal destinations are nobody's topics, but for the one that Kafka has too. */
 function listed({ ports }: Exchange<typeof Metadata>): DestinationView[] {
   const all = ports.view.destinations();
-  return all.filter(({ isInternal, name }) => !isInternal || name === ports.groupDestination);
+  return all.filter(
+    ({ isInternal, name, queue }) =>
+      queue === undefined && (!isInternal || name === ports.groupDestination),
+  );
 }
 
 /** Names that are asked for, may be made and are not there. */

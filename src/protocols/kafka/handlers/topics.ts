@@ -179,8 +179,8 @@ function deleteOne(
     return Promise.resolve({ name, topicId, errorCode, errorMessage: 'there is no such topic' });
   }
   const of = { name: found.name, topicId: found.id };
-  if (found.isInternal) {
-    const errorMessage = 'an internal topic cannot be deleted';
+  if (found.isInternal || found.queue !== undefined) {
+    const errorMessage = 'an internal topic or a queue cannot be deleted';
     return Promise.resolve({ ...of, errorCode: E.INVALID_REQUEST, errorMessage });
   }
   const logIds = found.logs.map((log) => log.logId);

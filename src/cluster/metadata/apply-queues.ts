@@ -1,0 +1,189 @@
+// Queues: destinations of one log with rules of their own. Which die with a connection, a shard or a
+// node is decided here, in the record that ends it, the same on every node.
+import { UUID_BYTES } from '../../std/uuid.ts';
+import { addLogs, dropDestination, type LogTemplate } from './apply-destinations.ts';
+import { type Applying, differs, OK, refused } from './applying.ts';
+import type { Outcome } from './commands.ts';
+import type { MetadataImage } from './image.ts';
+import { isValidName } from './names.ts';
+import { defaultMinInsync, defaultReplicationFactor } from './placement.ts';
+import type {
+  DeclareQueueCommand,
+  DeleteQueueCommand,
+  Difference,
+  ReleaseOwnerCommand,
+} from './routing-commands.ts';
+import {
+  type ComparedArgument,
+  isSameOwner,
+  type QueueOwner,
+  type QueueRules,
+} from './routing-types.ts';
+import { type DestinationRecord, isLive, type LogRecord } from './types.ts';
+
+export function declareQueue(applying: Applying, command: DeclareQueueCommand): Outcome {
+  const { image } = applying;
+  const { vhost, name } = command;
+  const known = image.destination(vhost, name);
+  if (known !== undefined) return agree(known, command);
+  const fault = creationFault(image, command);
+  if (fault !== undefined) return fault;
+  const isLocal = staysOnNode(command) || command.replicationFactor === 1;
+  const replicationFactor = isLocal ? 1 : wantedReplicas(image, command.replicationFactor);
+  const { durable, autoDelete, owner } = command;
+  const queue: QueueRules = {
+    durable,
+    autoDelete,
+    owner,
+    arguments: command.arguments,
+    compared: sortedCompared(command.compared),
+  };
+  const destination: DestinationRecord = {
+    name,
+    vhost,
+    topicId: command.topicId,
+    kind: 'queue',
+    isInternal: false,
+    replicationFactor,
+    config: [],
+    logIds: [],
+    queue,
+  };
+  const assignments = isLocal ? [[command.node]] : [];
+  const logIds = addLogs(
+    applying,
+    destination,
+    template(replicationFactor, durable),
+    1,
+    assignments,
+  );
+  applying.createDestination({ ...destination, logIds });
+  return OK;
+}
+
+/** Exclusive, auto-delete and transient ones are the business of one node. */
+function staysOnNode({ durable, autoDelete, owner }: Omit<QueueRules, 'arguments' | 'compared'>) {
+  return !durable || autoDelete || owner !== undefined;
+}
+
+function creationFault(image: MetadataImage, command: DeclareQueueCommand): Outcome | undefined {
+  const { name, topicId, node: asking, owner, replicationFactor } = command;
+  if (!isValidName(name)) return refused('invalid-name', 'a name has 1 to 255 printable bytes');
+  if (topicId.length !== UUID_BYTES) return refused('malformed', 'a topic id has 16 bytes');
+  if (image.destinationByTopicId(topicId) !== undefined) return refused('exists', 'topic id');
+  const isCount = Number.isInteger(replicationFactor) && replicationFactor >= 1;
+  if (!isCount && replicationFactor !== -1) {
+    return refused('invalid-replication-factor', `${replicationFactor} replicas`);
+  }
+  const node = image.node(asking);
+  if (!isLive(node)) return refused('node-not-live', `node ${asking}`);
+  if (owner === undefined) return undefined;
+  if (owner.node !== asking) return refused('malformed', 'an owner asks on its own node');
+  // A connection of an earlier life has ended already: nobody would ever release its queue.
+  const isThisLife =
+    owner.incarnation === node.incarnation &&
+    node.shardIncarnations[owner.shard] === owner.shardIncarnation;
+  return isThisLife ? undefined : refused('stale-incarnation', `node ${node.id}`);
+}
+
+function wantedReplicas(image: MetadataImage, wanted: number): number {
+  const live = image.liveNodes().length;
+  const { replicationFactor } = image.defaults;
+  const ofCluster = replicationFactor === -1 ? defaultReplicationFactor(live) : replicationFactor;
+  return Math.min(live, wanted === -1 ? ofCluster : wanted);
+}
+
+function template(replicas: number, durable: boolean): LogTemplate {
+  const isQuorum = replicas >= 3;
+  return {
+    mode: isQuorum ? 'quorum' : 'all',
+    minInsync: isQuorum ? Math.floor(replicas / 2) + 1 : defaultMinInsync(replicas),
+    durability: durable ? 'sync' : 'async',
+    isUncleanAllowed: false,
+  };
+}
+
+function sortedCompared(compared: readonly ComparedArgument[]): readonly ComparedArgument[] {
+  return [...compared].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+// ---- Declared again ------------------------------------------------------------------------------
+
+function agree(known: DestinationRecord, command: DeclareQueueCommand): Outcome {
+  const { queue, name } = known;
+  if (queue === undefined) return refused('exists', `${name} is a ${known.kind} destination`);
+  if (!isOwner(queue.owner, command.owner)) return refused('locked', name);
+  const difference = queueDifference(queue, command);
+  return difference === undefined ? OK : differs(name, difference);
+}
+
+function isOwner(known: QueueOwner | undefined, asking: QueueOwner | undefined): boolean {
+  if (known === undefined || asking === undefined) return known === asking;
+  return isSameOwner(known, asking);
+}
+
+function queueDifference(known: QueueRules, wanted: DeclareQueueCommand): Difference | undefined {
+  for (const property of ['durable', 'autoDelete'] as const) {
+    if (known[property] === wanted[property]) continue;
+    const received = String(wanted[property]);
+    return { property, received, current: String(known[property]) };
+  }
+  const current = new Map(known.compared.map((argument) => [argument.name, argument]));
+  const received = new Map(wanted.compared.map((argument) => [argument.name, argument]));
+  for (const property of [...new Set([...current.keys(), ...received.keys()])].sort()) {
+    const was = current.get(property);
+    const now = received.get(property);
+    if (was?.value !== now?.value) return { property, received: now?.shown, current: was?.shown };
+  }
+  return undefined;
+}
+
+// ---- The end -------------------------------------------------------------------------------------
+
+export function deleteQueue(applying: Applying, command: DeleteQueueCommand): Outcome {
+  const destination = applying.image.destination(command.vhost, command.name);
+  if (destination?.queue === undefined) return refused('unknown-destination', command.name);
+  if (command.logId !== 0 && destination.logIds[0] !== command.logId) {
+    return refused('stale-log', `${command.name} is now log ${destination.logIds[0]}`);
+  }
+  dropDestination(applying, destination);
+  return OK;
+}
+
+export function releaseOwner(applying: Applying, command: ReleaseOwnerCommand): Outcome {
+  for (const destination of applying.image.ownedBy(command.owner)) {
+    dropDestination(applying, destination);
+  }
+  return OK;
+}
+
+/** The queue lives no longer than its node's process: it is exclusive or transient. */
+export function endsWithNode(image: MetadataImage, log: LogRecord): boolean {
+  if (log.kind !== 'queue') return false;
+  const queue = image.destination(log.vhost, log.destination)?.queue;
+  return queue !== undefined && (queue.owner !== undefined || !queue.durable);
+}
+
+/** The process of a node has ended or counts as ended. */
+export function dropQueuesOfNode(applying: Applying, node: number): void {
+  dropQueuesOn(applying, node, (_queue, log) => endsWithNode(applying.image, log));
+}
+
+/** The worker behind a shard has ended, and its connections with it. */
+export function dropQueuesOfShard(applying: Applying, node: number, shard: number): void {
+  dropQueuesOn(applying, node, ({ owner }) => owner?.shard === shard);
+}
+
+function dropQueuesOn(
+  applying: Applying,
+  node: number,
+  isEnded: (queue: QueueRules, log: LogRecord) => boolean,
+): void {
+  const { image } = applying;
+  for (const logId of image.logsOn(node)) {
+    const log = image.log(logId)!;
+    if (log.kind !== 'queue') continue;
+    const destination = image.destination(log.vhost, log.destination)!;
+    if (isEnded(destination.queue!, log)) dropDestination(applying, destination);
+  }
+}
