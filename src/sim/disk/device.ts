@@ -1,6 +1,7 @@
 // One simulated device: a tree of files, space, latencies and the faults that are armed on it. It outlives
 // processes; what a process holds is a view (sim-disk.ts). Invariant: nothing here fires a callback; it
 // only answers when an operation would complete and what it would do.
+import { Causes } from '../causes.ts';
 import { between, type CountingRandom, chance, exponential, pick } from '../draws.ts';
 import { SimSystemError } from '../sim-error.ts';
 import { type Change, crashChange, type Inode } from './inode.ts';
@@ -42,10 +43,9 @@ export class Device {
   /** How often a one-shot fault met its operation, and other damage done, by kind. */
   readonly hits = new Map<string, number>();
   tree = new Tree();
-  isFull = false;
-  stalledUntilNs = 0;
-  /** Multiplies every latency; 1 is healthy. */
-  slowdown = 1;
+  readonly #fullness = new Causes();
+  readonly #slowdowns = new Causes();
+  #stalledUntilNs = 0;
   #busyUntilNs = 0;
   #nextInode = 1;
   #sparePages = 0;
@@ -68,13 +68,18 @@ export class Device {
         : kind === 'write'
           ? this.#profile.writeMeanNs
           : this.#profile.syncMeanNs;
+    const slowdown = Math.max(1, this.#slowdowns.max);
     const transferNs = (bytes / this.#profile.bytesPerSec) * 1e9;
-    this.#busyUntilNs = Math.max(this.#busyUntilNs, nowNs) + transferNs * this.slowdown;
-    const serviceNs = (mean / 4 + exponential(this.#random, mean * 0.75)) * this.slowdown;
-    return Math.ceil(Math.max(this.#busyUntilNs, this.stalledUntilNs) + serviceNs) + 1;
+    this.#busyUntilNs = Math.max(this.#busyUntilNs, nowNs) + transferNs * slowdown;
+    const serviceNs = (mean / 4 + exponential(this.#random, mean * 0.75)) * slowdown;
+    return Math.ceil(Math.max(this.#busyUntilNs, this.#stalledUntilNs) + serviceNs) + 1;
   }
 
   // ---- space ---------------------------------------------------------------------------------
+
+  get isFull(): boolean {
+    return !this.#fullness.isEmpty;
+  }
 
   usedBytes(): number {
     let pages = 0;
@@ -102,13 +107,32 @@ export class Device {
 
   // ---- faults --------------------------------------------------------------------------------
 
+  /** No space is left until the answer is called, and every other such fault is over. */
+  fill(): () => void {
+    return this.#fullness.add();
+  }
+
+  /** Latencies are at least `factor` times as long until the answer is called. */
+  slow(factor: number): () => void {
+    return this.#slowdowns.add(factor);
+  }
+
+  /** Nothing that starts from now on completes before that time. */
+  stall(untilNs: number): void {
+    this.#stalledUntilNs = Math.max(this.#stalledUntilNs, untilNs);
+  }
+
+  /** Ends everything that hinders the device; what it has lost stays lost. */
+  heal(): void {
+    this.#fullness.clear();
+    this.#slowdowns.clear();
+    this.#stalledUntilNs = 0;
+    this.#armed.clear();
+  }
+
   /** Arms a fault for the next operation of its kind on a file that `fits`. */
   arm(fault: OneShotFault, fits: (path: string) => boolean = () => true): void {
     this.#armed.set(fault, fits);
-  }
-
-  disarmAll(): void {
-    this.#armed.clear();
   }
 
   /** True, once, if the fault is armed for this file. */

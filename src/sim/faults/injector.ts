@@ -41,6 +41,8 @@ export class FaultInjector {
   readonly #down = new Set<SimNode>();
   readonly #damaged = new Set<SimNode>();
   readonly #undo = new Set<() => void>();
+  /** The rate that was last given to each clock. */
+  readonly #rates = new Map<SimNode, number>();
   readonly #timeline: string[] = [];
   #isOver = false;
 
@@ -83,10 +85,7 @@ export class FaultInjector {
     for (const undo of [...this.#undo]) undo();
     this.#world.network.heal();
     for (const node of this.#world.nodes()) {
-      node.device.stalledUntilNs = 0;
-      node.device.slowdown = 1;
-      node.device.isFull = false;
-      node.device.disarmAll();
+      node.device.heal();
       node.resume();
     }
     this.#note('heal', '');
@@ -255,13 +254,11 @@ export class FaultInjector {
       for (const a of servers.slice(0, half)) for (const b of servers.slice(half)) both(a, b);
     }
     this.#note(kind, `${pairs.map(([a, b]) => `${a}>${b}`).join(' ')} for ${cutMs.toFixed(0)} ms`);
-    for (const [from, to] of pairs) this.#world.network.setCut(from, to, true);
+    const mends = pairs.map(([from, to]) => this.#world.network.block(from, to));
     this.#later(cutMs, () => {
       // Released one by one in random order: each step is a shape of its own.
-      for (const [from, to] of shuffled(this.#random, pairs)) {
-        this.#later(this.#isOver ? 0 : uniform(this.#random, 0, 300), () =>
-          this.#world.network.setCut(from, to, false),
-        );
+      for (const mend of shuffled(this.#random, mends)) {
+        this.#later(this.#isOver ? 0 : uniform(this.#random, 0, 300), mend);
       }
     });
     return true;
@@ -274,8 +271,7 @@ export class FaultInjector {
     const clogMs = logUniform(this.#random, ...CLOG_MS);
     if (from === undefined || to === undefined || from === to) return false;
     this.#note('clog', `${from}>${to} for ${clogMs.toFixed(0)} ms`);
-    this.#world.network.setClogged(from, to, true);
-    this.#later(clogMs, () => this.#world.network.setClogged(from, to, false));
+    this.#later(clogMs, this.#world.network.block(from, to));
     return true;
   }
 
@@ -287,10 +283,7 @@ export class FaultInjector {
     const slowMs = logUniform(this.#random, ...SLOW_MS);
     if (from === undefined || to === undefined || from === to) return false;
     this.#note('slow-link', `${from}>${to} by ${factor.toFixed(0)} for ${slowMs.toFixed(0)} ms`);
-    this.#world.network.link(from, to).slowdown = factor;
-    this.#later(slowMs, () => {
-      this.#world.network.link(from, to).slowdown = 1;
-    });
+    this.#later(slowMs, this.#world.network.link(from, to).slow(factor));
     return true;
   }
 
@@ -302,22 +295,17 @@ export class FaultInjector {
     const { device } = node;
     if (kind === 'disk-stall') {
       const stallMs = logUniform(this.#random, ...STALL_MS);
-      device.stalledUntilNs = this.#world.nowNs + stallMs * 1e6;
+      device.stall(this.#world.nowNs + stallMs * 1e6);
       this.#note(kind, `${node.id} for ${stallMs.toFixed(0)} ms`);
     } else if (kind === 'disk-slow') {
-      device.slowdown = logUniform(this.#random, 3, 100);
+      const factor = logUniform(this.#random, 3, 100);
       const slowMs = logUniform(this.#random, ...SLOW_MS);
-      this.#note(kind, `${node.id} by ${device.slowdown.toFixed(0)} for ${slowMs.toFixed(0)} ms`);
-      this.#later(slowMs, () => {
-        device.slowdown = 1;
-      });
+      this.#note(kind, `${node.id} by ${factor.toFixed(0)} for ${slowMs.toFixed(0)} ms`);
+      this.#later(slowMs, device.slow(factor));
     } else {
-      device.isFull = true;
       const fullMs = logUniform(this.#random, ...FULL_MS);
       this.#note(kind, `${node.id} for ${fullMs.toFixed(0)} ms`);
-      this.#later(fullMs, () => {
-        device.isFull = false;
-      });
+      this.#later(fullMs, device.fill());
     }
     return true;
   }
@@ -372,7 +360,11 @@ export class FaultInjector {
       const rate = uniform(this.#random, 0.9, 1.1);
       node.setClockRate(rate);
       this.#note(kind, `${node.id} to ${rate.toFixed(3)}`);
-      this.#later(between(this.#random, 1_000, 20_000), () => node.setClockRate(1));
+      this.#rates.set(node, rate);
+      this.#later(between(this.#random, 1_000, 20_000), () => {
+        // A later rate ends at its own time.
+        if (this.#rates.get(node) === rate) node.setClockRate(1);
+      });
     }
     return true;
   }

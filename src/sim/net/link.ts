@@ -1,5 +1,6 @@
 // One directed link between two hosts: how long bytes take, and whether any pass at all. Invariant: bytes
 // are never lost while their connection lives (TCP retransmits); a blocked link only holds them.
+import { Causes } from '../causes.ts';
 import { type CountingRandom, exponential } from '../draws.ts';
 
 /** Times in nanoseconds, rate in bytes per second. */
@@ -27,10 +28,8 @@ export class Link {
   readonly #random: CountingRandom;
   readonly #profile: LinkProfile;
   #busyUntilNs = 0;
-  /** Multiplies every latency; 1 is healthy. */
-  slowdown = 1;
-  #isCut = false;
-  #isClogged = false;
+  readonly #blocks = new Causes();
+  readonly #slowdowns = new Causes();
   #blockedSinceNs = 0;
   /** Called once each when the link passes again, in the order in which they were held. */
   readonly #held: (() => void)[] = [];
@@ -43,12 +42,17 @@ export class Link {
   }
 
   get passes(): boolean {
-    return !this.#isCut && !this.#isClogged;
+    return this.#blocks.isEmpty;
   }
 
   /** Meaningful while the link does not pass. */
   get blockedSinceNs(): number {
     return this.#blockedSinceNs;
+  }
+
+  /** Multiplies every latency; 1 is healthy. */
+  get slowdown(): number {
+    return Math.max(1, this.#slowdowns.max);
   }
 
   /** When `bytes` that leave now arrive. */
@@ -60,16 +64,26 @@ export class Link {
     return Math.ceil(this.#busyUntilNs + latencyNs * this.slowdown);
   }
 
-  setCut(isCut: boolean, nowNs: number): void {
-    this.#change(() => {
-      this.#isCut = isCut;
-    }, nowNs);
+  /** Nothing passes until the answer is called, and every other block is over. */
+  block(nowNs: number): () => void {
+    if (this.passes) this.#blockedSinceNs = nowNs;
+    const end = this.#blocks.add();
+    return () => {
+      end();
+      this.flush();
+    };
   }
 
-  setClogged(isClogged: boolean, nowNs: number): void {
-    this.#change(() => {
-      this.#isClogged = isClogged;
-    }, nowNs);
+  /** Latencies are at least `factor` times as long until the answer is called. */
+  slow(factor: number): () => void {
+    return this.#slowdowns.add(factor);
+  }
+
+  /** Ends everything that hinders the link. */
+  clear(): void {
+    this.#slowdowns.clear();
+    this.#blocks.clear();
+    this.flush();
   }
 
   /** Remembers to call `release` when the link passes again. */
@@ -81,12 +95,5 @@ export class Link {
   flush(): void {
     if (!this.passes || this.#held.length === 0) return;
     for (const release of this.#held.splice(0)) release();
-  }
-
-  #change(set: () => void, nowNs: number): void {
-    const passed = this.passes;
-    set();
-    if (passed && !this.passes) this.#blockedSinceNs = nowNs;
-    if (!passed) this.flush();
   }
 }

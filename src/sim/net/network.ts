@@ -116,13 +116,9 @@ export class Network {
 
   // ---- faults --------------------------------------------------------------------------------
 
-  /** Cuts or mends one direction. */
-  setCut(from: string, to: string, isCut: boolean): void {
-    if (from !== to) this.link(from, to).setCut(isCut, this.world.nowNs());
-  }
-
-  setClogged(from: string, to: string, isClogged: boolean): void {
-    if (from !== to) this.link(from, to).setClogged(isClogged, this.world.nowNs());
+  /** Blocks one direction (a cut, a clog) until the answer is called; faults may overlap. */
+  block(from: string, to: string): () => void {
+    return from === to ? () => undefined : this.link(from, to).block(this.world.nowNs());
   }
 
   /** Resets one open connection that `fits`; false if there was none. */
@@ -135,11 +131,7 @@ export class Network {
 
   /** Mends every link, at once. */
   heal(): void {
-    for (const link of this.#links.values()) {
-      link.slowdown = 1;
-      link.setCut(false, this.world.nowNs());
-      link.setClogged(false, this.world.nowNs());
-    }
+    for (const link of this.#links.values()) link.clear();
   }
 
   // ---- for endpoints -------------------------------------------------------------------------

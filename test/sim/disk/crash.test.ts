@@ -216,13 +216,37 @@ test('a full device takes overwrites and refuses growth until space returns', as
   await inWorld(6, {}, async (world) => {
     const { file, node } = await prepared(world);
     const { disk } = node.process!.environment;
-    node.device.isFull = true;
+    const free = node.device.fill();
+    const freeToo = node.device.fill();
+    freeToo();
     expect(disk.freeBytes()).toBe(0);
     file.writeSync(new Uint8Array(10).fill(5), 0);
     expect(() => file.writeSync(new Uint8Array(10), PAGE_BYTES * 9)).toThrow('ENOSPC');
     expect(() => disk.open('more', { mode: 'create' })).toThrow('ENOSPC');
-    node.device.isFull = false;
+    free();
     file.writeSync(new Uint8Array(10), PAGE_BYTES * 9);
+  });
+});
+
+test('a shorter stall does not shorten a longer one, and slowness ends one by one', async () => {
+  await inWorld(8, {}, async (world) => {
+    const { file, node } = await prepared(world);
+    node.device.stall(world.nowNs + 500e6);
+    node.device.stall(world.nowNs + 100e6);
+    let doneMs = 0;
+    const startMs = world.nowMs;
+    file.write(new Uint8Array(1), 0, () => {
+      doneMs = world.nowMs;
+    });
+    await world.advance(2_000);
+    expect(doneMs - startMs).toBeGreaterThan(500);
+    const first = node.device.slow(1_000);
+    node.device.slow(100_000);
+    first();
+    const nowNs = world.nowNs;
+    expect(node.device.completionNs(nowNs, 'sync', 0) - nowNs).toBeGreaterThan(1e9);
+    node.device.heal();
+    expect(node.device.completionNs(nowNs, 'sync', 0) - nowNs).toBeLessThan(1e9);
   });
 });
 

@@ -56,9 +56,9 @@ test('bytes arrive whole, in order and once, however they are cut and delayed', 
               done += 1;
             });
           }
-          world.network.setClogged(client.host, server.host, true);
+          const release = world.network.block(client.host, server.host);
           await world.advance(500);
-          world.network.setClogged(client.host, server.host, false);
+          release();
           await world.advance(2_000);
           expect(far.bytes).toEqual(writes.flatMap((bytes) => [...bytes]));
           expect(done).toBe(writes.length);
@@ -161,7 +161,7 @@ test('a reader that pauses stops the sender at the window, and lets it go on', a
 test('a one-way cut leaves the other side half-open until the sender gives up', async () => {
   await inWorld(6, {}, async (world) => {
     const { near, far, client, server } = await pair(world);
-    world.network.setCut(client.host, server.host, true);
+    world.network.block(client.host, server.host);
     near.connection.write(new Uint8Array([1]));
     await world.advance(3_000);
     expect(near.events).toEqual(expect.not.arrayContaining(['close ETIMEDOUT']));
@@ -177,10 +177,43 @@ test('a one-way cut leaves the other side half-open until the sender gives up', 
   });
 });
 
+test('faults that overlap end one by one: a link passes when the last is over, or at heal', async () => {
+  await inWorld(14, {}, async (world) => {
+    const { near, far, client, server } = await pair(world);
+    const first = world.network.block(client.host, server.host);
+    const second = world.network.block(client.host, server.host);
+    near.connection.write(new Uint8Array([1]));
+    first();
+    first();
+    await world.advance(500);
+    expect(far.bytes).toEqual([]);
+    second();
+    await world.advance(500);
+    expect(far.bytes).toEqual([1]);
+    const old = world.network.block(client.host, server.host);
+    near.connection.write(new Uint8Array([2]));
+    world.network.heal();
+    await world.advance(500);
+    expect(far.bytes).toEqual([1, 2]);
+    world.network.block(client.host, server.host);
+    old();
+    near.connection.write(new Uint8Array([3]));
+    await world.advance(500);
+    expect(far.bytes).toEqual([1, 2]);
+    const link = world.network.link(server.host, client.host);
+    const slow = link.slow(10);
+    const slower = link.slow(50);
+    slow();
+    expect(link.slowdown).toBe(50);
+    slower();
+    expect(link.slowdown).toBe(1);
+  });
+});
+
 test('bytes that are acknowledged over a cut link count as unanswered', async () => {
   await inWorld(7, {}, async (world) => {
     const { near, far, client, server } = await pair(world);
-    world.network.setCut(server.host, client.host, true);
+    world.network.block(server.host, client.host);
     near.connection.write(new Uint8Array([1]));
     await world.advance(30_000);
     expect(far.bytes).toEqual([1]);
