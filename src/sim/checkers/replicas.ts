@@ -6,6 +6,8 @@
 //   committed-past-end  nothing is committed beyond a replica's own end
 //   acknowledged a follower has on disk what its leader counts it for
 //   state               the replicated state after one index is the same on every node
+// At rest, when the faults are over and everything is drained:
+//   not-converged       the replicas of a log are not copies of one another, or not all committed
 import type { Violation } from '../scenario.ts';
 
 /** A frame's place in the history of its log. */
@@ -84,16 +86,17 @@ export class ReplicaChecker {
     return broken('state', `index ${probe.index}: ${first.node} and ${probe.node} differ`);
   }
 
-  /** At rest: all replicas of a log have the same end, and all of it is committed. */
-  converged(probes: readonly ReplicaProbe[]): Violation | undefined {
-    const ends = new Map<number, ReplicaProbe>();
+  /** At rest: every log is on `replicas` nodes, one of them leads, all have the same frames, all committed. */
+  converged(probes: readonly ReplicaProbe[], replicas: number): Violation | undefined {
+    const logs = new Map<number, ReplicaProbe[]>();
     for (const probe of probes) {
-      const other = ends.get(probe.logId) ?? probe;
-      ends.set(probe.logId, other);
-      if (other.endSeq !== probe.endSeq || probe.committedSeq !== probe.endSeq) {
-        const of = (p: ReplicaProbe): string => `${p.node} ${p.committedSeq}/${p.endSeq}`;
-        return broken('not-converged', `log ${probe.logId}: ${of(other)}, ${of(probe)}`);
-      }
+      const of = logs.get(probe.logId);
+      if (of === undefined) logs.set(probe.logId, [probe]);
+      else of.push(probe);
+    }
+    for (const [logId, of] of logs) {
+      const why = unlike(of, replicas);
+      if (why !== undefined) return broken('not-converged', `log ${logId}: ${why}`);
     }
     return undefined;
   }
@@ -159,6 +162,30 @@ export class ReplicaChecker {
     }
     return life;
   }
+}
+
+/** What makes the replicas of one log not copies of one another at rest. */
+function unlike(of: readonly ReplicaProbe[], replicas: number): string | undefined {
+  const names = of.map(({ node }) => node).join(' ');
+  if (of.length !== replicas) return `${replicas} replicas expected, found on ${names}`;
+  const leaders = of.filter(({ isLeader }) => isLeader).length;
+  if (leaders !== 1) return `${leaders} leaders among ${names}`;
+  const [first, ...others] = of;
+  const at = ({ node, committedSeq, endSeq }: ReplicaProbe) => `${node} ${committedSeq}/${endSeq}`;
+  for (const other of of) {
+    const isEqual = other.endSeq === first!.endSeq && other.committedSeq === other.endSeq;
+    if (!isEqual) return `${at(first!)}, ${at(other)}`;
+  }
+  for (const other of others) {
+    for (let seq = 1; seq <= first!.endSeq; seq += 1) {
+      const [a, b] = [first!.frameAt(seq), other.frameAt(seq)];
+      if (a === undefined || b === undefined) continue;
+      if (a.chain !== b.chain || a.epoch !== b.epoch) {
+        return `${first!.node} and ${other.node} differ at seq ${seq}`;
+      }
+    }
+  }
+  return undefined;
 }
 
 /** Messages take time, so a leader may know less than is true of a follower, and never more. */

@@ -57,7 +57,6 @@ export class GroupMember {
   #isStopping = false;
   #isDone = false;
   rounds = 0;
-  commits = 0;
 
   constructor(
     world: World,
@@ -243,8 +242,7 @@ export class GroupMember {
     // Whatever is not a success may still have been written.
     const endMs = code === 0 ? this.#world.nowMs : undefined;
     this.#note(partition, { kind: 'write', value: offset, startMs, endMs });
-    if (code === 0) this.commits += 1;
-    else this.#say('commit', { code, partition });
+    if (code !== 0) this.#say('commit', { code, partition });
     return code === 0;
   }
 

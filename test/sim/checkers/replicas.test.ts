@@ -90,12 +90,20 @@ test('unequal state after one index is found', () => {
   expect(checker.observeState({ node: 'n3', index: 4, hash: 2 })?.check).toBe('replicas/state');
 });
 
-test('replicas at rest have one end, all of it committed', () => {
-  const checker = new ReplicaChecker();
-  const full = { chains: [100, 101] };
-  expect(checker.converged([full, { ...full, node: 'n2' }].map(probe))).toBeUndefined();
-  expect(checker.converged([full, { node: 'n2', chains: [100] }].map(probe))).toBeDefined();
-  expect(checker.converged([full, { ...full, node: 'n2', committed: 0 }].map(probe))).toBeDefined();
+test('replicas at rest are copies with one leader, all of it committed', () => {
+  const full = { chains: [0, 101, 102] };
+  const leader = { ...full, isLeader: true };
+  const rest = (...sketches: Sketch[]): string | undefined =>
+    new ReplicaChecker().converged(sketches.map(probe), 2)?.message;
+  expect(rest(leader, { ...full, node: 'n2' })).toBeUndefined();
+  expect(rest(leader, { node: 'n2', chains: [0, 101] })).toContain('n2 1/1');
+  expect(rest(leader, { ...full, node: 'n2', committed: 1 })).toContain('n2 1/2');
+  expect(rest({ ...leader, committed: 1 }, { ...full, node: 'n2', committed: 1 })).toContain('1/2');
+  expect(rest(leader)).toContain('2 replicas expected');
+  expect(rest(full, { ...full, node: 'n2' })).toContain('0 leaders');
+  expect(rest(leader, { ...leader, node: 'n2' })).toContain('2 leaders');
+  expect(rest(leader, { node: 'n2', chains: [0, 101, 152] })).toContain('differ at seq 2');
+  expect(rest(leader, { node: 'n2', chains: [0, 151, 102] })).toContain('differ at seq 1');
 });
 
 test('a leader that counts a follower for more than is on its disk is found, one that lags is not', () => {
