@@ -19,6 +19,9 @@ const CHANGE_MS = 2_000;
 /** Internal destinations are placed on all founders, or after this on whoever is there. */
 const FOUNDERS_GRACE_MS = 3_000;
 
+/** Incarnations grow, by steps that two copies of one folder do not take alike. */
+const RENAME_STEP_MAX = 0x1_0000;
+
 export interface RegistrationOptions {
   readonly system: System;
   readonly metadata: MetadataService;
@@ -189,7 +192,7 @@ export class Registration {
   }
 
   async #register(): Promise<void> {
-    const { metadata, identity, shards, endpoints, pid, system } = this.#options;
+    const { metadata, replica, identity, shards, endpoints, pid, system } = this.#options;
     const { nodeId, bootCounter, isClean, osBootId } = identity;
     const answer = await metadata.changeCommand(
       {
@@ -215,8 +218,10 @@ export class Registration {
       system.log.warn('this data may have lost something: it joins as new', {
         why: answer.message,
       });
+      const known = replica.image.node(nodeId)?.incarnation ?? 0;
       this.#previous = this.#incarnation;
-      this.#incarnation = 2 + system.random.below(0x7fff_fff0);
+      this.#incarnation =
+        Math.max(known, this.#previous) + 1 + system.random.below(RENAME_STEP_MAX);
       this.#options.onRenamed(this.#incarnation);
       return;
     }

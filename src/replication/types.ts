@@ -8,9 +8,9 @@
 export type NodeId = number;
 
 /**
- * A replica by the data it holds. `incarnation` is kept over a lossless restart and replaced when
- * the node may have lost what it acknowledged, so an old acknowledgement never counts for an empty
- * disk.
+ * A replica by the data it holds. `incarnation` is kept over a lossless restart and replaced by a higher
+ * one when the node may have lost what it acknowledged, so an old acknowledgement never counts for an
+ * empty disk.
  */
 export interface ReplicaId {
   readonly node: NodeId;

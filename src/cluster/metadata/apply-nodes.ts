@@ -28,6 +28,11 @@ export function registerNode(applying: Applying, command: RegisterNode): Outcome
   const known = image.node(command.node);
   if (known !== undefined) {
     if (isRepeat(known, command)) return OK;
+    if (command.incarnation < known.incarnation) {
+      // Replicas take the lower of two incarnations for the older one.
+      const why = `node ${known.id} is already known as ${known.incarnation}`;
+      return refused('new-incarnation-needed', why);
+    }
     const isContinued = continues(known, command);
     if (isContinued && command.bootCounter <= known.bootCounter) {
       return refused('rolled-back', `node ${known.id} was already at boot ${known.bootCounter}`);

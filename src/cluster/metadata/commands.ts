@@ -15,8 +15,8 @@ export interface InitCluster {
 }
 
 /**
- * A process starts on a node. `incarnation` names its data: it must differ from every earlier one
- * when the data folder is new or anything acknowledged may be lost, and may differ on each start.
+ * A process starts on a node. `incarnation` names its data: it must be above every earlier one
+ * when the data folder is new or anything acknowledged may be lost, and may grow on each start.
  * `previousIncarnation` is the one this data went by before (0: new folder). The node is fenced and
  * leads nothing until `unfence-node`.
  */
@@ -189,7 +189,7 @@ export type RefusalCode =
   | 'stale-incarnation'
   /** The boot counter went back: this data is an old copy. Register with a new incarnation. */
   | 'rolled-back'
-  /** Something acknowledged under this incarnation may be lost. Register with a new one. */
+  /** Something acknowledged under this incarnation may be lost, or it is below the known one. Register with a higher one. */
   | 'new-incarnation-needed'
   | 'node-in-use'
   | 'invalid-registration'

@@ -101,6 +101,14 @@ describe('a restart', () => {
     expect(world.code(command)).toBe('new-incarnation-needed');
   });
 
+  test('incarnations grow: data that comes under a lower one must take another', () => {
+    const world = threeWithTopic();
+    const lower = registration(2, { incarnation: 50, bootCounter: 9, pid: 9 });
+    expect(world.code(lower)).toBe('new-incarnation-needed');
+    expect(world.code({ ...lower, previousIncarnation: 102 })).toBe('new-incarnation-needed');
+    expect(world.code({ ...lower, incarnation: 103 })).toBe('ok');
+  });
+
   test('a boot counter that does not grow is an old copy of the data', () => {
     const world = threeWithTopic();
     world.do(registration(2, { bootCounter: 5, pid: 9 }));
