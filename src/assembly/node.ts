@@ -15,6 +15,7 @@ import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import { BrokerError } from '../std/errors.ts';
 import type { ShardStore } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
+import { Fences } from './fences.ts';
 import { hostRefs } from './host-refs.ts';
 import {
   FOUNDING_INCARNATION,
@@ -72,6 +73,7 @@ class Node implements ProbedNode {
   #shards: Shards | undefined;
   #registration: Registration | undefined;
   readonly #watcher: Watcher;
+  readonly #fences: Fences;
   readonly #listeners: Listener[] = [];
   readonly #startedAtMs: number;
   readonly #events: NodeEvent[] = [];
@@ -103,6 +105,7 @@ class Node implements ProbedNode {
     }
     this.#replica = new MetadataReplica(config.nodeId);
     this.#imageProbe = new ImageProbe(this.#replica);
+    this.#fences = new Fences(this.#replica, this.#links);
     this.#watcher = new Watcher(this.#replica.image, (event) => this.#tell(event));
   }
 
@@ -112,7 +115,11 @@ class Node implements ProbedNode {
   }
 
   probe(): NodeProbe {
-    return { replicas: this.#shards?.probe?.() ?? [], metadata: this.#imageProbe.look() };
+    return {
+      replicas: this.#shards?.probe?.() ?? [],
+      metadata: this.#imageProbe.look(),
+      assigned: () => this.#imageProbe.assigned(),
+    };
   }
 
   #tell(event: NodeEvent): void {
@@ -237,6 +244,7 @@ class Node implements ProbedNode {
 
   #changed(changes: readonly MetadataChange[]): void {
     this.#watcher.changed(changes, this.#metadata?.raft.isLeader ?? false);
+    this.#fences.look();
     this.#registration?.changed();
   }
 

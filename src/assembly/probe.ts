@@ -29,6 +29,8 @@ export interface NodeProbe {
   readonly replicas: Iterable<ProbedReplica>;
   /** The last index applied, and the hash of the image after it. */
   readonly metadata: { readonly index: number; readonly hash: number };
+  /** Every log that metadata knows, and how many nodes it is assigned to. */
+  assigned(): ReadonlyMap<number, number>;
 }
 
 /** A node whose shards run on its own thread, as a simulation starts it. */
@@ -51,6 +53,11 @@ export class ImageProbe {
       this.#last = { index: image.version, hash: hashImage(image) };
     }
     return this.#last;
+  }
+
+  assigned(): ReadonlyMap<number, number> {
+    const logs = [...this.#replica.image.logs()];
+    return new Map(logs.map(({ logId, replicas }) => [logId, replicas.length]));
   }
 }
 

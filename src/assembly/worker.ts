@@ -11,6 +11,7 @@ import {
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
+import { Fences } from './fences.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { type Shard, startShard } from './shard.ts';
 import { watchLinks } from './watch-links.ts';
@@ -22,19 +23,20 @@ const CHANGE_SLACK_MS = 500;
 
 interface ReplicaArgs {
   readonly replica: MetadataReplica;
-  readonly thread: number;
+  readonly fences: Fences;
   shard: Shard | undefined;
   applied(index: number): void;
 }
 
 const ReplicaActor = actor(ReplicaProtocol, (_ctx, args: ReplicaArgs) => {
-  const { replica } = args;
+  const { fences, replica } = args;
   const controller = (id: number) => replica.setController(id - 1);
   return {
     image({ index, controllerId, bytes }) {
       replica.restore(bytes);
       controller(controllerId);
       replica.publish();
+      fences.look();
       args.applied(index);
     },
     entries({ controllerId, entries }) {
@@ -46,6 +48,7 @@ const ReplicaActor = actor(ReplicaProtocol, (_ctx, args: ReplicaArgs) => {
       }
       controller(controllerId);
       replica.publish();
+      fences.look();
       args.applied(Math.max(last, replica.image.version));
     },
     controller: ({ controllerId }) => controller(controllerId),
@@ -72,7 +75,7 @@ export async function runWorker(
   const metadata = system.wellKnown(MetadataProtocol, { thread: 0, slot: SLOT_METADATA });
   const args: ReplicaArgs = {
     replica,
-    thread,
+    fences: new Fences(replica, links),
     shard: undefined,
     applied: (index) => metadata.tell('shardApplied', { thread, index }),
   };

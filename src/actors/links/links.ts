@@ -1,5 +1,5 @@
 // All links of one thread: outgoing ones opened by the first message to a thread of another node,
-// incoming ones accepted here or handed over by the thread that accepted. Node death is told from
+// incoming ones accepted here or handed over by the thread that accepted. The loss of a node is told from
 // outside (the metadata group knows it); a broken socket only ends an epoch.
 import type { Address, Cancel, Connection } from '../../env/environment.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
@@ -70,8 +70,6 @@ export class Links implements LinkHost {
   readonly #addresses = new Map<number, Address>();
   readonly #outgoing = new Map<number, OutgoingLink>();
   readonly #incoming = new Map<number, IncomingLink>();
-  /** The highest incarnation of each node that was declared dead. */
-  readonly #deadIncarnations = new Map<number, number>();
   readonly #epochEnds = new Map<number, Set<() => void>>();
   readonly #buffers: Uint8Array[] = [];
   readonly #greeting = new Set<Connection>();
@@ -163,28 +161,26 @@ export class Links implements LinkHost {
     return () => void handles.delete(handle);
   }
 
-  /** The metadata group says that this incarnation of the node is dead: watchers hear `node-lost`. */
-  nodeLost(node: number, incarnation: number): void {
-    const known = this.#deadIncarnations.get(node) ?? 0;
-    this.#deadIncarnations.set(node, Math.max(known, incarnation));
+  /**
+   * The metadata group has fenced the node: watchers of what lived there hear `node-lost`, asks fail, and
+   * its links end, half-open ones too. A fence is no death sentence: a node that was only silent may come
+   * back in the same life, so nothing is refused, and what is sent next dials again.
+   */
+  nodeLost(node: number): void {
     const threads = new Set(this.system.watches.threadsOf(node));
-    for (const [key, link] of [...this.#incoming]) {
-      if (link.greeting.fromNode !== node) continue;
-      threads.add(link.greeting.fromThread);
-      if (link.greeting.fromIncarnation > incarnation) continue;
+    const incoming = [...this.#incoming].filter(([, link]) => link.greeting.fromNode === node);
+    const outgoing = [...this.#outgoing.values()].filter((link) => link.node === node);
+    for (const [, { greeting }] of incoming) threads.add(greeting.fromThread);
+    for (const { thread } of outgoing) threads.add(thread);
+    for (const thread of [...threads].sort((a, b) => a - b)) {
+      this.system.threadLost(node, thread, () => true, 'node-lost');
+    }
+    for (const [key, link] of incoming) {
       this.#incoming.delete(key);
       link.close();
+      this.epochEnded(node, link.greeting.fromThread);
     }
-    for (const [key, link] of [...this.#outgoing]) {
-      if (link.node !== node) continue;
-      threads.add(link.thread);
-      if (link.peerIncarnation > incarnation) continue;
-      this.#outgoing.delete(key);
-      link.close();
-    }
-    for (const thread of [...threads].sort((a, b) => a - b)) {
-      this.system.threadLost(node, thread, (id) => id.incarnation <= incarnation, 'node-lost');
-    }
+    for (const link of outgoing) link.abort('the node was fenced');
   }
 
   /** Epoch of the outgoing link, 0 before the first; for inspection. */
@@ -210,10 +206,6 @@ export class Links implements LinkHost {
   giveBuffer(buffer: Uint8Array): void {
     if (buffer.length > 4 * BUFFER_BYTES || this.#buffers.length >= BUFFERS_KEPT_MAX) return;
     this.#buffers.push(buffer);
-  }
-
-  isDead(node: number, incarnation: number): boolean {
-    return incarnation <= (this.#deadIncarnations.get(node) ?? 0);
   }
 
   epochEnded(node: number, thread: number): void {
@@ -292,9 +284,6 @@ export class Links implements LinkHost {
     if (greeting.protocolsHash !== this.protocolsHash) {
       const theirs = greeting.protocolsHash.toString(16);
       return `protocols ${theirs} there, ${this.protocolsHash.toString(16)} here: other versions`;
-    }
-    if (this.isDead(greeting.fromNode, greeting.fromIncarnation)) {
-      return `incarnation ${greeting.fromIncarnation} of node ${greeting.fromNode} was declared dead`;
     }
     return undefined;
   }

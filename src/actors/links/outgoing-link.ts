@@ -35,8 +35,6 @@ export interface LinkHost {
   takeBuffer(): Uint8Array;
   giveBuffer(buffer: Uint8Array): void;
   epochEnded(node: number, thread: number): void;
-  /** True if that incarnation of the node was declared dead. */
-  isDead(node: number, incarnation: number): boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -69,11 +67,6 @@ export class OutgoingLink implements Route {
     this.#host = host;
     this.node = node;
     this.thread = thread;
-  }
-
-  /** Of the node at the other end, 0 before it answered. */
-  get peerIncarnation(): number {
-    return this.#peerIncarnation;
   }
 
   send(
@@ -156,7 +149,7 @@ export class OutgoingLink implements Route {
     );
   }
 
-  /** The node is dead or the system ends: nothing is sent any more. */
+  /** The system ends: nothing is sent any more. */
   close(): void {
     if (this.state === 'closed') return;
     const wasOpen = this.#connection !== undefined;
@@ -164,6 +157,11 @@ export class OutgoingLink implements Route {
     this.#drop();
     if (wasOpen) this.#host.epochEnded(this.node, this.thread);
     this.#wakeWaiters();
+  }
+
+  /** Ends the connection as if it had broken: what is sent after the back-off dials again. */
+  abort(reason: string): void {
+    if (this.#connection !== undefined) this.#fail(this.#connection, reason);
   }
 
   /** The address changed or the peer greeted us: no reason to wait out the back-off. */
@@ -246,10 +244,6 @@ export class OutgoingLink implements Route {
       return;
     }
     const { system } = this.#host;
-    if (this.#host.isDead(this.node, answer.incarnation)) {
-      this.#fail(connection, `incarnation ${answer.incarnation} was declared dead`);
-      return;
-    }
     if (this.#timer !== undefined) system.deadlines.cancel(this.#timer);
     this.#timer = undefined;
     this.#peerIncarnation = answer.incarnation;

@@ -86,16 +86,22 @@ export class ReplicaChecker {
     return broken('state', `index ${probe.index}: ${first.node} and ${probe.node} differ`);
   }
 
-  /** At rest: every log is on `replicas` nodes, one of them leads, all have the same frames, all committed. */
-  converged(probes: readonly ReplicaProbe[], replicas: number): Violation | undefined {
-    const logs = new Map<number, ReplicaProbe[]>();
+  /**
+   * At rest: every log is on as many nodes as it is assigned to, one of them leads, all have the same
+   * frames, all committed. `assigned`: nodes by log.
+   */
+  converged(
+    probes: readonly ReplicaProbe[],
+    assigned: ReadonlyMap<number, number>,
+  ): Violation | undefined {
+    const logs = new Map<number, ReplicaProbe[]>([...assigned.keys()].map((id) => [id, []]));
     for (const probe of probes) {
       const of = logs.get(probe.logId);
       if (of === undefined) logs.set(probe.logId, [probe]);
       else of.push(probe);
     }
     for (const [logId, of] of logs) {
-      const why = unlike(of, replicas);
+      const why = unlike(of, assigned.get(logId) ?? 0);
       if (why !== undefined) return broken('not-converged', `log ${logId}: ${why}`);
     }
     return undefined;
@@ -166,7 +172,7 @@ export class ReplicaChecker {
 
 /** What makes the replicas of one log not copies of one another at rest. */
 function unlike(of: readonly ReplicaProbe[], replicas: number): string | undefined {
-  const names = of.map(({ node }) => node).join(' ');
+  const names = of.map(({ node }) => node).join(' ') || 'none';
   if (of.length !== replicas) return `${replicas} replicas expected, found on ${names}`;
   const leaders = of.filter(({ isLeader }) => isLeader).length;
   if (leaders !== 1) return `${leaders} leaders among ${names}`;

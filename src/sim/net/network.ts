@@ -154,6 +154,12 @@ export class Network {
     return [...this.#endpoints].filter((end) => end.process === process).length;
   }
 
+  /** Endpoints of a process whose connection to that host was made and has not ended. */
+  openBetween(process: NetHost, host: string): number {
+    const isIt = (end: Endpoint) => end.process === process && end.peerHost === host && end.isOpen;
+    return [...this.#endpoints].filter(isIt).length;
+  }
+
   /** A connection request reached `to`: the accepting endpoint, or undefined if nobody listens. */
   accept(client: Endpoint, to: Address): Endpoint | undefined {
     const listener = this.#listeners.get(`${to.host}:${to.port}`);

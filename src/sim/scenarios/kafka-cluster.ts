@@ -178,14 +178,15 @@ class KafkaClusterRun implements ScenarioRun {
   #unrest(): string | undefined {
     const probes: ReplicaProbe[] = [];
     const versions: string[] = [];
+    let assigned: ReadonlyMap<number, number> = new Map();
     for (const { node, probe } of this.#probes()) {
       versions.push(`${probe.metadata.index}`);
+      assigned = probe.assigned();
       for (const replica of probe.replicas) probes.push(replicaOf(node, replica));
     }
     if (versions.length !== NODE_COUNT) return `${versions.length} nodes are up`;
     if (new Set(versions).size > 1) return `metadata at ${versions.join(' ')}`;
-    if (probes.length === 0) return 'no replica anywhere';
-    return this.#replicas.converged(probes, NODE_COUNT)?.message;
+    return this.#replicas.converged(probes, assigned)?.message;
   }
 
   // ---- clients -------------------------------------------------------------------------------

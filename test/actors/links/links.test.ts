@@ -216,15 +216,45 @@ describe('watching another node', () => {
     await env.advanceAsync(100);
     const never = outcome(env, sink.ask('never', undefined, { timeoutMs: 60_000 }));
     await env.settle();
-    a.links.nodeLost(2, 1);
+    a.links.nodeLost(2);
     await env.settle();
     expect(second).toMatchObject([{ type: 'terminated', cause: 'node-lost' }]);
     expect(await never).toMatchObject({ code: expect.stringMatching(/UNREACHABLE|NODE_LOST/) });
-    // The dead incarnation is not listened to any more.
+    // The node was only silent: it is found again, by a connection of its own epoch.
+    const before = a.links.epochOf(2, 0);
     await env.advanceAsync(5_000);
     sink.tell('take', { sequence: 9, body: new Uint8Array(0) });
-    await env.advanceAsync(100);
-    expect(a.links.epochOf(2, 0)).toBe(0);
+    expect(await outcome(env, sink.ask('echo', Uint8Array.of(9), { timeoutMs: 1_000 }))).toEqual({
+      value: Uint8Array.of(9),
+    });
+    expect(a.links.epochOf(2, 0)).toBe(before + 1);
+    expect(second.length).toBe(1);
+  });
+
+  test('a fence ends links that hang half-open, on both halves, once', async () => {
+    const { env, net, a, b, sink } = await pair();
+    b.system.wellKnown(Sink, { node: 1, thread: 0, slot: 5 }).tell('take', {
+      sequence: 0,
+      body: new Uint8Array(0),
+    });
+    expect(await outcome(env, sink.ask('taken', undefined, { timeoutMs: 1_000 }))).toEqual({
+      value: 0,
+    });
+    const open = net.live.size;
+    let ends = 0;
+    a.links.onEpochEnd(2, 0, () => {
+      ends += 1;
+    });
+    // Nothing of the other side is heard, not even that it is gone.
+    b.system.turn.close();
+    await env.advanceAsync(60_000);
+    expect([ends, net.live.size]).toEqual([0, open]);
+    a.links.nodeLost(2);
+    await env.settle();
+    expect([ends, net.live.size]).toEqual([2, 0]);
+    a.links.nodeLost(2);
+    await env.settle();
+    expect(ends).toBe(2);
   });
 });
 

@@ -94,12 +94,13 @@ test('replicas at rest are copies with one leader, all of it committed', () => {
   const full = { chains: [0, 101, 102] };
   const leader = { ...full, isLeader: true };
   const rest = (...sketches: Sketch[]): string | undefined =>
-    new ReplicaChecker().converged(sketches.map(probe), 2)?.message;
+    new ReplicaChecker().converged(sketches.map(probe), new Map([[1, 2]]))?.message;
   expect(rest(leader, { ...full, node: 'n2' })).toBeUndefined();
   expect(rest(leader, { node: 'n2', chains: [0, 101] })).toContain('n2 1/1');
   expect(rest(leader, { ...full, node: 'n2', committed: 1 })).toContain('n2 1/2');
   expect(rest({ ...leader, committed: 1 }, { ...full, node: 'n2', committed: 1 })).toContain('1/2');
   expect(rest(leader)).toContain('2 replicas expected');
+  expect(rest()).toContain('found on none');
   expect(rest(full, { ...full, node: 'n2' })).toContain('0 leaders');
   expect(rest(leader, { ...leader, node: 'n2' })).toContain('2 leaders');
   expect(rest(leader, { node: 'n2', chains: [0, 101, 152] })).toContain('differ at seq 2');
