@@ -56,6 +56,7 @@ export class NodeConnection implements Connection {
   #rangeDone: Done;
   #isBacklogged = false;
   readonly #onTaken = (): void => this.#writeTaken();
+  readonly #onEnd = (): void => this.end();
 
   constructor(parts: ConnectionParts) {
     this.id = parts.id;
@@ -71,7 +72,7 @@ export class NodeConnection implements Connection {
     });
     socket.on('close', () => this.#closed());
     // Sockets are half-open ones, so that what is queued here still leaves after the peer's end.
-    socket.on('end', () => this.end());
+    socket.on('end', this.#onEnd);
   }
 
   get local(): Address {
@@ -253,6 +254,14 @@ export class NodeConnection implements Connection {
   release(): void {
     this.#isReleased = true;
     this.socket.destroy();
+  }
+
+  /** Gives away the socket of a connection that was not started. Only its end is still counted here. */
+  detach(): Socket {
+    if (this.#events !== undefined) throw new Error(`connection ${this.id} was started`);
+    this.#isReleased = true;
+    this.socket.off('end', this.#onEnd);
+    return this.socket;
   }
 
   #closed(): void {

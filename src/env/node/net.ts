@@ -31,6 +31,8 @@ export interface NodeNet extends Net {
   readonly canRelease: boolean;
   /** Takes an accepted, not yet started connection away from this thread. Needs dup. */
   release(connection: Connection): ReleasedConnection;
+  /** Gives away the socket of a connection that was not started, for a protocol that Node speaks itself. */
+  detach(connection: Connection): Socket;
   /** Makes a connection of a descriptor that another thread released. */
   adopt(fd: number, remote: Address, local: Address): Connection;
 }
@@ -157,6 +159,11 @@ class TcpNet implements NodeNet {
     const fd = dup(socketFd(connection.socket));
     connection.release();
     return { fd, remote: connection.remote, local: connection.local };
+  }
+
+  detach(connection: Connection): Socket {
+    if (!(connection instanceof NodeConnection)) throw new Error('not a connection of this net');
+    return connection.detach();
   }
 
   adopt(fd: number, remote: Address, local: Address): Connection {
