@@ -9,8 +9,9 @@ const DOORS = /^src\/(index|durable|main|worker|node-entry|actors\/index)\.ts$/;
 const FOR_TESTS = /^src\/(sim|actors\/testkit)\//;
 /** Values that wait for their first user. */
 const WAITING = new Map([
-  ['src/std/bitset.ts#BitSet', 'the view of a queue keeps what is acknowledged in bit maps'],
   ['src/env/node/grpc.ts#createGrpcServer', 'the listener of RocketMQ clients'],
+  ['src/broker/view/answers.ts#decodeQueueAnswer', 'sessions that publish to queues and consume'],
+  ['src/broker/view/commands.ts#encodeQueueCommand', 'sessions that publish to queues and consume'],
   ['src/protocols/rocketmq/grpc/proto/index.ts#decodeMessage', 'the session of RocketMQ clients'],
   ['src/protocols/rocketmq/grpc/proto/index.ts#encodeMessage', 'the session of RocketMQ clients'],
   ['src/protocols/rocketmq/grpc/schema/methods.ts#METHODS', 'the session of RocketMQ clients'],

@@ -8,6 +8,8 @@ import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
 import { createPartitionBehavior, PARTITION_KIND } from '../broker/destination/partition.ts';
 import { messageBytesMax } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts } from '../broker/ports.ts';
+import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
+import { QUEUE_DEFAULTS } from '../broker/view/config.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
@@ -67,6 +69,7 @@ function behaviors(system: System, replica: MetadataReplica): Map<string, AnyDur
   return new Map<string, AnyDurableBehavior>([
     [PARTITION_KIND, partition],
     [GROUP_KIND, group],
+    [QUEUE_KIND, createQueueBehavior(QUEUE_DEFAULTS)],
   ]);
 }
 

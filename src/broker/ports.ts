@@ -49,6 +49,9 @@ export {
   SETTINGS,
   type Setting,
 } from './destination/settings.ts';
+export * from './view/answers.ts';
+export * from './view/commands.ts';
+export { Runs } from './view/runs.ts';
 
 /** What the operator has decided about destinations. */
 export interface BrokerSettings {

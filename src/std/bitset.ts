@@ -2,7 +2,7 @@
 // setting past the end grows the array by doubling.
 
 /** Number of one bits of a 32-bit word. */
-function popCount32(word: number): number {
+export function popCount32(word: number): number {
   word -= (word >>> 1) & 0x55555555;
   word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
   return Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;

@@ -1,0 +1,71 @@
+// What a queue is told about its limits. Decisions use it, `apply` never does, so nodes with different
+// settings still agree on every state.
+
+/** Rules taken away, for tests that prove that each one is needed. Absent in production. */
+export interface QueueFaults {
+  /** Records are delivered before they are committed. */
+  readonly deliverUncommitted?: boolean;
+  /** Messages are delivered above the committed reservation, so a later leader calls them new. */
+  readonly noReservation?: boolean;
+  /** A new leader does not mark what its predecessor may have delivered. */
+  readonly forgetDelivered?: boolean;
+  /** A returned message is delivered as if it were new. */
+  readonly forgetReturned?: boolean;
+  /** A batch that comes again is stored again. */
+  readonly noDedup?: boolean;
+  /** A gap in a client's numbers is let through. */
+  readonly noGapRule?: boolean;
+  /** Whoever names a message may acknowledge it. */
+  readonly ackIgnoresHolder?: boolean;
+  /** Leases of a consumer that is gone stay. */
+  readonly keepDeadLeases?: boolean;
+  /** A purge takes leased messages too. */
+  readonly purgeLeased?: boolean;
+  /** Nobody looks whether the frame of the last decision was taken. */
+  readonly trustFrames?: boolean;
+  /** Consumers get whatever is there. */
+  readonly ignoreCredit?: boolean;
+  /** An answer that got lost is not given again. */
+  readonly forgetUnseen?: boolean;
+}
+
+export interface QueueConfig {
+  /** Consumers of one queue, those that only fetch now and then included. */
+  readonly consumersMax: number;
+  /** Messages that are out with consumers, of the queue and of one consumer. */
+  readonly leasesMax: number;
+  readonly consumerLeasesMax: number;
+  /** Messages of one answer to a receive. */
+  readonly answerMessagesMax: number;
+  /** Messages that one command may name. */
+  readonly commandMessagesMax: number;
+  /** Largest batch, in bytes. */
+  readonly batchBytesMax: number;
+  /** The reservation runs ahead of deliveries by so many offsets. */
+  readonly reserveAhead: number;
+  /** The log start follows the floor when that moved by so many offsets, or at this age. */
+  readonly releaseOffsets: number;
+  readonly releaseAfterMs: number;
+  /** Leases that expire in one decision. */
+  readonly expiredPerTickMax: number;
+  /** How long lower priorities wait for a preferred consumer that has room to ask again. */
+  readonly preferMs: number;
+  /** A receive that does not wait is still answered later while what is there commits: so long at most. */
+  readonly settleMs: number;
+  readonly faults?: QueueFaults;
+}
+
+export const QUEUE_DEFAULTS: QueueConfig = {
+  consumersMax: 65_536,
+  leasesMax: 2_000_000,
+  consumerLeasesMax: 1_000_000,
+  answerMessagesMax: 4_096,
+  commandMessagesMax: 1_000_000,
+  batchBytesMax: 16 * 1024 * 1024,
+  reserveAhead: 4_096,
+  releaseOffsets: 1_024,
+  releaseAfterMs: 1_000,
+  expiredPerTickMax: 10_000,
+  preferMs: 200,
+  settleMs: 10_000,
+};

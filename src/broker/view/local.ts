@@ -1,0 +1,68 @@
+// The leader's half of a queue: who consumes, who holds what, what is next. Made at promotion from the
+// replicated state and gone with the leader. Everything that its predecessor may have delivered, which is
+// everything below the reservation, is ready and counts as delivered before.
+import type { LogPosition } from '../../actors/durable/behavior.ts';
+import { type Consumer, Consumers } from './consumers.ts';
+import { DueHeap } from './due-heap.ts';
+import { EventWriter } from './events.ts';
+import { Leases } from './leases.ts';
+import { OffsetTable } from './offset-table.ts';
+import type { QueueState } from './queue-state.ts';
+import { Ready } from './ready.ts';
+import { Runs } from './runs.ts';
+import { Waiting } from './waiting.ts';
+
+export class QueueLocal {
+  readonly consumers = new Consumers();
+  readonly leases = new Leases();
+  readonly waiting = new Waiting();
+  readonly ready: Ready;
+  /** By consumer slot: when a receive has waited long enough, or a consumer is expected no more. */
+  readonly waits = new DueHeap();
+  /** Consumers whose receive waits only for what is under way. */
+  readonly immediate = new Set<Consumer>();
+  /** The committed reservation. */
+  reserved: number;
+  /** What is delivered below this offset may have been delivered before. */
+  redeliveredBelow: number;
+  /** Numbers of leases of this epoch start at 1. */
+  nextNumber = 1;
+  /** How far the log start has followed, and when it last did, in log time. */
+  released: number;
+  releasedMs: number;
+  /** The frame of the last decision that changed something here; if it was refused, that is not so. */
+  expectedSeq = 0;
+  /** Columns that every decision uses anew. */
+  readonly input = new Runs();
+  readonly acknowledged = new Runs();
+  readonly cameBack = new Runs();
+  /** The messages in `cameBack`: the state does not count them yet. */
+  readonly cameBackNow = new OffsetTable();
+  readonly events = new EventWriter();
+  readonly #spareRuns: Runs[] = [];
+
+  constructor(state: QueueState, position: LogPosition, forgetsDelivered: boolean) {
+    this.ready = new Ready(state.floor);
+    this.reserved = state.reservation;
+    this.redeliveredBelow = forgetsDelivered ? 0 : state.reservation;
+    this.released = position.startOffset;
+    this.releasedMs = position.logTimeMs;
+  }
+
+  takeRuns(): Runs {
+    return this.#spareRuns.pop() ?? new Runs();
+  }
+
+  giveBackRuns(runs: Runs): void {
+    runs.clear();
+    if (this.#spareRuns.length < 64) this.#spareRuns.push(runs);
+  }
+
+  /** Log time at which something is due, or undefined. */
+  nextDueMs(state: QueueState, releaseAfterMs: number): number | undefined {
+    let due = this.leases.firstDueMs ?? Number.POSITIVE_INFINITY;
+    due = Math.min(due, this.waits.firstDueMs ?? Number.POSITIVE_INFINITY);
+    if (state.floor > this.released) due = Math.min(due, this.releasedMs + releaseAfterMs);
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
+  }
+}

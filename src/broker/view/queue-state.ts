@@ -1,0 +1,138 @@
+// The replicated half of a queue: which messages of its log are done with. Everything below `floor` is;
+// above it one bit each in containers of 65,536 offsets. Beside that only what is sparse: how often a
+// message came back, and what publishers have stored. Who holds which message is not in it: leases are
+// the leader's (local.ts). Changed by `applyQueueFrame` alone, which never throws for a frame of ours.
+import type { FrameView } from '../../actors/durable/behavior.ts';
+import { ByteReader, ByteWriter } from '../../std/bytes.ts';
+import { getBits, putBits } from './bits-codec.ts';
+import { Clients } from './clients.ts';
+import { visitEvents } from './events.ts';
+import { OffsetBits } from './offset-bits.ts';
+import { OffsetTable } from './offset-table.ts';
+
+const SNAPSHOT_VERSION = 1;
+
+export class QueueState {
+  /** Every message below is acknowledged. */
+  floor = 0;
+  /** The offset that the next message gets. */
+  endOffset = 0;
+  /** Acknowledged messages at or above the floor. */
+  readonly acknowledged = new OffsetBits();
+  /** How often a message came back, where that counts and it is not acknowledged. */
+  readonly returns = new OffsetTable();
+  /** Messages below may have been delivered. Raised ahead of deliveries, and never lowered. */
+  reservation = 0;
+  /** The frame that raised it last. */
+  reservationSeq = 0;
+  clients = new Clients();
+  /** The last frame applied. Not part of the snapshot. */
+  seq = 0;
+
+  /** Messages that are not acknowledged. */
+  get messages(): number {
+    return this.endOffset - this.floor - this.acknowledged.count;
+  }
+
+  isAcknowledged(offset: number): boolean {
+    return offset < this.floor || this.acknowledged.has(offset);
+  }
+
+  acknowledge(from: number, to: number): void {
+    const start = Math.max(from, this.floor);
+    const end = Math.min(to, this.endOffset);
+    if (end <= start) return;
+    this.#forgetReturns(start, end);
+    if (start > this.floor) {
+      if (end - start === 1) this.acknowledged.add(start);
+      else this.acknowledged.addRange(start, end);
+      return;
+    }
+    const floor = this.acknowledged.nextClear(end);
+    this.acknowledged.deleteRange(this.floor, floor);
+    this.floor = floor;
+  }
+
+  #forgetReturns(from: number, to: number): void {
+    const { returns } = this;
+    if (returns.size === 0) return;
+    if (to - from <= returns.size) {
+      for (let offset = from; offset < to; offset += 1) returns.delete(offset);
+      return;
+    }
+    for (const offset of returns.sortedOffsets()) {
+      if (offset >= from && offset < to) returns.delete(offset);
+    }
+  }
+}
+
+export function applyQueueFrame(state: QueueState, frame: FrameView): void {
+  const { baseOffset, nextOffset } = frame;
+  state.seq = frame.seq;
+  if (frame.batch !== undefined) state.endOffset = nextOffset;
+  visitEvents(frame.events, {
+    published(clientId, incarnation, firstNumber) {
+      const count = nextOffset - baseOffset;
+      state.clients.stored(clientId, incarnation, firstNumber, count, baseOffset);
+    },
+    acknowledged: (offset, count) => state.acknowledge(offset, offset + count),
+    cameBack(offset, count) {
+      for (let at = offset; at < offset + count; at += 1) {
+        if (!state.isAcknowledged(at)) state.returns.set(at, state.returns.get(at, 0) + 1);
+      }
+    },
+    reserved(offset) {
+      if (offset <= state.reservation) return;
+      state.reservation = offset;
+      state.reservationSeq = frame.seq;
+    },
+    purged(below, except) {
+      let from = state.floor;
+      except((offset, count) => {
+        state.acknowledge(from, offset);
+        from = offset + count;
+      });
+      state.acknowledge(from, below);
+    },
+  });
+}
+
+export function snapshotQueue(state: QueueState): Uint8Array {
+  const out = new ByteWriter(256);
+  out.u8(SNAPSHOT_VERSION);
+  out.varU53(state.floor);
+  out.varU53(state.endOffset);
+  out.varU53(state.reservation);
+  out.varU53(state.reservationSeq);
+  state.clients.put(out);
+  putBits(out, state.acknowledged);
+  out.varU53(state.returns.size);
+  let before = 0;
+  for (const offset of state.returns.sortedOffsets()) {
+    out.varU53(offset - before);
+    out.varU53(state.returns.get(offset, 0));
+    before = offset;
+  }
+  return out.toBytes();
+}
+
+/** Throws BytesError or RangeError for bytes that are no snapshot of ours. */
+export function restoreQueue(bytes: Uint8Array): QueueState {
+  const from = new ByteReader(bytes);
+  const version = from.u8();
+  if (version !== SNAPSHOT_VERSION) throw new RangeError(`queue snapshot version ${version}`);
+  const state = new QueueState();
+  state.floor = from.varU53();
+  state.endOffset = from.varU53();
+  state.reservation = from.varU53();
+  state.reservationSeq = from.varU53();
+  state.clients = Clients.get(from);
+  getBits(from, state.acknowledged);
+  const count = from.varU53();
+  let offset = 0;
+  for (let i = 0; i < count; i += 1) {
+    offset += from.varU53();
+    state.returns.set(offset, from.varU53());
+  }
+  return state;
+}

@@ -1,0 +1,170 @@
+// One decision of a queue while it is being made: events and replies so far. What it changes in the
+// leader's half stands at once; what it says about messages counts when its frame is applied. If the store
+// refuses that frame, the next decision notices and takes back what rested on it.
+import type {
+  Decision,
+  DurableReply,
+  LogPosition,
+  ReplyLevel,
+} from '../../actors/durable/behavior.ts';
+import { encodeQueueAnswer, type QueueAnswer, type QueueOutcome } from './answers.ts';
+import type { QueueConfig } from './config.ts';
+import type { Consumer } from './consumers.ts';
+import type { QueueLocal } from './local.ts';
+import type { QueueState } from './queue-state.ts';
+import type { Runs } from './runs.ts';
+
+export class QueueTurn {
+  readonly config: QueueConfig;
+  readonly state: QueueState;
+  readonly local: QueueLocal;
+  readonly position: LogPosition;
+  readonly #replies: DurableReply[] = [];
+  #batch: Uint8Array | undefined;
+  #isAwaited = false;
+  #isPurging = false;
+  /** Messages of which this decision says that they are done with, and the state does not know yet. */
+  #settled = 0;
+
+  constructor(config: QueueConfig, state: QueueState, local: QueueLocal, position: LogPosition) {
+    this.config = config;
+    this.state = state;
+    this.local = local;
+    this.position = position;
+    local.acknowledged.clear();
+    local.cameBack.clear();
+    local.cameBackNow.clear();
+    local.events.clear();
+    if (config.faults?.trustFrames !== true && local.expectedSeq > state.seq) this.#takeBack();
+    if (position.committedSeq >= state.reservationSeq) local.reserved = state.reservation;
+  }
+
+  get nowMs(): number {
+    return this.position.logTimeMs;
+  }
+
+  /** The last frame was refused: what it acknowledged or returned is not, and may have been delivered. */
+  #takeBack(): void {
+    const { local, state } = this;
+    local.redeliveredBelow = Math.max(local.redeliveredBelow, local.ready.cursor);
+    local.ready.startOver(state.floor);
+    local.expectedSeq = 0;
+  }
+
+  /** Messages that nobody holds, those included that are not committed yet. */
+  get readyCount(): number {
+    return Math.max(0, this.state.messages - this.local.leases.count - this.#settled);
+  }
+
+  /** Messages below this offset may be delivered now. */
+  get deliverableBelow(): number {
+    const { faults } = this.config;
+    const { endOffset, committedOffset } = this.position;
+    const limit = faults?.deliverUncommitted === true ? endOffset : committedOffset;
+    return faults?.noReservation === true ? limit : Math.min(limit, this.local.reserved);
+  }
+
+  reply(token: number, answer: QueueAnswer, level: ReplyLevel = 'none'): void {
+    if (level !== 'none') this.#isAwaited = true;
+    this.#replies.push({ token, level, body: encodeQueueAnswer(answer) });
+  }
+
+  count(token: number, outcome: QueueOutcome, count = 0, level: ReplyLevel = 'none'): void {
+    this.reply(token, { kind: 'count', outcome, count }, level);
+  }
+
+  publish(batch: Uint8Array, clientId: number, incarnation: number, firstNumber: number): void {
+    this.#batch = batch;
+    this.local.events.published(clientId, incarnation, firstNumber);
+  }
+
+  acknowledge(offset: number, count: number): void {
+    this.local.acknowledged.add(offset, count, 0);
+    this.#settled += count;
+  }
+
+  purge(below: number, except: Runs): void {
+    this.local.events.purged(below, except);
+    this.#settled += this.readyCount;
+    this.#isPurging = true;
+  }
+
+  /** Ends a lease; the message is ready again where it was. */
+  putBack(lease: number, counts: boolean): void {
+    const { leases, ready, cameBack, cameBackNow } = this.local;
+    const offset = leases.offset[lease]!;
+    leases.remove(lease);
+    ready.putBack(offset);
+    if (!counts) return;
+    cameBack.add(offset, 1, 0);
+    cameBackNow.set(offset, 1);
+  }
+
+  /** Answers the receive of a consumer with what it was given, or with nothing. */
+  answer(consumer: Consumer, outcome: QueueOutcome = 'ok'): void {
+    const { local, config } = this;
+    if (!consumer.isWaiting) return;
+    const { token } = consumer;
+    const runs = consumer.runs ?? local.takeRuns();
+    const { epoch } = this.position;
+    this.reply(token, { kind: 'deliveries', outcome, epoch, ready: this.readyCount, runs });
+    local.giveBackRuns(runs);
+    consumer.runs = undefined;
+    consumer.token = -1;
+    local.waiting.remove(consumer);
+    local.waits.delete(consumer.slot);
+    local.immediate.delete(consumer);
+    const hasRoom = outcome === 'ok' && consumer.credit > 0 && !consumer.options.isPassive;
+    if (!hasRoom || !local.waiting.hasBelow(consumer.options.priority)) return;
+    local.waiting.setExpected(consumer, true);
+    local.waits.set(consumer.slot, this.nowMs + config.preferMs);
+  }
+
+  finish(): Decision {
+    this.#answerImmediate();
+    const isTelling = this.#writeEvents();
+    const { events } = this.local;
+    const replies = this.#replies;
+    const release = this.#releaseBelow();
+    if (events.isEmpty && this.#batch === undefined) return { replies, ...release };
+    if (isTelling) this.local.expectedSeq = this.position.endSeq + 1;
+    const isAwaited = this.#isAwaited;
+    const frame = { events: events.bytes(), replies, isAwaited, ...release };
+    return this.#batch === undefined ? frame : { ...frame, batch: this.#batch };
+  }
+
+  /** Whoever asked for what is there learns that there is nothing. */
+  #answerImmediate(): void {
+    const { immediate } = this.local;
+    if (immediate.size === 0 || this.readyCount > 0) return;
+    for (const consumer of [...immediate]) this.answer(consumer);
+  }
+
+  /** Answers whether the frame says something that the leader's half has taken for done. */
+  #writeEvents(): boolean {
+    const { events, acknowledged, cameBack, consumers, ready, reserved } = this.local;
+    events.acknowledged(acknowledged);
+    events.cameBack(cameBack);
+    const { state, config } = this;
+    // One raise at a time, ahead of need; it rides in whatever frame there is.
+    const isRaising = state.reservation > reserved;
+    const cursor = Math.max(ready.cursor, state.floor);
+    const isNear = cursor + config.reserveAhead / 2 > state.reservation;
+    if (consumers.total > 0 && isNear && !isRaising && config.faults?.noReservation !== true) {
+      events.reserved(cursor + config.reserveAhead);
+      this.#isAwaited = true;
+    }
+    return acknowledged.size > 0 || cameBack.size > 0 || this.#isPurging;
+  }
+
+  #releaseBelow(): { releaseBelow?: number } {
+    const { state, local, config, nowMs } = this;
+    const moved = state.floor - local.released;
+    if (moved <= 0) return {};
+    const isDue = nowMs - local.releasedMs >= config.releaseAfterMs;
+    if (moved < config.releaseOffsets && !isDue) return {};
+    local.released = state.floor;
+    local.releasedMs = nowMs;
+    return { releaseBelow: state.floor };
+  }
+}
