@@ -3,10 +3,10 @@
 import type { System } from '../../actors/index.ts';
 import type { BrokerPorts } from '../../broker/ports.ts';
 import type { Cancel, Connection, Log } from '../../env/environment.ts';
+import { BufferPool } from '../../std/buffer-pool.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { KafkaCodec } from './codec/index.ts';
 import { KafkaConnectionActor } from './connection.ts';
-import { FramePool } from './frame-pool.ts';
 import { KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
 import { type Output, SlabPool } from './output.ts';
 import type { ForeignProtocol } from './session.ts';
@@ -41,7 +41,7 @@ export class KafkaListener {
   readonly crc32c: Crc32c;
   readonly codec = new KafkaCodec();
   readonly slabs = new SlabPool();
-  readonly framePool = new FramePool();
+  readonly framePool = new BufferPool();
   readonly counters: KafkaCounters = {
     accepted: 0,
     open: 0,

@@ -1,11 +1,11 @@
 // Bytes of one connection in, whole request frames out. Pure: no socket, no clock. A frame is
 // size i32 | api key i16 | version i16 | correlation id i32 | ... (Kafka's protocol guide). Received
-// bytes are lent, so each is copied once, into an array of its frame alone: record batches inside it may
+// bytes are lent, so each is copied once, into memory of its frame alone: record batches inside it may
 // be kept by a log while later frames arrive.
 //
 // Invariant: what a peer claims is never allocated before it has sent a good part of it.
+import { type BufferPool, pooledSize } from '../../std/buffer-pool.ts';
 import { readI16, readI32 } from '../../std/bytes.ts';
-import type { FramePool } from './frame-pool.ts';
 
 export interface FrameLimits {
   /** socket.request.max.bytes of Kafka: larger frames close the connection. */
@@ -52,9 +52,9 @@ export class FrameReader {
   #queuedBytes = 0;
   fault: SessionFault | undefined;
 
-  readonly #pool: FramePool | undefined;
+  readonly #pool: BufferPool | undefined;
 
-  constructor(limits: FrameLimits = FRAME_LIMITS, pool?: FramePool) {
+  constructor(limits: FrameLimits = FRAME_LIMITS, pool?: BufferPool) {
     this.#limits = limits;
     this.#pool = pool;
   }
@@ -115,9 +115,18 @@ export class FrameReader {
     this.fault = this.#refuseSize(size);
     if (this.fault !== undefined) return at;
     this.#frameSize = size;
-    this.#body = this.#pool?.take(size) ?? new Uint8Array(Math.min(size, FIRST_CHUNK_BYTES));
+    this.#body = this.#pool?.takeIdle(size) ?? this.#firstChunk(size);
     this.#bodySize = 0;
     return at;
+  }
+
+  #firstChunk(size: number): Uint8Array {
+    return new Uint8Array(Math.min(this.#sizeFor(size), FIRST_CHUNK_BYTES));
+  }
+
+  /** Memory that is given back later must have a size that the pool can use. */
+  #sizeFor(size: number): number {
+    return this.#pool === undefined ? size : pooledSize(size);
   }
 
   #refuseSize(size: number): SessionFault | undefined {
@@ -155,7 +164,8 @@ export class FrameReader {
   #room(size: number): Uint8Array {
     const body = this.#body!;
     if (size <= body.length) return body;
-    const grown = new Uint8Array(Math.min(this.#frameSize, Math.max(size, body.length * 4)));
+    const wanted = this.#sizeFor(Math.max(size, body.length * 4));
+    const grown = new Uint8Array(Math.min(this.#sizeFor(this.#frameSize), wanted));
     grown.set(body.subarray(0, this.#bodySize));
     this.#body = grown;
     return grown;

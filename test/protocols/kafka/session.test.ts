@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameReader, type SessionFault } from '../../../src/protocols/kafka/session.ts';
+import {
+  FRAME_LIMITS,
+  FrameReader,
+  type SessionFault,
+} from '../../../src/protocols/kafka/session.ts';
+import { BufferPool } from '../../../src/std/buffer-pool.ts';
 import { concatBytes, encodeUtf8, writeU16, writeU32 } from '../../../src/std/bytes.ts';
 
 function frame(key: number, version: number, correlationId: number, rest = 2): Uint8Array {
@@ -130,4 +135,23 @@ describe('FrameReader', () => {
     expect(whole.length).toBe(300_008);
     expect(whole.buffer.byteLength).toBe(whole.length);
   });
+});
+
+describe('frames in pooled memory', () => {
+  for (const size of [20_000, 64_000, 65_536, 70_000, 300_000]) {
+    it(`receives a frame of ${size} bytes where the one before was, with its own bytes`, () => {
+      const pool = new BufferPool();
+      const reader = new FrameReader(FRAME_LIMITS, pool);
+      reader.receive(frame(0, 7, 1, size - 8).fill(7, 12));
+      const first = reader.next()!;
+      expect(first.length).toBe(size);
+      pool.give(first);
+      reader.receive(frame(0, 7, 2, size - 1008).fill(9, 12));
+      const second = reader.next()!;
+      expect(second.buffer === first.buffer).toBe(true);
+      expect(second.length).toBe(size - 1000);
+      expect(second.subarray(8).every((byte) => byte === 9)).toBe(true);
+      expect(reader.heldBytes).toBe(0);
+    });
+  }
 });

@@ -1,0 +1,54 @@
+// Memory of large messages, used again: bytes that pass through need no fresh array each time, which the
+// garbage collector would have to follow (what lies outside its heap counts, and starts whole collections).
+// Arrays have the size of a power of two, so that one which was given back serves the next of its kind.
+
+/** Arrays between these sizes are pooled. */
+const POOLED_MIN = 16 * 1024;
+const POOLED_MAX = 2 * 1024 * 1024;
+/** Bytes that lie idle at most. */
+const IDLE_BYTES_MAX = 16 * 1024 * 1024;
+
+function classOf(size: number): number {
+  return 32 - Math.clz32(size - 1);
+}
+
+/** The size of an array for `size` bytes that can be pooled later; `size` itself where none is. */
+export function pooledSize(size: number): number {
+  return size < POOLED_MIN || size > POOLED_MAX ? size : 2 ** classOf(size);
+}
+
+/** One per thread and purpose. */
+export class BufferPool {
+  readonly #idle: Uint8Array[][] = [];
+  #idleBytes = 0;
+
+  get idleBytes(): number {
+    return this.#idleBytes;
+  }
+
+  /** At least `size` bytes with unknown content, if somebody gave them back before. */
+  takeIdle(size: number): Uint8Array | undefined {
+    if (size < POOLED_MIN || size > POOLED_MAX) return undefined;
+    const bytes = this.#idle[classOf(size)]?.pop();
+    if (bytes !== undefined) this.#idleBytes -= bytes.length;
+    return bytes;
+  }
+
+  /** At least `size` bytes with unknown content. */
+  take(size: number): Uint8Array {
+    return this.takeIdle(size) ?? new Uint8Array(pooledSize(size));
+  }
+
+  /** The caller and everybody it lent a view to are done with the array behind `bytes`. */
+  give(bytes: Uint8Array): void {
+    const { buffer } = bytes;
+    const size = buffer.byteLength;
+    if (size < POOLED_MIN || size > POOLED_MAX || bytes.byteOffset !== 0) return;
+    if (this.#idleBytes + size > IDLE_BYTES_MAX || !(buffer instanceof ArrayBuffer)) return;
+    // An array serves the class that it fills whole: one of 100 KB serves up to 64 KiB.
+    const index = classOf(size + 1) - 1;
+    this.#idle[index] ??= [];
+    this.#idle[index].push(bytes.length === size ? bytes : new Uint8Array(buffer));
+    this.#idleBytes += size;
+  }
+}
