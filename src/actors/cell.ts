@@ -11,6 +11,7 @@ import { RingQueue } from '../std/ring-queue.ts';
 import type { AnyActor, EndCause, Signal } from './actor.ts';
 import type { DeadLetters, DeadReason } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
+import { HeldInput } from './held-input.ts';
 import type { Answers } from './later.ts';
 import { LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
@@ -20,7 +21,6 @@ import type { OpEntry } from './protocol.ts';
 import type { Admission, AnyRef, Place, RefId } from './ref.ts';
 import { refKey } from './ref.ts';
 import { STATUS_HANDLED, STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT } from './status.ts';
-import { EncodedInput } from './strict.ts';
 import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
 import type { Deadline, Deadlines } from './timers.ts';
 import type { Runnable, Turn } from './turn.ts';
@@ -257,10 +257,10 @@ export class Cell implements Runnable, Watcher {
     this.#reply = reply;
     this.#isStashing = false;
     try {
-      const isEncoded = raw instanceof EncodedInput;
-      const input = isEncoded ? raw.decode(op) : raw;
+      const isHeld = raw instanceof HeldInput;
+      const input = isHeld ? raw.decode(op) : raw;
       const result = this.#methods[op.code]!.call(this.#handlers!, input);
-      if (isEncoded && !this.#isStashing) raw.release();
+      if (isHeld && !this.#isStashing) raw.release();
       if (this.#isStashing) this.#op = undefined;
       else if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
     } catch (error) {
@@ -569,7 +569,7 @@ export class Cell implements Runnable, Watcher {
   }
 
   #discard(op: OpEntry, input: unknown, reply: ReplyTo, reason: DeadReason): void {
-    if (input instanceof EncodedInput) input.release();
+    if (input instanceof HeldInput) input.release();
     if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, reason);
     else {
       const code = reason === 'dropped' ? 'ACTOR_FULL' : 'ACTOR_STOPPED';

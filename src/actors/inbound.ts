@@ -9,6 +9,7 @@ import { ASKS_MAX } from './ask.ts';
 import type { Cell } from './cell.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
+import { type GivesBack, LentInput } from './held-input.ts';
 import { NO_REPLY } from './mailbox.ts';
 import type { OpEntry } from './protocol.ts';
 import {
@@ -55,8 +56,9 @@ export class Inbound {
 
   /**
    * Takes one record whose header is at `at`. The payload is bytes[payloadAt, payloadEnd): behind the
-   * header, or elsewhere for an out-of-band payload. Decoded views point into `bytes`, which the
-   * caller must not reuse.
+   * header, or elsewhere for an out-of-band payload. Decoded views point into `bytes`, which the caller
+   * must not reuse. If nothing else lies in `bytes`, `pool` may be named: it gets them back after a
+   * message that was only lent.
    */
   receive(
     view: DataView,
@@ -64,6 +66,7 @@ export class Inbound {
     bytes: Uint8Array,
     payloadAt: number,
     payloadEnd: number,
+    pool?: GivesBack,
   ): void {
     const code = view.getUint16(at + 4, true);
     const kind = view.getUint8(at + 6);
@@ -71,7 +74,7 @@ export class Inbound {
     switch (kind) {
       case KIND_TELL:
       case KIND_ASK:
-        this.#message(kind, code, view, at, bytes, payloadAt, payloadEnd);
+        this.#message(kind, code, view, at, bytes, payloadAt, payloadEnd, pool);
         return;
       case KIND_REPLY:
       case KIND_FAILURE: {
@@ -102,6 +105,7 @@ export class Inbound {
     bytes: Uint8Array,
     payloadAt: number,
     payloadEnd: number,
+    pool: GivesBack | undefined,
   ): void {
     const host = this.#host;
     const target = readId(view, at + 8);
@@ -118,7 +122,7 @@ export class Inbound {
     }
     let input: unknown;
     try {
-      input = this.#decode(op, bytes, payloadAt, payloadEnd);
+      input = this.#decode(op, bytes, payloadAt, payloadEnd, pool);
     } catch {
       this.#refuse(cell.path, op.name, reply, 'malformed');
       return;
@@ -127,11 +131,21 @@ export class Inbound {
     if (admission !== 'accepted') this.#refuse(cell.path, op.name, reply, admission);
   }
 
-  #decode(op: OpEntry, bytes: Uint8Array, at: number, end: number): unknown {
+  #decode(
+    op: OpEntry,
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+    pool: GivesBack | undefined,
+  ): unknown {
     this.#reader.reset(bytes, at, end);
     const input = readWhole(op.input, this.#reader);
+    const isLent = pool !== undefined && op.isLent;
+    if (!this.#host.isStrict) return isLent ? new LentInput(input, bytes, pool) : input;
     // Strict mode keeps its own copy of the bytes, so that a view kept too long reads poison.
-    return this.#host.isStrict ? new EncodedInput(op.input, input) : input;
+    const copy = new EncodedInput(op.input, input);
+    if (isLent) pool.give(bytes);
+    return copy;
   }
 
   #refuse(

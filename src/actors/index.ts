@@ -35,6 +35,7 @@ export type {
 } from './protocol.ts';
 export {
   ask,
+  lentTell,
   protocol,
   protocolDifference,
   protocolSummaries,

@@ -11,6 +11,7 @@ export type { Codec } from '../codec/codec.ts';
 export interface Tell<I> {
   readonly kind: 'tell';
   readonly input: Codec<I>;
+  readonly isLent?: boolean;
 }
 
 /** A question with input `I` that is answered with `R`. */
@@ -30,6 +31,8 @@ export interface OpEntry {
   readonly isAsk: boolean;
   readonly input: Codec<unknown>;
   readonly reply: Codec<unknown> | undefined;
+  /** The memory of a large message is used again when its handler has returned. */
+  readonly isLent: boolean;
 }
 
 /** A protocol whose ops are not known to the type system: what tables and handshakes hold. */
@@ -62,6 +65,14 @@ export function tell<I>(input: Codec<I>): Tell<I> {
   return { kind: 'tell', input };
 }
 
+/**
+ * A tell of bulk bytes: when it came from another node, the memory behind the views of its input is used
+ * again as soon as the handler has returned. So the handler neither keeps nor passes on such a view.
+ */
+export function lentTell<I>(input: Codec<I>): Tell<I> {
+  return { kind: 'tell', input, isLent: true };
+}
+
 export function ask<I, R>(input: Codec<I>, reply: Codec<R>): Ask<I, R> {
   return { kind: 'ask', input, reply };
 }
@@ -88,6 +99,7 @@ export function protocol<const O extends Ops>(name: string, version: number, ops
       isAsk: definition.kind === 'ask',
       input: definition.input,
       reply: definition.kind === 'ask' ? definition.reply : undefined,
+      isLent: definition.kind === 'tell' && definition.isLent === true,
     });
     const replyShape = entry.reply === undefined ? '' : ` -> ${entry.reply.shape}`;
     table.push(entry);

@@ -1,16 +1,18 @@
 // Strict mode: a message between two actors of one thread is encoded, decoded and frozen as if it had
 // crossed a wire, and its bytes are poisoned when the handler has returned. So aliasing, missing codec
 // fields and kept views show in tests. On by default there, off in production.
+import { HeldInput } from './held-input.ts';
 import type { Codec, OpEntry } from './protocol.ts';
 
 /** What released memory is filled with: a view that was kept reads this. */
 const POISON = 0xdd;
 
 /** A message that waits in a mailbox in its encoded form. */
-export class EncodedInput {
+export class EncodedInput extends HeldInput {
   readonly bytes: Uint8Array;
 
   constructor(codec: Codec<unknown>, value: unknown) {
+    super();
     this.bytes = encodeExact(codec, value);
   }
 

@@ -1,12 +1,18 @@
 // Frames of a link, little-endian: payload length u32, CRC-32C of the payload u32, kind u32, payload.
-// The payloads of `records` frames, laid end to end, are one stream of padded records (record.ts): a
-// large record runs through several frames, a small one never does. Pure: bytes in, records out.
+// The payloads of `records` frames, laid end to end, are one stream of padded records (record.ts). Small
+// records share frames; a large one has frames of its own, and runs through several only if one cannot
+// hold it. Pure: bytes in, records out.
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import { readU32le, writeU32le } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { paddedSize, RECORD_HEADER_BYTES } from '../record.ts';
 
 export const FRAME_HEADER_BYTES = 12;
-export const FRAME_PAYLOAD_MAX = 64 * 1024;
+const FRAME_PAYLOAD_MAX = 1024 * 1024;
+/** A record from this size on has a frame of its own, so that its memory can be given back alone. */
+export const LARGE_RECORD_BYTES = 16 * 1024;
+/** Small records fill frames up to here. */
+const SHARED_PAYLOAD_MAX = 64 * 1024;
 /** A record's payload may have 64 MiB. */
 export const RECORD_BYTES_MAX = 64 * 1024 * 1024 + RECORD_HEADER_BYTES;
 
@@ -17,17 +23,23 @@ export const FRAME_CREDIT = 2;
 /** What the peer sent is not a link: the connection is closed with this reason. */
 export class FrameError extends Error {}
 
-/** Cuts received bytes into checked frames. Payloads are private memory of whoever gets them. */
+/** Cuts received bytes into checked frames. Payloads are pooled memory, owned by whoever gets them. */
 export class FrameReader {
   readonly #crc32c: Crc32c;
+  readonly #pool: BufferPool;
   readonly #onFrame: (kind: number, payload: Uint8Array) => void;
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
   #headerFill = 0;
   #payload: Uint8Array | undefined;
   #payloadFill = 0;
 
-  constructor(crc32c: Crc32c, onFrame: (kind: number, payload: Uint8Array) => void) {
+  constructor(
+    crc32c: Crc32c,
+    pool: BufferPool,
+    onFrame: (kind: number, payload: Uint8Array) => void,
+  ) {
     this.#crc32c = crc32c;
+    this.#pool = pool;
     this.#onFrame = onFrame;
   }
 
@@ -58,7 +70,8 @@ export class FrameReader {
     if (kind !== FRAME_RECORDS && kind !== FRAME_CREDIT) throw new FrameError(`frame kind ${kind}`);
     if (length === 0 || length > FRAME_PAYLOAD_MAX)
       throw new FrameError(`frame of ${length} bytes`);
-    this.#payload = new Uint8Array(length);
+    const memory = this.#pool.take(length);
+    this.#payload = memory.length === length ? memory : memory.subarray(0, length);
     this.#payloadFill = 0;
   }
 
@@ -77,13 +90,20 @@ export interface ArrivedRecord {
   readonly bytes: Uint8Array;
   readonly at: number;
   readonly length: number;
+  /** Nothing else lies in the memory of `bytes`: whoever is done with the record may give it back. */
+  readonly isAlone: boolean;
 }
 
 /** Puts the stream of records together again. */
 export class RecordAssembler {
+  readonly #pool: BufferPool;
   #partial: Uint8Array | undefined;
   #fill = 0;
   #length = 0;
+
+  constructor(pool: BufferPool) {
+    this.#pool = pool;
+  }
 
   /** @throws FrameError for a length that no record has. */
   push(payload: Uint8Array, onRecord: (record: ArrivedRecord) => void): void {
@@ -92,8 +112,9 @@ export class RecordAssembler {
       at = Math.min(this.#partial.length - this.#fill, payload.length);
       this.#partial.set(payload.subarray(0, at), this.#fill);
       this.#fill += at;
+      if (at === payload.length) this.#pool.give(payload);
       if (this.#fill < this.#partial.length) return;
-      onRecord({ bytes: this.#partial, at: 0, length: this.#length });
+      onRecord({ bytes: this.#partial, at: 0, length: this.#length, isAlone: true });
       this.#partial = undefined;
     }
     while (at < payload.length) {
@@ -108,39 +129,65 @@ export class RecordAssembler {
         if (at !== 0 || payload.length !== FRAME_PAYLOAD_MAX) {
           throw new FrameError('a record that runs on must begin a full frame');
         }
-        this.#partial = new Uint8Array(padded);
+        this.#partial = this.#pool.take(padded).subarray(0, padded);
         this.#partial.set(payload);
+        this.#pool.give(payload);
         this.#fill = payload.length;
         this.#length = length;
         return;
       }
-      onRecord({ bytes: payload, at, length });
+      onRecord({ bytes: payload, at, length, isAlone: at === 0 && padded === payload.length });
       at += padded;
     }
   }
 }
 
-/** Lays records into frames in one growing buffer: what is written to the socket once per turn. */
+export function creditFrame(crc32c: Crc32c, bytes: number, records: number): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + 8);
+  writeU32le(frame, 0, 8);
+  writeU32le(frame, 8, FRAME_CREDIT);
+  writeU32le(frame, FRAME_HEADER_BYTES, bytes);
+  writeU32le(frame, FRAME_HEADER_BYTES + 4, records);
+  writeU32le(frame, 4, crc32c(frame, FRAME_HEADER_BYTES, frame.length));
+  return frame;
+}
+
+/** What a writer begins with, and up to which size small records make it grow rather than part. */
+const WRITER_BYTES = 64 * 1024;
+const WRITER_GROWS_TO = 256 * 1024;
+
+/** Lays records into frames, in pooled arrays that are written to the socket once per turn. */
 export class FrameWriter {
   bytes: Uint8Array;
   view: DataView;
+  /** Bytes laid into `bytes`. */
   length = 0;
   #frameAt = -1;
+  /** Arrays that are full, and what of them counts. */
+  readonly #full: Uint8Array[] = [];
+  #fullBytes = 0;
   readonly #crc32c: Crc32c;
+  readonly #pool: BufferPool;
 
-  constructor(crc32c: Crc32c, bytes: Uint8Array) {
+  constructor(crc32c: Crc32c, pool: BufferPool) {
     this.#crc32c = crc32c;
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer);
+    this.#pool = pool;
+    this.bytes = pool.take(WRITER_BYTES);
+    this.view = viewOf(this.bytes);
   }
 
-  /** Where a record of `length` (at most a frame) is written, inside `bytes`. */
+  /** Bytes of all arrays. */
+  get totalBytes(): number {
+    return this.#fullBytes + this.length;
+  }
+
+  /** Where a record of `length` (less than a large one) is written, inside `bytes`. */
   reserve(length: number): number {
     const padded = paddedSize(length);
     const used = this.#frameAt < 0 ? 0 : this.length - this.#frameAt - FRAME_HEADER_BYTES;
-    if (this.#frameAt >= 0 && used + padded > FRAME_PAYLOAD_MAX) this.closeFrame();
+    if (this.#frameAt >= 0 && used + padded > SHARED_PAYLOAD_MAX) this.closeFrame();
     this.#room(FRAME_HEADER_BYTES + padded);
-    if (this.#frameAt < 0) this.#openFrame(FRAME_RECORDS);
+    if (this.#frameAt < 0) this.#openFrame();
     const at = this.length;
     // The padding goes out too: it must not carry what lay here before.
     this.bytes.fill(0, at + length, at + padded);
@@ -157,30 +204,28 @@ export class FrameWriter {
     }
   }
 
-  /** A record of any size, split over full frames. */
-  large(record: Uint8Array): void {
-    if (this.#frameAt >= 0) this.closeFrame();
-    const padded = paddedSize(record.length);
-    for (let from = 0; from < padded; from += FRAME_PAYLOAD_MAX) {
-      const count = Math.min(FRAME_PAYLOAD_MAX, padded - from);
-      this.#room(FRAME_HEADER_BYTES + count);
-      this.#openFrame(FRAME_RECORDS);
-      const part = record.subarray(from, Math.min(record.length, from + count));
-      this.bytes.set(part, this.length);
-      this.bytes.fill(0, this.length + part.length, this.length + count);
-      this.length += count;
-      this.closeFrame();
-    }
+  /** Where a large record is written in one piece; `largeWritten` then cuts it into its frames. */
+  reserveLarge(length: number): number {
+    this.closeFrame();
+    const padded = paddedSize(length);
+    const headers = Math.ceil(padded / FRAME_PAYLOAD_MAX) * FRAME_HEADER_BYTES;
+    if (this.length + headers + padded > this.bytes.length) this.#next(headers + padded);
+    const at = this.length + headers;
+    this.bytes.fill(0, at + length, at + padded);
+    return at;
   }
 
-  credit(bytes: number, records: number): void {
-    if (this.#frameAt >= 0) this.closeFrame();
-    this.#room(FRAME_HEADER_BYTES + 8);
-    this.#openFrame(FRAME_CREDIT);
-    writeU32le(this.bytes, this.length, bytes);
-    writeU32le(this.bytes, this.length + 4, records);
-    this.length += 8;
-    this.closeFrame();
+  /** The record of `length` bytes at `at` is complete: its parts move up to make room for headers. */
+  largeWritten(at: number, length: number): void {
+    const end = at + paddedSize(length);
+    for (let from = at; from < end; ) {
+      const to = Math.min(end, from + FRAME_PAYLOAD_MAX);
+      this.#openFrame();
+      if (this.length !== from) this.bytes.copyWithin(this.length, from, to);
+      this.length += to - from;
+      this.closeFrame();
+      from = to;
+    }
   }
 
   closeFrame(): void {
@@ -192,18 +237,53 @@ export class FrameWriter {
     writeU32le(this.bytes, at + 4, this.#crc32c(this.bytes, payloadAt, this.length));
   }
 
-  #openFrame(kind: number): void {
+  /** Closes the frame and passes on what there is, in order; the pool gets back what `written` ends. */
+  flush(write: (bytes: Uint8Array, written: () => void) => void): void {
+    this.closeFrame();
+    if (this.length > 0) this.#full.push(this.bytes.subarray(0, this.length));
+    else this.#pool.give(this.bytes);
+    for (const bytes of this.#full) write(bytes, () => this.#pool.give(bytes));
+  }
+
+  /** Nothing of it is written any more. */
+  discard(): void {
+    for (const bytes of this.#full) this.#pool.give(bytes);
+    this.#pool.give(this.bytes);
+  }
+
+  #openFrame(): void {
     this.#frameAt = this.length;
-    writeU32le(this.bytes, this.length + 8, kind);
+    writeU32le(this.bytes, this.length + 8, FRAME_RECORDS);
     this.length += FRAME_HEADER_BYTES;
   }
 
   #room(bytes: number): void {
     const needed = this.length + bytes;
     if (needed <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    if (needed > WRITER_GROWS_TO) {
+      this.closeFrame();
+      this.#next(bytes);
+      return;
+    }
+    const grown = this.#pool.take(needed);
     grown.set(this.bytes.subarray(0, this.length));
+    this.#pool.give(this.bytes);
     this.bytes = grown;
-    this.view = new DataView(grown.buffer);
+    this.view = viewOf(grown);
   }
+
+  /** Goes on in another array with room for `bytes`. */
+  #next(bytes: number): void {
+    if (this.length > 0) {
+      this.#full.push(this.bytes.subarray(0, this.length));
+      this.#fullBytes += this.length;
+    } else this.#pool.give(this.bytes);
+    this.bytes = this.#pool.take(Math.max(WRITER_BYTES, bytes));
+    this.view = viewOf(this.bytes);
+    this.length = 0;
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }

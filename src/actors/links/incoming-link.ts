@@ -2,6 +2,7 @@
 // and gives credit back as they are delivered. Nothing but credit is ever sent this way; our own
 // messages to that thread have a link of their own.
 import type { Connection } from '../../env/environment.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
 import { RECORD_HEADER_BYTES } from '../record.ts';
@@ -9,11 +10,11 @@ import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
 import type { ArrivedRecord } from './frame.ts';
 import {
+  creditFrame,
   FRAME_HEADER_BYTES,
   FRAME_RECORDS,
   FrameError,
   FrameReader,
-  FrameWriter,
   RecordAssembler,
 } from './frame.ts';
 import type { Greeting } from './handshake.ts';
@@ -25,7 +26,6 @@ const CREDIT_DELAY_MS = 20;
 /** Less than this share is missed by nobody: it goes back with much else, or late. */
 const SMALL_SHARE = 64;
 const SMALL_DELAY_MS = 1_000;
-const CREDIT_FRAME_BYTES = 32;
 
 export class IncomingLink {
   readonly greeting: Greeting;
@@ -35,7 +35,8 @@ export class IncomingLink {
   readonly #windowBytes: number;
   readonly #crc32c: Crc32c;
   readonly #records = new RingQueue<ArrivedRecord>(64);
-  readonly #assembler = new RecordAssembler();
+  readonly #assembler: RecordAssembler;
+  readonly #buffers: BufferPool;
   readonly #reader: FrameReader;
   #receivedBytes = 0;
   #deliveredRecords = 0;
@@ -48,7 +49,11 @@ export class IncomingLink {
     counters: LinkCounters,
     connection: Connection,
     greeting: Greeting,
-    options: { readonly windowBytes: number; readonly crc32c: Crc32c },
+    options: {
+      readonly windowBytes: number;
+      readonly crc32c: Crc32c;
+      readonly buffers: BufferPool;
+    },
   ) {
     this.#system = system;
     this.#counters = counters;
@@ -56,7 +61,9 @@ export class IncomingLink {
     this.greeting = greeting;
     this.#windowBytes = options.windowBytes;
     this.#crc32c = options.crc32c;
-    this.#reader = new FrameReader(options.crc32c, (kind, payload) => {
+    this.#buffers = options.buffers;
+    this.#assembler = new RecordAssembler(options.buffers);
+    this.#reader = new FrameReader(options.crc32c, options.buffers, (kind, payload) => {
       if (kind !== FRAME_RECORDS)
         throw new FrameError(`a frame of kind ${kind} came the wrong way`);
       this.#receivedBytes += FRAME_HEADER_BYTES + payload.length;
@@ -104,7 +111,9 @@ export class IncomingLink {
         view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
         viewed = bytes;
       }
-      this.#system.inbound.receive(view, at, bytes, at + RECORD_HEADER_BYTES, at + length);
+      const pool = record.isAlone ? this.#buffers : undefined;
+      const payloadAt = at + RECORD_HEADER_BYTES;
+      this.#system.inbound.receive(view, at, bytes, payloadAt, at + length, pool);
       count += 1;
     }
     this.#counters.recordsReceived += count;
@@ -142,12 +151,10 @@ export class IncomingLink {
   #sendCredit(): void {
     if (this.#creditTimer !== undefined) this.#system.deadlines.cancel(this.#creditTimer);
     this.#creditTimer = undefined;
-    const buffer = new Uint8Array(CREDIT_FRAME_BYTES);
-    const writer = new FrameWriter(this.#crc32c, buffer);
-    writer.credit(this.#receivedBytes, this.#deliveredRecords);
+    const frame = creditFrame(this.#crc32c, this.#receivedBytes, this.#deliveredRecords);
     this.#receivedBytes = 0;
     this.#deliveredRecords = 0;
     this.#counters.writes += 1;
-    this.connection.write(writer.bytes.subarray(0, writer.length));
+    this.connection.write(frame);
   }
 }

@@ -2,6 +2,7 @@
 // incoming ones accepted here or handed over by the thread that accepted. The loss of a node is told from
 // outside (the metadata group knows it); a broken socket only ends an epoch.
 import type { Address, Cancel, Connection } from '../../env/environment.ts';
+import { BufferPool } from '../../std/buffer-pool.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { protocolsHash } from '../protocol.ts';
 import { threadKey } from '../ref.ts';
@@ -44,9 +45,6 @@ const GREETING_TIMEOUT_MS = 5_000;
 const RECORDS_PER_POLL = 256;
 const RECORDS_WHEN_BEHIND = 64;
 const RECORDS_MIN = 16;
-const BUFFER_BYTES = 64 * 1024;
-/** Larger buffers are left to the collector; a few small ones are kept. */
-const BUFFERS_KEPT_MAX = 16;
 const LINK_TAG = 'link';
 
 export class Links implements LinkHost {
@@ -66,12 +64,13 @@ export class Links implements LinkHost {
     full: 0,
   };
   readonly crc32c: Crc32c;
+  /** For what is written and received by all links of this thread. */
+  readonly buffers = new BufferPool();
   readonly #windowBytes: number;
   readonly #addresses = new Map<number, Address>();
   readonly #outgoing = new Map<number, OutgoingLink>();
   readonly #incoming = new Map<number, IncomingLink>();
   readonly #epochEnds = new Map<number, Set<() => void>>();
-  readonly #buffers: Uint8Array[] = [];
   readonly #greeting = new Set<Connection>();
   #isClosed = false;
 
@@ -199,15 +198,6 @@ export class Links implements LinkHost {
 
   // ---- LinkHost -----------------------------------------------------------------------------------
 
-  takeBuffer(): Uint8Array {
-    return this.#buffers.pop() ?? new Uint8Array(BUFFER_BYTES);
-  }
-
-  giveBuffer(buffer: Uint8Array): void {
-    if (buffer.length > 4 * BUFFER_BYTES || this.#buffers.length >= BUFFERS_KEPT_MAX) return;
-    this.#buffers.push(buffer);
-  }
-
   epochEnded(node: number, thread: number): void {
     this.system.failAsks(node, thread, () => true, 'ACTOR_UNREACHABLE');
     for (const handle of [...(this.#epochEnds.get(threadKey(node, thread)) ?? [])]) handle();
@@ -295,7 +285,8 @@ export class Links implements LinkHost {
   ): (view: Uint8Array) => void {
     const { fromNode, fromThread } = greeting;
     const key = threadKey(fromNode, fromThread);
-    const options = { windowBytes: this.#windowBytes, crc32c: this.crc32c };
+    const { crc32c, buffers } = this;
+    const options = { windowBytes: this.#windowBytes, crc32c, buffers };
     const link = new IncomingLink(this.system, this.counters, connection, greeting, options);
     // The newest connection is the one that the peer believes in.
     this.#incoming.get(key)?.close();

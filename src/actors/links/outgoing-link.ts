@@ -4,6 +4,7 @@
 //
 //   idle -> dialing (records wait) -> open -> closed -> backoff (unreachable) -> idle
 import type { Address, Connection } from '../../env/environment.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import { concatBytes, readU32le } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { abortable } from '../actor-ref.ts';
@@ -16,10 +17,10 @@ import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
 import {
   FRAME_CREDIT,
-  FRAME_PAYLOAD_MAX,
   FrameError,
   FrameReader,
   FrameWriter,
+  LARGE_RECORD_BYTES,
   RECORD_BYTES_MAX,
 } from './frame.ts';
 import { ANSWER_BYTES, decodeAnswer, encodeGreeting } from './handshake.ts';
@@ -32,8 +33,7 @@ export interface LinkHost {
   readonly protocolsHash: number;
   readonly crc32c: Crc32c;
   addressOf(node: number): Address | undefined;
-  takeBuffer(): Uint8Array;
-  giveBuffer(buffer: Uint8Array): void;
+  readonly buffers: BufferPool;
   epochEnded(node: number, thread: number): void;
 }
 
@@ -91,37 +91,21 @@ export class OutgoingLink implements Route {
     const length = RECORD_HEADER_BYTES + (codec === undefined ? 0 : codec.size(value));
     if (length > RECORD_BYTES_MAX) throw new RangeError(`a record of ${length} bytes is too large`);
     const { place, turn } = this.#host.system;
-    this.#writer ??= new FrameWriter(this.#host.crc32c, this.#host.takeBuffer());
+    this.#writer ??= new FrameWriter(this.#host.crc32c, this.#host.buffers);
     const writer = this.#writer;
-    const before = writer.length;
-    if (length <= FRAME_PAYLOAD_MAX) {
-      const at = writer.reserve(length);
-      try {
-        encodePayload(codec, value, writer.bytes, at, length);
-      } catch (error) {
-        writer.drop(at);
-        throw error;
-      }
-      writeRecordHeader(
-        writer.view,
-        at,
-        length,
-        kind,
-        code,
-        0,
-        target,
-        place,
-        fromSlot,
-        fromGeneration,
-      );
-    } else {
-      const record = new Uint8Array(length);
-      encodePayload(codec, value, record, 0, length);
-      const view = new DataView(record.buffer);
-      writeRecordHeader(view, 0, length, kind, code, 0, target, place, fromSlot, fromGeneration);
-      writer.large(record);
+    const before = writer.totalBytes;
+    const isLarge = length >= LARGE_RECORD_BYTES;
+    const at = isLarge ? writer.reserveLarge(length) : writer.reserve(length);
+    const { bytes, view } = writer;
+    try {
+      encodePayload(codec, value, bytes, at, length);
+    } catch (error) {
+      if (!isLarge) writer.drop(at);
+      throw error;
     }
-    this.#creditBytes -= writer.length - before;
+    writeRecordHeader(view, at, length, kind, code, 0, target, place, fromSlot, fromGeneration);
+    if (isLarge) writer.largeWritten(at, length);
+    this.#creditBytes -= writer.totalBytes - before;
     this.#recordsUnderWay += 1;
     this.#host.counters.recordsSent += 1;
     turn.request();
@@ -135,18 +119,18 @@ export class OutgoingLink implements Route {
     return abortable(new Promise((resolve) => this.#roomWaiters.push(resolve)), signal);
   }
 
-  /** The flush phase of a turn: one write with everything of this turn. */
+  /** The flush phase of a turn: everything of this turn, in one write unless it is much. */
   flush(): void {
     const writer = this.#writer;
-    if (this.state !== 'open' || writer === undefined || writer.length === 0) return;
+    if (this.state !== 'open' || writer === undefined) return;
     this.#writer = undefined;
-    writer.closeFrame();
+    const connection = this.#connection!;
     const { counters } = this.#host;
-    counters.writes += 1;
-    counters.bytesSent += writer.length;
-    this.#connection!.write(writer.bytes.subarray(0, writer.length), () =>
-      this.#host.giveBuffer(writer.bytes),
-    );
+    writer.flush((bytes, written) => {
+      counters.writes += 1;
+      counters.bytesSent += bytes.length;
+      connection.write(bytes, written);
+    });
   }
 
   /** The system ends: nothing is sent any more. */
@@ -251,9 +235,8 @@ export class OutgoingLink implements Route {
     this.#failures = 0;
     this.epoch += 1;
     this.state = 'open';
-    this.#reader = new FrameReader(this.#host.crc32c, (kind, payload) =>
-      this.#frame(kind, payload),
-    );
+    const { crc32c, buffers } = this.#host;
+    this.#reader = new FrameReader(crc32c, buffers, (kind, payload) => this.#frame(kind, payload));
     this.#host.counters.epochs += 1;
     system.resendWatches(this.node, this.thread);
     system.turn.request();
@@ -292,7 +275,7 @@ export class OutgoingLink implements Route {
     const connection = this.#connection;
     this.#connection = undefined;
     connection?.destroy();
-    if (this.#writer !== undefined) this.#host.giveBuffer(this.#writer.bytes);
+    this.#writer?.discard();
     this.#writer = undefined;
     this.#reader = undefined;
     this.#creditBytes = DIALING_CREDIT_BYTES;

@@ -1,7 +1,7 @@
 // What the log hosts of two nodes say to each other about the logs they share. Tells are ordered per
 // pair while a link lives; after its end both sides greet anew. Asks are for bulk copies, which may
 // fail and start again.
-import { ask, protocol, tell } from '../../actors/protocol.ts';
+import { ask, lentTell, protocol, tell } from '../../actors/protocol.ts';
 import {
   array,
   bool,
@@ -68,7 +68,7 @@ export const PeerProtocol = protocol('log-peer', 1, {
   fence: tell(record({ logId: u53, fence })),
   hello: tell(record({ logId: u53, hello })),
   answer: tell(record({ logId: u53, from: u32, answer: helloAnswer })),
-  frames: tell(frames),
+  frames: lentTell(frames),
   ack: tell(
     record({ logId: u53, from: u32, incarnation: u53, epoch: u32, durableSeq: u53, chain }),
   ),

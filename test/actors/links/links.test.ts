@@ -2,7 +2,7 @@
 // two kinds of loss (a broken socket, a dead node), all under a manual clock.
 import { describe, expect, test } from 'vitest';
 import type { Signal, System } from '../../../src/actors/index.ts';
-import { actor, ask, createSystem, protocol, tell } from '../../../src/actors/index.ts';
+import { actor, ask, createSystem, lentTell, protocol, tell } from '../../../src/actors/index.ts';
 import { FRAME_HEADER_BYTES } from '../../../src/actors/links/frame.ts';
 import { encodeGreeting } from '../../../src/actors/links/handshake.ts';
 import type { LinksOptions } from '../../../src/actors/links/links.ts';
@@ -16,6 +16,8 @@ const Sink = protocol('sink', 1, {
   taken: ask(none, u32),
   echo: ask(bytes, bytes),
   never: ask(none, u32),
+  bulk: lentTell(bytes),
+  keep: tell(bytes),
 });
 const identity = { clusterId: 'test-cluster', token: 'secret' };
 
@@ -26,6 +28,7 @@ function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
   const env = Object.assign(base, { net });
   const received: number[] = [];
   const wrong: number[] = [];
+  const kept: Uint8Array[] = [];
   const SinkActor = actor(
     Sink,
     (ctx, _args: undefined) => ({
@@ -36,6 +39,9 @@ function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
       taken: () => received.length,
       echo: (body) => body,
       never: () => ctx.later<number>(),
+      // Against the rules for a lent message: the test looks at what becomes of its memory.
+      bulk: (body) => void kept.push(body),
+      keep: (body) => void kept.push(body),
     }),
     { mailbox: { capacity: 100_000, overflow: 'reject' } },
   );
@@ -52,7 +58,7 @@ function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
   };
   const listen = async (port: number, links: () => Links) =>
     net.listen({ host: '127.0.0.1', port }, (connection) => links().accept(connection));
-  return { env, net, received, wrong, SinkActor, node, listen };
+  return { env, net, received, wrong, kept, SinkActor, node, listen };
 }
 
 async function pair(seed = 1, options: Partial<LinksOptions> = {}) {
@@ -101,6 +107,26 @@ describe('messages', () => {
       expect(wrong).toEqual([]);
       expect(a.links.counters.writes).toBeLessThan(10);
     }
+  });
+
+  test('memory of lent messages goes around, that of others stays with whoever got it', async () => {
+    const { env, b, sink, kept } = await pair();
+    const send = async (op: 'bulk' | 'keep', fill: number) => {
+      sink.tell(op, new Uint8Array(100_000).fill(fill));
+      await env.advanceAsync(100);
+    };
+    await send('bulk', 1);
+    await send('bulk', 2);
+    await send('bulk', 3);
+    expect(kept[1]!.buffer === kept[0]!.buffer).toBe(true);
+    expect(kept[2]!.buffer === kept[0]!.buffer).toBe(true);
+    expect(kept[2]!.every((byte) => byte === 3)).toBe(true);
+    expect(b.links.buffers.idleBytes).toBeGreaterThan(100_000);
+    kept.length = 0;
+    for (const fill of [4, 5, 6]) await send('keep', fill);
+    await send('bulk', 7);
+    expect(kept.map((each) => each[0])).toEqual([4, 5, 6, 7]);
+    expect(kept.slice(0, 3).every((each) => each.every((byte) => byte === each[0]))).toBe(true);
   });
 
   test('an ask crosses and its reply comes back on the other link', async () => {
@@ -209,6 +235,8 @@ describe('watching another node', () => {
         taken: () => 0,
         echo: (body) => body,
         never: () => ctx.later<number>(),
+        bulk: () => undefined,
+        keep: () => undefined,
       })),
       undefined,
     );
