@@ -15,6 +15,16 @@ const WAITING = new Map([
   ['src/protocols/rocketmq/grpc/proto/index.ts#decodeMessage', 'the session of RocketMQ clients'],
   ['src/protocols/rocketmq/grpc/proto/index.ts#encodeMessage', 'the session of RocketMQ clients'],
   ['src/protocols/rocketmq/grpc/schema/methods.ts#METHODS', 'the session of RocketMQ clients'],
+  ['src/protocols/amqp/codec/errors.ts#REPLY_SUCCESS', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/field-values.ts#fieldOf', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/properties.ts#PropertiesView', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/properties.ts#decodeProperties', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/properties.ts#encodeProperties', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/writer.ts#writeMethod', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/writer.ts#writeHeartbeat', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/writer.ts#writeAck', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/writer.ts#writeNack', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/writer.ts#writeProtocolHeader', 'simulated AMQP clients'],
 ]);
 
 const DECLARATION =

@@ -23,6 +23,7 @@ export const WALLS = {
   broker: ['std', 'env', 'codec', 'records', 'actors', 'cluster:ports'],
   'protocols/kafka': ['std', 'env', 'codec', 'records', 'actors', 'broker:ports'],
   'protocols/rocketmq': ['std', 'env', 'codec', 'records', 'actors', 'broker:ports'],
+  'protocols/amqp': ['std', 'env', 'codec', 'records', 'actors', 'broker:ports'],
   admin: ['std', 'env', 'actors', 'cluster:ports', 'broker:ports', 'npm'],
   assembly: [
     'std',

@@ -1,0 +1,239 @@
+// The 14 properties of the basic class: flags u16, then the flagged values in order of their bits, highest first
+// (0-9-1 specification, section 4.2.6.1). Bit 0 would announce another word of flags, which no property of this class
+// needs, and bit 1 belongs to none: both are refused. A message keeps its property bytes as they came; this file
+// finds single values in them without making objects, and decodes or encodes all of them where that is wanted.
+import { ByteReader, type ByteWriter, EMPTY_BYTES, readU16, readU32 } from '../../../std/bytes.ts';
+import { AmqpEncodeError, type MethodIds, NO_METHOD, undecodable } from './errors.ts';
+import {
+  readLong,
+  readTable,
+  readText,
+  skipTable,
+  writeLong,
+  writeShortText,
+  writeTable,
+} from './field-table.ts';
+import type { FieldLong, FieldTable, FieldText } from './field-values.ts';
+
+/** All properties of a message; absent ones are left out. */
+export interface BasicProperties {
+  readonly contentType?: FieldText;
+  readonly contentEncoding?: FieldText;
+  readonly headers?: FieldTable;
+  /** 2: persistent. */
+  readonly deliveryMode?: number;
+  readonly priority?: number;
+  readonly correlationId?: FieldText;
+  readonly replyTo?: FieldText;
+  /** Milliseconds, as digits. */
+  readonly expiration?: FieldText;
+  readonly messageId?: FieldText;
+  /** Seconds. */
+  readonly timestamp?: FieldLong;
+  readonly type?: FieldText;
+  readonly userId?: FieldText;
+  readonly appId?: FieldText;
+  readonly clusterId?: FieldText;
+}
+
+export type PropertyName = keyof BasicProperties;
+type PropertyKind = 'shortstr' | 'table' | 'octet' | 'timestamp';
+
+const PROPERTY_ROWS: readonly (readonly [PropertyName, PropertyKind])[] = [
+  ['contentType', 'shortstr'],
+  ['contentEncoding', 'shortstr'],
+  ['headers', 'table'],
+  ['deliveryMode', 'octet'],
+  ['priority', 'octet'],
+  ['correlationId', 'shortstr'],
+  ['replyTo', 'shortstr'],
+  ['expiration', 'shortstr'],
+  ['messageId', 'shortstr'],
+  ['timestamp', 'timestamp'],
+  ['type', 'shortstr'],
+  ['userId', 'shortstr'],
+  ['appId', 'shortstr'],
+  ['clusterId', 'shortstr'],
+];
+
+/** The number of a property: its place in the order, 0 for content-type. Its flag is bit 15 less that. */
+export const PROPERTY_NUMBER: { readonly [N in PropertyName]-?: number } = Object.freeze(
+  Object.fromEntries(PROPERTY_ROWS.map(([name], number) => [name, number])),
+) as { readonly [N in PropertyName]-?: number };
+
+/** The flag of a property in the flags word. */
+export function propertyFlag(number: number): number {
+  return 0x8000 >>> number;
+}
+
+const PROPERTY_COUNT = PROPERTY_ROWS.length;
+const FLAGS_BYTES = 2;
+const FLAGS_UNUSED = 0b11;
+const OCTET = 1;
+const TIMESTAMP = 8;
+const SHORTSTR = -1;
+const TABLE = -2;
+/** Bytes of the value of each property, or how they are found. */
+const VALUE_BYTES: Int8Array = Int8Array.from(
+  PROPERTY_ROWS.map(
+    ([, kind]) => ({ octet: OCTET, timestamp: TIMESTAMP, shortstr: SHORTSTR, table: TABLE })[kind],
+  ),
+);
+const DELIVERY_MODE = PROPERTY_NUMBER.deliveryMode;
+
+/** The delivery mode of a message that has none. */
+const NO_DELIVERY_MODE = 0;
+
+/**
+ * Checks the properties in bytes[at, end), headers included, without making objects. Answers the delivery mode (0:
+ * none), or -1 if they are malformed: a flag that is not a property's, a value that is cut, bytes left over.
+ *
+ * `positions`: filled with where the value of each property starts, by number; -1: absent. Of a shortstr and a
+ * table that is its size.
+ */
+export function scanProperties(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  positions?: Int32Array,
+): number {
+  if (end - at < FLAGS_BYTES) return -1;
+  const flags = readU16(bytes, at);
+  if ((flags & FLAGS_UNUSED) !== 0) return -1;
+  positions?.fill(-1);
+  at += FLAGS_BYTES;
+  let deliveryMode = NO_DELIVERY_MODE;
+  // The highest flag first: 16 leading zeros of the 32-bit number are above the word.
+  for (let left = flags; left !== 0; ) {
+    const number = Math.clz32(left) - 16;
+    left &= ~(0x8000 >>> number);
+    if (at >= end) return -1;
+    if (positions !== undefined) positions[number] = at;
+    const size = VALUE_BYTES[number]!;
+    if (number === DELIVERY_MODE) deliveryMode = bytes[at]!;
+    if (size > 0) at += size;
+    else if (size === SHORTSTR) at += 1 + bytes[at]!;
+    else {
+      at = skipTable(bytes, at, end);
+      if (at < 0) return -1;
+    }
+  }
+  return at === end ? deliveryMode : -1;
+}
+
+/** Single properties of one message, found by position. One view serves many messages. */
+export class PropertiesView {
+  readonly #positions = new Int32Array(PROPERTY_COUNT).fill(-1);
+  #bytes: Uint8Array = EMPTY_BYTES;
+  #end = 0;
+
+  /** Looks at bytes[at, end). False: they are malformed, and the view has nothing. */
+  reset(bytes: Uint8Array, at: number, end: number): boolean {
+    this.#bytes = bytes;
+    this.#end = end;
+    if (scanProperties(bytes, at, end, this.#positions) >= 0) return true;
+    this.#positions.fill(-1);
+    return false;
+  }
+
+  /** Where the value of a property starts, or -1. */
+  positionOf(number: number): number {
+    return this.#positions[number]!;
+  }
+
+  /** An octet (delivery mode, priority), or -1. */
+  octetOf(number: number): number {
+    const at = this.#positions[number]!;
+    return at < 0 ? -1 : this.#bytes[at]!;
+  }
+
+  /** The bytes of a shortstr, lent; undefined: absent. */
+  bytesOf(number: number): Uint8Array | undefined {
+    const at = this.#positions[number]!;
+    return at < 0 ? undefined : this.#bytes.subarray(at + 1, at + 1 + this.#bytes[at]!);
+  }
+
+  /** A shortstr, copied. */
+  textOf(number: number): FieldText | undefined {
+    const at = this.#positions[number]!;
+    return at < 0 ? undefined : readText(this.#bytes, at + 1, this.#bytes[at]!);
+  }
+
+  /** The headers, decoded. */
+  headers(): FieldTable | undefined {
+    const at = this.#positions[PROPERTY_NUMBER.headers]!;
+    if (at < 0) return undefined;
+    return readTable(new ByteReader(this.#bytes, at, this.#end));
+  }
+
+  /** Bytes of the headers with their size field; 0: absent. */
+  get headersSize(): number {
+    const at = this.#positions[PROPERTY_NUMBER.headers]!;
+    return at < 0 ? 0 : 4 + readU32(this.#bytes, at);
+  }
+}
+
+/** Reads all properties in bytes[at, end). Throws {@link AmqpError} 501 for what `scanProperties` refuses. */
+export function decodeProperties(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  method: MethodIds = NO_METHOD,
+): BasicProperties {
+  if (scanProperties(bytes, at, end) < 0) throw undecodable(bytes, at, end, method);
+  const properties: Record<string, unknown> = {};
+  const reader = new ByteReader(bytes, at, end);
+  const flags = reader.u16();
+  PROPERTY_ROWS.forEach(([name, kind], number) => {
+    if ((flags & propertyFlag(number)) !== 0) properties[name] = readProperty(reader, kind);
+  });
+  return properties;
+}
+
+function readProperty(reader: ByteReader, kind: PropertyKind): unknown {
+  switch (kind) {
+    case 'octet':
+      return reader.u8();
+    case 'timestamp':
+      return readLong(reader, false);
+    case 'table':
+      return readTable(reader);
+    default: {
+      const size = reader.u8();
+      return readText(reader.bytes, reader.take(size), size);
+    }
+  }
+}
+
+/** Appends flags and values. Throws {@link AmqpEncodeError}, and what it wrote remains. */
+export function encodeProperties(writer: ByteWriter, properties: BasicProperties): void {
+  const flagsAt = writer.reserve(FLAGS_BYTES);
+  let flags = 0;
+  PROPERTY_ROWS.forEach(([name, kind], number) => {
+    const value = properties[name];
+    if (value === undefined) return;
+    flags |= propertyFlag(number);
+    writeProperty(writer, kind, value);
+  });
+  writer.bytes[flagsAt] = flags >>> 8;
+  writer.bytes[flagsAt + 1] = flags;
+}
+
+function writeProperty(writer: ByteWriter, kind: PropertyKind, value: unknown): void {
+  switch (kind) {
+    case 'octet':
+      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0xff) {
+        throw new AmqpEncodeError('octet', value);
+      }
+      writer.u8(value);
+      return;
+    case 'timestamp':
+      writeLong(writer, 'timestamp', value as FieldLong);
+      return;
+    case 'table':
+      writeTable(writer, value as FieldTable);
+      return;
+    default:
+      writeShortText(writer, value as FieldText);
+  }
+}
