@@ -9,7 +9,8 @@
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
 //
 // Errors: status 400 (bad request), 403 (a page of another origin), 404 (unknown destination or partition),
-// 409, 413 (too large), 421 (a Host that is not the node's), 500 (a bug, logged by the node), 503 (no leader, too few replicas, timed out) with ApiError.
+// 409, 413 (too large), 421 (a Host that is not the node's), 500 (a bug, logged by the node), 503 (no leader,
+// too few replicas, timed out) with ApiError.
 
 export interface ApiError {
   readonly error: {

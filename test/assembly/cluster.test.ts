@@ -36,7 +36,7 @@ test('what kafkajs produced with acks=all, a group of kafkajs reads, in order pe
     value: `v${index}`,
   }));
   await producer.send({ topic: 'orders', acks: -1, messages: sent });
-  const consumer = kafka.consumer({ groupId: 'readers' });
+  const consumer = kafka.consumer({ groupId: 'readers', maxWaitTimeInMs: 200 });
   await consumer.connect();
   await consumer.subscribe({ topic: 'orders', fromBeginning: true });
   const got: { partition: number; key: string; value: string }[] = [];

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
-import { BIN, callboard, freshFolder, type Run, startDev } from './run-dev.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { BIN, callboard, freshFolder, keepForFile, type Run, startDev } from './run-dev.ts';
 
 interface Answer {
   readonly code: number | string;
@@ -18,13 +18,14 @@ async function answer(run: Run): Promise<Answer> {
 
 describe('commands on a running cluster', () => {
   let data: string;
-  let variables: NodeJS.ProcessEnv = {};
   const ask = (...words: string[]) => answer(callboard([...words, '--data', data]));
 
-  beforeEach(async () => {
+  // One cluster for all: each test has a destination of its own, and the first finds none.
+  beforeAll(async () => {
     const folder = freshFolder();
     data = join(folder, 'data');
-    await startDev(folder, ['--nodes', '1', '--memory'], variables).ready();
+    await startDev(folder, ['--nodes', '1', '--memory']).ready();
+    keepForFile();
   });
 
   test('what was produced is listed and consumed, in text and in JSON', async () => {
@@ -58,12 +59,12 @@ describe('commands on a running cluster', () => {
   });
 
   test('produce sends one message per line of standard input, with keys if told how', async () => {
-    const run = callboard(['produce', 't', '--data', data, '--key-separator', ':'], {
+    const run = callboard(['produce', 'lines', '--data', data, '--key-separator', ':'], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     run.child.stdin?.end('a:1\nb:2\nplain\n');
     expect((await answer(run)).stdout.trim().split('\n')).toHaveLength(3);
-    const { stdout } = await ask('consume', 't', '--from', 'earliest', '--no-follow', '--json');
+    const { stdout } = await ask('consume', 'lines', '--from', 'earliest', '--no-follow', '--json');
     const messages = stdout
       .trim()
       .split('\n')
@@ -76,20 +77,20 @@ describe('commands on a running cluster', () => {
   });
 
   test('a batch that the node cannot unpack is said on stderr, in JSON, and by exit 3', async () => {
-    await ask('produce', 't', '--value', 'a');
-    await ask('produce', 't', '--value', 'b', '--key', 'packed');
-    const text = await ask('consume', 't', '--from', 'earliest', '--no-follow');
+    await ask('produce', 'packed', '--value', 'a');
+    await ask('produce', 'packed', '--value', 'b', '--key', 'packed');
+    const text = await ask('consume', 'packed', '--from', 'earliest', '--no-follow');
     expect([text.code, text.stdout]).toEqual([3, 'a\n']);
     expect(text.stderr).toMatch(
       /^callboard: partition 0 up to offset 1: 1 record compressed with snappy\n.*1 batch was not shown \[CONSUME_PARTIAL\]\n/,
     );
-    const json = await ask('consume', 't', '--from', 'earliest', '--max', '2', '--json');
+    const json = await ask('consume', 'packed', '--from', 'earliest', '--max', '2', '--json');
     expect(json.code).toBe(3);
     expect(JSON.parse(json.stdout.trim().split('\n')[1] ?? '')).toMatchObject({
       value: null,
       note: '1 record compressed with snappy',
     });
-    expect(await ask('consume', 't', '--from', 'earliest', '--max', '1')).toMatchObject({
+    expect(await ask('consume', 'packed', '--from', 'earliest', '--max', '1')).toMatchObject({
       code: 0,
     });
   });
@@ -110,13 +111,14 @@ describe('commands on a running cluster', () => {
     expect(stdout).toMatch(/^cluster \S+: ok, up/);
     expect(stdout).toMatch(/^1 +live, controller/m);
     expect(JSON.parse((await ask('status', '--json')).stdout)).toHaveProperty('clusterId');
-    variables = { FAKE_NODE: 'degraded' };
   });
 
   test('status is 8 when the cluster is not healthy', async () => {
-    const { code, stdout } = await ask('status');
+    const folder = freshFolder();
+    await startDev(folder, ['--nodes', '1', '--memory'], { FAKE_NODE: 'degraded' }).ready();
+    const at = ['--data', join(folder, 'data')];
+    const { code, stdout } = await answer(callboard(['status', ...at]));
     expect([code, stdout.split('\n')[0]]).toEqual([8, expect.stringContaining(': degraded')]);
-    variables = {};
   });
 });
 

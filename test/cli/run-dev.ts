@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach } from 'vitest';
+import { afterAll, afterEach } from 'vitest';
 
 export const BIN = fileURLToPath(new URL('../../bin/callboard.cjs', import.meta.url));
 export const FAKE_NODE = new URL('../fixtures/fake-node.mjs', import.meta.url).href;
@@ -22,13 +22,29 @@ const children = new Set<ChildProcess>();
 const pids = new Set<number>();
 const folders: string[] = [];
 
-afterEach(() => {
-  for (const child of children) child.kill('SIGKILL');
-  for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+/** Taken out of the clean-up after each test, for the one after all of a file. */
+const kept: (() => void)[] = [];
+
+function cleaner(): () => void {
+  const own = { children: [...children], pids: [...pids], folders: folders.splice(0) };
   children.clear();
   pids.clear();
-  for (const folder of folders.splice(0)) fs.rmSync(folder, { recursive: true, force: true });
+  return () => {
+    for (const child of own.children) child.kill('SIGKILL');
+    for (const pid of own.pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    for (const folder of own.folders) fs.rmSync(folder, { recursive: true, force: true });
+  };
+}
+
+afterEach(() => cleaner()());
+afterAll(() => {
+  for (const clean of kept.splice(0)) clean();
 });
+
+/** What runs now is for all tests of the file: it ends after the last of them. */
+export function keepForFile(): void {
+  kept.push(cleaner());
+}
 
 /** A fresh folder with a space and letters beyond ASCII in its name. */
 export function freshFolder(): string {

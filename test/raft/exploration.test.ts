@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Core } from '../../src/raft/core.ts';
 import { nodeOfPeer, type RaftMessage } from '../../src/raft/index.ts';
+import { runs } from '../setup/runs.ts';
 import { Cluster } from './cluster.ts';
 
 const IDS = [1, 2, 3];
@@ -199,7 +200,10 @@ describe('no history breaks a rule', { timeout: 180_000 }, () => {
 
   test('two terms, one command, one crash: as many as the budget allows', () => {
     const bounds = { termsMax: 2, commandsMax: 1, crashesMax: 1, isDiskInstant: false };
-    const { states } = explore(bounds, Number(process.env['RAFT_EXPLORE'] ?? 250_000));
+    const { states } = explore(
+      bounds,
+      Number(process.env['RAFT_EXPLORE'] ?? runs(250_000, 60_000)),
+    );
     expect(states).toBeGreaterThan(1000);
   });
 });

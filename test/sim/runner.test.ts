@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { runSeed } from '../../src/sim/runner.ts';
 import type { Scenario } from '../../src/sim/scenario.ts';
 import { quorumLog } from '../../src/sim/scenarios/quorum-log.ts';
+import { runs } from '../setup/runs.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/sim/main.js', import.meta.url));
 
@@ -37,7 +38,7 @@ test('seeds differ from each other', async () => {
 
 test('durable servers lose nothing that was acknowledged, under every kind of fault', async () => {
   const kinds = new Set<string>();
-  for (let seed = 100; seed < 115; seed += 1) {
+  for (let seed = 100; seed < 100 + runs(15, 5); seed += 1) {
     const result = await runSeed(seed, quorumLog);
     expect(result.failure).toBeUndefined();
     expect(result.counts.lost).toBe(0);

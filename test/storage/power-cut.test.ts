@@ -6,6 +6,7 @@ import { equalBytes } from '../../src/std/bytes.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
 import { SeededRandom } from '../../src/std/prng.ts';
 import type { OpenedShardStore, StoredLog } from '../../src/storage/api.ts';
+import { runs } from '../setup/runs.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
 import {
   allFrames,
@@ -269,7 +270,7 @@ async function oneRun(seed: number, cuts: number): Promise<number> {
 }
 
 describe('power cuts', () => {
-  const seeds = Number(process.env['STORAGE_SEEDS'] ?? 12);
+  const seeds = Number(process.env['STORAGE_SEEDS'] ?? runs(12, 3));
   const base = Number(process.env['STORAGE_SEED'] ?? 1);
 
   it(`loses nothing that was durable in ${seeds} runs of many cuts`, {

@@ -47,7 +47,13 @@ export class KafkaUser {
 
   async consumer(config: ConsumerConfig): Promise<Consumer> {
     return this.#opened(
-      this.kafka.consumer({ heartbeatInterval: 500, rebalanceTimeout: 6_000, ...config }),
+      // An end waits for the poll that is under way.
+      this.kafka.consumer({
+        heartbeatInterval: 500,
+        rebalanceTimeout: 6_000,
+        maxWaitTimeInMs: 500,
+        ...config,
+      }),
     );
   }
 

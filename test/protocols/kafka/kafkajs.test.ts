@@ -55,7 +55,7 @@ describe('kafkajs', () => {
         messages: [{ key: `${i}`, value }],
       });
     }
-    const consumer = kafka.consumer({ groupId: 'g' });
+    const consumer = kafka.consumer({ groupId: 'g', maxWaitTimeInMs: 200 });
     closing.push(() => consumer.disconnect());
     await consumer.connect();
     await consumer.subscribe({ topic: 'orders', fromBeginning: true });
@@ -84,7 +84,7 @@ describe('kafkajs', () => {
       messages: ['a', 'b', 'c'].map((value) => ({ value })),
     });
     const consume = async (count: number): Promise<string[]> => {
-      const consumer = kafka.consumer({ groupId: 'g' });
+      const consumer = kafka.consumer({ groupId: 'g', maxWaitTimeInMs: 200 });
       await consumer.connect();
       await consumer.subscribe({ topic: 't', fromBeginning: true });
       const seen: string[] = [];

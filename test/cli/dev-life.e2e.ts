@@ -1,5 +1,5 @@
-// How `dev` ends, and that nothing outlives it.
-import { spawnSync } from 'node:child_process';
+// How `dev` starts, lives and ends over a node without a broker, which can be misled; test/e2e has the same over
+// the real one, and there everything that may start and kill `dev`. Processes and waits: `npm run test:e2e`.
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -18,9 +18,70 @@ import {
 /** The promise is 3 s on a machine that has time; the test machine may not. */
 const END_LIMIT_MS = 3000;
 
+async function stopped(run: Run): Promise<number | string> {
+  run.child.kill('SIGTERM');
+  return run.exited;
+}
+
 async function allPids(run: Run): Promise<number[]> {
   return [run.pid, ...(await run.ready()).map(({ pid }) => pid)];
 }
+
+describe('callboard dev starts', () => {
+  test('started twice on a folder: the second shows the first and exits 0', async () => {
+    const folder = freshFolder();
+    const first = startDev(folder);
+    await expect.poll(() => fs.existsSync(join(folder, 'data/dev.lock'))).toBe(true);
+    // Not ready yet: the second waits for it.
+    const second = startDev(folder);
+    const nodes = await first.ready();
+    expect(await second.exited).toBe(0);
+    expect(await second.ready()).toEqual(nodes);
+    const third = callboard(['dev', '--data', join(folder, 'data')]);
+    expect(await third.exited).toBe(0);
+    expect(third.stdout).toMatch(new RegExp(`already running, pid ${first.pid}\n`));
+    for (const { kafka, pid } of nodes) {
+      expect(third.stdout).toContain(kafka);
+      expect(third.stdout).toContain(String(pid));
+    }
+    expect(third.stdout).toMatch(/^data {4}.*data \([\d.]+ KiB\)$/m);
+    expect(await stopped(first)).toBe(0);
+  });
+
+  test('after kill -9 of everything starts again as the same cluster with its data', async () => {
+    const folder = freshFolder();
+    const identity = () => fs.readFileSync(join(folder, 'data/cluster.json'), 'utf8');
+    const starts = (id: number) => fs.readFileSync(join(folder, `data/node-${id}/starts`), 'utf8');
+    const first = startDev(folder, ['--nodes', '2']);
+    const nodes = await first.ready();
+    const before = identity();
+    for (const pid of [first.pid, ...nodes.map((node) => node.pid)]) process.kill(pid, 'SIGKILL');
+    await first.exited;
+    const again = startDev(folder);
+    expect(await again.ready()).toHaveLength(2);
+    expect(identity()).toBe(before);
+    expect([starts(1), starts(2)]).toEqual(['2', '2']);
+    expect(await stopped(again)).toBe(0);
+
+    const other = startDev(folder, ['--nodes', '3']);
+    expect(await other.exited).toBe(2);
+    expect(other.stderr).toMatch(/holds a cluster of 2 nodes, not 3/);
+    const reset = startDev(folder, ['--nodes', '1', '--reset']);
+    expect(await reset.ready()).toHaveLength(1);
+    expect(identity()).not.toBe(before);
+    expect(starts(1)).toBe('1');
+    expect(await stopped(reset)).toBe(0);
+  });
+
+  test('the node process gets a thread pool of its own size and says what it has', async () => {
+    const folder = freshFolder();
+    const run = startDev(folder, ['--nodes', '1', '--shards', '0'], { UV_THREADPOOL_SIZE: '' });
+    await run.ready();
+    const [line] = fs.readFileSync(join(folder, 'data/logs/node-1.log'), 'utf8').split('\n');
+    expect(JSON.parse(line ?? '')).toMatchObject({ msg: 'starting', threadPool: '12', shards: 0 });
+    expect(await stopped(run)).toBe(0);
+  });
+});
 
 describe('callboard dev ends', () => {
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
@@ -44,64 +105,6 @@ describe('callboard dev ends', () => {
     run.child.kill('SIGKILL');
     expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
   });
-
-  test('when its parent is killed, which tells it nothing', async () => {
-    const folder = freshFolder();
-    const words = [
-      process.execPath,
-      BIN,
-      'dev',
-      '--data',
-      join(folder, 'd'),
-      ...FAKE_ARGS,
-      '--json',
-    ];
-    // Two commands, so that the shell stays in between instead of becoming the program.
-    const run = new Run('sh', ['-c', `${words.map(shellWord).join(' ')}; true`]);
-    const nodes = await run.ready();
-    const dev = JSON.parse(fs.readFileSync(join(folder, 'd/dev.json'), 'utf8')) as { pid: number };
-    run.child.kill('SIGKILL');
-    const pids = [dev.pid, ...nodes.map(({ pid }) => pid)];
-    expect(pids.filter(isAlive)).toHaveLength(4);
-    expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
-  });
-
-  test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
-    'when npm, which started it, gets %s',
-    async (signal) => {
-      const folder = freshFolder();
-      const words = ['node', BIN, 'dev', '--data', join(folder, 'd'), ...FAKE_ARGS, '--json'];
-      const scripts = { start: words.map(shellWord).join(' ') };
-      fs.writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts }));
-      const run = new Run('npm', ['start', '--silent'], { cwd: folder });
-      const nodes = await run.ready();
-      const dev = JSON.parse(fs.readFileSync(join(folder, 'd/dev.json'), 'utf8')) as {
-        pid: number;
-      };
-      run.child.kill(signal);
-      const pids = [dev.pid, ...nodes.map(({ pid }) => pid)];
-      expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
-    },
-  );
-
-  test.runIf(spawnSync('script', ['--version']).status === 0)(
-    'when its terminal is closed',
-    async () => {
-      const folder = freshFolder();
-      const words = [process.execPath, BIN, 'dev', '--data', join(folder, 'd'), ...FAKE_ARGS];
-      const run = new Run('script', ['-qfc', words.map(shellWord).join(' '), '/dev/null'], {
-        stdio: ['pipe', 'pipe', 'pipe'],
-      });
-      await run.saw(/stop {4}Ctrl-C/);
-      const state = JSON.parse(fs.readFileSync(join(folder, 'd/dev.json'), 'utf8')) as {
-        pid: number;
-        nodes: { pid: number }[];
-      };
-      run.child.kill('SIGKILL');
-      const pids = [state.pid, ...state.nodes.map(({ pid }) => pid)];
-      expect(await endedWithin(pids, END_LIMIT_MS)).toBeDefined();
-    },
-  );
 
   test.each(['hang-stop', 'spin-on-stop'])('in time although its nodes %s', async (wish) => {
     const run = startDev(freshFolder(), [], { FAKE_NODE: wish });
