@@ -16,6 +16,9 @@ import { renew } from './rounds.ts';
 import { STORED_TEXT_BYTES_MAX, type StoredCursor } from './stored-records.ts';
 import type { GroupTurn } from './turn.ts';
 
+/** After a decision that the store may have refused. */
+const LOOK_AGAIN_MS = 10_000;
+
 export function commit(turn: GroupTurn, token: number, command: CommitCommand): void {
   const refusal = refuseCommit(turn, command);
   if (refusal !== undefined) {
@@ -92,7 +95,8 @@ export function forget(turn: GroupTurn, token: number, command: ForgetCommand): 
 
 /**
  * Lets the cursors of a group without members go when their time has come, and the group after them.
- * Cursors of a group with members never expire.
+ * Cursors of a group with members never expire. What is decided may be refused by the store: the group
+ * stays here, and is looked at again, until nothing of it is stored.
  */
 export function expireCursors(turn: GroupTurn, group: LiveGroup): void {
   if (group.phase !== 'empty') return;
@@ -107,6 +111,7 @@ export function expireCursors(turn: GroupTurn, group: LiveGroup): void {
     const dueMs = expiryMs(turn, group, stored, cursor);
     if (dueMs <= turn.nowMs) {
       turn.dropCursor(group.name, cursor);
+      nextMs = Math.min(nextMs, turn.nowMs + LOOK_AGAIN_MS);
     } else {
       left += 1;
       nextMs = Math.min(nextMs, dueMs);
@@ -122,7 +127,7 @@ export function expireCursors(turn: GroupTurn, group: LiveGroup): void {
     return;
   }
   if (stored.membership !== undefined) turn.dropGroup(group.name);
-  if (group.pending.size === 0) turn.local.groups.delete(group.name);
+  turn.local.schedule(group, turn.nowMs + LOOK_AGAIN_MS);
 }
 
 function expiryMs(

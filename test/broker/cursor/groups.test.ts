@@ -276,7 +276,29 @@ describe('cursors', () => {
     h.advance(2);
     expect(h.read().offset).toBe(-1);
     expect(h.state.groups.size).toBe(0);
+    expect(h.ask({ kind: 'list' }, 'list').groups).toEqual([]);
+    h.advance(60_000);
     expect(h.local.groups.size).toBe(0);
+    expect(h.behavior.nextDueMs(h.state, h.local)).toBeUndefined();
+  });
+
+  it('an expiry that the store refuses is decided again, until it is stored', () => {
+    const h = new GroupHarness({ cursorRetentionMs: 100_000, emptyGroupRetentionMs: 20_000 });
+    h.stablePair();
+    h.commit('a', 1, 12);
+    h.leave('a');
+    h.leave('b');
+    h.commit('', -1, 3, 200);
+    h.isFull = true;
+    h.advance(300_000);
+    expect(h.state.groups.size).toBe(1);
+    h.isFull = false;
+    const { seq } = h;
+    h.advance(60_000);
+    expect(h.state.groups.size).toBe(0);
+    expect(h.local.groups.size).toBe(0);
+    // One frame was enough; nothing is decided any more.
+    expect(h.seq).toBe(seq + 1);
     expect(h.behavior.nextDueMs(h.state, h.local)).toBeUndefined();
   });
 

@@ -19,6 +19,8 @@ export class GroupHarness {
   offset = 0;
   readonly frames: FrameView[] = [];
   readonly answers = new Map<number, GroupAnswer>();
+  /** The store takes no frame: what is decided is not applied. */
+  isFull = false;
   #token = 0;
 
   constructor(config: Partial<GroupConfig> = {}) {
@@ -65,7 +67,7 @@ export class GroupHarness {
 
   take(decision: Decision): void {
     const { batch } = decision;
-    if (batch !== undefined || decision.events !== undefined) {
+    if (!this.isFull && (batch !== undefined || decision.events !== undefined)) {
       const baseOffset = this.offset;
       if (batch !== undefined) this.offset += recordCount(batch, 0);
       const frame: FrameView = {
