@@ -59,6 +59,8 @@ export interface ApiPartition {
   readonly epoch: number;
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
+  /** Nodes whose replica is quarantined: damaged, or given up after an error. The node's log says why. */
+  readonly failed: readonly number[];
   readonly startOffset: number;
   /** High watermark, or -1 where the answering node does not know it. */
   readonly highWatermark: number;

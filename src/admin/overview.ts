@@ -1,5 +1,5 @@
 // Status and destinations as JSON, from the metadata of this node and what the leaders say.
-import type { DestinationView, LogStatus, LogView, MetadataView } from '../cluster/ports.ts';
+import type { DestinationView, LogView, MetadataView, ReplicaStatus } from '../cluster/ports.ts';
 import type { ApiDestination, ApiNode, ApiPartition, ApiStatus } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
 
@@ -45,13 +45,15 @@ export function statusOf(ports: AdminPorts): ApiStatus {
   };
 }
 
-function partitionOf(log: LogView, status: LogStatus | undefined): ApiPartition {
+function partitionOf(log: LogView, { leaders, failed }: ReplicaStatus): ApiPartition {
+  const status = leaders.get(log.logId);
   return {
     partition: log.partition,
     leader: log.leader,
     epoch: log.epoch,
     replicas: log.replicas,
     isr: log.isr,
+    failed: failed.get(log.logId) ?? [],
     startOffset: status?.startOffset ?? -1,
     highWatermark: status?.committedOffset ?? -1,
     logEndOffset: status?.endOffset ?? -1,
@@ -59,11 +61,11 @@ function partitionOf(log: LogView, status: LogStatus | undefined): ApiPartition 
 }
 
 export async function destinationsOf(ports: AdminPorts): Promise<ApiDestination[]> {
-  const leaders = await ports.leaderStatus();
+  const status = await ports.replicaStatus();
   const describe = (destination: DestinationView): ApiDestination => ({
     name: destination.name,
     isInternal: destination.isInternal,
-    partitions: destination.logs.map((log) => partitionOf(log, leaders.get(log.logId))),
+    partitions: destination.logs.map((log) => partitionOf(log, status)),
   });
   return ports.view.destinations().map(describe);
 }

@@ -24,12 +24,12 @@ import {
   writeIdentity,
 } from './identity.ts';
 import { autoCreate } from './internal-destinations.ts';
-import { LeaderStatus } from './leader-status.ts';
 import type { NodeConfig, NodeEvent } from './node-config.ts';
 import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
+import { Replicas } from './replica-status.ts';
 import type { MakeShards, Shards } from './shards.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
 import { VERSION } from './version.ts';
@@ -274,7 +274,7 @@ class Node implements ProbedNode {
       return leader < 0 ? undefined : refOf(leader, logId);
     };
     const client = new LogClient(this.#system, leaderHost);
-    const status = new LeaderStatus(this.#system, this.#replica);
+    const status = new Replicas(this.#system, this.#replica);
     const handler = adminHandler({
       version: VERSION,
       view: this.#replica.view,
@@ -291,7 +291,7 @@ class Node implements ProbedNode {
           ? {}
           : { create: (name, timeoutMs) => autoCreate(shards.changes, name, timeoutMs) }),
       }),
-      leaderStatus: () => status.collect(),
+      replicaStatus: () => status.collect(),
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
       counters: () => ({
         'main.turns': this.#system.turn.count,

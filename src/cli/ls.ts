@@ -31,5 +31,7 @@ function row({ name, partitions }: ApiDestination): string[] {
   const count = partitions.reduce((sum, one) => sum + one.highWatermark - one.startOffset, 0);
   const wanted = partitions.reduce((sum, one) => sum + one.replicas.length, 0);
   const inSync = partitions.reduce((sum, one) => sum + one.isr.length, 0);
-  return [name, String(partitions.length), isKnown ? String(count) : '?', `${inSync}/${wanted}`];
+  const failed = partitions.reduce((sum, one) => sum + one.failed.length, 0);
+  const replicas = `${inSync}/${wanted}${failed > 0 ? `, ${failed} failed` : ''}`;
+  return [name, String(partitions.length), isKnown ? String(count) : '?', replicas];
 }

@@ -356,5 +356,12 @@ export interface LogStatus {
   readonly committedSeq: number;
 }
 
+/** What the nodes that answered say of their replicas, by log. */
+export interface ReplicaStatus {
+  readonly leaders: ReadonlyMap<number, LogStatus>;
+  /** Nodes whose replica is quarantined: it threw or is damaged, and takes part in nothing. */
+  readonly failed: ReadonlyMap<number, readonly number[]>;
+}
+
 export type { LogHostOps, LogRepliesOps } from './log-protocol.ts';
 export { LogHostProtocol, LogRepliesProtocol } from './log-protocol.ts';

@@ -43,8 +43,8 @@ function partitionRow(name, p, rate) {
   const row = document.createElement('tr');
   cell(row, name); cell(row, String(p.partition), 'n');
   cell(row, p.leader < 0 ? 'none' : String(p.leader), p.leader < 0 ? 'bad n' : 'n');
-  cell(row, p.isr.join(' ') + (p.isr.length < p.replicas.length ? ' of ' + p.replicas.length : ''),
-    p.isr.length < p.replicas.length ? 'bad' : '');
+  cell(row, p.isr.join(' ') + (p.isr.length < p.replicas.length ? ' of ' + p.replicas.length : '') +
+    (p.failed.length > 0 ? ', failed: ' + p.failed.join(' ') : ''), p.isr.length < p.replicas.length ? 'bad' : '');
   cell(row, number(p.startOffset), 'n'); cell(row, number(p.highWatermark), 'n');
   cell(row, number(p.logEndOffset), 'n');
   cell(row, number(p.logEndOffset - p.highWatermark), 'n');
