@@ -8,6 +8,7 @@ import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import type { CommandInput, LogResult, LogStatus } from '../ports.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
+import { HeldAppends } from './held-appends.ts';
 import { LeaderRole } from './leader-role.ts';
 import { Machine } from './machine.ts';
 import type { AppendRequest, LogContext } from './role.ts';
@@ -74,6 +75,7 @@ export class HostedLog {
   readonly #context: LogContext;
   readonly #leads: () => void;
   readonly #owners = new Map<number, CommandOwner>();
+  readonly #held = new HeldAppends((request, result) => this.#refuseAppend(request, result));
   #nextToken = 1;
 
   constructor(stored: StoredLog, behavior: AnyDurableBehavior, port: HostPort) {
@@ -120,6 +122,12 @@ export class HostedLog {
 
   assign(assignment: Assignment): void {
     this.#assignment = assignment;
+    this.#take(assignment);
+    // Who was kept for a leadership that has gone elsewhere need not wait.
+    if (!this.#isStarting && this.leader === undefined) this.#held.refuseAll(this.absence());
+  }
+
+  #take(assignment: Assignment): void {
     if (this.#failure !== undefined) this.#declineOnce(assignment);
     if (this.#failure !== undefined || this.#isRebuilding || this.#isClosed) return;
     const { role } = this;
@@ -244,6 +252,7 @@ export class HostedLog {
   /** The leader's tip may hold frames that will be cut: back to what is committed. */
   #rebuild(): void {
     this.#failOwners('not-leader');
+    this.#held.refuseAll('not-leader');
     if (this.#failure !== undefined || this.#isClosed || this.#isRebuilding) return;
     this.role = undefined;
     this.#isRebuilding = true;
@@ -286,6 +295,7 @@ export class HostedLog {
     }
     this.role = undefined;
     this.#failOwners(result);
+    this.#held.refuseAll(result);
     this.waiters.tellAll();
   }
 
@@ -293,17 +303,30 @@ export class HostedLog {
 
   append(request: AppendRequest): void {
     const { leader } = this;
-    if (leader !== undefined) {
+    if (leader?.isActive === true) {
+      this.#appendHeld(leader);
       leader.append(request);
-      return;
-    }
-    this.#context.replies.appended(request.replyTo, {
-      token: request.token,
-      result: this.absence(),
-      baseOffset: -1,
-      startOffset: -1,
-      leaderEpoch: this.#assignment?.epoch ?? -1,
-    });
+    } else if (this.#isStarting && this.#held.hold(request, this.#context.nowMs())) {
+      this.#context.markActive();
+    } else if (leader !== undefined) leader.append(request);
+    else this.#refuseAppend(request, this.absence());
+  }
+
+  /** Granted to this replica, and not active yet. */
+  get #isStarting(): boolean {
+    const { leader } = this;
+    if (this.#isClosed) return false;
+    return leader === undefined ? this.absence() === 'not-available' : !leader.isActive;
+  }
+
+  #appendHeld(leader: LeaderRole): void {
+    while (this.#held.size > 0 && leader.isActive) leader.append(this.#held.take()!);
+  }
+
+  #refuseAppend({ replyTo, token }: AppendRequest, result: LogResult): void {
+    const leaderEpoch = this.#assignment?.epoch ?? -1;
+    const nowhere = { baseOffset: -1, startOffset: -1, leaderEpoch };
+    this.#context.replies.appended(replyTo, { token, result, ...nowhere });
   }
 
   command(input: CommandInput): void {
@@ -361,6 +384,14 @@ export class HostedLog {
     this.role?.localDurable(seq);
   }
 
+  /** The durable phase of a turn: what a leader has for its followers goes out. */
+  pump(): void {
+    const { leader } = this;
+    if (leader === undefined) return;
+    this.#appendHeld(leader);
+    leader.pump();
+  }
+
   /** The store takes appends again that it refused. */
   roomMade(): void {
     this.role?.roomMade();
@@ -369,8 +400,10 @@ export class HostedLog {
   /** Answers false when no further tick is needed. */
   tick(nowMs: number): boolean {
     this.#expireCommands(nowMs);
+    this.#held.expire(nowMs);
     const goesOn = this.role?.tick(nowMs) ?? false;
-    return this.#resignAgain(nowMs) || goesOn || this.#owners.size > 0;
+    const isWaiting = this.#owners.size > 0 || this.#held.size > 0;
+    return this.#resignAgain(nowMs) || goesOn || isWaiting;
   }
 
   snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {

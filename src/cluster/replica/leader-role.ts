@@ -377,6 +377,8 @@ export class LeaderRole {
     this.#soft = { value: behavior.promote(machine.state, this.position()) };
     this.#context.waiters.advance(this.committedOffset());
     this.#context.markActive();
+    // Who came early is served in this turn's durable phase.
+    this.#context.markDirty();
   }
 
   #advance(seq: number): void {

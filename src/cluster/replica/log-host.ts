@@ -306,10 +306,7 @@ export class LogHost {
     if (this.#dirty.size > 0) {
       const dirty = [...this.#dirty];
       this.#dirty.clear();
-      for (const hosted of dirty) {
-        const { leader } = hosted;
-        if (leader !== undefined) this.guard(hosted, () => leader.pump());
-      }
+      for (const hosted of dirty) this.guard(hosted, () => hosted.pump());
     }
     try {
       this.peers.flush();
