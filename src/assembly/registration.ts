@@ -3,6 +3,7 @@
 // while this node leads metadata; and gives leaderships away before a stop.
 import type { System } from '../actors/system.ts';
 import type { Deadline } from '../actors/timers.ts';
+import { chooseLeader } from '../cluster/metadata/election.ts';
 import type { Endpoint, NodeRecord } from '../cluster/metadata/types.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
@@ -228,7 +229,7 @@ export class Registration {
     throw new Error(`the cluster refuses this node: ${answer.message}`);
   }
 
-  /** Asks metadata to move leaderships away, and waits until it has or the time is over. */
+  /** Asks metadata to move leaderships away, and waits until all have that can or the time is over. */
   async resign(timeoutMs: number): Promise<void> {
     this.#isStopped = true;
     const { metadata, identity, replica, system } = this.#options;
@@ -241,8 +242,18 @@ export class Registration {
       timeoutMs,
     );
     if (answer.kind !== 'done') return;
-    while (replica.image.ledCount(nodeId) > 0 && system.clock.monotonicMs() < untilMs) {
+    while (!this.#isRelieved() && system.clock.monotonicMs() < untilMs) {
       await new Promise<void>((resolve) => system.deadlines.after(POLL_MS, () => resolve()));
     }
+  }
+
+  /** Nothing is left on the node that another one could lead. */
+  #isRelieved(): boolean {
+    const { nodeId } = this.#options.identity;
+    const { image } = this.#options.replica;
+    return image.logsLedBy(nodeId).every((logId) => {
+      const log = image.log(logId);
+      return log === undefined || chooseLeader(image, log, nodeId) === undefined;
+    });
   }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { NodeEvent } from '../../src/assembly/node-config.ts';
 import { type TestCluster, testCluster } from './support/cluster.ts';
 
 let root: string;
@@ -182,4 +183,34 @@ test('the folders of a deleted topic are gone on every node', async () => {
   await Promise.all([1, 2, 3].map((id) => running.stopNode(id)));
   const left = [1, 2, 3].map((id, at) => (before[at] ?? 0) - count(id));
   for (const freed of left) expect(freed).toBeGreaterThanOrEqual(4);
+});
+
+test('a node that stops gives its leaders away first, and does not wait for what nobody can take', async () => {
+  // Far longer than the test may take: a stop that waits for its time is seen.
+  const partsOf = (id: number) => (id === 2 ? { timing: { resignMs: 600_000 } } : {});
+  const running = await testCluster({ partsOf });
+  cluster = running;
+  await running.ready();
+  const admin = kafkaOf(running).admin();
+  await admin.connect();
+  const replicaAssignment = [{ partition: 0, replicas: [2] }];
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: [
+      { topic: 'shared', numPartitions: 6, replicationFactor: 3 },
+      { topic: 'alone', numPartitions: -1, replicationFactor: -1, replicaAssignment },
+    ],
+  });
+  const leadersOf = async (topic: string) => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics.flatMap((one) => one.partitions.map(({ leader }) => leader));
+  };
+  expect(await leadersOf('shared')).toContain(2);
+  expect(await leadersOf('alone')).toEqual([2]);
+  await running.stopNode(2);
+  const isGone = (event: NodeEvent) => event.event === 'leadersMoved' && event.node === 2;
+  await running.told(isGone);
+  // When it was found to be gone there was nothing left to move.
+  expect(running.events.map(({ event }) => event).find(isGone)).toMatchObject({ count: 0 });
+  await admin.disconnect();
 });

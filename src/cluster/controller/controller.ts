@@ -3,7 +3,6 @@
 // applied, and nothing because of silence before one full session has passed since.
 import {
   canReturn,
-  chooseLeader,
   type MetadataCommand,
   type MetadataImage,
   type NodeRecord,
@@ -65,7 +64,7 @@ export class Controller {
         break;
       case 'heartbeat':
         if (this.#isActive) {
-          this.#sessions.heard(input.node, input.incarnation, input.isStopping, nowMs);
+          this.#sessions.heard(input.node, input.incarnation, nowMs);
         }
         break;
       case 'disconnected':
@@ -117,26 +116,13 @@ export class Controller {
   #decideNode(node: NodeRecord, nowMs: number): void {
     const { id, incarnation } = node;
     const life = { node: id, incarnation };
-    const isStopping = this.#sessions.isStopping(id, incarnation);
     if (node.isFenced) {
       const { sessionTimeoutMs } = this.#config;
       const isAlive = this.#sessions.isAlive(id, incarnation, nowMs, sessionTimeoutMs);
-      if (isAlive && isStopping) this.#outputs.push({ kind: 'may-stop', ...life });
-      else if (isAlive) this.#propose(unfenceKey(node), { kind: 'unfence-node', ...life }, nowMs);
+      if (isAlive) this.#propose(unfenceKey(node), { kind: 'unfence-node', ...life }, nowMs);
     } else if (nowMs >= this.#overdueMs(node)) {
       this.#propose(fenceKey(node), { kind: 'fence-node', ...life }, nowMs);
-    } else if (isStopping && !node.isDraining) {
-      this.#propose(`resign/${id}/${incarnation}`, { kind: 'resign-node', ...life }, nowMs);
-    } else if (isStopping && this.#isRelieved(id)) {
-      this.#outputs.push({ kind: 'may-stop', ...life });
     }
-  }
-
-  /** Nothing is left on the node that somebody else could lead. */
-  #isRelieved(node: number): boolean {
-    return this.#image.logsLedBy(node).every((logId) => {
-      return chooseLeader(this.#image, this.#image.log(logId)!, node) === undefined;
-    });
   }
 
   #returnLeaders(nowMs: number): void {

@@ -5,7 +5,6 @@ interface Session {
   readonly incarnation: number;
   readonly heardMs: number;
   readonly isDisconnected: boolean;
-  readonly isStopping: boolean;
 }
 
 export class Sessions {
@@ -17,9 +16,9 @@ export class Sessions {
     this.#byNode.clear();
   }
 
-  heard(node: number, incarnation: number, isStopping: boolean, nowMs: number): void {
+  heard(node: number, incarnation: number, nowMs: number): void {
     const isDisconnected = false;
-    this.#byNode.set(node, { incarnation, heardMs: nowMs, isDisconnected, isStopping });
+    this.#byNode.set(node, { incarnation, heardMs: nowMs, isDisconnected });
   }
 
   disconnected(node: number): void {
@@ -32,11 +31,6 @@ export class Sessions {
     const session = this.#byNode.get(node);
     if (session?.incarnation !== incarnation || session.isDisconnected) return false;
     return nowMs - session.heardMs < timeoutMs;
-  }
-
-  isStopping(node: number, incarnation: number): boolean {
-    const session = this.#byNode.get(node);
-    return session?.incarnation === incarnation && session.isStopping;
   }
 
   /** When the node is overdue, given how long silence may last with and without a link. */

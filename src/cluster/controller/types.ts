@@ -39,12 +39,11 @@ export type ControllerInput =
    * Anything else (follower, deposed, leader that is not ready): false.
    */
   | { readonly kind: 'leadership'; readonly isReady: boolean }
-  /** The node lives, in this incarnation. `isStopping`: it asks to lead nothing any more. */
+  /** The node lives, in this incarnation. */
   | {
       readonly kind: 'heartbeat';
       readonly node: number;
       readonly incarnation: number;
-      readonly isStopping: boolean;
     }
   /** No link to the node is up and a connection was refused or reset. */
   | { readonly kind: 'disconnected'; readonly node: number }
@@ -59,6 +58,4 @@ export type ControllerOutput =
   /** At most one proposal per key is open. */
   | { readonly kind: 'propose'; readonly key: string; readonly command: MetadataCommand }
   /** Ask these live replicas of an offline log for their (last epoch, end). */
-  | { readonly kind: 'survey'; readonly logId: number; readonly nodes: readonly number[] }
-  /** The stopping node leads nothing that anybody else could: it may stop. Said at every step. */
-  | { readonly kind: 'may-stop'; readonly node: number; readonly incarnation: number };
+  | { readonly kind: 'survey'; readonly logId: number; readonly nodes: readonly number[] };

@@ -172,7 +172,7 @@ export class MetadataService {
     const incarnation = this.#registeredIncarnation;
     if (this.raft.isLeader) {
       if (incarnation === undefined) this.#control({ kind: 'tick' });
-      else this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
+      else this.#control({ kind: 'heartbeat', node, incarnation });
     } else if (controllerId >= 0 && incarnation !== undefined) {
       this.#peer(controllerId).tell('heartbeat', { node, incarnation });
     }
@@ -219,9 +219,6 @@ export class MetadataService {
         this.config.survey(output.logId, output.nodes, (answer) =>
           this.#control({ kind: 'survivor', logId: output.logId, ...answer }),
         );
-        return;
-      case 'may-stop':
-        // A stopping node sees in the metadata that it leads nothing any more.
         return;
     }
   }
@@ -324,7 +321,7 @@ export class MetadataService {
         later(ctx, () => this.raft.propose(command)),
       heartbeat: ({ node, incarnation }: { node: number; incarnation: number }) => {
         if (!this.raft.isLeader) return;
-        this.#control({ kind: 'heartbeat', node, incarnation, isStopping: false });
+        this.#control({ kind: 'heartbeat', node, incarnation });
       },
       join: ({ node, incarnation }: { node: number; incarnation: number }) =>
         later(ctx, () => this.#members.replace(node, incarnation)),

@@ -47,6 +47,7 @@ export interface TestClusterOptions {
   readonly shards?: number;
   readonly dataRoot?: (id: number) => string;
   readonly parts?: Partial<NodeParts>;
+  readonly partsOf?: (id: number) => Partial<NodeParts>;
 }
 
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
@@ -90,6 +91,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
         makeShards: localShards,
         http: createHttpServer({ log, names: [] }),
         ...options.parts,
+        ...options.partsOf?.(id),
       });
       const node = await start(env, config);
       nodes.set(id, node);

@@ -39,10 +39,10 @@ class Bench {
     this.step({ kind: 'leadership', isReady: true });
   }
 
-  beat(nodes: readonly number[], isStopping = false): void {
+  beat(nodes: readonly number[]): void {
     for (const node of nodes) {
       const incarnation = this.world.incarnation(node);
-      this.step({ kind: 'heartbeat', node, incarnation, isStopping });
+      this.step({ kind: 'heartbeat', node, incarnation });
     }
   }
 
@@ -135,7 +135,7 @@ describe('unfencing', () => {
     const bench = new Bench([1]);
     bench.world.do(registration(2));
     bench.lead();
-    bench.step({ kind: 'heartbeat', node: 2, incarnation: 7, isStopping: false });
+    bench.step({ kind: 'heartbeat', node: 2, incarnation: 7 });
     expect(bench.proposed()).toEqual([]);
     bench.beat([2]);
     expect(bench.proposed()).toEqual(['unfence/2/102']);
@@ -171,28 +171,6 @@ describe('preferred leaders', () => {
     expect(bench.world.image.ledCount(1)).toBe(CONTROLLER_DEFAULTS.preferredBatch);
     bench.run(CONTROLLER_DEFAULTS.preferredIntervalMs, [1, 2, 3]);
     expect(bench.world.image.ledCount(1)).toBe(80);
-  });
-});
-
-describe('an orderly stop', () => {
-  test('moves the leaders, then lets the node go', () => {
-    const bench = new Bench([1, 2, 3]);
-    bench.world.do(creation('t'));
-    bench.lead();
-    bench.beat([1, 2, 3]);
-    bench.beat([2], true);
-    expect(bench.world.image.ledCount(2)).toBe(0);
-    expect(bench.proposed()).toEqual(['resign/2/102']);
-    expect(bench.outputs).toContainEqual({ kind: 'may-stop', node: 2, incarnation: 102 });
-  });
-
-  test('does not wait for what nobody else can lead', () => {
-    const bench = new Bench([1, 2]);
-    bench.world.do(creation('t', { partitions: 2, replicationFactor: 1 }));
-    bench.lead();
-    bench.beat([2], true);
-    expect(bench.outputs.at(-1)).toEqual({ kind: 'may-stop', node: 2, incarnation: 102 });
-    expect(bench.world.image.ledCount(2)).toBe(1);
   });
 });
 
