@@ -33,6 +33,8 @@ export interface DetachCommand {
   readonly consumerId: number;
   /** What it holds may still be settled; otherwise it is ready again at once. */
   readonly keepsMessages: boolean;
+  /** As in a receive: what is above was never heard of, and is ready again. */
+  readonly seen: number;
 }
 
 /**
@@ -162,6 +164,7 @@ function putCommand(out: ByteWriter, command: QueueCommand): void {
     case 'detach':
       putConsumer(out, command);
       out.u8(flags(command.keepsMessages));
+      out.varU53(command.seen);
       break;
     case 'receive':
       putConsumer(out, command);
@@ -224,8 +227,11 @@ function getCommand(from: ByteReader, runs: Runs, messagesMax: number): QueueCom
       };
     case 'attach':
       return getAttach(from);
-    case 'detach':
-      return { kind, ...getConsumer(from), keepsMessages: (from.u8() & FLAG_A) !== 0 };
+    case 'detach': {
+      const consumer = getConsumer(from);
+      const keepsMessages = (from.u8() & FLAG_A) !== 0;
+      return { kind, ...consumer, keepsMessages, seen: from.varU53() };
+    }
     case 'receive':
       return {
         kind,

@@ -51,7 +51,7 @@ export function detach(turn: QueueTurn, token: number, command: DetachCommand): 
     return;
   }
   leave(turn, consumer);
-  const count = command.keepsMessages ? 0 : putAllBack(turn, consumer);
+  const count = putAllBack(turn, consumer, command.keepsMessages ? command.seen : 0);
   if (turn.local.leases.heldBy(consumer.slot) === 0) consumers.remove(consumer);
   turn.count(token, 'ok', count);
   dispatch(turn);
@@ -161,13 +161,16 @@ function release(turn: QueueTurn, consumer: Consumer): number {
   return count;
 }
 
-function putAllBack(turn: QueueTurn, consumer: Consumer): number {
+/** Leases with numbers above `above`, newest first. */
+function putAllBack(turn: QueueTurn, consumer: Consumer, above = 0): number {
   const { leases } = turn.local;
   if (turn.config.faults?.keepDeadLeases === true) return 0;
   let count = 0;
-  for (let lease = leases.newestOf(consumer.slot); lease !== NONE; count += 1) {
+  let lease = leases.newestOf(consumer.slot);
+  while (lease !== NONE && leases.number[lease]! > above) {
     const next = leases.before(lease);
     turn.putBack(lease, false);
+    count += 1;
     lease = next;
   }
   return count;

@@ -56,6 +56,7 @@ export class OffsetTable {
   }
 
   clear(): void {
+    if (this.size === 0) return;
     this.#keys = new Float64Array(CAPACITY_MIN).fill(EMPTY);
     this.#values = new Int32Array(CAPACITY_MIN);
     this.#shift = 26;

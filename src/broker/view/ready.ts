@@ -89,8 +89,7 @@ export class Ready {
       if (at >= limit || at >= this.#leasedBelow || !leases.has(at)) break;
       at += 1;
     }
-    // What is not committed yet may still be given up: the cursor stays below.
-    if (at <= limit) this.cursor = Math.max(this.cursor, at);
+    this.cursor = Math.max(this.cursor, at);
     return at;
   }
 }

@@ -47,8 +47,9 @@ export class QueueHarness {
   startOffset = 0;
   readonly frames: FrameView[] = [];
   readonly answers = new Map<number, QueueAnswer | 'refused'>();
-  readonly refused: number[] = [];
   readonly released: number[] = [];
+  /** Hears every answer when it is given; `isLost` if the store refused the frame that it rested on. */
+  onAnswer: (token: number, answer: QueueAnswer, isLost: boolean) => void = () => undefined;
   /** Frames that nobody waited for. */
   unawaited = 0;
   #pending: Pending[] = [];
@@ -62,6 +63,11 @@ export class QueueHarness {
     this.state = this.behavior.initial();
     this.committedSeq = this.#seq;
     this.local = this.behavior.promote(this.state, this.position());
+  }
+
+  /** The token of the next command. */
+  get nextToken(): number {
+    return this.#token + 1;
   }
 
   get endOffset(): number {
@@ -131,7 +137,16 @@ export class QueueHarness {
     count = 1,
     level: 'none' | 'local' | 'committed' = 'committed',
   ): number {
-    const batch = batchOf(count);
+    return this.publishBatch(clientId, incarnation, firstNumber, batchOf(count), level);
+  }
+
+  publishBatch(
+    clientId: number,
+    incarnation: number,
+    firstNumber: number,
+    batch: Uint8Array,
+    level: 'none' | 'local' | 'committed' = 'committed',
+  ): number {
     return this.send({ kind: 'publish', level, clientId, incarnation, firstNumber, batch });
   }
 
@@ -203,7 +218,7 @@ export class QueueHarness {
     if (hasFrame && this.refusesFrames) {
       for (const reply of decision.replies ?? []) {
         this.#note(reply.token, 'refused');
-        this.refused.push(reply.token);
+        this.onAnswer(reply.token, decodeQueueAnswer(reply.body), true);
       }
       return;
     }
@@ -233,7 +248,13 @@ export class QueueHarness {
   #reply(reply: DurableReply): void {
     if (reply.level === 'committed' && this.#seq > this.committedSeq && !this.commitsAtOnce) {
       this.#pending.push({ seq: this.#seq, token: reply.token, body: reply.body });
-    } else this.#note(reply.token, decodeQueueAnswer(reply.body));
+    } else this.#answered(reply.token, reply.body);
+  }
+
+  #answered(token: number, body: Uint8Array): void {
+    const answer = decodeQueueAnswer(body);
+    this.#note(token, answer);
+    this.onAnswer(token, answer, false);
   }
 
   #note(token: number, answer: QueueAnswer | 'refused'): void {
@@ -256,7 +277,7 @@ export class QueueHarness {
     this.#take(this.behavior.committed!(this.state, this.local, this.position()));
     const due = this.#pending.filter(({ seq }) => seq <= this.committedSeq);
     this.#pending = this.#pending.filter(({ seq }) => seq > this.committedSeq);
-    for (const { token, body } of due) this.#note(token, decodeQueueAnswer(body));
+    for (const { token, body } of due) this.#answered(token, body);
   }
 
   /** Lets time pass, running ticks when they are due. */
@@ -303,13 +324,15 @@ export class QueueHarness {
   }
 }
 
-/** A batch of records that say nothing. */
-export function batchOf(count: number): Uint8Array {
-  const record = { timestampMs: 1, key: null, value: Uint8Array.of(1) };
-  return encodeBatch(
-    Array.from({ length: count }, () => record),
-    crc32c,
-  );
+/** A batch of records that say nothing, or what `contentOf` says. */
+export function batchOf(
+  count: number,
+  contentOf: (index: number) => Uint8Array = () => Uint8Array.of(1),
+): Uint8Array {
+  const records = Array.from({ length: count }, (_, index) => {
+    return { timestampMs: 1, key: null, value: contentOf(index) };
+  });
+  return encodeBatch(records, crc32c);
 }
 
 export function listOf(runs: Runs, epoch: number): Got[] {

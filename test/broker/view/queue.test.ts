@@ -404,6 +404,18 @@ describe('settling', () => {
     expect(offsets(h.fetch(1))).toEqual([3, 10]);
   });
 
+  it('purges beyond what may be delivered, and goes on behind it', () => {
+    const h = new QueueHarness({ reserveAhead: 8 });
+    h.attach(1);
+    h.publish(9);
+    const got = h.fetch(1, 1);
+    h.send({ kind: 'purge' });
+    h.publish(1);
+    expect(offsets(h.fetch(1))).toEqual([9]);
+    h.acknowledge(got);
+    expect(h.state.floor).toBe(9);
+  });
+
   it('may be deleted if it is empty and unused, and says so', () => {
     const h = new QueueHarness();
     const check = (isUnused: boolean, isEmpty: boolean) =>
@@ -510,7 +522,13 @@ describe('consumers', () => {
     h.publish(3);
     const got = h.fetch(1);
     const token = h.receive(1);
-    const command = { kind: 'detach', owner: NODE, consumerId: 1, keepsMessages: true } as const;
+    const command = {
+      kind: 'detach',
+      owner: NODE,
+      consumerId: 1,
+      keepsMessages: true,
+      seen: 9,
+    } as const;
     expect(h.ask(command, 'count')).toMatchObject({ outcome: 'ok', count: 0 });
     expect(h.answer(token, 'deliveries').outcome).toBe('detached');
     expect(h.stats()).toMatchObject({ ready: 0, leased: 3, consumers: 0 });
@@ -523,12 +541,24 @@ describe('consumers', () => {
     expect(h.local.consumers.total).toBe(0);
   });
 
+  it('that leave give back what they never heard of', () => {
+    const h = new QueueHarness();
+    const { seen } = h.attach(1);
+    h.publish(3);
+    const [first] = h.fetch(1, 1);
+    h.got(h.receive(1, { seen: first!.number, credit: 2 }));
+    const leaving = { owner: NODE, consumerId: 1, keepsMessages: true, seen: first!.number };
+    expect(seen).toBe(0);
+    expect(h.ask({ kind: 'detach', ...leaving }, 'count').count).toBe(2);
+    expect(h.stats()).toMatchObject({ ready: 2, leased: 1 });
+  });
+
   it('that left are forgotten with the last message that they held', () => {
     const h = new QueueHarness();
     h.attach(1);
     h.publish(2);
     const got = h.fetch(1);
-    h.send({ kind: 'detach', owner: NODE, consumerId: 1, keepsMessages: true });
+    h.send({ kind: 'detach', owner: NODE, consumerId: 1, keepsMessages: true, seen: 9 });
     h.acknowledge([got[0]!]);
     expect(h.local.consumers.total).toBe(1);
     h.giveBack([got[1]!]);
@@ -541,7 +571,7 @@ describe('consumers', () => {
     expect(h.attach(2, { isExclusive: true }).outcome).toBe('ok');
     expect(h.attach(3).outcome).toBe('exclusive');
     expect(h.attach(4, { isPassive: true }).outcome).toBe('ok');
-    h.send({ kind: 'detach', owner: NODE, consumerId: 2, keepsMessages: false });
+    h.send({ kind: 'detach', owner: NODE, consumerId: 2, keepsMessages: false, seen: 0 });
     expect(h.attach(3).outcome).toBe('ok');
     expect(h.attach(5, { isExclusive: true }).outcome).toBe('exclusive');
     expect(h.stats().consumers).toBe(1);

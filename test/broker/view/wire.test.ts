@@ -49,7 +49,7 @@ describe('commands', () => {
         isPassive: true,
         priority: -7,
       },
-      { kind: 'detach', ...consumer, keepsMessages: true },
+      { kind: 'detach', ...consumer, keepsMessages: true, seen: 4 },
       { kind: 'receive', ...consumer, seen: 2 ** 44, credit: 0, waitMs: 9, leaseMs: 5 },
       { kind: 'acknowledge', level: 'committed', ...held },
       { kind: 'return', level: 'none', isRequeued: false, counts: true, ...held },

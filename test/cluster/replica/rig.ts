@@ -1,6 +1,7 @@
 // Log hosts on simulated nodes, without metadata: the rig is the directory and the controller. Links,
 // storage and actors are the real ones over the simulator's net and disks; time is virtual.
 import { actor } from '../../../src/actors/actor.ts';
+import type { AnyDurableBehavior } from '../../../src/actors/durable/behavior.ts';
 import { Links } from '../../../src/actors/links/links.ts';
 import type { Ref } from '../../../src/actors/ref.ts';
 import { createSystem, type System } from '../../../src/actors/system.ts';
@@ -81,7 +82,7 @@ export class RigNode {
       directory: rig.directoryOf(this),
       log: parts.env.log,
       faults: {},
-      behaviorOf: () => ledgerBehavior(rig.mischief(parts.id)),
+      behaviorOf: () => rig.behaviorOf(parts.id),
       propose: (proposal) => rig.propose(this, proposal),
       resignLog: (logId, epoch) => this.resigned.push([logId, epoch]),
       onStoreFailure: (error) => this.failures.push(error.message),
@@ -105,6 +106,8 @@ export class Rig {
   readonly nodes = new Map<number, RigNode>();
   readonly logs = new Map<number, RigLog>();
   readonly deleted = new Set<number>();
+  /** What every log is, on every node; a ledger if left out. */
+  behavior: AnyDurableBehavior | undefined;
   readonly #records = new Map<number, NodeRecord>();
   readonly #mischief = new Map<number, Mischief>();
   readonly #storeOptions: Partial<ShardStoreOptions>;
@@ -120,6 +123,10 @@ export class Rig {
 
   async start(): Promise<void> {
     for (let id = 1; id <= this.#count; id += 1) await this.startNode(id);
+  }
+
+  behaviorOf(id: number): AnyDurableBehavior {
+    return this.behavior ?? ledgerBehavior(this.mischief(id));
   }
 
   mischief(id: number): Mischief {
@@ -363,8 +370,11 @@ export class Rig {
   }
 
   command(id: number, logId: number, word: string, timeoutMs = 60_000): number {
+    return this.commandBytes(id, logId, encodeUtf8(word), timeoutMs);
+  }
+
+  commandBytes(id: number, logId: number, body: Uint8Array, timeoutMs = 60_000): number {
     const node = this.at(id);
-    const body = encodeUtf8(word);
     return this.#ask(node, (token, replyTo) =>
       node.ref.tell('command', { logId, body, timeoutMs, token, replyTo }),
     );
@@ -447,9 +457,11 @@ export function inRig(
   seed: number,
   body: (rig: Rig) => Promise<void>,
   store: Partial<ShardStoreOptions> = {},
+  behavior?: AnyDurableBehavior,
 ): Promise<void> {
   return inWorld(seed, { buggify: false }, async (world) => {
     const rig = new Rig(world, 3, store);
+    rig.behavior = behavior;
     await rig.start();
     await body(rig);
     if (world.failure !== undefined) throw new Error(world.failure.message);
