@@ -15,6 +15,10 @@ const RESTART: RestartPolicy = {
   backoff: { minMs: 50, maxMs: 500, jitter: 0.2 },
 };
 
+const KAFKA_TAG = 'kafka';
+/** Connections that wait for a shard to come back; more are closed. */
+const WAITING_MAX = 1_024;
+
 interface Worker {
   readonly thread: number;
   life: number;
@@ -31,6 +35,9 @@ export class WorkerShards implements Shards {
   readonly #options: ShardsOptions & { readonly workerEntry: URL };
   readonly #workers: Worker[] = [];
   readonly #group: ThreadGroup;
+  /** Accepted while no shard is up. */
+  #waiting: Connection[] = [];
+  #isStopped = false;
 
   constructor(options: ShardsOptions & { readonly workerEntry: URL }) {
     this.#options = options;
@@ -40,6 +47,11 @@ export class WorkerShards implements Shards {
       const base = { isUp: false, hasFailedSync: false, connections: 0, counters: {} };
       this.#workers.push({ thread, life, ...base });
     }
+    // A shard that ends gives back the connections that it had not taken.
+    options.links.takeHandedOver();
+    options.env.threads.onConnection((connection, tag) => {
+      if (tag === KAFKA_TAG) this.accept(connection);
+    });
     this.#group = new ThreadGroup(options.system, {
       entry: options.workerEntry,
       restart: RESTART,
@@ -86,6 +98,7 @@ export class WorkerShards implements Shards {
     this.#worker(thread).isUp = true;
     this.#options.metadata.shardStarted(thread);
     this.#options.onShardUp();
+    for (const connection of this.#waiting.splice(0)) this.accept(connection);
   }
 
   #lost(thread: number): void {
@@ -110,19 +123,33 @@ export class WorkerShards implements Shards {
     }
   }
 
-  /** To the shard with the fewest connections. */
+  /** To the shard with the fewest connections. While there is none, they wait for one to come back. */
   accept(connection: Connection): void {
     let best: Worker | undefined;
     for (const worker of this.#workers) {
       if (worker.isUp && (best === undefined || worker.connections < best.connections))
         best = worker;
     }
-    if (best === undefined) {
+    if (best !== undefined) this.#give(connection, best);
+    else if (this.#isStopped || this.#waiting.length >= WAITING_MAX) connection.destroy();
+    else this.#waiting.push(connection);
+  }
+
+  #give(connection: Connection, worker: Worker): void {
+    const { threads, log } = this.#options.env;
+    try {
+      threads.handOver(connection, worker.thread, KAFKA_TAG);
+      worker.connections += 1;
+    } catch (error) {
+      // No descriptor is free, perhaps: one client less is better than a node less.
+      log.error('a connection could not be handed over', { thread: worker.thread, error });
       connection.destroy();
-      return;
     }
-    best.connections += 1;
-    this.#options.env.threads.handOver(connection, best.thread, 'kafka');
+  }
+
+  #end(): void {
+    this.#isStopped = true;
+    for (const connection of this.#waiting.splice(0)) connection.destroy();
   }
 
   incarnations(): readonly number[] {
@@ -147,10 +174,12 @@ export class WorkerShards implements Shards {
   }
 
   async stop(): Promise<void> {
+    this.#end();
     await this.#group.stop({ timeoutMs: 5_000 });
   }
 
   abandon(): void {
+    this.#end();
     for (const { thread } of this.#workers) this.#group.kill(thread);
   }
 }

@@ -60,7 +60,8 @@ export interface Threads {
   /**
    * Gives a connection to another thread, which receives it through onConnection, not yet started.
    * `head` is what was already read of it (a handshake): the peer must send nothing more until it is
-   * answered. Throws where `canHandOver` is false.
+   * answered. A thread that ends before it has taken the connection gives it back: it arrives here.
+   * Throws where `canHandOver` is false.
    */
   handOver(connection: Connection, thread: number, tag: string, head?: Uint8Array): void;
   /** Every handler hears of every connection and takes those with its own tags. */

@@ -1,12 +1,14 @@
 // Threads over node:worker_threads. Every pair of threads has one direct MessagePort: an empty message
-// is the bell, anything else a connection that changes threads. The parent's port keeps a worker alive;
-// doorbell ports never do. No timer runs here, so an idle worker sleeps.
-// Invariant: a thread's exit is told once, with its cause, after both `error` and `exit` were heard.
+// is the bell, anything else a connection that changes threads, or the word that one was taken. The
+// parent's port keeps a worker alive; doorbell ports never do. No timer runs here, so an idle worker sleeps.
+// Invariants: a thread's exit is told once, with its cause, after both `error` and `exit` were heard; a
+// connection that a dead thread never took comes back to who gave it.
 import {
   isMainThread,
   MessageChannel,
   type MessagePort,
   parentPort,
+  receiveMessageOnPort,
   Worker,
   workerData,
 } from 'node:worker_threads';
@@ -60,6 +62,8 @@ type ToWorker =
   | { readonly kind: 'post'; readonly body: unknown };
 
 interface Moved {
+  /** Names the hand-over between the two threads. */
+  readonly number: number;
   readonly fd: number;
   readonly remote: Address;
   readonly local: Address;
@@ -74,6 +78,15 @@ export function createNodeThreads(options: NodeThreadsOptions): NodeThreads {
   return new StarterSide(options);
 }
 
+/** The bell, a connection, or the number of a hand-over that the other side takes from here. */
+type OverPort = null | Moved | number;
+
+interface Way {
+  readonly port: MessagePort;
+  /** Given to the peer, which has not said that it takes them. */
+  readonly untaken: Map<number, Moved>;
+}
+
 /** The direct ports to other threads: the same on both sides. */
 class Ports {
   readonly counters: ThreadCounters = {
@@ -85,7 +98,8 @@ class Ports {
   };
   readonly #net: HandOverSupport;
   readonly #log: Log;
-  readonly #ports = new Map<number, MessagePort>();
+  readonly #ways = new Map<number, Way>();
+  #handOvers = 0;
   readonly #onBell: ((peer: number) => void)[] = [];
   readonly #onConnection: ((connection: Connection, tag: string, head: Uint8Array) => void)[] = [];
 
@@ -100,25 +114,42 @@ class Ports {
 
   set(peer: number, port: MessagePort): void {
     this.drop(peer);
-    this.#ports.set(peer, port);
-    port.on('message', (message: Moved | null) => {
-      if (message === null) {
-        this.counters.bellsHeard += 1;
-        for (const handle of this.#onBell) handle(peer);
-      } else this.#arrived(message);
-    });
+    const way: Way = { port, untaken: new Map() };
+    this.#ways.set(peer, way);
+    port.on('message', (message: OverPort) => this.#heard(peer, way, message));
     // Listening refs the port; a bell is never a reason to stay alive.
     port.unref();
   }
 
+  #heard(peer: number, way: Way, message: OverPort): void {
+    if (message === null) {
+      this.counters.bellsHeard += 1;
+      for (const handle of this.#onBell) handle(peer);
+    } else if (typeof message === 'number') {
+      way.untaken.delete(message);
+    } else {
+      // Said before the descriptor is touched: from here on its number may be closed, and mean another.
+      way.port.postMessage(message.number);
+      this.#arrived(message);
+    }
+  }
+
+  /** The peer has ended. What it had not taken arrives here, once everybody has heard of the end. */
   drop(peer: number): void {
-    this.#ports.get(peer)?.close();
-    this.#ports.delete(peer);
+    const way = this.#ways.get(peer);
+    if (way === undefined) return;
+    this.#ways.delete(peer);
+    for (let last = receiveMessageOnPort(way.port); last !== undefined; ) {
+      this.#heard(peer, way, last.message as OverPort);
+      last = receiveMessageOnPort(way.port);
+    }
+    way.port.close();
+    for (const moved of way.untaken.values()) setImmediate(() => this.#arrived(moved));
   }
 
   ring(peer: number): void {
     this.counters.bellsRung += 1;
-    this.#ports.get(peer)?.postMessage(null);
+    this.#ways.get(peer)?.port.postMessage(null);
   }
 
   onBell(handle: (peer: number) => void): void {
@@ -130,15 +161,16 @@ class Ports {
   }
 
   handOver(connection: Connection, thread: number, tag: string, head: Uint8Array): void {
-    const port = this.#ports.get(thread);
-    if (port === undefined) {
+    const way = this.#ways.get(thread);
+    if (way === undefined) {
       this.#log.warn('a connection was meant for a thread that is not there', { thread, tag });
       connection.destroy();
       return;
     }
-    const { fd, remote, local } = this.#net.release(connection);
-    const moved: Moved = { fd, remote, local, tag, head };
-    port.postMessage(moved);
+    this.#handOvers += 1;
+    const moved: Moved = { number: this.#handOvers, ...this.#net.release(connection), tag, head };
+    way.untaken.set(moved.number, moved);
+    way.port.postMessage(moved);
     this.counters.handedOver += 1;
   }
 

@@ -324,3 +324,35 @@ test('a connection is handed over with what was read of it', async () => {
   client.destroy();
   listener.close();
 });
+
+test('a connection that its thread had not taken when it died comes back', async () => {
+  const { system, group, env } = world(1, { stall: { sampleMs: 60_000, samples: 60 } });
+  if (!env.threads.canHandOver) return;
+  await group.start();
+  const peer = system.wellKnown(Peer, { thread: 1, slot: 10 });
+  const returned = new Promise<[string, string]>((resolve) => {
+    env.threads.onConnection((connection, tag, head) => {
+      connection.start({ onBytes: ignore, onClose: ignore });
+      connection.write(new TextEncoder().encode('served after all'));
+      resolve([tag, new TextDecoder().decode(head)]);
+    });
+  });
+  // A thread that does nothing else any more takes no connections.
+  peer.tell('die', 'wait');
+  await expect(peer.ask('echo', new Uint8Array(1), { timeoutMs: 1_000 })).rejects.toThrow();
+  const listener = await env.net.listen({ host: '127.0.0.1', port: 0 }, (connection) => {
+    env.threads.handOver(connection, 1, 'link', new TextEncoder().encode('head'));
+    group.kill(1);
+  });
+  const client = env.net.connect(listener.address, { timeoutMs: 1_000 });
+  const served = new Promise<string>((resolve) => {
+    client.start({
+      onBytes: (view) => resolve(new TextDecoder().decode(view)),
+      onClose: () => resolve('closed'),
+    });
+  });
+  expect(await returned).toEqual(['link', 'head']);
+  expect(await served).toBe('served after all');
+  client.destroy();
+  listener.close();
+});
