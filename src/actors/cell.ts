@@ -405,6 +405,13 @@ export class Cell implements Runnable, Watcher {
     this.#watchers?.delete(refKey(watcher));
   }
 
+  /** Who watched from a thread that is no more needs no word. */
+  dropWatchers(isLost: (id: RefId) => boolean): void {
+    for (const [key, { watcher }] of this.#watchers ?? []) {
+      if (isLost(watcher)) this.#watchers!.delete(key);
+    }
+  }
+
   #forget(target: AnyRef): boolean {
     if (this.#watching?.delete(refKey(target.id)) !== true) return false;
     if (!this.#isHere(target.id)) this.host.watches.remove(this, target.id);

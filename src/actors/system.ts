@@ -348,6 +348,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       for (const [name, ref] of cell.remoteChildren ?? []) {
         if (isThere(ref.id)) cell.remoteChildren!.delete(name);
       }
+      cell.dropWatchers(isThere);
       // A child does not outlive its parent, wherever that lived.
       const { remoteParent } = cell;
       if (remoteParent !== undefined && isThere(remoteParent.id)) cell.postSystem({ kind: 'stop' });
