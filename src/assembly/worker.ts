@@ -2,8 +2,10 @@
 // thread, and one shard. The root of the worker hands in the Environment.
 import { actor } from '../actors/actor.ts';
 import { Links } from '../actors/links/links.ts';
+import type { Ref } from '../actors/ref.ts';
 import { joinThreadGroup } from '../actors/threads/member.ts';
 import {
+  type MetadataOps,
   MetadataProtocol,
   ReplicaProtocol,
   UNAVAILABLE,
@@ -28,33 +30,57 @@ interface ReplicaArgs {
   applied(index: number): void;
 }
 
-const ReplicaActor = actor(ReplicaProtocol, (_ctx, args: ReplicaArgs) => {
-  const { fences, replica } = args;
-  const controller = (id: number) => replica.setController(id - 1);
-  return {
-    image({ index, controllerId, bytes }) {
-      replica.restore(bytes);
-      controller(controllerId);
-      replica.publish();
-      fences.look();
-      args.applied(index);
-    },
-    entries({ controllerId, entries }) {
-      let last = 0;
-      for (const [index, command] of entries) {
-        if (index <= replica.image.version) continue;
-        replica.apply(command, index);
-        last = index;
-      }
-      controller(controllerId);
-      replica.publish();
-      fences.look();
-      args.applied(Math.max(last, replica.image.version));
-    },
-    controller: ({ controllerId }) => controller(controllerId),
-    safeSetRejected: ({ logId, attempt }) => args.shard?.host.safeSetRejected(logId, attempt),
+const ReplicaActor = actor(
+  ReplicaProtocol,
+  (_ctx, args: ReplicaArgs) => {
+    const { fences, replica } = args;
+    const controller = (id: number) => replica.setController(id - 1);
+    return {
+      image({ index, controllerId, bytes }) {
+        replica.restore(bytes);
+        controller(controllerId);
+        replica.publish();
+        fences.look();
+        args.applied(index);
+      },
+      entries({ controllerId, entries }) {
+        let last = 0;
+        for (const [index, command] of entries) {
+          if (index <= replica.image.version) continue;
+          replica.apply(command, index);
+          last = index;
+        }
+        controller(controllerId);
+        replica.publish();
+        fences.look();
+        args.applied(Math.max(last, replica.image.version));
+      },
+      controller: ({ controllerId }) => controller(controllerId),
+      safeSetRejected: ({ logId, attempt }) => args.shard?.host.safeSetRejected(logId, attempt),
+    };
+  },
+  // More than the main thread sends before it hears how far this one is: nothing is refused on arrival.
+  { mailbox: { capacity: 65_536, overflow: 'reject' } },
+);
+
+/** Tells the main thread how far this one is. Without room for it the newest word waits, and is enough. */
+function appliedTeller(metadata: Ref<MetadataOps>, thread: number): (index: number) => void {
+  let newest = 0;
+  let isWaiting = false;
+  const send = (): void => {
+    if (metadata.offer('shardApplied', { thread, index: newest }) !== 'full') return;
+    isWaiting = true;
+    // Never rejects without a signal.
+    void metadata.ready().then(() => {
+      isWaiting = false;
+      send();
+    });
   };
-});
+  return (index) => {
+    newest = Math.max(newest, index);
+    if (!isWaiting) send();
+  };
+}
 
 /** Runs one shard in this worker until the main thread ends it. `more`: counters of the root. */
 export async function runWorker(
@@ -77,7 +103,7 @@ export async function runWorker(
     replica,
     fences: new Fences(replica, links),
     shard: undefined,
-    applied: (index) => metadata.tell('shardApplied', { thread, index }),
+    applied: appliedTeller(metadata, thread),
   };
   const post = (message: FromWorker) => member.post(message);
   const shard = await startShard(system, replica, app.shard, {
@@ -91,7 +117,7 @@ export async function runWorker(
   });
   args.shard = shard;
   system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);
-  watchLinks(links, node, app.nodes, shard);
+  watchLinks(links, node, app.nodes, (id, ended) => shard.host.linkEnded(id, ended));
   env.threads.onConnection((connection, tag, head) => {
     if (tag === 'kafka') shard.kafka.accept(connection);
     else links.adopt(connection, head);

@@ -86,6 +86,11 @@ export class MetadataService {
         thread,
         ref: system.wellKnown(ReplicaProtocol, { thread, slot: SLOT_METADATA_REPLICA }),
       })),
+      () => ({
+        index: this.raft.appliedIndex,
+        controllerId: this.raft.controllerId + 1,
+        bytes: replica.snapshot(),
+      }),
     );
     this.raft = new RaftShell({
       system,
@@ -98,9 +103,9 @@ export class MetadataService {
           return replica.apply(command, index);
         },
         snapshot: () => replica.snapshot(),
-        restore: (bytes, index) => {
+        restore: (bytes) => {
           replica.restore(bytes);
-          this.#feed.image(index, this.raft.controllerId, bytes);
+          this.#feed.imageReplaced();
         },
         applied: (index) => this.#applied(index),
         leadershipChanged: (controllerId, isLeader) => this.#leadership(controllerId, isLeader),
@@ -370,8 +375,7 @@ export class MetadataService {
 
   /** A replaced worker needs the whole image. */
   shardStarted(thread: number): void {
-    const { replica } = this.config;
-    this.#feed.restart(thread, this.raft.appliedIndex, this.raft.controllerId, replica.snapshot());
+    this.#feed.restart(thread);
   }
 
   shardLost(thread: number): void {

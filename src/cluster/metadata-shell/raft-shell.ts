@@ -36,7 +36,7 @@ export interface AppliedMachine {
   /** Applies one committed command. Total: an unacceptable command answers a refusal and changes nothing. */
   apply(command: Uint8Array, index: number): Refused | undefined;
   snapshot(): Uint8Array;
-  restore(bytes: Uint8Array, index: number): void;
+  restore(bytes: Uint8Array): void;
   /** Called after a run of entries was applied, once. */
   applied(index: number): void;
   leadershipChanged(controllerId: number, isLeader: boolean): void;
@@ -281,9 +281,10 @@ export class RaftShell {
   }
 
   #install(snapshot: Snapshot): void {
-    this.#config.machine.restore(snapshot.data, snapshot.index);
+    // Whoever is told of the new image asks what it holds.
     this.#appliedIndex = snapshot.index;
     this.#compactedIndex = snapshot.index;
+    this.#config.machine.restore(snapshot.data);
   }
 
   #apply(entry: Entry): void {
