@@ -1,9 +1,13 @@
 // Answers to whoever asked the log host. Refs to askers on this thread are kept by slot, so that a
 // stream of answers to the same connection makes no ref per message; file ranges that would leave the
-// thread (or pass a strict runtime) are read into memory first.
+// thread (or pass a strict runtime) are read into memory first. An answer that finds no room on its way to
+// another thread waits, and those behind it; answers to who is gone are dropped.
+import type { Input, TellOp } from '../../actors/protocol.ts';
 import type { Ref, RefId } from '../../actors/ref.ts';
+import { threadKey } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { DiskError } from '../../env/environment.ts';
+import { RingQueue } from '../../std/ring-queue.ts';
 import type { LogRepliesOps } from '../log-protocol.ts';
 import { LogRepliesProtocol } from '../log-protocol.ts';
 import type {
@@ -19,6 +23,16 @@ import type {
 import type { ReplySink } from './replies.ts';
 
 const REFS_MAX = 4096;
+/** Answers that wait for room to one thread; whoever asked for more finds out by the clock. */
+const HELD_MAX = 65_536;
+
+interface Held {
+  readonly ref: Ref<LogRepliesOps>;
+  readonly op: TellOp<LogRepliesOps>;
+  readonly input: Input<LogRepliesOps[TellOp<LogRepliesOps>]>;
+  /** Gives back what the input pins. */
+  readonly release: (() => void) | undefined;
+}
 
 export class Answers implements ReplySink {
   readonly #system: System;
@@ -26,6 +40,9 @@ export class Answers implements ReplySink {
     number,
     { readonly generation: number; readonly ref: Ref<LogRepliesOps> }
   >();
+
+  /** By {@link threadKey}: what found no room there, in order. Nothing overtakes it. */
+  readonly #held = new Map<number, RingQueue<Held>>();
 
   constructor(system: System) {
     this.#system = system;
@@ -41,20 +58,74 @@ export class Answers implements ReplySink {
     return ref;
   }
 
+  #tell<K extends TellOp<LogRepliesOps>>(
+    to: RefId,
+    op: K,
+    input: Input<LogRepliesOps[K]>,
+    release?: () => void,
+  ): void {
+    const ref = this.#ref(to);
+    if (this.#system.isHere(to)) {
+      ref.tell(op, input);
+      release?.();
+      return;
+    }
+    const key = threadKey(to.node, to.thread);
+    const held = this.#held.get(key);
+    if (held === undefined && ref.offer(op, input) !== 'full') release?.();
+    else this.#hold(key, held ?? new RingQueue<Held>(), { ref, op, input, release });
+  }
+
+  #hold(key: number, queue: RingQueue<Held>, answer: Held): void {
+    if (queue.size >= HELD_MAX) {
+      answer.ref.tell(answer.op, answer.input);
+      answer.release?.();
+      return;
+    }
+    queue.push(answer);
+    if (queue.size > 1) return;
+    this.#held.set(key, queue);
+    this.#sendWhenRoom(key, queue, answer.ref);
+  }
+
+  #sendWhenRoom(key: number, queue: RingQueue<Held>, ref: Ref<LogRepliesOps>): void {
+    // Never rejects without a signal; resolves as well when the thread there is gone.
+    void ref.ready().then(() => {
+      if (this.#held.get(key) !== queue) return;
+      for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
+        if (next.ref.offer(next.op, next.input) === 'full') {
+          this.#sendWhenRoom(key, queue, next.ref);
+          return;
+        }
+        queue.shift();
+        next.release?.();
+      }
+      this.#held.delete(key);
+    });
+  }
+
+  /** The way to a thread of another node was lost: whoever asked over it has been told. */
+  linkEnded(node: number, thread: number): void {
+    const key = threadKey(node, thread);
+    const queue = this.#held.get(key);
+    this.#held.delete(key);
+    for (let next = queue?.shift(); next !== undefined; next = queue?.shift()) next.release?.();
+  }
+
   appended(to: RefId, input: AppendedInput): void {
-    this.#ref(to).tell('appended', input);
+    this.#tell(to, 'appended', input);
   }
 
   answered(to: RefId, input: AnsweredInput): void {
-    this.#ref(to).tell('answered', input);
+    this.#tell(to, 'answered', input);
   }
 
   advanced(to: RefId, token: number): void {
-    this.#ref(to).tell('advanced', { token });
+    this.#tell(to, 'advanced', { token });
   }
 
   located(to: RefId, input: LocatedInput): void {
-    this.#ref(to).tell('located', input);
+    this.#tell(to, 'located', input);
   }
 
   fetched(to: RefId, input: FetchedInput): void {
@@ -64,8 +135,7 @@ export class Answers implements ReplySink {
     }
     const slice = input.slices[0];
     if (slice === undefined || slice.kind === 'memory') {
-      this.#ref(to).tell('fetched', input);
-      input.release();
+      this.#tell(to, 'fetched', input, input.release);
       return;
     }
     this.#readThenTell(to, input, slice);
@@ -80,7 +150,7 @@ export class Answers implements ReplySink {
     range.file.read(bytes, range.position, (error: DiskError | undefined, count: number) => {
       input.release();
       const isWhole = error === undefined && count === bytes.length;
-      this.#ref(to).tell('fetched', {
+      this.#tell(to, 'fetched', {
         ...input,
         result: isWhole ? input.result : 'storage-error',
         slices: isWhole ? [{ kind: 'memory', bytes }] : [],
@@ -90,7 +160,7 @@ export class Answers implements ReplySink {
   }
 
   refuseFetch(input: FetchInput, result: LogResult): void {
-    this.#ref(input.replyTo).tell('fetched', {
+    this.#tell(input.replyTo, 'fetched', {
       token: input.token,
       result,
       committedOffset: -1,
@@ -104,6 +174,6 @@ export class Answers implements ReplySink {
 
   refuseLocate(input: OffsetInput, result: LogResult): void {
     const nowhere = { offset: -1, timestampMs: -1, epoch: -1 };
-    this.#ref(input.replyTo).tell('located', { token: input.token, result, ...nowhere });
+    this.#tell(input.replyTo, 'located', { token: input.token, result, ...nowhere });
   }
 }

@@ -379,6 +379,7 @@ export class LogHost {
     const { directory } = this.config;
     this.earlyHellos.dropNode(node);
     this.peers.linkEnded(node, thread);
+    this.#answers.linkEnded(node, thread);
     for (const { hosted } of this.#logs.values()) {
       if (directory.threadOf(node, hosted.logId) !== thread) continue;
       this.guard(hosted, () => {
@@ -419,7 +420,9 @@ const LogHostActor = actor(
     host.start(ctx);
     return host.handlers();
   },
-  { mailbox: { capacity: 65_536, overflow: 'reject' } },
+  // What arrives from another thread is refused without a word, so this takes more than all connections of a
+  // node may ask at once; the actors of the logs refuse with one.
+  { mailbox: { capacity: 1_048_576, overflow: 'reject' } },
 );
 
 /** Spawns the host and its peer actor under their well-known slots. */
