@@ -33,6 +33,7 @@ import { Replicas } from './replica-status.ts';
 import type { MakeShards, Shards } from './shards.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
 import { VERSION } from './version.ts';
+import { watchLinks } from './watch-links.ts';
 import { Watcher } from './watcher.ts';
 
 export interface NodeParts {
@@ -274,6 +275,7 @@ class Node implements ProbedNode {
       return leader < 0 ? undefined : refOf(leader, logId);
     };
     const client = new LogClient(this.#system, leaderHost);
+    this.#watchLinks(client);
     const status = new Replicas(this.#system, this.#replica);
     const handler = adminHandler({
       version: VERSION,
@@ -340,6 +342,11 @@ class Node implements ProbedNode {
     return bound;
   }
 
+  #watchLinks(client: LogClient): void {
+    const { nodeId, nodes } = this.#config;
+    watchLinks(this.#links, nodeId, nodes, (node, thread) => client.linkEnded(node, thread));
+  }
+
   #checkReady(): void {
     const check = new ReadyCheck({
       system: this.#system,
@@ -349,6 +356,7 @@ class Node implements ProbedNode {
       isVoter: () => this.#metadata?.isVoter() ?? false,
       isStopped: () => this.#isStopping,
     });
+    this.#watchLinks(check.client);
     check
       .wait()
       .then(() => {

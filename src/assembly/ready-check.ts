@@ -25,12 +25,12 @@ export interface ReadyCheckOptions {
 
 export class ReadyCheck {
   readonly #options: ReadyCheckOptions;
-  readonly #client: LogClient;
+  readonly client: LogClient;
 
   constructor(options: ReadyCheckOptions) {
     this.#options = options;
     const { view } = options.replica;
-    this.#client = new LogClient(
+    this.client = new LogClient(
       options.system,
       (logId) => {
         const leader = view.log(logId)?.leader ?? -1;
@@ -64,9 +64,9 @@ export class ReadyCheck {
     const timestampMs = Math.floor(system.clock.wallMs());
     const value = encodeUtf8(`node ${replica.view.nodeId} is ready`);
     const batch = encodeBatch([{ timestampMs, key: null, value }], crc32c);
-    const appended = await this.#client.append(log.logId, batch, 'committed', TRY_MS);
+    const appended = await this.client.append(log.logId, batch, 'committed', TRY_MS);
     if (appended?.result !== 'ok') return false;
-    const fetched = await this.#client.fetch(log.logId, appended.baseOffset, 4096, TRY_MS);
+    const fetched = await this.client.fetch(log.logId, appended.baseOffset, 4096, TRY_MS);
     if (fetched === undefined) return false;
     const slice = fetched.slices[0];
     const first = slice?.kind === 'memory' ? baseOffset(slice.bytes, 0) : undefined;

@@ -1,5 +1,6 @@
-// Worker threads under load: nothing of a message is posted and bells are few. The node runs in this
-// process over real worker threads, so that the test can read the counters of both sides.
+// Worker threads under load. Nothing of a message is posted and bells are few: that node runs in this
+// process, so that the test can read the counters of both sides. And threads that die, of nodes in a process
+// of their own: it lives, its ports answer, what was acknowledged is there, and nobody waits in vain.
 import fs from 'node:fs';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -11,9 +12,16 @@ import { createNodeEnvironment, type NodeEnvironment } from '../../src/env/node/
 import { createHttpServer } from '../../src/env/node/http.ts';
 import { createNodeLog } from '../../src/env/node/log.ts';
 import { freshFolder, until } from '../../tools/lib/dev-cluster.mjs';
-import { KafkaUser } from './support/kafka.ts';
+import { KafkaUser, take } from './support/kafka.ts';
+import { ThreadedNodes } from './support/threaded-nodes.ts';
+import { WriteLoad } from './support/write-load.ts';
 
 const SHARDS = 2;
+const NODES = 3;
+const ROUNDS = 20;
+const PARTITIONS = 6;
+/** What must be acknowledged in every partition before the next thread dies. */
+const WRITES_PER_ROUND = 10;
 const workerEntry = new URL('../../dist/worker.js', import.meta.url);
 
 interface ThreadedNode {
@@ -26,16 +34,19 @@ interface ThreadedNode {
 let folder: string;
 let open: ThreadedNode | undefined;
 let user: KafkaUser | undefined;
+let threaded: ThreadedNodes | undefined;
 
 beforeEach(() => {
   folder = freshFolder();
   open = undefined;
   user = undefined;
+  threaded = undefined;
 });
 
 afterEach(async () => {
   await user?.close();
   await open?.node.stop();
+  await threaded?.stop();
   fs.rmSync(folder, { recursive: true, force: true });
 });
 
@@ -119,4 +130,67 @@ it('under load no message byte is posted, a turn rings each peer once at most, a
   expect(value('ring.bells')).toBeLessThanOrEqual(value('turns') * SHARDS);
   expect(env.threads.counters.bellsRung).toBeLessThanOrEqual(value('main.turns') * SHARDS);
   expect(value('net.socketWrites')).toBeLessThanOrEqual(value('kafka.requests') + 10);
+}, 90_000);
+
+async function answers(address: string, topic: string): Promise<void> {
+  const client = await WireClient.connect(address);
+  expect((await client.metadata([topic])).topics[0]?.errorCode).toBe(0);
+  client.close();
+}
+
+async function untilAllInSync(address: string, topic: string): Promise<void> {
+  const client = await WireClient.connect(address);
+  await until('every replica is in sync', async () => {
+    const { partitions } = (await client.metadata([topic])).topics[0]!;
+    return partitions.length === PARTITIONS && partitions.every((one) => one.isrCount === NODES);
+  });
+  client.close();
+}
+
+async function untilRead(load: WriteLoad): Promise<void> {
+  const taken = await take(await user!.consumer({ groupId: 'afterwards' }), load.topic);
+  await until('everything acknowledged is read', () => {
+    const read = new Set(taken.map(({ value }) => value));
+    return [...load.acked].every((id) => read.has(id));
+  });
+}
+
+it('a shard killed under load 20 times: the process lives, the port answers, nobody waits in vain', async () => {
+  threaded = await ThreadedNodes.start(NODES, SHARDS);
+  const { pid, kafka } = threaded;
+  user = new KafkaUser([...kafka]);
+  await user.topic('deaths', PARTITIONS, NODES);
+  const load = new WriteLoad(kafka, 'deaths');
+  for (let i = 0; i < 2 * PARTITIONS; i += 1) load.write(`w${i}`, i % PARTITIONS);
+  for (let i = 0; i < PARTITIONS; i += 1) load.follow(i);
+  load.produce('kafkajs', await user.producer({ retry: { retries: 0 } }));
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const before = [...load.ackedOf];
+    const node = 1 + (round % NODES);
+    await threaded.kill(node, 1 + (round % SHARDS));
+    await answers(kafka[node - 1]!, 'deaths');
+    await until(`every log goes on after death ${round + 1}`, () =>
+      before.every((count, partition) => load.ackedOf[partition]! >= count + WRITES_PER_ROUND),
+    );
+  }
+  await load.stop();
+  expect(threaded.isAlive).toBe(true);
+  expect(threaded.pid).toBe(pid);
+  expect(load.acked.size).toBeGreaterThan(ROUNDS * PARTITIONS * WRITES_PER_ROUND);
+  // Errors there are, and connections that end with their thread, but nobody ran out of patience.
+  const impatient = [...load.ends.keys()].filter((end) => /timeout/.test(end));
+  expect(impatient, JSON.stringify([...load.ends])).toEqual([]);
+  await untilAllInSync(kafka[0]!, 'deaths');
+  await untilRead(load);
+}, 240_000);
+
+it('the only shard of a node dies: who connects meanwhile is served when it is back', async () => {
+  threaded = await ThreadedNodes.start(1, 1);
+  user = new KafkaUser([...threaded.kafka]);
+  await user.topic('alone', 1, 1);
+  for (let round = 0; round < 3; round += 1) {
+    await threaded.kill(1, 1);
+    await answers(threaded.kafka[0]!, 'alone');
+  }
+  expect(threaded.isAlive).toBe(true);
 }, 90_000);

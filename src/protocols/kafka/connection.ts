@@ -6,20 +6,27 @@
 // Tokens: below TOKENS_OF_AWAITS the actor's own wake-ups, then one per log that is waited for, then
 // deadlines, then those of exchanges. An answer to an exchange that has ended is dropped, and its slices
 // given back.
-import type { Actor, Context, Handlers } from '../../actors/index.ts';
+import type { Actor, AnyRef, Context, Handlers, Input } from '../../actors/index.ts';
 import { actor } from '../../actors/index.ts';
-import { type FetchedInput, type LogRepliesOps, LogRepliesProtocol } from '../../broker/ports.ts';
+import {
+  type FetchedInput,
+  type LogHostOps,
+  type LogRepliesOps,
+  LogRepliesProtocol,
+} from '../../broker/ports.ts';
 import type { Connection } from '../../env/environment.ts';
 import { type Api, ApiVersions, KafkaCodecError, Produce } from './codec/index.ts';
 import { KafkaErrorCode } from './errors.ts';
 import { Exchange, type ExchangeHost, type Flow } from './exchange.ts';
 import { HANDLERS } from './handlers/table.ts';
+import { HostCalls, type HostOp, type HostRef } from './host-calls.ts';
 import type { KafkaListener } from './listener.ts';
 import { Output } from './output.ts';
 import { FrameReader, frameKey, type SessionFault } from './session.ts';
 import { API_KEYS, isServed } from './versions.ts';
 
 const WAKE = 1;
+const ROOM = 2;
 const HANDSHAKE = 3;
 const IDLE = 4;
 const LINGER = 5;
@@ -63,8 +70,9 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
   readonly #listener: KafkaListener;
   readonly #connection: Connection;
   readonly #frames: FrameReader;
-  /** Logs that will tell when they have more. */
-  readonly #awaited = new Set<number>();
+  readonly #hosts: HostCalls;
+  /** Logs that will tell when they have more, and who does. */
+  readonly #awaited = new Map<number, HostRef>();
   /** Every log that was ever waited for, by the index in its token, and the other way round. */
   readonly #awaitedLogs: number[] = [];
   readonly #awaitIndex = new Map<number, number>();
@@ -95,7 +103,9 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.#frames = new FrameReader(listener.limits.frames, listener.framePool);
     this.output = new Output(connection, listener.slabs, () => this.#wake());
     this.#lastActiveMs = ctx.clock.monotonicMs();
+    this.#hosts = new HostCalls(ctx, () => ctx.self.tell('advanced', { token: ROOM }));
     ctx.onSignal((signal) => {
+      if (signal.type === 'terminated') this.#hostEnded(signal.ref);
       if (signal.type !== 'stopping') return;
       this.#ended();
       connection.destroy();
@@ -153,6 +163,8 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
       if (logId === undefined) return;
       this.#awaited.delete(logId);
       this.#working[0]?.exchange.flow?.advanced?.(logId, input);
+    } else if (token === ROOM) {
+      this.#retryHosts();
     } else if (token === WAKE) {
       this.#isWakeSent = false;
       this.#pump();
@@ -196,6 +208,35 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     const number = Math.floor((token - TOKENS_OF_EXCHANGES) / TOKENS_PER_EXCHANGE);
     const working = this.#working[number - this.#firstNumber];
     return working === undefined || working.isFinished ? undefined : working.exchange;
+  }
+
+  // ---- Hosts that have no room, or end -------------------------------------------------------------
+
+  #retryHosts(): void {
+    const isWanted = (token: number) =>
+      token < TOKENS_OF_EXCHANGES || this.#exchangeOf(token) !== undefined;
+    for (const token of this.#hosts.retry(isWanted)) {
+      if (token < TOKENS_OF_EXCHANGES) {
+        // The log that was to be waited for: a look at it now tells what has become of it.
+        this.advanced({ token });
+      } else {
+        const exchange = this.#exchangeOf(token);
+        exchange?.flow?.refused?.(token - exchange.token(0));
+      }
+    }
+  }
+
+  /** Whoever waits for an answer from there is told at once; the client may try again. */
+  #hostEnded(ref: AnyRef): void {
+    const host = this.#hosts.ended(ref);
+    if (host === undefined || this.#isClosed) return;
+    for (const [logId, awaited] of this.#awaited) {
+      if (awaited === host) this.#awaited.delete(logId);
+    }
+    this.#retryHosts();
+    for (const working of [...this.#working]) {
+      if (!working.isFinished) working.exchange.flow?.hostLost?.(host);
+    }
   }
 
   #expired(shortNumber: number): void {
@@ -358,13 +399,21 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
       index = this.#awaitedLogs.push(logId) - 1;
       this.#awaitIndex.set(logId, index);
     }
-    this.#awaited.add(logId);
+    this.#awaited.set(logId, host);
     const token = TOKENS_OF_AWAITS + index;
-    host.tell('await', { logId, offset, token, replyTo: this.replyTo });
+    this.ask(host, 'await', { logId, offset, token, replyTo: this.replyTo });
+  }
+
+  ask<K extends HostOp>(host: HostRef, op: K, input: Input<LogHostOps[K]>): void {
+    this.#hosts.send(host, op, input);
   }
 
   countRead(): void {
     this.#readsOutstanding += 1;
+  }
+
+  uncountRead(): void {
+    this.#readsOutstanding -= 1;
   }
 
   finish(exchange: Exchange<Api>, answer: unknown): void {
@@ -449,6 +498,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.#workingBytes = 0;
     this.#ctx.cancel('idle');
     this.#ctx.cancel('handshake');
+    this.#hosts.close();
     this.output.close();
     this.#account();
     this.#listener.forget(this.#connection, this.remoteHost);

@@ -1,6 +1,7 @@
 // One request at work. A handler reads its body, asks log hosts under tokens of its own and answers once.
 // What it waits for comes back through its flow. Answers leave in the order of their requests whatever
 // they wait for; only produces may be at work while others before them are.
+import type { Input } from '../../actors/protocol.ts';
 import type { RefId } from '../../actors/ref.ts';
 import type {
   AdvancedInput,
@@ -9,10 +10,12 @@ import type {
   BrokerPorts,
   FetchedInput,
   LocatedInput,
+  LogHostOps,
 } from '../../broker/ports.ts';
 import type { Log } from '../../env/environment.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import type { Api, RequestOf, ResponseInput } from './codec/index.ts';
+import type { HostOp, HostRef } from './host-calls.ts';
 import type { KafkaLimits } from './limits.ts';
 
 /** Where answers to the tokens of one exchange arrive. An index is what the token was made from. */
@@ -23,6 +26,10 @@ export interface Flow {
   located?(index: number, input: LocatedInput): void;
   /** The log that was waited for has moved on: a fetch may find more. */
   advanced?(logId: number, input: AdvancedInput): void;
+  /** What was asked under this token reached nobody: it has not happened and will not. */
+  refused?(index: number): void;
+  /** The host has ended: what it was asked and has not answered may have happened, and is never answered. */
+  hostLost?(host: HostRef): void;
   /** The time set by `setDeadline` is over. */
   expired?(): void;
   /** The connection ends: give back what is held. Nothing may be answered any more. */
@@ -44,10 +51,14 @@ export interface ExchangeHost {
   freshId(): string;
   tokenBase(): number;
   setDeadline(exchange: Exchange<Api>, delayMs: number): void;
+  /** Asks a log host, under a token of an exchange. Answers come back through its flow. */
+  ask<K extends HostOp>(host: HostRef, op: K, input: Input<LogHostOps[K]>): void;
   /** Registers, unless it is, to hear when the committed offset of the log passes `offset`. */
   awaitLog(logId: number, offset: number): void;
   /** A log host was asked to read: its answer holds slices that must be given back. */
   countRead(): void;
+  /** That answer will not come. */
+  uncountRead(): void;
   /** The exchange has its answer (undefined: it asked for none); it leaves when its turn comes. */
   finish(exchange: Exchange<Api>, body: unknown): void;
   /** Nobody holds a view of the request's frame any more. */

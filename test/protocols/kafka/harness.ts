@@ -1,7 +1,7 @@
 // One node without a cluster: the real listener, connections, handlers and group behavior over a log host
 // that keeps batches in arrays, a view that the test fills, and sockets made of byte arrays. Everything
 // runs on one thread in virtual time.
-import { actor, System } from '../../../src/actors/index.ts';
+import { actor, type Ref, System } from '../../../src/actors/index.ts';
 import {
   type ManualEnvironment,
   manualEnvironment,
@@ -17,6 +17,7 @@ import {
   type DestinationView,
   type FetchInput,
   type FetchSlice,
+  type LogHostOps,
   LogHostProtocol,
   LogRepliesProtocol,
   type LogResult,
@@ -194,6 +195,12 @@ export class FakeNode<E extends Environment> {
   settings = { autoCreate: true, defaultPartitions: 3 };
   /** Records from this size on are served as a file range. */
   fileFrom = Number.POSITIVE_INFINITY;
+  /** Whoever hosts the logs, in any life. */
+  host: Ref<LogHostOps>;
+  /** Questions to coordinators are swallowed. */
+  isCoordinatorMute = false;
+  /** Ends the log host of now, as a thread's end would. */
+  stopHost: () => void = () => undefined;
   #nextLogId = 1;
 
   constructor(env: E, limits: Partial<KafkaLimits> = {}) {
@@ -205,12 +212,13 @@ export class FakeNode<E extends Environment> {
       thread: 0,
       threadCount: 1,
     });
-    const host = this.system.spawnWellKnown(HOST_SLOT, 'log-host', FakeLogHost, this);
+    this.startHost();
+    this.host = this.system.wellKnown(LogHostProtocol, { thread: 0, slot: HOST_SLOT });
     this.ports = createBrokerPorts({
       view: this.#view(),
       metadata: this.#metadata(),
       settings: this.settings,
-      logHost: (logId) => (this.logs.has(logId) ? host : undefined),
+      logHost: (logId) => (this.logs.has(logId) ? this.host : undefined),
     });
     const otherPorts = { HTTP: 8080 };
     this.listener = startKafkaListener({
@@ -219,6 +227,10 @@ export class FakeNode<E extends Environment> {
       limits,
       otherPorts,
     });
+  }
+
+  startHost(): void {
+    this.system.spawnWellKnown(HOST_SLOT, 'log-host', FakeLogHost, this);
   }
 
   create(
@@ -359,6 +371,7 @@ function node(id: number, port: number): NodeView {
 }
 
 const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) => {
+  world.stopHost = () => ctx.stop();
   const behavior = createGroupBehavior({ ...GROUP_DEFAULTS, crc32c });
   const groups = new Map<
     number,
@@ -471,6 +484,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
       world.advanceLog(input.logId);
     },
     command(input) {
+      if (world.isCoordinatorMute) return;
       const of = group(input.logId);
       const token = ++tokens;
       of.askers.set(token, input);

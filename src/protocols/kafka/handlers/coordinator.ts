@@ -12,6 +12,7 @@ import { brokerAddress } from '../addresses.ts';
 import type { Api, FindCoordinator, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
+import type { HostRef } from '../host-calls.ts';
 import { coordinatorCode } from '../outcomes.ts';
 
 const GROUP_KEY = 0;
@@ -32,7 +33,8 @@ export interface GroupQuestion {
 
 class GroupFlow implements Flow {
   readonly #replies: GroupReply[] = [];
-  readonly #open = new Set<number>();
+  /** Questions without an answer, and who was asked. */
+  readonly #open = new Map<number, HostRef>();
   readonly #done: (replies: readonly GroupReply[]) => void;
 
   constructor(done: (replies: readonly GroupReply[]) => void) {
@@ -52,8 +54,8 @@ class GroupFlow implements Flow {
       const logHost = isHere ? ports.logHost(log.logId) : undefined;
       this.#replies.push({ code: E.NOT_COORDINATOR, answer: undefined });
       if (log === undefined || logHost === undefined) continue;
-      this.#open.add(index);
-      logHost.tell('command', {
+      this.#open.set(index, logHost);
+      host.ask(logHost, 'command', {
         logId: log.logId,
         body: encodeGroupCommand(command),
         timeoutMs,
@@ -74,12 +76,24 @@ class GroupFlow implements Flow {
     if (this.#open.size === 0) this.#done(this.#replies);
   }
 
+  refused(index: number): void {
+    this.#fail([index]);
+  }
+
+  hostLost(host: HostRef): void {
+    this.#fail([...this.#open.keys()].filter((index) => this.#open.get(index) === host));
+  }
+
   expired(): void {
-    for (const index of this.#open) {
+    this.#fail([...this.#open.keys()]);
+  }
+
+  #fail(indexes: readonly number[]): void {
+    const wereOpen = indexes.filter((index) => this.#open.delete(index));
+    for (const index of wereOpen) {
       this.#replies[index] = { code: E.COORDINATOR_NOT_AVAILABLE, answer: undefined };
     }
-    this.#open.clear();
-    this.#done(this.#replies);
+    if (wereOpen.length > 0 && this.#open.size === 0) this.#done(this.#replies);
   }
 }
 

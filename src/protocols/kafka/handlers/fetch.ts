@@ -17,6 +17,7 @@ import { ZERO_UUID } from '../../../std/uuid.ts';
 import type { Fetch, RequestOf, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
+import type { HostRef } from '../host-calls.ts';
 import { logCode } from '../outcomes.ts';
 import type { SentRecords } from '../output.ts';
 
@@ -46,6 +47,8 @@ interface Slot {
   size: number;
   release: (() => void) | undefined;
   isReading: boolean;
+  /** Who was asked last. */
+  host: HostRef | undefined;
 }
 
 export function fetch(exchange: FetchExchange): void {
@@ -108,6 +111,7 @@ class FetchFlow implements Flow {
       size: 0,
       release: undefined,
       isReading: false,
+      host: undefined,
     };
     if (log === undefined) {
       const isUnknownId = isById && destination === undefined;
@@ -150,9 +154,10 @@ class FetchFlow implements Flow {
       return;
     }
     slot.isReading = true;
+    slot.host = logHost;
     this.#readsInFlight += 1;
     this.#exchange.host.countRead();
-    logHost.tell('fetch', {
+    this.#exchange.host.ask(logHost, 'fetch', {
       logId: slot.logId,
       offset: slot.wanted.fetchOffset,
       epoch: slot.wanted.currentLeaderEpoch,
@@ -195,6 +200,31 @@ class FetchFlow implements Flow {
       this.#bytes += size;
     }
     this.#readMore();
+  }
+
+  refused(index: number): void {
+    if (this.#failRead(this.#slots[index])) this.#readMore();
+  }
+
+  /** What is being read there will not come; what is waited for is looked at again. */
+  hostLost(host: HostRef): void {
+    let isConcerned = false;
+    this.#slots.forEach((slot, index) => {
+      if (slot.host !== host || slot.errorCode !== E.NONE) return;
+      isConcerned = true;
+      if (!this.#failRead(slot) && slot.size === 0) this.#queue.push(index);
+    });
+    if (isConcerned) this.#readMore();
+  }
+
+  #failRead(slot: Slot | undefined): boolean {
+    if (slot === undefined || !slot.isReading) return false;
+    slot.isReading = false;
+    this.#readsInFlight -= 1;
+    this.#exchange.host.uncountRead();
+    this.#drop(slot);
+    slot.errorCode = E.NOT_LEADER_OR_FOLLOWER;
+    return true;
   }
 
   #drop(slot: Slot): void {

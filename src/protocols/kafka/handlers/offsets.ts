@@ -4,6 +4,7 @@ import type { LocatedInput, LogView, OffsetQuery } from '../../../broker/ports.t
 import type { ListOffsets, OffsetForLeaderEpoch } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
+import type { HostRef } from '../host-calls.ts';
 import { logCode } from '../outcomes.ts';
 
 const LATEST = -1;
@@ -40,7 +41,8 @@ interface LocateExchange
 class LocateFlow implements Flow {
   readonly #exchange: LocateExchange;
   readonly #answers: Located[] = [];
-  readonly #open = new Set<number>();
+  /** Questions without an answer, and who was asked. */
+  readonly #open = new Map<number, HostRef>();
   readonly #done: (answers: readonly Located[]) => void;
 
   constructor(exchange: LocateExchange, done: (answers: readonly Located[]) => void) {
@@ -67,8 +69,8 @@ class LocateFlow implements Flow {
     const logHost = ports.logHost(log.logId);
     if (log.leader !== ports.view.nodeId || logHost === undefined) return E.NOT_LEADER_OR_FOLLOWER;
     if (typeof question.query === 'number') return question.query;
-    this.#open.add(index);
-    logHost.tell('locate', {
+    this.#open.set(index, logHost);
+    host.ask(logHost, 'locate', {
       logId: log.logId,
       epoch: question.epoch,
       query: question.query,
@@ -90,10 +92,23 @@ class LocateFlow implements Flow {
     if (this.#open.size === 0) this.#done(this.#answers);
   }
 
+  refused(index: number): void {
+    this.#fail([index], E.NOT_LEADER_OR_FOLLOWER);
+  }
+
+  hostLost(host: HostRef): void {
+    const lost = [...this.#open.keys()].filter((index) => this.#open.get(index) === host);
+    this.#fail(lost, E.NOT_LEADER_OR_FOLLOWER);
+  }
+
   expired(): void {
-    for (const index of this.#open) this.#answers[index]!.errorCode = E.REQUEST_TIMED_OUT;
-    this.#open.clear();
-    this.#done(this.#answers);
+    this.#fail([...this.#open.keys()], E.REQUEST_TIMED_OUT);
+  }
+
+  #fail(indexes: readonly number[], errorCode: number): void {
+    const wereOpen = indexes.filter((index) => this.#open.delete(index));
+    for (const index of wereOpen) this.#answers[index]!.errorCode = errorCode;
+    if (wereOpen.length > 0 && this.#open.size === 0) this.#done(this.#answers);
   }
 }
 

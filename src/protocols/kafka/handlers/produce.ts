@@ -10,6 +10,7 @@ import { readU16 } from '../../../std/bytes.ts';
 import type { Produce, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
+import type { HostRef } from '../host-calls.ts';
 import { batchCode, logCode } from '../outcomes.ts';
 
 type ProduceExchange = Exchange<typeof Produce>;
@@ -19,6 +20,8 @@ interface PartitionResult {
   errorCode: number;
   baseOffset: number;
   logStartOffset: number;
+  /** Who was asked to append. */
+  host: HostRef | undefined;
 }
 
 const LEVELS: ReadonlyMap<number, AppendLevel> = new Map([
@@ -58,11 +61,12 @@ class ProduceFlow implements Flow {
           errorCode: E.NONE,
           baseOffset: -1,
           logStartOffset: -1,
+          host: undefined,
         };
         this.#results.push(result);
         if (level === undefined) result.errorCode = E.INVALID_REQUIRED_ACKS;
         else if (body.transactionalId !== null) result.errorCode = E.INVALID_REQUEST;
-        else result.errorCode = this.#append(topic.name, index, records, level);
+        else result.errorCode = this.#append(topic.name, result, records, level);
       }
     }
     if (this.#waiting === 0) this.#finish();
@@ -76,13 +80,13 @@ class ProduceFlow implements Flow {
   /** Sends the batch to its log, or says why not. */
   #append(
     topic: string,
-    partition: number,
+    result: PartitionResult,
     records: Uint8Array | null,
     level: AppendLevel,
   ): number {
     const { ports, host, version } = this.#exchange;
     const destination = ports.view.destination(topic);
-    const log = destination?.logs[partition];
+    const log = destination?.logs[result.index];
     if (destination === undefined || log === undefined) return E.UNKNOWN_TOPIC_OR_PARTITION;
     const isOpen = log.kind === PARTITION_KIND && !destination.isInternal;
     if (!isOpen) return E.INVALID_TOPIC_EXCEPTION;
@@ -99,7 +103,8 @@ class ProduceFlow implements Flow {
     this.#waiting += 1;
     const token = this.#exchange.token(this.#results.length - 1);
     const { replyTo } = host;
-    logHost.tell('append', {
+    result.host = logHost;
+    host.ask(logHost, 'append', {
       logId: log.logId,
       level,
       epoch: -1,
@@ -110,7 +115,7 @@ class ProduceFlow implements Flow {
     });
     if (level === 'none') {
       const query = { kind: 'earliest' } as const;
-      logHost.tell('locate', { logId: log.logId, epoch: -1, query, token, replyTo });
+      host.ask(logHost, 'locate', { logId: log.logId, epoch: -1, query, token, replyTo });
     }
     return E.NONE;
   }
@@ -129,6 +134,27 @@ class ProduceFlow implements Flow {
   /** Whatever the answer is: a refused append would have been told before it. */
   located(index: number): void {
     if (this.#settle(index) !== undefined && this.#waiting === 0) this.#finish();
+  }
+
+  refused(index: number): void {
+    this.#fail(index, E.NOT_LEADER_OR_FOLLOWER);
+  }
+
+  /**
+   * What was on its way may be in the log, and may not. Of the errors that let a client try again this one
+   * says so; NOT_LEADER_OR_FOLLOWER is read as "not written" (librdkafka tells its users which it was).
+   */
+  hostLost(host: HostRef): void {
+    this.#results.forEach((result, index) => {
+      if (result.host === host) this.#fail(index, E.REQUEST_TIMED_OUT);
+    });
+  }
+
+  #fail(index: number, errorCode: number): void {
+    const result = this.#settle(index);
+    if (result === undefined) return;
+    result.errorCode = errorCode;
+    if (this.#waiting === 0) this.#finish();
   }
 
   #settle(index: number): PartitionResult | undefined {

@@ -198,6 +198,7 @@ function deleteOne(
 function forgetCursors(exchange: Exchange<typeof DeleteTopics>, logIds: readonly number[]): void {
   const body = encodeGroupCommand({ kind: 'forget', logIds });
   for (const log of exchange.ports.groupLogs()) {
+    // Best effort, so nothing waits for room and nobody's end is listened for.
     exchange.ports.logHost(log.logId)?.tell('command', {
       logId: log.logId,
       body,
