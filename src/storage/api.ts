@@ -27,7 +27,7 @@ export interface ShardStoreOptions {
   readonly identity: StoreIdentity;
   /** First size of a WAL file, a multiple of 64 KiB. Default 4 MiB. */
   readonly walFileBytesMin?: number;
-  /** Largest size of a WAL file: files double up to it under load. Default 64 MiB. */
+  /** Largest size of a WAL file: files double up to it under load. Default 32 MiB. */
   readonly walFileBytesMax?: number;
   /** Most bytes of slabs (memory tails). Beyond it appends answer `full`. Default 64 MiB. */
   readonly slabBytesMax?: number;
@@ -39,7 +39,7 @@ export interface ShardStoreOptions {
   readonly checkpointMs?: number;
   /** A checkpoint also starts after this many WAL bytes. Default one WAL file. */
   readonly checkpointBytes?: number;
-  /** Uncommitted bytes of the shard beyond which stuck logs answer `pinned`. Default the largest size of a WAL file. */
+  /** Uncommitted bytes of the shard beyond which stuck logs answer `pinned`. Default two of the largest WAL files. */
   readonly uncommittedBytesMax?: number;
   /** Frames nobody waits for go out after this time or this many bytes. Defaults 10 and 64 KiB. */
   readonly unawaitedMs?: number;

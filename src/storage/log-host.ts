@@ -26,6 +26,8 @@ export interface LogHost extends SegmentHost {
   readonly isStopped: boolean;
   /** Bytes of frames above the committed seqs of all durable logs. */
   uncommittedBytes: number;
+  /** The last log that tried to settle found no space: told once, until one finds it. */
+  isSettleShort: boolean;
   /** WAL bytes between checkpoints. */
   readonly checkpointBytes: number;
   /** An append was refused: `onRoom` is owed, and memory should become free. */

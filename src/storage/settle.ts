@@ -33,10 +33,11 @@ function settleFailed(log: StoredLogCore, error: unknown): SettleResult {
   const errno = errnoOf(error);
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
     // The bytes are in the WAL: nothing is lost, the tail stays where it is.
-    host.env.log.warn('no space to settle', { logId });
+    if (!host.isSettleShort) host.env.log.warn('no space to settle', { logId });
+    host.isSettleShort = true;
   } else if (errno === 'STORAGE_DAMAGED') {
+    if (!log.needsRepair) host.env.log.error('a log is quarantined', { logId, why: String(error) });
     log.needsRepair = true;
-    host.env.log.error('a log is quarantined', { logId, why: String(error) });
   } else host.fail(storageErrorFrom(error, `settling log ${logId}`));
   return 'blocked';
 }
@@ -60,6 +61,7 @@ function settleFrames(log: StoredLogCore, target: number, bytesMax: number): Set
   }
   const loaded = log.loadedSegments;
   if (loaded !== undefined) host.counters.settledBytes += loaded.flush();
+  host.isSettleShort = false;
   markSettled(log, target);
   return 'done';
 }

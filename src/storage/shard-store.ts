@@ -83,6 +83,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   failure: Error | undefined;
   isStopped = false;
   uncommittedBytes = 0;
+  isSettleShort = false;
   readonly logsById = new Map<number, StoredLogCore>();
   readonly #parts: StoreParts;
   #checkpointer!: Checkpointer;

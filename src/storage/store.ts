@@ -16,7 +16,7 @@ const SEGMENT_BYTES_MAX = 1 << 30;
 
 function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
   const walFileBytesMin = options.walFileBytesMin ?? 4 * MIB;
-  const walFileBytesMax = Math.max(options.walFileBytesMax ?? 64 * MIB, walFileBytesMin);
+  const walFileBytesMax = Math.max(options.walFileBytesMax ?? 32 * MIB, walFileBytesMin);
   const resolved: ResolvedOptions = {
     directory: options.directory,
     identity: options.identity,
@@ -26,7 +26,7 @@ function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
     settleBytes: options.settleBytes ?? 256 * 1024,
     settleAgeMs: options.settleAgeMs ?? 10_000,
     checkpointMs: options.checkpointMs ?? 30_000,
-    uncommittedBytesMax: options.uncommittedBytesMax ?? walFileBytesMax,
+    uncommittedBytesMax: options.uncommittedBytesMax ?? 2 * walFileBytesMax,
     unawaitedMs: options.unawaitedMs ?? 10,
     unawaitedBytes: options.unawaitedBytes ?? 64 * 1024,
     sealAfterMs: options.sealAfterMs ?? 1000,

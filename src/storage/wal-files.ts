@@ -14,9 +14,12 @@ import { alignUp, BLOCK_BYTES } from './frame-format.ts';
 const FILE_MAGIC = 0x4c574243;
 const FILE_VERSION = 1;
 const PREWRITE_STEP_BYTES = 1 << 20;
-const SPARES_MAX = 2;
+/** As many as one checkpoint may free at once when a snapshot lets go of old files. */
+const SPARES_MAX = 4;
 /** A file filled faster than this makes the next one twice as large. */
 const QUICK_FILL_MS = 10_000;
+/** After a failure the next file is not tried again for so long. */
+const PREPARE_RETRY_MS = 1000;
 /** Left for checkpoints and segments when a file is made. */
 const SPACE_MARGIN_BYTES = 1 << 20;
 
@@ -87,6 +90,8 @@ export class WalFiles {
   readonly #spares: WalFile[] = [];
   #nextId = 1;
   #preparing: DiskFile | undefined;
+  /** When a file may be prepared again after a failure, or 0 if the last one was made. */
+  #retryPrepareMs = 0;
   #isClosed = false;
   salt = 0;
 
@@ -100,6 +105,11 @@ export class WalFiles {
   adopt(file: WalFile, isLive: boolean): void {
     const id = Number.parseInt(file.path.slice(file.path.lastIndexOf('/') + 1), 10);
     if (id >= this.#nextId) this.#nextId = id + 1;
+    // Half made by a run that ended: as a spare it would be too small, and no other would be prepared.
+    if (!isLive && file.size < this.#options.fileBytesMin) {
+      this.#remove(file);
+      return;
+    }
     file.takenAtMs = this.#env.clock.monotonicMs();
     (isLive ? this.live : this.#spares).push(file);
   }
@@ -170,9 +180,11 @@ export class WalFiles {
   }
 
   #takeSpare(sizeMin: number): WalFile | undefined {
-    const index = this.#spares.findIndex((spare) => spare.size >= sizeMin);
-    if (index < 0) return undefined;
-    return this.#spares.splice(index, 1)[0];
+    // The one freed last: its pages are most likely still in the cache.
+    for (let i = this.#spares.length - 1; i >= 0; i -= 1) {
+      if (this.#spares[i]!.size >= sizeMin) return this.#spares.splice(i, 1)[0];
+    }
+    return undefined;
   }
 
   #wantedSize(sizeMin: number): number {
@@ -216,6 +228,7 @@ export class WalFiles {
   /** Begins to pre-write the next file unless there is one, or one is being written. */
   prepare(done: (error: Error | undefined) => void = () => undefined): void {
     if (this.#isClosed || this.#preparing !== undefined || this.#spares.length > 0) return;
+    if (this.#env.clock.monotonicMs() < this.#retryPrepareMs) return;
     const size = this.#wantedSize(0);
     const path = this.#newPath();
     try {
@@ -267,6 +280,7 @@ export class WalFiles {
       const file = this.#env.disk.open(path, { mode: 'write', dsync: true });
       this.#env.disk.syncDirectory(this.#options.directory);
       this.#counters.walFilesMade += 1;
+      this.#retryPrepareMs = 0;
       this.#spares.push(new WalFile(path, file, size));
       done(undefined);
     } catch (failed) {
@@ -277,7 +291,11 @@ export class WalFiles {
 
   /** A spare that cannot be made is no failure: the log goes on without one. */
   #notPrepared(path: string, error: unknown): void {
-    this.#env.log.warn('the next WAL file cannot be prepared', { path, error: messageOf(error) });
+    // Told once for each time that it begins to fail; while it does, it is tried now and then.
+    if (this.#retryPrepareMs === 0) {
+      this.#env.log.warn('the next WAL file cannot be prepared', { path, error: messageOf(error) });
+    }
+    this.#retryPrepareMs = this.#env.clock.monotonicMs() + PREPARE_RETRY_MS;
     try {
       if (this.#env.disk.exists(path)) this.#env.disk.remove(path);
     } catch (failed) {

@@ -132,6 +132,89 @@ describe('a failing disk', () => {
     await world.advance(30_000);
     expect(log.settledOffset).toBe(30);
     expect(equalBytes(readAll(log), all)).toBe(true);
+    const told = world.lines.filter(({ message }) => /no space to settle/.test(message));
+    expect(told).toHaveLength(1);
+  });
+
+  it('tells once that the next WAL file finds no space, and asks again only after a moment', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk, {
+      walFileBytesMin: 1 << 20,
+      walFileBytesMax: 1 << 20,
+    });
+    const log = store.createLog(1, { durability: 'sync' });
+    disk.spaceBytes = 0;
+    let asked = 0;
+    const freeBytes = disk.freeBytes.bind(disk);
+    disk.freeBytes = () => {
+      asked += 1;
+      return freeBytes();
+    };
+    for (let i = 0; i < 200; i += 1) {
+      appendBatch(log, 2900);
+      store.startGroup();
+      await world.advance(0.3);
+    }
+    expect(log.durableSeq).toBe(200);
+    expect(asked).toBe(1);
+    await world.advance(1000);
+    appendBatch(log, 100);
+    store.startGroup();
+    await world.advance(1);
+    expect(asked).toBe(2);
+    const told = () => world.lines.filter(({ message }) => /cannot be prepared/.test(message));
+    expect(told()).toHaveLength(1);
+    const made = store.counters.walFilesMade;
+    disk.spaceBytes = 1e9;
+    await world.advance(1100);
+    appendBatch(log, 100);
+    store.startGroup();
+    await world.advance(100);
+    expect(store.counters.walFilesMade).toBe(made + 1);
+  });
+
+  it('tells once that a log is damaged where it should settle', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    for (let i = 0; i < 5; i += 1) appendBatch(log, 1000);
+    store.startGroup();
+    await world.advance(1);
+    store.abandon();
+    world.clear();
+    const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    const again = await openOn(world, copy);
+    // Recovery has read the frames; they rot before they settle.
+    copy.flipBit('shard-0/wal/00000001.wal', 4096 + 64 + 64 + 500);
+    again.recovered[0]!.log.setCommitted(5);
+    await world.advance(60_000);
+    expect(again.recovered[0]!.log.needsRepair).toBe(true);
+    expect(world.lines.filter(({ message }) => /quarantined/.test(message))).toHaveLength(1);
+  });
+
+  it('removes a WAL file that was left half made, and prepares a whole one', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const first = await openOn(world, disk);
+    first.store.abandon();
+    world.clear();
+    const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    const half = 'shard-0/wal/00000007.wal';
+    const file = copy.open(half, { mode: 'create' });
+    file.writeSync(new Uint8Array(8192), 0);
+    file.close();
+    const { store } = await openOn(world, copy);
+    expect(copy.exists(half)).toBe(false);
+    const log = store.createLog(1, { durability: 'sync' });
+    const made = store.counters.walFilesMade;
+    for (let i = 0; i < 12; i += 1) {
+      appendBatch(log, 3500);
+      store.startGroup();
+      await world.advance(5);
+    }
+    expect(store.counters.walFilesMade).toBeGreaterThan(made);
   });
 
   it('waits with the next WAL file for space, without failing or losing a frame', async () => {
