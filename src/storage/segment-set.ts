@@ -45,8 +45,8 @@ export class SegmentSet {
   #isSealed = false;
   /** A file is shorter than the checkpoint says. */
   isDamaged = false;
-  /** A file was made since the folder was last synced. */
-  hasNewFiles = false;
+  /** A file was made or removed since the folder was last synced. */
+  isFolderDirty = false;
   readonly #stage: Uint8Array;
   #staged = 0;
   #large: Uint8Array | undefined;
@@ -88,7 +88,7 @@ export class SegmentSet {
         name.baseOffset < mark.settledOffset;
       if (!isOurs) {
         // Gone for good before a later checkpoint counts other bytes under these offsets.
-        this.hasNewFiles = true;
+        this.isFolderDirty = true;
         disk.remove(path);
         if (disk.exists(indexPath(path))) disk.remove(indexPath(path));
         continue;
@@ -162,7 +162,7 @@ export class SegmentSet {
     segment.create();
     this.list.push(segment);
     this.#isSealed = false;
-    this.hasNewFiles = true;
+    this.isFolderDirty = true;
   }
 
   /** Writes and counts what was staged. On a throw nothing of it counts. */
@@ -217,8 +217,8 @@ export class SegmentSet {
   }
 
   syncFolder(): void {
-    if (!this.hasNewFiles) return;
-    this.hasNewFiles = false;
+    if (!this.isFolderDirty) return;
+    this.isFolderDirty = false;
     const { disk } = this.#host.env;
     disk.syncDirectory(this.#folder);
     let parent = this.#folder;
@@ -233,7 +233,19 @@ export class SegmentSet {
 
   /** Removes whole segments below `offset`, never the last one. */
   removeBelow(offset: number): void {
-    while (this.list.length > 1 && this.list[1]!.baseOffset <= offset) this.list.shift()!.doom();
+    while (this.list.length > 1 && this.list[1]!.baseOffset <= offset) this.#remove();
+  }
+
+  /** No batch in any of them is wanted any more: the next one begins a new segment. */
+  removeAll(): void {
+    while (this.list.length > 0) this.#remove();
+    this.#isSealed = true;
+  }
+
+  #remove(): void {
+    this.list.shift()!.doom();
+    // A file that comes back after a power cut would be taken for one that is whole.
+    this.isFolderDirty = true;
   }
 
   /** Puts the segments of a finished catch-up in place; `isScratch` drops what was there. */

@@ -464,7 +464,8 @@ export class StoredLogCore implements StoredLog, GroupMember {
     if (offset <= this.startOffset) return;
     this.startOffset = Math.min(offset, this.endOffset);
     this.isMarkDirty = true;
-    this.segments.removeBelow(this.startOffset);
+    if (this.startOffset >= this.settledOffset) this.segments.removeAll();
+    else this.segments.removeBelow(this.startOffset);
   }
 
   donate(): Promise<Donation | undefined> {

@@ -243,6 +243,40 @@ describe('settling and reading', () => {
     expect(segments()).toBe(1);
   });
 
+  it('keeps no file for a log whose settled batches are all below its start, and goes on in a new one', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(3, { durability: 'sync' });
+    const settle = async (count: number) => {
+      for (let i = 0; i < count; i += 1) appendBatch(log, 1500);
+      store.startGroup();
+      await world.advance(2);
+      log.setCommitted(log.endSeq);
+      await world.advance(20_000);
+    };
+    const segments = (): string[] => disk.paths().filter((path) => path.includes('.seg'));
+    await settle(20);
+    const read = log.read(15, 100, 20);
+    log.setStartOffset(20);
+    expect(segments()).toHaveLength(1);
+    expect(bytesOf(read).length).toBeGreaterThan(1500);
+    expect([segments(), log.segmentBytes]).toEqual([[], 0]);
+    await world.drive(store.checkpoint());
+    await settle(2);
+    expect(segments()).toHaveLength(1);
+    expect(bytesOf(log.read(21, 1, 22)).length).toBeGreaterThan(1500);
+    await world.drive(store.checkpoint());
+    const before = readAll(log, 20);
+    store.abandon();
+    world.clear();
+    const reopened = await openOn(
+      world,
+      disk.kill((ms, fire) => world.at(world.nowMs + ms, fire)),
+    );
+    expect(equalBytes(readAll(reopened.store.log(3)!, 20), before)).toBe(true);
+  });
+
   it('never writes a batch that was consumed before it settled', async () => {
     const world = new World();
     const { store } = await openOn(world, world.newDisk());
