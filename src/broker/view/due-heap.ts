@@ -54,6 +54,14 @@ export class DueHeap {
     this.#sink(this.#place[last]!);
   }
 
+  /** Forgets everything, and gives the memory back. */
+  clear(): void {
+    this.size = 0;
+    this.#heap = new Int32Array(16);
+    this.#place = new Int32Array(16).fill(NOWHERE);
+    this.#dueMs = new Float64Array(16);
+  }
+
   #put(at: number, slot: number): void {
     this.#heap[at] = slot;
     this.#place[slot] = at;

@@ -6,6 +6,8 @@ import { OffsetTable } from './offset-table.ts';
 
 const NONE = -1;
 const CAPACITY_MIN = 64;
+/** Leases whose memory is kept although nothing is out. */
+const KEPT_MAX = 16_384;
 
 export class Leases {
   count = 0;
@@ -84,6 +86,7 @@ export class Leases {
     this.#after[lease] = this.#free;
     this.#free = lease;
     this.count -= 1;
+    if (this.count === 0 && this.#used > KEPT_MAX) this.#startSmall();
   }
 
   /** All leased offsets below `end`, ascending. */
@@ -100,9 +103,17 @@ export class Leases {
       this.#free = this.#after[lease]!;
       return lease;
     }
-    if (this.#used === this.offset.length) this.#grow(this.#used * 2);
+    if (this.#used === this.offset.length) this.#resize(this.#used * 2);
     this.#used += 1;
     return this.#used - 1;
+  }
+
+  /** Nothing is out: the memory of many leases is given back. */
+  #startSmall(): void {
+    this.#used = 0;
+    this.#free = NONE;
+    this.#due.clear();
+    this.#resize(CAPACITY_MIN);
   }
 
   #link(lease: number, holder: number): void {
@@ -126,7 +137,7 @@ export class Leases {
     this.#held[holder]! -= 1;
   }
 
-  #grow(size: number): void {
+  #resize(size: number): void {
     this.offset = moved(this.offset, new Float64Array(size));
     this.number = moved(this.number, new Float64Array(size));
     this.holder = moved(this.holder, new Int32Array(size));
@@ -144,6 +155,6 @@ export class Leases {
 }
 
 function moved<T extends Float64Array | Int32Array | Uint8Array>(from: T, into: T): T {
-  into.set(from);
+  into.set(from.length > into.length ? from.subarray(0, into.length) : from);
   return into;
 }

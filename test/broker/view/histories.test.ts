@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { QueueFaults } from '../../../src/broker/view/config.ts';
+import { runs } from '../../setup/runs.ts';
 import { QueueWorld, type Step, Violation } from './world.ts';
 
 const small = (max: number) => fc.integer({ min: 0, max });
@@ -58,7 +59,7 @@ function property(faults: QueueFaults) {
 
 describe('random histories', () => {
   it('are what a naive model says: nothing lost, nothing twice, nothing unmarked, nothing beyond credit', () => {
-    fc.assert(property({}), { numRuns: 1_500 });
+    fc.assert(property({}), { numRuns: runs(3_000, 600) });
   });
 });
 

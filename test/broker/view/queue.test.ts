@@ -462,6 +462,24 @@ describe('leases that run out', () => {
     expect(h.stats()).toMatchObject({ ready: 3, leased: 0 });
   });
 
+  it('are many at times, and few again', () => {
+    const h = new QueueHarness();
+    h.attach(1);
+    h.publish(40_000);
+    for (let round = 0; round < 2; round += 1) {
+      const got: Got[] = [];
+      for (let i = 0; i < 10; i += 1) got.push(...h.fetch(1, 4_000, 1_000));
+      expect(h.stats()).toMatchObject({ ready: 0, leased: 40_000 });
+      expect(h.local.leases.offset.length).toBeGreaterThan(32_768);
+      if (round === 0) h.advance(1_000);
+      else h.acknowledge(got);
+      expect(h.local.leases.offset.length).toBe(64);
+      expect(h.behavior.nextDueMs(h.state, h.local) ?? 0).toBeLessThanOrEqual(h.nowMs + 1_000);
+    }
+    expect(h.stats()).toMatchObject({ ready: 0, leased: 0 });
+    expect(h.state.floor).toBe(40_000);
+  });
+
   it('expire some at a time', () => {
     const h = new QueueHarness({ expiredPerTickMax: 10 });
     h.attach(1);
