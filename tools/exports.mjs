@@ -24,6 +24,8 @@ const WAITING = new Map([
   ['src/protocols/amqp/codec/writer.ts#writeHeartbeat', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/writer.ts#writeAck', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/writer.ts#writeNack', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/refusals.ts#refusals', 'the session of AMQP clients'],
+  ['src/protocols/amqp/codec/refusals.ts#argumentFaults', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/writer.ts#writeProtocolHeader', 'simulated AMQP clients'],
 ]);
 

@@ -87,12 +87,15 @@ export class FrameReader {
     }
   }
 
-  /** The server closes a channel: from here on only the close of that channel is given. */
+  /**
+   * The server closes a channel: from the next chunk on only the close of that channel is given. What the tape
+   * has of it already is for the caller to pass over.
+   */
   closeChannel(channel: number): void {
     this.#meaning.contents.close(channel);
   }
 
-  /** The server closes the connection: from here on only its close is given. */
+  /** The same for the connection. */
   closeConnection(): void {
     this.#meaning.closeConnection();
   }

@@ -11,5 +11,6 @@ export * from './methods.ts';
 export { OutgoingMessage } from './outgoing.ts';
 export * from './properties.ts';
 export { PROTOCOL_HEADER, PROTOCOL_HEADER_BYTES } from './protocol-header.ts';
+export * from './refusals.ts';
 export * from './tape.ts';
 export * from './writer.ts';

@@ -1,4 +1,5 @@
-// Bytes as they stand in RabbitMQ's error texts, which are Erlang terms. People search logs for these texts.
+// Bytes and values as they stand in RabbitMQ's error texts, which are Erlang terms. People search logs for them.
+import type { FieldTable, FieldValue } from './field-values.ts';
 
 const PRINTABLE_FROM = 0x20;
 const PRINTABLE_TO = 0x7e;
@@ -26,4 +27,39 @@ export function payloadSnippet(payload: Uint8Array): string {
   return payload.length <= SNIPPET_BYTES
     ? `all octets = ${bytesAsTerm(payload)}`
     : `first 16 octets = ${bytesAsTerm(payload.subarray(0, SNIPPET_BYTES))}`;
+}
+
+/** A value as it stands alone: text and bytes as they are, all else as a term. */
+export function valueAsTerm(field: FieldValue): string {
+  if (field.type !== 'longstr' && field.type !== 'binary') return termOf(field);
+  return typeof field.value === 'string' ? field.value : bytesAsTerm(field.value);
+}
+
+function termOf(field: FieldValue): string {
+  switch (field.type) {
+    case 'longstr':
+    case 'binary':
+      return textAsTerm(field.value);
+    case 'decimal':
+      return `{${field.scale},${field.digits}}`;
+    case 'void':
+      return 'undefined';
+    case 'table':
+      return tableAsTerm(field.value);
+    case 'array':
+      return `[${field.value.map((each) => `{${each.type},${termOf(each)}}`).join(',')}]`;
+    default:
+      return String(field.value);
+  }
+}
+
+function textAsTerm(text: string | Uint8Array): string {
+  return typeof text === 'string' ? `<<"${text}">>` : bytesAsTerm(text);
+}
+
+function tableAsTerm(table: FieldTable): string {
+  const fields = table.map(
+    ({ name, value }) => `{${textAsTerm(name)},${value.type},${termOf(value)}}`,
+  );
+  return `[${fields.join(',')}]`;
 }

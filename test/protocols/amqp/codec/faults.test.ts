@@ -2,7 +2,7 @@
 // it crashes the connection or says nothing, our own (marked).
 import { describe, expect, it } from 'vitest';
 import { METHOD_CODECS, READER_LIMITS } from '../../../../src/protocols/amqp/codec/index.ts';
-import { defs, frames, publishFrames } from './amqplib.ts';
+import { defs, frames, framesOf, publishFrames } from './amqplib.ts';
 import { openReader, TestReader } from './tape-reader.ts';
 
 function frame(type: number, channel: number, payload: Uint8Array | string, end = 206): Buffer {
@@ -340,6 +340,73 @@ describe('an error of the peer', () => {
     expect(entries).toMatchObject([
       { op: 'method', channel: 0, method: { name: 'basic.publish', args: { routingKey: 'a' } } },
     ]);
+  });
+});
+
+describe('a publish that seems to lie whole in a chunk', () => {
+  const whole = publishFrames(1, { exchange: '', routingKey: 'q' }, {}, Buffer.from('abc'));
+  const [method, head, piece] = framesOf(whole).map((each) =>
+    frame(each.type, each.channel, each.payload),
+  );
+  const onChannel = (bytes: Buffer, channel: number): Buffer => {
+    const other = Buffer.from(bytes);
+    other.writeUInt16BE(channel, 1);
+    return other;
+  };
+
+  it('is not one with the header or the body of another channel', () => {
+    for (const rest of [
+      [onChannel(head, 2), onChannel(piece, 2)],
+      [head, onChannel(piece, 2)],
+    ]) {
+      const { entries } = openReader().receive(Buffer.concat([method, ...rest]));
+      expect(entries).toMatchObject([
+        {
+          op: 'fault',
+          channel: 2,
+          code: 505,
+          text: expect.stringMatching(/expected method frame/),
+        },
+      ]);
+    }
+    // Two messages, the header and body of one behind the method of the other.
+    const two = openReader().receive(
+      onChannel(method, 2),
+      Buffer.concat([method, onChannel(head, 2), onChannel(piece, 2), head, piece]),
+    );
+    expect(two.entries).toMatchObject([
+      { op: 'publish', channel: 2, body: 'abc' },
+      { op: 'publish', channel: 1, body: 'abc' },
+    ]);
+  });
+
+  it('is not one in the place of a body, nor on a closed channel or connection', () => {
+    const { entries } = openReader().receive(Buffer.concat([method, head, whole]));
+    expect(entries).toMatchObject([
+      { op: 'fault', code: 505, text: expect.stringMatching(/expected content body/) },
+    ]);
+    const closed = openReader();
+    closed.reader.closeChannel(1);
+    expect(closed.receive(whole).entries).toEqual([]);
+    closed.reader.closeConnection();
+    expect(closed.receive(onChannel(method, 2), whole).entries).toEqual([]);
+    const early = new TestReader().receive(Buffer.from(frames.PROTOCOL_HEADER, 'latin1'), whole);
+    expect(early.entries).toMatchObject([{ op: 'start' }, { op: 'fault', code: 505 }]);
+    const server = new TestReader({ peer: 'server' }).receive(whole);
+    expect(server.entries).toMatchObject([{ op: 'fault', code: 503 }]);
+  });
+
+  it('is not one with a frame beyond frame_max', () => {
+    const reader = (): TestReader =>
+      openReader({ limits: { ...READER_LIMITS, frameBytesMax: 4096 } });
+    const headers = { headers: { a: 'x'.repeat(4090) } };
+    const long = publishFrames(1, { exchange: '', routingKey: '' }, headers, Buffer.alloc(0));
+    const large = publishFrames(1, { exchange: '', routingKey: '' }, {}, Buffer.alloc(4097));
+    for (const bytes of [long, large]) {
+      expect(reader().receive(bytes).entries).toMatchObject([
+        { op: 'fault', code: 501, text: expect.stringMatching(/frame_too_large/) },
+      ]);
+    }
   });
 });
 

@@ -184,6 +184,45 @@ describe('what is held for a peer', () => {
   });
 });
 
+describe('what is dropped', () => {
+  const whole = publishFrames(1, FIELDS, { headers: { a: 'x'.repeat(3000) } }, Buffer.alloc(3000));
+  const headAt = defs.encodeMethod(METHOD_CODECS['basic.publish'].id, 1, FIELDS).length;
+
+  it('is never held: content of a closed channel, all that comes after the end', () => {
+    for (const cut of [headAt + 20, headAt + 2000, whole.length - 1000]) {
+      const closed = openReader();
+      closed.reader.closeChannel(1);
+      closed.receive(whole.subarray(headAt, cut));
+      expect(closed.reader.heldBytes).toBe(0);
+      const ended = openReader().receive(whole.subarray(0, cut));
+      expect(ended.reader.heldBytes).toBeGreaterThan(0);
+      ended.reader.end();
+      ended.receive(whole.subarray(cut, cut + 9));
+      expect(ended.reader.heldBytes).toBe(0);
+      ended.receive(whole.subarray(cut + 9), whole);
+      expect(ended.entries).toEqual([]);
+    }
+  });
+});
+
+describe('a pool', () => {
+  it('keeps 8 MiB at most, and no buffer above 4 MiB', () => {
+    const pool = new BufferPool();
+    for (const size of [5_000_000, 8_000_000]) {
+      const buffer = pool.take(size);
+      expect(buffer).toHaveLength(size);
+      pool.give(buffer);
+      expect(pool.idleBytes).toBe(0);
+    }
+    const taken = Array.from({ length: 40 }, () => pool.take(1_000_000));
+    for (const buffer of taken) pool.give(buffer);
+    expect(pool.idleBytes).toBe(8 * 1024 * 1024);
+    expect(taken).toContain(pool.take(600_000));
+    expect(pool.takeIdle(100)).toBe(undefined);
+    expect(pool.take(1)).toHaveLength(1024);
+  });
+});
+
 describe('bytes that nobody should send', () => {
   /** Never throws, ends in at most one error per channel, holds little, makes little. */
   function feed(chunks: readonly Uint8Array[], isOpen: boolean): string[] {
