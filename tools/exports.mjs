@@ -9,12 +9,13 @@ const DOORS = /^src\/(index|durable|main|worker|node-entry|actors\/index)\.ts$/;
 const FOR_TESTS = /^src\/(sim|actors\/testkit)\//;
 /** Values that wait for their first user. */
 const WAITING = new Map([
-  ['src/env/node/grpc.ts#createGrpcServer', 'the listener of RocketMQ clients'],
+  ['src/env/node/grpc.ts#createGrpcServer', 'a node starts no gRPC listener yet'],
+  [
+    'src/protocols/rocketmq/grpc/listener.ts#createRocketGrpcService',
+    'a node starts no gRPC listener yet',
+  ],
   ['src/broker/view/answers.ts#decodeQueueAnswer', 'sessions that publish to queues and consume'],
   ['src/broker/view/commands.ts#encodeQueueCommand', 'sessions that publish to queues and consume'],
-  ['src/protocols/rocketmq/grpc/proto/index.ts#decodeMessage', 'the session of RocketMQ clients'],
-  ['src/protocols/rocketmq/grpc/proto/index.ts#encodeMessage', 'the session of RocketMQ clients'],
-  ['src/protocols/rocketmq/grpc/schema/methods.ts#METHODS', 'the session of RocketMQ clients'],
   ['src/protocols/amqp/codec/errors.ts#REPLY_SUCCESS', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/field-values.ts#fieldOf', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/properties.ts#PropertiesView', 'the session of AMQP clients'],

@@ -57,6 +57,8 @@ export class NodeGrpcCall implements GrpcCall {
   #events: GrpcCallEvents | undefined;
   #isOver = false;
   #hasAnswered = false;
+  /** Of a unary call, until it ends. */
+  #answer: Uint8Array | undefined;
   #isBacklogged = false;
   #trailers: { readonly [name: string]: string } = {};
 
@@ -126,11 +128,13 @@ export class NodeGrpcCall implements GrpcCall {
 
   send(message: Uint8Array): void {
     if (this.#isOver || this.#stream.destroyed) return;
-    if (!this.#hasAnswered) {
-      this.#hasAnswered = true;
-      this.#stream.respond(ANSWER_HEADERS, { waitForTrailers: true, sendDate: false } as object);
-    }
     const frame = framed(message);
+    // The only message of an answer leaves together with its end.
+    if (this.kind === 'unary') {
+      this.#answer = frame;
+      return;
+    }
+    this.#respond();
     this.#home.unsent(frame.length);
     const isTaken = this.#stream.write(frame, () => this.#home.unsent(-frame.length));
     if (!isTaken) this.#isBacklogged = true;
@@ -144,12 +148,23 @@ export class NodeGrpcCall implements GrpcCall {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
     this.#trailers = { 'grpc-status': String(status), 'grpc-message': percentEncoded(text) };
-    if (this.#hasAnswered) stream.end();
+    const answer = status === GrpcStatus.OK ? this.#answer : undefined;
+    if (answer !== undefined) {
+      this.#respond();
+      this.#home.unsent(answer.length);
+      stream.end(answer, () => this.#home.unsent(-answer.length));
+    } else if (this.#hasAnswered) stream.end();
     else {
       const headers = { ...ANSWER_HEADERS, ...this.#trailers };
       stream.respond(headers, { endStream: true, sendDate: false } as object);
       this.#stopPeer();
     }
+  }
+
+  #respond(): void {
+    if (this.#hasAnswered) return;
+    this.#hasAnswered = true;
+    this.#stream.respond(ANSWER_HEADERS, { waitForTrailers: true, sendDate: false } as object);
   }
 
   /** A client that is still sending is told to stop as soon as the answer is out (RFC 9113, 8.1). */

@@ -35,6 +35,7 @@ const KINDS = {
   '/t/Many': 'server-stream',
   '/t/Chat': 'bidi',
   '/t/Wait': 'unary',
+  '/t/Feed': 'server-stream',
 };
 
 const service: GrpcService = {
@@ -291,7 +292,7 @@ describe('limits', () => {
   it('of answers that nobody reads: new calls of that connection are refused', async () => {
     const listener = await listen({ unsentBytesMax: 100_000 });
     const client = dial(listener, { settings: { initialWindowSize: 1000 } });
-    const stream = client.start('/t/Wait');
+    const stream = client.start('/t/Feed');
     stream.end(frame('x'));
     await until(() => calls.length === 1);
     calls[0]!.send(Buffer.alloc(300_000));
