@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Address, Listener } from '../../../src/env/environment.ts';
+import type { Address, Connection, Listener } from '../../../src/env/environment.ts';
 import {
   type GrpcCall,
   type GrpcCallEvents,
@@ -418,5 +418,22 @@ describe('connections', () => {
     await client.closed;
     expect(heard.at(-1)).toBe('cancelled');
     await until(() => listener.counters.connectionsOpen === 0);
+  });
+});
+
+describe('connections that are gone before they are served', () => {
+  it('leave nothing behind', async () => {
+    const grpc = server.serve(service);
+    open.push(grpc);
+    const taken: Connection[] = [];
+    const port = await nodeNet.listen(loopback, (connection) => taken.push(connection));
+    open.push(port);
+    const socket = net.connect(port.address.port, port.address.host);
+    await until(() => taken.length === 1);
+    taken[0]!.destroy();
+    grpc.accept(taken[0]!);
+    await until(() => grpc.counters.connectionsOpen === 0);
+    socket.destroy();
+    expect(await dial(await listen()).ask('/t/Echo', frame('x'))).toMatchObject({ status: 0 });
   });
 });

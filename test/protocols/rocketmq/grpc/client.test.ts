@@ -99,7 +99,13 @@ async function until(isTrue: () => boolean): Promise<void> {
 const endpoints = () => `127.0.0.1:${listener.address.port}`;
 
 async function started<C extends ClientBase>(type: ClientClass<C>, options: object): Promise<C> {
-  const client = new type({ endpoints: endpoints(), namespace: '', logger: quiet, ...options });
+  const client = new type({
+    endpoints: endpoints(),
+    namespace: '',
+    logger: quiet,
+    requestTimeout: 20_000,
+    ...options,
+  });
   open.push(client);
   await client.startup();
   return client;
