@@ -72,6 +72,8 @@ export class FakeLog {
   /** -1: committed follows the end. */
   held = -1;
   appendResult: LogResult = 'ok';
+  /** What commands are answered instead of being decided, unless 'ok'. */
+  commandResult: LogResult = 'ok';
   /** Answers to appends are kept back and told by `tellHeld`, as if the commit took its time. */
   isCommitSlow = false;
   /** Appends are swallowed: nobody answers. */
@@ -485,6 +487,11 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
     },
     command(input) {
       if (world.isCoordinatorMute) return;
+      const { commandResult: result } = world.logs.get(input.logId)!;
+      if (result !== 'ok') {
+        to(input).tell('answered', { token: input.token, result, body: new Uint8Array(0) });
+        return;
+      }
       const of = group(input.logId);
       const token = ++tokens;
       of.askers.set(token, input);

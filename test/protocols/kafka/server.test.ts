@@ -634,6 +634,18 @@ describe('groups', () => {
     expect(named.topics[0]!.partitions[0]).toMatchObject({ committedOffset: -1, errorCode: 0 });
   });
 
+  it('lets members be while their coordinator loads, and makes all others come again', async () => {
+    const world = new KafkaWorld();
+    for (const log of world.create('__consumer_offsets', 8, { kind: 'group', isInternal: true })) {
+      log.commandResult = 'not-available';
+    }
+    const client = world.connect();
+    const beat = { groupId: 'g', generationId: 1, memberId: 'm', groupInstanceId: null };
+    expect((await client.call(Heartbeat, 4, beat)).errorCode).toBe(E.NONE);
+    const joined = await client.call(JoinGroup, 0, join(''));
+    expect(joined.errorCode).toBe(E.COORDINATOR_LOAD_IN_PROGRESS);
+  });
+
   it('sends clients away from a node that does not coordinate their group', async () => {
     const world = new KafkaWorld();
     world.create('__consumer_offsets', 8, { kind: 'group', isInternal: true });

@@ -148,7 +148,11 @@ export function heartbeat(exchange: Exchange<typeof Heartbeat>): void {
   askGroup(exchange, body.groupId, command, QUICK_TIMEOUT_MS, (reply) => {
     const answer = expectKind(reply, 'plain');
     const errorCode = typeof answer === 'number' ? answer : groupCode(answer.outcome);
-    exchange.respond({ errorCode });
+    // A member need not know that its coordinator is loading: the Java client throws on that code here,
+    // and its session starts anew after the load. Kafka answers so too (GroupCoordinator.heartbeat).
+    exchange.respond({
+      errorCode: errorCode === E.COORDINATOR_LOAD_IN_PROGRESS ? E.NONE : errorCode,
+    });
   });
 }
 
