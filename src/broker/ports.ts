@@ -117,6 +117,20 @@ const GROUP_LOGS_WANTED = {
 } as const;
 
 export type {
+  ConsumeOptions,
+  DeliveredMessage,
+  Publisher,
+  PublishOutcome,
+  PublishSink,
+  QueueAccess,
+  QueueReader,
+  QueueStats,
+  ReaderSink,
+  RecordParts,
+  RouteFields,
+  Routes,
+} from './access/queue-api.ts';
+export type {
   NewRecord,
   Outcome,
   ReadAnswer,

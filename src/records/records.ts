@@ -66,8 +66,9 @@ export class RecordReader {
   /** -1 for null. */
   valueSize = -1;
   headerCount = 0;
-  #headersAt = 0;
-  #recordEnd = 0;
+  /** Headers as they are encoded, one behind the other: [headersAt, headersEnd) of `bytes`. */
+  headersAt = 0;
+  headersEnd = 0;
   #left = 0;
   readonly #cursor: Cursor = { at: 0, end: 0 };
 
@@ -130,7 +131,7 @@ export class RecordReader {
 
   /** The headers of this record. Throws {@link BytesError} if a name is not UTF-8. */
   headers(): RecordHeader[] {
-    const cursor: Cursor = { at: this.#headersAt, end: this.#recordEnd };
+    const cursor: Cursor = { at: this.headersAt, end: this.headersEnd };
     const headers: RecordHeader[] = [];
     for (let i = 0; i < this.headerCount; i += 1) {
       const nameSize = readVarI32(this.bytes, cursor);
@@ -149,7 +150,7 @@ export class RecordReader {
     const size = readVarI32(bytes, cursor);
     if (size < 1 || size > cursor.end - cursor.at) return this.#corrupt();
     const end = cursor.at + size;
-    this.#recordEnd = end;
+    this.headersEnd = end;
     cursor.at += 1;
     const timeDelta = readVarI53(bytes, cursor);
     const offsetDelta = readVarI32(bytes, cursor);
@@ -160,7 +161,7 @@ export class RecordReader {
     this.valueAt = cursor.at;
     if (!skip(cursor, this.valueSize, end)) return this.#corrupt();
     this.headerCount = readVarI32(bytes, cursor);
-    this.#headersAt = cursor.at;
+    this.headersAt = cursor.at;
     // A header takes two bytes at least, which also bounds the loop below.
     if (this.headerCount < 0 || this.headerCount > (end - cursor.at) / 2) return this.#corrupt();
     for (let i = 0; i < this.headerCount; i += 1) {
