@@ -28,6 +28,10 @@ const WAITING = new Map([
   ['src/protocols/amqp/codec/refusals.ts#refusals', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/refusals.ts#argumentFaults', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/writer.ts#writeProtocolHeader', 'simulated AMQP clients'],
+  ['src/broker/exchange/header-form.ts#HeaderForm', 'sessions that bind and publish by headers'],
+  ['src/broker/exchange/header-form.ts#encodeHeaderMatch', 'sessions that bind by headers'],
+  ['src/broker/exchange/routing-table.ts#RoutingTable', 'the exchange actor of a shard'],
+  ['src/broker/exchange/turn-batches.ts#TurnBatches', 'the exchange actor of a shard'],
 ]);
 
 const DECLARATION =

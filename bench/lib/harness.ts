@@ -27,8 +27,11 @@ export interface Bench {
 
 const ROUNDS = 5;
 
-/** Measures, prints one line (or JSON with `--json`), and sets the exit code to 1 when below. */
-export async function run(bench: Bench): Promise<void> {
+/**
+ * Measures, prints one line (or JSON with `--json`), and sets the exit code to 1 when below. Answers the
+ * median rate.
+ */
+export async function run(bench: Bench): Promise<number> {
   const loadBefore = loadavg()[0]!;
   for (let i = 0; i < (bench.warmUp ?? 1); i += 1) await bench.round();
   const rates: number[] = [];
@@ -63,6 +66,7 @@ export async function run(bench: Bench): Promise<void> {
     appendFileSync('bench/results/results.jsonl', `${JSON.stringify(result)}\n`);
   } else process.stdout.write(`${describe(result)}\n`);
   if (result.verdict === 'below') process.exitCode = 1;
+  return median;
 }
 
 /** Milliseconds of a piece of work. */

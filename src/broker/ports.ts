@@ -10,6 +10,7 @@ import type {
   MetadataView,
 } from '../cluster/ports.ts';
 import { GROUP_KIND, GROUP_LOGS, groupPartition } from './cursor/behavior.ts';
+import { withRoutingRules } from './exchange/declarations.ts';
 
 export type {
   AdvancedInput,
@@ -18,10 +19,15 @@ export type {
   AppendInput,
   AppendLevel,
   AwaitInput,
+  BindingView,
   CommandInput,
+  ComparedArgument,
   CreateDestination,
+  DeclareQueue,
   DestinationView,
+  Difference,
   EndpointView,
+  ExchangeView,
   FetchedInput,
   FetchInput,
   FetchSlice,
@@ -36,6 +42,10 @@ export type {
   NodeView,
   OffsetInput,
   OffsetQuery,
+  QueueOwner,
+  QueueView,
+  RouteChange,
+  RouteListener,
 } from '../cluster/ports.ts';
 export { LogHostProtocol, LogRepliesProtocol } from '../cluster/ports.ts';
 export * from './cursor/answers.ts';
@@ -49,6 +59,14 @@ export {
   SETTINGS,
   type Setting,
 } from './destination/settings.ts';
+export {
+  encodeHeaderMatch,
+  HeaderForm,
+  type HeaderMatchMode,
+} from './exchange/header-form.ts';
+export { RouteInput } from './exchange/route-input.ts';
+export { type RouteSource, RoutingTable } from './exchange/routing-table.ts';
+export { TurnBatches } from './exchange/turn-batches.ts';
 export * from './view/answers.ts';
 export * from './view/commands.ts';
 export { Runs } from './view/runs.ts';
@@ -88,7 +106,8 @@ export const GROUP_DESTINATION = '__consumer_offsets';
 export type BrokerParts = Pick<BrokerPorts, 'view' | 'metadata' | 'settings' | 'logHost'>;
 
 export function createBrokerPorts(parts: BrokerParts): BrokerPorts {
-  const { view, metadata } = parts;
+  const { view } = parts;
+  const metadata = withRoutingRules(parts.metadata);
   const groupLogs = (): readonly LogView[] => view.destination(GROUP_DESTINATION)?.logs ?? [];
   return {
     view,

@@ -1,0 +1,41 @@
+// Declarations on their way to the metadata: what routing could not honour is refused before it is
+// proposed. Not in the metadata's own rules, which old and new nodes must apply alike.
+import type {
+  BindingView,
+  ExchangeView,
+  MetadataResult,
+  MetadataService,
+} from '../../cluster/ports.ts';
+import { decodeHeaderMatch } from './header-form.ts';
+import { isExchangeType } from './types.ts';
+
+export function withRoutingRules(metadata: MetadataService): MetadataService {
+  return {
+    create: (what, timeoutMs) => metadata.create(what, timeoutMs),
+    remove: (name, timeoutMs) => metadata.remove(name, timeoutMs),
+    configure: (name, config, timeoutMs) => metadata.configure(name, config, timeoutMs),
+    declareExchange: async (exchange, timeoutMs) =>
+      refuseExchange(exchange) ?? metadata.declareExchange(exchange, timeoutMs),
+    deleteExchange: (name, ifUnused, timeoutMs) =>
+      metadata.deleteExchange(name, ifUnused, timeoutMs),
+    bind: async (binding, timeoutMs) => refuseBinding(binding) ?? metadata.bind(binding, timeoutMs),
+    unbind: (binding, timeoutMs) => metadata.unbind(binding, timeoutMs),
+    declareQueue: (queue, timeoutMs) => metadata.declareQueue(queue, timeoutMs),
+    deleteQueue: (name, logId, timeoutMs) => metadata.deleteQueue(name, logId, timeoutMs),
+    releaseOwner: (owner, timeoutMs) => metadata.releaseOwner(owner, timeoutMs),
+  };
+}
+
+function refuseExchange({ type }: ExchangeView): MetadataResult | undefined {
+  if (isExchangeType(type)) return undefined;
+  return {
+    kind: 'refused',
+    code: 'unknown-exchange-type',
+    message: `there is no exchange type "${type}"`,
+  };
+}
+
+function refuseBinding({ headerMatch }: BindingView): MetadataResult | undefined {
+  if (decodeHeaderMatch(headerMatch) !== undefined) return undefined;
+  return { kind: 'refused', code: 'malformed', message: 'bytes that are no header match' };
+}

@@ -1,0 +1,56 @@
+// What routing cannot honour is refused before the metadata hears of it.
+import { expect, test } from 'vitest';
+import { withRoutingRules } from '../../../src/broker/exchange/declarations.ts';
+import { MetadataImage } from '../../../src/cluster/metadata/index.ts';
+import { MetadataChanges } from '../../../src/cluster/metadata-shell/changes.ts';
+import { SeededRandom } from '../../../src/std/prng.ts';
+import { bind, exchange } from '../../cluster/metadata/routing-words.ts';
+
+function service() {
+  const sent: Uint8Array[] = [];
+  const changes = new MetadataChanges(
+    new MetadataImage(),
+    async (command) => {
+      sent.push(command);
+      return { kind: 'done', index: 1, code: '', message: '', difference: undefined };
+    },
+    new SeededRandom(1),
+  );
+  return { sent, metadata: withRoutingRules(changes) };
+}
+
+test.each(['x-consistent-hash', 'x-random', 'x-delayed-message', 'Direct', ''])(
+  'an exchange of type "%s" is refused, and nothing is sent',
+  async (type) => {
+    const { sent, metadata } = service();
+    expect(await metadata.declareExchange(exchange('e', { type }), 10)).toMatchObject({
+      kind: 'refused',
+      code: 'unknown-exchange-type',
+    });
+    expect(sent).toEqual([]);
+  },
+);
+
+test('a binding with bytes that are no header match is refused', async () => {
+  const { sent, metadata } = service();
+  const bad = bind('amq.headers', 'q', '', { headerMatch: new Uint8Array([0, 9]) });
+  expect(await metadata.bind(bad, 10)).toMatchObject({ kind: 'refused', code: 'malformed' });
+  expect(sent).toEqual([]);
+});
+
+test('everything else passes', async () => {
+  const { sent, metadata } = service();
+  const owner = { node: 1, incarnation: 1, shard: 0, shardIncarnation: 1, connection: 1 };
+  const all = [
+    metadata.declareExchange(exchange('e'), 10),
+    metadata.deleteExchange('e', false, 10),
+    metadata.bind(bind('e', 'q'), 10),
+    metadata.unbind(bind('e', 'q'), 10),
+    metadata.deleteQueue('q', 0, 10),
+    metadata.releaseOwner(owner, 10),
+    metadata.remove('q', 10),
+    metadata.configure('q', [], 10),
+  ];
+  for (const answer of await Promise.all(all)) expect(answer.kind).toBe('ok');
+  expect(sent).toHaveLength(all.length);
+});
