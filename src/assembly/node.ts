@@ -119,6 +119,9 @@ class Node implements ProbedNode {
     return {
       replicas: this.#shards?.probe?.() ?? [],
       metadata: this.#imageProbe.look(),
+      life: this.#shards?.incarnations()[0] ?? 0,
+      isVoter: this.#metadata?.isVoter() ?? false,
+      standing: (node) => this.#imageProbe.standing(node),
       assigned: () => this.#imageProbe.assigned(),
     };
   }
