@@ -21,6 +21,11 @@ test.each([
     'a failed write was held against every later life of its node: two of them left group logs without a leader',
     [...CRASH_KINDS, ...LOSS_KINDS],
   ],
+  [
+    424_264,
+    'a node whose metadata store had failed told a second reason, which hid the first',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
 ])(
   'seed %i: %s',
   async (seed, _found, kinds) => {
