@@ -14,7 +14,7 @@ const WAITING = new Map([
     'src/protocols/rocketmq/grpc/listener.ts#createRocketGrpcService',
     'a node starts no gRPC listener yet',
   ],
-  ['src/broker/view/answers.ts#decodeQueueAnswer', 'sessions that publish to queues and consume'],
+  ['src/broker/access/shard-queues.ts#ShardQueues', 'the sessions of a shard'],
   ['src/broker/view/commands.ts#encodeQueueCommand', 'sessions that publish to queues and consume'],
   ['src/protocols/amqp/codec/errors.ts#REPLY_SUCCESS', 'the session of AMQP clients'],
   ['src/protocols/amqp/codec/field-values.ts#fieldOf', 'the session of AMQP clients'],
@@ -30,8 +30,6 @@ const WAITING = new Map([
   ['src/protocols/amqp/codec/writer.ts#writeProtocolHeader', 'simulated AMQP clients'],
   ['src/broker/exchange/header-form.ts#HeaderForm', 'sessions that bind and publish by headers'],
   ['src/broker/exchange/header-form.ts#encodeHeaderMatch', 'sessions that bind by headers'],
-  ['src/broker/exchange/routing-table.ts#RoutingTable', 'the exchange actor of a shard'],
-  ['src/broker/exchange/turn-batches.ts#TurnBatches', 'the exchange actor of a shard'],
 ]);
 
 const DECLARATION =
