@@ -139,10 +139,8 @@ export class LogHost {
   }
 
   #hostAll(): void {
-    const { directory, store, system } = this.config;
+    const { directory } = this.config;
     if (!directory.isRegistered) return;
-    // The registration told of it, unless only this thread began anew.
-    if (system.threadIncarnation === 1) store.forgetFailedSync();
     for (const { logId } of directory.logsOfShard()) this.#look(logId);
   }
 

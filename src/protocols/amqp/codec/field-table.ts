@@ -37,7 +37,7 @@ const TAG_ARRAY = tagOf('A');
 /** Bytes of the value behind each tag; `SIZED`: a u32 and as many bytes; `UNKNOWN`: no such tag. */
 const UNKNOWN = -1;
 const SIZED = -2;
-const VALUE_BYTES: Int8Array = valueBytes({
+export const VALUE_BYTES: Int8Array = valueBytes({
   V: 0,
   t: 1,
   b: 1,

@@ -12,5 +12,6 @@ export { OutgoingMessage } from './outgoing.ts';
 export * from './properties.ts';
 export { PROTOCOL_HEADER, PROTOCOL_HEADER_BYTES } from './protocol-header.ts';
 export * from './refusals.ts';
+export { TableWalk } from './table-walk.ts';
 export * from './tape.ts';
 export * from './writer.ts';

@@ -2,7 +2,7 @@
 // (0-9-1 specification, section 4.2.6.1). Bit 0 would announce another word of flags, which no property of this class
 // needs, and bit 1 belongs to none: both are refused. A message keeps its property bytes as they came; this file
 // finds single values in them without making objects, and decodes or encodes all of them where that is wanted.
-import { ByteReader, type ByteWriter, EMPTY_BYTES, readU16, readU32 } from '../../../std/bytes.ts';
+import { ByteReader, type ByteWriter, readU16, readU32 } from '../../../std/bytes.ts';
 import { AmqpEncodeError, type MethodIds, NO_METHOD, undecodable } from './errors.ts';
 import {
   readLong,
@@ -37,7 +37,7 @@ export interface BasicProperties {
 }
 
 export type PropertyName = keyof BasicProperties;
-type PropertyKind = 'shortstr' | 'table' | 'octet' | 'timestamp';
+export type PropertyKind = 'shortstr' | 'table' | 'octet' | 'timestamp';
 
 const PROPERTY_ROWS: readonly (readonly [PropertyName, PropertyKind])[] = [
   ['contentType', 'shortstr'],
@@ -55,6 +55,9 @@ const PROPERTY_ROWS: readonly (readonly [PropertyName, PropertyKind])[] = [
   ['appId', 'shortstr'],
   ['clusterId', 'shortstr'],
 ];
+
+/** What each property is, by its number. */
+export const PROPERTY_KINDS: readonly PropertyKind[] = PROPERTY_ROWS.map(([, kind]) => kind);
 
 /** The number of a property: its place in the order, 0 for content-type. Its flag is bit 15 less that. */
 export const PROPERTY_NUMBER: { readonly [N in PropertyName]-?: number } = Object.freeze(
@@ -75,8 +78,8 @@ const SHORTSTR = -1;
 const TABLE = -2;
 /** Bytes of the value of each property, or how they are found. */
 const VALUE_BYTES: Int8Array = Int8Array.from(
-  PROPERTY_ROWS.map(
-    ([, kind]) => ({ octet: OCTET, timestamp: TIMESTAMP, shortstr: SHORTSTR, table: TABLE })[kind],
+  PROPERTY_KINDS.map(
+    (kind) => ({ octet: OCTET, timestamp: TIMESTAMP, shortstr: SHORTSTR, table: TABLE })[kind],
   ),
 );
 const DELIVERY_MODE = PROPERTY_NUMBER.deliveryMode;
@@ -87,20 +90,11 @@ const NO_DELIVERY_MODE = 0;
 /**
  * Checks the properties in bytes[at, end), headers included, without making objects. Answers the delivery mode (0:
  * none), or -1 if they are malformed: a flag that is not a property's, a value that is cut, bytes left over.
- *
- * `positions`: filled with where the value of each property starts, by number; -1: absent. Of a shortstr and a
- * table that is its size.
  */
-export function scanProperties(
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  positions?: Int32Array,
-): number {
+export function scanProperties(bytes: Uint8Array, at: number, end: number): number {
   if (end - at < FLAGS_BYTES) return -1;
   const flags = readU16(bytes, at);
   if ((flags & FLAGS_UNUSED) !== 0) return -1;
-  positions?.fill(-1);
   at += FLAGS_BYTES;
   let deliveryMode = NO_DELIVERY_MODE;
   // The highest flag first: 16 leading zeros of the 32-bit number are above the word.
@@ -108,7 +102,6 @@ export function scanProperties(
     const number = Math.clz32(left) - 16;
     left &= ~(0x8000 >>> number);
     if (at >= end) return -1;
-    if (positions !== undefined) positions[number] = at;
     const size = VALUE_BYTES[number]!;
     if (number === DELIVERY_MODE) deliveryMode = bytes[at]!;
     if (size > 0) at += size;
@@ -121,55 +114,22 @@ export function scanProperties(
   return at === end ? deliveryMode : -1;
 }
 
-/** Single properties of one message, found by position. One view serves many messages. */
-export class PropertiesView {
-  readonly #positions = new Int32Array(PROPERTY_COUNT).fill(-1);
-  #bytes: Uint8Array = EMPTY_BYTES;
-  #end = 0;
-
-  /** Looks at bytes[at, end). False: they are malformed, and the view has nothing. */
-  reset(bytes: Uint8Array, at: number, end: number): boolean {
-    this.#bytes = bytes;
-    this.#end = end;
-    if (scanProperties(bytes, at, end, this.#positions) >= 0) return true;
-    this.#positions.fill(-1);
-    return false;
-  }
-
-  /** Where the value of a property starts, or -1. */
-  positionOf(number: number): number {
-    return this.#positions[number]!;
-  }
-
-  /** An octet (delivery mode, priority), or -1. */
-  octetOf(number: number): number {
-    const at = this.#positions[number]!;
-    return at < 0 ? -1 : this.#bytes[at]!;
-  }
-
-  /** The bytes of a shortstr, lent; undefined: absent. */
-  bytesOf(number: number): Uint8Array | undefined {
-    const at = this.#positions[number]!;
-    return at < 0 ? undefined : this.#bytes.subarray(at + 1, at + 1 + this.#bytes[at]!);
-  }
-
-  /** A shortstr, copied. */
-  textOf(number: number): FieldText | undefined {
-    const at = this.#positions[number]!;
-    return at < 0 ? undefined : readText(this.#bytes, at + 1, this.#bytes[at]!);
-  }
-
-  /** The headers, decoded. */
-  headers(): FieldTable | undefined {
-    const at = this.#positions[PROPERTY_NUMBER.headers]!;
-    if (at < 0) return undefined;
-    return readTable(new ByteReader(this.#bytes, at, this.#end));
-  }
-
-  /** Bytes of the headers with their size field; 0: absent. */
-  get headersSize(): number {
-    const at = this.#positions[PROPERTY_NUMBER.headers]!;
-    return at < 0 ? 0 : 4 + readU32(this.#bytes, at);
+/**
+ * Fills `positions` with where the value of each property starts, by number; -1: absent. Of a shortstr and a table that
+ * is its size. The properties that start at `at` were checked before.
+ */
+export function locateProperties(bytes: Uint8Array, at: number, positions: Int32Array): void {
+  const flags = readU16(bytes, at);
+  at += FLAGS_BYTES;
+  for (let number = 0; number < PROPERTY_COUNT; number += 1) {
+    if ((flags & propertyFlag(number)) === 0) {
+      positions[number] = -1;
+      continue;
+    }
+    positions[number] = at;
+    const size = VALUE_BYTES[number]!;
+    if (size > 0) at += size;
+    else at += size === SHORTSTR ? 1 + bytes[at]! : 4 + readU32(bytes, at);
   }
 }
 

@@ -86,7 +86,15 @@ const INTS_KEPT_MAX = 256 * 1024;
 
 /** What was recognised instead of AMQP 0-9-1. */
 export interface WrongProtocol {
-  readonly seen: 'AMQP 1.0' | 'AMQP, another version' | 'TLS' | 'HTTP' | 'unknown';
+  readonly seen:
+    | 'AMQP 1.0'
+    | 'AMQP, another version'
+    | 'TLS'
+    | 'HTTP'
+    | 'SSH'
+    | 'Kafka'
+    | 'RocketMQ'
+    | 'unknown';
   /** What the server answers before it closes. */
   readonly answer: Uint8Array;
 }

@@ -403,7 +403,10 @@ describe('the protocol header', () => {
     ['HELLO', 'unknown'],
     ['\x16\x03\x01\x00', 'TLS'],
     ['GET / HTTP/1.1\r\n', 'HTTP'],
-    ['\x00\x00\x00\x10', 'unknown'],
+    ['SSH-2.0-x', 'SSH'],
+    ['\x00\x00\x00\x10\x00\x12\x00\x03', 'Kafka'],
+    ['\x00\x00\x01\x10\x00\x00\x00\xc8{"code"', 'RocketMQ'],
+    ['\x00\x00\x00\x10\xff\xff\x00\x00', 'unknown'],
   ] as const;
 
   it.each(headers)('%j', (header, seen) => {

@@ -1,0 +1,215 @@
+// Arguments of queues, exchanges, bindings and consumers: what RabbitMQ knows by name is checked as it does, and what
+// this version does not honour is refused by name. What nobody knows is kept and means nothing, as there. Which
+// arguments there are: rabbit_amqqueue.erl, rabbit_quorum_queue.erl, rabbit_stream_queue.erl (4.x).
+import { ByteReader, ByteWriter } from '../../../std/bytes.ts';
+import {
+  argumentFaults,
+  type FieldTable,
+  type FieldText,
+  type FieldValue,
+  fieldOf,
+  type Named,
+  type Refusal,
+  readTable,
+  refusals,
+  writeTable,
+} from '../codec/index.ts';
+
+/** What is wrong with a value, as a refusal shows it; undefined: nothing. */
+type Check = (value: FieldValue) => string | undefined;
+
+interface Rule {
+  readonly check: Check;
+  /** A value that is honoured; all others are refused. */
+  readonly honours?: (value: FieldValue) => boolean;
+}
+
+/** A number with a fraction or of a type without is none here. */
+function integerOf(value: FieldValue): number | bigint | undefined {
+  switch (value.type) {
+    case 'byte':
+    case 'unsignedbyte':
+    case 'short':
+    case 'unsignedshort':
+    case 'signedint':
+    case 'unsignedint':
+    case 'long':
+      return value.value;
+    default:
+      return undefined;
+  }
+}
+
+function integer(min: 0 | 1, max = Number.MAX_SAFE_INTEGER): Check {
+  return (value) => {
+    const number = integerOf(value);
+    if (number === undefined) return argumentFaults.notInteger(value.type);
+    if (number < 0) return argumentFaults.negative(number);
+    if (number < min) return argumentFaults.zero();
+    return number > max ? argumentFaults.aboveMax(number) : undefined;
+  };
+}
+
+function ofType(type: FieldValue['type']): Check {
+  return (value) => (value.type === type ? undefined : argumentFaults.unacceptable(value.type));
+}
+
+function oneOf(words: readonly string[], fault: (value: string) => string): Check {
+  return (value) => {
+    if (value.type !== 'longstr') return argumentFaults.unacceptable(value.type);
+    const text = String(value.value);
+    return words.includes(text) ? undefined : fault(text);
+  };
+}
+
+const anything: Check = () => undefined;
+
+const TTL_MAX = 4_294_967_295;
+const OVERFLOWS = ['drop-head', 'reject-publish', 'reject-publish-dlx'];
+const LOCATORS = ['client-local', 'balanced', 'random', 'least-leaders', 'min-masters'];
+
+const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  // Bodies lie on disk whatever is asked for.
+  [
+    'x-queue-mode',
+    {
+      check: oneOf(['default', 'lazy'], (mode) => argumentFaults.unsupported('mode', mode)),
+      honours: () => true,
+    },
+  ],
+  ['x-queue-version', { check: integer(1, 2), honours: () => true }],
+  [
+    'x-queue-type',
+    {
+      check: oneOf(['classic'], (type) => argumentFaults.unsupported('type', type)),
+      honours: () => true,
+    },
+  ],
+  [
+    'x-queue-leader-locator',
+    { check: oneOf(LOCATORS, (locator) => `"unsupported locator '${locator}'"`) },
+  ],
+  ['x-expires', { check: integer(1, TTL_MAX) }],
+  ['x-message-ttl', { check: integer(0, TTL_MAX) }],
+  ['x-max-length', { check: integer(0) }],
+  ['x-max-length-bytes', { check: integer(0) }],
+  ['x-max-priority', { check: integer(0, 255) }],
+  ['x-overflow', { check: oneOf(OVERFLOWS, () => argumentFaults.overflow()) }],
+  ['x-single-active-consumer', { check: ofType('bool') }],
+  ['x-dead-letter-routing-key', { check: ofType('longstr') }],
+  ['x-dead-letter-exchange', { check: anything }],
+  ['x-dead-letter-strategy', { check: ofType('longstr') }],
+  ['x-delivery-limit', { check: anything }],
+  ['x-quorum-initial-group-size', { check: integer(1) }],
+  ['x-consumer-timeout', { check: integer(1) }],
+  ['x-consumer-disconnected-timeout', { check: integer(1) }],
+  ['x-delayed-retry-type', { check: ofType('longstr') }],
+  ['x-delayed-retry-min', { check: integer(0) }],
+  ['x-delayed-retry-max', { check: integer(0) }],
+  ['x-max-age', { check: ofType('longstr') }],
+  ['x-stream-max-segment-size-bytes', { check: integer(0) }],
+  ['x-stream-filter-size-bytes', { check: integer(0) }],
+  ['x-initial-cluster-size', { check: integer(1) }],
+  ['x-message-deduplication', { check: anything }],
+  ['x-name-prefix', { check: ofType('longstr') }],
+]);
+
+const CONSUMER_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ['x-priority', { check: integerCheck, honours: () => true }],
+  ['x-cancel-on-ha-failover', { check: ofType('bool'), honours: isFalse }],
+  ['x-stream-offset', { check: anything }],
+  ['x-stream-filter', { check: anything }],
+  ['x-stream-match-unfiltered', { check: anything }],
+  ['x-consumer-timeout', { check: integer(1) }],
+]);
+
+function integerCheck(value: FieldValue): string | undefined {
+  const isInteger = integerOf(value) !== undefined;
+  return isInteger ? undefined : argumentFaults.notInteger(value.type);
+}
+
+function isFalse(value: FieldValue): boolean {
+  return value.type === 'bool' && !value.value;
+}
+
+const NOT_HONOURED = 'it is not honoured by this version';
+
+/** The first argument of a queue that cannot be honoured. */
+export function refuseQueueArguments(table: FieldTable, queue: Named): Refusal | undefined {
+  const exchange = fieldOf(table, 'x-dead-letter-exchange');
+  if (exchange !== undefined && exchange.type !== 'longstr') {
+    return refusals.invalidArgumentType(exchange.type, 'x-dead-letter-exchange', queue);
+  }
+  const faults = (name: string, reason: string) =>
+    refusals.invalidArgument(name, queue.name, queue.vhost, reason);
+  if (exchange === undefined && fieldOf(table, 'x-dead-letter-routing-key') !== undefined) {
+    return faults('x-dead-letter-routing-key', argumentFaults.keyWithoutExchange());
+  }
+  return firstFault(table, QUEUE_RULES, faults);
+}
+
+/** The same of a consumer. */
+export function refuseConsumerArguments(table: FieldTable, queue: Named): Refusal | undefined {
+  return firstFault(table, CONSUMER_RULES, (name, reason) =>
+    refusals.invalidArgument(name, queue.name, queue.vhost, reason),
+  );
+}
+
+function firstFault(
+  table: FieldTable,
+  rules: ReadonlyMap<string, Rule>,
+  fault: (name: string, reason: string) => Refusal,
+): Refusal | undefined {
+  for (const { name, value } of table) {
+    const rule = typeof name === 'string' ? rules.get(name) : undefined;
+    if (rule === undefined) continue;
+    const reason = rule.check(value) ?? (rule.honours?.(value) === true ? undefined : NOT_HONOURED);
+    if (reason !== undefined) return fault(String(name), reason);
+  }
+  return undefined;
+}
+
+/** 0 unless the consumer asks for one. */
+export function priorityOf(table: FieldTable): number {
+  const value = fieldOf(table, 'x-priority');
+  const number = value === undefined ? undefined : integerOf(value);
+  return number === undefined ? 0 : Number(number);
+}
+
+// ---- Exchanges -------------------------------------------------------------------------------------
+
+const ALTERNATE = 'alternate-exchange';
+
+/** The exchange that gets what this one cannot route; undefined: none. */
+export function alternateOf(
+  table: FieldTable,
+  exchange: Named,
+): { readonly name: string | undefined } | { readonly refusal: Refusal } {
+  const value = fieldOf(table, ALTERNATE);
+  if (value === undefined) return { name: undefined };
+  if (value.type === 'longstr' && typeof value.value === 'string') return { name: value.value };
+  return { refusal: refusals.invalidArgumentType(value.type, ALTERNATE, exchange) };
+}
+
+// ---- Bytes -----------------------------------------------------------------------------------------
+
+/** Equal arguments are equal bytes, whatever their order; none are no bytes. */
+export function canonicalArguments(table: FieldTable): Uint8Array {
+  const writer = new ByteWriter(64);
+  if (table.length === 0) return writer.toBytes();
+  writeTable(
+    writer,
+    [...table].sort((a, b) => compareNames(a.name, b.name)),
+  );
+  return writer.toBytes();
+}
+
+/** What `canonicalArguments` wrote. */
+export function argumentsOf(bytes: Uint8Array): FieldTable {
+  return bytes.length === 0 ? [] : readTable(new ByteReader(bytes));
+}
+
+function compareNames(a: FieldText, b: FieldText): number {
+  const [left, right] = [String(a), String(b)];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,57 @@
+// Who a client says it is: the responses of PLAIN (RFC 4616) and AMQPLAIN (a field table without its size; RabbitMQ's
+// rabbit_auth_mechanism_amqplain.erl), and who is let in.
+import { ByteReader, BytesError, readUtf8 } from '../../../std/bytes.ts';
+import { AmqpError, fieldOf, readTable } from '../codec/index.ts';
+
+export const MECHANISMS = ['PLAIN', 'AMQPLAIN'] as const;
+
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Undefined: no such mechanism, or not a response of it. */
+export function credentialsOf(mechanism: string, response: Uint8Array): Credentials | undefined {
+  if (mechanism === 'PLAIN') return plain(response);
+  return mechanism === 'AMQPLAIN' ? amqplain(response) : undefined;
+}
+
+/** authzid NUL authcid NUL password. Who acts for another is refused: the first part is empty or the same. */
+function plain(response: Uint8Array): Credentials | undefined {
+  const first = response.indexOf(0);
+  const second = response.indexOf(0, first + 1);
+  if (first < 0 || second < 0) return undefined;
+  try {
+    const identity = readUtf8(response, 0, first);
+    const user = readUtf8(response, first + 1, second);
+    const password = readUtf8(response, second + 1, response.length);
+    return identity === '' || identity === user ? { user, password } : undefined;
+  } catch (error) {
+    if (error instanceof BytesError) return undefined;
+    throw error;
+  }
+}
+
+function amqplain(response: Uint8Array): Credentials | undefined {
+  const sized = new Uint8Array(4 + response.length);
+  new DataView(sized.buffer).setUint32(0, response.length);
+  sized.set(response, 4);
+  try {
+    const table = readTable(new ByteReader(sized));
+    const user = fieldOf(table, 'LOGIN');
+    const password = fieldOf(table, 'PASSWORD');
+    if (user?.type !== 'longstr' || password?.type !== 'longstr') return undefined;
+    if (typeof user.value !== 'string' || typeof password.value !== 'string') return undefined;
+    return { user: user.value, password: password.value };
+  } catch (error) {
+    if (error instanceof BytesError || error instanceof AmqpError) return undefined;
+    throw error;
+  }
+}
+
+/** The one user that there is until users are kept; as in RabbitMQ it comes from this machine only. */
+const GUEST = 'guest';
+
+export function isLetIn({ user, password }: Credentials, isLoopback: boolean): boolean {
+  return isLoopback && user === GUEST && password === GUEST;
+}

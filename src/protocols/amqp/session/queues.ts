@@ -1,0 +1,326 @@
+// queue.declare, bind, unbind, purge and delete, and what every use of a queue looks at first: is it there, is it this
+// connection's, is it a queue at all.
+import type { DestinationView, MetadataResult, QueueStats } from '../../../broker/ports.ts';
+import {
+  EMPTY_TABLE,
+  type FieldTable,
+  type FieldValue,
+  fieldOf,
+  type MethodArgs,
+  type Refusal,
+  refusals,
+} from '../codec/index.ts';
+import { argumentsOf, canonicalArguments, refuseQueueArguments } from './arguments.ts';
+import type { Channel } from './channel.ts';
+import { cleanName, isReserved, madeUpName, VHOST } from './names.ts';
+import { refuseResult } from './outcomes.ts';
+import { headerMatchOf } from './route-headers.ts';
+
+export interface FoundQueue {
+  readonly name: string;
+  readonly destination: DestinationView;
+  readonly logId: number;
+}
+
+const queueNamed = (name: string) => ({ kind: 'queue', name, vhost: VHOST }) as const;
+
+/** A stream is there for other protocols to read, and for exchanges to route to. */
+function isStream(name: string): Refusal {
+  const words = `queue '${name}' in vhost '${VHOST}' is a stream, which this version does not read through AMQP`;
+  return ['PRECONDITION_FAILED', words];
+}
+
+/** Undefined: there is none, or it is not a client's to see. */
+function destinationNamed(channel: Channel, name: string): DestinationView | undefined {
+  const destination = channel.host.ports.view.destination(name);
+  return destination?.isInternal === true ? undefined : destination;
+}
+
+/** An exclusive queue of another connection. */
+function isLocked(channel: Channel, destination: DestinationView): boolean {
+  const owner = destination.queue?.owner;
+  if (owner === undefined) return false;
+  const own = channel.host.ports.owner();
+  return (
+    own === undefined ||
+    own.connection !== owner.connection ||
+    own.shard !== owner.shard ||
+    own.shardIncarnation !== owner.shardIncarnation ||
+    own.node !== owner.node ||
+    own.incarnation !== owner.incarnation
+  );
+}
+
+/** The queue of that name, or without one the last one declared on this channel. */
+export function findQueue(
+  channel: Channel,
+  given: string,
+): FoundQueue | { readonly refusal: Refusal } {
+  const name = given === '' ? channel.lastQueue : cleanName(given);
+  if (name === '') return { refusal: refusals.noPreviousQueue() };
+  const destination = destinationNamed(channel, name);
+  if (destination === undefined) return { refusal: refusals.noQueue(name, VHOST) };
+  if (isLocked(channel, destination)) return { refusal: refusals.lockedQueue(name, VHOST) };
+  if (destination.queue === undefined) return { refusal: isStream(name) };
+  return { name, destination, logId: destination.logs[0]!.logId };
+}
+
+// ---- Declare --------------------------------------------------------------------------------------
+
+export function declareQueue(
+  channel: Channel,
+  args: MethodArgs<'queue.declare'>,
+): Refusal | undefined {
+  if (args.passive) {
+    const found = findQueue(channel, args.queue);
+    return 'refusal' in found ? found.refusal : declared(channel, args, found.name, true);
+  }
+  const { host } = channel;
+  const given = cleanName(args.queue);
+  const name = given === '' ? madeUpName('amq.gen-', () => host.ports.random()) : given;
+  const known = destinationNamed(channel, name);
+  if (known !== undefined && isLocked(channel, known)) return refusals.lockedQueue(name, VHOST);
+  if (known === undefined && given !== '' && isReserved(given)) {
+    return refusals.reservedName('queue', given);
+  }
+  const fault = refuseQueueArguments(args.arguments, queueNamed(name));
+  if (fault !== undefined) return fault;
+  const owner = host.ports.owner();
+  if (owner === undefined)
+    return ['INTERNAL_ERROR', 'this node is not a member of the cluster yet'];
+  if (args.exclusive) host.ownsQueues = true;
+  const queue = {
+    name,
+    durable: args.durable,
+    autoDelete: args.autoDelete,
+    owner: args.exclusive ? owner : undefined,
+    arguments: canonicalArguments(args.arguments),
+    compared: [],
+    node: owner.node,
+    replicationFactor: -1,
+  };
+  channel.ask({ kind: 'declare-queue', queue }, (result) => {
+    if (result.kind !== 'ok') return refuseDeclare(channel, name, args.arguments, result);
+    return declared(channel, args, name, known !== undefined);
+  });
+  return undefined;
+}
+
+function refuseDeclare(
+  channel: Channel,
+  name: string,
+  table: FieldTable,
+  result: Exclude<MetadataResult, { kind: 'ok' }>,
+): Refusal {
+  if (result.kind !== 'refused') return refuseResult(result);
+  const what = queueNamed(name);
+  switch (result.code) {
+    case 'locked':
+      return refusals.lockedQueue(name, VHOST);
+    case 'exists':
+      return refusals.inequivalentArgument('x-queue-type', what, undefined, STREAM);
+    case 'inequivalent':
+      return refuseDifference(channel, name, table, result.difference!);
+    default:
+      return refuseResult(result, what);
+  }
+}
+
+const STREAM: FieldValue = { type: 'longstr', value: 'stream' };
+
+function refuseDifference(
+  channel: Channel,
+  name: string,
+  table: FieldTable,
+  {
+    property,
+    received,
+    current,
+  }: NonNullable<Extract<MetadataResult, { kind: 'refused' }>['difference']>,
+): Refusal {
+  const what = queueNamed(name);
+  if (property === 'durable' || property === 'autoDelete') {
+    const word = property === 'durable' ? property : 'auto_delete';
+    return refusals.inequivalentProperty(word, what, String(received), String(current));
+  }
+  const bytes = destinationNamed(channel, name)?.queue?.arguments;
+  const kept = bytes === undefined ? EMPTY_TABLE : argumentsOf(bytes);
+  return refusals.inequivalentArgument(
+    property,
+    what,
+    fieldOf(table, property),
+    fieldOf(kept, property),
+  );
+}
+
+/** Answers with what is in the queue; one that was just made is known to be empty. */
+function declared(
+  channel: Channel,
+  args: MethodArgs<'queue.declare'>,
+  name: string,
+  mayHold: boolean,
+): Refusal | undefined {
+  channel.lastQueue = name;
+  if (args.noWait) return undefined;
+  const answer = (messageCount: number, consumerCount: number): undefined => {
+    channel.reply('queue.declare-ok', { queue: name, messageCount, consumerCount });
+  };
+  const log = channel.host.ports.view.destination(name)?.logs[0];
+  if (!mayHold || log === undefined) return answer(0, 0);
+  channel.ask({ kind: 'stats', logId: log.logId }, (stats) =>
+    typeof stats === 'string' ? unreachable(channel, name) : answer(stats.ready, stats.consumers),
+  );
+  return undefined;
+}
+
+/** Nobody leads the queue, or who does has not answered in time. */
+function unreachable(channel: Channel, name: string): Refusal {
+  const log = channel.host.ports.view.destination(name)?.logs[0];
+  if (log === undefined) return refusals.noQueue(name, VHOST);
+  const node = log.leader < 0 ? (log.replicas[0] ?? 0) : log.leader;
+  return refusals.homeNodeDown(`node-${node}`, name, VHOST);
+}
+
+// ---- Bind -----------------------------------------------------------------------------------------
+
+export function bindQueue(channel: Channel, args: MethodArgs<'queue.bind'>): Refusal | undefined {
+  return changeBinding(channel, 'bind', args, () => {
+    if (!args.noWait) channel.reply('queue.bind-ok', {});
+  });
+}
+
+export function unbindQueue(
+  channel: Channel,
+  args: MethodArgs<'queue.unbind'>,
+): Refusal | undefined {
+  return changeBinding(channel, 'unbind', args, () => channel.reply('queue.unbind-ok', {}));
+}
+
+function changeBinding(
+  channel: Channel,
+  kind: 'bind' | 'unbind',
+  args: MethodArgs<'queue.unbind'>,
+  done: () => void,
+): Refusal | undefined {
+  const target = args.queue === '' ? channel.lastQueue : cleanName(args.queue);
+  if (target === '') return refusals.noPreviousQueue();
+  // Without both names the key is the queue's name too.
+  const routingKey = args.queue === '' && args.routingKey === '' ? target : args.routingKey;
+  const destination = destinationNamed(channel, target);
+  if (destination === undefined) {
+    if (kind === 'bind') return refusals.noQueue(target, VHOST);
+    done();
+    return undefined;
+  }
+  if (isLocked(channel, destination)) return refusals.lockedQueue(target, VHOST);
+  const { exchange: source, arguments: table } = args;
+  return bindTo(channel, kind, { source, targetKind: 'queue', target, routingKey, table }, done);
+}
+
+export interface WantedBinding {
+  readonly source: string;
+  readonly targetKind: 'queue' | 'exchange';
+  readonly target: string;
+  readonly routingKey: string;
+  readonly table: FieldTable;
+}
+
+/** Whatever it binds: the source is looked at here, the target was before. */
+export function bindTo(
+  channel: Channel,
+  kind: 'bind' | 'unbind',
+  wanted: WantedBinding,
+  done: () => void,
+): Refusal | undefined {
+  const { host } = channel;
+  const { targetKind, target, routingKey, table } = wanted;
+  const source = cleanName(wanted.source);
+  if (source === '') return refusals.defaultExchange();
+  const exchange = host.ports.view.exchange(source);
+  if (exchange === undefined) {
+    if (kind === 'bind') return refusals.noExchange(source, VHOST);
+    done();
+    return undefined;
+  }
+  const match = headerMatchOf(exchange.type, table, host.tools.form, host.tools.walk);
+  if ('refusal' in match) return match.refusal;
+  const ends = { source, targetKind, target, routingKey };
+  const binding = { ...ends, arguments: canonicalArguments(table), headerMatch: match.bytes };
+  channel.ask({ kind, binding }, (result) => {
+    if (result.kind === 'ok') {
+      done();
+      return undefined;
+    }
+    if (result.kind === 'refused' && result.code === 'unknown-destination') {
+      return refusals.noQueue(target, VHOST);
+    }
+    const unknown = host.ports.view.exchange(source) === undefined ? source : target;
+    return refuseResult(result, { kind: 'exchange', name: unknown, vhost: VHOST });
+  });
+  return undefined;
+}
+
+// ---- Purge and delete -----------------------------------------------------------------------------
+
+export function purgeQueue(channel: Channel, args: MethodArgs<'queue.purge'>): Refusal | undefined {
+  const found = findQueue(channel, args.queue);
+  if ('refusal' in found) return found.refusal;
+  channel.ask({ kind: 'purge', logId: found.logId }, (count) => {
+    if (typeof count === 'string') return unreachable(channel, found.name);
+    if (!args.noWait) channel.reply('queue.purge-ok', { messageCount: count });
+    return undefined;
+  });
+  return undefined;
+}
+
+export function deleteQueue(
+  channel: Channel,
+  args: MethodArgs<'queue.delete'>,
+): Refusal | undefined {
+  const name = args.queue === '' ? channel.lastQueue : cleanName(args.queue);
+  if (name === '') return refusals.noPreviousQueue();
+  if (destinationNamed(channel, name) === undefined) return deleted(channel, args, 0);
+  const found = findQueue(channel, name);
+  if ('refusal' in found) return found.refusal;
+  const { logId } = found;
+  const { ifUnused: isUnused, ifEmpty: isEmpty } = args;
+  const count = () =>
+    channel.ask({ kind: 'stats', logId }, (stats) => remove(channel, args, found, stats));
+  if (!isUnused && !isEmpty) {
+    count();
+    return undefined;
+  }
+  channel.ask({ kind: 'check', logId, isUnused, isEmpty }, (verdict) => {
+    if (verdict === 'in-use') return refusals.inUse(queueNamed(name));
+    if (verdict === 'not-empty') return refusals.notEmpty(name, VHOST);
+    if (verdict !== 'ok') return unreachable(channel, name);
+    count();
+    return undefined;
+  });
+  return undefined;
+}
+
+/** A queue that nobody leads can be deleted too; then nobody knows how much was in it. */
+function remove(
+  channel: Channel,
+  args: MethodArgs<'queue.delete'>,
+  { name, logId }: FoundQueue,
+  stats: QueueStats | string,
+): undefined {
+  const count = typeof stats === 'string' ? 0 : stats.ready;
+  channel.ask({ kind: 'delete-queue', name, logId }, (result) => {
+    const isGone =
+      result.kind === 'refused' &&
+      (result.code === 'unknown-destination' || result.code === 'stale-log');
+    if (result.kind !== 'ok' && !isGone) return refuseResult(result, queueNamed(name));
+    return deleted(channel, args, count);
+  });
+}
+
+function deleted(
+  channel: Channel,
+  args: MethodArgs<'queue.delete'>,
+  messageCount: number,
+): undefined {
+  if (!args.noWait) channel.reply('queue.delete-ok', { messageCount });
+}

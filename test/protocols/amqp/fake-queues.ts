@@ -1,0 +1,455 @@
+// Queues in memory behind the interface that sessions use: real routing, one array per queue, and answers in later turns
+// as from the real one. What a test wants to go wrong is a field.
+import type { DestinationView } from '../../../src/broker/ports.ts';
+import {
+  type ConsumeOptions,
+  type DeliveredMessage,
+  type Publisher,
+  type PublishOutcome,
+  type PublishSink,
+  type QueueAccess,
+  type QueueReader,
+  type QueueStats,
+  type ReaderSink,
+  type RecordParts,
+  type RouteFields,
+  RouteInput,
+  RoutingTable,
+} from '../../../src/broker/ports.ts';
+import type { LogResult, MetadataView } from '../../../src/cluster/ports.ts';
+import { encodeBatch, RecordReader } from '../../../src/records/records.ts';
+import { decodeUtf8 } from '../../../src/std/bytes.ts';
+import { crc32c } from '../../../src/std/crc32c.ts';
+import { type Cursor, readVarI32 } from '../../../src/std/varint.ts';
+
+interface Message {
+  readonly offset: number;
+  readonly batch: Uint8Array;
+  state: 'ready' | 'leased' | 'gone';
+  isRedelivered: boolean;
+  lease: number;
+  returns: number;
+}
+
+interface Attached {
+  readonly number: number;
+  readonly reader: FakeReader;
+  readonly queue: FakeQueue;
+  readonly options: ConsumeOptions;
+  credit: number;
+  /** Leased, and of these delivered. */
+  held: number;
+  out: number;
+}
+
+export class FakeQueue {
+  readonly messages: Message[] = [];
+  readonly consumers: Attached[] = [];
+  turn = 0;
+
+  get ready(): Message[] {
+    return this.messages.filter((message) => message.state === 'ready');
+  }
+
+  get leased(): Message[] {
+    return this.messages.filter((message) => message.state === 'leased');
+  }
+
+  bodies(state: Message['state'] = 'ready'): string[] {
+    return this.messages
+      .filter((message) => message.state === state)
+      .map(({ batch }) => {
+        const reader = new RecordReader();
+        reader.open(batch, 0, batch.length);
+        reader.next();
+        return decodeUtf8(reader.value()!);
+      });
+  }
+}
+
+/** A record in a batch of its own. */
+function storedBatch(parts: RecordParts): Uint8Array {
+  const headers: { name: string; value: Uint8Array | null }[] = [];
+  const cursor: Cursor = { at: parts.headersStart, end: parts.headersEnd };
+  for (let i = 0; i < parts.headerCount; i += 1) {
+    const nameSize = readVarI32(parts.headers, cursor);
+    const name = decodeUtf8(parts.headers.subarray(cursor.at, cursor.at + nameSize));
+    cursor.at += nameSize;
+    const size = readVarI32(parts.headers, cursor);
+    headers.push({
+      name,
+      value: size < 0 ? null : parts.headers.slice(cursor.at, cursor.at + size),
+    });
+    cursor.at += Math.max(0, size);
+  }
+  const key = parts.keyStart < 0 ? null : parts.key.slice(parts.keyStart, parts.keyEnd);
+  const value = parts.value.slice(parts.valueStart, parts.valueEnd);
+  return encodeBatch(
+    [{ timestampMs: Math.max(0, parts.timestampMs), key, value, headers }],
+    crc32c,
+  );
+}
+
+export class FakeQueues implements QueueAccess {
+  readonly routes: RoutingTable;
+  readonly queues = new Map<number, FakeQueue>();
+  /** Outcomes of publishes are kept back until `settlePublishes`. */
+  holdsPublishes = false;
+  outcome: PublishOutcome = 'stored';
+  statsResult: LogResult | undefined;
+  /** Attaches are not answered. */
+  isMute = false;
+  readonly readers = new Set<FakeReader>();
+  readonly publishers = new Set<FakePublisher>();
+  readonly #view: MetadataView;
+  readonly #soon: (task: () => void) => void;
+  #heldBack: (() => void)[] = [];
+
+  /** `soon`: runs a task in a later turn. */
+  constructor(view: MetadataView, soon: (task: () => void) => void) {
+    this.#view = view;
+    this.#soon = soon;
+    this.routes = new RoutingTable(view);
+    view.onRoutes((changes) => {
+      if (changes === undefined) this.routes.reset(view);
+      else for (const change of changes) this.routes.apply(change);
+      this.#endDeleted();
+    });
+  }
+
+  soon(task: () => void): void {
+    this.#soon(task);
+  }
+
+  /** Told at once, or when the test says so. */
+  resolveLater(tell: () => void): void {
+    if (this.holdsPublishes) this.#heldBack.push(tell);
+    else tell();
+  }
+
+  settlePublishes(): void {
+    for (const tell of this.#heldBack.splice(0)) tell();
+  }
+
+  queueOf(name: string): FakeQueue {
+    const destination = this.#view.destination(name);
+    if (destination === undefined) throw new Error(`no queue ${name}`);
+    return this.queue(destination.logs[0]!.logId);
+  }
+
+  queue(logId: number): FakeQueue {
+    let queue = this.queues.get(logId);
+    if (queue === undefined) {
+      queue = new FakeQueue();
+      this.queues.set(logId, queue);
+    }
+    return queue;
+  }
+
+  #endDeleted(): void {
+    for (const [logId, queue] of this.queues) {
+      if (this.#view.log(logId) !== undefined) continue;
+      this.queues.delete(logId);
+      for (const { reader, number } of [...queue.consumers]) reader.end(number, 'deleted');
+    }
+  }
+
+  publisher(sink: PublishSink): Publisher {
+    const publisher = new FakePublisher(this, sink);
+    this.publishers.add(publisher);
+    return publisher;
+  }
+
+  reader(sink: ReaderSink): QueueReader {
+    const reader = new FakeReader(this, sink);
+    this.readers.add(reader);
+    return reader;
+  }
+
+  stats(logId: number): Promise<QueueStats | LogResult> {
+    if (this.statsResult !== undefined) return Promise.resolve(this.statsResult);
+    const { ready, leased, consumers } = this.queue(logId);
+    const counts = { ready: ready.length, leased: leased.length, consumers: consumers.length };
+    return Promise.resolve(counts);
+  }
+
+  purge(logId: number): Promise<number | LogResult> {
+    const { ready } = this.queue(logId);
+    for (const message of ready) message.state = 'gone';
+    return Promise.resolve(ready.length);
+  }
+
+  check(
+    logId: number,
+    what: { readonly isUnused: boolean; readonly isEmpty: boolean },
+  ): Promise<'ok' | 'in-use' | 'not-empty' | LogResult> {
+    const queue = this.queue(logId);
+    if (what.isUnused && queue.consumers.length > 0) return Promise.resolve('in-use');
+    if (what.isEmpty && queue.ready.length > 0) return Promise.resolve('not-empty');
+    return Promise.resolve('ok');
+  }
+
+  /** Gives out what can be given: by priority, and round robin within one. */
+  dispatch(queue: FakeQueue): void {
+    for (;;) {
+      const message = queue.messages.find(({ state }) => state === 'ready');
+      if (message === undefined) return;
+      const free = queue.consumers.filter(canTake);
+      const best = Math.max(...free.map(({ options }) => options.priority));
+      const rows = free.filter(({ options }) => options.priority === best);
+      if (rows.length === 0) return;
+      queue.turn += 1;
+      const consumer = rows[queue.turn % rows.length]!;
+      consumer.reader.give(consumer.number, queue, message, consumer.options.autoAcknowledge);
+      if (!consumer.options.autoAcknowledge) consumer.held += 1;
+    }
+  }
+}
+
+function canTake({ credit, held, options }: Attached): boolean {
+  return options.autoAcknowledge ? credit > 0 : credit > held;
+}
+
+class FakePublisher implements Publisher {
+  readonly #queues: FakeQueues;
+  readonly #sink: PublishSink;
+  isClosed = false;
+
+  constructor(queues: FakeQueues, sink: PublishSink) {
+    this.#queues = queues;
+    this.#sink = sink;
+  }
+
+  get sink(): PublishSink {
+    return this.#sink;
+  }
+
+  publish(
+    exchange: number,
+    route: RouteFields,
+    message: RecordParts,
+    _level: 'none' | 'committed',
+    ticket: number,
+    isMandatory: boolean,
+  ): void {
+    const queues = this.#queues;
+    const batch = storedBatch(message);
+    const { name } = queues.routes.exchange(exchange);
+    const input = new RouteInput();
+    input.bytes = route.bytes.slice();
+    input.spans = route.spans.slice();
+    input.keyCount = route.keyCount;
+    input.setHeaders(route.headers.slice(), route.headersStart, route.headersEnd);
+    queues.soon(() => {
+      const found = queues.routes.exchangeAt(Buffer.from(name), 0, Buffer.byteLength(name));
+      const count = found < 0 ? 0 : queues.routes.route(found, input);
+      const names = [...queues.routes.targets.subarray(0, count)].map((index) =>
+        queues.routes.queueName(index),
+      );
+      for (const target of names) this.#append(queues.queueOf(target), batch);
+      if (count === 0 && isMandatory && !this.isClosed)
+        this.#sink.unroutable(ticket, partsOf(batch));
+      if (ticket < 0) return;
+      const { outcome } = queues;
+      queues.resolveLater(() => {
+        if (!this.isClosed) this.#sink.resolved(ticket, outcome);
+      });
+    });
+  }
+
+  #append(queue: FakeQueue, batch: Uint8Array): void {
+    const offset = queue.messages.length;
+    const message = { offset, batch, isRedelivered: false, lease: 0, returns: 0 };
+    queue.messages.push({ ...message, state: 'ready' });
+    this.#queues.dispatch(queue);
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.#queues.publishers.delete(this);
+  }
+}
+
+function partsOf(batch: Uint8Array): RecordParts {
+  const record = new RecordReader();
+  record.open(batch, 0, batch.length);
+  record.next();
+  const { bytes } = record;
+  return {
+    key: bytes,
+    keyStart: record.keySize < 0 ? -1 : record.keyAt,
+    keyEnd: record.keyAt + Math.max(0, record.keySize),
+    value: bytes,
+    valueStart: record.valueAt,
+    valueEnd: record.valueAt + Math.max(0, record.valueSize),
+    headers: bytes,
+    headerCount: record.headerCount,
+    headersStart: record.headersAt,
+    headersEnd: record.headersEnd,
+    timestampMs: record.timestampMs,
+  };
+}
+
+export class FakeReader implements QueueReader {
+  readonly #queues: FakeQueues;
+  readonly #sink: ReaderSink;
+  readonly #consumers = new Map<number, Attached>();
+  readonly #leases = new Map<
+    string,
+    { consumer: number; message: Message; queue: FakeQueue; isOut: boolean }
+  >();
+  #lease = 0;
+  isClosed = false;
+
+  constructor(queues: FakeQueues, sink: ReaderSink) {
+    this.#queues = queues;
+    this.#sink = sink;
+  }
+
+  attach(consumer: number, destination: DestinationView, options: ConsumeOptions): void {
+    const queue = this.#queues.queue(destination.logs[0]!.logId);
+    this.#queues.soon(() => {
+      if (this.#queues.isMute || this.isClosed) return;
+      const isTaken = queue.consumers.some((each) => each.options.exclusive);
+      if (isTaken || (options.exclusive && queue.consumers.length > 0)) {
+        this.#sink.ended(consumer, 'exclusive');
+        return;
+      }
+      const attached = {
+        number: consumer,
+        reader: this,
+        queue,
+        options,
+        credit: 0,
+        held: 0,
+        out: 0,
+      };
+      this.#consumers.set(consumer, attached);
+      queue.consumers.push(attached);
+      this.#sink.attached(consumer);
+    });
+  }
+
+  credit(consumer: number, messages: number): void {
+    const attached = this.#consumers.get(consumer);
+    if (attached === undefined) return;
+    attached.credit = messages;
+    this.#queues.soon(() => this.#queues.dispatch(attached.queue));
+  }
+
+  detach(consumer: number, keepsMessages: boolean): void {
+    const attached = this.#consumers.get(consumer);
+    if (attached === undefined) return;
+    this.#consumers.delete(consumer);
+    const { consumers } = attached.queue;
+    consumers.splice(consumers.indexOf(attached), 1);
+    if (keepsMessages) return;
+    for (const [key, lease] of [...this.#leases]) {
+      if (lease.consumer === consumer) this.#giveBack(key, true, false);
+    }
+  }
+
+  get(consumer: number, destination: DestinationView, autoAcknowledge: boolean): void {
+    const queue = this.#queues.queue(destination.logs[0]!.logId);
+    this.#queues.soon(() => {
+      if (this.isClosed) return;
+      const message = queue.ready[0];
+      if (message === undefined) this.#sink.empty(consumer);
+      else this.give(consumer, queue, message, autoAcknowledge);
+    });
+  }
+
+  give(consumer: number, queue: FakeQueue, message: Message, isAuto: boolean): void {
+    this.#lease += 1;
+    message.state = isAuto ? 'gone' : 'leased';
+    message.lease = isAuto ? 0 : this.#lease;
+    const logId = [...this.#queues.queues].find(([, each]) => each === queue)![0];
+    if (!isAuto) {
+      this.#leases.set(`${logId}/${message.offset}`, { consumer, message, queue, isOut: false });
+    }
+    const record = new RecordReader();
+    record.open(message.batch, 0, message.batch.length);
+    record.next();
+    const delivered: DeliveredMessage = {
+      logId,
+      offset: message.offset,
+      epoch: 1,
+      lease: message.lease,
+      isRedelivered: message.isRedelivered,
+      returns: message.returns,
+      ready: queue.ready.length,
+      record,
+    };
+    this.#queues.soon(() => {
+      // Its consumer is gone, and what it held went back.
+      if (!isAuto && message.lease !== delivered.lease) return;
+      if (this.isClosed) return;
+      const attached = this.#consumers.get(consumer);
+      if (attached !== undefined && !isAuto) {
+        // Less credit than when it was leased: it goes back, and nobody has seen it.
+        if (attached.out >= attached.credit) {
+          this.#giveBack(`${logId}/${message.offset}`, true, false);
+          message.isRedelivered = delivered.isRedelivered;
+          return;
+        }
+        attached.out += 1;
+        this.#leases.get(`${logId}/${message.offset}`)!.isOut = true;
+      }
+      this.#sink.deliver(consumer, delivered);
+      this.#sink.delivered();
+    });
+  }
+
+  acknowledge(_consumer: number, logId: number, _epoch: number, offset: number): void {
+    const lease = this.#leases.get(`${logId}/${offset}`);
+    if (lease === undefined) return;
+    lease.message.state = 'gone';
+    this.#settled(`${logId}/${offset}`);
+  }
+
+  return(
+    _consumer: number,
+    logId: number,
+    _epoch: number,
+    offset: number,
+    _lease: number,
+    isRequeued: boolean,
+    counts: boolean,
+  ): void {
+    this.#giveBack(`${logId}/${offset}`, isRequeued, counts);
+  }
+
+  #giveBack(key: string, isRequeued: boolean, counts: boolean): void {
+    const lease = this.#leases.get(key);
+    if (lease === undefined) return;
+    lease.message.state = isRequeued ? 'ready' : 'gone';
+    lease.message.isRedelivered = true;
+    lease.message.lease = 0;
+    if (counts) lease.message.returns += 1;
+    this.#settled(key);
+  }
+
+  #settled(key: string): void {
+    const { consumer, queue, isOut } = this.#leases.get(key)!;
+    this.#leases.delete(key);
+    const attached = this.#consumers.get(consumer);
+    if (attached !== undefined) attached.held -= 1;
+    if (attached !== undefined && isOut) attached.out -= 1;
+    this.#queues.soon(() => this.#queues.dispatch(queue));
+  }
+
+  /** The queue says that a consumer is none any more. */
+  end(consumer: number, why: 'deleted'): void {
+    this.detach(consumer, true);
+    this.#queues.soon(() => {
+      if (!this.isClosed) this.#sink.ended(consumer, why);
+    });
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const consumer of [...this.#consumers.keys()]) this.detach(consumer, false);
+    for (const key of [...this.#leases.keys()]) this.#giveBack(key, true, false);
+    this.#queues.readers.delete(this);
+  }
+}

@@ -1,0 +1,399 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type BasicProperties,
+  decodeProperties,
+  encodeProperties,
+  type FieldTable,
+  type FieldValue,
+  OutgoingMessage,
+  SOURCE,
+  scanProperties,
+  tableOf,
+} from '../../../../src/protocols/amqp/codec/index.ts';
+import { MessageOfRecord } from '../../../../src/protocols/amqp/mapping/from-record.ts';
+import { Parts } from '../../../../src/protocols/amqp/mapping/parts.ts';
+import { PublishedMessage } from '../../../../src/protocols/amqp/mapping/published.ts';
+import { RecordOfMessage } from '../../../../src/protocols/amqp/mapping/to-record.ts';
+import { encodeBatch, type RecordInput, RecordReader } from '../../../../src/records/records.ts';
+import { ByteWriter, decodeUtf8, encodeUtf8, toHex } from '../../../../src/std/bytes.ts';
+import { crc32c } from '../../../../src/std/crc32c.ts';
+import { type Cursor, readVarI32 } from '../../../../src/std/varint.ts';
+import { publishFrames } from '../codec/amqplib.ts';
+import { openReader } from '../codec/tape-reader.ts';
+
+interface Sent {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly properties: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+const METHOD_END = 0xce;
+
+/** The frames of a publish with these very property bytes. */
+function framesOf({ exchange, routingKey, properties, body }: Sent): Uint8Array {
+  const writer = new ByteWriter();
+  const frame = (type: number, payload: Uint8Array): void => {
+    writer.u8(type);
+    writer.u16(1);
+    writer.u32(payload.length);
+    writer.raw(payload);
+    writer.u8(METHOD_END);
+  };
+  const method = new ByteWriter();
+  method.u32(0x003c0028);
+  method.u16(0);
+  for (const name of [exchange, routingKey]) {
+    method.u8(encodeUtf8(name).length);
+    method.utf8(name);
+  }
+  method.u8(0);
+  frame(1, method.finish());
+  const header = new ByteWriter();
+  header.u32(60 * 65_536);
+  header.u64(body.length);
+  header.raw(properties);
+  frame(2, header.finish());
+  if (body.length > 0) frame(3, body);
+  return writer.toBytes();
+}
+
+interface Seen {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array;
+  readonly headers: readonly (readonly [string, string | null])[];
+  readonly timestampMs: number;
+}
+
+/** What becomes of published frames, as a plain record and as one that is stored. */
+function recordOf(frames: Uint8Array): { seen: Seen; record: RecordReader } {
+  const { reader, tape } = openReader();
+  reader.receive(frames);
+  const message = new PublishedMessage();
+  message.set(tape.bytesOf(tape.ints[SOURCE]), tape.ints, 0);
+  const parts = new RecordOfMessage().set(message);
+  const headers: { name: string; value: Uint8Array | null }[] = [];
+  const cursor: Cursor = { at: parts.headersStart, end: parts.headersEnd };
+  while (cursor.at < cursor.end) {
+    const nameSize = readVarI32(parts.headers, cursor);
+    const name = decodeUtf8(parts.headers.slice(cursor.at, cursor.at + nameSize));
+    cursor.at += nameSize;
+    const size = readVarI32(parts.headers, cursor);
+    const value = size < 0 ? null : parts.headers.slice(cursor.at, cursor.at + size);
+    cursor.at += Math.max(0, size);
+    headers.push({ name, value });
+  }
+  expect(headers).toHaveLength(parts.headerCount);
+  const key = parts.keyStart < 0 ? null : parts.key.slice(parts.keyStart, parts.keyEnd);
+  const value = parts.value.slice(parts.valueStart, parts.valueEnd);
+  const { timestampMs } = parts;
+  const latin1 = (bytes: Uint8Array | null) =>
+    bytes === null ? null : Buffer.from(bytes).toString('latin1');
+  return {
+    seen: { key, value, headers: headers.map((h) => [h.name, latin1(h.value)]), timestampMs },
+    record: stored({ key, value, headers, timestampMs: Math.max(0, timestampMs) }),
+  };
+}
+
+function stored(input: RecordInput): RecordReader {
+  const bytes = encodeBatch([input], crc32c);
+  const record = new RecordReader();
+  expect(record.open(bytes, 0, bytes.length)).toBe('ok');
+  expect(record.next()).toBe(true);
+  return record;
+}
+
+const plain = ({ bytes, at, size }: OutgoingMessage['body']): Uint8Array =>
+  new Uint8Array(bytes.slice(at, at + size));
+
+function deliveredOf(record: RecordReader, frameBytesMax = 0): Sent {
+  const message = new OutgoingMessage();
+  message.frameBytesMax = frameBytesMax;
+  new MessageOfRecord().fill(new Parts().ofRecord(record), message);
+  return {
+    exchange: Buffer.from(plain(message.exchange)).toString('latin1'),
+    routingKey: Buffer.from(plain(message.routingKey)).toString('latin1'),
+    properties: plain(message.properties),
+    body: plain(message.body),
+  };
+}
+
+function encoded(properties: BasicProperties): Uint8Array {
+  const writer = new ByteWriter();
+  encodeProperties(writer, properties);
+  return writer.toBytes();
+}
+
+function send(properties: BasicProperties, names: Partial<Sent> = {}): Sent {
+  return {
+    exchange: 'orders',
+    routingKey: 'eu.new',
+    body: encodeUtf8('hello'),
+    properties: encoded(properties),
+    ...names,
+  };
+}
+
+const headersOf = (sent: Sent): Record<string, string | null> =>
+  Object.fromEntries(recordOf(framesOf(sent)).seen.headers);
+
+describe('a message as a record', () => {
+  it('has routing key, body and time in their places, and all else in headers', () => {
+    const sent = send({
+      contentType: 'text/plain',
+      contentEncoding: 'gzip',
+      deliveryMode: 2,
+      priority: 9,
+      correlationId: 'c-1',
+      replyTo: 'answers',
+      expiration: '60000',
+      messageId: 'm-1',
+      timestamp: 1_700_000_000,
+      type: 'order',
+      userId: 'guest',
+      appId: 'shop',
+      clusterId: 'x',
+      headers: tableOf({ tenant: 'acme' }),
+    });
+    const { seen } = recordOf(framesOf(sent));
+    expect(decodeUtf8(seen.key!)).toBe('eu.new');
+    expect(decodeUtf8(seen.value)).toBe('hello');
+    expect(seen.timestampMs).toBe(1_700_000_000_000);
+    expect(seen.headers).toEqual([
+      ['amqp.exchange', 'orders'],
+      ['amqp.content-type', 'text/plain'],
+      ['amqp.content-encoding', 'gzip'],
+      ['tenant', 'acme'],
+      ['amqp.delivery-mode', '2'],
+      ['amqp.priority', '9'],
+      ['amqp.correlation-id', 'c-1'],
+      ['amqp.reply-to', 'answers'],
+      ['amqp.expiration', '60000'],
+      ['amqp.message-id', 'm-1'],
+      ['amqp.timestamp', '1700000000'],
+      ['amqp.type', 'order'],
+      ['amqp.user-id', 'guest'],
+      ['amqp.app-id', 'shop'],
+      ['amqp.cluster-id', 'x'],
+    ]);
+  });
+
+  it('without a routing key has no key, without properties and exchange no headers', () => {
+    const { seen } = recordOf(framesOf(send({}, { exchange: '', routingKey: '' })));
+    expect(seen).toEqual({ key: null, value: encodeUtf8('hello'), headers: [], timestampMs: -1 });
+  });
+
+  it('shows numbers, times and truths as text, and keeps the table for AMQP', () => {
+    const headers: FieldTable = [
+      { name: 'n', value: { type: 'signedint', value: -7 } },
+      { name: 'big', value: { type: 'long', value: 2n ** 62n } },
+      { name: 't', value: { type: 'bool', value: true } },
+      { name: 'when', value: { type: 'timestamp', value: 5 } },
+      { name: 'd', value: { type: 'double', value: 0.5 } },
+      { name: 'dec', value: { type: 'decimal', scale: 2, digits: 314 } },
+      { name: 'raw', value: { type: 'binary', value: Uint8Array.of(0xff) } },
+      { name: 'none', value: { type: 'void' } },
+      { name: 'inner', value: { type: 'table', value: [] } },
+    ];
+    const { 'amqp.headers': raw, 'amqp.exchange': _, ...others } = headersOf(send({ headers }));
+    expect(others).toEqual({
+      n: '-7',
+      big: String(2n ** 62n),
+      t: 'true',
+      when: '5',
+      d: '0.5',
+      dec: '314e-2',
+      raw: '\xff',
+      none: null,
+    });
+    expect(raw).toBe(Buffer.from(encoded({ headers }).slice(2)).toString('latin1'));
+  });
+
+  it('takes no name of its own from a client', () => {
+    const headers = tableOf({ 'amqp.priority': 'mine', 'amqp.': 'odd', amqp: 'plain' });
+    const sent = send({ headers });
+    expect(headersOf(sent)).toEqual({
+      'amqp.exchange': 'orders',
+      'amqp.header.amqp.priority': 'mine',
+      'amqp.header.amqp.': 'odd',
+      amqp: 'plain',
+    });
+  });
+
+  it('has no time where the seconds are beyond what milliseconds can hold', () => {
+    const at = (timestamp: number | bigint) => recordOf(framesOf(send({ timestamp }))).seen;
+    expect(at(8_640_000_000_000).timestampMs).toBe(8_640_000_000_000_000);
+    expect(at(8_640_000_000_001).timestampMs).toBe(-1);
+    expect(at(2n ** 64n - 1n).headers).toContainEqual(['amqp.timestamp', String(2n ** 64n - 1n)]);
+  });
+});
+
+const text = fc.string({ unit: 'grapheme', maxLength: 12 });
+const oddText = fc.oneof(
+  text,
+  fc.uint8Array({ minLength: 1, maxLength: 8 }).map((bytes) => Uint8Array.of(0xff, ...bytes)),
+);
+const name = fc.oneof(oddText, fc.constantFrom('amqp.type', 'amqp.headers', 'amqp.header.x', 'CC'));
+const { table: anyTable } = fc.letrec<{ value: FieldValue; table: FieldTable }>((tie) => ({
+  table: fc.array(fc.record({ name, value: tie('value') }), { maxLength: 5 }),
+  value: fc.oneof(
+    { maxDepth: 2 },
+    fc.record({ type: fc.constant('longstr' as const), value: oddText }),
+    fc.record({ type: fc.constant('longstr' as const), value: text }),
+    fc.record({ type: fc.constant('signedint' as const), value: fc.integer() }),
+    fc.record({ type: fc.constant('float' as const), value: fc.float() }),
+    fc.record({ type: fc.constant('void' as const) }),
+    fc.record({ type: fc.constant('array' as const), value: fc.array(tie('value')) }),
+    fc.record({ type: fc.constant('table' as const), value: tie('table') }),
+  ),
+}));
+const stringTable = fc.uniqueArray(
+  fc.record({ name, value: fc.record({ type: fc.constant('longstr' as const), value: oddText }) }),
+  { maxLength: 40, selector: (field) => String(field.name) },
+);
+const anyProperties = fc.record(
+  {
+    contentType: oddText,
+    contentEncoding: text,
+    headers: fc.oneof(anyTable, stringTable),
+    deliveryMode: fc.nat(255),
+    priority: fc.nat(255),
+    correlationId: oddText,
+    replyTo: text,
+    expiration: text,
+    messageId: text,
+    timestamp: fc.bigInt(0n, 2n ** 64n - 1n),
+    type: text,
+    userId: text,
+    appId: text,
+    clusterId: text,
+  },
+  { requiredKeys: [] },
+);
+
+describe('a record as a message', () => {
+  it('is byte for byte what was sent', () => {
+    const body = fc.uint8Array({ maxLength: 100 });
+    fc.assert(
+      fc.property(anyProperties, text, text, body, (properties, exchange, routingKey, bytes) => {
+        const sent = { exchange, routingKey, body: bytes, properties: encoded(properties) };
+        const got = deliveredOf(recordOf(framesOf(sent)).record);
+        expect(toHex(got.properties)).toBe(toHex(sent.properties));
+        expect(toHex(got.body)).toBe(toHex(bytes));
+        const names = [got.exchange, got.routingKey].map((n) =>
+          Buffer.from(n, 'latin1').toString(),
+        );
+        expect(names).toEqual([exchange, routingKey]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is byte for byte what amqplib sends', () => {
+    const double = fc.double({ noNaN: true, min: -1e15, max: 1e15 });
+    const value = fc.oneof(text, fc.integer(), fc.boolean(), double);
+    const headers = fc.dictionary(
+      text,
+      fc.oneof(value, fc.array(value), fc.dictionary(text, value)),
+    );
+    const options = fc.record(
+      {
+        headers,
+        contentType: text,
+        deliveryMode: fc.constantFrom(1, 2),
+        priority: fc.nat(255),
+        messageId: text,
+        timestamp: fc.nat(),
+      },
+      { requiredKeys: ['headers'] },
+    );
+    fc.assert(
+      fc.property(options, (properties) => {
+        const fields = { exchange: 'x', routingKey: 'k', mandatory: false, immediate: false };
+        const frames = publishFrames(1, { ticket: 0, ...fields }, properties, encodeUtf8('b'));
+        const header = frames.subarray(frames.indexOf(0xce) + 1);
+        const sent = header.subarray(7 + 12, 7 + header.readUInt32BE(3));
+        const got = deliveredOf(recordOf(new Uint8Array(frames)).record);
+        expect(toHex(got.properties)).toBe(toHex(sent));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('of another protocol has a table of its headers and no exchange', () => {
+    const value = encodeUtf8('v');
+    const header = (headerName: string, text: string | null) => ({
+      name: headerName,
+      value: text === null ? null : encodeUtf8(text),
+    });
+    const headers = [
+      header('trace', 'abc'),
+      header('trace', 'def'),
+      header('nothing', null),
+      header('amqp.unknown', 'left out'),
+      header('x'.repeat(256), 'left out'),
+    ];
+    const record = stored({ timestampMs: 1, key: encodeUtf8('key'), value, headers });
+    const got = deliveredOf(record);
+    expect([got.exchange, got.routingKey, decodeUtf8(got.body)]).toEqual(['', 'key', 'v']);
+    expect(decodeProperties(got.properties, 0, got.properties.length)).toEqual({
+      headers: [
+        { name: 'trace', value: { type: 'longstr', value: 'abc' } },
+        { name: 'trace', value: { type: 'longstr', value: 'def' } },
+        { name: 'nothing', value: { type: 'void' } },
+      ],
+    });
+  });
+
+  it('has no routing key where the key is long, not text, or absent, and no body without a value', () => {
+    const keyOf = (key: Uint8Array | null) =>
+      deliveredOf(stored({ timestampMs: 1, key, value: null }));
+    expect(keyOf(encodeUtf8('k'.repeat(255))).routingKey).toHaveLength(255);
+    expect(keyOf(encodeUtf8('k'.repeat(256))).routingKey).toBe('');
+    expect(keyOf(Uint8Array.of(0xff, 0xfe)).routingKey).toBe('');
+    expect(keyOf(null)).toEqual({
+      exchange: '',
+      routingKey: '',
+      properties: Uint8Array.of(0, 0),
+      body: new Uint8Array(0),
+    });
+  });
+
+  it('is well formed whatever the own headers say', () => {
+    const own = [
+      'amqp.headers',
+      'amqp.priority',
+      'amqp.timestamp',
+      'amqp.type',
+      'amqp.exchange',
+      'amqp.routing-key',
+    ];
+    const bytes = fc.oneof(fc.uint8Array({ maxLength: 300, size: 'max' }), text.map(encodeUtf8));
+    const header = fc.record({
+      name: fc.oneof(fc.constantFrom(...own), text),
+      value: fc.option(
+        fc.oneof(
+          bytes,
+          fc.bigInt(0n, 2n ** 70n).map((n) => encodeUtf8(String(n))),
+        ),
+      ),
+    });
+    fc.assert(
+      fc.property(fc.array(header, { maxLength: 8 }), (headers) => {
+        const got = deliveredOf(stored({ timestampMs: 1, key: null, value: null, headers }));
+        expect(scanProperties(got.properties, 0, got.properties.length)).toBeGreaterThanOrEqual(0);
+        expect(got.exchange.length).toBeLessThanOrEqual(255);
+        expect(got.routingKey.length).toBeLessThanOrEqual(255);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('leaves headers out that would not fit one frame of the receiver', () => {
+    const headers = [{ name: 'large', value: new Uint8Array(4096) }];
+    const record = stored({ timestampMs: 1, key: null, value: null, headers });
+    expect(deliveredOf(record, 4096).properties).toEqual(Uint8Array.of(0, 0));
+    expect(deliveredOf(record, 8192).properties.length).toBeGreaterThan(4096);
+  });
+});
