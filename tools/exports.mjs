@@ -14,15 +14,13 @@ const WAITING = new Map([
     'src/protocols/rocketmq/grpc/listener.ts#createRocketGrpcService',
     'a node starts no gRPC listener yet',
   ],
-  ['src/broker/view/answers.ts#decodeQueueAnswer', 'sessions that publish to queues and consume'],
+  ['src/broker/access/shard-queues.ts#ShardQueues', 'the sessions of a shard'],
   ['src/broker/view/commands.ts#encodeQueueCommand', 'sessions that publish to queues and consume'],
   ['src/protocols/amqp/listener.ts#startAmqpListener', 'a node starts no AMQP listener yet'],
   ['src/protocols/amqp/codec/errors.ts#REPLY_SUCCESS', 'simulated AMQP clients'],
   ['src/protocols/amqp/codec/properties.ts#decodeProperties', 'simulated AMQP clients'],
   ['src/protocols/amqp/codec/properties.ts#encodeProperties', 'simulated AMQP clients'],
   ['src/protocols/amqp/codec/writer.ts#writeProtocolHeader', 'simulated AMQP clients'],
-  ['src/broker/exchange/routing-table.ts#RoutingTable', 'the exchange actor of a shard'],
-  ['src/broker/exchange/turn-batches.ts#TurnBatches', 'the exchange actor of a shard'],
 ]);
 
 const DECLARATION =

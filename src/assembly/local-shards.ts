@@ -54,7 +54,7 @@ export class LocalShards implements Shards {
   /** The replicas as they are now, for a simulation. */
   probe(): Iterable<ProbedReplica> {
     const shard = this.#shard;
-    return shard === undefined ? [] : probeLogs(shard.host.hostedLogs(), shard.store);
+    return shard === undefined ? [] : probeLogs(shard);
   }
 
   async stop(): Promise<void> {

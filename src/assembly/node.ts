@@ -80,6 +80,7 @@ class Node implements ProbedNode {
   readonly #events: NodeEvent[] = [];
   #handle: ((event: NodeEvent) => void) | undefined;
   #isStopping = false;
+  #hasFailed = false;
 
   constructor(env: Environment, config: NodeConfig, parts: NodeParts) {
     this.#env = env;
@@ -119,6 +120,9 @@ class Node implements ProbedNode {
     return {
       replicas: this.#shards?.probe?.() ?? [],
       metadata: this.#imageProbe.look(),
+      life: this.#shards?.incarnations()[0] ?? 0,
+      isVoter: this.#metadata?.isVoter() ?? false,
+      standing: (node) => this.#imageProbe.standing(node),
       assigned: () => this.#imageProbe.assigned(),
     };
   }
@@ -372,6 +376,9 @@ class Node implements ProbedNode {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     const code = (error as { code?: string }).code ?? 'NODE_FAILED';
     this.#env.log.error('the node cannot go on', { code, stack: error.stack });
+    // What fails afterwards follows from the first, which is the one to be told.
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
     this.#tell({ event: 'failed', code, message: error.message });
   }
 

@@ -2,7 +2,7 @@
 // between two events. Not a part of what a node offers to its users, and it changes nothing.
 import { hashImage } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import type { HostedLog } from '../cluster/replica/hosted-log.ts';
+import type { LogHost } from '../cluster/replica/log-host.ts';
 import type { ShardStore } from '../storage/api.ts';
 import type { RunningNode } from './node-config.ts';
 
@@ -19,8 +19,10 @@ export interface ProbedReplica {
   readonly alarm: string | undefined;
   /** Why the log is quarantined here, unless the whole store failed. */
   readonly failure: string | undefined;
-  /** What a leader takes that node to have made durable; undefined where nobody leads. */
-  heldBy(node: number): number | undefined;
+  /** Of the data of this node, as registered. */
+  readonly incarnation: number;
+  /** What a leader takes that data of a node to have made durable; undefined where nobody leads or greeted. */
+  heldBy(node: number, incarnation: number): number | undefined;
   /** Undefined where the frame is no longer at hand. */
   frameAt(seq: number): { readonly epoch: number; readonly chain: number } | undefined;
 }
@@ -29,8 +31,22 @@ export interface NodeProbe {
   readonly replicas: Iterable<ProbedReplica>;
   /** The last index applied, and the hash of the image after it. */
   readonly metadata: { readonly index: number; readonly hash: number };
+  /** The life of the first shard of this process. */
+  readonly life: number;
+  readonly isVoter: boolean;
+  /** Undefined for a node that is not registered. */
+  standing(node: number): Standing | undefined;
   /** Every log that metadata knows, and how many nodes it is assigned to. */
   assigned(): ReadonlyMap<number, number>;
+}
+
+/** How a node stands in the eyes of another, or in its own. */
+export interface Standing {
+  /** The life of its first shard, as registered. */
+  readonly life: number;
+  readonly isLive: boolean;
+  /** In sync in every log that is assigned to it. */
+  readonly isInSync: boolean;
 }
 
 /** A node whose shards run on its own thread, as a simulation starts it. */
@@ -55,17 +71,29 @@ export class ImageProbe {
     return this.#last;
   }
 
+  standing(id: number): Standing | undefined {
+    const { image } = this.#replica;
+    const node = image.node(id);
+    if (node === undefined) return undefined;
+    const isInSync = image.logsOn(id).every((logId) => image.log(logId)?.isr.includes(id));
+    return { life: node.shardIncarnations[0] ?? 0, isLive: image.isNodeLive(id), isInSync };
+  }
+
   assigned(): ReadonlyMap<number, number> {
     const logs = [...this.#replica.image.logs()];
     return new Map(logs.map(({ logId, replicas }) => [logId, replicas.length]));
   }
 }
 
-export function* probeLogs(
-  logs: Iterable<HostedLog>,
-  store: ShardStore,
-): IterableIterator<ProbedReplica> {
-  for (const { logId, stored, role, leader, failure } of logs) {
+export function* probeLogs({
+  host,
+  store,
+}: {
+  readonly host: LogHost;
+  readonly store: ShardStore;
+}): IterableIterator<ProbedReplica> {
+  const { incarnation } = host.self;
+  for (const { logId, stored, role, leader, failure } of host.hostedLogs()) {
     yield {
       logId,
       epoch: role?.epoch ?? -1,
@@ -75,7 +103,11 @@ export function* probeLogs(
       durableSeq: stored.durableSeq,
       alarm: leader?.alarm,
       failure: store.failure === undefined ? failure : undefined,
-      heldBy: (node) => leader?.core.heldBy(node),
+      incarnation,
+      heldBy(node, of) {
+        const progress = leader?.core.progress(node);
+        return progress?.incarnation === of ? progress.matchSeq : undefined;
+      },
       frameAt(seq) {
         if (seq < 1) return undefined;
         const epoch = stored.epochAt(seq);

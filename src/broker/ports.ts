@@ -135,6 +135,7 @@ const GROUP_LOGS_WANTED = {
   validateOnly: false,
 } as const;
 
+export { HostCalls, type HostOp, type HostRef } from './access/host-calls.ts';
 export type {
   ConsumeOptions,
   DeliveredMessage,

@@ -16,6 +16,8 @@ export interface NodeView {
   /** Registered and not fenced. */
   readonly isLive: boolean;
   readonly rack: string | undefined;
+  /** By shard number: which life of it is the present one. */
+  readonly shardIncarnations: readonly number[];
   readonly pid: number;
   /** By listener name: 'kafka', 'http', 'link'. */
   readonly endpoints: ReadonlyMap<string, EndpointView>;
@@ -100,6 +102,9 @@ export type RouteChange =
   | { readonly kind: 'queue-created'; readonly name: string }
   | { readonly kind: 'queue-deleted'; readonly name: string };
 
+/** Logs that were made, changed or deleted. `undefined`: any may have, read the view anew. */
+export type LogListener = (logIds: readonly number[] | undefined) => void;
+
 /** `undefined`: everything may have changed, read the view anew. */
 export type RouteListener = (changes: readonly RouteChange[] | undefined) => void;
 
@@ -130,6 +135,8 @@ export interface MetadataView {
   destinationById(id: Uint8Array): DestinationView | undefined;
   log(logId: number): LogView | undefined;
   onChange(handle: () => void): () => void;
+  /** Tells of each log, at the cost of what changed. */
+  onLogs(handle: LogListener): () => void;
   /** Stored or built in. */
   exchange(name: string): ExchangeView | undefined;
   /** In name order, built-in ones included. */

@@ -6,7 +6,7 @@
 // size (-1 null), key | varint value size (-1 null), value | varint header count | each: varint
 // name size, name in UTF-8, varint value size (-1 null), value.
 import { assert } from '../std/assert.ts';
-import { ByteWriter, utf8Size, writeI64, writeU16, writeU32 } from '../std/bytes.ts';
+import { ByteWriter, copyRange, utf8Size, writeI64, writeU16, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import { varI53Size, writeVarI53 } from '../std/varint.ts';
 import {
@@ -74,12 +74,15 @@ function headersSize(headers: readonly RecordHeader[]): number {
 
 export class BatchBuilder {
   readonly #writer: ByteWriter;
+  readonly #headRoom: number;
   #count = 0;
   #baseTimestampMs = 0;
   #maxTimestampMs = -1;
 
-  constructor(capacity = 1024) {
-    this.#writer = new ByteWriter(Math.max(capacity, BATCH_HEADER_BYTES));
+  /** `headRoom`: bytes that stay free in front of the batch, for whoever sends it inside something else. */
+  constructor(capacity = 1024, headRoom = 0) {
+    this.#headRoom = headRoom;
+    this.#writer = new ByteWriter(Math.max(capacity, headRoom + BATCH_HEADER_BYTES));
     this.reset();
   }
 
@@ -90,13 +93,18 @@ export class BatchBuilder {
 
   /** Bytes that the batch has so far, before compression. */
   get size(): number {
-    return this.#writer.size;
+    return this.#writer.size - this.#headRoom;
+  }
+
+  /** Bytes that it holds without growing, the room in front included. */
+  get capacity(): number {
+    return this.#writer.bytes.length;
   }
 
   /** Starts over, keeping the memory. */
   reset(): void {
     this.#writer.reset();
-    this.#writer.reserve(BATCH_HEADER_BYTES);
+    this.#writer.reserve(this.#headRoom + BATCH_HEADER_BYTES);
     this.#count = 0;
     this.#maxTimestampMs = -1;
   }
@@ -142,6 +150,31 @@ export class BatchBuilder {
   }
 
   /**
+   * Appends one record whose key, value and headers are encoded already, as in a record (see above): they
+   * are [start, end) of `body`, and are copied.
+   */
+  appendEncoded(timestampMs: number, body: Uint8Array, start: number, end: number): void {
+    if (this.#count === 0) this.#baseTimestampMs = timestampMs;
+    if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs;
+    const timeDelta = timestampMs - this.#baseTimestampMs;
+    const size = 1 + varI53Size(timeDelta) + varI53Size(this.#count) + end - start;
+    const writer = this.#writer;
+    let at = writer.reserve(varI53Size(size) + size);
+    const out = writer.bytes;
+    at = writeVarI53(out, at, size);
+    out[at] = 0;
+    at = writeVarI53(out, at + 1, timeDelta);
+    at = writeVarI53(out, at, this.#count);
+    copyRange(body, start, end, out, at);
+    this.#count += 1;
+  }
+
+  /** The bytes of {@link finish} with what is in front of them, lent as long: the batch starts at `headRoom`. */
+  get framed(): Uint8Array {
+    return this.#writer.finish();
+  }
+
+  /**
    * Fills in the header and lends the whole batch, valid until the next `append` or `reset`
    * (a compressed batch is a new array). At least one record must have been appended.
    */
@@ -170,7 +203,7 @@ export class BatchBuilder {
   }
 
   #body(compression: Compression | undefined): Uint8Array {
-    const plain = this.#writer.finish();
+    const plain = this.#writer.finish().subarray(this.#headRoom);
     if (compression === undefined) return plain;
     const squeezed = compression.compress(plain.subarray(BATCH_HEADER_BYTES));
     const batch = new Uint8Array(BATCH_HEADER_BYTES + squeezed.length);

@@ -123,11 +123,6 @@ export class LeaderCore implements Leader, StreamedLog {
     return this.#members.self.matchSeq;
   }
 
-  /** What that node has acknowledged as durable, as far as it counts here. */
-  heldBy(node: NodeId): number {
-    return this.#members.find(node)?.matchSeq ?? 0;
-  }
-
   get epochBeginSeq(): number {
     return this.#epochBeginSeq;
   }

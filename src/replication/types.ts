@@ -301,8 +301,6 @@ export interface Leader {
   readonly resignReason: ResignReason | undefined;
   /** No self-truncation is under way: `log()` may be handed to a follower core. */
   readonly isSettled: boolean;
-  /** The last frame that this node is counted for: it said that it has it on disk. */
-  heldBy(node: NodeId): number;
 
   /**
    * A frame is in the own log, not yet durable. Its epoch is the grant's, except for frames fetched

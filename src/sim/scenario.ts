@@ -33,6 +33,8 @@ export interface ScenarioRun {
   boot(node: SimNode): void;
   /** True when the node has taken up its role and holds all it must: it may be hurt again. */
   hasRecovered(node: SimNode): boolean;
+  /** False while the loss of that node's data could break the promise; always true if left out. */
+  mayDamage?(node: SimNode): boolean;
   /** Checks what must hold at every moment; called every few events. */
   probe?(): Violation | undefined;
   /** All faults are over: clients begin nothing new, finish, and read everything back. */

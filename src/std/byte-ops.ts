@@ -160,6 +160,23 @@ export function writeI64le(bytes: Uint8Array, at: number, value: number): void {
   writeU32le(bytes, at + 4, highHalf(value));
 }
 
+/** Below this a loop is cheaper than the view that a block copy needs. */
+const LOOP_BYTES_MAX = 64;
+
+/** Copies [start, end) of `from` to `at` of `into`, which has room, and returns the position behind it. */
+export function copyRange(
+  from: Uint8Array,
+  start: number,
+  end: number,
+  into: Uint8Array,
+  at: number,
+): number {
+  const size = end - start;
+  if (size > LOOP_BYTES_MAX) into.set(from.subarray(start, end), at);
+  else for (let i = 0; i < size; i += 1) into[at + i] = from[start + i]!;
+  return at + size;
+}
+
 /** One new array with all parts in order. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let size = 0;

@@ -111,6 +111,8 @@ export interface ShardStore {
   readonly cleanStart: boolean;
   /** A write or sync of this folder failed in an earlier run: its logs are lossy until resynced. */
   readonly failedSync: boolean;
+  /** The cluster knows of it and calls this data by another name: from now on a crash is judged for itself. */
+  forgetFailedSync(): void;
   /** Counts the opens of this folder, from 1. */
   readonly bootCount: number;
   /** Bytes of slabs in use, and bytes of appended frames above the committed seqs. */

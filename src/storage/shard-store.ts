@@ -74,8 +74,8 @@ export class ShardStoreCore implements ShardStore, LogHost {
   readonly scratch = new Uint8Array(IO_BYTES);
   readonly stage = new Uint8Array(IO_BYTES);
   readonly cleanStart: boolean;
-  readonly failedSync: boolean;
   readonly bootCount: number;
+  #failedSync: boolean;
   wal!: WalWriter<StoredLogCore>;
   onDurable: (changed: readonly StoredLog[]) => void = () => undefined;
   onRoom: () => void = () => undefined;
@@ -107,7 +107,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.walFiles = parts.walFiles;
     this.counters = parts.counters;
     this.cleanStart = parts.cleanStart;
-    this.failedSync = parts.failedSync;
+    this.#failedSync = parts.failedSync;
     this.bootCount = parts.bootCount;
     this.slabs = new SlabPool(parts.options.slabBytesMax);
     this.openFiles = new OpenFiles(parts.env.disk, parts.options.openFilesMax);
@@ -125,7 +125,9 @@ export class ShardStoreCore implements ShardStore, LogHost {
       options,
       {
         onDurable: (changed) => this.#groupDurable(changed),
-        onFailure: (error) => this.fail(error),
+        // Nothing of a group that found no room was durable, and what was before it still is.
+        onFailure: (error) =>
+          this.fail(error, this.#failedSync || errnoOf(error) !== 'STORAGE_FULL'),
         onNoSpace: () => this.#startCheckpoint(false),
         fillCommits: (bytes, at, countMax) => this.#fillCommits(bytes, at, countMax),
       },
@@ -401,12 +403,26 @@ export class ShardStoreCore implements ShardStore, LogHost {
 
   // ---- ends -----------------------------------------------------------------------------------
 
-  fail(error: Error): void {
+  get failedSync(): boolean {
+    return this.#failedSync;
+  }
+
+  forgetFailedSync(): void {
+    if (!this.#failedSync || this.isStopped) return;
+    try {
+      this.#parts.marks.write({ bootCount: this.bootCount, isClean: false, failedSync: false });
+      this.#failedSync = false;
+    } catch (failed) {
+      this.env.log.warn('the failed-sync mark stays', { why: messageOf(failed) });
+    }
+  }
+
+  fail(error: Error, failedSync = true): void {
     if (this.failure !== undefined || this.isStopped) return;
     this.failure = error;
     this.#stop();
     try {
-      this.#parts.marks.write({ bootCount: this.bootCount, isClean: false, failedSync: true });
+      this.#parts.marks.write({ bootCount: this.bootCount, isClean: false, failedSync });
     } catch (failed) {
       this.env.log.error('the failed-sync mark was not written', { why: messageOf(failed) });
     }

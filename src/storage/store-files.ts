@@ -166,16 +166,18 @@ export class StoreMarks {
   /** Durable when it returns. Throws DiskError. */
   write(values: MarkValues): void {
     const writer = new ByteWriter(BLOCK_BYTES);
-    this.#sequence += 1;
+    const sequence = this.#sequence + 1;
     writer.u32(MARKS_MAGIC);
     writer.u32(0);
-    writer.u64(this.#sequence);
+    writer.u64(sequence);
     writer.u64(values.bootCount);
     writer.u32((values.isClean ? CLEAN : 0) | (values.failedSync ? FAILED_SYNC : 0));
     writer.reserve(BLOCK_BYTES - writer.size);
     const bytes = writer.finish();
     writeU32(bytes, 4, this.#crc32c(bytes, 8, 32));
-    this.#file.writeSync(bytes, (this.#sequence % 2) * BLOCK_BYTES);
+    this.#file.writeSync(bytes, (sequence % 2) * BLOCK_BYTES);
+    // What failed is written into the same slot again: the other one is sound.
+    this.#sequence = sequence;
   }
 
   close(): void {

@@ -17,6 +17,7 @@ import {
 } from '../../src/records/records.ts';
 import { concatBytes, encodeUtf8, equalBytes, toHex } from '../../src/std/bytes.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
+import { varI53Size } from '../../src/std/varint.ts';
 import { anyRecords } from './arbitrary-records.ts';
 
 const gunzip: Decompress = (codec, bytes) => {
@@ -151,6 +152,27 @@ describe('records', () => {
 });
 
 describe('BatchBuilder', () => {
+  it('takes records as others have encoded them, behind room for somebody else', () => {
+    fc.assert(
+      fc.property(anyRecords, fc.nat(40), (records, headRoom) => {
+        const copied = new BatchBuilder(1, headRoom);
+        for (const { timestampMs, ...record } of records) {
+          // Alone in a batch: attributes, time and offset take a byte each, in front the size.
+          const reader = new RecordReader();
+          const alone = encodeBatch([{ timestampMs, ...record }], crc32c);
+          expect(reader.open(alone, 0, alone.length)).toBe('ok');
+          expect(reader.next()).toBe(true);
+          const start = reader.keyAt - varI53Size(reader.keySize);
+          copied.appendEncoded(timestampMs, alone, start, alone.length);
+        }
+        const whole = encodeBatch(records, crc32c);
+        expect(equalBytes(copied.finish(crc32c), whole)).toBe(true);
+        expect(equalBytes(copied.framed.subarray(headRoom), whole)).toBe(true);
+        expect(copied.size).toBe(whole.length);
+      }),
+    );
+  });
+
   it('makes the same batch again after reset', () => {
     const builder = new BatchBuilder(1);
     const make = (): Uint8Array => {

@@ -260,6 +260,153 @@ describe('a failing disk', () => {
   });
 });
 
+describe('writes that fail half-way', () => {
+  it('two checkpoints on a full disk damage one slot, not both', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const opened = await openOn(world, disk, {
+      checkpointBytes: 64 * 1024,
+      onSnapshotWanted: (logId: number) => ({
+        seq: opened.store.log(logId)!.committedSeq,
+        bytes: eventsOf('state'),
+      }),
+    });
+    const { store } = opened;
+    const log = store.createLog(1, { durability: 'sync' });
+    const fill = async (count: number) => {
+      for (let i = 0; i < count; i += 1) {
+        appendBatch(log, 1000);
+        store.startGroup();
+        await world.advance(0.3);
+        log.setCommitted(log.endSeq);
+      }
+    };
+    await fill(400);
+    await world.drive(store.checkpoint());
+    await world.drive(store.checkpoint());
+    // WAL below the last two checkpoints is gone: nothing but one of them can stand in for it.
+    expect(store.counters.walFilesRecycled).toBeGreaterThan(0);
+    await fill(20);
+    const all = readAll(log);
+    disk.tornBytes = (length) => Math.floor(length / 2);
+    disk.onCall = (call, path) =>
+      call === 'write' && path.includes('/ckpt.') ? 'ENOSPC' : undefined;
+    for (let i = 0; i < 2; i += 1) {
+      await expect(world.drive(store.checkpoint())).rejects.toThrow();
+      expect(store.failure).toBeUndefined();
+    }
+    store.abandon();
+    world.clear();
+    const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    const { recovered } = await openOn(world, copy);
+    expect(world.lines.some((line) => /slot is damaged/.test(line.message))).toBe(true);
+    expect(recovered[0]!.needsRepair).toBe(false);
+    expect(recovered[0]!.log.endSeq).toBe(420);
+    expect(equalBytes(readAll(recovered[0]!.log), all)).toBe(true);
+  });
+
+  it('a group of which half was written is cut, and what was durable before it stays', async () => {
+    for (const share of [0.25, 0.5, 0.75, 1]) {
+      const world = new World();
+      const disk = world.newDisk();
+      const { store } = await openOn(world, disk);
+      const log = store.createLog(1, { durability: 'sync' });
+      for (let i = 0; i < 10; i += 1) appendBatch(log, 1000);
+      store.startGroup();
+      await world.advance(1);
+      expect(log.durableSeq).toBe(10);
+      disk.tornBytes = (length) => Math.floor((length * share) / 4096) * 4096;
+      disk.onCall = (call, path) => (call === 'write' && path.endsWith('.wal') ? 'EIO' : undefined);
+      for (let i = 0; i < 30; i += 1) appendBatch(log, 1000);
+      store.startGroup();
+      await world.advance(1);
+      expect(store.failure).toMatchObject({ code: 'STORAGE_IO' });
+      expect(log.durableSeq).toBe(10);
+      world.clear();
+      const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+      const again = await openOn(world, copy);
+      expect(again.store.failedSync).toBe(true);
+      const [found] = again.recovered;
+      expect(found!.needsRepair).toBe(false);
+      expect([10, 40]).toContain(found!.log.endSeq);
+      expect(readAll(found!.log).length).toBeGreaterThan(0);
+    }
+  });
+
+  it('a failed write is remembered over any number of starts, until the store is told to forget it', async () => {
+    const world = new World();
+    let disk = world.newDisk();
+    const again = async () => {
+      world.clear();
+      disk = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+      return (await openOn(world, disk)).store;
+    };
+    const { store } = await openOn(world, disk);
+    appendBatch(store.createLog(1, { durability: 'sync' }), 1000);
+    disk.onCall = (call, path) => (call === 'write' && path.endsWith('.wal') ? 'EIO' : undefined);
+    store.startGroup();
+    await world.advance(1);
+    expect(store.failure).toMatchObject({ code: 'STORAGE_IO' });
+    expect((await again()).failedSync).toBe(true);
+    const third = await again();
+    expect(third.failedSync).toBe(true);
+    // What cannot be noted is not forgotten.
+    disk.onCall = (call, path) => (call === 'write' && path.endsWith('.marks') ? 'EIO' : undefined);
+    third.forgetFailedSync();
+    expect(third.failedSync).toBe(true);
+    disk.onCall = () => undefined;
+    third.forgetFailedSync();
+    expect(third.failedSync).toBe(false);
+    expect((await again()).failedSync).toBe(false);
+  });
+
+  it('a group that finds no room fences the store, and nothing counts as lost', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    for (let i = 0; i < 10; i += 1) appendBatch(log, 1000);
+    store.startGroup();
+    await world.advance(1);
+    disk.tornBytes = (length) => Math.floor(length / 2);
+    disk.onCall = (call, path) =>
+      call === 'write' && path.endsWith('.wal') ? 'ENOSPC' : undefined;
+    for (let i = 0; i < 10; i += 1) appendBatch(log, 1000);
+    store.startGroup();
+    await world.advance(1);
+    expect(store.failure).toMatchObject({ code: 'STORAGE_FULL' });
+    world.clear();
+    const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    const { store: next, recovered } = await openOn(world, copy);
+    expect(next.failedSync).toBe(false);
+    expect(recovered[0]!.log.endSeq).toBe(10);
+  });
+
+  it('marks that were torn twice in a row leave the last sound ones', async () => {
+    const world = new World();
+    let disk = world.newDisk();
+    const failWal = async (store: Awaited<ReturnType<typeof openOn>>['store']) => {
+      const log = store.log(1) ?? store.createLog(1, { durability: 'sync' });
+      appendBatch(log, 1000);
+      store.startGroup();
+      await world.advance(1);
+      expect(store.failure).toMatchObject({ code: 'STORAGE_IO' });
+      world.clear();
+      disk = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+      return (await openOn(world, disk)).store;
+    };
+    const { store } = await openOn(world, disk);
+    disk.onCall = (call, path) => (call === 'write' && path.endsWith('.wal') ? 'EIO' : undefined);
+    const second = await failWal(store);
+    disk.tornBytes = () => 12;
+    disk.onCall = (call, path) =>
+      call === 'write' && /marks|wal/.test(path.slice(path.lastIndexOf('.'))) ? 'EIO' : undefined;
+    second.forgetFailedSync();
+    const third = await failWal(second);
+    expect([third.bootCount, third.cleanStart, third.failedSync]).toEqual([3, false, true]);
+  });
+});
+
 describe('rotten derived files', () => {
   it('falls back to the other checkpoint slot, whose WAL is still there', async () => {
     const world = new World();

@@ -301,7 +301,7 @@ export class Links implements LinkHost {
     connection.write(
       encodeAnswer({ kind: 'welcome', incarnation, creditBytes: this.#windowBytes }),
     );
-    this.#outgoing.get(key)?.retryNow();
+    this.#outgoing.get(key)?.greetedBy(greeting.fromIncarnation);
     return (view) => link.received(view);
   }
 

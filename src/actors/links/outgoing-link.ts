@@ -82,8 +82,7 @@ export class OutgoingLink implements Route {
     if (this.state === 'idle') this.#dial();
     if (this.state === 'backoff') return 'unreachable';
     const isUser = kind <= KIND_ASK;
-    const isOld = target.incarnation !== 0 && target.incarnation < this.#peerIncarnation;
-    if (isOld && isUser) return 'gone';
+    if (isUser && this.#isOther(target.incarnation)) return 'gone';
     if (isUser && this.#creditBytes <= 0) {
       this.#host.counters.full += 1;
       return 'full';
@@ -146,6 +145,17 @@ export class OutgoingLink implements Route {
   /** Ends the connection as if it had broken: what is sent after the back-off dials again. */
   abort(reason: string): void {
     if (this.#connection !== undefined) this.#fail(this.#connection, reason);
+  }
+
+  /** Incarnations are random: whoever is not the one that answered is gone. */
+  #isOther(incarnation: number): boolean {
+    return this.state === 'open' && incarnation !== 0 && incarnation !== this.#peerIncarnation;
+  }
+
+  /** The peer greeted us. If another life of it does, this connection leads nowhere, whatever its socket says. */
+  greetedBy(incarnation: number): void {
+    if (this.#isOther(incarnation)) this.abort('the peer has started again');
+    this.retryNow();
   }
 
   /** The address changed or the peer greeted us: no reason to wait out the back-off. */

@@ -33,6 +33,14 @@ export class RouteInput {
     this.keyCount += 1;
   }
 
+  /** The keys are `count` pairs from pair `first` on of these. */
+  setSpans(spans: Int32Array, first: number, count: number): void {
+    this.keyCount = 0;
+    for (let at = first * 2; at < (first + count) * 2; at += 2) {
+      this.addKey(spans[at]!, spans[at + 1]!);
+    }
+  }
+
   setHeaders(headers: Uint8Array, start: number, end: number): void {
     this.headers = headers;
     this.headersStart = start;

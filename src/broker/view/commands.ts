@@ -4,6 +4,7 @@
 //   u8 kind | fields in the order of the interface | the rest: a batch, or nothing
 import type { ReplyLevel } from '../../actors/durable/behavior.ts';
 import { ByteReader, ByteWriter } from '../../std/bytes.ts';
+import { varU53Size, writeVarU53 } from '../../std/varint.ts';
 import type { ConsumerOptions, Owner } from './consumers.ts';
 import { getRuns, putRuns, type Runs } from './runs.ts';
 
@@ -144,6 +145,30 @@ export function encodeQueueCommand(command: QueueCommand): Uint8Array {
   const out = new ByteWriter(64);
   putCommand(out, command);
   return out.toBytes();
+}
+
+/** Room that {@link writePublishHead} needs at most. */
+export const PUBLISH_HEAD_BYTES_MAX = 26;
+
+/**
+ * Writes what is in front of the batch of a publish at level `committed`, so that it ends at `end`, and
+ * returns where it starts: the batch need not be copied into its command.
+ */
+export function writePublishHead(
+  out: Uint8Array,
+  end: number,
+  client: Pick<PublishCommand, 'clientId' | 'incarnation'>,
+  firstNumber: number,
+): number {
+  const { clientId, incarnation } = client;
+  const sizes = varU53Size(clientId) + varU53Size(incarnation) + varU53Size(firstNumber);
+  const start = end - 2 - sizes;
+  out[start] = KINDS.indexOf('publish');
+  out[start + 1] = LEVELS.indexOf('committed');
+  let at = writeVarU53(out, start + 2, clientId);
+  at = writeVarU53(out, at, incarnation);
+  writeVarU53(out, at, firstNumber);
+  return start;
 }
 
 function putCommand(out: ByteWriter, command: QueueCommand): void {

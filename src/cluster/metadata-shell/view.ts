@@ -13,6 +13,7 @@ import type {
   BindingView,
   DestinationView,
   ExchangeView,
+  LogListener,
   LogView,
   MetadataView,
   NodeView,
@@ -29,6 +30,7 @@ export class ImageView implements MetadataView {
   readonly #image: MetadataImage;
   readonly #listeners = new Set<() => void>();
   readonly #routeListeners = new Set<RouteListener>();
+  readonly #logListeners = new Set<LogListener>();
   #builtAt = -1;
   #nodes: readonly NodeView[] | undefined;
   #all: readonly DestinationView[] | undefined;
@@ -90,6 +92,13 @@ export class ImageView implements MetadataView {
     };
   }
 
+  onLogs(handle: LogListener): () => void {
+    this.#logListeners.add(handle);
+    return () => {
+      this.#logListeners.delete(handle);
+    };
+  }
+
   exchange(name: string): ExchangeView | undefined {
     return this.#image.routing.exchange(DEFAULT_VHOST, name);
   }
@@ -119,6 +128,7 @@ export class ImageView implements MetadataView {
   changed(changes: readonly MetadataChange[] | undefined): void {
     this.#builtAt = -1;
     this.#tellRoutes(changes);
+    this.#tellLogs(changes);
     for (const listener of [...this.#listeners]) listener();
   }
 
@@ -127,6 +137,12 @@ export class ImageView implements MetadataView {
     if (routes?.length === 0) return;
     this.routesVersion += 1;
     for (const listener of [...this.#routeListeners]) listener(routes);
+  }
+
+  #tellLogs(changes: readonly MetadataChange[] | undefined): void {
+    const logIds = changes?.flatMap((change) => ('logId' in change ? [change.logId] : []));
+    if (logIds?.length === 0) return;
+    for (const listener of [...this.#logListeners]) listener(logIds);
   }
 
   #refresh(): void {
@@ -181,6 +197,7 @@ function nodeView(node: NodeRecord): NodeView {
     incarnation: node.incarnation,
     isLive: isLive(node),
     rack: node.rack,
+    shardIncarnations: node.shardIncarnations,
     pid: node.pid,
     endpoints: new Map(
       node.endpoints.map(({ listener, host, port }) => [listener, { host, port }]),

@@ -139,8 +139,10 @@ export class LogHost {
   }
 
   #hostAll(): void {
-    const { directory } = this.config;
+    const { directory, store, system } = this.config;
     if (!directory.isRegistered) return;
+    // The registration told of it, unless only this thread began anew.
+    if (system.threadIncarnation === 1) store.forgetFailedSync();
     for (const { logId } of directory.logsOfShard()) this.#look(logId);
   }
 

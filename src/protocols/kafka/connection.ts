@@ -10,6 +10,9 @@ import type { Actor, AnyRef, Context, Handlers, Input } from '../../actors/index
 import { actor } from '../../actors/index.ts';
 import {
   type FetchedInput,
+  HostCalls,
+  type HostOp,
+  type HostRef,
   type LogHostOps,
   type LogRepliesOps,
   LogRepliesProtocol,
@@ -19,7 +22,6 @@ import { type Api, ApiVersions, KafkaCodecError, Produce } from './codec/index.t
 import { KafkaErrorCode } from './errors.ts';
 import { Exchange, type ExchangeHost, type Flow } from './exchange.ts';
 import { HANDLERS } from './handlers/table.ts';
-import { HostCalls, type HostOp, type HostRef } from './host-calls.ts';
 import type { KafkaListener } from './listener.ts';
 import { Output } from './output.ts';
 import { FrameReader, frameKey, type SessionFault } from './session.ts';

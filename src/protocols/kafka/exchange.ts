@@ -9,13 +9,14 @@ import type {
   AppendedInput,
   BrokerPorts,
   FetchedInput,
+  HostOp,
+  HostRef,
   LocatedInput,
   LogHostOps,
 } from '../../broker/ports.ts';
 import type { Log } from '../../env/environment.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import type { Api, RequestOf, ResponseInput } from './codec/index.ts';
-import type { HostOp, HostRef } from './host-calls.ts';
 import type { KafkaLimits } from './limits.ts';
 
 /** Where answers to the tokens of one exchange arrive. An index is what the token was made from. */

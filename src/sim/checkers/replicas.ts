@@ -27,11 +27,12 @@ export interface ReplicaProbe {
   readonly isLeader: boolean;
   readonly committedSeq: number;
   readonly endSeq: number;
-  /** Last frame on this replica's disk, and its number in the eyes of leaders. */
+  /** Last frame on this replica's disk, and its number and the name of its data in the eyes of leaders. */
   readonly durableSeq?: number;
   readonly number?: number;
-  /** What a leader takes that node to have made durable; undefined where nobody leads. */
-  heldBy?(node: number): number | undefined;
+  readonly incarnation?: number;
+  /** What a leader takes that data of a node to have made durable; undefined where nobody leads. */
+  heldBy?(node: number, incarnation: number): number | undefined;
   /** Undefined where the frame is no longer at hand (cut by a snapshot). */
   frameAt(seq: number): FrameMark | undefined;
 }
@@ -200,10 +201,10 @@ function acknowledgedCheck(probes: readonly ReplicaProbe[]): Violation | undefin
   for (const probe of probes) {
     if (probe.isLeader) leaders.set(`${probe.logId}:${probe.epoch}`, probe);
   }
-  for (const { logId, epoch, isLeader, node, number, durableSeq } of probes) {
+  for (const { logId, epoch, isLeader, node, number, incarnation = 0, durableSeq } of probes) {
     const leader = isLeader ? undefined : leaders.get(`${logId}:${epoch}`);
     if (number === undefined || durableSeq === undefined) continue;
-    const heldSeq = leader?.heldBy?.(number);
+    const heldSeq = leader?.heldBy?.(number, incarnation);
     if (leader === undefined || heldSeq === undefined || heldSeq <= durableSeq) continue;
     const claim = `${leader.node} counts ${node} for ${heldSeq}, durable is ${durableSeq}`;
     return broken('acknowledged', `log ${logId} epoch ${epoch}: ${claim}`);

@@ -122,6 +122,15 @@ export class Device {
     this.#stalledUntilNs = Math.max(this.#stalledUntilNs, untilNs);
   }
 
+  /** Calls off a fault that has not met its operation yet. */
+  disarm(fault: OneShotFault): void {
+    this.#armed.delete(fault);
+  }
+
+  get isArmed(): boolean {
+    return this.#armed.size > 0;
+  }
+
   /** Ends everything that hinders the device; what it has lost stays lost. */
   heal(): void {
     this.#fullness.clear();
@@ -164,6 +173,27 @@ export class Device {
     }
     this.#count('bit-rot');
     return chosen.path;
+  }
+
+  /**
+   * Leaves a part of a write that failed, or nothing of it: any of its pages, or where space ran out the
+   * first ones, as far as they need none.
+   */
+  tearFailed({ inode, change, isDsync }: InFlightWrite, isFull: boolean): void {
+    if (change.kind !== 'write' || chance(this.#random, 0.5)) return;
+    const end = change.position + change.bytes.length;
+    for (let at = change.position; at < end; ) {
+      const next = Math.min(end, (Math.floor(at / PAGE_BYTES) + 1) * PAGE_BYTES);
+      const isTaken = chance(this.#random, 0.5) && (!isFull || !needsSpace(inode, at, next));
+      if (isFull && !isTaken) return;
+      if (isTaken) {
+        const bytes = change.bytes.slice(at - change.position, next - change.position);
+        if (isDsync) inode.writeThrough(bytes, at);
+        else inode.change({ kind: 'write', position: at, bytes });
+        this.#count('torn-failure');
+      }
+      at = next;
+    }
   }
 
   /** A page-aligned place of the file other than `position`, for a write that goes astray. */
@@ -237,6 +267,10 @@ export class Device {
   #count(kind: string): void {
     this.hits.set(kind, (this.hits.get(kind) ?? 0) + 1);
   }
+}
+
+function needsSpace(inode: Inode, from: number, end: number): boolean {
+  return inode.cached.wouldAllocate(from, end - from) > 0;
 }
 
 /** Applies a completed write by the rules of its file and of the faults that are armed. */

@@ -252,12 +252,16 @@ export class SimFile implements DiskFile {
 
   #tryWrite(write: InFlightWrite): SimSystemError | undefined {
     if (write.change.kind !== 'write') return undefined;
-    if (this.#device.takes('write-error', this.path)) return new SimSystemError('EIO', this.path);
+    if (this.#device.takes('write-error', this.path)) {
+      this.#device.tearFailed(write, false);
+      return new SimSystemError('EIO', this.path);
+    }
     try {
       this.#device.reserve(this.#inode, write.change.position, write.change.bytes.length);
     } catch (error) {
-      if (error instanceof SimSystemError) return error;
-      throw error;
+      if (!(error instanceof SimSystemError)) throw error;
+      this.#device.tearFailed(write, true);
+      return error;
     }
     completeWrite(this.#device, this.path, write);
     return undefined;

@@ -20,6 +20,8 @@ import type { FaultKind, FaultPolicy } from './policy.ts';
 export interface FaultHost {
   boot(node: SimNode): void;
   hasRecovered(node: SimNode): boolean;
+  /** False while the loss of that node's data could break the promise; always true if left out. */
+  mayDamage?(node: SimNode): boolean;
 }
 
 const CUT_MS = [200, 8_000] as const;
@@ -29,6 +31,9 @@ const STALL_MS = [50, 8_000] as const;
 const SLOW_MS = [500, 10_000] as const;
 const FULL_MS = [500, 6_000] as const;
 const RECOVERY_POLL_MS = 100;
+/** How long an armed fault waits for its operation, and how long after it what it broke may stay unseen. */
+const ARMED_MS = 5_000;
+const UNSEEN_MS = 500;
 
 export class FaultInjector {
   readonly #world: World;
@@ -322,6 +327,7 @@ export class FaultInjector {
       this.#note(kind, `${node.id} ${path}`);
     } else {
       node.device.arm(kind, fits);
+      this.#later(ARMED_MS, () => node.device.disarm(kind));
       this.#note(kind, `${node.id}, next fitting operation`);
     }
     this.#damage(node);
@@ -331,16 +337,22 @@ export class FaultInjector {
   #mayDamage(node: SimNode): boolean {
     if (this.#damaged.has(node)) return true;
     const othersDown = [...this.#down].some((down) => down !== node);
-    return !othersDown && this.#damaged.size < this.#policy.damagedMax;
+    if (othersDown || this.#damaged.size >= this.#policy.damagedMax) return false;
+    return this.#host.mayDamage?.(node) ?? true;
   }
 
   /** Counts as damaged until the scenario says that the node is whole again. */
   #damage(node: SimNode): void {
     if (this.#damaged.has(node)) return;
     this.#damaged.add(node);
+    let sinceMs = this.#world.nowMs;
     const poll = (): void => {
-      const isWhole = node.isUp && !this.#down.has(node) && this.#host.hasRecovered(node);
-      if (isWhole) this.#damaged.delete(node);
+      const isUp = node.isUp && !this.#down.has(node);
+      // What is broken must have been met, seen and made good.
+      if (node.device.isArmed || !isUp || !this.#host.hasRecovered(node)) {
+        sinceMs = this.#world.nowMs;
+      }
+      if (this.#world.nowMs - sinceMs >= UNSEEN_MS) this.#damaged.delete(node);
       else if (!this.#isOver) this.#world.afterMs(RECOVERY_POLL_MS, poll, 'fault');
     };
     this.#world.afterMs(RECOVERY_POLL_MS, poll, 'fault');

@@ -70,3 +70,6 @@ export const CRASH_KINDS: readonly FaultKind[] = [
   'clock-jump',
   'clock-rate',
 ];
+
+/** What a cluster with another whole copy of everything survives: one node loses what it was writing, or all. */
+export const LOSS_KINDS: readonly FaultKind[] = ['write-error', 'sync-error', 'wipe'];

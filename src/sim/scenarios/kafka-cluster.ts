@@ -10,7 +10,7 @@ import { checkKafkaLog, countLost } from '../checkers/kafka-log.ts';
 import { checkRegisters, type RegisterOperation } from '../checkers/register.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
 import { between, uniform } from '../draws.ts';
-import { CRASH_KINDS, type FaultPolicy } from '../faults/policy.ts';
+import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
 import type { SimNode } from '../node.ts';
 import type { SimProcess } from '../process.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
@@ -35,11 +35,11 @@ const TOPICS: readonly TopicPlan[] = [
 const GROUP_TOPIC = TOPICS[0]!;
 const GROUP = 'readers';
 /** Reasons to end that a full or failing device explains; after any other the run has failed. */
-const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO', 'STORAGE_FULL']);
+const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO', 'STORAGE_FULL', 'STORAGE_IO']);
 const PROBE_EVERY_EVENTS = 25;
 
 const POLICY: FaultPolicy = {
-  kinds: CRASH_KINDS,
+  kinds: [...CRASH_KINDS, ...LOSS_KINDS],
   meanMs: [1_500, 20_000],
   downMax: 1,
   damagedMax: 1,
@@ -67,7 +67,6 @@ class KafkaClusterRun implements ScenarioRun {
     makeShards: localShards,
     shardStore: { walFileBytesMin: WAL_FILE_BYTES },
   });
-  readonly #bootedAtMs = new Map<string, number>();
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   readonly #members: GroupMember[] = [];
@@ -99,7 +98,6 @@ class KafkaClusterRun implements ScenarioRun {
 
   boot(node: SimNode): void {
     const process = node.start();
-    this.#bootedAtMs.set(node.id, this.#world.nowMs);
     const config = {
       clusterId: 'simulated',
       nodeId: node.number,
@@ -119,11 +117,27 @@ class KafkaClusterRun implements ScenarioRun {
     );
   }
 
+  /** Up in this life, a voter, and in sync everywhere, in the eyes of whoever knows most. */
   hasRecovered(node: SimNode): boolean {
-    const bootedAtMs = this.#bootedAtMs.get(node.id) ?? 0;
-    if (this.#observer === undefined || this.#viewAtMs < bootedAtMs) return false;
-    const partitions = [...this.#observer.partitions().values()];
-    return partitions.length > 0 && partitions.every((each) => each.isr.includes(node.number));
+    const own = this.#probeOf(node);
+    if (own === undefined || !own.isVoter) return false;
+    let newest = own;
+    for (const { probe } of this.#probes()) {
+      if (probe.metadata.index > newest.metadata.index) newest = probe;
+    }
+    const standing = newest.standing(node.number);
+    return standing?.life === own.life && standing.isLive && standing.isInSync;
+  }
+
+  /** Only where all the others hold everything: then one copy more than needed is left. */
+  mayDamage(node: SimNode): boolean {
+    const others = this.#world.nodes('server').filter((other) => other !== node);
+    return this.#wasReady && others.every((other) => this.hasRecovered(other));
+  }
+
+  #probeOf(node: SimNode): NodeProbe | undefined {
+    const { process } = node;
+    return process === undefined ? undefined : this.#running.get(process)?.running.probe();
   }
 
   #heard(node: SimNode, process: SimProcess, event: NodeEvent): void {

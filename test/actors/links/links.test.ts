@@ -61,10 +61,10 @@ function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
   return { env, net, received, wrong, kept, SinkActor, node, listen };
 }
 
-async function pair(seed = 1, options: Partial<LinksOptions> = {}) {
+async function pair(seed = 1, options: Partial<LinksOptions> = {}, incarnationOfB = 1) {
   const world = makeWorld(seed, options);
   const a = world.node(1, 1);
-  const b = world.node(2, 1);
+  const b = world.node(2, incarnationOfB);
   await world.listen(1001, () => a.links);
   await world.listen(1002, () => b.links);
   a.links.setAddress(2, { host: '127.0.0.1', port: 1002 });
@@ -286,29 +286,62 @@ describe('watching another node', () => {
   });
 });
 
-test('a restarted node is found at its address, old refs are gone and their watchers hear it', async () => {
-  const { env, net, a, b, node, SinkActor, listen, received } = await pair();
-  const id = b.system.findHere({ protocol: 'sink', name: 'sink' })!;
-  const old = a.system.ref(Sink, id);
-  const heard = makeWatcher(a.system, old);
-  await env.advanceAsync(100);
-  // The process of node 2 dies and comes back as incarnation 2 on another port.
-  b.links.close();
-  b.system.turn.close();
-  net.cut();
-  const again = node(2, 2);
-  again.system.spawnWellKnown(5, 'sink', SinkActor, undefined);
-  await listen(2002, () => again.links);
-  again.links.setAddress(1, { host: '127.0.0.1', port: 1001 });
-  a.links.setAddress(2, { host: '127.0.0.1', port: 2002 });
-  await env.advanceAsync(3_000);
-  expect(heard).toMatchObject([{ type: 'terminated', cause: 'node-lost' }]);
-  expect(old.offer('take', { sequence: 1, body: new Uint8Array(0) })).toBe('gone');
-  const known = a.system.wellKnown(Sink, { node: 2, thread: 0, slot: 5 });
-  known.tell('take', { sequence: 3, body: new Uint8Array(0) });
-  await env.advanceAsync(100);
-  expect(received).toEqual([3]);
-});
+// Incarnations are random: a later one may be the smaller number.
+test.each([
+  [1, 2],
+  [5, 2],
+])(
+  'a restarted node (%i, then %i) is found at its address, old refs are gone and their watchers hear it',
+  async (before, after) => {
+    const { env, net, a, b, node, SinkActor, listen, received } = await pair(1, {}, before);
+    const id = b.system.findHere({ protocol: 'sink', name: 'sink' })!;
+    const old = a.system.ref(Sink, id);
+    const heard = makeWatcher(a.system, old);
+    await env.advanceAsync(100);
+    // The process of node 2 dies and comes back as another incarnation on another port.
+    b.links.close();
+    b.system.turn.close();
+    net.cut();
+    const again = node(2, after);
+    again.system.spawnWellKnown(5, 'sink', SinkActor, undefined);
+    await listen(2002, () => again.links);
+    again.links.setAddress(1, { host: '127.0.0.1', port: 1001 });
+    a.links.setAddress(2, { host: '127.0.0.1', port: 2002 });
+    await env.advanceAsync(3_000);
+    expect(heard).toMatchObject([{ type: 'terminated', cause: 'node-lost' }]);
+    expect(old.offer('take', { sequence: 1, body: new Uint8Array(0) })).toBe('gone');
+    const known = a.system.wellKnown(Sink, { node: 2, thread: 0, slot: 5 });
+    known.tell('take', { sequence: 3, body: new Uint8Array(0) });
+    await env.advanceAsync(100);
+    expect(received).toEqual([3]);
+  },
+);
+
+test.each([
+  [1, 2],
+  [5, 2],
+])(
+  'a life of a node (%i) that ended unheard does not hide the next one (%i)',
+  async (before, after) => {
+    const { env, a, sink, node, SinkActor, listen, received } = await pair(1, {}, before);
+    sink.tell('take', { sequence: 1, body: new Uint8Array(0) });
+    await env.advanceAsync(100);
+    // The old process is gone, but the connection to it never says so.
+    const again = node(2, after);
+    again.system.spawnWellKnown(5, 'sink', SinkActor, undefined);
+    await listen(2002, () => again.links);
+    again.links.setAddress(1, { host: '127.0.0.1', port: 1001 });
+    a.links.setAddress(2, { host: '127.0.0.1', port: 2002 });
+    const hello = again.system.wellKnown(Sink, { node: 1, thread: 0, slot: 5 });
+    hello.tell('take', { sequence: 0, body: new Uint8Array(0) });
+    await env.advanceAsync(100);
+    const id = again.system.findHere({ protocol: 'sink', name: 'sink' })!;
+    expect(received).toEqual([1]);
+    a.system.ref(Sink, id).tell('take', { sequence: 2, body: new Uint8Array(0) });
+    await env.advanceAsync(100);
+    expect(received).toEqual([1, 2]);
+  },
+);
 
 function makeWatcher(system: System, target: unknown): Signal[] {
   const heard: Signal[] = [];

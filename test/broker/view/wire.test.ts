@@ -5,7 +5,12 @@ import {
   encodeQueueAnswer,
   type QueueAnswer,
 } from '../../../src/broker/view/answers.ts';
-import { encodeQueueCommand, type QueueCommand } from '../../../src/broker/view/commands.ts';
+import {
+  encodeQueueCommand,
+  PUBLISH_HEAD_BYTES_MAX,
+  type QueueCommand,
+  writePublishHead,
+} from '../../../src/broker/view/commands.ts';
 import { QUEUE_DEFAULTS } from '../../../src/broker/view/config.ts';
 import { Runs } from '../../../src/broker/view/runs.ts';
 import { again, listOf, NODE, QueueHarness } from './harness.ts';
@@ -28,6 +33,21 @@ const rows = (runs: Runs) =>
   ]);
 
 describe('commands', () => {
+  it('of publishes can be written around a batch that is there', () => {
+    const client = fc.record({ clientId: fc.maxSafeNat(), incarnation: fc.maxSafeNat() });
+    const number = fc.maxSafeNat();
+    const body = fc.uint8Array({ minLength: 1 });
+    fc.assert(
+      fc.property(client, number, body, (of, firstNumber, batch) => {
+        const out = new Uint8Array(PUBLISH_HEAD_BYTES_MAX + batch.length);
+        out.set(batch, PUBLISH_HEAD_BYTES_MAX);
+        const start = writePublishHead(out, PUBLISH_HEAD_BYTES_MAX, of, firstNumber);
+        const command = { kind: 'publish', level: 'committed', ...of, firstNumber, batch } as const;
+        expect(out.subarray(start)).toEqual(encodeQueueCommand(command));
+      }),
+    );
+  });
+
   it('come back from their bytes as they were', () => {
     const owner = { node: 3, incarnation: 2 ** 40 };
     const consumer = { owner, consumerId: 2 ** 41 };

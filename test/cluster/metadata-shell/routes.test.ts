@@ -51,6 +51,29 @@ const VIEW: ExchangeView = {
 };
 
 describe('the view', () => {
+  test('tells which logs have changed, and of no others', () => {
+    const node = new Node();
+    const { view } = node.replica;
+    const heard: number[][] = [];
+    const stop = view.onLogs((logIds) => heard.push(logIds === undefined ? [] : [...logIds]));
+    node.do(exchange('e'));
+    expect(heard).toEqual([]);
+    node.do(queue('q', 1), creation('t', { partitions: 2 }));
+    expect(heard.splice(0).map((each) => [...new Set(each)])).toEqual([[1, 2, 3]]);
+    node.do({ kind: 'fence-node', node: 1, incarnation: 101 });
+    expect([...new Set(heard.splice(0).flat())]).toEqual([1, 2, 3]);
+    expect(view.log(1)?.leader).toBe(-1);
+    node.do({ kind: 'delete-destination', vhost: '/', name: 't' });
+    expect([...new Set(heard.splice(0).flat())]).toEqual([2, 3]);
+    node.replica.restore(node.replica.snapshot());
+    node.replica.publish();
+    // Any log may have changed.
+    expect(heard.splice(0)).toEqual([[]]);
+    stop();
+    node.do(creation('u', { partitions: 1 }));
+    expect(heard).toEqual([]);
+  });
+
   test('tells exchanges, bindings and names in the order of their changes', () => {
     const node = new Node();
     const { view } = node.replica;

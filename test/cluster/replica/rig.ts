@@ -37,6 +37,8 @@ export interface RigLog {
   leader: number;
   leaderLife: number;
   epoch: number;
+  /** Of its behavior, if the rig has one for it; left out: a partition. */
+  readonly kind?: string;
   unclean: boolean;
   partitionEpoch: number;
   safeSet: ReplicaId[];
@@ -64,6 +66,9 @@ export class RigNode {
   readonly resigned: [logId: number, epoch: number][] = [];
   client!: Ref<typeof LogRepliesProtocol.ops>;
   tell: (change: LogsChange) => void = () => undefined;
+  /** Hears what the host hears: of changed or deleted logs and of links that ended. */
+  onChange: (change: LogsChange) => void = () => undefined;
+  onLinkEnded: (node: number) => void = () => undefined;
 
   constructor(
     rig: Rig,
@@ -82,7 +87,7 @@ export class RigNode {
       directory: rig.directoryOf(this),
       log: parts.env.log,
       faults: {},
-      behaviorOf: () => rig.behaviorOf(parts.id),
+      behaviorOf: (kind) => rig.behaviors.get(kind) ?? rig.behaviorOf(parts.id),
       propose: (proposal) => rig.propose(this, proposal),
       resignLog: (logId, epoch) => this.resigned.push([logId, epoch]),
       onStoreFailure: (error) => this.failures.push(error.message),
@@ -108,6 +113,10 @@ export class Rig {
   readonly deleted = new Set<number>();
   /** What every log is, on every node; a ledger if left out. */
   behavior: AnyDurableBehavior | undefined;
+  /** By kind of log, where it is not that one. */
+  readonly behaviors = new Map<string, AnyDurableBehavior>();
+  /** Grows with every change. */
+  version = 0;
   readonly #records = new Map<number, NodeRecord>();
   readonly #mischief = new Map<number, Mischief>();
   readonly #storeOptions: Partial<ShardStoreOptions>;
@@ -188,7 +197,11 @@ export class Rig {
     this.#records.set(id, { incarnation, life, isLive: true });
     spawnLogHost(node.host);
     for (let other = 1; other <= this.#count; other += 1) {
-      if (other !== id) links.onEpochEnd(other, 0, () => node.host.linkEnded(other, 0));
+      if (other === id) continue;
+      links.onEpochEnd(other, 0, () => {
+        node.host.linkEnded(other, 0);
+        node.onLinkEnded(other);
+      });
     }
     this.changed();
     return node;
@@ -260,9 +273,7 @@ export class Rig {
   delete(logId: number): void {
     this.logs.delete(logId);
     this.deleted.add(logId);
-    for (const node of this.nodes.values()) {
-      node.env.runQueue.soon(() => node.tell({ changed: [], deleted: [logId], isReplaced: false }));
-    }
+    this.#tellAll({ changed: [], deleted: [logId], isReplaced: false });
   }
 
   propose(from: RigNode, proposal: SafeSetProposal): void {
@@ -285,10 +296,22 @@ export class Rig {
 
   /** Every node hears of it, each in its own time. */
   changed(): void {
-    const all = [...this.logs.keys()];
+    this.#tellAll({ changed: [...this.logs.keys()], deleted: [], isReplaced: false });
+  }
+
+  #tellAll(change: LogsChange): void {
+    this.version += 1;
     for (const node of this.nodes.values()) {
-      node.env.runQueue.soon(() => node.tell({ changed: all, deleted: [], isReplaced: false }));
+      node.env.runQueue.soon(() => {
+        node.tell(change);
+        node.onChange(change);
+      });
     }
+  }
+
+  /** What the metadata would say of a node. */
+  recordOf(id: number): Readonly<NodeRecord> | undefined {
+    return this.#records.get(id);
   }
 
   directoryOf(node: { id: number; life: number; tell: RigNode['tell'] }): Directory {
@@ -296,7 +319,8 @@ export class Rig {
     const spec = (logId: number) => {
       const log = this.logs.get(logId);
       if (log === undefined || !log.replicas.includes(node.id)) return undefined;
-      return { logId, kind: 'partition', durability: 'sync' as const, name: `log-${logId}` };
+      const kind = log.kind ?? 'partition';
+      return { logId, kind, durability: 'sync' as const, name: `log-${logId}` };
     };
     return {
       get isRegistered() {

@@ -311,6 +311,7 @@ export class FakeNode<E extends Environment> {
       bindingsTo: () => [],
       routesVersion: 1,
       onRoutes: () => () => undefined,
+      onLogs: () => () => undefined,
     };
   }
 
@@ -367,6 +368,7 @@ function node(id: number, port: number): NodeView {
     incarnation: 1,
     isLive: true,
     rack: undefined,
+    shardIncarnations: [1],
     pid: 100 + id,
     endpoints: new Map([['kafka', { host: '127.0.0.1', port }]]),
   };

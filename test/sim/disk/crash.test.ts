@@ -184,6 +184,32 @@ test('after a failed sync the content counts as clean and is gone with the power
   });
 });
 
+test('a write that fails may have left any of its pages; one without room only those that need none', async () => {
+  const left = new Set<string>();
+  for (let seed = 0; seed < 40; seed += 1) {
+    await inWorld(seed, {}, async (world) => {
+      const { file, node } = await prepared(world);
+      const byteAt = (page: number): number => {
+        const byte = new Uint8Array(1);
+        return file.readSync(byte, page * PAGE_BYTES) === 0 ? -1 : byte[0]!;
+      };
+      node.device.arm('write-error');
+      expect(() => file.writeSync(new Uint8Array(PAGE_BYTES * 4).fill(2), 0)).toThrow('EIO');
+      left.add(`EIO ${[0, 1, 2, 3].map(byteAt).join('')}`);
+      node.device.fill();
+      // Two pages that are there, two that are not.
+      expect(() => file.writeSync(new Uint8Array(PAGE_BYTES * 4).fill(3), 2 * PAGE_BYTES)).toThrow(
+        'ENOSPC',
+      );
+      left.add(`ENOSPC ${[2, 3].map((page) => (byteAt(page) === 3 ? 'new' : 'old')).join(' ')}`);
+      expect([byteAt(4), byteAt(5)]).toEqual([-1, -1]);
+    });
+  }
+  const full = [...left].filter((each) => each.startsWith('ENOSPC')).sort();
+  expect(full).toEqual(['ENOSPC new new', 'ENOSPC new old', 'ENOSPC old old']);
+  expect([...left].filter((each) => each.startsWith('EIO')).length).toBeGreaterThan(8);
+});
+
 test('a lost write is seen until the cache is gone, a misdirected one hits another page', async () => {
   await inWorld(3, {}, async (world) => {
     const { file, node } = await prepared(world);

@@ -70,6 +70,8 @@ export class FaultDisk implements Disk {
   /** Answers an errno to fail a call. */
   onCall: (call: 'write' | 'sync' | 'read' | 'open', path: string) => string | undefined = () =>
     undefined;
+  /** How many bytes of a write that fails have been written before it failed; none unless a test says so. */
+  tornBytes: (length: number) => number = () => 0;
   opens = 0;
 
   constructor(later: (delayMs: number, fire: () => void) => void) {
@@ -168,12 +170,30 @@ export class FaultDisk implements Disk {
 
   #fileOf(path: string, inode: Inode, isDsync: boolean): DiskFile {
     let isClosed = false;
-    const begin = (change: Change): void => {
-      if (isClosed) throw diskError('EBADF', path);
-      this.#check('write', path);
-      this.#grow(inode, change.position + change.bytes.length);
+    const keep = (change: Change): void => {
       inode.put(change);
       inode.unsynced.push(change);
+    };
+    /** The first bytes of a write that fails: in the file, and on the device where each write is synced. */
+    const tear = ({ position, bytes }: Change): void => {
+      const room = inode.bytes.length + this.spaceBytes - position;
+      const length = Math.min(this.tornBytes(bytes.length), Math.max(0, room));
+      if (length === 0) return;
+      const part = { position, bytes: bytes.slice(0, length) };
+      this.#grow(inode, position + length);
+      keep(part);
+      if (isDsync) harden([part]);
+    };
+    const begin = (change: Change): void => {
+      if (isClosed) throw diskError('EBADF', path);
+      try {
+        this.#check('write', path);
+        this.#grow(inode, change.position + change.bytes.length);
+      } catch (error) {
+        if (!this.#isDead) tear(change);
+        throw error;
+      }
+      keep(change);
     };
     const harden = (changes: readonly Change[]): void => {
       for (const change of changes) {

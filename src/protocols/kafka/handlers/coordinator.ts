@@ -6,13 +6,13 @@ import {
   encodeGroupCommand,
   type GroupAnswer,
   type GroupCommand,
+  type HostRef,
   type LogView,
 } from '../../../broker/ports.ts';
 import { brokerAddress } from '../addresses.ts';
 import type { Api, FindCoordinator, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
-import type { HostRef } from '../host-calls.ts';
 import { coordinatorCode } from '../outcomes.ts';
 
 const GROUP_KEY = 0;

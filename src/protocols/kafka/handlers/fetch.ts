@@ -11,13 +11,13 @@ import {
   type AdvancedInput,
   type FetchedInput,
   type FetchSlice,
+  type HostRef,
   PARTITION_KIND,
 } from '../../../broker/ports.ts';
 import { ZERO_UUID } from '../../../std/uuid.ts';
 import type { Fetch, RequestOf, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
-import type { HostRef } from '../host-calls.ts';
 import { logCode } from '../outcomes.ts';
 import type { SentRecords } from '../output.ts';
 

@@ -1,10 +1,9 @@
 // ListOffsets and OffsetForLeaderEpoch: questions about positions, one per partition, answered together
 // when the last log has answered.
-import type { LocatedInput, LogView, OffsetQuery } from '../../../broker/ports.ts';
+import type { HostRef, LocatedInput, LogView, OffsetQuery } from '../../../broker/ports.ts';
 import type { ListOffsets, OffsetForLeaderEpoch } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
-import type { HostRef } from '../host-calls.ts';
 import { logCode } from '../outcomes.ts';
 
 const LATEST = -1;

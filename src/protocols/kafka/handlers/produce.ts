@@ -4,13 +4,17 @@
 // With acks=0 this handler does not answer and the log only answers a refusal, which closes the connection,
 // as Kafka does. A question to the log behind each such append keeps a fast sender from running away: the
 // next request is taken when the log has come that far.
-import { type AppendedInput, type AppendLevel, PARTITION_KIND } from '../../../broker/ports.ts';
+import {
+  type AppendedInput,
+  type AppendLevel,
+  type HostRef,
+  PARTITION_KIND,
+} from '../../../broker/ports.ts';
 import { ATTRIBUTES_AT, batchSize, checkBatch, codecOf } from '../../../records/batch.ts';
 import { readU16 } from '../../../std/bytes.ts';
 import type { Produce, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
-import type { HostRef } from '../host-calls.ts';
 import { batchCode, logCode } from '../outcomes.ts';
 
 type ProduceExchange = Exchange<typeof Produce>;

@@ -1,9 +1,11 @@
-// What one connection asks of log hosts, on its own thread or another. A message leaves at once, or waits
+// What one actor asks of log hosts, on its own thread or another. A message leaves at once, or waits
 // here while there is no room for it; and a host is watched before the first message to it, so that its end
 // is heard by whoever waits for an answer. Nothing here keeps time.
 // Invariant: every message is taken by its host, refused, or was on its way to a host whose end is told.
-import type { Admission, AnyRef, Context, Input, Ref, TellOp } from '../../actors/index.ts';
-import type { LogHostOps, LogRepliesOps } from '../../broker/ports.ts';
+import type { Context } from '../../actors/actor.ts';
+import type { Input, TellOp } from '../../actors/protocol.ts';
+import type { Admission, AnyRef, Ref } from '../../actors/ref.ts';
+import type { LogHostOps, LogRepliesOps } from '../../cluster/ports.ts';
 
 export type HostRef = Ref<LogHostOps>;
 export type HostOp = TellOp<LogHostOps>;
@@ -89,6 +91,15 @@ export class HostCalls {
     this.#watched.delete(host);
     for (const { token } of watched.unsent) this.#refused.push(token);
     return host;
+  }
+
+  /** The way to or from a thread of another node was lost, and what waited for it is refused. */
+  linkEnded(node: number, thread: number): void {
+    for (const [{ id }, watched] of this.#watched) {
+      if (id.node !== node || id.thread !== thread) continue;
+      for (const { token } of watched.unsent) this.#refused.push(token);
+      watched.unsent = [];
+    }
   }
 
   close(): void {

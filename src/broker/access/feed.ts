@@ -1,0 +1,278 @@
+// The sending end of one log on one shard: everything that is published to the log here goes through it,
+// merged into one batch per turn, in order. To a queue its messages are numbered, so a batch that got no
+// answer is sent again, unchanged, to whoever leads next, and is stored once. To any other log a batch is
+// sent once: what became of it is unknown when nobody answers. Batches are objects, messages are not:
+// they are bytes of a batch, and a row of their flight.
+//
+// Invariant: the numbers of the batches that were sent and are not settled follow one another, and no
+// batch is sent while an earlier one waits to be sent again.
+import { BatchBuilder } from '../../records/batch-builder.ts';
+import { RingQueue } from '../../std/ring-queue.ts';
+import { PUBLISH_HEAD_BYTES_MAX } from '../view/commands.ts';
+
+const ROWS_MIN = 16;
+/** In place of a number: those behind take it. */
+const NOT_STORED = -1;
+/** Indexes of OUTCOMES in flights.ts. */
+export const STORED = 0;
+export const REFUSED = 1;
+export const UNKNOWN = 2;
+
+/** In front of the batch is room for the head of a command. */
+export const HEAD_ROOM = PUBLISH_HEAD_BYTES_MAX;
+
+export class FeedBatch {
+  readonly builder = new BatchBuilder(1024, HEAD_ROOM);
+  /** Number of the first message; 0: never sent. */
+  number = 0;
+  /** Flights of its messages: places in the ring of rows of its feed. */
+  rowsAt = 0;
+  count = 0;
+  sinceMs = 0;
+  state: 'waiting' | 'sent' | 'settled' = 'waiting';
+  /** Its header is written: it takes no more, and is always sent as it is. */
+  isSealed = false;
+  /** It is with a host that may still read it, and nobody knows: its memory is not used again. */
+  isLent = false;
+  isGivenUp = false;
+
+  get bytes(): number {
+    return this.builder.size;
+  }
+
+  reset(): void {
+    this.builder.reset();
+    this.number = 0;
+    this.count = 0;
+    this.state = 'waiting';
+    this.isSealed = false;
+    this.isGivenUp = false;
+  }
+}
+
+/** What a feed asks of the shard. */
+export interface FeedPort {
+  readonly batchBytesMax: number;
+  readonly batchesInFlightMax: number;
+  nowMs(): number;
+  takeBatch(): FeedBatch;
+  giveBatch(batch: FeedBatch): void;
+  /** Sends it to the log's leader; `answered`, `again` or `lost` follows. */
+  send(feed: Feed, batch: FeedBatch): void;
+  answer(flight: number, outcome: number): void;
+  giveUp(flight: number): void;
+}
+
+export class Feed {
+  readonly logId: number;
+  readonly isNumbered: boolean;
+  /** Bytes that are not settled. */
+  bytes = 0;
+  /** Batches that have no answer yet. */
+  inFlight = 0;
+  /** There is a leader to send to, and no reason to wait. */
+  canSend = false;
+  readonly #port: FeedPort;
+  /** Oldest first. Those before #next were sent; the last may still grow. */
+  readonly #batches = new RingQueue<FeedBatch>();
+  #next = 0;
+  #nextNumber = 1;
+  /** Something must be sent again: as soon as nothing is in flight. */
+  #isRewinding = false;
+  /** What the log wants next, as it said about the oldest batch; 0: it said nothing. */
+  #expected = 0;
+  #rows = new Int32Array(ROWS_MIN);
+  /** Rows ever written, and those that are done with: places in #rows, modulo its size (a power of two). */
+  #rowsEnd = 0;
+  #rowsStart = 0;
+
+  constructor(logId: number, isNumbered: boolean, port: FeedPort) {
+    this.logId = logId;
+    this.isNumbered = isNumbered;
+    this.#port = port;
+  }
+
+  get isIdle(): boolean {
+    return this.#batches.size === 0;
+  }
+
+  /** Since when its oldest message waits, in ms of the shard's clock; Infinity if none does. */
+  get sinceMs(): number {
+    return this.#batches.peek()?.sinceMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  // ---- Messages -----------------------------------------------------------------------------------
+
+  append(timestampMs: number, body: Uint8Array, start: number, end: number, flight: number): void {
+    const batch = this.#open(end - start);
+    const before = batch.bytes;
+    batch.builder.appendEncoded(timestampMs, body, start, end);
+    this.bytes += batch.bytes - before;
+    batch.count += 1;
+    this.#keepRow(flight);
+  }
+
+  #open(size: number): FeedBatch {
+    const { size: count } = this.#batches;
+    if (this.#next < count) {
+      const last = this.#batches.at(count - 1);
+      const isOpen = !last.isSealed && last.state === 'waiting';
+      if (isOpen && last.bytes + size <= this.#port.batchBytesMax) return last;
+    }
+    const batch = this.#port.takeBatch();
+    batch.rowsAt = this.#rowsEnd;
+    batch.sinceMs = this.#port.nowMs();
+    this.bytes += batch.bytes;
+    this.#batches.push(batch);
+    return batch;
+  }
+
+  #keepRow(flight: number): void {
+    if (this.#rowsEnd - this.#rowsStart === this.#rows.length) this.#growRows();
+    this.#rows[this.#rowsEnd & (this.#rows.length - 1)] = flight;
+    this.#rowsEnd += 1;
+  }
+
+  #growRows(): void {
+    const old = this.#rows;
+    const rows = new Int32Array(old.length * 2);
+    for (let at = this.#rowsStart; at < this.#rowsEnd; at += 1) {
+      rows[at & (rows.length - 1)] = old[at & (old.length - 1)]!;
+    }
+    this.#rows = rows;
+  }
+
+  // ---- Sending ------------------------------------------------------------------------------------
+
+  /** Sends what can be sent now. */
+  pump(): void {
+    if (this.#isRewinding) {
+      if (this.inFlight > 0) return;
+      this.#rewind();
+    }
+    while (this.canSend && this.#next < this.#batches.size) {
+      if (this.inFlight >= this.#port.batchesInFlightMax) return;
+      const batch = this.#batches.at(this.#next);
+      this.#next += 1;
+      if (batch.state === 'settled') continue;
+      if (this.isNumbered && batch.number === 0) {
+        batch.number = this.#nextNumber;
+        this.#nextNumber += batch.count;
+      }
+      batch.state = 'sent';
+      this.inFlight += 1;
+      this.#port.send(this, batch);
+    }
+  }
+
+  /** From the oldest on, again; with other numbers if what came before them is not there any more. */
+  #rewind(): void {
+    this.#isRewinding = false;
+    this.#next = 0;
+    let number = this.#expected > 0 ? this.#expected : (this.#batches.peek()?.number ?? 0);
+    this.#expected = 0;
+    if (number === 0) return;
+    for (const batch of this.#batches) {
+      if (batch.number === 0) break;
+      if (batch.number === NOT_STORED) continue;
+      batch.number = number;
+      number += batch.count;
+    }
+    this.#nextNumber = number;
+  }
+
+  // ---- Answers ------------------------------------------------------------------------------------
+
+  /** It is stored, or never will be. */
+  settled(batch: FeedBatch, outcome: number): void {
+    if (batch.state !== 'sent') return;
+    this.inFlight -= 1;
+    // Those behind it would leave a gap.
+    if (this.isNumbered && outcome === REFUSED) this.#refused(batch);
+    this.#settle(batch, outcome);
+  }
+
+  #refused(batch: FeedBatch): void {
+    this.#isRewinding = true;
+    if (batch === this.#batches.peek()) this.#expected = batch.number;
+    batch.number = NOT_STORED;
+  }
+
+  /** It has to be sent again: nothing of it was stored, or nobody can tell. */
+  again(batch: FeedBatch): void {
+    if (batch.state !== 'sent') return;
+    this.inFlight -= 1;
+    batch.state = 'waiting';
+    this.#isRewinding = true;
+  }
+
+  /** The log wants another number: earlier messages are missing there. */
+  gap(batch: FeedBatch, expected: number): void {
+    if (batch.state !== 'sent') return;
+    // Of the others nothing is known until those before them are there.
+    if (batch === this.#batches.peek()) this.#expected = expected;
+    this.again(batch);
+  }
+
+  /** Nobody will answer any more. */
+  lost(batch: FeedBatch): void {
+    batch.isLent = true;
+    if (this.isNumbered) this.again(batch);
+    else this.settled(batch, UNKNOWN);
+  }
+
+  /** Gives up what has waited since then. What was sent goes on: its number is taken. */
+  giveUpBefore(sinceMs: number): void {
+    for (let at = 0; at < this.#batches.size; at += 1) {
+      const batch = this.#batches.at(at);
+      if (batch.sinceMs > sinceMs) break;
+      if (batch.state === 'settled' || batch.isGivenUp) continue;
+      const isSent = batch.state === 'sent';
+      if (!this.isNumbered || (batch.number === 0 && !isSent)) {
+        if (isSent) this.inFlight -= 1;
+        batch.isLent ||= isSent;
+        this.#settle(batch, UNKNOWN, false);
+        continue;
+      }
+      batch.isGivenUp = true;
+      for (let i = 0; i < batch.count; i += 1) this.#port.giveUp(this.#row(batch.rowsAt + i));
+    }
+    this.#dropSettled();
+  }
+
+  /** The log is gone, or takes nothing any more: all of it is over. */
+  end(outcome: number): void {
+    for (const batch of this.#batches) {
+      if (batch.state === 'settled') continue;
+      if (batch.state === 'sent') batch.isLent = true;
+      this.#settle(batch, outcome, false);
+    }
+    this.inFlight = 0;
+    this.#isRewinding = false;
+    this.#expected = 0;
+    this.#dropSettled();
+  }
+
+  #settle(batch: FeedBatch, outcome: number, drops = true): void {
+    batch.state = 'settled';
+    this.bytes -= batch.bytes;
+    for (let i = 0; i < batch.count; i += 1) {
+      this.#port.answer(this.#row(batch.rowsAt + i), outcome);
+    }
+    if (drops) this.#dropSettled();
+  }
+
+  #row(place: number): number {
+    return this.#rows[place & (this.#rows.length - 1)]!;
+  }
+
+  #dropSettled(): void {
+    for (let first = this.#batches.peek(); first?.state === 'settled'; ) {
+      this.#batches.shift();
+      if (this.#next > 0) this.#next -= 1;
+      this.#rowsStart = first.rowsAt + first.count;
+      this.#port.giveBatch(first);
+      first = this.#batches.peek();
+    }
+  }
+}

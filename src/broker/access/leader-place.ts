@@ -1,0 +1,51 @@
+// Where one log is led, as its users on this shard know it: looked up when the metadata says that the log
+// has changed, never per message.
+import type { LogView } from '../../cluster/ports.ts';
+import type { HostRef } from './host-calls.ts';
+
+/** How long to wait before the next attempt after one failed. */
+const RETRY_MIN_MS = 10;
+const RETRY_MAX_MS = 500;
+
+export interface PlacePort {
+  log(logId: number): LogView | undefined;
+  /** The host on the shard of the node that leads the log, or undefined while there is none. */
+  leaderHost(logId: number): HostRef | undefined;
+}
+
+export class LeaderPlace {
+  readonly logId: number;
+  host: HostRef | undefined;
+  epoch = -1;
+  /** The log was deleted. */
+  isGone = false;
+  #retryMs = 0;
+
+  constructor(logId: number, port: PlacePort) {
+    this.logId = logId;
+    this.look(port);
+  }
+
+  /** True if the log has another leader or epoch than before, or none, or is gone. */
+  look(port: PlacePort): boolean {
+    const log = port.log(this.logId);
+    const host = log === undefined || log.leader < 0 ? undefined : port.leaderHost(this.logId);
+    const epoch = log?.epoch ?? -1;
+    const isSame = epoch === this.epoch && host === this.host;
+    this.isGone = log === undefined;
+    this.epoch = epoch;
+    this.host = host;
+    if (!isSame) this.#retryMs = 0;
+    return !isSame;
+  }
+
+  /** The delay before the next attempt: it doubles until one succeeds. */
+  nextRetryMs(): number {
+    this.#retryMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, this.#retryMs * 2));
+    return this.#retryMs;
+  }
+
+  succeeded(): void {
+    this.#retryMs = 0;
+  }
+}

@@ -1,0 +1,260 @@
+// Publishing on one shard, from a session's call to the answers of all logs: the exchanges' replicas, what
+// their queues are, the feeds, and what is under way. One shard, one thread, no promises.
+
+import type { Ref } from '../../actors/ref.ts';
+import type { System } from '../../actors/system.ts';
+import type { DestinationView, MetadataView, RouteChange } from '../../cluster/ports.ts';
+import { encodeUtf8 } from '../../std/bytes.ts';
+import { murmur2 } from '../../std/hash.ts';
+import {
+  bodySize,
+  FLAG_LEVEL_NONE,
+  FLAG_MANDATORY,
+  type PublishTape,
+} from '../exchange/publish-tape.ts';
+import {
+  ExchangeActor,
+  type ExchangeCounters,
+  type ExchangeOps,
+  ExchangeReplica,
+  exchangeActorName,
+  type RoutedPort,
+} from '../exchange/replica.ts';
+import { RoutingTable } from '../exchange/routing-table.ts';
+import { TurnBatches } from '../exchange/turn-batches.ts';
+import { QUEUE_KIND } from '../view/behavior.ts';
+import type { Feed } from './feed.ts';
+import { Feeds, type FeedsPort } from './feeds.ts';
+import { Flights } from './flights.ts';
+import { Publishers } from './publishers.ts';
+import type { Publisher, PublishSink, RecordParts, RouteFields } from './queue-api.ts';
+
+export interface PublishingParts extends Omit<FeedsPort, 'flights' | 'publishers'> {
+  readonly system: System;
+  readonly view: MetadataView;
+  /** ms since 1970. */
+  wallMs(): number;
+  /** The shard's actor calls `feeds.flush` in this turn. */
+  wantFlush(): void;
+}
+
+interface Replica {
+  readonly replica: ExchangeReplica;
+  ref: Ref<ExchangeOps>;
+}
+
+/** Where the messages of a destination go: one log, or one of several by key, or in turns. */
+interface Target {
+  readonly feeds: readonly Feed[];
+  turn: number;
+}
+
+export class Publishing {
+  readonly routes: RoutingTable;
+  readonly feeds: Feeds;
+  readonly flights: Flights;
+  readonly publishers: Publishers;
+  readonly #parts: PublishingParts;
+  readonly #replicas = new Map<string, Replica>();
+  /** By index of the exchange, as the table has it now. */
+  #byIndex: (Replica | undefined)[] = [];
+  /** By index of the queue, as the metadata has it now. */
+  #targets: (Target | undefined)[] = [];
+  #targetsVersion = -1;
+  readonly #routed: RoutedPort;
+  /** Of exchanges that are gone. */
+  readonly #ended: ExchangeCounters = { publishes: 0, copies: 0, unroutable: 0 };
+
+  constructor(parts: PublishingParts) {
+    this.#parts = parts;
+    this.routes = new RoutingTable(parts.view);
+    this.publishers = new Publishers(parts.limits);
+    this.flights = new Flights(this.publishers);
+    const { flights, publishers } = this;
+    this.feeds = new Feeds({ ...parts, flights, publishers });
+    this.#routed = {
+      routes: this.routes,
+      batches: new TurnBatches(),
+      expect: (flight, answers) => flights.expect(flight, answers),
+      deliver: (queue, tape, rows, start, end) => this.#deliver(queue, tape, rows, start, end),
+      unroutable: (flight, message) => this.#unroutable(flight, message),
+      sent: (flight) => flights.tell(flight, 'stored'),
+      routed: (flight) => flights.answer(flight, 0),
+      flush: () => parts.wantFlush(),
+    };
+  }
+
+  // ---- Sessions -----------------------------------------------------------------------------------
+
+  publisher(sink: PublishSink): Publisher {
+    const slot = this.publishers.add(sink);
+    return {
+      publish: (exchange, route, message, level, ticket, isMandatory) => {
+        const flags = (isMandatory ? FLAG_MANDATORY : 0) | (level === 'none' ? FLAG_LEVEL_NONE : 0);
+        this.#publish(slot, exchange, route, message, ticket, flags);
+      },
+      close: () => this.publishers.close(slot),
+    };
+  }
+
+  #publish(
+    slot: number,
+    exchange: number,
+    route: RouteFields,
+    message: RecordParts,
+    ticket: number,
+    flags: number,
+  ): void {
+    const bytes = bodySize(message);
+    const flight = this.flights.take(slot, ticket, bytes);
+    const replica = this.#byIndex[exchange] ?? this.#replicaOf(exchange);
+    const isNow = message.timestampMs < 0;
+    const timestampMs = isNow ? Math.floor(this.#parts.wallMs()) : message.timestampMs;
+    replica.replica.tape.add(route, message, timestampMs, flight, flags);
+    if (!replica.replica.isTold) this.#tell(replica);
+    this.publishers.took(slot, bytes);
+  }
+
+  // ---- Exchanges ----------------------------------------------------------------------------------
+
+  #tell(of: Replica): void {
+    of.replica.isTold = true;
+    if (of.ref.offer('route', undefined) === 'accepted') return;
+    // It has failed too often, or was stopped: another one takes its place.
+    of.ref = this.#spawn(of.replica);
+    of.ref.tell('route', undefined);
+  }
+
+  #replicaOf(index: number): Replica {
+    const { name } = this.routes.exchange(index);
+    let found = this.#replicas.get(name);
+    if (found === undefined) {
+      const replica = new ExchangeReplica(name, index, this.#routed);
+      found = { replica, ref: this.#spawn(replica) };
+      this.#replicas.set(name, found);
+    }
+    found.replica.index = index;
+    this.#byIndex[index] = found;
+    return found;
+  }
+
+  #spawn(replica: ExchangeReplica): Ref<ExchangeOps> {
+    const { system } = this.#parts;
+    const { name } = replica;
+    const isOver = (): boolean => {
+      if (replica.index >= 0) return false;
+      if (this.#replicas.get(name)?.replica === replica) {
+        this.#replicas.delete(name);
+        addTo(this.#ended, replica.counters);
+      }
+      return true;
+    };
+    // One that is ending still has the name.
+    let path = exchangeActorName(name);
+    for (let life = 2; system.findHere({ protocol: 'exchange', name: path }); life += 1) {
+      path = `${exchangeActorName(name)}~${life}`;
+    }
+    return system.spawn(path, ExchangeActor, { replica, isOver });
+  }
+
+  /** What was published before a change is routed as it was then. */
+  routesChanged(changes: readonly RouteChange[] | undefined): void {
+    for (const { replica } of this.#replicas.values()) replica.route();
+    if (changes === undefined) this.routes.reset(this.#parts.view);
+    else for (const change of changes) this.routes.apply(change);
+    this.routes.recycle();
+    this.#targets = [];
+    if (changes?.every(({ kind }) => !kind.startsWith('exchange')) === true) return;
+    this.#byIndex = [];
+    for (const each of [...this.#replicas.values()]) {
+      const name = encodeUtf8(each.replica.name);
+      each.replica.index = this.routes.exchangeAt(name, 0, name.length);
+      if (each.replica.index < 0) each.ref.tell('end', undefined);
+      else this.#byIndex[each.replica.index] = each;
+    }
+  }
+
+  // ---- Queues -------------------------------------------------------------------------------------
+
+  #deliver(queue: number, tape: PublishTape, rows: Int32Array, start: number, end: number): void {
+    const target = this.#targetOf(queue);
+    const { flights } = this;
+    for (let at = start; at < end; at += 1) {
+      const row = rows[at]!;
+      const flight = tape.flight(row);
+      const feed = target === undefined ? undefined : feedFor(target, tape, row);
+      if (feed === undefined) {
+        flights.answer(flight, 0);
+        continue;
+      }
+      feed.append(
+        tape.timestamps[row]!,
+        tape.bytes,
+        tape.bodyStart(row),
+        tape.bodyEnd(row),
+        flight,
+      );
+      this.feeds.touched(feed, flights.publisherOf(flight));
+    }
+  }
+
+  /** Undefined: it was deleted a moment ago, and what goes there is gone with it. */
+  #targetOf(queue: number): Target | undefined {
+    const { view } = this.#parts;
+    if (this.#targetsVersion !== view.version) {
+      this.#targetsVersion = view.version;
+      this.#targets = [];
+    }
+    let target = this.#targets[queue];
+    if (target === undefined) {
+      const destination = view.destination(this.routes.queueName(queue));
+      if (destination === undefined || destination.logs.length === 0) return undefined;
+      target = { feeds: this.#feedsOf(destination), turn: 0 };
+      this.#targets[queue] = target;
+    }
+    return target;
+  }
+
+  #feedsOf({ logs }: DestinationView): readonly Feed[] {
+    return logs.map(({ logId, kind }) => this.feeds.feed(logId, kind === QUEUE_KIND));
+  }
+
+  #unroutable(flight: number, message: RecordParts): void {
+    const ticket = this.flights.ticketOf(flight);
+    this.publishers.sinkOf(this.flights.publisherOf(flight))?.unroutable(ticket, message);
+  }
+
+  // ---- Counting -----------------------------------------------------------------------------------
+
+  /** By name of exchange, of those that were published to here. */
+  exchangeCounters(): ReadonlyMap<string, Readonly<ExchangeCounters>> {
+    const counters = new Map<string, Readonly<ExchangeCounters>>();
+    for (const [name, { replica }] of this.#replicas) counters.set(name, replica.counters);
+    return counters;
+  }
+
+  /** Of the shard: messages since its start, and what is under way now. */
+  counters(): ExchangeCounters & Record<'underWay' | 'underWayBytes' | 'publishers', number> {
+    const sum = { ...this.#ended };
+    for (const { replica } of this.#replicas.values()) addTo(sum, replica.counters);
+    const { count: underWay, bytes: underWayBytes } = this.flights;
+    return { ...sum, underWay, underWayBytes, publishers: this.publishers.count };
+  }
+}
+
+function addTo(sum: ExchangeCounters, counters: Readonly<ExchangeCounters>): void {
+  sum.publishes += counters.publishes;
+  sum.copies += counters.copies;
+  sum.unroutable += counters.unroutable;
+}
+
+function feedFor(target: Target, tape: PublishTape, row: number): Feed {
+  const { feeds } = target;
+  if (feeds.length === 1) return feeds[0]!;
+  const { key, keyStart, keyEnd } = tape.message(row);
+  if (keyStart >= 0) {
+    return feeds[(murmur2(key.subarray(keyStart, keyEnd)) & 0x7fff_ffff) % feeds.length]!;
+  }
+  target.turn += 1;
+  return feeds[target.turn % feeds.length]!;
+}

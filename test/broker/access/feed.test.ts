@@ -1,0 +1,195 @@
+// A feed against a log that keeps its rules: numbers without a gap, what is refused takes none, what is
+// lost is found out by asking again.
+import { expect, test } from 'vitest';
+import { Feed, FeedBatch } from '../../../src/broker/access/feed.ts';
+import { encodeUtf8 } from '../../../src/std/bytes.ts';
+
+const [STORED, REFUSED, UNKNOWN] = [0, 1, 2];
+
+class World {
+  nowMs = 0;
+  /** In the order in which they were sent, and not answered. */
+  sent: FeedBatch[] = [];
+  readonly answers = new Map<number, number>();
+  readonly givenUp: number[] = [];
+  readonly given: FeedBatch[] = [];
+  readonly feed: Feed;
+  #flight = 0;
+
+  constructor(isNumbered = true, batchesInFlightMax = 4) {
+    this.feed = new Feed(7, isNumbered, {
+      batchBytesMax: 1_000,
+      batchesInFlightMax,
+      nowMs: () => this.nowMs,
+      takeBatch: () => new FeedBatch(),
+      giveBatch: (batch) => this.given.push(batch),
+      send: (_feed, batch) => {
+        batch.isSealed = true;
+        this.sent.push(batch);
+      },
+      answer: (flight, outcome) => {
+        expect(this.answers.has(flight)).toBe(false);
+        this.answers.set(flight, outcome);
+      },
+      giveUp: (flight) => this.givenUp.push(flight),
+    });
+    this.feed.canSend = true;
+  }
+
+  /** So many messages of one turn. */
+  add(count: number, size = 10): void {
+    const body = encodeUtf8('x'.repeat(size));
+    for (let i = 0; i < count; i += 1) this.feed.append(1, body, 0, size, this.#flight++);
+    this.feed.pump();
+  }
+
+  /** Numbers and counts of what is sent. */
+  get numbers(): [number, number][] {
+    return this.sent.map(({ number, count }) => [number, count]);
+  }
+
+  take(): FeedBatch {
+    return this.sent.shift()!;
+  }
+
+  outcomes(): number[] {
+    return [...this.answers].sort(([a], [b]) => a - b).map(([, outcome]) => outcome);
+  }
+}
+
+test('a turn is a batch; what comes while the window is full waits together', () => {
+  const world = new World(true, 2);
+  for (const count of [2, 3, 1, 1]) world.add(count);
+  expect(world.numbers).toEqual([
+    [1, 2],
+    [3, 3],
+  ]);
+  world.feed.settled(world.take(), STORED);
+  world.feed.pump();
+  expect(world.numbers).toEqual([
+    [3, 3],
+    [6, 2],
+  ]);
+  world.feed.settled(world.take(), STORED);
+  world.feed.settled(world.take(), STORED);
+  expect(world.outcomes()).toEqual(new Array(7).fill(STORED));
+  expect([world.feed.bytes, world.feed.isIdle, world.given.length]).toEqual([0, true, 3]);
+});
+
+test('a batch takes no more than it may, and a large message goes alone', () => {
+  const world = new World();
+  world.feed.canSend = false;
+  world.add(20, 100);
+  world.add(1, 5_000);
+  world.add(1, 10);
+  world.feed.canSend = true;
+  world.feed.pump();
+  expect(world.sent.map(({ count }) => count)).toEqual([8, 8, 4, 1]);
+});
+
+test('those behind a refused batch take its numbers', () => {
+  const world = new World();
+  for (const count of [1, 2, 3]) world.add(count);
+  const [first, second, third] = world.sent.splice(0);
+  world.feed.settled(second!, REFUSED);
+  world.feed.gap(third!, 2);
+  world.add(1);
+  world.feed.pump();
+  // The first may have been stored: nothing is sent before that is known.
+  expect(world.sent).toEqual([]);
+  world.feed.again(first!);
+  world.feed.pump();
+  expect(world.numbers).toEqual([
+    [1, 1],
+    [2, 3],
+    [5, 1],
+  ]);
+  for (const batch of world.sent.splice(0)) world.feed.settled(batch, STORED);
+  expect(world.outcomes()).toEqual([STORED, REFUSED, REFUSED, STORED, STORED, STORED, STORED]);
+  world.add(1);
+  expect(world.numbers).toEqual([[6, 1]]);
+});
+
+test('a refused batch at the head leaves its number to the next', () => {
+  const world = new World();
+  world.add(2);
+  world.add(1);
+  world.feed.settled(world.take(), REFUSED);
+  world.feed.gap(world.take(), 1);
+  world.feed.pump();
+  expect(world.numbers).toEqual([[1, 1]]);
+});
+
+test('a log that has lost what it had confirmed is asked what it wants', () => {
+  const world = new World();
+  world.add(5);
+  world.feed.settled(world.take(), STORED);
+  world.add(1);
+  world.add(1);
+  world.feed.gap(world.take(), 3);
+  world.feed.gap(world.take(), 3);
+  world.feed.pump();
+  expect(world.numbers).toEqual([
+    [3, 1],
+    [4, 1],
+  ]);
+});
+
+test('answers that come out of turn settle only their own', () => {
+  const world = new World();
+  for (const count of [1, 1, 1]) world.add(count);
+  const [first, second, third] = world.sent.splice(0);
+  world.feed.settled(third!, STORED);
+  world.feed.settled(second!, STORED);
+  expect([...world.answers.keys()]).toEqual([2, 1]);
+  world.feed.lost(first!);
+  world.feed.pump();
+  expect(world.numbers).toEqual([[1, 1]]);
+  world.feed.settled(world.take(), STORED);
+  expect(world.feed.isIdle).toBe(true);
+  world.add(1);
+  expect(world.numbers).toEqual([[4, 1]]);
+});
+
+test('what waits too long is given up; sent numbers stay taken, others never were', () => {
+  const world = new World(true, 1);
+  world.add(1);
+  world.nowMs = 10;
+  world.add(1);
+  world.nowMs = 20;
+  world.feed.giveUpBefore(10);
+  expect([world.givenUp, [...world.answers]]).toEqual([[0], [[1, UNKNOWN]]]);
+  world.add(1);
+  world.feed.giveUpBefore(10);
+  expect(world.givenUp).toEqual([0]);
+  world.feed.lost(world.take());
+  world.feed.pump();
+  expect(world.numbers).toEqual([[1, 1]]);
+  world.feed.settled(world.take(), STORED);
+  world.feed.pump();
+  expect(world.numbers).toEqual([[2, 1]]);
+});
+
+test('memory that somebody may still read is not used again', () => {
+  const world = new World();
+  world.add(1);
+  const batch = world.take();
+  world.feed.lost(batch);
+  world.feed.pump();
+  world.feed.settled(world.take(), STORED);
+  expect(world.given.map(({ isLent }) => isLent)).toEqual([true]);
+});
+
+test('without numbers nothing is sent twice', () => {
+  const world = new World(false);
+  for (const count of [1, 1, 1]) world.add(count);
+  const [first, second, third] = world.sent.splice(0);
+  world.feed.lost(second!);
+  world.feed.settled(first!, STORED);
+  world.nowMs = 5;
+  world.feed.giveUpBefore(5);
+  world.feed.settled(third!, STORED);
+  world.feed.pump();
+  expect([world.sent, world.outcomes()]).toEqual([[], [STORED, UNKNOWN, UNKNOWN]]);
+  expect([world.feed.isIdle, world.feed.inFlight]).toEqual([true, 0]);
+});
