@@ -119,13 +119,19 @@ class AmqpConnection implements Handlers<Ops>, SessionPorts {
     this.#account();
   }
 
-  /** Tells the listener what this connection holds of received bytes. */
+  /** Ends the connection if all connections together hold too much. */
   #account(): void {
+    if (this.#recount() || this.#isEnding) return;
+    this.shutDown('RESOURCE_ERROR', 'all clients together have sent more than is kept');
+    this.#recount();
+  }
+
+  /** Tells the listener what this connection holds of received bytes; false: together they are too many. */
+  #recount(): boolean {
     const heldBytes = this.#isGone ? 0 : this.#frames.heldBytes + this.#session.deferredBytes;
     const delta = heldBytes - this.#accountedBytes;
     this.#accountedBytes = heldBytes;
-    if (this.#listener.hold(delta) || this.#isEnding) return;
-    this.shutDown('RESOURCE_ERROR', 'all clients together have sent more than is kept');
+    return this.#listener.hold(delta);
   }
 
   /** The socket has taken what was written. */
@@ -335,7 +341,7 @@ class AmqpConnection implements Handlers<Ops>, SessionPorts {
     this.#isGone = true;
     this.#isEnding = true;
     this.output.close();
-    this.#account();
+    this.#recount();
     this.#listener.forget(this, this.#remoteHost);
     try {
       this.#session.gone();
