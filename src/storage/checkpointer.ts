@@ -9,14 +9,15 @@ import { COLD } from './frame-table.ts';
 import type { LogHost } from './log-host.ts';
 import { appendRecordFrame, type Generation } from './log-snapshots.ts';
 import type { SettledMark } from './segment-set.ts';
-import { readColdFrame, settleLog } from './settle.ts';
+import { readColdFrame, settleTarget } from './settle.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
 /** How much WAL may lie behind the head before its tail is carried forward, in checkpoint intervals. */
 const KEPT_INTERVALS = 3;
 /** A log whose needs reach further back than this is asked for a snapshot, before it has to be carried. */
 const ASK_INTERVALS = 2.5;
-const SETTLE_STEP_BYTES = 1 << 20;
+/** Logs that settle side by side. */
+const SETTLE_LANES = 4;
 const CARRY_STEP_BYTES = 1 << 20;
 
 export class Checkpointer {
@@ -173,16 +174,14 @@ export class Checkpointer {
   // ---- settling and syncing -------------------------------------------------------------------
 
   async #settleAll(): Promise<void> {
-    for (const log of [...this.#durableLogs()]) {
-      while (settleLog(log, SETTLE_STEP_BYTES) === 'more') await this.#pause();
-    }
-  }
-
-  #pause(): Promise<void> {
-    const { clock, timers } = this.#host.env;
-    return new Promise((resolve) => {
-      timers.at(clock.monotonicMs(), () => resolve());
-    });
+    const logs = [...this.#durableLogs()].filter((log) => log.settledSeq < settleTarget(log));
+    const lane = async (): Promise<void> => {
+      // What is appended meanwhile is left for the next checkpoint, else a busy log would hold this one.
+      for (let log = logs.pop(); log !== undefined; log = logs.pop()) {
+        await this.#host.settler.settleThrough(log, settleTarget(log));
+      }
+    };
+    await Promise.all(Array.from({ length: SETTLE_LANES }, lane));
   }
 
   #captureMarks(): Map<StoredLogCore, SettledMark> {

@@ -2,20 +2,18 @@
 // batch below that state's end out of the segments, pinned until the copy is made.
 import type { Donation } from './api.ts';
 import { StorageError } from './errors.ts';
-import { settleLog } from './settle.ts';
 import type { StoredLogCore } from './stored-log.ts';
-
-const SETTLE_STEP_BYTES = 4 << 20;
 
 export async function donate(log: StoredLogCore): Promise<Donation | undefined> {
   const found = log.snapshots.readRecord();
   if (found === undefined) return undefined;
   const { seq, record } = found;
-  while (log.settledSeq < seq) {
-    if (settleLog(log, SETTLE_STEP_BYTES) === 'blocked') {
+  for (;;) {
+    const settled = await log.host.settler.settleThrough(log, seq);
+    if (settled === 'done') break;
+    if (settled === 'blocked') {
       throw new StorageError('STORAGE_FULL', `log ${log.logId} cannot settle now`, { seq });
     }
-    // Between steps the other work of the shard goes on.
     await nextTimer(log);
   }
   const { ranges, release } = log.segments.ranges(record.endOffset);

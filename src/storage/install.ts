@@ -17,6 +17,7 @@ import type { Anchor } from './frame-table.ts';
 import { appendRecordFrame, writeViewFile } from './log-snapshots.ts';
 import type { Segment } from './segment.ts';
 import { NO_MARK, SegmentSet } from './segment-set.ts';
+import { settleIdle } from './settle.ts';
 import { encodeRecord, type SnapshotRecord, STATE_IN_WAL_BYTES_MAX } from './snapshot-record.ts';
 import type { StoredLogCore } from './stored-log.ts';
 import { closedError } from './wal-writer.ts';
@@ -48,7 +49,7 @@ class LogInstall implements Install {
     const { segmentBytesMax } = host.options;
     this.#set = new SegmentSet(
       host,
-      { folder: log.folder, logId: log.logId, segmentBytesMax, stage: host.stage, isFresh: true },
+      { folder: log.folder, logId: log.logId, segmentBytesMax, isFresh: true },
       { ...NO_MARK, generation: generation + 1, generationMin: generation + 1 },
     );
   }
@@ -57,34 +58,40 @@ class LogInstall implements Install {
     assert(!this.#isOver, 'Install: over');
     const { codec } = this.#log.host;
     let at = 0;
+    /** Where the batches begin that go to `segment` with the next write. */
+    let runAt = 0;
+    let segment: Segment | undefined;
     for (;;) {
       const size = wholeBatchSize(bytes, at, bytes.length);
       if (size === 0) break;
       const isSound =
         checkBatch(bytes, at, bytes.length, codec.crc32c, STORED_BATCH) === 'ok' &&
         baseOffset(bytes, at) >= this.nextOffset;
-      if (!isSound) return this.#corrupt();
-      if (!this.#set.fits(size)) this.#set.flush();
-      this.#set.stage(bytes.subarray(at, at + size));
+      if (!isSound) return 'corrupt';
+      if (segment !== undefined && at + size - runAt > this.#set.roomIn(segment)) {
+        segment.append(bytes.subarray(runAt, at));
+        segment = undefined;
+      }
+      if (segment === undefined) {
+        const from = at;
+        segment = this.#set.segmentFor(size, () => baseOffset(bytes, from));
+        runAt = at;
+      }
       this.nextOffset = lastOffset(bytes, at) + 1;
       at += size;
     }
-    this.#set.flush();
+    segment?.append(bytes.subarray(runAt, at));
     const left = bytes.length - at;
     if (left < BATCH_HEADER_BYTES) return at;
     const rest = checkBatch(bytes, at, bytes.length, codec.crc32c, STORED_BATCH);
-    return rest === 'truncated' ? at : this.#corrupt();
-  }
-
-  #corrupt(): 'corrupt' {
-    this.#set.dropStaged();
-    return 'corrupt';
+    return rest === 'truncated' ? at : 'corrupt';
   }
 
   async commit(snapshot: LogSnapshot): Promise<void> {
     assert(!this.#isOver, 'Install: over');
     assert(snapshot.endOffset >= this.nextOffset, 'Install: batches lie above the snapshot');
     const log = this.#log;
+    const { host } = log;
     this.#isOver = true;
     log.isInstalling = true;
     try {
@@ -95,10 +102,12 @@ class LogInstall implements Install {
     } catch (error) {
       this.#drop();
       const failure = storageErrorFrom(error, `installing log ${log.logId}`);
-      if (errnoOf(error) === 'EIO') log.host.fail(failure);
+      if (errnoOf(error) === 'EIO') host.fail(failure);
       throw failure;
     } finally {
       log.isInstalling = log.isSettleFrozen = log.isInstallOpen = false;
+      // Its notes were left out meanwhile.
+      if (!host.isStopped && !log.isDeleted) host.committedMoved(log);
     }
   }
 
@@ -108,6 +117,8 @@ class LogInstall implements Install {
     this.#set.seal();
     const segments: Segment[] = [...this.#set.list];
     if (!this.#isScratch) {
+      // What a write that began before the freeze leaves behind the counted end is cut by the seal.
+      await settleIdle(log);
       log.segments.seal();
       segments.push(...log.segments.list.filter((segment) => segment.isDirty));
       log.segments.syncFolder();

@@ -1,8 +1,10 @@
 // What the logs of a shard share: the WAL, memory, open files, counters, and the queues that the shard
 // store works off between turns. Internal to the room.
+import type { BufferPool } from '../std/buffer-pool.ts';
 import type { ShardStoreOptions, StoreCounters } from './api.ts';
 import type { FrameCodec } from './frame-format.ts';
 import type { SegmentHost } from './segment.ts';
+import type { Settler } from './settler.ts';
 import type { Chunk, SlabPool } from './slab.ts';
 import type { StoredLogCore } from './stored-log.ts';
 import type { WalFiles } from './wal-files.ts';
@@ -21,7 +23,9 @@ export interface LogHost extends SegmentHost {
   readonly walFiles: WalFiles;
   readonly memoryTail: MemoryTail;
   readonly counters: StoreCounters;
-  readonly stage: Uint8Array;
+  /** For what is being written to segments. */
+  readonly buffers: BufferPool;
+  readonly settler: Settler;
   /** Set once the store is closed or fenced: nothing is written any more. */
   readonly isStopped: boolean;
   /** Bytes of frames above the committed seqs of all durable logs. */

@@ -126,6 +126,8 @@ class Rebuild implements ScanSink {
   readonly #parts: RecoveryParts;
   readonly #capturedLsn: number;
   readonly #committed = new Map<number, number>();
+  /** What the checkpoint says; notes before it may speak of a longer life of the log. */
+  readonly #checkpointed = new Map<number, number>();
   #isAllSuspect = false;
 
   constructor(parts: RecoveryParts, checkpoint: Checkpoint | undefined) {
@@ -139,6 +141,7 @@ class Rebuild implements ScanSink {
       log.startOffset = entry.startOffset;
       log.needsRepair = entry.needsRepair;
       this.#committed.set(entry.logId, entry.committedSeq);
+      this.#checkpointed.set(entry.logId, entry.committedSeq);
     }
   }
 
@@ -238,6 +241,7 @@ class Rebuild implements ScanSink {
       // The checkpoint already knows: only frames from before the install must go.
       log.table.cut(log.table.anchor.seq);
       log.snapshots.reset(floor);
+      this.#committed.set(fields.logId, this.#checkpointed.get(fields.logId) ?? seq);
     }
   }
 

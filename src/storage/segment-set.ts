@@ -1,11 +1,9 @@
 // The segments of one log in offset order: reads by offset and time, appends of committed batches,
 // removal below the log start. Loaded from the folder when first needed: an idle log has no open file
 // and no listing. What lies beyond the checkpointed end is dropped then; the WAL has it.
-import { BatchHeader, forEachBatch, readBatchHeader } from '../records/batch.ts';
 import type { FileRead, SegmentRange, TimestampPlace } from './api.ts';
 import {
   type BatchPlace,
-  IO_BYTES,
   indexPath,
   parseSegmentFileName,
   SEGMENT_HEADER_BYTES,
@@ -47,10 +45,6 @@ export class SegmentSet {
   isDamaged = false;
   /** A file was made or removed since the folder was last synced. */
   isFolderDirty = false;
-  readonly #stage: Uint8Array;
-  #staged = 0;
-  #large: Uint8Array | undefined;
-  readonly #header = new BatchHeader();
 
   constructor(
     host: SegmentHost,
@@ -58,8 +52,6 @@ export class SegmentSet {
       readonly folder: string;
       readonly logId: number;
       readonly segmentBytesMax: number;
-      /** 64 KiB shared by the shard: staging ends within one call. */
-      readonly stage: Uint8Array;
       /** A set of new files only, for a catch-up: the folder is not looked at. */
       readonly isFresh?: boolean;
     },
@@ -69,7 +61,6 @@ export class SegmentSet {
     this.#folder = options.folder;
     this.#logId = options.logId;
     this.#segmentBytesMax = options.segmentBytesMax;
-    this.#stage = options.stage;
     this.generation = mark.generation;
     if (options.isFresh === true) this.#isSealed = true;
     else this.#load(mark);
@@ -126,35 +117,21 @@ export class SegmentSet {
 
   // ---- appending ------------------------------------------------------------------------------
 
-  /** False if `flush` must come before the next `stage`. */
-  fits(size: number): boolean {
-    return this.#large === undefined && this.#staged + size <= this.#stage.length;
-  }
-
-  /** Takes a whole batch to be written by the next `flush`; throws DiskError if a file cannot be made. */
-  stage(batch: Uint8Array): void {
-    readBatchHeader(batch, 0, this.#header);
-    this.#requireRoom(this.#header.baseOffset, batch.length);
-    if (batch.length > IO_BYTES) {
-      this.#large = batch;
-      return;
-    }
-    this.#stage.set(batch, this.#staged);
-    this.#staged += batch.length;
-  }
-
-  #requireRoom(baseOffset: number, size: number): void {
+  /** The segment that takes a batch of `size` bytes next; made if need be. Throws DiskError. */
+  segmentFor(size: number, baseOffsetOf: () => number): Segment {
     const last = this.last;
     if (last !== undefined && !this.#isSealed) {
-      const end = last.length + this.#staged + size;
-      if (end <= this.#segmentBytesMax || (!last.hasBatches && this.#staged === 0)) return;
-      this.flush();
+      if (!last.hasBatches || size <= this.roomIn(last)) return last;
       this.seal();
     }
-    this.#roll(baseOffset);
+    return this.#roll(baseOffsetOf());
   }
 
-  #roll(baseOffset: number): void {
+  roomIn(segment: Segment): number {
+    return Math.max(0, this.#segmentBytesMax - segment.length);
+  }
+
+  #roll(baseOffset: number): Segment {
     const { disk } = this.#host.env;
     if (!disk.exists(this.#folder)) disk.makeDirectory(this.#folder);
     const name = { logId: this.#logId, baseOffset, generation: this.generation };
@@ -163,25 +140,7 @@ export class SegmentSet {
     this.list.push(segment);
     this.#isSealed = false;
     this.isFolderDirty = true;
-  }
-
-  /** Writes and counts what was staged. On a throw nothing of it counts. */
-  flush(): number {
-    const bytes = this.#large ?? this.#stage.subarray(0, this.#staged);
-    this.#large = undefined;
-    this.#staged = 0;
-    const segment = this.last;
-    if (bytes.length === 0 || segment === undefined) return 0;
-    segment.writeAt(bytes, segment.length);
-    forEachBatch(bytes, 0, bytes.length, (at) => {
-      segment.count(readBatchHeader(bytes, at, this.#header));
-    });
-    return bytes.length;
-  }
-
-  dropStaged(): void {
-    this.#large = undefined;
-    this.#staged = 0;
+    return segment;
   }
 
   /** The last segment is complete: its index goes to disk, the next batch begins a new one. */

@@ -8,6 +8,7 @@ import {
   BATCH_MAGIC,
   BatchHeader,
   batchSize,
+  forEachBatch,
   readBatchHeader,
 } from '../records/batch.ts';
 import { readU32le, readU64le, writeU32le, writeU64le } from '../std/bytes.ts';
@@ -67,6 +68,7 @@ export class Segment implements SegmentName {
   pins = 0;
   /** Remove the file when the last reader goes. */
   isDoomed = false;
+  readonly #header = new BatchHeader();
   #index: SparseIndex | undefined;
   #dirty: OpenFile | undefined;
 
@@ -109,21 +111,46 @@ export class Segment implements SegmentName {
     return this.index().nextOffset;
   }
 
-  /** Writes raw bytes behind the end without counting them; `count` then adds their batches. */
-  writeAt(bytes: Uint8Array, position: number): void {
+  /** Writes whole batches at the end, in small pieces on the loop, and counts them. Throws DiskError. */
+  append(bytes: Uint8Array): void {
     const open = this.#host.openFiles.get(this.path);
     this.#markDirty(open);
     for (let at = 0; at < bytes.length; at += IO_BYTES) {
-      open.file.writeSync(bytes.subarray(at, at + IO_BYTES), position + at);
+      open.file.writeSync(bytes.subarray(at, at + IO_BYTES), this.length + at);
     }
+    this.countAll(bytes);
   }
 
-  /** Counts the batch written at the end. */
-  count(header: BatchHeader): void {
+  /**
+   * Begins to write whole batches at the end without counting them; `countAll` then adds them. The file
+   * stays until `done`, which comes in a later turn, and nothing else is written here before. Throws DiskError.
+   */
+  write(bytes: Uint8Array, done: (error: Error | undefined) => void): void {
+    const open = this.pin();
+    open.file.write(bytes, this.length, (error) => {
+      // Marked now: a sync that ended meanwhile knew nothing of these bytes.
+      if (error === undefined && !this.isDoomed) this.#markDirty(open);
+      this.unpin(open);
+      done(error);
+    });
+  }
+
+  /** Counts the batches written at the end; answers how many there are. */
+  countAll(bytes: Uint8Array): number {
     const index = this.index();
-    const next = header.baseOffset + header.lastOffsetDelta + 1;
-    index.add(this.length, header.size, header.baseOffset, next, header.maxTimestampMs);
-    this.length += header.size;
+    const header = this.#header;
+    let count = 0;
+    forEachBatch(bytes, 0, bytes.length, (at) => {
+      const { size, baseOffset, lastOffsetDelta, maxTimestampMs } = readBatchHeader(
+        bytes,
+        at,
+        header,
+      );
+      index.add(this.length, size, baseOffset, baseOffset + lastOffsetDelta + 1, maxTimestampMs);
+      this.length += size;
+      count += 1;
+    });
+    return count;
   }
 
   /** Syncs what is written now. `done` hears the error; success moves `syncedLength`. */

@@ -1,34 +1,59 @@
-// Moves committed batches from the tail of a log to its segments. Only frames that are committed and
-// durable here settle, so a segment never has to be cut; batches below the log start are skipped, so a
-// message that was consumed in time never touches a segment.
+// Moves committed batches from the tail of a log to its segments, one write at a time for each log and
+// beside the loop. Only frames that are committed and durable here settle, so a segment never has to be
+// cut; batches below the log start are skipped, so a message that was consumed in time never touches a
+// segment. What is written is a copy, and counts when the write has ended: until then the frames stay where
+// they are, reads find them there, and bytes behind the counted end of a segment mean nothing.
+import { baseOffset } from '../records/batch.ts';
 import { errnoOf, StorageError, storageErrorFrom } from './errors.ts';
 import { FRAME_HEADER_BYTES, FrameFields, frameSize } from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import { isSoundFrame } from './log-frames.ts';
-import { IO_BYTES } from './segment.ts';
+import { IO_BYTES, type Segment } from './segment.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
-/** `more`: the limit of the call was reached; `blocked`: no space, or the log waits for something. */
-export type SettleResult = 'done' | 'more' | 'blocked';
+/** `blocked`: no space, or the log waits for something; `busy`: the write before has not ended. */
+export type SettleStart = 'done' | 'started' | 'busy' | 'blocked';
+/** `part`: more could have settled; `void`: what was written does not count, because the log has become another meanwhile. */
+export type SettleEnd = 'settled' | 'part' | 'blocked' | 'void';
+
+/** A write to a segment that has not ended. */
+export class SettleFlight {
+  /** The log was reset or deleted: the end of the write changes nothing. */
+  isVoid = false;
+  readonly waiters: ((end: SettleEnd) => void)[] = [];
+}
 
 /** The last frame that may settle now. */
-function settleTarget(log: StoredLogCore): number {
+export function settleTarget(log: StoredLogCore): number {
   return Math.min(log.committedSeq, log.durableSeq);
 }
 
-export function settleLog(log: StoredLogCore, bytesMax: number): SettleResult {
+/** Begins to settle up to `bytesMax` (or one batch). `done` comes in a later turn, and only if it started. */
+export function beginSettle(
+  log: StoredLogCore,
+  bytesMax: number,
+  done: (end: SettleEnd) => void,
+): SettleStart {
   const target = settleTarget(log);
   if (log.settledSeq >= target) return 'done';
+  if (log.settleFlight !== undefined) return 'busy';
   if (log.isSettleFrozen || log.isDeleted || log.host.isStopped) return 'blocked';
   try {
-    return settleFrames(log, target, bytesMax);
+    return settleFrames(log, target, bytesMax, done);
   } catch (error) {
-    log.loadedSegments?.dropStaged();
-    return settleFailed(log, error);
+    settleFailed(log, error);
+    return 'blocked';
   }
 }
 
-function settleFailed(log: StoredLogCore, error: unknown): SettleResult {
+/** Resolves when no write of the log's batches is under way. */
+export function settleIdle(log: StoredLogCore): Promise<unknown> {
+  const flight = log.settleFlight;
+  if (flight === undefined) return Promise.resolve();
+  return new Promise((resolve) => flight.waiters.push(resolve));
+}
+
+function settleFailed(log: StoredLogCore, error: unknown): void {
   const { host, logId } = log;
   const errno = errnoOf(error);
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
@@ -39,31 +64,88 @@ function settleFailed(log: StoredLogCore, error: unknown): SettleResult {
     if (!log.needsRepair) host.env.log.error('a log is quarantined', { logId, why: String(error) });
     log.needsRepair = true;
   } else host.fail(storageErrorFrom(error, `settling log ${logId}`));
-  return 'blocked';
 }
 
-function settleFrames(log: StoredLogCore, target: number, bytesMax: number): SettleResult {
-  const { table, host } = log;
-  let bytes = 0;
-  for (let seq = log.settledSeq + 1; seq <= target; seq += 1) {
-    const slot = table.slot(seq);
-    const size = table.batchLength[slot]!;
-    if (size === 0 || table.nextOffset[slot]! <= log.startOffset) continue;
-    const { segments } = log;
-    if (!segments.fits(size)) {
-      host.counters.settledBytes += segments.flush();
-      markSettled(log, seq - 1);
-      if (bytes >= bytesMax) return 'more';
-    }
-    segments.stage(batchOf(log, seq));
-    host.counters.settledBatches += 1;
-    bytes += size;
+function isSkipped(log: StoredLogCore, seq: number): boolean {
+  const slot = log.table.slot(seq);
+  return log.table.batchLength[slot] === 0 || log.table.nextOffset[slot]! <= log.startOffset;
+}
+
+/** Frames whose batches go into one segment with one write. */
+interface Run {
+  readonly segment: Segment;
+  readonly lastSeq: number;
+  readonly isPart: boolean;
+  readonly bytes: number;
+}
+
+function settleFrames(
+  log: StoredLogCore,
+  target: number,
+  bytesMax: number,
+  done: (end: SettleEnd) => void,
+): SettleStart {
+  let first = log.settledSeq + 1;
+  while (first <= target && isSkipped(log, first)) first += 1;
+  if (first > target) {
+    markSettled(log, target);
+    return 'done';
   }
-  const loaded = log.loadedSegments;
-  if (loaded !== undefined) host.counters.settledBytes += loaded.flush();
+  const run = runFrom(log, first, target, bytesMax);
+  const memory = log.host.buffers.take(run.bytes);
+  let at = 0;
+  for (let seq = first; seq <= run.lastSeq; seq += 1) {
+    if (isSkipped(log, seq)) continue;
+    const batch = batchOf(log, seq);
+    memory.set(batch, at);
+    at += batch.length;
+  }
+  const flight = new SettleFlight();
+  const written = memory.subarray(0, at);
+  run.segment.write(written, (error) => {
+    const end = flightEnded(log, flight, run, written, error);
+    log.host.buffers.give(memory);
+    done(end);
+    for (const waiter of flight.waiters) waiter(end);
+  });
+  log.settleFlight = flight;
+  return 'started';
+}
+
+function runFrom(log: StoredLogCore, first: number, target: number, bytesMax: number): Run {
+  const { table } = log;
+  let bytes = table.batchLength[table.slot(first)]!;
+  const segment = log.segments.segmentFor(bytes, () => baseOffset(batchOf(log, first), 0));
+  const limit = Math.min(bytesMax, log.segments.roomIn(segment));
+  let lastSeq = first;
+  for (let seq = first + 1; seq <= target; seq += 1) {
+    const size = isSkipped(log, seq) ? 0 : table.batchLength[table.slot(seq)]!;
+    if (size > 0 && bytes + size > limit) break;
+    bytes += size;
+    lastSeq = seq;
+  }
+  return { segment, lastSeq, isPart: lastSeq < target, bytes };
+}
+
+function flightEnded(
+  log: StoredLogCore,
+  flight: SettleFlight,
+  { segment, lastSeq, isPart }: Run,
+  written: Uint8Array,
+  error: Error | undefined,
+): SettleEnd {
+  const { host } = log;
+  log.settleFlight = undefined;
+  if (host.isStopped || flight.isVoid || log.isDeleted || log.isSettleFrozen) return 'void';
+  if (error !== undefined) {
+    settleFailed(log, error);
+    return 'blocked';
+  }
   host.isSettleShort = false;
-  markSettled(log, target);
-  return 'done';
+  host.counters.settledBytes += written.length;
+  host.counters.settledBatches += segment.countAll(written);
+  markSettled(log, lastSeq);
+  return isPart ? 'part' : 'settled';
 }
 
 function batchOf(log: StoredLogCore, seq: number): Uint8Array {

@@ -3,6 +3,7 @@
 // all logs and armed only while there is something to do, so idle logs cost nothing.
 import type { Cancel } from '../env/environment.ts';
 import { assert } from '../std/assert.ts';
+import { BufferPool } from '../std/buffer-pool.ts';
 import { writeU64le } from '../std/bytes.ts';
 import { messageOf } from '../std/errors.ts';
 import type {
@@ -19,17 +20,13 @@ import { NO_ANCHOR } from './frame-table.ts';
 import { type LogHost, MemoryTail, type ResolvedOptions } from './log-host.ts';
 import { OpenFiles } from './open-files.ts';
 import { IO_BYTES } from './segment.ts';
-import { settleLog } from './settle.ts';
+import { settleIdle } from './settle.ts';
+import { Settler } from './settler.ts';
 import { SlabPool } from './slab.ts';
 import type { StoreMarks } from './store-files.ts';
 import { StoredLogCore } from './stored-log.ts';
 import type { WalFiles } from './wal-files.ts';
 import { closedError, type WalStart, WalWriter } from './wal-writer.ts';
-
-/** Longest settling work in one turn. */
-const SETTLE_TURN_BYTES = 4 << 20;
-const SETTLE_STEP_BYTES = 1 << 20;
-const BLOCKED_RETRY_MS = 1000;
 
 export interface StoreParts {
   readonly env: StorageEnvironment;
@@ -72,7 +69,8 @@ export class ShardStoreCore implements ShardStore, LogHost {
   readonly memoryTail: MemoryTail;
   readonly counters: StoreCounters;
   readonly scratch = new Uint8Array(IO_BYTES);
-  readonly stage = new Uint8Array(IO_BYTES);
+  readonly buffers = new BufferPool();
+  readonly settler = new Settler(this, () => this.#settled());
   readonly cleanStart: boolean;
   readonly bootCount: number;
   #failedSync: boolean;
@@ -88,12 +86,8 @@ export class ShardStoreCore implements ShardStore, LogHost {
   readonly #parts: StoreParts;
   #checkpointer!: Checkpointer;
   #isRoomWanted = false;
-  /** Logs with committed frames that are not settled; some are due at once. */
-  readonly #settling = new Set<StoredLogCore>();
-  readonly #urgent = new Set<StoredLogCore>();
   readonly #notes: StoredLogCore[] = [];
   #memoryChanged: StoredLogCore[] = [];
-  #cancelSettle: Cancel | undefined;
   #cancelRelief: Cancel | undefined;
   #cancelCheckpoint: Cancel | undefined;
   #checkpointLsn = 0;
@@ -172,19 +166,22 @@ export class ShardStoreCore implements ShardStore, LogHost {
     const log = this.logsById.get(logId);
     if (log === undefined || this.isStopped) return;
     this.logsById.delete(logId);
-    this.#settling.delete(log);
-    this.#urgent.delete(log);
+    this.settler.forget(log);
     log.isDeleted = true;
     log.releaseMemory();
     const { segments } = log;
     log.table.reset(NO_ANCHOR);
     log.durableSeq = log.committedSeq = 0;
-    const removeFiles = (): void => {
+    const removeNow = (): void => {
       for (const segment of segments.list) segment.doom();
       this.#removeFolder(
         log,
         segments.list.some((segment) => segment.pins > 0),
       );
+    };
+    const removeFiles = (): void => {
+      if (log.settleFlight === undefined) removeNow();
+      else void settleIdle(log).then(removeNow);
     };
     if (log.isMemory) {
       removeFiles();
@@ -219,7 +216,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
       for (const log of changed) log.isMemoryQueued = false;
       this.onDurable(changed);
     }
-    if (this.#urgent.size > 0) this.#settleUrgent();
+    this.settler.pump();
     if (this.slabs.isHalfFull) this.#relieve();
     if (this.#isRoomWanted) this.#offerRoom();
   }
@@ -247,12 +244,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
       log.isNoteQueued = true;
       this.#notes.push(log);
     }
-    if (!this.#settling.has(log)) {
-      log.settleDueMs = this.env.clock.monotonicMs() + this.options.settleAgeMs;
-      this.#settling.add(log);
-      this.#armSettle(log.settleDueMs);
-    }
-    if (log.tailBytes >= this.options.settleBytes) this.#urgent.add(log);
+    this.settler.committedMoved(log);
   }
 
   #fillCommits(bytes: Uint8Array, at: number, countMax: number): number {
@@ -261,7 +253,8 @@ export class ShardStoreCore implements ShardStore, LogHost {
     while (count < countMax && notes.length > 0) {
       const log = notes.pop()!;
       log.isNoteQueued = false;
-      if (log.isDeleted) continue;
+      // Behind an install frame the note would speak of the log before it.
+      if (log.isDeleted || log.isInstalling) continue;
       writeU64le(bytes, at + 16 * count, log.logId);
       writeU64le(bytes, at + 16 * count + 8, log.committedSeq);
       count += 1;
@@ -269,65 +262,14 @@ export class ShardStoreCore implements ShardStore, LogHost {
     return count;
   }
 
-  // ---- settling and memory --------------------------------------------------------------------
-
-  #settleUrgent(): void {
-    const until = this.counters.settledBytes + SETTLE_TURN_BYTES;
-    for (const log of this.#urgent) {
-      this.#urgent.delete(log);
-      this.#settle(log);
-      if (this.counters.settledBytes >= until) return;
-    }
-  }
-
-  /** One step for one log. Answers whether something is left to do soon. */
-  #settle(log: StoredLogCore): boolean {
-    const result = settleLog(log, SETTLE_STEP_BYTES);
-    if (result === 'done') {
-      if (log.settledSeq >= log.committedSeq) this.#settling.delete(log);
-      return false;
-    }
-    if (result === 'more') this.#urgent.add(log);
-    else log.settleDueMs = this.env.clock.monotonicMs() + BLOCKED_RETRY_MS;
-    return result === 'more';
-  }
-
-  #armSettle(dueMs: number): void {
-    if (this.#cancelSettle !== undefined || this.isStopped) return;
-    this.#cancelSettle = this.env.timers.at(dueMs, () => {
-      this.#cancelSettle = undefined;
-      this.#settleDue();
-    });
-  }
-
-  #settleDue(): void {
-    const nowMs = this.env.clock.monotonicMs();
-    const until = this.counters.settledBytes + SETTLE_TURN_BYTES;
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const log of this.#settling) {
-      if (this.counters.settledBytes >= until) {
-        nextMs = nowMs;
-        break;
-      }
-      if (log.settleDueMs <= nowMs) {
-        // Due, but perhaps not durable yet: looked at again with the next age.
-        log.settleDueMs = nowMs + this.options.settleAgeMs;
-        if (this.#settle(log)) log.settleDueMs = nowMs;
-      }
-      if (this.#settling.has(log)) nextMs = Math.min(nextMs, log.settleDueMs);
-    }
-    if (nextMs < Number.POSITIVE_INFINITY) this.#armSettle(nextMs);
-    if (this.#isRoomWanted) this.#offerRoom();
-  }
+  // ---- memory ---------------------------------------------------------------------------------
 
   /** Makes slab memory free: settles what may settle, then lets durable frames be read from the WAL. */
   #relieve(): void {
-    const until = this.counters.settledBytes + SETTLE_TURN_BYTES;
-    for (const log of [...this.#settling]) {
-      if (!this.slabs.isHalfFull || this.counters.settledBytes >= until) return;
-      this.#settle(log);
-    }
+    if (this.slabs.isHalfFull) this.settler.hurry();
     if (this.slabs.hasRoom && !this.#isRoomWanted) return;
+    // What is being written is free soon: frames that went cold would be read back to settle.
+    if (this.settler.isBusy) return;
     const { durableLsn } = this.wal;
     for (const log of this.logsById.values()) {
       if (log.isMemory) continue;
@@ -336,6 +278,12 @@ export class ShardStoreCore implements ShardStore, LogHost {
         if (table.has(seq) && table.lsn[table.slot(seq)]! < durableLsn) log.makeCold(seq);
       }
     }
+  }
+
+  #settled(): void {
+    if (!this.#isRoomWanted) return;
+    this.#relieve();
+    this.#offerRoom();
   }
 
   wantRoom(): void {
@@ -433,7 +381,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   #stop(): void {
     this.isStopped = true;
     this.wal.stop();
-    this.#cancelSettle?.();
+    this.settler.stop();
     this.#cancelRelief?.();
     this.#cancelCheckpoint?.();
   }

@@ -34,6 +34,7 @@ import type { LogHost } from './log-host.ts';
 import { maxTimestamp, offsetForTimestamp, readLog } from './log-reads.ts';
 import { LogSnapshots } from './log-snapshots.ts';
 import { NO_MARK, SegmentSet, type SettledMark } from './segment-set.ts';
+import type { SettleFlight } from './settle.ts';
 import type { GroupMember } from './wal-writer.ts';
 
 /** A log whose commit has not moved for this long counts as stuck when the budget is used up. */
@@ -63,6 +64,8 @@ export class StoredLogCore implements StoredLog, GroupMember {
   /** Bytes of committed frames that are not settled, and when the oldest of them is due. */
   tailBytes = 0;
   settleDueMs = 0;
+  /** The write of batches that is under way. */
+  settleFlight: SettleFlight | undefined;
   isNoteQueued = false;
   isMemoryQueued = false;
   isDeleted = false;
@@ -121,7 +124,6 @@ export class StoredLogCore implements StoredLog, GroupMember {
         folder: this.folder,
         logId: this.logId,
         segmentBytesMax: this.host.options.segmentBytesMax,
-        stage: this.host.stage,
       },
       this.mark,
     );
@@ -402,6 +404,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
   /** Makes the log what it is at `anchor`, with nothing behind it: a finished install, or a recovery. */
   resetTo(anchor: Anchor): void {
     this.releaseMemory();
+    if (this.settleFlight !== undefined) this.settleFlight.isVoid = true;
     this.table.reset(anchor);
     this.epochs.length = 0;
     if (anchor.epochFirstSeq > 0) {
@@ -464,8 +467,11 @@ export class StoredLogCore implements StoredLog, GroupMember {
     if (offset <= this.startOffset) return;
     this.startOffset = Math.min(offset, this.endOffset);
     this.isMarkDirty = true;
-    if (this.startOffset >= this.settledOffset) this.segments.removeAll();
-    else this.segments.removeBelow(this.startOffset);
+    if (this.startOffset >= this.settledOffset) {
+      // What is being written goes with its segment, and settles again where it is wanted.
+      if (this.settleFlight !== undefined) this.settleFlight.isVoid = true;
+      this.segments.removeAll();
+    } else this.segments.removeBelow(this.startOffset);
   }
 
   donate(): Promise<Donation | undefined> {

@@ -8,6 +8,7 @@ import type {
   DiskFile,
   OpenOptions,
 } from '../../../src/env/environment.ts';
+import { crc32c } from '../../../src/std/crc32c.ts';
 import type { SeededRandom } from '../../../src/std/prng.ts';
 
 const BLOCK = 4096;
@@ -20,6 +21,8 @@ export function diskError(code: string, message: string): DiskError {
 interface Change {
   readonly position: number;
   readonly bytes: Uint8Array;
+  /** The write has not ended: a sync knows nothing of it. */
+  isUnderWay?: boolean;
 }
 
 /** Contents as the system sees them, and as the device holds them. */
@@ -114,6 +117,10 @@ export class FaultDisk implements Disk {
     next.#folders = new Set(this.#folders);
     next.#names = new Map(this.#names);
     next.#durableNames = new Map(this.#durableNames);
+    // The system ends the writes that it has begun.
+    for (const inode of [...this.#names.values(), ...this.#durableNames.values()]) {
+      for (const change of inode.unsynced) change.isUnderWay = false;
+    }
     return next;
   }
 
@@ -218,9 +225,12 @@ export class FaultDisk implements Disk {
       path,
       fd: -1,
       write: (bytes, position, done) => {
-        const change = { position, bytes: bytes.slice() };
+        const change: Change = { position, bytes: bytes.slice(), isUnderWay: true };
+        const sum = crc32c(bytes);
         const error = attempt(() => begin(change));
         this.#later(IO_MS, () => {
+          change.isUnderWay = false;
+          if (crc32c(bytes) !== sum) throw new Error(`bytes changed on their way to ${path}`);
           if (error === undefined && isDsync) harden([change]);
           done(error);
         });
@@ -244,7 +254,7 @@ export class FaultDisk implements Disk {
         return copyOut(inode.bytes, into, position);
       },
       sync: (done) => {
-        const changes = [...inode.unsynced];
+        const changes = inode.unsynced.filter(({ isUnderWay }) => isUnderWay !== true);
         const error = attempt(() => this.#check('sync', path));
         this.#later(IO_MS, () => {
           if (error === undefined) {

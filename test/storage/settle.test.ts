@@ -1,0 +1,275 @@
+// Batches are written to segments beside the loop. Whatever becomes of the log while such a write is under
+// way, nothing is lost, nothing that does not belong there counts, and readers see no difference.
+import { describe, expect, it } from 'vitest';
+import { equalBytes } from '../../src/std/bytes.ts';
+import { SeededRandom } from '../../src/std/prng.ts';
+import type {
+  Donation,
+  OpenedShardStore,
+  ShardStoreOptions,
+  StoredLog,
+} from '../../src/storage/api.ts';
+import type { FaultDisk } from './support/fault-disk.ts';
+import { appendBatch, eventsOf, openOn, readAll, World } from './support/store-kit.ts';
+
+interface Scene {
+  readonly world: World;
+  readonly disk: FaultDisk;
+  readonly store: OpenedShardStore['store'];
+  readonly log: StoredLog;
+  /** What readers are to see. */
+  readonly bytes: Uint8Array;
+}
+
+/** A log of 20 committed frames, whose first batches are on their way to a segment. */
+async function underWay(options: Partial<ShardStoreOptions> = {}): Promise<Scene> {
+  const world = new World();
+  const disk = world.newDisk();
+  const { store } = await openOn(world, disk, { segmentBytesMax: 6 * 1024, ...options });
+  const log = store.createLog(5, { durability: 'sync' });
+  for (let i = 0; i < 20; i += 1) appendBatch(log, 700);
+  store.startGroup();
+  await world.advance(5);
+  log.setCommitted(20);
+  const bytes = readAll(log);
+  store.startGroup();
+  expect(disk.paths().some((path) => path.endsWith('.seg'))).toBe(true);
+  expect(log.settledOffset).toBe(0);
+  return { world, disk, store, log, bytes };
+}
+
+async function afterCut(
+  { world, disk, store }: Pick<Scene, 'world' | 'disk' | 'store'>,
+  seed: number,
+): Promise<OpenedShardStore> {
+  store.abandon();
+  world.clear();
+  const later = (ms: number, fire: () => void): unknown => world.at(world.nowMs + ms, fire);
+  return openOn(
+    world,
+    seed === 0 ? disk.kill(later) : disk.powerCut(new SeededRandom(seed), later),
+  );
+}
+
+async function donationOf(
+  frames: number,
+  fill: number,
+): Promise<{ donor: StoredLog; donation: Donation }> {
+  const world = new World();
+  const { store } = await openOn(world, world.newDisk());
+  const donor = store.createLog(5, { durability: 'sync' });
+  for (let i = 0; i < frames; i += 1) appendBatch(donor, 700, { fill });
+  store.startGroup();
+  await world.advance(5);
+  donor.setCommitted(frames);
+  donor.putState(frames, eventsOf('state'));
+  await world.advance(50);
+  return { donor, donation: (await world.drive(donor.donate()))! };
+}
+
+function copied(donation: Donation): Uint8Array[] {
+  return donation.ranges.map((range) => {
+    const piece = new Uint8Array(range.length);
+    range.file.readSync(piece, range.position);
+    return piece;
+  });
+}
+
+/** The log is the donor's, takes more, and is the same after a power cut. */
+async function expectLogOf(donor: StoredLog, scene: Omit<Scene, 'bytes'>): Promise<void> {
+  const { world, disk, store, log } = scene;
+  const all = readAll(donor);
+  await world.advance(20_000);
+  expect([log.endSeq, log.endOffset, log.settledOffset]).toEqual([
+    donor.endSeq,
+    donor.endOffset,
+    donor.endOffset,
+  ]);
+  expect(equalBytes(readAll(log), all)).toBe(true);
+  const files = disk.paths().filter((path) => path.endsWith('.seg'));
+  expect(log.segmentBytes).toBe(all.length + 64 * files.length);
+  appendBatch(log, 700);
+  store.startGroup();
+  await world.advance(5);
+  log.setCommitted(log.endSeq);
+  await world.advance(20_000);
+  expect(log.settledOffset).toBe(log.endOffset);
+  const longer = readAll(log);
+  const { recovered } = await afterCut(scene, 3);
+  expect(recovered[0]!.needsRepair).toBe(false);
+  expect(equalBytes(readAll(recovered[0]!.log), longer)).toBe(true);
+}
+
+describe('while a tail is written to its segment', () => {
+  it('reads give the same bytes before, in the middle and after', async () => {
+    const { world, disk, log, bytes } = await underWay();
+    expect(equalBytes(readAll(log), bytes)).toBe(true);
+    await world.advance(0.15);
+    expect(log.settledOffset).toBeGreaterThan(0);
+    expect(log.settledOffset).toBeLessThan(20);
+    expect(equalBytes(readAll(log), bytes)).toBe(true);
+    await world.advance(20_000);
+    expect(log.settledOffset).toBe(20);
+    expect(equalBytes(readAll(log), bytes)).toBe(true);
+    const files = disk.paths().filter((path) => path.endsWith('.seg'));
+    expect(files.length).toBeGreaterThan(2);
+    expect(log.segmentBytes).toBe(bytes.length + 64 * files.length);
+  });
+
+  it('one write at a time runs for each log, whatever asks for it', async () => {
+    const { world, disk, store, log, bytes } = await underWay();
+    let writes = 0;
+    disk.onCall = (call, path) => {
+      if (call === 'write' && path.endsWith('.seg')) writes += 1;
+      return undefined;
+    };
+    const checkpoint = store.checkpoint();
+    for (let i = 0; i < 5; i += 1) store.startGroup();
+    await Promise.resolve();
+    expect(writes).toBe(0);
+    await world.drive(checkpoint);
+    expect(log.settledOffset).toBe(20);
+    expect(equalBytes(readAll(log), bytes)).toBe(true);
+  });
+
+  it.each([0, 1, 2, 3, 4, 5])('a stop or a power cut (%s) leaves all of it', async (seed) => {
+    for (const waitMs of [0, 0.05, 0.15, 0.25, 1]) {
+      const scene = await underWay();
+      const checkpoint = scene.store.checkpoint();
+      checkpoint.catch(() => undefined);
+      await scene.world.advance(waitMs);
+      const { recovered } = await afterCut(scene, seed);
+      expect(recovered[0]!.needsRepair).toBe(false);
+      expect(equalBytes(readAll(recovered[0]!.log), scene.bytes)).toBe(true);
+    }
+  });
+
+  it('a log that is deleted leaves no file', async () => {
+    const { world, disk, store } = await underWay();
+    store.deleteLog(5);
+    await world.advance(1000);
+    expect(disk.paths().filter((path) => path.includes('/logs/'))).toEqual([]);
+    expect(store.failure).toBeUndefined();
+  });
+
+  it.each([1, 3, 6, 8, 19, 20])(
+    'the log may start later, at %i, and keeps what is behind',
+    async (start) => {
+      for (const waitMs of [0, 0.05, 0.15, 0.25]) {
+        const scene = await underWay();
+        const { world, disk, log } = scene;
+        const wanted = readAll(log, start);
+        await world.advance(waitMs);
+        log.setStartOffset(start);
+        expect(equalBytes(readAll(log), wanted)).toBe(true);
+        await world.advance(20_000);
+        expect(log.settledOffset).toBe(20);
+        expect(equalBytes(readAll(log), wanted)).toBe(true);
+        if (start === 20) expect(disk.paths().some((path) => path.endsWith('.seg'))).toBe(false);
+        const { recovered } = await afterCut(scene, 2);
+        expect(equalBytes(readAll(recovered[0]!.log, start), wanted)).toBe(true);
+      }
+    },
+  );
+
+  it('memory that is needed meanwhile may be used again', async () => {
+    const { world, store, log } = await underWay({ slabBytesMax: 2 << 20 });
+    const other = store.createLog(6, { durability: 'sync' });
+    let refused = 0;
+    store.onRoom = () => undefined;
+    for (let i = 0; i < 60; ) {
+      try {
+        appendBatch(other, 60_000, { fill: i });
+        appendBatch(log, 6_000, { fill: i });
+        i += 1;
+      } catch {
+        refused += 1;
+      }
+      store.startGroup();
+      await world.advance(0.05);
+      log.setCommitted(log.durableSeq);
+      other.setCommitted(other.durableSeq);
+    }
+    await world.advance(1);
+    log.setCommitted(log.durableSeq);
+    other.setCommitted(other.durableSeq);
+    expect(refused).toBeGreaterThan(0);
+    const [frames, others] = [readAll(log), readAll(other)];
+    await world.advance(20_000);
+    expect([log.settledOffset, other.settledOffset]).toEqual([log.endOffset, other.endOffset]);
+    expect(equalBytes(readAll(log), frames)).toBe(true);
+    expect(equalBytes(readAll(other), others)).toBe(true);
+  });
+
+  it('a catch-up from the settled end makes it the log of the donor', async () => {
+    for (const waitMs of [0, 0.05, 0.15]) {
+      const scene = await underWay();
+      const { world, log } = scene;
+      const { donor, donation } = await donationOf(40, 0);
+      await world.advance(waitMs);
+      const from = log.settledOffset;
+      const install = log.beginInstall({ kind: 'settled' });
+      install.adopt(readAll(donor, from));
+      await world.drive(install.commit(donation.snapshot));
+      await expectLogOf(donor, scene);
+    }
+  });
+
+  it('a catch-up from scratch makes it the log of the donor, also if that is shorter', async () => {
+    for (let waitMs = 0; waitMs < 2; waitMs += 0.07) {
+      const world = new World();
+      const disk = world.newDisk();
+      const { store } = await openOn(world, disk, { segmentBytesMax: 2 * 1024 });
+      const log = store.createLog(5, { durability: 'sync' });
+      for (let i = 0; i < 20; i += 1) appendBatch(log, 700);
+      store.startGroup();
+      await world.advance(5);
+      const { donor, donation } = await donationOf(10, 7);
+      const install = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+      for (const piece of copied(donation)) install.adopt(piece);
+      log.setCommitted(20);
+      const committing = install.commit(donation.snapshot);
+      await world.advance(waitMs);
+      store.startGroup();
+      await world.drive(committing);
+      await expectLogOf(donor, { world, disk, store, log });
+    }
+  });
+
+  it('a catch-up that is given up leaves the log as it was', async () => {
+    for (const waitMs of [0, 0.05, 0.15]) {
+      const scene = await underWay();
+      const { world, log, bytes } = scene;
+      const install = log.beginInstall({ kind: 'settled' });
+      await world.advance(waitMs);
+      install.abort();
+      await world.advance(20_000);
+      expect(log.settledOffset).toBe(20);
+      expect(equalBytes(readAll(log), bytes)).toBe(true);
+      const { recovered } = await afterCut(scene, 4);
+      expect(equalBytes(readAll(recovered[0]!.log), bytes)).toBe(true);
+    }
+  });
+
+  it('a full disk stops it, and it goes on within a second when there is room', async () => {
+    const { world, disk, store, log, bytes } = await underWay();
+    disk.onCall = (call, path) =>
+      call === 'write' && path.endsWith('.seg') ? 'ENOSPC' : undefined;
+    await world.advance(5_000);
+    const stuckAt = log.settledOffset;
+    expect(stuckAt).toBeLessThan(20);
+    expect(equalBytes(readAll(log), bytes)).toBe(true);
+    disk.onCall = () => undefined;
+    await world.advance(1_100);
+    expect(log.settledOffset).toBe(20);
+    expect(store.failure).toBeUndefined();
+    expect(equalBytes(readAll(log), bytes)).toBe(true);
+  });
+
+  it('a failed write fences the store', async () => {
+    const { world, disk, store } = await underWay();
+    disk.onCall = (call, path) => (call === 'write' && path.endsWith('.seg') ? 'EIO' : undefined);
+    await world.advance(5_000);
+    expect(store.failure).toMatchObject({ code: 'STORAGE_IO' });
+  });
+});
