@@ -288,8 +288,10 @@ export class Links implements LinkHost {
     const { crc32c, buffers } = this;
     const options = { windowBytes: this.#windowBytes, crc32c, buffers };
     const link = new IncomingLink(this.system, this.counters, connection, greeting, options);
-    // The newest connection is the one that the peer believes in.
-    this.#incoming.get(key)?.close();
+    // The newest connection is the one that the peer believes in. It gave up the one before, perhaps
+    // unheard: what was under way there is lost, and nobody else will say so.
+    const before = this.#incoming.get(key);
+    before?.close();
     this.#incoming.set(key, link);
     ended.onClose = () => {
       link.close();
@@ -302,6 +304,7 @@ export class Links implements LinkHost {
       encodeAnswer({ kind: 'welcome', incarnation, creditBytes: this.#windowBytes }),
     );
     this.#outgoing.get(key)?.greetedBy(greeting.fromIncarnation);
+    if (before !== undefined) this.epochEnded(fromNode, fromThread);
     return (view) => link.received(view);
   }
 

@@ -20,6 +20,17 @@ const Sink = protocol('sink', 1, {
   keep: tell(bytes),
 });
 const identity = { clusterId: 'test-cluster', token: 'secret' };
+/** How node 1 greets node 2, but for the hash. */
+const GREETING = {
+  ...identity,
+  fromNode: 1,
+  fromIncarnation: 1,
+  fromThread: 0,
+  toNode: 2,
+  toThread: 0,
+  protocolsHash: 0,
+  epoch: 1,
+};
 
 function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
   // The net needs the environment's run queue, and the environment its net.
@@ -191,6 +202,26 @@ describe('epochs', () => {
     expect(a.links.epochOf(2, 0)).toBe(2);
   });
 
+  test('a connection that the peer gave up unheard ends for us with its next one', async () => {
+    const { env, net, b, sink, received } = await pair();
+    sink.tell('take', { sequence: 0, body: new Uint8Array(0) });
+    await env.advanceAsync(100);
+    let ends = 0;
+    b.links.onEpochEnd(1, 0, () => {
+      ends += 1;
+    });
+    // Node 1 greets again; that its first connection is over was not heard.
+    const again = net.connect({ host: '127.0.0.1', port: 1002 });
+    again.start({
+      onOpen: () =>
+        again.write(encodeGreeting({ ...GREETING, protocolsHash: b.links.protocolsHash })),
+      onBytes: () => undefined,
+      onClose: () => undefined,
+    });
+    await env.settle();
+    expect([received, ends]).toEqual([[0], 1]);
+  });
+
   test('while the way is down tells are dead letters and an offer says full until it is back', async () => {
     const { env, net, a, sink, received } = await pair();
     net.isCut = true;
@@ -355,18 +386,6 @@ function makeWatcher(system: System, target: unknown): Signal[] {
 }
 
 describe('refusals', () => {
-  const greeting = {
-    clusterId: 'test-cluster',
-    token: 'secret',
-    fromNode: 1,
-    fromIncarnation: 1,
-    fromThread: 0,
-    toNode: 2,
-    toThread: 0,
-    protocolsHash: 0,
-    epoch: 1,
-  };
-
   test.each([
     ['cluster other there, test-cluster here', { clusterId: 'other' }],
     ['the token is wrong', { token: 'guess' }],
@@ -380,7 +399,7 @@ describe('refusals', () => {
     connection.start({
       onOpen: () =>
         connection.write(
-          encodeGreeting({ ...greeting, protocolsHash: b.links.protocolsHash, ...change }),
+          encodeGreeting({ ...GREETING, protocolsHash: b.links.protocolsHash, ...change }),
         ),
       onBytes: () => undefined,
       onClose: () => {
@@ -427,7 +446,7 @@ describe('refusals', () => {
         onOpen: () =>
           connection.write(
             encodeGreeting({
-              ...greeting,
+              ...GREETING,
               fromNode: 77,
               protocolsHash: b.links.protocolsHash,
             }),
