@@ -3,6 +3,7 @@
 
 import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
 import type { System } from '../actors/system.ts';
+import { ShardQueues } from '../broker/access/shard-queues.ts';
 import { createGroupBehavior, GROUP_KIND } from '../broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
 import { createPartitionBehavior, PARTITION_KIND } from '../broker/destination/partition.ts';
@@ -51,6 +52,8 @@ export interface Shard {
   readonly kafka: KafkaListener;
   readonly store: ShardStore;
   readonly ports: BrokerPorts;
+  /** The way to or from a thread of another node was lost, and what was on it. */
+  linkEnded(node: number, thread: number): void;
   counters(): Record<string, number>;
   stop(): Promise<void>;
 }
@@ -78,11 +81,22 @@ function brokerPorts(
   replica: MetadataReplica,
   config: ShardConfig,
   send: SendChange,
-): BrokerPorts {
+): { readonly ports: BrokerPorts; readonly queues: ShardQueues } {
   const { view } = replica;
   const refOf = hostRefs(system, replica);
-  return createBrokerPorts({
+  const queues = new ShardQueues({
+    system,
     view,
+    shard: config.shard,
+    shardIncarnation: config.shardIncarnation,
+    leaderHost(logId) {
+      const leader = view.log(logId)?.leader ?? -1;
+      return leader < 0 ? undefined : refOf(leader, logId);
+    },
+  });
+  const ports = createBrokerPorts({
+    view,
+    queues,
     metadata: new MetadataChanges(replica.image, send, system.random.fork('metadata-changes')),
     settings: { autoCreate: config.autoCreate, defaultPartitions: config.defaultPartitions },
     logHost(logId) {
@@ -92,6 +106,7 @@ function brokerPorts(
       return node < 0 ? undefined : refOf(node, logId);
     },
   });
+  return { ports, queues };
 }
 
 /** Opens the shard's folder and spawns its actors. Rejects if the folder cannot be used. */
@@ -126,7 +141,7 @@ export async function startShard(
   });
   host = started;
   spawnLogHost(started);
-  const broker = brokerPorts(system, replica, config, ports.send);
+  const { ports: broker, queues } = brokerPorts(system, replica, config, ports.send);
   const kafka = startKafkaListener({
     system,
     ports: broker,
@@ -138,7 +153,11 @@ export async function startShard(
     kafka,
     store,
     ports: broker,
-    counters: () => countersOf(system, store, kafka),
+    linkEnded(other, thread) {
+      started.linkEnded(other, thread);
+      queues.linkEnded(other, thread);
+    },
+    counters: () => countersOf(system, store, kafka, queues),
     async stop() {
       started.stop();
       await store.close();
@@ -150,6 +169,7 @@ function countersOf(
   system: System,
   store: ShardStore,
   kafka: KafkaListener,
+  queues: ShardQueues,
 ): Record<string, number> {
   const counters: Record<string, number> = {
     turns: system.turn.count,
@@ -157,5 +177,6 @@ function countersOf(
   };
   for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
   for (const [name, value] of Object.entries(kafka.counters)) counters[`kafka.${name}`] = value;
+  for (const [name, value] of Object.entries(queues.counters())) counters[`queues.${name}`] = value;
   return counters;
 }

@@ -117,7 +117,7 @@ export async function runWorker(
   });
   args.shard = shard;
   system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);
-  watchLinks(links, node, app.nodes, (id, ended) => shard.host.linkEnded(id, ended));
+  watchLinks(links, node, app.nodes, (id, ended) => shard.linkEnded(id, ended));
   env.threads.onConnection((connection, tag, head) => {
     if (tag === 'kafka') shard.kafka.accept(connection);
     else links.adopt(connection, head);

@@ -9,6 +9,7 @@ import type {
   MetadataService,
   MetadataView,
 } from '../cluster/ports.ts';
+import type { QueueAccess } from './access/queue-api.ts';
 import { GROUP_KIND, GROUP_LOGS, groupPartition } from './cursor/behavior.ts';
 import { withRoutingRules } from './exchange/declarations.ts';
 
@@ -84,6 +85,8 @@ export interface BrokerPorts {
   readonly view: MetadataView;
   readonly metadata: MetadataService;
   readonly settings: BrokerSettings;
+  /** Publishing through exchanges, and consuming from queues. */
+  readonly queues: QueueAccess;
   /** The destination whose logs hold groups and cursors. */
   readonly groupDestination: string;
   /**
@@ -103,7 +106,10 @@ export interface BrokerPorts {
 export const GROUP_DESTINATION = '__consumer_offsets';
 
 /** What the assembly has at hand to make the ports of a thread. */
-export type BrokerParts = Pick<BrokerPorts, 'view' | 'metadata' | 'settings' | 'logHost'>;
+export type BrokerParts = Pick<
+  BrokerPorts,
+  'view' | 'metadata' | 'settings' | 'queues' | 'logHost'
+>;
 
 export function createBrokerPorts(parts: BrokerParts): BrokerPorts {
   const { view } = parts;
@@ -113,6 +119,7 @@ export function createBrokerPorts(parts: BrokerParts): BrokerPorts {
     view,
     metadata,
     settings: parts.settings,
+    queues: parts.queues,
     groupDestination: GROUP_DESTINATION,
     logHost: (logId) => parts.logHost(logId),
     groupLogs,

@@ -100,6 +100,33 @@ export class RecordReader {
     return 'ok';
   }
 
+  /**
+   * Positions in `bytes` of all records of the batch that is open, into `into` from `from` on, which has
+   * room for as many as its header says. For `nextAt`. False for bytes that are no records.
+   */
+  positions(into: Int32Array, from: number): boolean {
+    const cursor: Cursor = { at: this.#cursor.at, end: this.#cursor.end };
+    try {
+      for (let i = 0; i < this.header.recordCount; i += 1) {
+        into[from + i] = cursor.at;
+        const size = readVarI32(this.bytes, cursor);
+        if (size < 1 || size > cursor.end - cursor.at) return false;
+        cursor.at += size;
+      }
+    } catch (error) {
+      if (!(error instanceof BytesError)) throw error;
+      return false;
+    }
+    return true;
+  }
+
+  /** Moves to the record at one of its `positions`, in any order. False as in `next`. */
+  nextAt(position: number): boolean {
+    this.#cursor.at = position;
+    this.#left = 1;
+    return this.next();
+  }
+
   /** Moves to the next record. False at the end, or with `fault` set where the bytes are wrong. */
   next(): boolean {
     const cursor = this.#cursor;

@@ -1,12 +1,14 @@
 // Who this shard is to the logs: a number that stays the same over all its lives, and one that grows with
 // each. Lives have no order of their own; the metadata gives them one, because whoever is registered later
-// is so at a higher version.
+// is so at a higher version. As a consumer a life is over when its node is fenced, and begins anew when it
+// is live again: what it held has gone to others meanwhile.
 import type { MetadataView } from '../../cluster/ports.ts';
+import type { Owner } from '../view/consumers.ts';
 
 /** More than a node has shards. */
 const SHARDS = 256;
 
-function shardKey(node: number, shard: number): number {
+export function shardKey(node: number, shard: number): number {
   return node * SHARDS + shard;
 }
 
@@ -18,6 +20,8 @@ export interface LogClientName {
 export class ShardIdentity {
   /** As a publisher; undefined until the metadata knows this life. */
   client: LogClientName | undefined;
+  /** As a consumer; undefined while the node is not live. */
+  owner: Owner | undefined;
   readonly #view: MetadataView;
   readonly #shard: number;
   readonly #life: number;
@@ -29,12 +33,27 @@ export class ShardIdentity {
     this.look();
   }
 
-  /** The metadata has changed. True if this life has just become known. */
-  look(): boolean {
+  /** The metadata has changed. Whether this shard became somebody that it was not before. */
+  look(): { readonly isClientNew: boolean; readonly isOwnerNew: boolean } {
     const { nodeId, version } = this.#view;
-    if (this.client !== undefined) return false;
-    if (this.#view.node(nodeId)?.shardIncarnations[this.#shard] !== this.#life) return false;
-    this.client = { clientId: shardKey(nodeId, this.#shard), incarnation: version };
+    const node = this.#view.node(nodeId);
+    const isKnown = node?.shardIncarnations[this.#shard] === this.#life;
+    const isLive = isKnown && node.isLive;
+    const isClientNew = isKnown && this.client === undefined;
+    const isOwnerNew = isLive && this.owner === undefined;
+    const key = shardKey(nodeId, this.#shard);
+    if (isClientNew) this.client = { clientId: key, incarnation: version };
+    if (isOwnerNew) this.owner = { node: key, incarnation: version };
+    if (!isLive) this.owner = undefined;
+    return { isClientNew, isOwnerNew };
+  }
+
+  /** A leader has given it up. True if it is another one now, false if that must wait for newer metadata. */
+  renewOwner(stale: Owner): boolean {
+    const { owner } = this;
+    const { version } = this.#view;
+    if (owner === undefined || owner !== stale || version <= owner.incarnation) return false;
+    this.owner = { node: owner.node, incarnation: version };
     return true;
   }
 }

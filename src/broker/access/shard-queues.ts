@@ -5,12 +5,32 @@ import type { Context } from '../../actors/actor.ts';
 import { actor } from '../../actors/actor.ts';
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
-import { type LogRepliesOps, LogRepliesProtocol, type MetadataView } from '../../cluster/ports.ts';
+import {
+  type AnsweredInput,
+  type AppendedInput,
+  type FetchedInput,
+  type LogRepliesOps,
+  LogRepliesProtocol,
+  type MetadataView,
+} from '../../cluster/ports.ts';
+import { QUEUE_KIND } from '../view/behavior.ts';
+import { encodeQueueCommand } from '../view/commands.ts';
+import type { Owner } from '../view/consumers.ts';
 import { Calls } from './calls.ts';
+import { Consuming } from './consuming.ts';
+import { DeadOwners } from './dead-owners.ts';
 import type { HostRef } from './host-calls.ts';
 import { PUBLISH_DEFAULTS, type PublishLimits } from './publishers.ts';
 import { Publishing } from './publishing.ts';
-import type { Publisher, PublishSink, Routes } from './queue-api.ts';
+import { Questions } from './questions.ts';
+import type {
+  Publisher,
+  PublishSink,
+  QueueAccess,
+  QueueReader,
+  ReaderSink,
+  Routes,
+} from './queue-api.ts';
 import { ShardIdentity } from './shard-identity.ts';
 
 /** Tokens of the actor's own wake-ups. */
@@ -29,11 +49,16 @@ export interface ShardQueuesParts {
   readonly limits?: Partial<PublishLimits>;
 }
 
-export class ShardQueues {
+export class ShardQueues implements QueueAccess {
   readonly #system: System;
+  readonly #view: MetadataView;
+  readonly #leaderHost: (logId: number) => HostRef | undefined;
   readonly #calls = new Calls();
-  readonly #publishing: Publishing;
   readonly #identity: ShardIdentity;
+  readonly #deadOwners: DeadOwners;
+  readonly #publishing: Publishing;
+  readonly #consuming: Consuming;
+  readonly #questions: Questions;
   readonly #self: Ref<LogRepliesOps>;
   #isFlushWanted = false;
   #due: (() => void)[] = [];
@@ -41,25 +66,38 @@ export class ShardQueues {
   constructor(parts: ShardQueuesParts) {
     const { system, view } = parts;
     this.#system = system;
+    this.#view = view;
+    this.#leaderHost = (logId) => parts.leaderHost(logId);
     this.#identity = new ShardIdentity(view, parts.shard, parts.shardIncarnation);
-    this.#publishing = new Publishing({
+    this.#deadOwners = new DeadOwners(view);
+    const shared = {
       system,
-      view,
       calls: this.#calls,
+      log: (logId: number) => view.log(logId),
+      leaderHost: this.#leaderHost,
+      nowMs: () => system.clock.monotonicMs(),
+      later: (delayMs: number, work: () => void) => this.#later(delayMs, work),
+      soon: (work: () => void) => this.#soon(work),
+      wantFlush: () => this.#wantFlush(),
+    };
+    this.#publishing = new Publishing({
+      ...shared,
+      view,
       limits: { ...PUBLISH_DEFAULTS, ...parts.limits },
       crc32c: system.env.crc32c.bind(system.env),
-      log: (logId) => view.log(logId),
-      leaderHost: (logId) => parts.leaderHost(logId),
       client: () => this.#identity.client,
-      nowMs: () => system.clock.monotonicMs(),
       wallMs: () => system.clock.wallMs(),
-      later: (delayMs, work) => this.#later(delayMs, work),
-      wantFlush: () => this.#wantFlush(),
     });
+    this.#consuming = new Consuming({
+      ...shared,
+      identity: this.#identity,
+      warnings: system.log,
+    });
+    this.#questions = new Questions(shared);
     this.#self = system.spawn('queues', ShardQueuesActor, this);
-    view.onChange(() => this.#viewChanged());
-    view.onLogs((logIds) => this.#publishing.feeds.logsChanged(logIds));
     view.onRoutes((changes) => this.#publishing.routesChanged(changes));
+    view.onLogs((logIds) => this.#soon(() => this.#logsChanged(logIds)));
+    view.onChange(() => this.#soon(() => this.#viewChanged()));
   }
 
   // ---- Sessions -----------------------------------------------------------------------------------
@@ -72,27 +110,59 @@ export class ShardQueues {
     return this.#publishing.publisher(sink);
   }
 
+  reader(sink: ReaderSink, connection: number): QueueReader {
+    return this.#consuming.reader(sink, connection);
+  }
+
+  stats(logId: number, timeoutMs: number): ReturnType<QueueAccess['stats']> {
+    return this.#questions.stats(logId, timeoutMs);
+  }
+
+  purge(logId: number, timeoutMs: number): ReturnType<QueueAccess['purge']> {
+    return this.#questions.purge(logId, timeoutMs);
+  }
+
+  check(
+    logId: number,
+    what: Parameters<QueueAccess['check']>[1],
+    timeoutMs: number,
+  ): ReturnType<QueueAccess['check']> {
+    return this.#questions.check(logId, what, timeoutMs);
+  }
+
   // ---- The actor ----------------------------------------------------------------------------------
 
   start(ctx: Context<LogRepliesOps>) {
     const calls = this.#calls;
     calls.bind(ctx, () => ctx.self.tell('advanced', { token: ROOM }));
     ctx.onSignal((signal) => {
-      if (signal.type === 'terminated') calls.ended(signal.ref);
+      if (signal.type === 'terminated') this.#turn(() => calls.ended(signal.ref));
     });
     return {
-      appended: calls.appended.bind(calls),
-      answered: calls.answered.bind(calls),
-      fetched: calls.fetched.bind(calls),
-      advanced: ({ token }: { readonly token: number }) => this.#woken(token),
+      appended: (input: AppendedInput) => calls.appended(input),
+      answered: (input: AnsweredInput) => {
+        calls.answered(input);
+        this.#consuming.tellDelivered();
+      },
+      fetched: (input: FetchedInput) => {
+        calls.fetched(input);
+        this.#consuming.tellDelivered();
+      },
+      advanced: ({ token }: { readonly token: number }) => this.#turn(() => this.#woken(token)),
       located: () => undefined,
     };
+  }
+
+  #turn(work: () => void): void {
+    work();
+    this.#consuming.tellDelivered();
   }
 
   #woken(token: number): void {
     if (token === FLUSH) {
       this.#isFlushWanted = false;
       this.#publishing.feeds.flush();
+      this.#consuming.flush();
     } else if (token === ROOM) {
       this.#calls.retry();
     } else if (token === DUE) {
@@ -109,26 +179,54 @@ export class ShardQueues {
     this.#self.tell('advanced', { token: FLUSH });
   }
 
+  #soon(work: () => void): void {
+    this.#due.push(work);
+    if (this.#due.length === 1) this.#self.tell('advanced', { token: DUE });
+  }
+
   #later(delayMs: number, work: () => void): void {
-    this.#system.deadlines.after(delayMs, () => {
-      this.#due.push(work);
-      if (this.#due.length === 1) this.#self.tell('advanced', { token: DUE });
-    });
+    this.#system.deadlines.after(delayMs, () => this.#soon(work));
   }
 
   // ---- Events from outside --------------------------------------------------------------------------
 
+  #logsChanged(logIds: readonly number[] | undefined): void {
+    this.#publishing.feeds.logsChanged(logIds);
+    this.#consuming.logsChanged(logIds);
+  }
+
   #viewChanged(): void {
-    if (this.#identity.look()) this.#publishing.feeds.pumpAll();
+    const { isClientNew, isOwnerNew } = this.#identity.look();
+    if (isClientNew) this.#publishing.feeds.pumpAll();
+    if (isOwnerNew) this.#consuming.ownerChanged();
+    const dead = this.#deadOwners.look();
+    if (dead.length > 0) this.#release(dead);
+  }
+
+  /** The queues that are led on this shard hear who is gone. Another leader starts without them. */
+  #release(owners: readonly Owner[]): void {
+    const { node, thread } = this.#system.place;
+    for (const { logs } of this.#view.destinations()) {
+      for (const { logId, kind, leader } of logs) {
+        if (kind !== QUEUE_KIND || leader !== node) continue;
+        const host = this.#leaderHost(logId);
+        if (host === undefined || host.id.thread !== thread) continue;
+        for (const owner of owners) {
+          const body = encodeQueueCommand({ kind: 'release-owner', owner });
+          this.#calls.command({ host, lost: () => undefined }, logId, body);
+        }
+      }
+    }
   }
 
   /** The way to or from a thread of another node was lost, and what was on it. */
   linkEnded(node: number, thread: number): void {
-    this.#calls.linkEnded(node, thread);
+    this.#soon(() => this.#calls.linkEnded(node, thread));
   }
 
   counters(): Record<string, number> {
-    return { ...this.#publishing.counters() };
+    const { linkCount, readerCount } = this.#consuming;
+    return { ...this.#publishing.counters(), readers: readerCount, queuesInUse: linkCount };
   }
 }
 

@@ -1,7 +1,7 @@
 // The shell of the AMQP listener on one thread: takes connections, accepted here or handed over by the thread that owns
 // the port, makes an actor for each, and writes what they have to say once per turn.
 import type { System } from '../../actors/index.ts';
-import type { BrokerPorts, QueueAccess, QueueOwner } from '../../broker/ports.ts';
+import type { BrokerPorts, QueueOwner } from '../../broker/ports.ts';
 import type { Cancel, Connection, Log } from '../../env/environment.ts';
 import type { Asked } from './asks.ts';
 import { Tape, type WrongProtocol } from './codec/index.ts';
@@ -11,11 +11,9 @@ import { SlabPool } from './output.ts';
 import type { SessionRules } from './session/session.ts';
 import { Tools } from './session/tools.ts';
 
-export type ListenerPorts = BrokerPorts & { readonly queues: QueueAccess };
-
 export interface AmqpListenerOptions {
   readonly system: System;
-  readonly ports: ListenerPorts;
+  readonly ports: BrokerPorts;
   /** The shard that owns what lives with a connection of this listener. */
   readonly place: Pick<QueueOwner, 'node' | 'shard' | 'shardIncarnation'>;
   /** Of the server, as clients are told. */
@@ -44,7 +42,7 @@ const SHARDS = 64;
 
 /** What connections need of their listener. */
 export class AmqpListener {
-  readonly ports: ListenerPorts;
+  readonly ports: BrokerPorts;
   readonly limits: AmqpLimits;
   readonly place: AmqpListenerOptions['place'];
   readonly rules: SessionRules;

@@ -3,7 +3,11 @@
 import { expect } from 'vitest';
 import type { Ref } from '../../../src/actors/ref.ts';
 import type { PublishLimits } from '../../../src/broker/access/publishers.ts';
-import type { RecordParts } from '../../../src/broker/access/queue-api.ts';
+import type {
+  ConsumeOptions,
+  QueueReader,
+  RecordParts,
+} from '../../../src/broker/access/queue-api.ts';
 import { ShardQueues } from '../../../src/broker/access/shard-queues.ts';
 import { createPartitionBehavior } from '../../../src/broker/destination/partition.ts';
 import { RouteInput } from '../../../src/broker/exchange/route-input.ts';
@@ -158,6 +162,16 @@ export class QueueCluster {
       read.release();
     }
     return values;
+  }
+
+  /** What a promise comes to, while virtual time passes. */
+  async answer<T>(promise: Promise<T>): Promise<T> {
+    let answer: { readonly value: T } | undefined;
+    void promise.then((value) => {
+      answer = { value };
+    });
+    await this.rig.until(() => answer !== undefined);
+    return answer!.value;
   }
 
   queueState(id: number, logId: number): QueueState {
@@ -389,6 +403,103 @@ function partsOf(value: string, key?: string): RecordParts {
     headersEnd: 0,
     timestampMs: -1,
   };
+}
+
+interface Delivered {
+  readonly consumer: number;
+  readonly value: string;
+  readonly logId: number;
+  readonly offset: number;
+  readonly epoch: number;
+  readonly lease: number;
+  readonly isRedelivered: boolean;
+  readonly returns: number;
+  readonly ready: number;
+}
+
+let connections = 1;
+
+/** A session that consumes: notes what it is told. */
+export class TestReader {
+  readonly got: Delivered[] = [];
+  readonly told: string[] = [];
+  /** Messages of each turn that had some. */
+  readonly turns: number[] = [];
+  /** Whether it acknowledges what it gets in the same turn. */
+  acknowledges = false;
+  readonly shard: Shard;
+  readonly reader;
+  #inTurn = 0;
+
+  constructor(shard: Shard) {
+    this.shard = shard;
+    this.reader = shard.queues.reader(
+      {
+        deliver: (consumer, { record, ...message }) => {
+          const value = decodeUtf8(record.value()!);
+          this.got.push({ ...message, consumer, value });
+          this.#inTurn += 1;
+        },
+        delivered: () => {
+          expect(this.#inTurn).toBeGreaterThan(0);
+          this.turns.push(this.#inTurn);
+          if (this.acknowledges) {
+            for (const each of this.got.slice(-this.#inTurn)) this.#acknowledge(each);
+          }
+          this.#inTurn = 0;
+        },
+        attached: (consumer) => this.told.push(`attached ${consumer}`),
+        ended: (consumer, why) => this.told.push(`ended ${consumer} ${why}`),
+        empty: (consumer) => this.told.push(`empty ${consumer}`),
+      },
+      connections++,
+    );
+  }
+
+  get values(): string[] {
+    return this.got.map(({ value }) => value);
+  }
+
+  consume(
+    consumer: number,
+    name: string,
+    credit: number,
+    options: Partial<ConsumeOptions> = {},
+  ): void {
+    const all = { autoAcknowledge: false, exclusive: false, priority: 0, ...options };
+    this.inTurn((reader) => {
+      reader.attach(consumer, this.shard.view.destination(name)!, all);
+      reader.credit(consumer, credit);
+    });
+  }
+
+  get(consumer: number, name: string, autoAcknowledge = false): void {
+    this.inTurn((reader) =>
+      reader.get(consumer, this.shard.view.destination(name)!, autoAcknowledge),
+    );
+  }
+
+  inTurn(work: (reader: QueueReader) => void): void {
+    this.shard.inTurn(() => work(this.reader));
+  }
+
+  acknowledge(messages: readonly Delivered[]): void {
+    this.inTurn(() => {
+      for (const each of messages) this.#acknowledge(each);
+    });
+  }
+
+  #acknowledge({ consumer, logId, epoch, offset, lease }: Delivered): void {
+    this.reader.acknowledge(consumer, logId, epoch, offset, lease);
+  }
+
+  return(messages: readonly Delivered[], isRequeued: boolean, counts = true): void {
+    this.inTurn((reader) => {
+      for (const { consumer, logId, epoch, offset, lease } of messages) {
+        reader.return(consumer, logId, epoch, offset, lease, isRequeued, counts);
+      }
+    });
+  }
 }
 
 export function inCluster(

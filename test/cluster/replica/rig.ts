@@ -225,6 +225,12 @@ export class Rig {
     this.changed();
   }
 
+  /** It was heard again, in the same life. */
+  unfence(id: number): void {
+    this.#records.get(id)!.isLive = true;
+    this.changed();
+  }
+
   #offline(log: RigLog): void {
     log.leader = -1;
     log.leaderLife = 0;

@@ -253,11 +253,12 @@ export class FakeNode<E extends Environment> {
         env.random.fork('m'),
       ),
       settings: { autoCreate: true, defaultPartitions: 3 },
+      queues: this.queues,
       logHost: () => undefined,
     });
     this.listener = startAmqpListener({
       system: this.system,
-      ports: { ...ports, queues: this.queues },
+      ports,
       place: { node: 1, shard: 0, shardIncarnation: 1 },
       version: '0.0.0',
       limits,

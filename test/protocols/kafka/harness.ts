@@ -6,6 +6,7 @@ import {
   type ManualEnvironment,
   manualEnvironment,
 } from '../../../src/actors/testkit/manual-environment.ts';
+import { ShardQueues } from '../../../src/broker/access/shard-queues.ts';
 import { createGroupBehavior } from '../../../src/broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../../../src/broker/cursor/config.ts';
 import {
@@ -216,8 +217,16 @@ export class FakeNode<E extends Environment> {
     });
     this.startHost();
     this.host = this.system.wellKnown(LogHostProtocol, { thread: 0, slot: HOST_SLOT });
+    const view = this.#view();
     this.ports = createBrokerPorts({
-      view: this.#view(),
+      view,
+      queues: new ShardQueues({
+        system: this.system,
+        view,
+        shard: 0,
+        shardIncarnation: 1,
+        leaderHost: () => this.host,
+      }),
       metadata: this.#metadata(),
       settings: this.settings,
       logHost: (logId) => (this.logs.has(logId) ? this.host : undefined),

@@ -1,0 +1,123 @@
+// Consuming on one shard: the links to queues that somebody here uses, the sessions that use them, and
+// whom the leaders take this shard for.
+import type { System } from '../../actors/system.ts';
+import type { Log } from '../../env/environment.ts';
+import { RecordReader } from '../../records/records.ts';
+import type { Calls } from './calls.ts';
+import type { PlacePort } from './leader-place.ts';
+import type { QueueReader, ReaderSink } from './queue-api.ts';
+import { type LinkPort, type MessageSlot, QueueLink } from './queue-link.ts';
+import { SessionReader } from './session-reader.ts';
+import type { ShardIdentity } from './shard-identity.ts';
+
+export interface ConsumingParts extends PlacePort {
+  readonly system: System;
+  readonly calls: Calls;
+  readonly identity: ShardIdentity;
+  readonly warnings: Log;
+  later(delayMs: number, work: () => void): void;
+  soon(work: () => void): void;
+  /** The shard's actor calls `flush` in this turn. */
+  wantFlush(): void;
+}
+
+export class Consuming {
+  readonly #parts: ConsumingParts;
+  readonly #links = new Map<number, QueueLink>();
+  readonly #dirty = new Set<QueueLink>();
+  readonly #touched = new Set<SessionReader>();
+  readonly #linkPort: LinkPort;
+  #readers = 0;
+
+  constructor(parts: ConsumingParts) {
+    this.#parts = parts;
+    const { identity, calls } = parts;
+    this.#linkPort = {
+      calls,
+      message: emptyMessage(),
+      log: (logId) => parts.log(logId),
+      leaderHost: (logId) => parts.leaderHost(logId),
+      owner: () => identity.owner,
+      ownerIsStale: (owner) => {
+        if (identity.renewOwner(owner)) this.ownerChanged();
+      },
+      later: (delayMs, work) => parts.later(delayMs, () => this.#inTurn(work)),
+      soon: (work) => parts.soon(() => this.#inTurn(work)),
+      warn: (text, details) => parts.warnings.warn(text, details),
+      idle: (link) => {
+        if (this.#links.get(link.logId) === link) this.#links.delete(link.logId);
+      },
+    };
+  }
+
+  get linkCount(): number {
+    return this.#links.size;
+  }
+
+  get readerCount(): number {
+    return this.#readers;
+  }
+
+  reader(sink: ReaderSink, connection: number): QueueReader {
+    this.#readers += 1;
+    return new SessionReader(sink, connection, {
+      link: (logId) => this.#link(logId),
+      wantPump: (link) => {
+        this.#dirty.add(link);
+        this.#parts.wantFlush();
+      },
+      soon: (work) => this.#linkPort.soon(work),
+      touched: (reader) => this.#touched.add(reader),
+      closed: () => {
+        this.#readers -= 1;
+      },
+    });
+  }
+
+  #link(logId: number): QueueLink {
+    let link = this.#links.get(logId);
+    if (link === undefined) {
+      link = new QueueLink(logId, this.#linkPort);
+      this.#links.set(logId, link);
+    }
+    return link;
+  }
+
+  /** What sessions have asked for in this turn. */
+  flush(): void {
+    const dirty = [...this.#dirty];
+    this.#dirty.clear();
+    for (const link of dirty) link.pump();
+    this.tellDelivered();
+  }
+
+  /** At the end of whatever may have delivered something. */
+  tellDelivered(): void {
+    if (this.#touched.size === 0) return;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const reader of touched) reader.flush();
+  }
+
+  #inTurn(work: () => void): void {
+    work();
+    this.tellDelivered();
+  }
+
+  logsChanged(logIds: readonly number[] | undefined): void {
+    for (const logId of logIds ?? [...this.#links.keys()]) {
+      const link = this.#links.get(logId);
+      if (link?.place.look(this.#parts) === true) link.moved();
+    }
+  }
+
+  /** Everybody attaches as somebody else. */
+  ownerChanged(): void {
+    for (const link of [...this.#links.values()]) link.ownerChanged();
+  }
+}
+
+function emptyMessage(): MessageSlot {
+  const numbers = { logId: 0, offset: 0, epoch: 0, lease: 0, returns: 0, ready: 0 };
+  return { ...numbers, isRedelivered: false, record: new RecordReader() };
+}

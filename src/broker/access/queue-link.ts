@@ -1,0 +1,579 @@
+// One queue as the consumers of this shard use it: attaches them at whoever leads, asks for messages as
+// they have room, fetches the records of what was given out, and says what becomes of them. When the
+// leader changes, everybody attaches anew; what was given and not delivered comes again.
+import type { AnsweredInput, FetchedInput, FetchSlice } from '../../cluster/ports.ts';
+import type { RecordReader } from '../../records/records.ts';
+import { type DeliveriesAnswer, decodeQueueAnswer, type QueueAnswer } from '../view/answers.ts';
+import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
+import type { Owner } from '../view/consumers.ts';
+import { Runs } from '../view/runs.ts';
+import type { Call, Calls } from './calls.ts';
+import type { Consumer } from './consumer.ts';
+import { FetchedRecords } from './fetched-records.ts';
+import type { HostRef } from './host-calls.ts';
+import { LeaderPlace, type PlacePort } from './leader-place.ts';
+import type { DeliveredMessage } from './queue-api.ts';
+import { type Settlement, Settlements, settleCommand } from './settlements.ts';
+
+const KIB = 1024;
+const FETCH_BYTES_MIN = 4 * KIB;
+const FETCH_BYTES_MAX = 1024 * KIB;
+/** What a record is taken to be before any was seen. */
+const RECORD_BYTES = KIB;
+/** A receive waits so long for messages, and is then asked again. */
+const RECEIVE_WAIT_MS = 600_000;
+const RECEIVE_TIMEOUT_MS = RECEIVE_WAIT_MS + 60_000;
+const COMMAND_TIMEOUT_MS = 60_000;
+/** Records stay here for so long after they were fetched. */
+const KEPT_MS = 500;
+
+/** One message at a time, filled anew for each. */
+export interface MessageSlot extends DeliveredMessage {
+  logId: number;
+  offset: number;
+  epoch: number;
+  lease: number;
+  isRedelivered: boolean;
+  returns: number;
+  ready: number;
+  readonly record: RecordReader;
+}
+
+export interface LinkPort extends PlacePort {
+  readonly calls: Calls;
+  readonly message: MessageSlot;
+  /** As whom consumers are attached; undefined while this node is no live member. */
+  owner(): Owner | undefined;
+  /** The leader knows a later one, or this one was given up. */
+  ownerIsStale(owner: Owner): void;
+  /** Calls in a turn of the shard's actor, after so long. */
+  later(delayMs: number, work: () => void): void;
+  /** Calls in a turn of the shard's actor. */
+  soon(work: () => void): void;
+  warn(text: string, details: Record<string, unknown>): void;
+  /** Nothing of it is left to do. */
+  idle(link: QueueLink): void;
+}
+
+interface Leave {
+  readonly consumer: Consumer;
+  readonly owner: Owner;
+  readonly epoch: number;
+  readonly seen: number;
+  readonly keepsMessages: boolean;
+}
+
+export class QueueLink {
+  readonly logId: number;
+  readonly place: LeaderPlace;
+  readonly settlements = new Settlements();
+  readonly #port: LinkPort;
+  readonly #consumers = new Set<Consumer>();
+  /** Those about whom there may be something to ask, and those that were given what is not delivered. */
+  readonly #asking = new Set<Consumer>();
+  readonly #holding = new Set<Consumer>();
+  /** Consumers that go, and have to be told so. */
+  #leaving: Leave[] = [];
+  /** Questions that are open, and whether an answer is still wanted. */
+  readonly #open = new Map<number, LinkCall>();
+  readonly #records = new FetchedRecords();
+  readonly #input = new Runs();
+  /** Gives back what the fetched records lie in. */
+  #release: (() => void) | undefined;
+  #isFetching = false;
+  #isResting = false;
+  #isPumpDue = false;
+  #isKept = false;
+  #recordBytes = RECORD_BYTES;
+
+  constructor(logId: number, port: LinkPort) {
+    this.logId = logId;
+    this.#port = port;
+    this.place = new LeaderPlace(logId, port);
+  }
+
+  get consumers(): number {
+    return this.#consumers.size;
+  }
+
+  get #isIdle(): boolean {
+    return (
+      this.#consumers.size === 0 &&
+      this.#leaving.length === 0 &&
+      this.settlements.isEmpty &&
+      this.#open.size === 0
+    );
+  }
+
+  // ---- Sessions -----------------------------------------------------------------------------------
+
+  add(consumer: Consumer): void {
+    this.#consumers.add(consumer);
+    this.#asking.add(consumer);
+  }
+
+  /** It may have room, or less than before. */
+  touch(consumer: Consumer): void {
+    if (consumer.state !== 'ended') this.#asking.add(consumer);
+  }
+
+  remove(consumer: Consumer, keepsMessages: boolean): void {
+    const { state, owner, delivered } = consumer;
+    this.#drop(consumer);
+    if (owner === undefined || state === 'off' || state === 'ended') return;
+    // What it was given and not delivered, it has never heard of.
+    const seen = keepsMessages ? delivered : 0;
+    this.#leaving.push({ consumer, owner, epoch: this.place.epoch, seen, keepsMessages });
+  }
+
+  #drop(consumer: Consumer): void {
+    for (const set of [this.#consumers, this.#asking, this.#holding]) set.delete(consumer);
+    consumer.state = 'ended';
+    consumer.generation += 1;
+  }
+
+  /** It was detached and keeps messages: now it gives them back. */
+  giveUp(consumer: Consumer): void {
+    const { owner, epoch } = consumer;
+    if (owner === undefined || epoch !== this.place.epoch) return;
+    this.#leaving.push({ consumer, owner, epoch, seen: 0, keepsMessages: false });
+  }
+
+  // ---- Going on -----------------------------------------------------------------------------------
+
+  /** Says and asks what there is to say and ask. */
+  pump(): void {
+    const { place } = this;
+    if (place.isGone) {
+      this.#gone();
+      return;
+    }
+    if (place.host !== undefined && !this.#isResting) this.#talk(place.host);
+    if (this.#isIdle) {
+      this.#dropRecords();
+      this.#port.idle(this);
+    }
+  }
+
+  #talk(host: HostRef): void {
+    // First what is done with, so that it does not come again.
+    for (const settlement of this.settlements.take()) this.#settle(host, settlement);
+    const leaving = this.#leaving;
+    this.#leaving = [];
+    for (const leave of leaving) this.#leave(host, leave);
+    if (this.#asking.size > 0) this.#askAll(host);
+    this.#serve();
+  }
+
+  #askAll(host: HostRef): void {
+    const asking = [...this.#asking];
+    this.#asking.clear();
+    for (const consumer of asking) {
+      if (consumer.state === 'off') this.#attach(host, consumer);
+      else if (consumer.state === 'on' && !consumer.isResting) this.#receive(host, consumer);
+    }
+  }
+
+  /** Once, behind what is at work in this turn. */
+  #pumpSoon(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    this.#port.soon(() => {
+      this.#isPumpDue = false;
+      this.pump();
+    });
+  }
+
+  /** The leader knows nothing of it any more. */
+  #forget(consumer: Consumer): void {
+    consumer.forgotten();
+    this.#holding.delete(consumer);
+    this.touch(consumer);
+  }
+
+  /** The leader does not answer as it should: nothing is asked for a moment. */
+  #rest(): void {
+    if (this.#isResting) return;
+    this.#isResting = true;
+    this.#port.later(this.place.nextRetryMs(), () => {
+      this.#isResting = false;
+      this.pump();
+    });
+  }
+
+  /** The leader or its epoch is another one. */
+  moved(): void {
+    for (const token of this.#open.keys()) this.#port.calls.forget(token);
+    const open = [...this.#open.values()];
+    this.#open.clear();
+    this.#isFetching = false;
+    this.#isResting = false;
+    for (const consumer of this.#consumers) this.#forget(consumer);
+    this.#leaving = this.#leaving.filter(({ epoch }) => epoch === this.place.epoch);
+    this.#dropRecords();
+    for (const call of open) call.abandoned();
+    this.pump();
+  }
+
+  /** Consumers are attached as somebody else from now on. */
+  ownerChanged(): void {
+    for (const consumer of this.#consumers) this.#forget(consumer);
+    this.pump();
+  }
+
+  #gone(): void {
+    for (const token of this.#open.keys()) this.#port.calls.forget(token);
+    this.#open.clear();
+    this.settlements.clear();
+    this.#leaving = [];
+    for (const consumer of [...this.#consumers]) this.#end(consumer, 'deleted');
+    this.#dropRecords();
+    this.#port.idle(this);
+  }
+
+  #end(consumer: Consumer, why: Parameters<Consumer['sink']['ended']>[1]): void {
+    this.#drop(consumer);
+    const { gets, sink, number } = consumer;
+    if (gets === undefined) sink.ended(number, why);
+    else for (const get of gets.splice(0)) sink.ended(get.number, why);
+  }
+
+  // ---- Commands -----------------------------------------------------------------------------------
+
+  #ask(
+    host: HostRef,
+    command: QueueCommand,
+    heard: (answer: QueueAnswer | undefined) => void,
+    timeoutMs = COMMAND_TIMEOUT_MS,
+  ): LinkCall {
+    const call = new LinkCall(this, host, heard);
+    const { calls } = this.#port;
+    call.token = calls.command(call, this.logId, encodeQueueCommand(command), timeoutMs);
+    this.#open.set(call.token, call);
+    return call;
+  }
+
+  /** An answer; undefined: there is none, and the leader is given a moment. */
+  heard(call: LinkCall, input: AnsweredInput | undefined): void {
+    this.#open.delete(call.token);
+    let answer: QueueAnswer | undefined;
+    if (input?.result === 'ok') {
+      answer = decodeQueueAnswer(input.body, this.#input);
+      this.place.succeeded();
+    } else this.#rest();
+    call.take(answer);
+    this.pump();
+  }
+
+  #settle(host: HostRef, settlement: Settlement): void {
+    this.#ask(host, settleCommand(settlement), (answer) => {
+      if (answer?.kind === 'settled') this.settlements.done(settlement);
+      else this.settlements.again(settlement, this.place.epoch);
+    });
+  }
+
+  #leave(host: HostRef, leave: Leave): void {
+    const { consumer, owner, seen, keepsMessages } = leave;
+    const command = {
+      kind: 'detach',
+      owner,
+      consumerId: consumer.id,
+      keepsMessages,
+      seen,
+    } as const;
+    this.#ask(host, command, (answer) => {
+      if (answer === undefined && leave.epoch === this.place.epoch) this.#leaving.push(leave);
+    });
+  }
+
+  #attach(host: HostRef, consumer: Consumer): void {
+    const owner = this.#port.owner();
+    if (owner === undefined) {
+      this.#asking.add(consumer);
+      return;
+    }
+    const { options, gets, generation, id } = consumer;
+    consumer.state = 'attaching';
+    consumer.owner = owner;
+    const command: QueueCommand = {
+      kind: 'attach',
+      owner,
+      consumerId: id,
+      isAutoAcknowledging: false,
+      isExclusive: options.exclusive,
+      isPassive: gets !== undefined,
+      priority: options.priority,
+    };
+    this.#ask(host, command, (answer) => {
+      if (consumer.generation !== generation) return;
+      if (answer?.kind !== 'attached') this.#forget(consumer);
+      else if (answer.outcome === 'ok') this.#attached(consumer, answer.epoch, answer.seen);
+      else if (answer.outcome === 'stale-owner') {
+        this.#forget(consumer);
+        this.#rest();
+        this.#port.ownerIsStale(owner);
+      } else this.#end(consumer, answer.outcome);
+    });
+  }
+
+  #attached(consumer: Consumer, epoch: number, seen: number): void {
+    consumer.state = 'on';
+    consumer.epoch = epoch;
+    consumer.seen = seen;
+    consumer.delivered = seen;
+    this.#asking.add(consumer);
+    if (consumer.isTold || consumer.gets !== undefined) return;
+    consumer.isTold = true;
+    consumer.sink.attached(consumer.number);
+  }
+
+  /** Asks for as much as there is room for; one receive waits at a time. */
+  #receive(host: HostRef, consumer: Consumer): void {
+    const { wanted, parked, generation, owner, id, seen, gets } = consumer;
+    // More room is asked for when the one that waits is answered; less at once.
+    if (parked !== undefined ? consumer.parkedCredit <= wanted : wanted === 0) return;
+    const waitMs = gets === undefined ? RECEIVE_WAIT_MS : 0;
+    const named = { owner: owner!, consumerId: id };
+    const command = {
+      ...{ kind: 'receive' as const, ...named, seen },
+      ...{ credit: wanted, waitMs, leaseMs: 0 },
+    };
+    const call = this.#ask(
+      host,
+      command,
+      (answer) => {
+        if (consumer.generation !== generation) return;
+        const isParked = consumer.parked === call;
+        if (isParked) consumer.parked = undefined;
+        this.#asking.add(consumer);
+        if (answer?.kind === 'deliveries') this.#given(consumer, answer, isParked);
+      },
+      RECEIVE_TIMEOUT_MS,
+    );
+    consumer.parked = call;
+    consumer.parkedCredit = wanted;
+  }
+
+  #given(consumer: Consumer, answer: DeliveriesAnswer, isParked: boolean): void {
+    const { outcome, runs, ready } = answer;
+    switch (outcome) {
+      case 'ok':
+        consumer.seen = consumer.given.add(runs, consumer.seen);
+        consumer.ready = ready;
+        if (consumer.given.total > 0) this.#holding.add(consumer);
+        if (runs.size === 0 && isParked) this.#foundNothing(consumer);
+        return;
+      case 'replaced':
+        return;
+      case 'too-many-leases':
+        this.#restOne(consumer);
+        return;
+      default:
+        // The leader moved, or knows it no more: it attaches again.
+        this.#forget(consumer);
+        if (outcome !== 'moved') this.#rest();
+    }
+  }
+
+  #foundNothing(consumer: Consumer): void {
+    const get = consumer.gets?.shift();
+    if (get !== undefined) consumer.sink.empty(get.number);
+  }
+
+  #restOne(consumer: Consumer): void {
+    if (consumer.isResting) return;
+    consumer.isResting = true;
+    this.#port.later(this.place.nextRetryMs(), () => {
+      consumer.isResting = false;
+      this.touch(consumer);
+      this.pump();
+    });
+  }
+
+  // ---- Records ------------------------------------------------------------------------------------
+
+  /** Delivers what is here, and fetches what is wanted next. */
+  #serve(): void {
+    for (const consumer of this.#holding) this.#deliver(consumer);
+    if (this.#isFetching) return;
+    let first = Number.POSITIVE_INFINITY;
+    let wanted = 0;
+    for (const consumer of this.#holding) {
+      if (!consumer.canDeliver) continue;
+      first = Math.min(first, consumer.given.offset);
+      wanted += consumer.given.total;
+    }
+    if (wanted > 0) this.#fetch(first, wanted);
+  }
+
+  #deliver(consumer: Consumer): void {
+    const { given, sink, epoch, number } = consumer;
+    const { message } = this.#port;
+    let isTouched = false;
+    while (consumer.canDeliver && this.#records.has(given.offset)) {
+      const { offset, lease, isRedelivered, returns } = given;
+      const isRead = this.#records.seek(offset, message.record);
+      given.next();
+      consumer.delivered = lease;
+      const isDone = consumer.isAutoAcknowledging || !isRead;
+      if (isDone) this.settlements.acknowledge(epoch, offset, lease);
+      if (!isRead) {
+        this.#port.warn('a message cannot be read and is passed over', { ...this.#at(offset) });
+        continue;
+      }
+      const get = consumer.gets?.shift();
+      if (!isDone && get === undefined) consumer.held += 1;
+      message.logId = this.logId;
+      message.offset = offset;
+      message.epoch = epoch;
+      message.lease = isDone ? 0 : lease;
+      message.isRedelivered = isRedelivered;
+      message.returns = returns;
+      message.ready = consumer.ready;
+      isTouched = true;
+      sink.deliver(get?.number ?? number, message);
+    }
+    if (given.total === 0) this.#holding.delete(consumer);
+    if (!this.settlements.isEmpty) this.#pumpSoon();
+    if (!isTouched) return;
+    sink.touched();
+    if (consumer.wanted === 0) return;
+    this.touch(consumer);
+    this.#pumpSoon();
+  }
+
+  #at(offset: number) {
+    return { logId: this.logId, offset };
+  }
+
+  #fetch(offset: number, messages: number): void {
+    const { host } = this.place;
+    if (host === undefined || this.#isResting) return;
+    const bytes = Math.ceil(messages * this.#recordBytes * 1.25);
+    const maxBytes = Math.min(FETCH_BYTES_MAX, Math.max(FETCH_BYTES_MIN, bytes));
+    this.#isFetching = true;
+    const call = new LinkCall(this, host, () => {
+      this.#isFetching = false;
+    });
+    call.offset = offset;
+    call.token = this.#port.calls.fetch(call, this.logId, offset, maxBytes);
+    this.#open.set(call.token, call);
+  }
+
+  fetchedInput(call: LinkCall, input: FetchedInput): void {
+    this.#open.delete(call.token);
+    const { result, slices, release, startOffset } = input;
+    if (result === 'ok' && slices.length > 0) {
+      this.place.succeeded();
+      this.#read(call, slices, release);
+      return;
+    }
+    release();
+    this.#isFetching = false;
+    if (result === 'offset-out-of-range' && call.offset < startOffset) this.#skipBelow(startOffset);
+    else this.#rest();
+    this.pump();
+  }
+
+  /** A range of a file is read into memory first. */
+  #read(call: LinkCall, slices: readonly FetchSlice[], release: () => void): void {
+    const [slice] = slices;
+    if (slice?.kind !== 'file') {
+      this.#take(
+        slices.flatMap((each) => (each.kind === 'memory' ? [each.bytes] : [])),
+        release,
+      );
+      return;
+    }
+    const bytes = new Uint8Array(slice.length);
+    // Until it is read the question counts as open: a leader change ends it.
+    this.#open.set(call.token, call);
+    slice.file.read(bytes, slice.position, (error, count) => {
+      release();
+      this.#port.soon(() => {
+        if (this.#open.get(call.token) !== call) return;
+        this.#open.delete(call.token);
+        if (error === undefined && count === bytes.length) this.#take([bytes], () => undefined);
+        else {
+          this.#isFetching = false;
+          this.#rest();
+        }
+      });
+    });
+  }
+
+  #take(slices: readonly Uint8Array[], release: () => void): void {
+    this.#isFetching = false;
+    this.#dropRecords();
+    this.#records.take(slices);
+    this.#release = release;
+    const count = this.#records.end - this.#records.first;
+    if (count > 0) this.#recordBytes = this.#records.bytes / count;
+    else this.#rest();
+    this.#keepForAMoment();
+    this.pump();
+  }
+
+  /** Who takes one message at a time finds the next ones here; but the memory is the log's. */
+  #keepForAMoment(): void {
+    if (this.#isKept) return;
+    this.#isKept = true;
+    this.#port.later(KEPT_MS, () => {
+      this.#isKept = false;
+      this.#dropRecords();
+    });
+  }
+
+  #dropRecords(): void {
+    this.#records.clear();
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** What was given out below is not there any more: it cannot be delivered, and nobody waits for it. */
+  #skipBelow(startOffset: number): void {
+    for (const { given, epoch } of this.#holding) {
+      while (given.total > 0 && given.offset < startOffset) {
+        this.#port.warn('a message is gone and is passed over', this.#at(given.offset));
+        this.settlements.acknowledge(epoch, given.offset, given.lease);
+        given.next();
+      }
+    }
+  }
+}
+
+/** One question of a link. */
+class LinkCall implements Call {
+  readonly host: HostRef;
+  token = 0;
+  offset = 0;
+  readonly #link: QueueLink;
+  readonly #heard: (answer: QueueAnswer | undefined) => void;
+
+  constructor(link: QueueLink, host: HostRef, heard: (answer: QueueAnswer | undefined) => void) {
+    this.#link = link;
+    this.host = host;
+    this.#heard = heard;
+  }
+
+  take(answer: QueueAnswer | undefined): void {
+    this.#heard(answer);
+  }
+
+  /** Another leader is there: this one is not waited for. */
+  abandoned(): void {
+    this.#heard(undefined);
+  }
+
+  answered(input: AnsweredInput): void {
+    this.#link.heard(this, input);
+  }
+
+  fetched(input: FetchedInput): void {
+    this.#link.fetchedInput(this, input);
+  }
+
+  lost(): void {
+    this.#link.heard(this, undefined);
+  }
+}
