@@ -75,6 +75,8 @@ export class HostedLog {
   readonly #context: LogContext;
   readonly #leads: () => void;
   readonly #owners = new Map<number, CommandOwner>();
+  /** No command expires before. */
+  #ownersDueMs = Number.POSITIVE_INFINITY;
   readonly #held = new HeldAppends((request, result) => this.#refuseAppend(request, result));
   #nextToken = 1;
 
@@ -338,6 +340,7 @@ export class HostedLog {
       this.#nextToken += 1;
       const dueMs = this.#context.nowMs() + input.timeoutMs;
       this.#owners.set(token, { to: input.replyTo, token: input.token, dueMs });
+      this.#ownersDueMs = Math.min(this.#ownersDueMs, dueMs);
       result = leader.command({ token, body: input.body });
       if (result === 'ok') return;
       this.#owners.delete(token);
@@ -361,8 +364,13 @@ export class HostedLog {
 
   /** Answers commands whose requester has stopped waiting; the behavior's later reply finds no owner. */
   #expireCommands(nowMs: number): void {
+    if (this.#ownersDueMs > nowMs) return;
+    this.#ownersDueMs = Number.POSITIVE_INFINITY;
     for (const [token, owner] of this.#owners) {
-      if (owner.dueMs > nowMs) continue;
+      if (owner.dueMs > nowMs) {
+        this.#ownersDueMs = Math.min(this.#ownersDueMs, owner.dueMs);
+        continue;
+      }
       this.#owners.delete(token);
       const input = { token: owner.token, result: 'timed-out' as const, body: NO_BODY };
       this.#context.replies.answered(owner.to, input);
@@ -397,13 +405,21 @@ export class HostedLog {
     this.role?.roomMade();
   }
 
-  /** Answers false when no further tick is needed. */
-  tick(nowMs: number): boolean {
+  /**
+   * Answers when the next tick is needed: `nowMs` while something goes on, the time at which something is
+   * due, or Infinity.
+   */
+  tick(nowMs: number): number {
+    this.leader?.tickBehavior();
     this.#expireCommands(nowMs);
     this.#held.expire(nowMs);
     const goesOn = this.role?.tick(nowMs) ?? false;
-    const isWaiting = this.#owners.size > 0 || this.#held.size > 0;
-    return this.#resignAgain(nowMs) || goesOn || isWaiting;
+    if (this.#resignAgain(nowMs) || goesOn || this.#held.size > 0) return nowMs;
+    const ownersDueMs = this.#owners.size === 0 ? Number.POSITIVE_INFINITY : this.#ownersDueMs;
+    return Math.min(
+      ownersDueMs,
+      nowMs + (this.leader?.behaviorDueInMs() ?? Number.POSITIVE_INFINITY),
+    );
   }
 
   snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {

@@ -155,14 +155,18 @@ export class LeaderRole {
     return 'ok';
   }
 
-  /** When the behavior wants to be ticked next, in log time. */
-  nextDueMs(): number | undefined {
+  /** How long until the behavior wants to be ticked; undefined if it does not. Log time goes as fast as ours. */
+  behaviorDueInMs(): number | undefined {
     if (this.#soft === undefined) return undefined;
-    return this.#context.behavior.nextDueMs(this.#context.machine.state, this.#soft.value);
+    const { behavior, machine } = this.#context;
+    const dueMs = behavior.nextDueMs(machine.state, this.#soft.value);
+    return dueMs === undefined ? undefined : Math.max(0, dueMs - this.logTimeMs());
   }
 
+  /** If something of the behavior is due. */
   tickBehavior(): void {
     if (!this.isActive || this.#soft === undefined) return;
+    if (this.behaviorDueInMs() !== 0) return;
     const { behavior, machine } = this.#context;
     this.#obey(behavior.tick(machine.state, this.#soft.value, this.position()));
   }
@@ -173,7 +177,10 @@ export class LeaderRole {
     this.#owesCommitted = false;
     const { behavior, machine } = this.#context;
     const decision = behavior.committed?.(machine.state, this.#soft.value, this.position());
-    if (decision !== undefined) this.#obey(decision);
+    if (decision === undefined) return;
+    this.#obey(decision);
+    // Something may be due sooner than before.
+    this.#context.markActive();
   }
 
   #obey(decision: Decision): void {

@@ -7,6 +7,7 @@ import { actor } from '../../actors/actor.ts';
 import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { Admission, Ref, RefId } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
+import type { Deadline } from '../../actors/timers.ts';
 import type { Log } from '../../env/environment.ts';
 import type { Faults, SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
@@ -59,7 +60,10 @@ export class LogHost {
   readonly #writer: { nodeIncarnation: number; shardIncarnation: number };
   readonly #logs = new Map<number, Entry>();
   readonly #dirty = new Set<HostedLog>();
+  /** Ticked until nothing goes on. */
   readonly #active = new Set<HostedLog>();
+  /** Ticked when something is due. Earlier for nothing is cheap, so who is active stays in it. */
+  readonly #sleeping = new Map<HostedLog, Deadline>();
   readonly #answers: Answers;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
@@ -200,6 +204,7 @@ export class LogHost {
       this.#logs.delete(logId);
       this.#dirty.delete(entry.hosted);
       this.#active.delete(entry.hosted);
+      this.#wake(entry.hosted);
       entry.hosted.close('unknown-log');
       this.#context?.stop(entry.ref);
     }
@@ -359,21 +364,47 @@ export class LogHost {
   #tick(): void {
     this.#isTicking = false;
     const nowMs = this.config.system.clock.monotonicMs();
-    for (const hosted of [...this.#active]) {
-      // A throw quarantines the log, which may have something to say at the next tick.
-      let goesOn = true;
-      this.guard(hosted, () => {
-        const { leader } = hosted;
-        const dueMs = leader?.nextDueMs();
-        if (leader !== undefined && dueMs !== undefined && dueMs <= leader.logTimeMs())
-          leader.tickBehavior();
-        goesOn = hosted.tick(nowMs) || leader?.nextDueMs() !== undefined;
-      });
-      if (!goesOn) this.#active.delete(hosted);
-    }
+    for (const hosted of [...this.#active]) this.#tickOne(hosted, nowMs);
     this.donations.tick();
     if (this.#active.size > 0 || this.donations.count > 0) this.#armTick();
     this.config.system.turn.request();
+  }
+
+  /** What waits for nothing but a time to come costs nothing until then. */
+  #tickOne(hosted: HostedLog, nowMs: number): void {
+    // A throw quarantines the log, which may have something to say at the next tick.
+    let dueMs = nowMs;
+    this.guard(hosted, () => {
+      dueMs = hosted.tick(nowMs);
+    });
+    if (dueMs <= nowMs + TICK_MS) {
+      this.#active.add(hosted);
+      return;
+    }
+    this.#active.delete(hosted);
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    this.#sleep(hosted, dueMs);
+  }
+
+  #sleep(hosted: HostedLog, dueMs: number): void {
+    const known = this.#sleeping.get(hosted);
+    if (known !== undefined && known.dueMs <= dueMs) return;
+    this.#wake(hosted);
+    const { deadlines, clock, turn } = this.config.system;
+    const deadline = deadlines.at(dueMs, () => {
+      this.#sleeping.delete(hosted);
+      this.#tickOne(hosted, clock.monotonicMs());
+      if (this.#active.size > 0) this.#armTick();
+      turn.request();
+    });
+    this.#sleeping.set(hosted, deadline);
+  }
+
+  #wake(hosted: HostedLog): void {
+    const deadline = this.#sleeping.get(hosted);
+    if (deadline === undefined) return;
+    this.#sleeping.delete(hosted);
+    this.config.system.deadlines.cancel(deadline);
   }
 
   /** A link to another node's shard ended: whoever follows or leads over it greets anew. */
@@ -404,7 +435,10 @@ export class LogHost {
 
   stop(): void {
     this.#isStopped = true;
-    for (const { hosted } of this.#logs.values()) hosted.close('not-leader');
+    for (const { hosted } of this.#logs.values()) {
+      hosted.close('not-leader');
+      this.#wake(hosted);
+    }
     this.#logs.clear();
     this.donations.releaseAll();
   }

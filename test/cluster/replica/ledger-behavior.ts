@@ -12,6 +12,8 @@ interface LedgerLocal {
   readonly held: number[];
   /** Waits for anything to be committed. */
   readonly asleep: number[];
+  /** Answered at that log time. */
+  alarm: { readonly token: number; readonly dueMs: number } | undefined;
 }
 
 /** Where the behavior of one node throws. `apply` names the value. */
@@ -23,6 +25,9 @@ export interface Mischief {
   snapshot: boolean;
   /** How often the behavior was told that more is committed. */
   committedCalls: number;
+  /** How often it was asked when something is due, and when it was ticked, in log time. */
+  dueCalls: number;
+  readonly ticks: number[];
 }
 
 export function noMischief(): Mischief {
@@ -33,6 +38,8 @@ export function noMischief(): Mischief {
     demote: false,
     snapshot: false,
     committedCalls: 0,
+    dueCalls: 0,
+    ticks: [],
   };
 }
 
@@ -51,13 +58,13 @@ export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState,
   return {
     kind: 'partition',
     initial: () => ({ values: [] }),
-    promote: () => ({ held: [], asleep: [] }),
+    promote: () => ({ held: [], asleep: [], alarm: undefined }),
     demote(local) {
       trip(mischief.demote, 'demote');
       const body = encodeUtf8('demoted');
       return local.held.map((token) => ({ token, level: 'none' as const, body }));
     },
-    decide(_state, local, { token, body }) {
+    decide(_state, local, { token, body }, { logTimeMs }) {
       trip(mischief.decide, 'decide');
       const word = decodeUtf8(body);
       // `hold` is answered at the demotion, `forget` never.
@@ -66,6 +73,11 @@ export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState,
       // `wake` is answered when something is committed.
       if (word === 'wake') local.asleep.push(token);
       if (word === 'wake') return {};
+      const [, delayMs] = /^alarm (\d+)$/.exec(word) ?? [];
+      if (delayMs !== undefined) {
+        local.alarm = { token, dueMs: logTimeMs + Number(delayMs) };
+        return {};
+      }
       const reply = { token, level: 'committed' as const, body: encodeUtf8(`did ${word}`) };
       const [verb, offset] = word.split(' ');
       if (verb === 'release') {
@@ -90,8 +102,18 @@ export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState,
       for (const value of added) trip(value === mischief.apply, 'apply');
       state.values.push(...added);
     },
-    nextDueMs: () => undefined,
-    tick: () => ({}),
+    nextDueMs(_state, local) {
+      mischief.dueCalls += 1;
+      return local.alarm?.dueMs;
+    },
+    tick(_state, local, { logTimeMs }) {
+      mischief.ticks.push(logTimeMs);
+      const { alarm } = local;
+      if (alarm === undefined || alarm.dueMs > logTimeMs) return {};
+      local.alarm = undefined;
+      const body = encodeUtf8(`rang ${logTimeMs - alarm.dueMs}`);
+      return { replies: [{ token: alarm.token, level: 'none' as const, body }] };
+    },
     snapshot(state) {
       trip(mischief.snapshot, 'snapshot');
       return encodeUtf8(JSON.stringify(state.values));

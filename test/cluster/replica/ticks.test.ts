@@ -1,0 +1,56 @@
+// What waits for a time to come is ticked then, and costs nothing until then.
+import { expect, test } from 'vitest';
+import { decodeUtf8 } from '../../../src/std/bytes.ts';
+import { inRig, LOG, led, type Rig } from './rig.ts';
+
+function said(rig: Rig, token: number): string {
+  return decodeUtf8(rig.answer(1, token)?.['body'] as Uint8Array);
+}
+
+test('a log with nothing but a waiting command is left alone until something is due', async () => {
+  await inRig(81, async (rig) => {
+    await led(rig);
+    const parked = rig.command(1, LOG, 'forget', 60_000);
+    const alarm = rig.command(1, LOG, 'alarm 20000');
+    await rig.advance(2_000);
+    const before = rig.mischief(1).dueCalls;
+    await rig.advance(17_500);
+    expect(rig.mischief(1).dueCalls - before).toBe(0);
+    expect(await rig.result(1, alarm)).toBe('ok');
+    // In time, and not a tick later.
+    expect(Number(said(rig, alarm).slice('rang '.length))).toBeLessThan(20);
+    expect(rig.answer(1, parked)).toBeUndefined();
+    await rig.advance(30_000);
+    expect(rig.mischief(1).dueCalls - before).toBeLessThan(10);
+    await rig.advance(12_000);
+    expect(rig.answer(1, parked)?.['result']).toBe('timed-out');
+  });
+});
+
+test('something that is due sooner than what a log sleeps for wakes it', async () => {
+  await inRig(82, async (rig) => {
+    await led(rig);
+    rig.command(1, LOG, 'forget', 600_000);
+    await rig.advance(5_000);
+    const alarm = rig.command(1, LOG, 'alarm 3000');
+    const short = rig.command(1, LOG, 'forget', 1_000);
+    await rig.advance(2_500);
+    expect(rig.answer(1, short)?.['result']).toBe('timed-out');
+    expect(rig.answer(1, alarm)).toBeUndefined();
+    await rig.advance(1_000);
+    expect(rig.answer(1, alarm)?.['result']).toBe('ok');
+    expect(rig.mischief(1).ticks.length).toBe(1);
+  });
+});
+
+test('a log that is deleted while it sleeps is not woken', async () => {
+  await inRig(83, async (rig) => {
+    await led(rig);
+    const parked = rig.command(1, LOG, 'alarm 5000');
+    await rig.advance(2_000);
+    rig.delete(LOG);
+    await rig.advance(10_000);
+    expect(rig.answer(1, parked)?.['result']).toBe('unknown-log');
+    expect(rig.mischief(1).ticks).toEqual([]);
+  });
+});
