@@ -14,7 +14,6 @@ const WAITING = new Map([
     'src/protocols/rocketmq/grpc/listener.ts#createRocketGrpcService',
     'a node starts no gRPC listener yet',
   ],
-  ['src/protocols/amqp/listener.ts#startAmqpListener', 'a node starts no AMQP listener yet'],
   ['src/protocols/amqp/codec/errors.ts#REPLY_SUCCESS', 'simulated AMQP clients'],
   ['src/protocols/amqp/codec/properties.ts#decodeProperties', 'simulated AMQP clients'],
   ['src/protocols/amqp/codec/properties.ts#encodeProperties', 'simulated AMQP clients'],

@@ -34,6 +34,7 @@ export const WALLS = {
     'cluster',
     'broker',
     'protocols/kafka',
+    'protocols/amqp',
     'admin',
     'replication',
     'raft',

@@ -15,6 +15,7 @@ async function startAll(round) {
     kafkaPort: base + i,
     httpPort: base + 100 + i,
     linkPort: base + 200 + i,
+    amqpPort: base + 300 + i,
   }));
   const cluster = {
     clusterId: `bench-${round}`,

@@ -24,6 +24,7 @@ export interface ApiNode {
   readonly id: number;
   readonly host: string;
   readonly kafkaPort: number;
+  readonly amqpPort: number;
   readonly httpPort: number;
   readonly pid: number;
   readonly isLive: boolean;

@@ -12,6 +12,7 @@ function nodesOf(view: MetadataView, logs: readonly LogView[]): ApiNode[] {
     id: node.id,
     host: node.endpoints.get('kafka')?.host ?? '',
     kafkaPort: node.endpoints.get('kafka')?.port ?? 0,
+    amqpPort: node.endpoints.get('amqp')?.port ?? 0,
     httpPort: node.endpoints.get('http')?.port ?? 0,
     pid: node.pid,
     isLive: node.isLive,

@@ -3,7 +3,7 @@
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { type ProbedReplica, probeLogs } from './probe.ts';
-import { type Shard, startShard } from './shard.ts';
+import { type ClientProtocol, type Shard, startShard } from './shard.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import { watchLinks } from './watch-links.ts';
 
@@ -35,8 +35,8 @@ export class LocalShards implements Shards {
     watchLinks(links, nodeId, nodes, (id, thread) => shard.linkEnded(id, thread));
   }
 
-  accept(connection: Connection): void {
-    this.#shard?.kafka.accept(connection);
+  accept(connection: Connection, protocol: ClientProtocol): void {
+    this.#shard?.accept(connection, protocol);
   }
 
   incarnations(): readonly number[] {

@@ -13,6 +13,7 @@ export interface NodeAddress {
   readonly host: string;
   readonly linkPort: number;
   readonly kafkaPort: number;
+  readonly amqpPort: number;
   readonly httpPort: number;
 }
 
@@ -41,7 +42,12 @@ export type NodeEvent =
   /** The listeners accept. */
   | {
       readonly event: 'listening';
-      readonly ports: { readonly kafka: number; readonly http: number; readonly link: number };
+      readonly ports: {
+        readonly kafka: number;
+        readonly amqp: number;
+        readonly http: number;
+        readonly link: number;
+      };
     }
   /**
    * Once: a metadata leader is known, all nodes are registered and unfenced, and an internal write

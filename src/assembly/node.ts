@@ -24,7 +24,7 @@ import {
   writeIdentity,
 } from './identity.ts';
 import { autoCreate } from './internal-destinations.ts';
-import type { NodeConfig, NodeEvent } from './node-config.ts';
+import type { NodeAddress, NodeConfig, NodeEvent } from './node-config.ts';
 import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
@@ -141,14 +141,17 @@ class Node implements ProbedNode {
       this.#links.accept(connection),
     );
     const metadata = await this.#startMetadata();
-    const shards = this.#makeShards(metadata, address.httpPort);
+    const shards = this.#makeShards(metadata, address);
     this.#shards = shards;
     await shards.start();
     const kafka = await this.#listen(address.kafkaPort, hostsOf(this.#config.host), (connection) =>
-      shards.accept(connection),
+      shards.accept(connection, 'kafka'),
+    );
+    const amqp = await this.#listen(address.amqpPort, hostsOf(this.#config.host), (connection) =>
+      shards.accept(connection, 'amqp'),
     );
     const http = await this.#startAdmin(shards, address.httpPort);
-    this.#tell({ event: 'listening', ports: { kafka, http, link } });
+    this.#tell({ event: 'listening', ports: { kafka, amqp, http, link } });
     await metadata.start();
     if (this.#identity.incarnation !== FOUNDING_INCARNATION) {
       // A folder that was lost must not vote from memory: it comes as a newcomer, until it is a voter.
@@ -162,6 +165,7 @@ class Node implements ProbedNode {
       identity: this.#identity,
       pid: this.#env.facts?.pid ?? 0,
       endpoints: [
+        { listener: 'amqp', host: this.#advertised(), port: amqp },
         { listener: 'http', host: this.#advertised(), port: http },
         { listener: 'kafka', host: this.#advertised(), port: kafka },
         { listener: 'link', host: address.host, port: link },
@@ -253,7 +257,8 @@ class Node implements ProbedNode {
     this.#registration?.changed();
   }
 
-  #makeShards(metadata: MetadataService, httpPort: number): Shards {
+  #makeShards(metadata: MetadataService, address: NodeAddress): Shards {
+    const { httpPort, kafkaPort, amqpPort } = address;
     return this.#parts.makeShards({
       system: this.#system,
       env: this.#env,
@@ -261,7 +266,7 @@ class Node implements ProbedNode {
       replica: this.#replica,
       metadata,
       config: this.#config,
-      httpPort,
+      ports: { HTTP: httpPort, Kafka: kafkaPort, AMQP: amqpPort },
       autoCreate: this.#parts.autoCreate ?? true,
       store: this.#parts.shardStore ?? {},
       onRestarted: () => this.#registration?.changed(),

@@ -14,6 +14,9 @@ import { QUEUE_DEFAULTS } from '../broker/view/config.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
+import type { Connection } from '../env/environment.ts';
+import type { AmqpLimits } from '../protocols/amqp/limits.ts';
+import { type AmqpListener, startAmqpListener } from '../protocols/amqp/listener.ts';
 import type { KafkaLimits } from '../protocols/kafka/limits.ts';
 import { type KafkaListener, startKafkaListener } from '../protocols/kafka/listener.ts';
 import type { SafeSetProposal } from '../replication/types.ts';
@@ -21,11 +24,23 @@ import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
 import { knownMistakes } from './known-mistakes.ts';
+import { VERSION } from './version.ts';
 
 /** Folder of a shard (0 is the first) inside the data folder of its node. */
 export function shardDirectory(shard: number): string {
   return `shard-${String(shard).padStart(3, '0')}`;
 }
+
+/** Who speaks on a connection that the main thread has accepted: which listener it came to. */
+const CLIENT_PROTOCOLS = ['kafka', 'amqp'] as const;
+export type ClientProtocol = (typeof CLIENT_PROTOCOLS)[number];
+
+export function isClientProtocol(tag: string): tag is ClientProtocol {
+  return (CLIENT_PROTOCOLS as readonly string[]).includes(tag);
+}
+
+/** Ports of this node's listeners, named to clients that knock at the wrong door; 0: not known. */
+export type ListenerPorts = { readonly [P in 'HTTP' | 'Kafka' | 'AMQP']: number };
 
 export interface ShardConfig {
   readonly clusterId: string;
@@ -33,11 +48,12 @@ export interface ShardConfig {
   /** From 0 among the shards of the node. */
   readonly shard: number;
   readonly shardIncarnation: number;
-  readonly httpPort: number;
+  readonly ports: ListenerPorts;
   readonly autoCreate: boolean;
   readonly defaultPartitions: number;
   readonly store?: Partial<ShardStoreOptions>;
   readonly kafka?: Partial<KafkaLimits>;
+  readonly amqp?: Partial<AmqpLimits>;
 }
 
 export interface ShardPorts {
@@ -50,6 +66,9 @@ export interface ShardPorts {
 export interface Shard {
   readonly host: LogHost;
   readonly kafka: KafkaListener;
+  readonly amqp: AmqpListener;
+  /** Takes over a connection from which nothing was read. */
+  accept(connection: Connection, protocol: ClientProtocol): void;
   readonly store: ShardStore;
   readonly ports: BrokerPorts;
   /** The way to or from a thread of another node was lost, and what was on it. */
@@ -145,30 +164,50 @@ export async function startShard(
   const kafka = startKafkaListener({
     system,
     ports: broker,
-    otherPorts: { HTTP: config.httpPort },
+    otherPorts: known(config.ports),
     ...(config.kafka === undefined ? {} : { limits: config.kafka }),
+  });
+  const amqp = startAmqpListener({
+    system,
+    ports: broker,
+    place: { node, shard, shardIncarnation },
+    version: VERSION,
+    otherPorts: known(config.ports),
+    ...(config.amqp === undefined ? {} : { limits: config.amqp }),
   });
   return {
     host: started,
     kafka,
+    amqp,
     store,
     ports: broker,
     linkEnded(other, thread) {
       started.linkEnded(other, thread);
       queues.linkEnded(other, thread);
     },
-    counters: () => countersOf(system, store, kafka, queues),
+    accept(connection, protocol) {
+      if (protocol === 'kafka') kafka.accept(connection);
+      else amqp.accept(connection);
+    },
+    counters: () => countersOf(system, store, kafka, amqp, queues),
     async stop() {
+      await amqp.close();
       started.stop();
       await store.close();
     },
   };
 }
 
+/** Without those that are not known yet. */
+function known(ports: ListenerPorts): Partial<ListenerPorts> {
+  return Object.fromEntries(Object.entries(ports).filter(([, port]) => port > 0));
+}
+
 function countersOf(
   system: System,
   store: ShardStore,
   kafka: KafkaListener,
+  amqp: AmqpListener,
   queues: ShardQueues,
 ): Record<string, number> {
   const counters: Record<string, number> = {
@@ -177,6 +216,7 @@ function countersOf(
   };
   for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
   for (const [name, value] of Object.entries(kafka.counters)) counters[`kafka.${name}`] = value;
+  for (const [name, value] of Object.entries(amqp.counters)) counters[`amqp.${name}`] = value;
   for (const [name, value] of Object.entries(queues.counters())) counters[`queues.${name}`] = value;
   return counters;
 }

@@ -11,7 +11,7 @@ import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { ProbedReplica } from './probe.ts';
-import type { ShardConfig } from './shard.ts';
+import type { ClientProtocol, ListenerPorts, ShardConfig } from './shard.ts';
 
 export interface ShardsOptions {
   readonly system: System;
@@ -20,7 +20,7 @@ export interface ShardsOptions {
   readonly replica: MetadataReplica;
   readonly metadata: MetadataService;
   readonly config: NodeConfig;
-  readonly httpPort: number;
+  readonly ports: ListenerPorts;
   readonly autoCreate: boolean;
   readonly store: Partial<ShardStoreOptions>;
   /** A shard lives anew: metadata must know before anything is hosted there. */
@@ -34,7 +34,7 @@ export interface Shards {
   readonly firstThread: number;
   readonly changes: Changes;
   start(): Promise<void>;
-  accept(connection: Connection): void;
+  accept(connection: Connection, protocol: ClientProtocol): void;
   /** The present life of each shard, by shard number. */
   incarnations(): readonly number[];
   hasFailedSync(): boolean;
@@ -58,7 +58,7 @@ export function shardConfig(
   shard: number,
   shardIncarnation: number,
 ): ShardConfig {
-  const { config, httpPort, autoCreate, store } = options;
+  const { config, ports, autoCreate, store } = options;
   const { clusterId, nodeId: node } = config;
   const defaultPartitions = 3;
   return {
@@ -66,7 +66,7 @@ export function shardConfig(
     node,
     shard,
     shardIncarnation,
-    httpPort,
+    ports,
     autoCreate,
     defaultPartitions,
     store,

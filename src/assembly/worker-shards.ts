@@ -4,7 +4,7 @@ import { ThreadGroup } from '../actors/threads/thread-group.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { releaseDeadStore } from '../storage/store.ts';
-import { shardDirectory } from './shard.ts';
+import { type ClientProtocol, isClientProtocol, shardDirectory } from './shard.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
 
@@ -15,7 +15,6 @@ const RESTART: RestartPolicy = {
   backoff: { minMs: 50, maxMs: 500, jitter: 0.2 },
 };
 
-const KAFKA_TAG = 'kafka';
 /** Connections that wait for a shard to come back; more are closed. */
 const WAITING_MAX = 1_024;
 
@@ -28,6 +27,11 @@ interface Worker {
   counters: Record<string, number>;
 }
 
+interface Waiting {
+  readonly connection: Connection;
+  readonly protocol: ClientProtocol;
+}
+
 /** Worker threads: replaced when they die, each start a new life with new grants. */
 export class WorkerShards implements Shards {
   readonly firstThread = 1;
@@ -36,7 +40,7 @@ export class WorkerShards implements Shards {
   readonly #workers: Worker[] = [];
   readonly #group: ThreadGroup;
   /** Accepted while no shard is up. */
-  #waiting: Connection[] = [];
+  #waiting: Waiting[] = [];
   #isStopped = false;
 
   constructor(options: ShardsOptions & { readonly workerEntry: URL }) {
@@ -50,7 +54,7 @@ export class WorkerShards implements Shards {
     // A shard that ends gives back the connections that it had not taken.
     options.links.takeHandedOver();
     options.env.threads.onConnection((connection, tag) => {
-      if (tag === KAFKA_TAG) this.accept(connection);
+      if (isClientProtocol(tag)) this.accept(connection, tag);
     });
     this.#group = new ThreadGroup(options.system, {
       entry: options.workerEntry,
@@ -98,7 +102,9 @@ export class WorkerShards implements Shards {
     this.#worker(thread).isUp = true;
     this.#options.metadata.shardStarted(thread);
     this.#options.onShardUp();
-    for (const connection of this.#waiting.splice(0)) this.accept(connection);
+    for (const { connection, protocol } of this.#waiting.splice(0)) {
+      this.accept(connection, protocol);
+    }
   }
 
   #lost(thread: number): void {
@@ -124,21 +130,21 @@ export class WorkerShards implements Shards {
   }
 
   /** To the shard with the fewest connections. While there is none, they wait for one to come back. */
-  accept(connection: Connection): void {
+  accept(connection: Connection, protocol: ClientProtocol): void {
     let best: Worker | undefined;
     for (const worker of this.#workers) {
       if (worker.isUp && (best === undefined || worker.connections < best.connections))
         best = worker;
     }
-    if (best !== undefined) this.#give(connection, best);
+    if (best !== undefined) this.#give(connection, protocol, best);
     else if (this.#isStopped || this.#waiting.length >= WAITING_MAX) connection.destroy();
-    else this.#waiting.push(connection);
+    else this.#waiting.push({ connection, protocol });
   }
 
-  #give(connection: Connection, worker: Worker): void {
+  #give(connection: Connection, protocol: ClientProtocol, worker: Worker): void {
     const { threads, log } = this.#options.env;
     try {
-      threads.handOver(connection, worker.thread, KAFKA_TAG);
+      threads.handOver(connection, worker.thread, protocol);
       worker.connections += 1;
     } catch (error) {
       // No descriptor is free, perhaps: one client less is better than a node less.
@@ -149,7 +155,7 @@ export class WorkerShards implements Shards {
 
   #end(): void {
     this.#isStopped = true;
-    for (const connection of this.#waiting.splice(0)) connection.destroy();
+    for (const { connection } of this.#waiting.splice(0)) connection.destroy();
   }
 
   incarnations(): readonly number[] {

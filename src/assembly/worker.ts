@@ -15,7 +15,7 @@ import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
 import { Fences } from './fences.ts';
 import { PROTOCOLS } from './protocols.ts';
-import { type Shard, startShard } from './shard.ts';
+import { isClientProtocol, type Shard, startShard } from './shard.ts';
 import { watchLinks } from './watch-links.ts';
 import { type FromWorker, prefixed, type WorkerBoot } from './worker-boot.ts';
 
@@ -119,7 +119,7 @@ export async function runWorker(
   system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);
   watchLinks(links, node, app.nodes, (id, ended) => shard.linkEnded(id, ended));
   env.threads.onConnection((connection, tag, head) => {
-    if (tag === 'kafka') shard.kafka.accept(connection);
+    if (isClientProtocol(tag)) shard.accept(connection, tag);
     else links.adopt(connection, head);
   });
   member.onStop(async () => {
@@ -130,7 +130,7 @@ export async function runWorker(
   const report = () => {
     const counters = { ...shard.counters(), ...prefixed('ring', member.hub.counters) };
     Object.assign(counters, more(env));
-    const connections = shard.kafka.counters.open;
+    const connections = shard.kafka.counters.open + shard.amqp.counters.open;
     const hasFailedSync = shard.store.failedSync;
     const text = JSON.stringify([connections, hasFailedSync, counters]);
     if (text !== told) post({ kind: 'status', connections, hasFailedSync, counters });

@@ -5,7 +5,7 @@ import { SHARDS_MAX } from '../assembly/node-config.ts';
 import type { CliContext } from './context.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { Launcher } from './dev/launcher.ts';
-import { BASE_PORT } from './dev/ports.ts';
+import { AMQP_PORT, BASE_PORT } from './dev/ports.ts';
 import { usageFailure } from './failure.ts';
 import { integerIn } from './parse.ts';
 import { devShards } from './server-config.ts';
@@ -24,6 +24,7 @@ export interface DevOptions {
   readonly host?: string;
   readonly basePort?: number;
   readonly kafkaPort?: number;
+  readonly amqpPort?: number;
   readonly httpPort?: number;
   readonly strictPorts?: boolean;
   readonly restart?: string;
@@ -44,6 +45,11 @@ export function define(program: Command, context: CliContext): void {
     .option('--host <address>', 'listen address (default localhost)')
     .option('--base-port <n>', `first port of the block (default ${BASE_PORT}; 0: any)`, port)
     .option('--kafka-port <n>', 'Kafka port of node 1; the others follow', port)
+    .option(
+      '--amqp-port <n>',
+      `AMQP port of node 1; the others follow (default ${AMQP_PORT})`,
+      port,
+    )
     .option('--http-port <n>', 'HTTP port of node 1; the others follow', port)
     .option('--strict-ports', 'fail when a default port is taken, instead of moving')
     .option('--restart <when>', '`never`, or how long after a death (default 3s)')

@@ -25,6 +25,7 @@ const ADDRESS_FIELDS: Readonly<Record<string, Check>> = {
   host: isText,
   linkPort: isPort,
   kafkaPort: isPort,
+  amqpPort: isPort,
   httpPort: isPort,
 };
 

@@ -64,6 +64,7 @@ test('links to a node that vanished without a word end with its fence, long befo
       host: world.node(id).host,
       linkPort: 7_001,
       kafkaPort: 9_092,
+      amqpPort: 5_672,
       httpPort: 0,
     }));
     const start = nodeStarter({ makeShards: localShards });

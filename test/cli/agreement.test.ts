@@ -15,6 +15,7 @@ const running: RunState = {
   nodes: [9100, 9101].map((port, i) => ({
     id: i + 1,
     kafka: `[::1]:${port}`,
+    amqp: `amqp://[::1]:${port + 300}`,
     http: `http://[::1]:${port + 100}`,
     pid: 100 + i,
   })),
@@ -40,7 +41,7 @@ test.each<[Partial<DevOptions>, number?]>([
   [{ restart: '3s' }, 3000],
   [{ basePort: 0 }],
   [{ basePort: 9100 }],
-  [{ kafkaPort: 9100, httpPort: 9200 }],
+  [{ kafkaPort: 9100, httpPort: 9200, amqpPort: 9400 }],
   [{ basePort: 9100, strictPorts: true }],
 ])('%j is what runs', (options, restartAfterMs) => {
   expect(asked(options, restartAfterMs)).toBeUndefined();
@@ -57,6 +58,7 @@ test.each<[Partial<DevOptions>, RegExp, number?]>([
   [{ basePort: 9092 }, /on 9100/],
   [{ kafkaPort: 9101 }, /on 9100/],
   [{ httpPort: 9201 }, /on 9200/],
+  [{ amqpPort: 5672 }, /--amqp-port 5672, but it is on 9400/],
   [{ strictPorts: true }, /moved to 9100/],
 ])('%j is not what runs', (options, why, restartAfterMs) => {
   expect(asked(options, restartAfterMs)).toMatch(why);

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { BASE_PORT, planPorts } from '../../src/cli/dev/ports.ts';
+import { AMQP_PORT, BASE_PORT, planPorts } from '../../src/cli/dev/ports.ts';
 
 const servers: net.Server[] = [];
 afterEach(async () => {
@@ -35,6 +35,7 @@ describe('the ports of a cluster', () => {
         kafkaPort: base + i,
         httpPort: base + 100 + i,
         linkPort: base + 200 + i,
+        amqpPort: base - BASE_PORT + AMQP_PORT + i,
       })),
     );
     expect(note).toMatch(/^port \d+ is taken.*: all ports moved to \d+ and up$/);
@@ -52,6 +53,7 @@ describe('the ports of a cluster', () => {
   test.each([
     ['kafkaPort', 'Kafka'],
     ['httpPort', 'HTTP'],
+    ['amqpPort', 'AMQP'],
     ['basePort', 'Kafka'],
   ])('a taken %s that was asked for is never exchanged', async (option, use) => {
     const port = await take(0);
@@ -61,10 +63,31 @@ describe('the ports of a cluster', () => {
     });
   });
 
+  test('AMQP has its usual port, and moves with the block', async () => {
+    await take(AMQP_PORT);
+    const { nodes, note } = await planPorts(wishes);
+    const moved = (nodes[0]?.kafkaPort ?? 0) - BASE_PORT;
+    expect(moved).toBeGreaterThan(0);
+    expect(nodes[0]?.amqpPort).toBe(AMQP_PORT + moved);
+    expect(note).toMatch(/all ports moved/);
+  });
+
+  test('with a base of its own the block is all above it', async () => {
+    const base = await take(0);
+    for (const server of servers.splice(0)) server.close();
+    const { nodes } = await planPorts({ ...wishes, nodes: 1, basePort: base });
+    expect(nodes[0]).toMatchObject({ kafkaPort: base, amqpPort: base + 300 });
+  });
+
   test('base 0 gives every listener a free port of its own', async () => {
     const { nodes, note } = await planPorts({ ...wishes, nodes: 5, basePort: 0 });
-    const ports = nodes.flatMap((node) => [node.kafkaPort, node.httpPort, node.linkPort]);
-    expect(new Set(ports).size).toBe(15);
+    const ports = nodes.flatMap((node) => [
+      node.kafkaPort,
+      node.httpPort,
+      node.linkPort,
+      node.amqpPort,
+    ]);
+    expect(new Set(ports).size).toBe(20);
     expect(note).toBeUndefined();
   });
 

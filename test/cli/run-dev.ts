@@ -14,6 +14,7 @@ export const FAKE_ARGS = ['--base-port', '0', '--node-entry', FAKE_NODE, '--rest
 export interface ReadyNode {
   readonly id: number;
   readonly kafka: string;
+  readonly amqp: string;
   readonly http: string;
   readonly pid: number;
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { frame, Key } from '../../bench/lib/kafka-wire.ts';
 import type { ApiDestinations, ApiStatus } from '../../src/admin/api-types.ts';
-import { BASE_PORT } from '../../src/cli/dev/ports.ts';
+import { AMQP_PORT, BASE_PORT } from '../../src/cli/dev/ports.ts';
 import { type DevCluster, startDev, until } from '../../tools/lib/dev-cluster.mjs';
 import { callboard, freshFolder, isAlive, type ReadyNode, Run } from '../cli/run-dev.ts';
 
@@ -24,6 +24,20 @@ function askKafka(host: string, port: number): Promise<number | string> {
       resolve(bytes.readInt32BE(4));
     });
     socket.once('error', (error) => resolve(error.message));
+  });
+}
+
+/** Sends the protocol header: is it answered with connection.start? */
+function greetAmqp(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port });
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer')));
+    socket.once('connect', () => socket.write('AMQP\x00\x00\x09\x01', 'latin1'));
+    socket.once('data', (bytes) => {
+      socket.destroy();
+      resolve(bytes.readUInt32BE(7) === 0x000a_000a);
+    });
+    socket.once('error', () => resolve(false));
   });
 }
 
@@ -65,7 +79,8 @@ test('--json prints one line and nothing else, from the start to the end', async
   expect(await stopped(run)).toBe(0);
   expect(run.stdout).toMatch(/^\{"event":"ready","nodes":\[[^\n]*\]\}\n$/);
   expect(run.stderr).toBe('');
-  for (const node of nodes) expect(Object.keys(node)).toEqual(['id', 'kafka', 'http', 'pid']);
+  for (const node of nodes)
+    expect(Object.keys(node)).toEqual(['id', 'kafka', 'amqp', 'http', 'pid']);
 });
 
 test('without a terminal, in colour or not: at most 12 lines, each of which is true', async () => {
@@ -77,10 +92,11 @@ test('without a terminal, in colour or not: at most 12 lines, each of which is t
   expect(lines.length).toBeLessThanOrEqual(12);
   expect(run.stdout).not.toContain('\x1b');
   expect(lines[0]).toMatch(/^Callboard \d+\.\d+\.\d+: 3 nodes ready in (\d+ ms|[\d.]+ s)$/);
-  expect(lines[1]?.trim().split(/\s+/)).toEqual(['node', 'Kafka', 'HTTP', 'pid']);
+  expect(lines[1]?.trim().split(/\s+/)).toEqual(['node', 'Kafka', 'AMQP', 'HTTP', 'pid']);
   for (const line of lines.slice(2, 5)) {
-    const [, kafka = '', http = '', pid = ''] = line.trim().split(/\s+/);
+    const [, kafka = '', amqp = '', http = '', pid = ''] = line.trim().split(/\s+/);
     expect(await askKafka('127.0.0.1', portOf(kafka))).toBe(77);
+    expect(await greetAmqp('127.0.0.1', portOf(amqp))).toBe(true);
     expect((await fetch(`${http}/api/status`)).status).toBe(200);
     expect(isAlive(Number(pid))).toBe(true);
   }
@@ -116,10 +132,11 @@ describe('one cluster', () => {
   });
 
   it.each(['127.0.0.1', 'localhost', ...(hasIpv6() ? ['::1'] : [])])(
-    'serves Kafka and HTTP at %s on every node',
+    'serves Kafka, AMQP and HTTP at %s on every node',
     async (host) => {
-      for (const { kafka, http } of nodes) {
+      for (const { kafka, amqp, http } of nodes) {
         expect(await askKafka(host, portOf(kafka))).toBe(77);
+        expect(await greetAmqp(host, portOf(amqp))).toBe(true);
         const inUrl = host.includes(':') ? `[${host}]` : host;
         const answer = await fetch(`http://${inUrl}:${portOf(http)}/api/status`);
         expect(((await answer.json()) as ApiStatus).health).toBe('ok');
@@ -180,8 +197,9 @@ describe('one cluster', () => {
     const second = callboard(['dev', '--data', data]);
     expect(await second.exited).toBe(0);
     expect(second.stdout).toContain(`already running, pid ${cluster.pid}`);
-    for (const { kafka, http, pid } of nodes) {
+    for (const { kafka, amqp, http, pid } of nodes) {
       expect(second.stdout).toContain(kafka);
+      expect(second.stdout).toContain(amqp);
       expect(second.stdout).toContain(http);
       expect(isAlive(pid)).toBe(true);
     }
@@ -260,13 +278,20 @@ describe('ports', () => {
     const run = callboard(['dev', '--nodes', '2', '--data', join(folder, 'd')]);
     await run.saw(/stop {4}Ctrl-C\n/);
     expect(run.stdout).toMatch(new RegExp(`${BASE_PORT}.*taken`));
-    const rows = [...run.stdout.matchAll(/localhost:(\d+) +http:\/\/localhost:(\d+)/g)];
+    const rows = [
+      ...run.stdout.matchAll(
+        / localhost:(\d+) +amqp:\/\/localhost:(\d+) +http:\/\/localhost:(\d+)/g,
+      ),
+    ];
     const kafka = rows.map(([, port]) => Number(port));
-    const http = rows.map(([, , port]) => Number(port));
+    const amqp = rows.map(([, , port]) => Number(port));
+    const http = rows.map(([, , , port]) => Number(port));
     const base = kafka[0] ?? 0;
     expect(base).toBeGreaterThan(BASE_PORT);
     expect((base - BASE_PORT) % 10).toBe(0);
     expect(kafka).toEqual([base, base + 1]);
+    const moved = AMQP_PORT + base - BASE_PORT;
+    expect(amqp).toEqual([moved, moved + 1]);
     expect(http).toEqual([base + 100, base + 101]);
     expect(await stopped(run)).toBe(0);
     held?.close();
@@ -276,7 +301,7 @@ describe('ports', () => {
     const held = net.createServer();
     await new Promise<void>((resolve) => held.listen(0, '127.0.0.1', resolve));
     const { port } = held.address() as net.AddressInfo;
-    for (const option of ['--base-port', '--kafka-port', '--http-port']) {
+    for (const option of ['--base-port', '--kafka-port', '--amqp-port', '--http-port']) {
       const folder = freshFolder();
       const run = callboard(['dev', '--data', join(folder, 'd'), option, String(port)]);
       expect(await run.exited).toBe(5);

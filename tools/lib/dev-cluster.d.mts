@@ -18,7 +18,8 @@ export interface DevNode {
   readonly id: number;
   /** HOST:PORT. */
   readonly kafka: string;
-  /** URL. */
+  /** URLs. */
+  readonly amqp: string;
   readonly http: string;
   readonly pid: number;
 }

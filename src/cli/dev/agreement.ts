@@ -37,6 +37,10 @@ export function disagreement(
   if ((asked.httpPort ?? 0) !== 0 && asked.httpPort !== httpPort) {
     return `--http-port ${asked.httpPort}, but it is on ${httpPort}`;
   }
+  const amqpPort = portOf(first?.amqp ?? '');
+  if ((asked.amqpPort ?? 0) !== 0 && asked.amqpPort !== amqpPort) {
+    return `--amqp-port ${asked.amqpPort}, but it is on ${amqpPort}`;
+  }
   const isOwnChoice = (asked.kafkaPort ?? asked.basePort) !== undefined;
   if (asked.strictPorts === true && !isOwnChoice && kafkaPort !== BASE_PORT) {
     return `--strict-ports, but it has moved to ${kafkaPort}`;

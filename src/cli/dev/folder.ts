@@ -40,7 +40,8 @@ export interface RunningEntry {
   readonly id: number;
   /** HOST:PORT. */
   readonly kafka: string;
-  /** URL. */
+  /** URLs. */
+  readonly amqp: string;
   readonly http: string;
   readonly pid: number;
 }

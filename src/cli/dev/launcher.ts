@@ -108,6 +108,7 @@ export class Launcher {
       isStrict: options.strictPorts === true,
       ...(options.basePort === undefined ? {} : { basePort: options.basePort }),
       ...(options.kafkaPort === undefined ? {} : { kafkaPort: options.kafkaPort }),
+      ...(options.amqpPort === undefined ? {} : { amqpPort: options.amqpPort }),
       ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
     });
     if (this.#isStopping) return undefined;
@@ -171,6 +172,7 @@ export class Launcher {
     return {
       id: config.nodeId,
       kafka: `${inUrl}:${address.kafkaPort}`,
+      amqp: `amqp://${inUrl}:${address.amqpPort}`,
       http: `http://${inUrl}:${address.httpPort}`,
       pid,
     };

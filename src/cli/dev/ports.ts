@@ -1,6 +1,7 @@
-// Which ports the nodes get. A block is three runs of consecutive ports: Kafka from the base, HTTP
-// from base + 100, links from base + 200. A default block that is not free moves up by ten as a whole;
-// ports that were asked for are never exchanged for others.
+// Which ports the nodes get. A block is four runs of consecutive ports: Kafka from the base, HTTP
+// from base + 100, links from base + 200, AMQP from its usual port, or from base + 300 where a base was
+// asked for. A default block that is not free moves up by ten as a whole; ports that were asked for are
+// never exchanged for others.
 import net from 'node:net';
 import type { NodeAddress } from '../../assembly/node-config.ts';
 import { CliFailure, EXIT, usageFailure } from '../failure.ts';
@@ -9,6 +10,9 @@ import { portHolder } from './port-holder.ts';
 export const BASE_PORT = 9092;
 const HTTP_ABOVE = 100;
 const LINK_ABOVE = 200;
+const AMQP_ABOVE = 300;
+/** What every AMQP client dials unless it is told otherwise. */
+export const AMQP_PORT = 5672;
 const BLOCK_STEP = 10;
 const BLOCKS_MAX = 40;
 
@@ -19,6 +23,7 @@ export interface PortWishes {
   /** Given by the user, or undefined. 0: any free ports. */
   readonly basePort?: number;
   readonly kafkaPort?: number;
+  readonly amqpPort?: number;
   readonly httpPort?: number;
   /** Default ports are not moved either. */
   readonly isStrict: boolean;
@@ -32,7 +37,7 @@ export interface PortPlan {
 
 interface Wanted {
   readonly id: number;
-  readonly use: 'Kafka' | 'HTTP' | 'link';
+  readonly use: 'Kafka' | 'AMQP' | 'HTTP' | 'link';
   readonly port: number;
   readonly isAsked: boolean;
 }
@@ -68,6 +73,7 @@ export async function planPorts(wishes: PortWishes): Promise<PortPlan> {
 function wantedPorts(wishes: PortWishes, base: number): Wanted[] {
   const wanted: Wanted[] = [];
   const isBaseAsked = wishes.basePort !== undefined;
+  const amqpAbove = isBaseAsked ? AMQP_ABOVE : AMQP_PORT - BASE_PORT;
   const add = (id: number, use: Wanted['use'], own: number | undefined, above: number): void => {
     const from = own ?? (base === 0 ? 0 : base + above);
     const port = from === 0 ? 0 : from + id - 1;
@@ -77,6 +83,7 @@ function wantedPorts(wishes: PortWishes, base: number): Wanted[] {
   };
   for (let id = 1; id <= wishes.nodes; id += 1) {
     add(id, 'Kafka', wishes.kafkaPort, 0);
+    add(id, 'AMQP', wishes.amqpPort, amqpAbove);
     add(id, 'HTTP', wishes.httpPort, HTTP_ABOVE);
     add(id, 'link', undefined, LINK_ABOVE);
   }
@@ -86,7 +93,7 @@ function wantedPorts(wishes: PortWishes, base: number): Wanted[] {
     if (one.port !== 0 && other !== undefined) {
       throw usageFailure(
         `port ${one.port} would be both ${other.use} of node ${other.id} and ${one.use} of node ${one.id}`,
-        'Move --kafka-port, --http-port or --base-port.',
+        'Move --kafka-port, --amqp-port, --http-port or --base-port.',
       );
     }
     used.set(one.port, one);
@@ -166,13 +173,15 @@ function addresses(wishes: PortWishes, ports: ReadonlyMap<Wanted, number>): Node
   const host = dialHost(wishes.host);
   const byId = new Map<number, Record<Wanted['use'], number>>();
   for (const [one, port] of ports) {
-    byId.set(one.id, { ...(byId.get(one.id) ?? { Kafka: 0, HTTP: 0, link: 0 }), [one.use]: port });
+    const known = byId.get(one.id) ?? { Kafka: 0, AMQP: 0, HTTP: 0, link: 0 };
+    byId.set(one.id, { ...known, [one.use]: port });
   }
   return [...byId].map(([id, of]) => ({
     id,
     host,
     linkPort: of.link,
     kafkaPort: of.Kafka,
+    amqpPort: of.AMQP,
     httpPort: of.HTTP,
   }));
 }

@@ -18,7 +18,7 @@ export interface ReadyReport {
 export function readyJson(nodes: readonly RunningEntry[]): string {
   return JSON.stringify({
     event: 'ready',
-    nodes: nodes.map(({ id, kafka, http, pid }) => ({ id, kafka, http, pid })),
+    nodes: nodes.map(({ id, kafka, amqp, http, pid }) => ({ id, kafka, amqp, http, pid })),
   });
 }
 
@@ -29,15 +29,22 @@ export function readyLines(report: ReadyReport): string[] {
   const title = report.isAlreadyRunning
     ? `Callboard ${state.version} is already running, pid ${state.pid}`
     : `Callboard ${state.version}: ${nodes.length === 1 ? '1 node' : `${nodes.length} nodes`} ready in ${durationText(state.readyMs)}`;
-  const rows = nodes.map(({ id, kafka, http, pid }) => [String(id), kafka, http, String(pid)]);
+  const rows = nodes.map(({ id, kafka, amqp, http, pid }) => [
+    String(id),
+    kafka,
+    amqp,
+    http,
+    String(pid),
+  ]);
   return [
     title,
     ...(report.note === undefined ? [] : [report.note]),
-    ...table([['node', 'Kafka', 'HTTP', 'pid'], ...rows], '  '),
+    ...table([['node', 'Kafka', 'AMQP', 'HTTP', 'pid'], ...rows], '  '),
     state.isMemory
       ? 'data    in memory, gone at exit'
       : `data    ${report.folder} (${sizeText(report.folderBytes)})`,
     `kafkajs new Kafka({ brokers: [${brokers}] })`,
+    `amqplib connect('${nodes[0]?.amqp ?? ''}')`,
     `send    ${command} produce hello --value 'first message'`,
     `read    ${command} consume hello --from earliest`,
     ...(report.isAlreadyRunning ? [] : ['stop    Ctrl-C']),

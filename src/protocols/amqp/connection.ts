@@ -14,7 +14,7 @@ import type { Connection } from '../../env/environment.ts';
 import type { ByteWriter } from '../../std/bytes.ts';
 import { messageOf } from '../../std/errors.ts';
 import { answerTo } from './asks.ts';
-import { FrameReader, type WrongProtocol } from './codec/index.ts';
+import { FrameReader, type Refusal, type WrongProtocol } from './codec/index.ts';
 import { guarded } from './guarded.ts';
 import { Heartbeats } from './heartbeats.ts';
 import type { AmqpListener } from './listener.ts';
@@ -54,7 +54,7 @@ export interface ConnectionArgs {
   readonly remoteHost: string;
 }
 
-class AmqpConnection implements Handlers<Ops>, SessionPorts {
+export class AmqpConnection implements Handlers<Ops>, SessionPorts {
   readonly connection: number;
   readonly isLoopback: boolean;
   readonly queues: SessionPorts['queues'];
@@ -312,7 +312,7 @@ class AmqpConnection implements Handlers<Ops>, SessionPorts {
   // ---- The end ----------------------------------------------------------------------------------
 
   /** The node stops, or cannot serve this client any more. */
-  shutDown(reply: 'CONNECTION_FORCED' | 'RESOURCE_ERROR' | 'INTERNAL_ERROR', words: string): void {
+  shutDown(...[reply, words]: Refusal): void {
     this.#session.shutDown([reply, words]);
     this.output.flush();
   }
@@ -359,8 +359,6 @@ class AmqpConnection implements Handlers<Ops>, SessionPorts {
     this.#socket.destroy();
   }
 }
-
-export type { AmqpConnection };
 
 function isLoopback(host: string): boolean {
   return host === '::1' || host.startsWith('127.');

@@ -4,7 +4,7 @@ import type { System } from '../../actors/index.ts';
 import type { BrokerPorts, QueueOwner } from '../../broker/ports.ts';
 import type { Cancel, Connection, Log } from '../../env/environment.ts';
 import type { Asked } from './asks.ts';
-import { Tape, type WrongProtocol } from './codec/index.ts';
+import { refusals, Tape, type WrongProtocol } from './codec/index.ts';
 import { type AmqpConnection, AmqpConnectionActor } from './connection.ts';
 import { AMQP_LIMITS, type AmqpLimits } from './limits.ts';
 import { SlabPool } from './output.ts';
@@ -37,6 +37,8 @@ export interface AmqpCounters {
   socketWrites: number;
 }
 
+/** How long clients may take to answer when the node stops. */
+const SHUTDOWN_MS = 250;
 /** More shards than a node may have: connections are numbered apart. */
 const SHARDS = 64;
 
@@ -65,6 +67,8 @@ export class AmqpListener {
   readonly #dirty = new Set<AmqpConnection>();
   readonly #open = new Set<AmqpConnection>();
   readonly #stopFlushing: Cancel;
+  #isClosing = false;
+  #onAllGone: (() => void) | undefined;
 
   constructor(options: AmqpListenerOptions) {
     const { system, ports, version } = options;
@@ -101,7 +105,7 @@ export class AmqpListener {
   accept(connection: Connection): void {
     const remoteHost = plainHost(connection.remote.host);
     const count = this.#perAddress.get(remoteHost) ?? 0;
-    if (count >= this.limits.connectionsPerAddressMax) {
+    if (this.#isClosing || count >= this.limits.connectionsPerAddressMax) {
       this.counters.refused += 1;
       connection.destroy();
       return;
@@ -132,6 +136,7 @@ export class AmqpListener {
 
   forget(connection: AmqpConnection, remoteHost: string): void {
     this.#open.delete(connection);
+    if (this.#open.size === 0) this.#onAllGone?.();
     this.#dirty.delete(connection);
     this.counters.open -= 1;
     const count = (this.#perAddress.get(remoteHost) ?? 1) - 1;
@@ -139,15 +144,17 @@ export class AmqpListener {
     else this.#perAddress.delete(remoteHost);
   }
 
-  /** Tells every client that the node stops, and ends their connections. */
-  close(): void {
-    for (const connection of [...this.#open]) {
-      connection.shutDown(
-        'CONNECTION_FORCED',
-        "broker forced connection closure with reason 'shutdown'",
-      );
-      connection.end(0);
+  /** Tells every client that the node stops; who has not answered shortly after is cut off. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const connection of [...this.#open]) connection.shutDown(...refusals.shutDown());
+    if (this.#open.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onAllGone = resolve;
+        this.#system.deadlines.after(SHUTDOWN_MS, () => resolve());
+      });
     }
+    for (const connection of [...this.#open]) connection.destroy();
     this.#stopFlushing();
   }
 

@@ -24,6 +24,7 @@ import type { World } from '../world.ts';
 const NODE_COUNT = 3;
 const LINK_PORT = 7_001;
 const KAFKA_PORT = 9_092;
+const AMQP_PORT = 5_672;
 const WAL_FILE_BYTES = 1_048_576;
 const ACKNOWLEDGED_MIN = 2_000;
 const VIEW_EVERY_MS = 300;
@@ -85,6 +86,7 @@ class KafkaClusterRun implements ScenarioRun {
       host: world.node(`n${index + 1}`).host,
       linkPort: LINK_PORT,
       kafkaPort: KAFKA_PORT,
+      amqpPort: AMQP_PORT,
       httpPort: 0,
     }));
   }

@@ -52,13 +52,14 @@ export interface TestClusterOptions {
 
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const count = options.nodes ?? 3;
-  const ports = await freePorts(count * 3);
+  const ports = await freePorts(count * 4);
   const addresses = Array.from({ length: count }, (_, index) => ({
     id: index + 1,
     host: '127.0.0.1',
-    linkPort: ports[index * 3] ?? 0,
-    kafkaPort: ports[index * 3 + 1] ?? 0,
-    httpPort: ports[index * 3 + 2] ?? 0,
+    linkPort: ports[index * 4] ?? 0,
+    kafkaPort: ports[index * 4 + 1] ?? 0,
+    httpPort: ports[index * 4 + 2] ?? 0,
+    amqpPort: ports[index * 4 + 3] ?? 0,
   }));
   const log = createNodeLog({
     level: process.env['CALLBOARD_TEST_LOG'] === undefined ? 'silent' : 'debug',

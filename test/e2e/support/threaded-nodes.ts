@@ -40,6 +40,7 @@ export class ThreadedNodes {
       linkPort: base + 200 + i,
       kafkaPort: base + i,
       httpPort: base + 100 + i,
+      amqpPort: base + 300 + i,
     }));
     const level = process.env['THREADED_NODES_LOG_LEVEL'] ?? 'error';
     const order = JSON.stringify({ nodes, shards, folder, level });

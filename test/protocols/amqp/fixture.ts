@@ -247,13 +247,13 @@ export class FakeNode<E extends Environment> {
     this.queues = new FakeQueues(view, (task) => env.runQueue.soon(task));
     const ports = createBrokerPorts({
       view,
+      queues: this.queues,
       metadata: new MetadataChanges(
         image,
         (command) => this.#change(command),
         env.random.fork('m'),
       ),
       settings: { autoCreate: true, defaultPartitions: 3 },
-      queues: this.queues,
       logHost: () => undefined,
     });
     this.listener = startAmqpListener({

@@ -264,6 +264,7 @@ export class Session implements ChannelHost, ReaderSink {
   /** The client closes: all that came before is done, its queues are gone, and then it hears so. */
   #clientCloses(): void {
     if (this.#state === 'over' || this.#state === 'ending') return;
+    // Also where both close at once: the client need not wait for what it will not get.
     if (this.#state !== 'running') {
       this.#send('connection.close-ok', {});
       this.#over(0);

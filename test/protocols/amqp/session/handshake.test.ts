@@ -332,9 +332,34 @@ describe('the end of a connection', () => {
   it('comes with a reason when the node stops', async () => {
     const world = new AmqpWorld();
     const client = await world.connect();
-    world.listener.close();
+    const closed = world.listener.close();
     expect(lines(await client.said())).toEqual([
       "0 connection.close 320 'CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'' 0 0",
+    ]);
+    await client.call(0, 'connection.close-ok', {});
+    expect(client.socket.isEnded).toBe(true);
+    await client.cut();
+    await closed;
+    expect(world.dial().socket.isClosed).toBe(true);
+  });
+
+  it('comes anyway when the node stops, whether the client answers or not', async () => {
+    const world = new AmqpWorld();
+    const clients = [await world.connect(), world.dial()];
+    const closed = world.listener.close();
+    await world.pass(200);
+    expect(clients.map(({ socket }) => socket.isClosed)).toEqual([false, false]);
+    await world.pass(100);
+    await closed;
+    expect(clients.map(({ socket }) => socket.isClosed)).toEqual([true, true]);
+  });
+
+  it('of both at once is answered', async () => {
+    const client = await new AmqpWorld().connect();
+    await client.call(1, 'tx.select', {});
+    const close = { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 };
+    expect(lines(await client.call(0, 'connection.close', close))).toEqual([
+      '0 connection.close-ok',
     ]);
     expect(client.socket.isEnded).toBe(true);
   });
