@@ -35,8 +35,10 @@ const RECEIVE_LOOK = 3;
 const END = 4;
 const LINGER = 5;
 const TAKEN = 6;
+/** Waits for queues, by channel. */
+const WAITS = 1_000;
 /** Answers to questions, by number. */
-const ANSWERS = 1_000;
+const ANSWERS = 100_000;
 /** How long a closed connection may take to send what is queued. */
 const LINGER_MS = 500;
 
@@ -154,6 +156,8 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
       this.#waiting.delete(token);
       answer?.();
       this.#account();
+    } else if (token >= WAITS) {
+      this.#session.waitedLong(token - WAITS);
     } else if (token === TAKEN) {
       this.#isTakenSent = false;
       this.#lookAtUnsent();
@@ -219,6 +223,15 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
       this.#waiting.set(token, () => then(result.value));
       return { token };
     });
+  }
+
+  awaitQueue(channel: number): void {
+    const { queueTimeoutMs } = this.#listener.limits;
+    this.#ctx.schedule(`wait-${channel}`, queueTimeoutMs, 'woken', { token: WAITS + channel });
+  }
+
+  doneWaiting(channel: number): void {
+    this.#ctx.cancel(`wait-${channel}`);
   }
 
   pause(reason: PauseReason | 'unsent'): void {

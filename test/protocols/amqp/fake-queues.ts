@@ -352,7 +352,7 @@ export class FakeReader implements QueueReader {
   get(consumer: number, destination: DestinationView, autoAcknowledge: boolean): void {
     const queue = this.#queues.queue(destination.logs[0]!.logId);
     this.#queues.soon(() => {
-      if (this.isClosed) return;
+      if (this.#queues.isMute || this.isClosed) return;
       const message = queue.ready[0];
       if (message === undefined) this.#sink.empty(consumer);
       else this.give(consumer, queue, message, autoAcknowledge);

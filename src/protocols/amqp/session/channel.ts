@@ -146,11 +146,13 @@ export class Channel implements PublishSink {
   await(awaited: Awaited): void {
     this.#isBusy = true;
     this.awaited = awaited;
+    this.host.ports.awaitQueue(this.number);
   }
 
   /** Who was waited for has answered. */
   goOn(refusal?: Refusal): void {
     this.awaited = undefined;
+    this.host.ports.doneWaiting(this.number);
     this.#isBusy = false;
     this.#end(refusal);
     this.#drain();
@@ -239,6 +241,7 @@ export class Channel implements PublishSink {
     if (this.isOver) return;
     const { host } = this;
     this.isOver = true;
+    if (this.awaited !== undefined) host.ports.doneWaiting(this.number);
     const waiting: (() => void)[] = [];
     for (const next of this.#deferred.splice(0)) {
       if (typeof next === 'function') waiting.push(next);

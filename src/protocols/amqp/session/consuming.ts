@@ -17,7 +17,7 @@ import { priorityOf, refuseConsumerArguments } from './arguments.ts';
 import type { Channel } from './channel.ts';
 import { Consumer } from './consumers.ts';
 import { madeUpName, VHOST } from './names.ts';
-import { findQueue } from './queues.ts';
+import { findQueue, unreachable } from './queues.ts';
 
 const TWO_32 = 0x1_0000_0000;
 
@@ -83,6 +83,19 @@ export function ended(
   }
 }
 
+/** Nobody who leads the queue has answered in time. */
+export function waitedLong(channel: Channel): void {
+  const consumer = channel.awaited?.consumer;
+  if (consumer === undefined) return;
+  const { tag, queue } = consumer.facts;
+  if (tag !== undefined) {
+    channel.host.reader.detach(consumer.number, false);
+    channel.prefetch.remove(consumer);
+    channel.host.forget(consumer);
+  }
+  channel.goOn(unreachable(channel, queue));
+}
+
 function refuseEnd(why: QueueOutcome | 'deleted' | 'unsupported', queue: string): Refusal {
   switch (why) {
     case 'exclusive':
@@ -141,11 +154,21 @@ export function empty(channel: Channel, consumer: Consumer): void {
 
 // ---- Deliveries -----------------------------------------------------------------------------------
 
+/** A message that came too late for whoever asked for it. */
+function giveBack(channel: Channel, number: number, message: DeliveredMessage): void {
+  const { logId, epoch, offset, lease } = message;
+  if (lease > 0) channel.host.reader.return(number, logId, epoch, offset, lease, true, false);
+}
+
 /** Writes a message to the client and notes what it has to settle. */
 export function deliver(channel: Channel, consumer: Consumer, message: DeliveredMessage): void {
   const { host } = channel;
   const { outgoing, fromRecord, parts } = host.tools;
   const { tag, isAutoAcknowledging } = consumer.facts;
+  if (tag === undefined && channel.awaited?.consumer !== consumer) {
+    giveBack(channel, consumer.number, message);
+    return;
+  }
   const deliveryTag = channel.nextDeliveryTag();
   outgoing.channel = channel.number;
   outgoing.frameBytesMax = host.frameBytesMax;

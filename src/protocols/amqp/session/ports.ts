@@ -70,6 +70,9 @@ export interface SessionPorts {
   /** Asks for a `flush` at the end of this turn, though nothing was appended. */
   wake(): void;
   ask<K extends QuestionKind>(question: QuestionOf<K>, then: (answer: Answers[K]) => void): void;
+  /** Calls `waitedLong` of the session unless `doneWaiting` comes first: one wait for each channel. */
+  awaitQueue(channel: number): void;
+  doneWaiting(channel: number): void;
   pause(reason: PauseReason): void;
   resume(reason: PauseReason): void;
   /** The handshake is done, in this way. */

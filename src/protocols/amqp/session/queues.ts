@@ -174,7 +174,7 @@ function declared(
 }
 
 /** Nobody leads the queue, or who does has not answered in time. */
-function unreachable(channel: Channel, name: string): Refusal {
+export function unreachable(channel: Channel, name: string): Refusal {
   const log = channel.host.ports.view.destination(name)?.logs[0];
   if (log === undefined) return refusals.noQueue(name, VHOST);
   const node = log.leader < 0 ? (log.replicas[0] ?? 0) : log.leader;

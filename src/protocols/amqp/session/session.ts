@@ -33,7 +33,7 @@ import {
 } from '../codec/index.ts';
 import { Channel } from './channel.ts';
 import type { Consumer } from './consumers.ts';
-import { attached, deliver, empty, ended } from './consuming.ts';
+import { attached, deliver, empty, ended, waitedLong } from './consuming.ts';
 import { credentialsOf, isLetIn } from './credentials.ts';
 import {
   type ClientFacts,
@@ -501,6 +501,12 @@ export class Session implements ChannelHost, ReaderSink {
   ended(number: number, why: QueueOutcome | 'deleted' | 'unsupported'): void {
     const consumer = this.#consumers.get(number);
     if (consumer !== undefined) ended(consumer.facts.channel, consumer, why);
+  }
+
+  /** A channel has waited for a queue as long as it should. */
+  waitedLong(number: number): void {
+    const channel = this.#channels.get(number);
+    if (channel !== undefined) waitedLong(channel);
   }
 
   empty(number: number): void {

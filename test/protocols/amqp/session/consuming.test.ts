@@ -101,6 +101,29 @@ describe('consumers', () => {
     expect(lines(await client.said())).toEqual([]);
   });
 
+  it.each([
+    ['consumers', (client: Client) => consume(client, 't'), '60 20'],
+    ['gets', (client: Client) => client.add(1, 'basic.get', { queue: 'q' }), '60 70'],
+  ])(
+    '%s that nobody answers are refused in time, and hold up no close for longer',
+    async (_what, step, ids) => {
+      const [world, client] = await withMessages('a');
+      world.queues.isMute = true;
+      step(client);
+      client.add(0, 'connection.close', CLOSE);
+      expect(lines(await client.send())).toEqual([]);
+      await world.pass(9_900);
+      expect(lines(await client.said())).toEqual([]);
+      await world.pass(200);
+      const words = "home node 'node-1' of durable queue 'q' in vhost '/' is down or inaccessible";
+      expect(lines(await client.said())).toEqual([
+        `1 channel.close 404 'NOT_FOUND - ${words}' ${ids}`,
+        '0 connection.close-ok',
+      ]);
+      expect(world.queues.queueOf('q').leased).toEqual([]);
+    },
+  );
+
   it('that wait for their queue when the connection is cut are forgotten', async () => {
     const [world, client] = await withMessages('a');
     world.queues.isMute = true;
