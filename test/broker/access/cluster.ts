@@ -427,6 +427,8 @@ export class TestReader {
   readonly turns: number[] = [];
   /** Whether it acknowledges what it gets in the same turn. */
   acknowledges = false;
+  /** In the middle of what is delivered. */
+  onDeliver: (consumer: number) => void = () => undefined;
   readonly shard: Shard;
   readonly reader;
   #inTurn = 0;
@@ -439,6 +441,7 @@ export class TestReader {
           const value = decodeUtf8(record.value()!);
           this.got.push({ ...message, consumer, value });
           this.#inTurn += 1;
+          this.onDeliver(consumer);
         },
         delivered: () => {
           expect(this.#inTurn).toBeGreaterThan(0);

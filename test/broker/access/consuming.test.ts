@@ -452,3 +452,59 @@ test('a node that comes back in another life loses what the first one held', asy
     await rig.until(() => again.got.length + other.got.length === 13);
   });
 });
+
+test('a word that got lost on the way to a leader that stays is said again', async () => {
+  await inCluster(260, async (cluster, rig) => {
+    const logId = await filled(cluster, rig, 30);
+    const reader = new TestReader(cluster.at(3));
+    reader.consume(1, 'q', 10);
+    await rig.until(() => reader.got.length === 10);
+    const stops = [rig.world.network.block('10.0.0.3', '10.0.0.1')];
+    reader.acknowledge(reader.got.slice(0, 4));
+    reader.return(reader.got.slice(4, 6), false);
+    reader.return(reader.got.slice(6, 8), true);
+    await rig.advance(50);
+    while (rig.world.network.resetOne(rig.world.faults, (from) => from === '10.0.0.3'));
+    for (const stop of stops) stop();
+    await rig.until(() => reader.got.length === 18, 60_000);
+    await rig.advance(500);
+    expect(cluster.queueState(1, logId).floor).toBe(6);
+    expect(reader.values.slice(10)).toEqual(['m6', 'm7', ...range(10, 16)]);
+    expect(reader.told).toEqual(['attached 1']);
+  });
+});
+
+test('a session that stops in the middle gets the rest later, from whoever leads by then', async () => {
+  await inCluster(261, async (cluster, rig) => {
+    const logId = await filled(cluster, rig, 20);
+    const reader = new TestReader(cluster.at(2));
+    let room = 4;
+    reader.onDeliver = (consumer) => {
+      room -= 1;
+      if (room === 0) reader.reader.credit(consumer, 0);
+    };
+    reader.consume(1, 'q', 12);
+    await rig.until(() => reader.got.length === 4);
+    await rig.advance(500);
+    expect(reader.values).toEqual(range(0, 4));
+    // The rest waits here, and is nobody else's.
+    const stats = () => cluster.answer(cluster.at(1).queues.stats(logId, 1_000));
+    expect(await stats()).toEqual({ ready: 8, leased: 12, consumers: 1 });
+    reader.inTurn((each) => each.credit(1, 12));
+    room = 3;
+    await rig.until(() => reader.got.length === 7);
+    await cluster.moveTo(3, logId);
+    await rig.advance(500);
+    expect(reader.values).toEqual(range(0, 7));
+    reader.acknowledge(reader.got);
+    room = 100;
+    reader.inTurn((each) => each.credit(1, 100));
+    await rig.until(() => cluster.queueState(3, logId).floor === 7);
+    await rig.until(() => reader.got.length === 20);
+    expect(reader.values).toEqual(range(0, 20));
+    // With the leases of now.
+    reader.acknowledge(reader.got.slice(7));
+    await rig.until(() => cluster.queueState(3, logId).floor === 20);
+    expect(reader.got.slice(7).every(({ epoch }) => epoch === reader.got[19]!.epoch)).toBe(true);
+  });
+});
