@@ -77,6 +77,7 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
   #isGone = false;
   #isReleased = false;
   #isTakenSent = false;
+  #isSlow = false;
   #name = '';
 
   constructor(ctx: Context<Ops>, args: ConnectionArgs) {
@@ -138,7 +139,7 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
 
   /** The socket has taken what was written. */
   #taken(): void {
-    if (this.#isTakenSent || this.#isGone || !this.#pauses.has('unsent')) return;
+    if (this.#isTakenSent || this.#isGone || !this.#isSlow) return;
     this.#isTakenSent = true;
     this.#ctx.self.tell('woken', { token: TAKEN });
   }
@@ -309,17 +310,22 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
     this.#ctx.schedule('receive', heartbeats.receiveMs, 'woken', { token: RECEIVE_LOOK });
   }
 
-  /** A client that does not read gets nothing more, and is not read from. */
+  /**
+   * A client that does not read gets no more messages. What it says is still read, so that its heartbeats count, until the
+   * answers to that are too many as well.
+   */
   #lookAtUnsent(): void {
-    const { unsentBytesMax } = this.#listener.limits;
+    const { unsentBytesMax, unansweredBytesMax } = this.#listener.limits;
     const { unsentBytes } = this.output;
-    if (unsentBytes > unsentBytesMax && !this.#pauses.has('unsent')) {
-      this.pause('unsent');
-      this.#session.isSlow = true;
-    } else if (unsentBytes <= unsentBytesMax / 2 && this.#pauses.has('unsent')) {
-      this.#session.isSlow = false;
-      this.resume('unsent');
-    }
+    if (unsentBytes > unsentBytesMax) this.#setSlow(true);
+    else if (unsentBytes <= unsentBytesMax / 2) this.#setSlow(false);
+    if (unsentBytes > unansweredBytesMax) this.pause('unsent');
+    else if (unsentBytes <= unansweredBytesMax / 2) this.resume('unsent');
+  }
+
+  #setSlow(isSlow: boolean): void {
+    this.#isSlow = isSlow;
+    this.#session.isSlow = isSlow;
   }
 
   // ---- The end ----------------------------------------------------------------------------------

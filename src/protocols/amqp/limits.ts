@@ -18,8 +18,9 @@ export interface AmqpLimits {
   readonly deferredBytesMax: number;
   /** Received bytes that all connections of a thread hold; who goes beyond it is closed. */
   readonly heldBytesMax: number;
-  /** Unsent bytes of one connection; beyond it its deliveries and its reading stop. */
+  /** Unsent bytes of one connection: beyond the first it gets no messages, beyond the second it is not read from. */
   readonly unsentBytesMax: number;
+  readonly unansweredBytesMax: number;
   /** How long a change of the cluster's metadata may take. */
   readonly changeTimeoutMs: number;
   /** How long a queue may take to answer a question. */
@@ -37,6 +38,7 @@ export const AMQP_LIMITS: AmqpLimits = {
   deferredBytesMax: 1024 * 1024,
   heldBytesMax: 256 * 1024 * 1024,
   unsentBytesMax: 1024 * 1024,
+  unansweredBytesMax: 8 * 1024 * 1024,
   changeTimeoutMs: 10_000,
   queueTimeoutMs: 10_000,
 };

@@ -314,7 +314,7 @@ describe('a get', () => {
 });
 
 describe('a client that does not read', () => {
-  it('gets nothing more and is not read from, until it reads', async () => {
+  it('gets no more messages until it reads, and what it says still counts', async () => {
     const world = new AmqpWorld({ unsentBytesMax: 20_000 });
     const publisher = await world.connect();
     await publisher.call(1, 'queue.declare', { queue: 'q' });
@@ -324,13 +324,26 @@ describe('a client that does not read', () => {
     const body = 'x'.repeat(8_000);
     for (let i = 0; i < 3; i += 1) await publisher.addPublish(1, '', 'q', body).send();
     expect(deliveries(await client.said())).toHaveLength(3);
-    expect(client.socket.isPaused).toBe(true);
+    expect(client.socket.isPaused).toBe(false);
+    expect(lines(await qos(client, 0).send())).toEqual(['1 basic.qos-ok']);
     for (let i = 0; i < 5; i += 1) await publisher.addPublish(1, '', 'q', body).send();
     expect(deliveries(await client.said())).toEqual([]);
     expect(world.queues.queueOf('q').ready).toHaveLength(5);
     client.socket.isStuck = false;
     client.socket.drain();
     expect(deliveries(await client.said())).toHaveLength(5);
+  });
+
+  it('is not read from when the answers to what it says are too many', async () => {
+    const world = new AmqpWorld({ unsentBytesMax: 100, unansweredBytesMax: 1_000 });
+    const client = await world.connect();
+    client.socket.isStuck = true;
+    for (let i = 0; i < 200; i += 1) qos(client, 1);
+    await client.send();
+    expect(client.socket.isPaused).toBe(true);
+    client.socket.isStuck = false;
+    client.socket.drain();
+    await world.settle();
     expect(client.socket.isPaused).toBe(false);
   });
 });
