@@ -36,7 +36,9 @@ async function run(argv: readonly string[]): Promise<void> {
   const { Command, CommanderError } = await import('commander');
   const { describeFailure, EXIT, EXIT_TABLE, exitCodeOf } = await import('./cli/failure.ts');
   const program = new Command('callboard')
-    .description('A message broker cluster that starts with one command and speaks Kafka and AMQP 0-9-1.')
+    .description(
+      'A message broker cluster that starts with one command and speaks Kafka and AMQP 0-9-1.',
+    )
     .version(version, '-V, --version')
     .option('--debug', 'show stacks of failures')
     .addHelpText('after', `\n${EXIT_TABLE}`)
