@@ -293,9 +293,11 @@ describe('a record as a message', () => {
   it('is byte for byte what amqplib sends', () => {
     const double = fc.double({ noNaN: true, min: -1e15, max: 1e15 });
     const value = fc.oneof(text, fc.integer(), fc.boolean(), double);
+    // To amqplib, `!` in an object is no name: it tells the type of a value.
+    const name = text.filter((each) => each !== '!');
     const headers = fc.dictionary(
-      text,
-      fc.oneof(value, fc.array(value), fc.dictionary(text, value)),
+      name,
+      fc.oneof(value, fc.array(value), fc.dictionary(name, value)),
     );
     const options = fc.record(
       {
