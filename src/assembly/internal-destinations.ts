@@ -1,8 +1,11 @@
 // What every cluster has before anybody asks: the group logs and the log that readiness is tried on.
 // Made once by the metadata leader, when all founding nodes are there or after a grace.
-import { GROUP_KIND, GROUP_LOGS } from '../broker/cursor/behavior.ts';
-import { PARTITION_KIND } from '../broker/destination/partition.ts';
-import { GROUP_DESTINATION } from '../broker/ports.ts';
+import {
+  GROUP_DESTINATION,
+  GROUP_KIND,
+  GROUP_LOGS,
+  PARTITION_KIND,
+} from '../broker/destination/kinds.ts';
 import type { MetadataImage } from '../cluster/metadata/image.ts';
 import type { MetadataResult, MetadataService } from '../cluster/ports.ts';
 

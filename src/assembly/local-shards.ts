@@ -3,7 +3,8 @@
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { type ProbedReplica, probeLogs } from './probe.ts';
-import { type ClientProtocol, type Shard, startShard } from './shard.ts';
+import { type Shard, startShard } from './shard.ts';
+import type { ClientProtocol } from './shard-names.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import { watchLinks } from './watch-links.ts';
 

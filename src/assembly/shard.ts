@@ -4,9 +4,10 @@
 import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
 import type { System } from '../actors/system.ts';
 import { ShardQueues } from '../broker/access/shard-queues.ts';
-import { createGroupBehavior, GROUP_KIND } from '../broker/cursor/behavior.ts';
+import { createGroupBehavior } from '../broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
-import { createPartitionBehavior, PARTITION_KIND } from '../broker/destination/partition.ts';
+import { GROUP_KIND, PARTITION_KIND } from '../broker/destination/kinds.ts';
+import { createPartitionBehavior } from '../broker/destination/partition.ts';
 import { messageBytesMax } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
@@ -24,20 +25,8 @@ import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
 import { knownMistakes } from './known-mistakes.ts';
+import { type ClientProtocol, shardDirectory } from './shard-names.ts';
 import { VERSION } from './version.ts';
-
-/** Folder of a shard (0 is the first) inside the data folder of its node. */
-export function shardDirectory(shard: number): string {
-  return `shard-${String(shard).padStart(3, '0')}`;
-}
-
-/** Who speaks on a connection that the main thread has accepted: which listener it came to. */
-const CLIENT_PROTOCOLS = ['kafka', 'amqp'] as const;
-export type ClientProtocol = (typeof CLIENT_PROTOCOLS)[number];
-
-export function isClientProtocol(tag: string): tag is ClientProtocol {
-  return (CLIENT_PROTOCOLS as readonly string[]).includes(tag);
-}
 
 /** Ports of this node's listeners, named to clients that knock at the wrong door; 0: not known. */
 export type ListenerPorts = { readonly [P in 'HTTP' | 'Kafka' | 'AMQP']: number };

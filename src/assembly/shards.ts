@@ -11,7 +11,8 @@ import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { ProbedReplica } from './probe.ts';
-import type { ClientProtocol, ListenerPorts, ShardConfig } from './shard.ts';
+import type { ListenerPorts, ShardConfig } from './shard.ts';
+import type { ClientProtocol } from './shard-names.ts';
 
 export interface ShardsOptions {
   readonly system: System;

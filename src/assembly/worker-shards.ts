@@ -4,7 +4,7 @@ import { ThreadGroup } from '../actors/threads/thread-group.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { releaseDeadStore } from '../storage/store.ts';
-import { type ClientProtocol, isClientProtocol, shardDirectory } from './shard.ts';
+import { type ClientProtocol, isClientProtocol, shardDirectory } from './shard-names.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
 

@@ -15,7 +15,8 @@ import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
 import { Fences } from './fences.ts';
 import { PROTOCOLS } from './protocols.ts';
-import { isClientProtocol, type Shard, startShard } from './shard.ts';
+import { type Shard, startShard } from './shard.ts';
+import { isClientProtocol } from './shard-names.ts';
 import { watchLinks } from './watch-links.ts';
 import { type FromWorker, prefixed, type WorkerBoot } from './worker-boot.ts';
 

@@ -10,7 +10,8 @@ import type {
   MetadataView,
 } from '../cluster/ports.ts';
 import type { QueueAccess } from './access/queue-api.ts';
-import { GROUP_KIND, GROUP_LOGS, groupPartition } from './cursor/behavior.ts';
+import { groupPartition } from './cursor/behavior.ts';
+import { GROUP_DESTINATION, GROUP_KIND, GROUP_LOGS } from './destination/kinds.ts';
 import { withRoutingRules } from './exchange/declarations.ts';
 
 export type {
@@ -52,8 +53,8 @@ export { LogHostProtocol, LogRepliesProtocol } from '../cluster/ports.ts';
 export * from './cursor/answers.ts';
 export { groupPartition } from './cursor/behavior.ts';
 export * from './cursor/commands.ts';
+export { PARTITION_KIND } from './destination/kinds.ts';
 export { refuseDestinationName } from './destination/name.ts';
-export { PARTITION_KIND } from './destination/partition.ts';
 export {
   messageBytesMax,
   refuseSettings,
@@ -101,9 +102,6 @@ export interface BrokerPorts {
   /** Makes the group logs unless they are there. */
   createGroupLogs(timeoutMs: number): Promise<MetadataResult>;
 }
-
-/** The name under which readers of other systems know a group log. */
-export const GROUP_DESTINATION = '__consumer_offsets';
 
 /** What the assembly has at hand to make the ports of a thread. */
 export type BrokerParts = Pick<

@@ -10,6 +10,7 @@ import type {
 } from '../../actors/durable/behavior.ts';
 import { BytesError } from '../../std/bytes.ts';
 import { fnv1a32 } from '../../std/hash.ts';
+import { GROUP_KIND } from '../destination/kinds.ts';
 import { encodeGroupAnswer, plain, refuseJoin, refuseSync } from './answers.ts';
 import { decodeGroupCommand, type GroupCommand } from './commands.ts';
 import type { GroupConfig } from './config.ts';
@@ -27,9 +28,6 @@ import { describe, heartbeat, leave, list, sync } from './membership.ts';
 import { expireGroup } from './rounds.ts';
 import { GroupTurn } from './turn.ts';
 
-export const GROUP_KIND = 'group';
-/** How many group logs a cluster starts with. */
-export const GROUP_LOGS = 8;
 /** Bounds the size of one decision of a tick; what is left runs in the next. */
 const EXPIRED_PER_TICK_MAX = 200;
 

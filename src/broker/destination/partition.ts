@@ -1,6 +1,7 @@
 // A partition as a durable behavior: a log that takes batches straight from producers. It decides whether
 // a batch may be appended, and keeps counters of what was; records, offsets and reading are the log's
 // own. Batches pass untouched, so nothing here looks into records.
+
 import type { BatchRefusal, DurableBehavior, FrameView } from '../../actors/durable/behavior.ts';
 import {
   BATCH_HEADER_BYTES,
@@ -11,8 +12,7 @@ import {
   readBatchHeader,
 } from '../../records/batch.ts';
 import { ByteReader, ByteWriter } from '../../std/bytes.ts';
-
-export const PARTITION_KIND = 'partition';
+import { PARTITION_KIND } from './kinds.ts';
 
 /** What was appended since the log began; the same on every replica at the same frame. */
 export interface PartitionState {
