@@ -7,7 +7,7 @@ import {
   readBatchHeader,
   wholeBatchSize,
 } from '../../records/batch.ts';
-import type { RecordReader } from '../../records/records.ts';
+import { RecordReader } from '../../records/records.ts';
 import { growInts } from '../exchange/grow.ts';
 
 const UNKNOWN = -1;
@@ -23,6 +23,8 @@ interface FetchedBatch {
 }
 
 export class FetchedRecords {
+  /** Of these records only: which batch it has open is remembered. */
+  readonly reader = new RecordReader();
   /** Offsets [first, end) are here. */
   first = 0;
   end = 0;
@@ -71,7 +73,8 @@ export class FetchedRecords {
   }
 
   /** Puts the reader on the record of that offset, which is here. False if its bytes are no record. */
-  seek(offset: number, reader: RecordReader): boolean {
+  seek(offset: number): boolean {
+    const { reader } = this;
     const batch = this.#find(offset);
     if (batch === undefined) return false;
     if (this.#open !== batch) {
@@ -79,16 +82,16 @@ export class FetchedRecords {
       if (reader.open(batch.bytes, batch.at, batch.end) !== 'ok') return false;
       this.#open = batch;
     }
-    if (batch.positionsAt === UNKNOWN && !this.#index(batch, reader)) return false;
+    if (batch.positionsAt === UNKNOWN && !this.#index(batch)) return false;
     const position = this.#positions[batch.positionsAt + offset - batch.baseOffset]!;
     return reader.nextAt(position) && reader.offset === offset;
   }
 
-  #index(batch: FetchedBatch, reader: RecordReader): boolean {
+  #index(batch: FetchedBatch): boolean {
     const at = this.#positionsEnd;
     const end = at + batch.count;
     if (end > this.#positions.length) this.#positions = growInts(this.#positions, end);
-    if (!reader.positions(this.#positions, at)) return false;
+    if (!this.reader.positions(this.#positions, at)) return false;
     batch.positionsAt = at;
     this.#positionsEnd = end;
     return true;

@@ -36,7 +36,7 @@ export interface MessageSlot extends DeliveredMessage {
   isRedelivered: boolean;
   returns: number;
   ready: number;
-  readonly record: RecordReader;
+  record: RecordReader;
 }
 
 export interface LinkPort extends PlacePort {
@@ -412,7 +412,7 @@ export class QueueLink {
     let isTouched = false;
     while (consumer.canDeliver && this.#records.has(given.offset)) {
       const { offset, lease, isRedelivered, returns } = given;
-      const isRead = this.#records.seek(offset, message.record);
+      const isRead = this.#records.seek(offset);
       given.next();
       consumer.delivered = lease;
       const isDone = consumer.isAutoAcknowledging || !isRead;
@@ -423,6 +423,7 @@ export class QueueLink {
       }
       const get = consumer.gets?.shift();
       if (!isDone && get === undefined) consumer.held += 1;
+      message.record = this.#records.reader;
       message.logId = this.logId;
       message.offset = offset;
       message.epoch = epoch;

@@ -10,7 +10,7 @@ import { ShardIdentity } from '../../../src/broker/access/shard-identity.ts';
 import { Runs } from '../../../src/broker/view/runs.ts';
 import type { MetadataView, NodeView } from '../../../src/cluster/ports.ts';
 import { stampBatch } from '../../../src/records/batch.ts';
-import { encodeBatch, RecordReader } from '../../../src/records/records.ts';
+import { encodeBatch } from '../../../src/records/records.ts';
 import { decodeUtf8, encodeUtf8 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 
@@ -96,9 +96,9 @@ describe('fetched records', () => {
       false,
       true,
     ]);
-    const reader = new RecordReader();
+    const { reader } = records;
     const at = (offset: number) => {
-      expect(records.seek(offset, reader)).toBe(true);
+      expect(records.seek(offset)).toBe(true);
       return decodeUtf8(reader.value()!);
     };
     for (const offsets of [
@@ -109,7 +109,7 @@ describe('fetched records', () => {
       expect(values).toEqual(offsets.map((offset) => [offset, 'abcdef'[offset - 100]]));
     }
     records.clear();
-    expect([records.has(100), records.seek(100, reader)]).toEqual([false, false]);
+    expect([records.has(100), records.seek(100)]).toEqual([false, false]);
   });
 
   test('that are damaged are told as such, and those beside them are read', () => {
@@ -117,9 +117,9 @@ describe('fetched records', () => {
     bad.fill(0xff, 61);
     const records = new FetchedRecords();
     records.take([bad, batchAt(11, ['good'])]);
-    const reader = new RecordReader();
-    expect(records.seek(10, reader)).toBe(false);
-    expect(records.seek(11, reader)).toBe(true);
+    const { reader } = records;
+    expect(records.seek(10)).toBe(false);
+    expect(records.seek(11)).toBe(true);
     expect(decodeUtf8(reader.value()!)).toBe('good');
   });
 });
