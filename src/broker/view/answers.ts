@@ -31,6 +31,8 @@ const QUEUE_OUTCOMES = [
   'moved',
   'in-use',
   'not-empty',
+  /** So many groups have a view of the log that no more are let in. */
+  'too-many-groups',
 ] as const;
 export type QueueOutcome = (typeof QUEUE_OUTCOMES)[number];
 

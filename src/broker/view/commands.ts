@@ -171,6 +171,11 @@ export function writePublishHead(
   return start;
 }
 
+/** Whether encoded bytes are a publish. */
+export function isPublish(body: Uint8Array): boolean {
+  return body[0] === KINDS.indexOf('publish');
+}
+
 function putCommand(out: ByteWriter, command: QueueCommand): void {
   out.u8(KINDS.indexOf(command.kind));
   switch (command.kind) {

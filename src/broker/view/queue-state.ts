@@ -12,11 +12,16 @@ import { OffsetTable } from './offset-table.ts';
 
 const SNAPSHOT_VERSION = 1;
 
+/** Where a log ends. Views of one log share it, so that a batch costs the same however many there are. */
+export interface LogTip {
+  /** The offset that the next message gets. */
+  endOffset: number;
+}
+
 export class QueueState {
+  readonly tip: LogTip;
   /** Every message below is acknowledged. */
   floor = 0;
-  /** The offset that the next message gets. */
-  endOffset = 0;
   /** Acknowledged messages at or above the floor. */
   readonly acknowledged = new OffsetBits();
   /** How often a message came back, where that counts and it is not acknowledged. */
@@ -26,8 +31,16 @@ export class QueueState {
   /** The frame that raised it last. */
   reservationSeq = 0;
   clients = new Clients();
-  /** The last frame applied. Not part of the snapshot. */
+  /** The last frame applied that may have said something about it. Not part of the snapshot. */
   seq = 0;
+
+  constructor(tip: LogTip = { endOffset: 0 }) {
+    this.tip = tip;
+  }
+
+  get endOffset(): number {
+    return this.tip.endOffset;
+  }
 
   /** Messages that are not acknowledged. */
   get messages(): number {
@@ -67,10 +80,18 @@ export class QueueState {
 }
 
 export function applyQueueFrame(state: QueueState, frame: FrameView): void {
-  const { baseOffset, nextOffset } = frame;
-  state.seq = frame.seq;
-  if (frame.batch !== undefined) state.endOffset = nextOffset;
-  visitEvents(frame.events, {
+  if (frame.batch !== undefined) state.tip.endOffset = frame.nextOffset;
+  applyQueueEvents(state, frame.events, frame);
+}
+
+/** What a frame says of one view. Throws for events of a newer version alone. */
+export function applyQueueEvents(
+  state: QueueState,
+  events: Uint8Array,
+  { seq, baseOffset, nextOffset }: Pick<FrameView, 'seq' | 'baseOffset' | 'nextOffset'>,
+): void {
+  state.seq = seq;
+  visitEvents(events, {
     published(clientId, incarnation, firstNumber) {
       const count = nextOffset - baseOffset;
       state.clients.stored(clientId, incarnation, firstNumber, count, baseOffset);
@@ -84,7 +105,7 @@ export function applyQueueFrame(state: QueueState, frame: FrameView): void {
     reserved(offset) {
       if (offset <= state.reservation) return;
       state.reservation = offset;
-      state.reservationSeq = frame.seq;
+      state.reservationSeq = seq;
     },
     purged(below, except) {
       let from = state.floor;
@@ -100,6 +121,12 @@ export function applyQueueFrame(state: QueueState, frame: FrameView): void {
 export function snapshotQueue(state: QueueState): Uint8Array {
   const out = new ByteWriter(256);
   out.u8(SNAPSHOT_VERSION);
+  putQueue(out, state);
+  return out.toBytes();
+}
+
+/** Canonical: equal states give equal bytes. */
+export function putQueue(out: ByteWriter, state: QueueState): void {
   out.varU53(state.floor);
   out.varU53(state.endOffset);
   out.varU53(state.reservation);
@@ -113,7 +140,6 @@ export function snapshotQueue(state: QueueState): Uint8Array {
     out.varU53(state.returns.get(offset, 0));
     before = offset;
   }
-  return out.toBytes();
 }
 
 /** Throws BytesError or RangeError for bytes that are no snapshot of ours. */
@@ -121,9 +147,14 @@ export function restoreQueue(bytes: Uint8Array): QueueState {
   const from = new ByteReader(bytes);
   const version = from.u8();
   if (version !== SNAPSHOT_VERSION) throw new RangeError(`queue snapshot version ${version}`);
-  const state = new QueueState();
+  return getQueue(from);
+}
+
+/** Throws BytesError or RangeError. */
+export function getQueue(from: ByteReader, tip: LogTip = { endOffset: 0 }): QueueState {
+  const state = new QueueState(tip);
   state.floor = from.varU53();
-  state.endOffset = from.varU53();
+  tip.endOffset = from.varU53();
   state.reservation = from.varU53();
   state.reservationSeq = from.varU53();
   state.clients = Clients.get(from);

@@ -83,8 +83,9 @@ describe('a partition', () => {
     committedSeq: 1,
   };
   const record = { timestampMs: 1, key: null, value: new Uint8Array(50) };
+  const state = behavior.initial();
   const admit = (batch: Uint8Array, logId = 2) =>
-    behavior.admit!(behavior.initial(), undefined, batch, { ...position, logId });
+    behavior.admit!(state, behavior.promote(state, position), batch, { ...position, logId });
 
   it('admits a plain batch of its size and refuses what it cannot keep its promise for', () => {
     const plain = encodeBatch([record, record], crc32c).slice();
@@ -119,7 +120,15 @@ describe('a partition', () => {
     };
     behavior.apply(state, { ...frame, batch });
     behavior.apply(state, { ...frame, batch: undefined });
-    expect(state).toEqual({ batches: 1, records: 2, bytes: batch.length });
+    expect(state).toMatchObject({ batches: 1, records: 2, bytes: batch.length });
+    expect(state.tip.endOffset).toBe(2);
     expect(behavior.restore(behavior.snapshot(state))).toEqual(state);
+  });
+
+  it('reads the snapshot of a version that knew no views', () => {
+    const before = Uint8Array.of(1, 2, 5, 100);
+    const state = behavior.restore(before);
+    expect(state).toMatchObject({ batches: 2, records: 5, bytes: 100, tip: { endOffset: 5 } });
+    expect(state.views.count).toBe(0);
   });
 });

@@ -1,6 +1,11 @@
 // Drives the queue behavior as a host does, over a log whose frames commit when the test says so: decides,
 // applies at the tip, lets replies go at their level, ticks in log time, moves the leader.
-import type { Decision, DurableReply, FrameView } from '../../../src/actors/durable/behavior.ts';
+import type {
+  Decision,
+  DurableBehavior,
+  DurableReply,
+  FrameView,
+} from '../../../src/actors/durable/behavior.ts';
 import { decodeQueueAnswer, type QueueAnswer } from '../../../src/broker/view/answers.ts';
 import { createQueueBehavior } from '../../../src/broker/view/behavior.ts';
 import {
@@ -15,6 +20,7 @@ import { Runs } from '../../../src/broker/view/runs.ts';
 import { recordCount, stampBatch } from '../../../src/records/batch.ts';
 import { encodeBatch } from '../../../src/records/records.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
+import { type HostedView, hostedView, OTHER_TOKENS } from './hosted-view.ts';
 
 /** One message as a consumer gets it. */
 export interface Got {
@@ -34,7 +40,9 @@ interface Pending {
 export const NODE = { node: 1, incarnation: 1 } as const;
 
 export class QueueHarness {
-  readonly behavior;
+  readonly behavior: DurableBehavior<QueueState, QueueLocal>;
+  /** Set if it is a group's view of a stream's log that looks like a queue. */
+  readonly hosted: HostedView | undefined;
   state: QueueState;
   local: QueueLocal;
   epoch = 1;
@@ -54,12 +62,15 @@ export class QueueHarness {
   unawaited = 0;
   #pending: Pending[] = [];
   #token = 0;
+  #otherToken = OTHER_TOKENS;
   readonly #numbers = new Map<number, number>();
   /** A frame of the host at the begin of the epoch takes a seq of its own. */
   #seq = 1;
 
-  constructor(config: Partial<QueueConfig> = {}) {
-    this.behavior = createQueueBehavior({ ...QUEUE_DEFAULTS, ...config });
+  constructor(config: Partial<QueueConfig> = {}, isHosted = false) {
+    const all = { ...QUEUE_DEFAULTS, ...config };
+    this.hosted = isHosted ? hostedView(all) : undefined;
+    this.behavior = this.hosted ?? createQueueBehavior(all);
     this.state = this.behavior.initial();
     this.committedSeq = this.#seq;
     this.local = this.behavior.promote(this.state, this.position());
@@ -100,6 +111,7 @@ export class QueueHarness {
   // ---- Commands -------------------------------------------------------------------------------
 
   send(command: QueueCommand): number {
+    this.#letOtherAct();
     this.#token += 1;
     const token = this.#token;
     const body = encodeQueueCommand(command);
@@ -109,6 +121,23 @@ export class QueueHarness {
     body.fill(0xdd);
     this.#settle();
     return token;
+  }
+
+  #letOtherAct(): void {
+    if (this.hosted === undefined || this.refusesFrames) return;
+    this.#otherToken += 1;
+    const told = { token: this.#otherToken, body: this.hosted.other() };
+    this.#take(this.behavior.decide(this.state, this.local, told, this.position()));
+  }
+
+  /** As a producer's batch comes to a stream. Answers the base offset, or undefined if it is not stored. */
+  append(batch: Uint8Array): number | undefined {
+    const offset = this.endOffset;
+    const refusal = this.behavior.admit?.(this.state, this.local, batch, this.position());
+    if (refusal !== undefined || this.refusesFrames) return undefined;
+    this.#take({ batch });
+    this.#settle();
+    return offset;
   }
 
   ask<K extends QueueAnswer['kind']>(command: QueueCommand, kind: K) {
@@ -217,6 +246,7 @@ export class QueueHarness {
     const hasFrame = decision.batch !== undefined || decision.events !== undefined;
     if (hasFrame && this.refusesFrames) {
       for (const reply of decision.replies ?? []) {
+        if (reply.token >= OTHER_TOKENS) continue;
         this.#note(reply.token, 'refused');
         this.onAnswer(reply.token, decodeQueueAnswer(reply.body), true);
       }
@@ -246,6 +276,10 @@ export class QueueHarness {
   }
 
   #reply(reply: DurableReply): void {
+    if (reply.token >= OTHER_TOKENS) {
+      this.hosted!.told(reply);
+      return;
+    }
     if (reply.level === 'committed' && this.#seq > this.committedSeq && !this.commitsAtOnce) {
       this.#pending.push({ seq: this.#seq, token: reply.token, body: reply.body });
     } else this.#answered(reply.token, reply.body);
@@ -299,6 +333,7 @@ export class QueueHarness {
    */
   move(kept = Number.POSITIVE_INFINITY): void {
     for (const { token, body } of this.behavior.demote(this.local)) {
+      if (token >= OTHER_TOKENS) continue;
       this.#note(token, decodeQueueAnswer(body));
     }
     for (const { token } of this.#pending) this.#note(token, 'refused');

@@ -51,15 +51,19 @@ const history = fc.array(fc.oneof(...Object.values(steps)), {
   size: 'max',
 });
 
-function property(faults: QueueFaults) {
+function property(faults: QueueFaults, isHosted = false) {
   return fc.property(history, (all) => {
-    new QueueWorld(faults).play(all);
+    new QueueWorld(faults, isHosted).play(all);
   });
 }
 
 describe('random histories', () => {
   it('are what a naive model says: nothing lost, nothing twice, nothing unmarked, nothing beyond credit', () => {
     fc.assert(property({}), { numRuns: runs(3_000, 600) });
+  });
+
+  it('of a group on a stream, while another group uses the same log, are what the model says', () => {
+    fc.assert(property({}, true), { numRuns: runs(3_000, 600) });
   });
 });
 
@@ -82,6 +86,16 @@ describe('a rule that is taken away is missed', () => {
     it(`within some histories: ${fault}`, () => {
       const options = { numRuns: 5_000, seed: 7, endOnFailure: true };
       const found = fc.check(property({ [fault]: true }), options);
+      expect(found.errorInstance).toBeInstanceOf(Violation);
+    });
+  }
+
+  // Those of publishers are a queue's alone.
+  const { noDedup, noGapRule, ...ofViews } = faults;
+  for (const fault of Object.keys(ofViews)) {
+    it(`within some histories of a group on a stream: ${fault}`, () => {
+      const options = { numRuns: 5_000, seed: 7, endOnFailure: true };
+      const found = fc.check(property({ [fault]: true }, true), options);
       expect(found.errorInstance).toBeInstanceOf(Violation);
     });
   }
