@@ -53,6 +53,7 @@ export const WALLS = {
     'cluster',
     'broker',
     'protocols/kafka',
+    'protocols/amqp',
     'admin',
     'assembly',
   ],

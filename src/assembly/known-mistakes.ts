@@ -1,17 +1,35 @@
 // Mistakes that the simulator can switch on by name, to prove that it would find them. Nowhere else:
 // outside a simulation `buggify` is always false, so every rule holds.
+import type { QueueFaults } from '../broker/view/config.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Faults } from '../replication/types.ts';
 
-const BY_NAME: readonly (readonly [string, keyof Faults])[] = [
+const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.ack-before-sync', 'ackBeforeDurable'],
   ['bug.hw-from-stale-epoch', 'hwFromStaleEpoch'],
   ['bug.truncate-below-hw', 'truncateBelowCommitted'],
   ['bug.same-epoch-after-restart', 'sameEpochAfterRestart'],
 ];
 
-/** The rules to take away in this run, or undefined: none. */
+const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [
+  ['bug.drop-lease', 'dropLease'],
+  ['bug.ack-before-durable', 'confirmEarly'],
+];
+
+/** The rules of replication to take away in this run, or undefined: none. */
 export function knownMistakes(env: Environment): Faults | undefined {
-  const taken = BY_NAME.filter(([site]) => env.buggify(site)).map(([, rule]) => [rule, true]);
-  return taken.length === 0 ? undefined : Object.fromEntries(taken);
+  return taken(env, OF_REPLICATION);
+}
+
+/** The same of queues. */
+export function knownQueueMistakes(env: Environment): QueueFaults | undefined {
+  return taken(env, OF_QUEUES);
+}
+
+function taken<K extends string>(
+  env: Environment,
+  known: readonly (readonly [string, K])[],
+): { readonly [Rule in K]?: true } | undefined {
+  const rules = known.filter(([site]) => env.buggify(site)).map(([, rule]) => [rule, true]);
+  return rules.length === 0 ? undefined : Object.fromEntries(rules);
 }

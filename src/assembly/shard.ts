@@ -24,7 +24,7 @@ import type { SafeSetProposal } from '../replication/types.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
-import { knownMistakes } from './known-mistakes.ts';
+import { knownMistakes, knownQueueMistakes } from './known-mistakes.ts';
 import { type ClientProtocol, shardDirectory } from './shard-names.ts';
 import { VERSION } from './version.ts';
 
@@ -76,11 +76,13 @@ function behaviors(system: System, replica: MetadataReplica): Map<string, AnyDur
       return messageBytesMax(config ?? new Map());
     },
   });
+  const faults = knownQueueMistakes(system.env);
+  const queue = faults === undefined ? QUEUE_DEFAULTS : { ...QUEUE_DEFAULTS, faults };
   const group = createGroupBehavior({ ...GROUP_DEFAULTS, crc32c });
   return new Map<string, AnyDurableBehavior>([
     [PARTITION_KIND, partition],
     [GROUP_KIND, group],
-    [QUEUE_KIND, createQueueBehavior(QUEUE_DEFAULTS)],
+    [QUEUE_KIND, createQueueBehavior(queue)],
   ]);
 }
 

@@ -9,8 +9,17 @@ import type { World } from './world.ts';
 
 export type NodeRole = 'server' | 'client';
 
+/** Where a program of the same machine seems to dial from, if it must: all of 127.0.0.0/8 is loopback. */
+const LOOPBACK_NET = '127.0.1';
+const LAN_NET = '10.0.0';
 const RATE_SKEW_MAX = 0.0005;
 const WALL_OFFSET_MAX_MS = 500;
+
+export interface HostOptions {
+  readonly disk: DiskProfile;
+  /** Its address is a loopback one: to others it seems to be on their machine. Its links are as any. */
+  readonly isLoopback: boolean;
+}
 
 export class SimNode {
   readonly id: string;
@@ -27,19 +36,19 @@ export class SimNode {
   #systemBoots = 0;
   #isPowered = false;
 
-  constructor(world: World, id: string, number: number, role: NodeRole, disk: DiskProfile) {
+  constructor(world: World, id: string, number: number, role: NodeRole, options: HostOptions) {
     this.#world = world;
     this.id = id;
     this.number = number;
     this.role = role;
-    this.host = `10.0.0.${number}`;
+    this.host = `${options.isLoopback ? LOOPBACK_NET : LAN_NET}.${number}`;
     const random = world.schedule.fork(`node ${id}`);
     const isSkewed = chance(random, 0.5);
     this.clock = new SimClock(
       isSkewed ? 1 + uniform(random, -RATE_SKEW_MAX, RATE_SKEW_MAX) : 1,
       isSkewed ? Math.round(uniform(random, -WALL_OFFSET_MAX_MS, WALL_OFFSET_MAX_MS)) : 0,
     );
-    this.device = new Device(random.fork('disk'), disk);
+    this.device = new Device(random.fork('disk'), options.disk);
     world.network.addHost(this.host, [id]);
   }
 

@@ -100,10 +100,13 @@ export class World {
   }
 
   /** The node of that name, made at the first call. */
-  node(id: string, role: NodeRole = 'server'): SimNode {
+  node(id: string, role: NodeRole = 'server', isLoopback = false): SimNode {
     const known = this.#nodes.get(id);
     if (known !== undefined) return known;
-    const made = new SimNode(this, id, this.#nodes.size + 1, role, this.#disk);
+    const made = new SimNode(this, id, this.#nodes.size + 1, role, {
+      disk: this.#disk,
+      isLoopback,
+    });
     this.#nodes.set(id, made);
     return made;
   }

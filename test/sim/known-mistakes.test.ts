@@ -2,15 +2,21 @@
 // within a few seeds, by the invariant that it breaks.
 import { expect, test } from 'vitest';
 import { runSeed } from '../../src/sim/runner.ts';
+import type { Scenario } from '../../src/sim/scenario.ts';
+import { amqpCluster } from '../../src/sim/scenarios/amqp-cluster.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
 
 const SEEDS_MAX = 3;
 const LIMIT_MS = 120_000;
 
-async function firstFailure(bug: string, from: number): Promise<string> {
-  expect(kafkaCluster.bugs).toContain(bug);
+async function firstFailure(
+  bug: string,
+  from: number,
+  scenario: Scenario = kafkaCluster,
+): Promise<string> {
+  expect(scenario.bugs).toContain(bug);
   for (let seed = from; seed < from + SEEDS_MAX; seed += 1) {
-    const { failure } = await runSeed(seed, kafkaCluster, { bug });
+    const { failure } = await runSeed(seed, scenario, { bug });
     if (failure !== undefined) return failure.check;
   }
   return 'nothing found';
@@ -44,6 +50,22 @@ test(
   'a restarted leader that goes on in its old epoch is found',
   async () => {
     expect(await firstFailure('same-epoch-after-restart', 300)).toMatch(/^replicas\//);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a lease that is forgotten without giving its message back is found',
+  async () => {
+    expect(await firstFailure('drop-lease', 1_000, amqpCluster)).toMatch(/^queue\/(lost|stuck)$/);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a confirm before its message is committed is found',
+  async () => {
+    expect(await firstFailure('ack-before-durable', 1_000, amqpCluster)).toBe('queue/lost');
   },
   LIMIT_MS,
 );

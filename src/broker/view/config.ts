@@ -19,6 +19,10 @@ export interface QueueFaults {
   readonly ackIgnoresHolder?: boolean;
   /** Leases of a consumer that is gone stay. */
   readonly keepDeadLeases?: boolean;
+  /** What a lease held is not ready again when it ends unsettled. */
+  readonly dropLease?: boolean;
+  /** A publish is answered before its frame is committed. */
+  readonly confirmEarly?: boolean;
   /** A purge takes leased messages too. */
   readonly purgeLeased?: boolean;
   /** Nobody looks whether the frame of the last decision was taken. */

@@ -34,7 +34,8 @@ export function publish(turn: QueueTurn, token: number, command: PublishCommand)
     turn.publish(batch, clientId, incarnation, firstNumber);
     const offset = turn.position.endOffset;
     const next = firstNumber + count;
-    turn.reply(token, { kind: 'published', outcome: 'ok', offset, expected: next }, level);
+    const answerLevel = faults?.confirmEarly === true ? 'none' : level;
+    turn.reply(token, { kind: 'published', outcome: 'ok', offset, expected: next }, answerLevel);
   } else {
     turn.reply(token, { kind: 'published', outcome: 'number-gap', offset: -1, expected });
   }

@@ -94,6 +94,7 @@ export class QueueTurn {
     const { leases, ready, cameBack, cameBackNow } = this.local;
     const offset = leases.offset[lease]!;
     leases.remove(lease);
+    if (this.config.faults?.dropLease === true) return;
     ready.putBack(offset);
     if (!counts) return;
     cameBack.add(offset, 1, 0);

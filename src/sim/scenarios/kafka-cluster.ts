@@ -1,18 +1,11 @@
 // The real thing: three nodes as they are shipped, composed by the assembly room, driven by Kafka clients
 // of our own, under every fault that durable synchronous writes on two of three nodes survive. What
 // clients were told is checked against what they read, and committed offsets against a register.
-import { localShards } from '../../assembly/local-shards.ts';
-import { nodeStarter } from '../../assembly/node.ts';
-import type { NodeAddress, NodeEvent } from '../../assembly/node-config.ts';
-import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countLost } from '../checkers/kafka-log.ts';
 import { checkRegisters, type RegisterOperation } from '../checkers/register.ts';
-import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
-import { between, uniform } from '../draws.ts';
-import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
+import { between } from '../draws.ts';
 import type { SimNode } from '../node.ts';
-import type { SimProcess } from '../process.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
@@ -20,12 +13,15 @@ import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
 import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
+import {
+  CLUSTER_FAULTS,
+  KAFKA_PORT,
+  NODE_COUNT,
+  PROBE_EVERY_EVENTS,
+  REPLICATION_BUGS,
+  SimulatedCluster,
+} from './simulated-cluster.ts';
 
-const NODE_COUNT = 3;
-const LINK_PORT = 7_001;
-const KAFKA_PORT = 9_092;
-const AMQP_PORT = 5_672;
-const WAL_FILE_BYTES = 1_048_576;
 const ACKNOWLEDGED_MIN = 2_000;
 const VIEW_EVERY_MS = 300;
 const TOPICS: readonly TopicPlan[] = [
@@ -35,27 +31,14 @@ const TOPICS: readonly TopicPlan[] = [
 /** Whom the group reads. */
 const GROUP_TOPIC = TOPICS[0]!;
 const GROUP = 'readers';
-/** Reasons to end that a full or failing device explains; after any other the run has failed. */
-const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO', 'STORAGE_FULL', 'STORAGE_IO']);
-const PROBE_EVERY_EVENTS = 25;
-
-const POLICY: FaultPolicy = {
-  kinds: [...CRASH_KINDS, ...LOSS_KINDS],
-  meanMs: [1_500, 20_000],
-  downMax: 1,
-  damagedMax: 1,
-  downMs: [100, 8_000],
-  calmProbability: 0,
-  faultsMin: 3,
-};
 
 export const kafkaCluster: Scenario = {
   name: 'kafka-cluster',
-  faults: POLICY,
+  faults: CLUSTER_FAULTS,
   chaosMs: 30_000,
   drainMs: 120_000,
   probeEvery: PROBE_EVERY_EVENTS,
-  bugs: ['ack-before-sync', 'hw-from-stale-epoch', 'truncate-below-hw', 'same-epoch-after-restart'],
+  bugs: REPLICATION_BUGS,
   create: (world) => new KafkaClusterRun(world),
 };
 
@@ -63,153 +46,48 @@ class KafkaClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
   readonly #registers: OffsetRegisters = new Map();
-  readonly #addresses: readonly NodeAddress[];
-  readonly #startNode = nodeStarter({
-    makeShards: localShards,
-    shardStore: { walFileBytesMin: WAL_FILE_BYTES },
-  });
+  readonly #cluster: SimulatedCluster;
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   readonly #members: GroupMember[] = [];
-  readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
-  readonly #replicas = new ReplicaChecker();
   #observer: KafkaClient | undefined;
   #viewAtMs = -1;
-  #wasReady = false;
   #isAtRest = false;
   #step = 'workload';
 
   constructor(world: World) {
     this.#world = world;
-    this.#addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({
-      id: index + 1,
-      host: world.node(`n${index + 1}`).host,
-      linkPort: LINK_PORT,
-      kafkaPort: KAFKA_PORT,
-      amqpPort: AMQP_PORT,
-      httpPort: 0,
-    }));
+    this.#cluster = new SimulatedCluster(world);
   }
 
   // ---- nodes ---------------------------------------------------------------------------------
 
   start(): void {
-    for (const node of this.#world.nodes('server')) this.boot(node);
+    this.#cluster.start();
     this.#startClients();
   }
 
   boot(node: SimNode): void {
-    const process = node.start();
-    const config = {
-      clusterId: 'simulated',
-      nodeId: node.number,
-      nodes: this.#addresses,
-      dataRoot: process.environment.disk.root,
-      shards: 0,
-      host: node.host,
-      isFounding: !this.#wasReady,
-      token: 'simulated',
-    };
-    this.#startNode(process.environment, config).then(
-      (running) => {
-        this.#running.set(process, { node, running });
-        running.onEvent((event) => this.#heard(node, process, event));
-      },
-      (error: unknown) => this.#ended(node, process, codeOf(error), String(error)),
-    );
+    this.#cluster.boot(node);
   }
 
-  /** Up in this life, a voter, and in sync everywhere, in the eyes of whoever knows most. */
   hasRecovered(node: SimNode): boolean {
-    const own = this.#probeOf(node);
-    if (own === undefined || !own.isVoter) return false;
-    let newest = own;
-    for (const { probe } of this.#probes()) {
-      if (probe.metadata.index > newest.metadata.index) newest = probe;
-    }
-    const standing = newest.standing(node.number);
-    return standing?.life === own.life && standing.isLive && standing.isInSync;
+    return this.#cluster.hasRecovered(node);
   }
 
-  /** Only where all the others hold everything: then one copy more than needed is left. */
   mayDamage(node: SimNode): boolean {
-    const others = this.#world.nodes('server').filter((other) => other !== node);
-    return this.#wasReady && others.every((other) => this.hasRecovered(other));
+    return this.#cluster.mayDamage(node);
   }
-
-  #probeOf(node: SimNode): NodeProbe | undefined {
-    const { process } = node;
-    return process === undefined ? undefined : this.#running.get(process)?.running.probe();
-  }
-
-  #heard(node: SimNode, process: SimProcess, event: NodeEvent): void {
-    if (event.event === 'ready') this.#wasReady = true;
-    if (event.event === 'failed') this.#ended(node, process, event.code, event.message);
-  }
-
-  /** The node gave up. Its launcher starts it again, unless a fault has dealt with it meanwhile. */
-  #ended(node: SimNode, process: SimProcess, code: string, message: string): void {
-    if (node.process !== process) return;
-    if (!EXPECTED_ENDS.has(code)) {
-      this.#world.fail('node-failed', `${node.id}: ${code} ${message}`);
-      return;
-    }
-    const { starts } = node;
-    this.#world.afterMs(1, () => {
-      if (node.process === process) node.kill();
-    });
-    this.#world.afterMs(uniform(this.#world.schedule, 300, 1_500), () => {
-      if (node.starts === starts && !node.isUp) this.boot(node);
-    });
-  }
-
-  // ---- replicas ------------------------------------------------------------------------------
 
   probe(): Violation | undefined {
-    const probes: ReplicaProbe[] = [];
-    for (const { node, probe } of this.#probes()) {
-      const state = this.#replicas.observeState({ node: node.id, ...probe.metadata });
-      if (state !== undefined) return state;
-      for (const replica of probe.replicas) {
-        const { logId, failure, alarm } = replica;
-        const where = `log ${logId} on ${node.id}`;
-        if (failure !== undefined) {
-          return { check: 'replicas/quarantined', message: `${where}: ${failure}` };
-        }
-        if (alarm !== undefined) return { check: 'replicas/alarm', message: `${where}: ${alarm}` };
-        probes.push(replicaOf(node, replica));
-      }
-    }
-    return this.#replicas.observe(probes);
-  }
-
-  *#probes(): IterableIterator<{ readonly node: SimNode; readonly probe: NodeProbe }> {
-    for (const [process, { node, running }] of this.#running) {
-      if (node.process === process) yield { node, probe: running.probe() };
-      else this.#running.delete(process);
-    }
-  }
-
-  /** Why the cluster is not at rest yet: all nodes up, equal metadata, equal replicas. */
-  #unrest(): string | undefined {
-    const probes: ReplicaProbe[] = [];
-    const versions: string[] = [];
-    let assigned: ReadonlyMap<number, number> = new Map();
-    for (const { node, probe } of this.#probes()) {
-      versions.push(`${probe.metadata.index}`);
-      assigned = probe.assigned();
-      for (const replica of probe.replicas) probes.push(replicaOf(node, replica));
-    }
-    if (versions.length !== NODE_COUNT) return `${versions.length} nodes are up`;
-    if (new Set(versions).size > 1) return `metadata at ${versions.join(' ')}`;
-    return this.#replicas.converged(probes, assigned)?.message;
+    return this.#cluster.probe();
   }
 
   // ---- clients -------------------------------------------------------------------------------
 
   #client(id: string): KafkaClient {
     const process = this.#world.node(id, 'client').start();
-    const bootstrap = this.#addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
+    const bootstrap = this.#cluster.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
     return new KafkaClient(process.environment, id, bootstrap);
   }
 
@@ -312,7 +190,7 @@ class KafkaClusterRun implements ScenarioRun {
     this.#step = 'members leave';
     while (!this.#members.every((member) => member.isDone)) await client.sleep(100);
     for (;;) {
-      const unrest = this.#unrest();
+      const unrest = this.#cluster.unrest();
       if (unrest === undefined) break;
       this.#step = `replicas converge (${unrest})`;
       await client.sleep(100);
@@ -338,23 +216,19 @@ class KafkaClusterRun implements ScenarioRun {
     const partitions = [...(this.#observer?.partitions() ?? [])].map(
       ([name, { leader, isr }]) => `${name} leader ${leader} isr ${isr.join('+')}`,
     );
-    const down = this.#world
-      .nodes('server')
-      .filter((node) => !node.isUp)
-      .map((node) => node.id);
     return [
       `${this.#acknowledged()} acknowledged, ${producers} producers and ${members} members at work`,
       `view of ${this.#viewAtMs.toFixed(0)} ms: ${partitions.join(', ') || 'empty'}`,
-      `down: ${down.join(' ') || 'none'}, step: ${this.#step}`,
+      `down: ${this.#cluster.down()}, step: ${this.#step}`,
     ].join('; ');
   }
 
   check(): readonly Violation[] {
-    const idle: Violation[] = [];
-    if (this.#replicas.framesChecked === 0) {
-      idle.push({ check: 'workload', message: 'no frame of any replica was compared' });
-    }
-    return [...checkKafkaLog(this.#history), ...checkRegisters(this.#registers, -1), ...idle];
+    return [
+      ...checkKafkaLog(this.#history),
+      ...checkRegisters(this.#registers, -1),
+      ...this.#cluster.idleViolations(),
+    ];
   }
 
   counts(): ScenarioCounts {
@@ -368,13 +242,4 @@ class KafkaClusterRun implements ScenarioRun {
   #acknowledged(): number {
     return this.#history.sends.filter((send) => send.outcome === 'acknowledged').length;
   }
-}
-
-function replicaOf(node: SimNode, replica: ProbedReplica): ReplicaProbe {
-  return { ...replica, node: node.id, number: node.number, life: node.starts };
-}
-
-function codeOf(error: unknown): string {
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' ? code : 'UNKNOWN';
 }

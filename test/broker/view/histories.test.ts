@@ -77,6 +77,8 @@ describe('a rule that is taken away is missed', () => {
     noGapRule: true,
     ackIgnoresHolder: true,
     keepDeadLeases: true,
+    dropLease: true,
+    confirmEarly: true,
     purgeLeased: true,
     trustFrames: true,
     ignoreCredit: true,

@@ -1,0 +1,260 @@
+// Three nodes under the same faults as for Kafka's clients, driven by AMQP clients of our own: publishers with
+// confirms, consumers that acknowledge, refuse, leave and come back. In the end nothing that was confirmed may be
+// missing, and after a power cut of everything nothing may come again whose acknowledgement was effective.
+import { checkQueues, countLostMessages, EFFECTIVE_AFTER_MS } from '../checkers/queue.ts';
+import type { QueueHistory } from '../checkers/queue-history.ts';
+import { between } from '../draws.ts';
+import type { SimNode } from '../node.ts';
+import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
+import { AmqpConsumer, type AmqpConsumerOptions } from '../workloads/amqp-consumer.ts';
+import { AmqpPublisher, type AmqpPublisherOptions } from '../workloads/amqp-publisher.ts';
+import {
+  type AmqpClientFacts,
+  DURABLE_QUEUES,
+  QueueRecorder,
+  ROUTES,
+  SIDE_ROUTES,
+} from '../workloads/amqp-session.ts';
+import type { World } from '../world.ts';
+import {
+  AMQP_PORT,
+  CLUSTER_FAULTS,
+  REPLICATION_BUGS,
+  SimulatedCluster,
+} from './simulated-cluster.ts';
+
+const ACKNOWLEDGED_MIN = 2_000;
+const STEP_MS = 100;
+/** How long consumers have for what is left when publishers are done. What is not settled then is a finding. */
+const SETTLE_LIMIT_MS = 30_000;
+/** How long they wait for what should not come again. */
+const AFTERMATH_MS = 3_000;
+
+const CONSUMERS: readonly AmqpConsumerOptions[] = [
+  { queue: 'jobs', kind: 'durable' },
+  { queue: 'jobs', kind: 'durable' },
+  { queue: 'audit', kind: 'durable' },
+  { queue: 'audit', kind: 'durable', isGetting: true },
+  { queue: 'feed', kind: 'durable' },
+  { queue: 'own', kind: 'exclusive' },
+  { queue: 'shared', kind: 'auto-delete' },
+];
+
+export const amqpCluster: Scenario = {
+  name: 'amqp-cluster',
+  faults: CLUSTER_FAULTS,
+  chaosMs: 30_000,
+  drainMs: 300_000,
+  probeEvery: 100,
+  bugs: [...REPLICATION_BUGS, 'drop-lease', 'ack-before-durable'],
+  create: (world) => new AmqpClusterRun(world),
+};
+
+class AmqpClusterRun implements ScenarioRun {
+  readonly #world: World;
+  readonly #cluster: SimulatedCluster;
+  readonly #recorder: QueueRecorder;
+  readonly #publishers: AmqpPublisher[] = [];
+  readonly #consumers: AmqpConsumer[] = [];
+  #clients = 0;
+  #isAtRest = false;
+  #step = 'workload';
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#cluster = new SimulatedCluster(world);
+    this.#recorder = new QueueRecorder(world);
+    const { queues } = this.#recorder.history;
+    for (const name of DURABLE_QUEUES) queues.push({ name, isDurable: true, exchanges: [] });
+  }
+
+  get history(): QueueHistory {
+    return this.#recorder.history;
+  }
+
+  start(): void {
+    this.#cluster.start();
+    const { workload } = this.#world;
+    for (const routes of [ROUTES, ROUTES, SIDE_ROUTES]) {
+      const random = workload.fork(`publisher ${this.#publishers.length}`);
+      const isSide = routes === SIDE_ROUTES;
+      const meanGapMs = isSide ? between(random, 200, 600) : between(random, 30, 120);
+      const bodyBytesMax = between(random, 16, 2_000);
+      // Whether queues of connections are there at a moment is known to nobody.
+      this.#publisher({ routes, meanGapMs, bodyBytesMax, mandatory: isSide ? 0 : 0.3 });
+    }
+    for (const options of CONSUMERS) this.#consumer(options);
+  }
+
+  boot(node: SimNode): void {
+    this.#cluster.boot(node);
+  }
+
+  hasRecovered(node: SimNode): boolean {
+    return this.#cluster.hasRecovered(node);
+  }
+
+  mayDamage(node: SimNode): boolean {
+    return this.#cluster.mayDamage(node);
+  }
+
+  probe(): Violation | undefined {
+    return this.#cluster.probe();
+  }
+
+  // ---- clients -------------------------------------------------------------------------------
+
+  /** A client on a host of its own. Nodes take it for a program of their machine: others may not log in. */
+  #client(): AmqpClientFacts {
+    this.#clients += 1;
+    const id = `c${this.#clients}`;
+    const { environment: env } = this.#world.node(id, 'client', true).start();
+    const random = this.#world.workload.fork(id);
+    const nodes = this.#cluster.addresses.map(({ host }) => ({ host, port: AMQP_PORT }));
+    return { env, id, random, nodes, recorder: this.#recorder };
+  }
+
+  #publisher(options: AmqpPublisherOptions): void {
+    const publisher = new AmqpPublisher(this.#client(), options);
+    this.#publishers.push(publisher);
+    this.#run(publisher.run());
+  }
+
+  #consumer(options: AmqpConsumerOptions): AmqpConsumer {
+    const consumer = new AmqpConsumer(this.#client(), options);
+    this.#consumers.push(consumer);
+    this.#run(consumer.run());
+    return consumer;
+  }
+
+  #run(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#world.fail('client', text);
+    });
+  }
+
+  // ---- the end -------------------------------------------------------------------------------
+
+  startDrain(): void {
+    this.#run(this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    await this.#until('all nodes recover', () => this.#areNodesWhole());
+    this.#recorder.add({ kind: 'calm', atMs: this.#world.nowMs });
+    await this.#until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
+    for (const publisher of this.#publishers) publisher.stop();
+    await this.#until('publishers finish', () => this.#publishers.every(({ isDone }) => isDone));
+    for (const consumer of this.#consumers) consumer.beOrderly();
+    await this.#until('consumers consume', () =>
+      this.#consumers.every(({ isConsuming }) => isConsuming),
+    );
+    const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
+    await this.#until(
+      'everything is settled',
+      () => this.#world.nowMs > limitMs || this.#unsettled().size === 0,
+    );
+    if (this.#unsettled().size > 0) {
+      // Whatever comes next, this has failed: the checker says how.
+      this.#recorder.add({ kind: 'disturbed', atMs: this.#world.nowMs });
+      this.#isAtRest = true;
+      return;
+    }
+    const effectiveMs = this.#world.nowMs + EFFECTIVE_AFTER_MS + 3_000;
+    await this.#until('acknowledgements are effective', () => this.#world.nowMs > effectiveMs);
+    await this.#leave();
+    this.#recorder.add({ kind: 'disturbed', atMs: this.#world.nowMs });
+    await this.#aftermath();
+    await this.#until('replicas converge', () => {
+      const unrest = this.#cluster.unrest();
+      if (unrest !== undefined) this.#step = `replicas converge (${unrest})`;
+      return unrest === undefined;
+    });
+    this.#isAtRest = true;
+  }
+
+  /** Everything loses its power at once; then somebody looks into every durable queue. */
+  async #aftermath(): Promise<void> {
+    for (const node of this.#world.nodes('server')) {
+      node.powerCut();
+      this.#cluster.boot(node);
+    }
+    const lookers = DURABLE_QUEUES.map((queue) => this.#consumer({ queue, kind: 'durable' }));
+    for (const looker of lookers) looker.beOrderly();
+    await this.#until('consumers come back', () => lookers.every(({ isConsuming }) => isConsuming));
+    const lookedMs = this.#world.nowMs + AFTERMATH_MS;
+    await this.#until('a look at what is left', () => this.#world.nowMs > lookedMs);
+    await this.#leave();
+    await this.#until('all nodes recover again', () => this.#areNodesWhole());
+  }
+
+  async #leave(): Promise<void> {
+    for (const consumer of this.#consumers) consumer.stop();
+    await this.#until('consumers leave', () => this.#consumers.every(({ isDone }) => isDone));
+  }
+
+  #areNodesWhole(): boolean {
+    return this.#world.nodes('server').every((node) => this.#cluster.hasRecovered(node));
+  }
+
+  /** Goes on when it is true. */
+  async #until(step: string, isTrue: () => boolean): Promise<void> {
+    this.#step = step;
+    while (!isTrue()) {
+      await new Promise<void>((resolve) => this.#world.afterMs(STEP_MS, resolve));
+    }
+  }
+
+  isDrained(): boolean {
+    return this.#isAtRest;
+  }
+
+  /** What was confirmed and is not settled for good, as `queue/id`. */
+  #unsettled(): Set<string> {
+    const { publishes, events } = this.#recorder.history;
+    const open = new Set<string>();
+    for (const { id, queues, outcome } of publishes) {
+      if (outcome === 'confirmed') for (const queue of queues) open.add(`${queue}/${id}`);
+    }
+    const queueOf = new Map<string, string>();
+    const names = new Map<number, string>();
+    for (const event of events) {
+      if (event.kind === 'consumes') queueOf.set(event.consumer, event.queue);
+      if (event.kind === 'delivered') {
+        names.set(event.delivery, `${queueOf.get(event.consumer)}/${event.id}`);
+      }
+      if (event.kind === 'settled' && event.how !== 'requeued') {
+        open.delete(names.get(event.delivery)!);
+      }
+    }
+    return open;
+  }
+
+  describe(): string {
+    const publishers = this.#publishers.filter(({ isDone }) => !isDone).length;
+    const consumers = this.#consumers.filter(({ isDone }) => !isDone).length;
+    const unsettled = this.#unsettled();
+    return [
+      `${this.#acknowledged()} acknowledged, ${publishers} publishers and ${consumers} consumers at work`,
+      `${unsettled.size} unsettled, such as ${[...unsettled].slice(0, 3).join(' ') || 'none'}`,
+      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+    ].join('; ');
+  }
+
+  check(): readonly Violation[] {
+    return [...checkQueues(this.#recorder.history), ...this.#cluster.idleViolations()];
+  }
+
+  counts(): ScenarioCounts {
+    return {
+      operations: this.#recorder.history.publishes.length,
+      acknowledged: this.#acknowledged(),
+      lost: countLostMessages(this.#recorder.history),
+    };
+  }
+
+  #acknowledged(): number {
+    return this.#recorder.history.publishes.filter(({ outcome }) => outcome === 'confirmed').length;
+  }
+}

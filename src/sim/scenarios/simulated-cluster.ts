@@ -1,0 +1,199 @@
+// Three nodes as they are shipped, composed by the assembly room, and what is asked of them whoever drives
+// them: who may be hurt, what replicas must hold at every moment, whether all is at rest.
+import { localShards } from '../../assembly/local-shards.ts';
+import { nodeStarter } from '../../assembly/node.ts';
+import type { NodeAddress, NodeEvent } from '../../assembly/node-config.ts';
+import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
+import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
+import { uniform } from '../draws.ts';
+import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
+import type { SimNode } from '../node.ts';
+import type { SimProcess } from '../process.ts';
+import type { Violation } from '../scenario.ts';
+import type { World } from '../world.ts';
+
+export const NODE_COUNT = 3;
+export const KAFKA_PORT = 9_092;
+export const AMQP_PORT = 5_672;
+const LINK_PORT = 7_001;
+const WAL_FILE_BYTES = 1_048_576;
+/** Reasons to end that a full or failing device explains; after any other the run has failed. */
+const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO', 'STORAGE_FULL', 'STORAGE_IO']);
+export const PROBE_EVERY_EVENTS = 25;
+
+/** Every fault that durable synchronous writes on two of three nodes survive. */
+export const CLUSTER_FAULTS: FaultPolicy = {
+  kinds: [...CRASH_KINDS, ...LOSS_KINDS],
+  meanMs: [1_500, 20_000],
+  downMax: 1,
+  damagedMax: 1,
+  downMs: [100, 8_000],
+  calmProbability: 0,
+  faultsMin: 3,
+};
+
+/** Mistakes of replication, which break what every log promises. */
+export const REPLICATION_BUGS = [
+  'ack-before-sync',
+  'hw-from-stale-epoch',
+  'truncate-below-hw',
+  'same-epoch-after-restart',
+] as const;
+
+export class SimulatedCluster {
+  readonly #world: World;
+  readonly addresses: readonly NodeAddress[];
+  readonly #startNode = nodeStarter({
+    makeShards: localShards,
+    shardStore: { walFileBytesMin: WAL_FILE_BYTES },
+  });
+  readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
+  readonly #replicas = new ReplicaChecker();
+  #wasReady = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({
+      id: index + 1,
+      host: world.node(`n${index + 1}`).host,
+      linkPort: LINK_PORT,
+      kafkaPort: KAFKA_PORT,
+      amqpPort: AMQP_PORT,
+      httpPort: 0,
+    }));
+  }
+
+  // ---- nodes ---------------------------------------------------------------------------------
+
+  start(): void {
+    for (const node of this.#world.nodes('server')) this.boot(node);
+  }
+
+  boot(node: SimNode): void {
+    const process = node.start();
+    const config = {
+      clusterId: 'simulated',
+      nodeId: node.number,
+      nodes: this.addresses,
+      dataRoot: process.environment.disk.root,
+      shards: 0,
+      host: node.host,
+      isFounding: !this.#wasReady,
+      token: 'simulated',
+    };
+    this.#startNode(process.environment, config).then(
+      (running) => {
+        this.#running.set(process, { node, running });
+        running.onEvent((event) => this.#heard(node, process, event));
+      },
+      (error: unknown) => this.#ended(node, process, codeOf(error), String(error)),
+    );
+  }
+
+  /** Up in this life, a voter, and in sync everywhere, in the eyes of whoever knows most. */
+  hasRecovered(node: SimNode): boolean {
+    const own = this.#probeOf(node);
+    if (own === undefined || !own.isVoter) return false;
+    let newest = own;
+    for (const { probe } of this.#probes()) {
+      if (probe.metadata.index > newest.metadata.index) newest = probe;
+    }
+    const standing = newest.standing(node.number);
+    return standing?.life === own.life && standing.isLive && standing.isInSync;
+  }
+
+  /** Only where all the others hold everything: then one copy more than needed is left. */
+  mayDamage(node: SimNode): boolean {
+    const others = this.#world.nodes('server').filter((other) => other !== node);
+    return this.#wasReady && others.every((other) => this.hasRecovered(other));
+  }
+
+  #probeOf(node: SimNode): NodeProbe | undefined {
+    const { process } = node;
+    return process === undefined ? undefined : this.#running.get(process)?.running.probe();
+  }
+
+  #heard(node: SimNode, process: SimProcess, event: NodeEvent): void {
+    if (event.event === 'ready') this.#wasReady = true;
+    if (event.event === 'failed') this.#ended(node, process, event.code, event.message);
+  }
+
+  /** The node gave up. Its launcher starts it again, unless a fault has dealt with it meanwhile. */
+  #ended(node: SimNode, process: SimProcess, code: string, message: string): void {
+    if (node.process !== process) return;
+    if (!EXPECTED_ENDS.has(code)) {
+      this.#world.fail('node-failed', `${node.id}: ${code} ${message}`);
+      return;
+    }
+    const { starts } = node;
+    this.#world.afterMs(1, () => {
+      if (node.process === process) node.kill();
+    });
+    this.#world.afterMs(uniform(this.#world.schedule, 300, 1_500), () => {
+      if (node.starts === starts && !node.isUp) this.boot(node);
+    });
+  }
+
+  // ---- replicas ------------------------------------------------------------------------------
+
+  probe(): Violation | undefined {
+    const probes: ReplicaProbe[] = [];
+    for (const { node, probe } of this.#probes()) {
+      const state = this.#replicas.observeState({ node: node.id, ...probe.metadata });
+      if (state !== undefined) return state;
+      for (const replica of probe.replicas) {
+        const { logId, failure, alarm } = replica;
+        const where = `log ${logId} on ${node.id}`;
+        if (failure !== undefined) {
+          return { check: 'replicas/quarantined', message: `${where}: ${failure}` };
+        }
+        if (alarm !== undefined) return { check: 'replicas/alarm', message: `${where}: ${alarm}` };
+        probes.push(replicaOf(node, replica));
+      }
+    }
+    return this.#replicas.observe(probes);
+  }
+
+  *#probes(): IterableIterator<{ readonly node: SimNode; readonly probe: NodeProbe }> {
+    for (const [process, { node, running }] of this.#running) {
+      if (node.process === process) yield { node, probe: running.probe() };
+      else this.#running.delete(process);
+    }
+  }
+
+  /** Why the cluster is not at rest yet: all nodes up, equal metadata, equal replicas. */
+  unrest(): string | undefined {
+    const probes: ReplicaProbe[] = [];
+    const versions: string[] = [];
+    let assigned: ReadonlyMap<number, number> = new Map();
+    for (const { node, probe } of this.#probes()) {
+      versions.push(`${probe.metadata.index}`);
+      assigned = probe.assigned();
+      for (const replica of probe.replicas) probes.push(replicaOf(node, replica));
+    }
+    if (versions.length !== NODE_COUNT) return `${versions.length} nodes are up`;
+    if (new Set(versions).size > 1) return `metadata at ${versions.join(' ')}`;
+    return this.#replicas.converged(probes, assigned)?.message;
+  }
+
+  /** Checkers that looked at nothing would find nothing. */
+  idleViolations(): Violation[] {
+    if (this.#replicas.framesChecked > 0) return [];
+    return [{ check: 'workload', message: 'no frame of any replica was compared' }];
+  }
+
+  /** Names of the nodes that are down, for people. */
+  down(): string {
+    const down = this.#world.nodes('server').filter((node) => !node.isUp);
+    return down.map((node) => node.id).join(' ') || 'none';
+  }
+}
+
+function replicaOf(node: SimNode, replica: ProbedReplica): ReplicaProbe {
+  return { ...replica, node: node.id, number: node.number, life: node.starts };
+}
+
+function codeOf(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : 'UNKNOWN';
+}

@@ -1,0 +1,185 @@
+// What every AMQP client of the workload does: dial until somebody answers, a bounded number of times, declare what
+// it needs, and write down what it sees.
+import type { Address, Environment } from '../../env/environment.ts';
+import { fnv1a32 } from '../../std/hash.ts';
+import {
+  emptyQueueHistory,
+  type QueueEvent,
+  type QueueHistory,
+} from '../checkers/queue-history.ts';
+import type { CountingRandom } from '../draws.ts';
+import type { World } from '../world.ts';
+import {
+  AmqpCallError,
+  AmqpConnection,
+  type AmqpEvents,
+  type Answer,
+  type Content,
+} from './amqp-connection.ts';
+import { readBody } from './kafka-bodies.ts';
+
+/** Dials without success, one after another, before a client says that the cluster is gone. */
+const DIALS_MAX = 600;
+const REDIAL_MS = 200;
+export const CHANNEL = 1;
+
+/** Writes the history with the time of the world. */
+export class QueueRecorder {
+  readonly history: QueueHistory = emptyQueueHistory();
+  readonly #world: World;
+  #nextDelivery = 1;
+  #nextConsumer = 1;
+  #nextId = 1;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get nowMs(): number {
+    return this.#world.nowMs;
+  }
+
+  add(event: QueueEvent): void {
+    this.history.events.push(event);
+  }
+
+  consumerName(client: string): string {
+    this.#nextConsumer += 1;
+    return `${client}#${this.#nextConsumer}`;
+  }
+
+  nextId(): number {
+    this.#nextId += 1;
+    return this.#nextId;
+  }
+
+  /** A message came; answers the number of the delivery. */
+  delivered(consumer: string, { method, body }: Content): number {
+    if (method.name === 'basic.return') throw new Error('a return is no delivery');
+    const { exchange, routingKey: key, redelivered: isRedelivered } = method.args;
+    const delivery = this.#nextDelivery;
+    this.#nextDelivery += 1;
+    const { id } = readBody(body);
+    const bodyHash = fnv1a32(body);
+    const seen = { id, bodyHash, exchange, key, isRedelivered };
+    this.add({ kind: 'delivered', atMs: this.nowMs, consumer, delivery, ...seen });
+    return delivery;
+  }
+}
+
+export interface AmqpClientFacts {
+  readonly env: Environment;
+  readonly id: string;
+  readonly random: CountingRandom;
+  readonly nodes: readonly Address[];
+  readonly recorder: QueueRecorder;
+}
+
+export function sleep(env: Environment, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    env.timers.at(env.clock.monotonicMs() + ms, resolve);
+  });
+}
+
+/** A connection with an open channel and all exchanges and durable queues. Throws if nobody answers for long. */
+export async function dial(facts: AmqpClientFacts, events: AmqpEvents): Promise<AmqpConnection> {
+  const { env, random, nodes, id } = facts;
+  for (let i = 0; i < DIALS_MAX; i += 1) {
+    const connection = new AmqpConnection(env, nodes[random.below(nodes.length)]!, events);
+    const isReady = await attempt(async () => {
+      await connection.ready();
+      await connection.call(CHANNEL, 'channel.open', {});
+      await declareTopology(connection);
+    });
+    if (isReady) return connection;
+    connection.destroy();
+    await sleep(env, REDIAL_MS + random.below(REDIAL_MS));
+  }
+  throw new Error(`${id}: no node took a connection, ${DIALS_MAX} times`);
+}
+
+/** Does what may fail because a node, a link or a queue is gone; false if it did. */
+export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (!(error instanceof AmqpCallError)) throw error;
+    return false;
+  }
+}
+
+// ---- What there is ----------------------------------------------------------------------------------
+
+export const SIDE_EXCHANGE = 'side';
+
+const EXCHANGES = [
+  ['tasks', 'direct'],
+  ['news', 'topic'],
+  ['all', 'fanout'],
+  [SIDE_EXCHANGE, 'topic'],
+] as const;
+
+/** Durable queues, with their bindings. One says that it is classic, the others say nothing. */
+const QUEUES = [
+  {
+    name: 'jobs',
+    isClassic: false,
+    bindings: [
+      ['tasks', 'job'],
+      ['news', '#.both'],
+    ],
+  },
+  { name: 'audit', isClassic: true, bindings: [['news', 'audit.*']] },
+  { name: 'feed', isClassic: false, bindings: [['all', '']] },
+] as const;
+
+export const DURABLE_QUEUES: readonly string[] = QUEUES.map(({ name }) => name);
+
+export interface Route {
+  readonly exchange: string;
+  readonly key: string;
+  readonly queues: readonly string[];
+}
+
+/** What publishers publish to, and the durable queues that get it. */
+export const ROUTES: readonly Route[] = [
+  { exchange: 'tasks', key: 'job', queues: ['jobs'] },
+  { exchange: '', key: 'jobs', queues: ['jobs'] },
+  { exchange: 'news', key: 'audit.one', queues: ['audit'] },
+  { exchange: 'news', key: 'audit.both', queues: ['jobs', 'audit'] },
+  { exchange: 'all', key: 'whatever', queues: ['feed'] },
+  { exchange: 'tasks', key: 'nobody', queues: [] },
+];
+
+export const SIDE_ROUTES: readonly Route[] = [
+  { exchange: SIDE_EXCHANGE, key: 'own.one', queues: [] },
+  { exchange: SIDE_EXCHANGE, key: 'shared.one', queues: [] },
+];
+
+async function declareTopology(connection: AmqpConnection): Promise<void> {
+  for (const [exchange, type] of EXCHANGES) {
+    const args = { exchange, type, durable: true };
+    await connection.call(CHANNEL, 'exchange.declare', args);
+  }
+  for (const { name: queue, isClassic, bindings } of QUEUES) {
+    await connection.call(CHANNEL, 'queue.declare', {
+      queue,
+      durable: true,
+      arguments: isClassic
+        ? [{ name: 'x-queue-type', value: { type: 'longstr', value: 'classic' } }]
+        : [],
+    });
+    for (const [exchange, routingKey] of bindings)
+      await bind(connection, queue, exchange, routingKey);
+  }
+}
+
+export function bind(
+  connection: AmqpConnection,
+  queue: string,
+  exchange: string,
+  routingKey: string,
+): Promise<Answer> {
+  return connection.call(CHANNEL, 'queue.bind', { queue, exchange, routingKey });
+}
