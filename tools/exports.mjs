@@ -14,6 +14,16 @@ const WAITING = new Map([
     'src/protocols/rocketmq/grpc/listener.ts#createRocketGrpcService',
     'a node starts no gRPC listener yet',
   ],
+  [
+    'src/protocols/rocketmq/grpc/broker.ts#createRocketBroker',
+    'a node starts no gRPC listener yet',
+  ],
+  ['src/protocols/rocketmq/grpc/broker.ts#handleKeyOf', 'a node starts no gRPC listener yet'],
+  [
+    'src/protocols/rocketmq/grpc/broker.ts#ROCKET_GRPC_ENDPOINT',
+    'a node starts no gRPC listener yet',
+  ],
+  ['src/broker/access/stream-views.ts#StreamViews', 'a node starts no gRPC listener yet'],
   ['src/protocols/amqp/codec/errors.ts#REPLY_SUCCESS', 'simulated AMQP clients'],
   ['src/protocols/amqp/codec/properties.ts#decodeProperties', 'simulated AMQP clients'],
   ['src/protocols/amqp/codec/properties.ts#encodeProperties', 'simulated AMQP clients'],

@@ -57,6 +57,7 @@ export { PARTITION_KIND } from './destination/kinds.ts';
 export { refuseDestinationName } from './destination/name.ts';
 export {
   messageBytesMax,
+  nameSpread,
   refuseSettings,
   SETTINGS,
   type Setting,
@@ -163,3 +164,10 @@ export type {
   RecordAccess,
 } from './access/record-access.ts';
 export type { ReadRecord } from './access/shown-records.ts';
+export type {
+  StreamAccess,
+  StreamLease,
+  StreamMessage,
+  StreamVerdict,
+  StreamWish,
+} from './access/stream-api.ts';

@@ -18,6 +18,10 @@ const MESSAGE_BYTES_DEFAULT = 1_048_588;
 /** A batch must fit into a frame of the write-ahead log. */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
+/** For clients that look for a log under the name of a broker. */
+const NAME_SPREAD_DEFAULT = 4;
+
+const NAME_SPREAD = 'callboard.broker.names';
 const MAX_MESSAGE_BYTES = 'max.message.bytes';
 const MIN_INSYNC_REPLICAS = 'min.insync.replicas';
 
@@ -35,6 +39,14 @@ function only(accepted: string, why: string): Setting['refuse'] {
 }
 
 export const SETTINGS: readonly Setting[] = [
+  {
+    name: NAME_SPREAD,
+    type: 'int',
+    defaultValue: String(NAME_SPREAD_DEFAULT),
+    about:
+      'Over how many names of brokers the partitions are spread for clients that know brokers by name.',
+    refuse: integer(1, 1_000),
+  },
   {
     name: 'cleanup.policy',
     type: 'list',
@@ -116,4 +128,9 @@ export function refuseSettings(
 export function messageBytesMax(config: ReadonlyMap<string, string> | undefined): number {
   const value = config?.get(MAX_MESSAGE_BYTES);
   return value === undefined ? MESSAGE_BYTES_DEFAULT : Number(value);
+}
+
+/** Over how many names of brokers the logs of a destination with this configuration are spread. */
+export function nameSpread(config: ReadonlyMap<string, string> | undefined): number {
+  return Number(config?.get(NAME_SPREAD) ?? NAME_SPREAD_DEFAULT);
 }

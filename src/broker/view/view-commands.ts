@@ -1,7 +1,8 @@
 // What a group asks of its view of a stream's log: a command of the lease engine, and which group asks.
 //
 //   u8 1 | varint size, group in UTF-8 | u8 start | the command (commands.ts)
-import { ByteReader, BytesError, decodeUtf8 } from '../../std/bytes.ts';
+import { ByteReader, BytesError, ByteWriter, decodeUtf8 } from '../../std/bytes.ts';
+import { encodeQueueCommand, type QueueCommand } from './commands.ts';
 
 const OF_A_VIEW = 1;
 const GROUP_BYTES_MAX = 255;
@@ -12,10 +13,23 @@ const STARTS: readonly ViewStart[] = ['begin', 'end'];
 
 export interface ViewCommand {
   readonly group: string;
-  /** Counts when the group attaches to the log for the first time, and never again. */
   readonly start: ViewStart;
   /** Of the engine, encoded. A view of the bytes that were decoded. */
   readonly body: Uint8Array;
+}
+
+/** `start` counts when the group attaches to the log for the first time, and never again. */
+export function encodeViewCommand(
+  group: string,
+  start: ViewStart,
+  command: QueueCommand,
+): Uint8Array {
+  const out = new ByteWriter(96);
+  out.u8(OF_A_VIEW);
+  out.text(group);
+  out.u8(STARTS.indexOf(start));
+  out.raw(encodeQueueCommand(command));
+  return out.toBytes();
 }
 
 /** Undefined for bytes that are no command of a view. */

@@ -56,6 +56,13 @@ function loadWords(words: Int32Array, bytes: Uint8Array, at: number): void {
 
 /** The digest as upper-case hex, the form in which clients compare it. */
 export function md5Hex(bytes: Uint8Array): string {
+  let hex = '';
+  for (const byte of md5(bytes)) hex += byte.toString(16).padStart(2, '0');
+  return hex.toUpperCase();
+}
+
+/** The 16 bytes of the digest. */
+export function md5(bytes: Uint8Array): Uint8Array {
   const state = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476);
   const words = new Int32Array(16);
   const whole = bytes.length - (bytes.length % BLOCK_BYTES);
@@ -75,7 +82,5 @@ export function md5Hex(bytes: Uint8Array): string {
     loadWords(words, tail, at);
     block(state, words);
   }
-  let hex = '';
-  for (const byte of new Uint8Array(state.buffer)) hex += byte.toString(16).padStart(2, '0');
-  return hex.toUpperCase();
+  return new Uint8Array(state.buffer);
 }

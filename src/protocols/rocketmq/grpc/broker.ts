@@ -1,0 +1,255 @@
+// The session's port over the broker's own words: topics are streams, groups have views of their logs, and
+// asks go to whoever leads. Nothing is kept here but what is under way.
+import {
+  type DestinationView,
+  type LogResult,
+  type MetadataResult,
+  type MetadataService,
+  type MetadataView,
+  nameSpread,
+  PARTITION_KIND,
+  type StreamAccess,
+  type StreamMessage,
+} from '../../../broker/ports.ts';
+import { encodeBatch } from '../../../records/records.ts';
+import { decodeUtf8, encodeUtf8 } from '../../../std/bytes.ts';
+import type { Crc32c } from '../../../std/crc32c.ts';
+import { md5 } from './md5.ts';
+import type {
+  AcknowledgeAsk,
+  AppendAsk,
+  BrokerAnswer,
+  BrokerAsk,
+  BrokerNotice,
+  CreateAsk,
+  ExtendAsk,
+  GroupView,
+  Lease,
+  LeaseResult,
+  NodeAddress,
+  ReceiveAsk,
+  RocketBroker,
+  TagFilter,
+  TopicView,
+  Trouble,
+} from './ports.ts';
+import { Header } from './properties.ts';
+
+type Answer = (answer: BrokerAnswer) => void;
+
+export interface RocketBrokerParts {
+  readonly view: MetadataView;
+  readonly metadata: Pick<MetadataService, 'create'>;
+  readonly settings: { readonly autoCreate: boolean; readonly defaultPartitions: number };
+  readonly streams: StreamAccess;
+  readonly crc32c: Crc32c;
+}
+
+/** Under this name nodes register where they serve RocketMQ over gRPC. */
+export const ROCKET_GRPC_ENDPOINT = 'rocketmq-grpc';
+const GIVE_BACK_MS = 10_000;
+/** What clients are told of a group: RocketMQ's own defaults (16 retries, and their waits). */
+const GROUP: GroupView = {
+  isFifo: false,
+  deliveriesMax: 17,
+  backoffMs: [10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200].map(
+    (seconds) => seconds * 1000,
+  ),
+};
+
+/**
+ * The key that receipt handles are checked with: every node derives the same. It keeps handles from being
+ * mixed up, not from being forged: whoever may consume from a group may settle its messages anyway.
+ */
+export function handleKeyOf(clusterId: string): Uint8Array {
+  return md5(encodeUtf8(`callboard receipt handles ${clusterId}`));
+}
+
+/**
+ * @example
+ * const broker = createRocketBroker({ view, metadata, settings, streams, crc32c });
+ * createRocketGrpcService({ env, log, broker, handleKey: handleKeyOf(clusterId) });
+ */
+export function createRocketBroker(parts: RocketBrokerParts): RocketBroker {
+  return new StreamBroker(parts);
+}
+
+class StreamBroker implements RocketBroker {
+  readonly #parts: RocketBrokerParts;
+  /** Receives under way, by token: how to end their wait. */
+  readonly #receives = new Map<number, () => void>();
+
+  constructor(parts: RocketBrokerParts) {
+    this.#parts = parts;
+  }
+
+  get nodeId(): number {
+    return this.#parts.view.nodeId;
+  }
+
+  get autoCreate(): boolean {
+    return this.#parts.settings.autoCreate;
+  }
+
+  topic(name: string): TopicView | undefined {
+    const found = this.#parts.view.destination(name);
+    return found === undefined || !isStream(found) ? undefined : topicOf(name, found);
+  }
+
+  nodes(): readonly NodeAddress[] {
+    return this.#parts.view.nodes().flatMap(({ id: nodeId, isLive, endpoints }) => {
+      const at = endpoints.get(ROCKET_GRPC_ENDPOINT);
+      return !isLive || at === undefined ? [] : [{ nodeId, host: at.host, port: at.port }];
+    });
+  }
+
+  group(): GroupView {
+    return GROUP;
+  }
+
+  // ---- Asks -----------------------------------------------------------------------------------
+
+  ask(ask: BrokerAsk, answer: Answer): void {
+    switch (ask.kind) {
+      case 'create':
+        this.#create(ask, answer);
+        break;
+      case 'append':
+        this.#append(ask, answer);
+        break;
+      case 'receive':
+        this.#receive(ask, answer);
+        break;
+      case 'acknowledge':
+        this.#acknowledge(ask, answer);
+        break;
+      case 'extend':
+        this.#extend(ask, answer);
+        break;
+    }
+  }
+
+  #create({ topic, timeoutMs }: CreateAsk, answer: Answer): void {
+    const { metadata, settings } = this.#parts;
+    const what = {
+      name: topic,
+      partitions: settings.defaultPartitions,
+      replicationFactor: -1,
+      assignments: [],
+      config: [],
+      isInternal: false,
+      kind: PARTITION_KIND,
+      validateOnly: false,
+    };
+    const told = (result: 'ok' | Trouble, reason: string) =>
+      answer({ kind: 'create', result, reason });
+    metadata.create(what, timeoutMs).then(
+      (result: MetadataResult) => {
+        if (result.kind === 'ok' || this.topic(topic) !== undefined) told('ok', '');
+        else told(result.kind === 'refused' ? 'refused' : 'unavailable', result.message);
+      },
+      () => told('unavailable', 'the change was not made'),
+    );
+  }
+
+  #append({ logId, records, timeoutMs }: AppendAsk, answer: Answer): void {
+    const { streams, crc32c } = this.#parts;
+    const batch = encodeBatch(records, crc32c);
+    streams.append(logId, batch, timeoutMs, (result, baseOffset) => {
+      const reason = result === 'ok' ? '' : `the log answers ${result}`;
+      answer({ kind: 'append', result: appendResult(result), baseOffset, reason });
+    });
+  }
+
+  #receive(ask: ReceiveAsk, answer: Answer): void {
+    const { token, group, logIds, messagesMax, bytesMax, leaseMs, waitMs, tags } = ask;
+    const wish = { group, logIds, messagesMax, bytesMax, leaseMs, waitMs, accepts: accepts(tags) };
+    const stop = this.#parts.streams.receive(wish, (result, messages) => {
+      this.#receives.delete(token);
+      const records = messages.map(leasedRecord);
+      if (result === 'ok') answer({ kind: 'receive', result, records, reason: '' });
+      else {
+        const reason = `the log answers ${result}`;
+        answer({ kind: 'receive', result: troubleOf(result), records, reason });
+      }
+    });
+    this.#receives.set(token, stop);
+  }
+
+  #acknowledge({ group, leases, timeoutMs }: AcknowledgeAsk, answer: Answer): void {
+    const logId = leases[0]?.logId ?? -1;
+    const verdict = { kind: 'acknowledge' } as const;
+    this.#parts.streams.settle(group, logId, verdict, leases, timeoutMs, (result, held) => {
+      const results = leases.map((_, at) => leaseResult(result, held[at] === true));
+      answer({ kind: 'acknowledge', results });
+    });
+  }
+
+  #extend({ group, lease, leaseMs, timeoutMs }: ExtendAsk, answer: Answer): void {
+    const verdict = { kind: 'extend', leaseMs } as const;
+    const { streams } = this.#parts;
+    streams.settle(group, lease.logId, verdict, [lease], timeoutMs, (result, held) => {
+      // The lease keeps its number: nobody else can have it meanwhile.
+      answer({ kind: 'extend', result: leaseResult(result, held[0] === true), lease });
+    });
+  }
+
+  // ---- Notices --------------------------------------------------------------------------------
+
+  tell(notice: BrokerNotice): void {
+    if (notice.kind === 'abandon') this.#receives.get(notice.token)?.();
+    if (notice.kind === 'give-back') this.#giveBack(notice.group, notice.leases);
+    // Nothing is bound to a client: what it holds comes back when its leases end.
+  }
+
+  #giveBack(group: string, leases: readonly Lease[]): void {
+    const verdict = { kind: 'give-back' } as const;
+    for (const logId of new Set(leases.map((lease) => lease.logId))) {
+      const own = leases.filter((lease) => lease.logId === logId);
+      this.#parts.streams.settle(group, logId, verdict, own, GIVE_BACK_MS, () => undefined);
+    }
+  }
+}
+
+function isStream({ isInternal, logs }: DestinationView): boolean {
+  return !isInternal && logs.every(({ kind }) => kind === PARTITION_KIND);
+}
+
+function topicOf(name: string, { logs, config }: DestinationView): TopicView {
+  return {
+    name,
+    logs: logs.map(({ logId, leader }) => ({ logId, leaderNodeId: leader })),
+    brokerNames: nameSpread(config),
+    kinds: ['normal', 'fifo'],
+  };
+}
+
+function accepts(tags: TagFilter) {
+  if (tags === undefined) return undefined;
+  return (headers: StreamMessage['headers']): boolean => {
+    const tag = headers.find(({ name }) => name === Header.tag)?.value;
+    return tag !== undefined && tag !== null && tags.has(decodeUtf8(tag));
+  };
+}
+
+function leasedRecord(message: StreamMessage) {
+  const { logId, offset, epoch, number, returns, timestampMs, key, value, headers } = message;
+  const lease = { logId, offset, epoch, number };
+  return { lease, timestampMs, key, value, headers, deliveryCount: returns + 1 };
+}
+
+function troubleOf(result: Exclude<LogResult, 'ok'>): Trouble {
+  if (result === 'throttled') return 'busy';
+  if (result === 'timed-out') return 'timed-out';
+  return result === 'invalid' || result === 'unsupported' ? 'refused' : 'unavailable';
+}
+
+function appendResult(result: LogResult): 'ok' | 'too-large' | 'unknown-log' | Trouble {
+  if (result === 'ok' || result === 'too-large' || result === 'unknown-log') return result;
+  return troubleOf(result);
+}
+
+function leaseResult(result: LogResult, isHeld: boolean): LeaseResult {
+  if (result !== 'ok') return troubleOf(result);
+  return isHeld ? 'ok' : 'expired';
+}
