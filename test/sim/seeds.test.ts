@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { CRASH_KINDS, LOSS_KINDS } from '../../src/sim/faults/policy.ts';
 import { runSeed } from '../../src/sim/runner.ts';
+import { amqpCluster } from '../../src/sim/scenarios/amqp-cluster.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
 
 test.each([
@@ -30,6 +31,22 @@ test.each([
   'seed %i: %s',
   async (seed, _found, kinds) => {
     const scenario = { ...kafkaCluster, faults: { ...kafkaCluster.faults, kinds } };
+    const { failure } = await runSeed(seed, scenario, {});
+    expect(failure).toBeUndefined();
+  },
+  120_000,
+);
+
+test.each([
+  [
+    5,
+    'queues that were read by turns on one shard took the messages of each other for unreadable',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
+])(
+  'AMQP seed %i: %s',
+  async (seed, _found, kinds) => {
+    const scenario = { ...amqpCluster, faults: { ...amqpCluster.faults, kinds } };
     const { failure } = await runSeed(seed, scenario, {});
     expect(failure).toBeUndefined();
   },

@@ -104,6 +104,16 @@ export function countLostMessages(history: QueueHistory): number {
   return checkQueues(history).filter(({ check }) => check === 'queue/lost').length;
 }
 
+/** Acknowledgements that were surely effective: as many as could have been forgotten and be found. */
+export function countEffective(history: QueueHistory): number {
+  const view = goThrough(history, new Map(), () => undefined);
+  let count = 0;
+  for (const deliveries of view.messages.values()) {
+    for (const each of deliveries) if (effectOf(each, deliveries, view) !== undefined) count += 1;
+  }
+  return count;
+}
+
 function keyOf(queue: string, id: number): string {
   return `${queue}/${id}`;
 }
@@ -271,31 +281,40 @@ function checkEffect(
   view: View,
   report: Report,
 ): void {
-  if (!isTaken(delivery) || delivery.consumer.facts.isAutomatic) return;
-  const { settledAt } = delivery;
+  const effectiveMs = effectOf(delivery, all, view);
+  const next = effectiveMs === undefined ? undefined : nextOf(delivery, all);
+  if (effectiveMs === undefined || next === undefined) return;
+  const acked = `${delivery.how} by ${delivery.event.consumer}, effective at ${effectiveMs.toFixed(1)} ms`;
+  report('resurrected', `${name}: ${acked}, came again to ${saidOf(next)}`);
+}
+
+/** The first delivery behind the settlement of another one. */
+function nextOf({ settledAt }: Delivery, all: readonly Delivery[]): Delivery | undefined {
+  return all.find(({ index }) => index > settledAt);
+}
+
+/** When the settlement of a delivery, of all those of the message, is effective, if it ever is. */
+function effectOf(
+  delivery: Delivery,
+  all: readonly Delivery[],
+  { calms }: View,
+): number | undefined {
+  const { consumer, settledAt } = delivery;
+  if (!isTaken(delivery) || consumer.facts.isAutomatic) return undefined;
   const isAlone = all.every(
     (other) =>
       other === delivery ||
       other.index > settledAt ||
       Math.min(other.settledAt, other.consumer.endedAt) < settledAt,
   );
-  const effectiveMs = isAlone ? effectOf(delivery, view) : undefined;
-  if (effectiveMs === undefined) return;
-  const later = all.filter(({ index }) => index > settledAt);
-  const first = later[0];
-  if (first === undefined || first.event.atMs <= effectiveMs) return;
-  const acked = `${delivery.how} by ${delivery.event.consumer}, effective at ${effectiveMs.toFixed(1)} ms`;
-  report('resurrected', `${name}: ${acked}, came again to ${saidOf(first)}`);
-}
-
-/** When the settlement of a delivery is effective, if it ever is. */
-function effectOf({ consumer, settledAt }: Delivery, { calms }: View): number | undefined {
+  if (!isAlone) return undefined;
+  const againMs = nextOf(delivery, all)?.event.atMs ?? NEVER;
   for (const calm of calms) {
     const from = Math.max(settledAt, calm.index);
     const sync = consumer.syncs.find(({ event }) => event.asked > from)?.event;
     if (sync === undefined) continue;
     const effectiveMs = sync.atMs + EFFECTIVE_AFTER_MS;
-    if (effectiveMs <= calm.endMs) return effectiveMs;
+    if (effectiveMs <= calm.endMs && effectiveMs < againMs) return effectiveMs;
   }
   return undefined;
 }

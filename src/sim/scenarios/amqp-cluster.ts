@@ -1,7 +1,12 @@
 // Three nodes under the same faults as for Kafka's clients, driven by AMQP clients of our own: publishers with
 // confirms, consumers that acknowledge, refuse, leave and come back. In the end nothing that was confirmed may be
 // missing, and after a power cut of everything nothing may come again whose acknowledgement was effective.
-import { checkQueues, countLostMessages, EFFECTIVE_AFTER_MS } from '../checkers/queue.ts';
+import {
+  checkQueues,
+  countEffective,
+  countLostMessages,
+  EFFECTIVE_AFTER_MS,
+} from '../checkers/queue.ts';
 import type { QueueHistory } from '../checkers/queue-history.ts';
 import { between } from '../draws.ts';
 import type { SimNode } from '../node.ts';
@@ -243,7 +248,12 @@ class AmqpClusterRun implements ScenarioRun {
   }
 
   check(): readonly Violation[] {
-    return [...checkQueues(this.#recorder.history), ...this.#cluster.idleViolations()];
+    const { history } = this.#recorder;
+    const found = [...checkQueues(history), ...this.#cluster.idleViolations()];
+    if (found.length === 0 && countEffective(history) === 0) {
+      found.push({ check: 'workload', message: 'no acknowledgement could have been forgotten' });
+    }
+    return found;
   }
 
   counts(): ScenarioCounts {
