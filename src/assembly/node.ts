@@ -6,6 +6,7 @@ import { createSystem, type System } from '../actors/system.ts';
 import { adminHandler } from '../admin/routes.ts';
 import { LogClient } from '../broker/access/log-client.ts';
 import { createRecordAccess } from '../broker/access/record-access.ts';
+import type { QueueConfig } from '../broker/view/config.ts';
 import type { MetadataChange } from '../cluster/metadata/commands.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { MetadataService, type Survivor } from '../cluster/metadata-shell/metadata-service.ts';
@@ -44,6 +45,8 @@ export interface NodeParts {
   readonly timing?: Partial<Timing>;
   readonly isStrict?: boolean;
   readonly shardStore?: { readonly walFileBytesMin?: number; readonly slabBytesMax?: number };
+  /** Bounds of queues that are not the usual ones. */
+  readonly queues?: Partial<QueueConfig>;
   /** Counters of the environment (sockets, sendfile) for the admin API. */
   readonly counters?: () => Readonly<Record<string, number>>;
   readonly autoCreate?: boolean;
@@ -269,6 +272,7 @@ class Node implements ProbedNode {
       ports: { HTTP: httpPort, Kafka: kafkaPort, AMQP: amqpPort },
       autoCreate: this.#parts.autoCreate ?? true,
       store: this.#parts.shardStore ?? {},
+      queues: this.#parts.queues ?? {},
       onRestarted: () => this.#registration?.changed(),
       onFailed: (error: Error) => this.#fail(error),
       onShardUp: () => this.#registration?.changed(),

@@ -11,7 +11,7 @@ import { createPartitionBehavior } from '../broker/destination/partition.ts';
 import { messageBytesMax } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
-import { QUEUE_DEFAULTS } from '../broker/view/config.ts';
+import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
@@ -41,6 +41,7 @@ export interface ShardConfig {
   readonly autoCreate: boolean;
   readonly defaultPartitions: number;
   readonly store?: Partial<ShardStoreOptions>;
+  readonly queues?: Partial<QueueConfig>;
   readonly kafka?: Partial<KafkaLimits>;
   readonly amqp?: Partial<AmqpLimits>;
 }
@@ -66,7 +67,11 @@ export interface Shard {
   stop(): Promise<void>;
 }
 
-function behaviors(system: System, replica: MetadataReplica): Map<string, AnyDurableBehavior> {
+function behaviors(
+  system: System,
+  replica: MetadataReplica,
+  queues: Partial<QueueConfig> | undefined,
+): Map<string, AnyDurableBehavior> {
   const { view } = replica;
   const crc32c = system.env.crc32c.bind(system.env);
   const partition = createPartitionBehavior({
@@ -77,7 +82,7 @@ function behaviors(system: System, replica: MetadataReplica): Map<string, AnyDur
     },
   });
   const faults = knownQueueMistakes(system.env);
-  const queue = faults === undefined ? QUEUE_DEFAULTS : { ...QUEUE_DEFAULTS, faults };
+  const queue = { ...QUEUE_DEFAULTS, ...queues, ...(faults === undefined ? {} : { faults }) };
   const group = createGroupBehavior({ ...GROUP_DEFAULTS, crc32c });
   return new Map<string, AnyDurableBehavior>([
     [PARTITION_KIND, partition],
@@ -135,7 +140,7 @@ export async function startShard(
     onSnapshotWanted: (logId) => host?.snapshotWanted(logId),
   });
   const faults = knownMistakes(system.env);
-  const kinds = behaviors(system, replica);
+  const kinds = behaviors(system, replica, config.queues);
   const started = new LogHost({
     system,
     node,

@@ -3,6 +3,7 @@
 // syncs, and are stopped in order. A node that has worker threads loads nothing of what runs on them.
 import type { Links } from '../actors/links/links.ts';
 import type { System } from '../actors/system.ts';
+import type { QueueConfig } from '../broker/view/config.ts';
 import { MetadataChanges } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
@@ -24,6 +25,7 @@ export interface ShardsOptions {
   readonly ports: ListenerPorts;
   readonly autoCreate: boolean;
   readonly store: Partial<ShardStoreOptions>;
+  readonly queues: Partial<QueueConfig>;
   /** A shard lives anew: metadata must know before anything is hosted there. */
   onRestarted(): void;
   onFailed(error: Error): void;
@@ -59,7 +61,7 @@ export function shardConfig(
   shard: number,
   shardIncarnation: number,
 ): ShardConfig {
-  const { config, ports, autoCreate, store } = options;
+  const { config, ports, autoCreate, store, queues } = options;
   const { clusterId, nodeId: node } = config;
   const defaultPartitions = 3;
   return {
@@ -71,6 +73,7 @@ export function shardConfig(
     autoCreate,
     defaultPartitions,
     store,
+    queues,
   };
 }
 

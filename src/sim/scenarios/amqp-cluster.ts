@@ -8,7 +8,7 @@ import {
   EFFECTIVE_AFTER_MS,
 } from '../checkers/queue.ts';
 import type { QueueHistory } from '../checkers/queue-history.ts';
-import { between } from '../draws.ts';
+import { between, pick } from '../draws.ts';
 import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import { AmqpConsumer, type AmqpConsumerOptions } from '../workloads/amqp-consumer.ts';
@@ -29,6 +29,11 @@ import {
 } from './simulated-cluster.ts';
 
 const ACKNOWLEDGED_MIN = 2_000;
+/**
+ * What a leader reserves ahead its successor takes for delivered and marks. With few only, most messages after a
+ * change of leader come as new, and more of what is promised about these can be seen.
+ */
+const RESERVED_AHEAD = [16, 256, 4_096];
 const STEP_MS = 100;
 /** How long consumers have for what is left when publishers are done. What is not settled then is a finding. */
 const SETTLE_LIMIT_MS = 30_000;
@@ -67,7 +72,8 @@ class AmqpClusterRun implements ScenarioRun {
 
   constructor(world: World) {
     this.#world = world;
-    this.#cluster = new SimulatedCluster(world);
+    const reserveAhead = pick(world.workload.fork('queues'), RESERVED_AHEAD)!;
+    this.#cluster = new SimulatedCluster(world, { reserveAhead });
     this.#recorder = new QueueRecorder(world);
     const { queues } = this.#recorder.history;
     for (const name of DURABLE_QUEUES) queues.push({ name, isDurable: true, exchanges: [] });

@@ -4,6 +4,7 @@ import { localShards } from '../../assembly/local-shards.ts';
 import { nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
+import type { QueueConfig } from '../../broker/view/config.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
 import { uniform } from '../draws.ts';
 import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
@@ -43,16 +44,18 @@ export const REPLICATION_BUGS = [
 export class SimulatedCluster {
   readonly #world: World;
   readonly addresses: readonly NodeAddress[];
-  readonly #startNode = nodeStarter({
-    makeShards: localShards,
-    shardStore: { walFileBytesMin: WAL_FILE_BYTES },
-  });
+  readonly #startNode: ReturnType<typeof nodeStarter>;
   readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
   readonly #replicas = new ReplicaChecker();
   #wasReady = false;
 
-  constructor(world: World) {
+  constructor(world: World, queues: Partial<QueueConfig> = {}) {
     this.#world = world;
+    this.#startNode = nodeStarter({
+      makeShards: localShards,
+      shardStore: { walFileBytesMin: WAL_FILE_BYTES },
+      queues,
+    });
     this.addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({
       id: index + 1,
       host: world.node(`n${index + 1}`).host,

@@ -18,6 +18,7 @@ const MEAN_STEP_MS = 20;
 const SYNC_EVERY_MS = 1_000;
 const PREFETCH_MAX = 24;
 const LEAVE_SHARE = 0.004;
+const CLOSE_SHARE = 0.002;
 const CANCEL_SHARE = 0.004;
 
 /** A queue that is there already, one of this connection alone, or one that goes with its last consumer. */
@@ -60,10 +61,6 @@ export class AmqpConsumer {
   /** It has been taken by the queue. */
   get isConsuming(): boolean {
     return this.#isConsuming;
-  }
-
-  get heldCount(): number {
-    return this.#held.length;
   }
 
   /** From here on everything is acknowledged and nobody leaves. */
@@ -179,17 +176,21 @@ export class AmqpConsumer {
       }
       if (this.#isOrderly) continue;
       if (chance(random, LEAVE_SHARE)) return;
+      if (chance(random, CLOSE_SHARE)) {
+        await this.#closeChannel(connection);
+        return;
+      }
       if (chance(random, CANCEL_SHARE)) break;
     }
     await connection.call(CHANNEL, 'basic.cancel', { consumerTag });
     if (this.#isStopping || chance(random, 0.5)) this.#settleAll(connection);
-    // What is still held goes back with the channel.
-    await connection.call(CHANNEL, 'channel.close', {
-      replyCode: 200,
-      replyText: '',
-      classId: 0,
-      methodId: 0,
-    });
+    await this.#closeChannel(connection);
+  }
+
+  /** What is still held goes back with the channel. */
+  async #closeChannel(connection: AmqpConnection): Promise<void> {
+    const args = { replyCode: 200, replyText: '', classId: 0, methodId: 0 };
+    await connection.call(CHANNEL, 'channel.close', args);
   }
 
   /** Asks something that is answered behind all that was written before. */
