@@ -93,7 +93,7 @@ describe('a rule that is taken away is missed', () => {
   }
 
   // Those of publishers are a queue's alone.
-  const { noDedup, noGapRule, ...ofViews } = faults;
+  const { noDedup, noGapRule, confirmEarly, ...ofViews } = faults;
   for (const fault of Object.keys(ofViews)) {
     it(`within some histories of a group on a stream: ${fault}`, () => {
       const options = { numRuns: 5_000, seed: 7, endOnFailure: true };
