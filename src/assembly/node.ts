@@ -124,7 +124,7 @@ class Node implements ProbedNode {
       replicas: this.#shards?.probe?.() ?? [],
       metadata: this.#imageProbe.look(),
       life: this.#shards?.incarnations()[0] ?? 0,
-      isVoter: this.#metadata?.isVoter() ?? false,
+      isSettledVoter: this.#metadata?.isSettledVoter() ?? false,
       standing: (node) => this.#imageProbe.standing(node),
       assigned: () => this.#imageProbe.assigned(),
     };

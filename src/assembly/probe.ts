@@ -33,7 +33,8 @@ export interface NodeProbe {
   readonly metadata: { readonly index: number; readonly hash: number };
   /** The life of the first shard of this process. */
   readonly life: number;
-  readonly isVoter: boolean;
+  /** Of the metadata group, by a membership that is committed and not about to change. */
+  readonly isSettledVoter: boolean;
   /** Undefined for a node that is not registered. */
   standing(node: number): Standing | undefined;
   /** Every log that metadata knows, and how many nodes it is assigned to. */

@@ -242,6 +242,7 @@ export class Core implements RaftCore {
       durableIndex: state.log.stable,
       snapshotIndex: state.snapshot?.index ?? 0,
       configuration: state.configuration,
+      committedConfiguration: state.configurations.at(state.log.commit),
       isReady: state.isReady,
       progress,
     };

@@ -189,7 +189,10 @@ export interface RaftStatus extends SoftState {
   readonly lastIndex: number;
   readonly durableIndex: number;
   readonly snapshotIndex: number;
+  /** The newest in the log: the one that counts. */
   readonly configuration: Configuration;
+  /** The newest that is known to be committed. */
+  readonly committedConfiguration: Configuration;
   /** The leader has committed an entry of its own term. */
   readonly isReady: boolean;
   /** By peer, leader only. */

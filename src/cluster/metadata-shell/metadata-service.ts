@@ -8,7 +8,13 @@ import type { System } from '../../actors/system.ts';
 import type { Deadline } from '../../actors/timers.ts';
 import type { Log } from '../../env/environment.ts';
 import type { Configuration } from '../../raft/index.ts';
-import { decodeMessage, encodeMessage, peerOf, type RaftConfig } from '../../raft/index.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  isJoint,
+  peerOf,
+  type RaftConfig,
+} from '../../raft/index.ts';
 import type { SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
@@ -193,6 +199,14 @@ export class MetadataService {
   isVoter(): boolean {
     const { node, incarnation } = this.config;
     return this.raft.membership()?.voters.includes(peerOf(node, incarnation)) ?? false;
+  }
+
+  /** The same, by a membership that is committed and not about to change: it is sure not to be undone. */
+  isSettledVoter(): boolean {
+    const { node, incarnation } = this.config;
+    const members = this.raft.status?.committedConfiguration;
+    if (members === undefined || isJoint(members)) return false;
+    return members.voters.includes(peerOf(node, incarnation));
   }
 
   #isReadyLeader(): boolean {

@@ -96,7 +96,8 @@ export class SimulatedCluster {
   /** Up in this life, a voter, and in sync everywhere, in the eyes of whoever knows most. */
   hasRecovered(node: SimNode): boolean {
     const own = this.#probeOf(node);
-    if (own === undefined || !own.isVoter) return false;
+    // A membership that is only logged may be undone with the node that has logged it.
+    if (own === undefined || !own.isSettledVoter) return false;
     let newest = own;
     for (const { probe } of this.#probes()) {
       if (probe.metadata.index > newest.metadata.index) newest = probe;
