@@ -235,6 +235,37 @@ test('what kafkajs produced is there, with its key and headers, packed or not', 
   expect(got[0]!.properties.get('colour')).toBe('blue');
 });
 
+function receiveOf(
+  { streams }: Listening,
+  logIds: readonly number[],
+  waitMs: number,
+  then: (stop: () => void) => void = silent,
+): Promise<readonly StreamMessage[]> {
+  return new Promise((resolve, reject) => {
+    const limits = { messagesMax: 16, bytesMax: 1_000_000, leaseMs: TEN_MINUTES_MS };
+    const wish = { group: 'g', logIds, ...limits, waitMs };
+    const stop = streams.receive(wish, (result, messages) => {
+      if (result === 'ok') resolve(messages);
+      else reject(new Error(result));
+    });
+    then(stop);
+  });
+}
+
+test('an answer that got lost takes back nothing that was heard before', async () => {
+  await started();
+  const at = await listen(1);
+  const sender = await producer(at);
+  for (const name of names(3)) await sender.send({ topic: 'orders', body: Buffer.from(name) });
+  const { view } = at.options.replica;
+  const { logId, leader } = view.destination('orders')!.logs.find((log) => log.leader !== 1)!;
+  const received = await receiveOf(at, [logId], 10_000);
+  expect(received).toHaveLength(1);
+  const loses = () => setTimeout(() => at.streams.linkEnded(leader, 0), 100);
+  await expect(receiveOf(at, [logId], TEN_MINUTES_MS, loses)).rejects.toThrow('not-available');
+  expect(await receiveOf(at, [logId], 500)).toEqual([]);
+});
+
 test('a wait that is given up takes nothing with it, and what was given back is as new', async () => {
   await started();
   const at = await listen(1);
@@ -242,14 +273,8 @@ test('a wait that is given up takes nothing with it, and what was given back is 
   await sender.send({ topic: 'orders', body: Buffer.from('first') });
   const { view } = at.options.replica;
   const logIds = view.destination('orders')!.logs.map(({ logId }) => logId);
-  const receive = (waitMs: number, isStopped = false): Promise<readonly StreamMessage[]> =>
-    new Promise((resolve, reject) => {
-      const limits = { messagesMax: 16, bytesMax: 1_000_000, leaseMs: TEN_MINUTES_MS };
-      const wish = { group: 'g', logIds, ...limits, waitMs };
-      const stop = at.streams.receive(wish, (result, messages) => {
-        if (result === 'ok') resolve(messages);
-        else reject(new Error(result));
-      });
+  const receive = (waitMs: number, isStopped = false) =>
+    receiveOf(at, logIds, waitMs, (stop) => {
       if (isStopped) setTimeout(stop, 100);
     });
   const [first] = await receive(10_000);

@@ -11,7 +11,7 @@ import type { QueueConfig } from '../../../src/broker/view/config.ts';
 import { QueueLocal } from '../../../src/broker/view/local.ts';
 import { QueueState } from '../../../src/broker/view/queue-state.ts';
 import { Runs } from '../../../src/broker/view/runs.ts';
-import type { ViewStart } from '../../../src/broker/view/view-commands.ts';
+import { encodeViewCommand } from '../../../src/broker/view/view-commands.ts';
 import { VIEW_DEFAULTS, type ViewsLocal } from '../../../src/broker/view/views.ts';
 import { ByteWriter } from '../../../src/std/bytes.ts';
 
@@ -20,20 +20,6 @@ const OTHER = 'other';
 /** The other group's tokens start here. */
 export const OTHER_TOKENS = 1_000_000_000;
 const OWNER = { node: 9, incarnation: 1 };
-
-/** A group's command, as whoever asks writes it. */
-export function encodeViewCommand(
-  group: string,
-  start: ViewStart,
-  command: QueueCommand,
-): Uint8Array {
-  const out = new ByteWriter(96);
-  out.u8(1);
-  out.text(group);
-  out.u8(start === 'begin' ? 0 : 1);
-  out.raw(encodeQueueCommand(command));
-  return out.toBytes();
-}
 
 /** The bytes that a group's command has, whose engine command is already encoded. */
 function wrapped(group: string, body: Uint8Array): Uint8Array {

@@ -6,11 +6,10 @@ import { createPartitionBehavior } from '../../../src/broker/destination/partiti
 import { decodeQueueAnswer, type QueueAnswer } from '../../../src/broker/view/answers.ts';
 import type { QueueCommand } from '../../../src/broker/view/commands.ts';
 import { Runs } from '../../../src/broker/view/runs.ts';
-import type { ViewStart } from '../../../src/broker/view/view-commands.ts';
+import { encodeViewCommand, type ViewStart } from '../../../src/broker/view/view-commands.ts';
 import { VIEW_DEFAULTS } from '../../../src/broker/view/views.ts';
 import { stampBatch } from '../../../src/records/batch.ts';
 import { batchOf, listOf, NODE } from './harness.ts';
-import { encodeViewCommand } from './hosted-view.ts';
 
 const DAY_MS = 86_400_000;
 
