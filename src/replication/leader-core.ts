@@ -362,6 +362,10 @@ export class LeaderCore implements Leader, StreamedLog {
     return seq <= (level === 'local' ? this.#members.self.matchSeq : this.#committedSeq);
   }
 
+  get isMembershipTold(): boolean {
+    return this.#members.isSettled;
+  }
+
   isr(): readonly NodeId[] {
     return this.#members.isr();
   }

@@ -205,8 +205,20 @@ export class Membership {
       this.#propose(new SafeSet(members), isr);
       return;
     }
-    const isr = this.#set.members.filter(({ peer }) => peer.isInSync).map(({ peer }) => peer.node);
-    if (!isSameNodes(isr, this.#shownIsr)) this.#propose(this.#set, isr);
+    if (!this.#isShown) this.#propose(this.#set, this.#trueIsr);
+  }
+
+  get #trueIsr(): NodeId[] {
+    return this.#set.members.filter(({ peer }) => peer.isInSync).map(({ peer }) => peer.node);
+  }
+
+  get #isShown(): boolean {
+    return isSameNodes(this.#trueIsr, this.#shownIsr);
+  }
+
+  /** The metadata knows who is in sync, and nothing is asked for. Until then time has to go on. */
+  get isSettled(): boolean {
+    return this.#pending === undefined && this.#isShown;
   }
 
   /** The leader resigned: it asks for nothing any more. */

@@ -341,6 +341,8 @@ export interface Leader {
   /** Admission of acks=all: shown ISR >= minInsync. */
   canAcceptAll(): boolean;
   hasReached(seq: number, level: ReplyLevel): boolean;
+  /** The metadata knows who is in sync, and nothing is asked for: until then ticks are needed. */
+  readonly isMembershipTold: boolean;
   /** The shown ISR, leader first. */
   isr(): readonly NodeId[];
   progress(node: NodeId): FollowerProgress | undefined;

@@ -43,6 +43,11 @@ test.each([
     'queues that were read by turns on one shard took the messages of each other for unreadable',
     [...CRASH_KINDS, ...LOSS_KINDS],
   ],
+  [
+    40_009,
+    'a follower of a log that nobody writes to stayed out of the in-sync set: its leader was not ticked any more',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
 ])(
   'AMQP seed %i: %s',
   async (seed, _found, kinds) => {

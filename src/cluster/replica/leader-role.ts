@@ -468,7 +468,8 @@ export class LeaderRole {
     this.#committed.expire(nowMs, startOffset, this.core.epoch);
     this.#context.markDirty();
     const waiting = this.#local.size + this.#committed.size;
-    return waiting > 0 || this.core.phase !== 'active' || !this.#sender.isQuiet();
+    const isBusy = waiting > 0 || this.core.phase !== 'active';
+    return isBusy || !this.#sender.isQuiet() || !this.core.isMembershipTold;
   }
 
   /** A snapshot at a committed seq, or a promise to store one when the present tip commits. */
