@@ -48,6 +48,11 @@ test.each([
     'a follower of a log that nobody writes to stayed out of the in-sync set: its leader was not ticked any more',
     [...CRASH_KINDS, ...LOSS_KINDS],
   ],
+  [
+    1_013,
+    'a proposal to show a follower as in sync got lost and was not repeated: nothing else went on in its log',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
 ])(
   'AMQP seed %i: %s',
   async (seed, _found, kinds) => {

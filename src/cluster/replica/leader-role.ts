@@ -280,6 +280,8 @@ export class LeaderRole {
         this.#sender.stop(output.node);
         return;
       case 'propose-safe-set':
+        // It may get lost: whoever asks must be ticked until the answer shows, whatever woke it.
+        this.#context.markActive();
         this.#context.propose(output.proposal);
         return;
       case 'can-accept-all':
