@@ -127,8 +127,16 @@ export class Membership {
     const pending = this.#pending;
     if (!pending?.isUndecided(attempt)) return;
     this.#nextProposalMs = this.#nowMs + this.#limits.proposalRetryMs;
+    const wasWithdrawal = pending.isWithdrawal(attempt);
     if (pending.refused(attempt)) this.#pending = undefined;
-    else this.#send(pending.withdrawal(this.#nextAttempt(), this.#nowMs, this.#set));
+    // A withdrawal that was refused waits for the next tick that is due: never a loop without a pause.
+    else if (!wasWithdrawal) this.#withdraw(pending);
+  }
+
+  /** The set as it is, and of it who is in sync: this can be accepted whatever became of the newcomer. */
+  #withdraw(pending: PendingChange): void {
+    const attempt = this.#nextAttempt();
+    this.#send(pending.withdrawal(attempt, this.#nowMs, this.#set, this.#trueIsr));
   }
 
   // ---- Time ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ export class PendingChange {
   readonly #partitionEpoch: number;
   readonly #isr: readonly NodeId[];
   readonly #undecided = new Set<number>();
+  readonly #withdrawals = new Set<number>();
   #sentMs = 0;
 
   constructor(
@@ -28,15 +29,25 @@ export class PendingChange {
 
   /** A first or further attempt, to be sent once. */
   attempt(attempt: number, nowMs: number): SafeSetProposal {
-    return this.#propose(attempt, nowMs, this.set);
+    return this.#propose(attempt, nowMs, this.set, this.#isr);
   }
 
   /**
    * An attempt that asks for the set as it is. It can be accepted whatever became of the members of
    * the change, and then takes the partition epoch from all lost attempts.
    */
-  withdrawal(attempt: number, nowMs: number, current: SafeSet): SafeSetProposal {
-    return this.#propose(attempt, nowMs, current);
+  withdrawal(
+    attempt: number,
+    nowMs: number,
+    current: SafeSet,
+    isr: readonly NodeId[],
+  ): SafeSetProposal {
+    this.#withdrawals.add(attempt);
+    return this.#propose(attempt, nowMs, current, isr);
+  }
+
+  isWithdrawal(attempt: number): boolean {
+    return this.#withdrawals.has(attempt);
   }
 
   isOverdue(nowMs: number, retryMs: number): boolean {
@@ -51,10 +62,11 @@ export class PendingChange {
   /** True when the refusal of this attempt was the last one that could have come out otherwise. */
   refused(attempt: number): boolean {
     this.#undecided.delete(attempt);
+    this.#withdrawals.delete(attempt);
     return this.#undecided.size === 0;
   }
 
-  #propose(attempt: number, nowMs: number, set: SafeSet): SafeSetProposal {
+  #propose(attempt: number, nowMs: number, set: SafeSet, isr: readonly NodeId[]): SafeSetProposal {
     this.#undecided.add(attempt);
     this.#sentMs = nowMs;
     return {
@@ -63,7 +75,7 @@ export class PendingChange {
       expectedPartitionEpoch: this.#partitionEpoch,
       attempt,
       newSet: set.replicaIds(),
-      isr: this.#isr,
+      isr,
     };
   }
 }

@@ -141,9 +141,30 @@ describe('joining', () => {
     // It asks for the old set, which takes the partition epoch away from the lost attempt.
     const [withdrawal] = proposals(core);
     expect(nodesOf(withdrawal)).toEqual([1, 2]);
+    // Nobody beyond that set may be shown, or it would be refused for ever.
+    expect(withdrawal?.isr).toEqual([1, 2]);
     expect(withdrawal?.expectedPartitionEpoch).toBe(first?.expectedPartitionEpoch);
     accept(core, withdrawal!);
     expect(core.committedSeq).toBe(seq);
+  });
+
+  test('F6: a withdrawal that is refused is not repeated before its time', () => {
+    const core = leader(two);
+    core.hello(helloOf(2, 1));
+    core.hello(helloOf(3, 1));
+    write(core);
+    ack(core, 2, 1);
+    ack(core, 3, 1);
+    proposals(core);
+    for (const ms of [1_000, 2_000]) core.tick(ms);
+    const [second] = proposals(core);
+    const current = { partitionEpoch: 1, safeSet: members(1, 2), isr: [1, 2] };
+    core.safeSetRejected(second!.attempt, current);
+    const [withdrawal] = proposals(core);
+    core.safeSetRejected(withdrawal!.attempt, current);
+    expect(proposals(core)).toEqual([]);
+    for (const ms of [3_000, 4_000]) core.tick(ms);
+    expect(proposals(core).length).toBe(1);
   });
 
   test('F6: a late refusal of an older epoch names no attempt of this one', () => {

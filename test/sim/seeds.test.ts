@@ -27,6 +27,11 @@ test.each([
     'a node whose metadata store had failed told a second reason, which hid the first',
     [...CRASH_KINDS, ...LOSS_KINDS],
   ],
+  [
+    60_043,
+    'a leader withdrew a change of its set by a proposal that could only be refused, again and again without a pause',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
 ])(
   'seed %i: %s',
   async (seed, _found, kinds) => {
