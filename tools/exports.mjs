@@ -24,10 +24,6 @@ const WAITING = new Map([
     'a node starts no gRPC listener yet',
   ],
   ['src/broker/access/stream-views.ts#StreamViews', 'a node starts no gRPC listener yet'],
-  ['src/protocols/amqp/codec/errors.ts#REPLY_SUCCESS', 'simulated AMQP clients'],
-  ['src/protocols/amqp/codec/properties.ts#decodeProperties', 'simulated AMQP clients'],
-  ['src/protocols/amqp/codec/properties.ts#encodeProperties', 'simulated AMQP clients'],
-  ['src/protocols/amqp/codec/writer.ts#writeProtocolHeader', 'simulated AMQP clients'],
 ]);
 
 const DECLARATION =

@@ -2,6 +2,9 @@
 // thread, and the protocols of the per-shard log host and the metadata service. No classes.
 import type { RefId } from '../actors/ref.ts';
 import type { DiskFile } from '../env/environment.ts';
+import type { ComparedArgument, QueueOwner } from './metadata/routing-types.ts';
+
+export type { ComparedArgument, QueueOwner };
 
 // ---- The metadata view ------------------------------------------------------------------------
 
@@ -35,27 +38,6 @@ export interface LogView {
   readonly isr: readonly number[];
   readonly offline: readonly number[];
   readonly minInsync: number;
-}
-
-/** The connection that an exclusive queue lives and dies with, on the shard life that serves it. */
-export interface QueueOwner {
-  readonly node: number;
-  /** Of the node's data, as registered. */
-  readonly incarnation: number;
-  /** By shard number. */
-  readonly shard: number;
-  readonly shardIncarnation: number;
-  /** Unique among the connections of that shard life. */
-  readonly connection: number;
-}
-
-/** An argument that must be the same when the queue is declared again. */
-export interface ComparedArgument {
-  readonly name: string;
-  /** What is compared, as the declarer folds types and widths. */
-  readonly value: string;
-  /** What a refusal shows to people. */
-  readonly shown: string;
 }
 
 export interface QueueView {

@@ -13,7 +13,6 @@ import { MetadataReplica } from '../../../src/cluster/metadata-shell/metadata-re
 import type { Connection, ConnectionEvents, Environment } from '../../../src/env/environment.ts';
 import {
   type BasicProperties,
-  encodeProperties,
   FrameReader,
   type Method,
   type MethodInput,
@@ -27,6 +26,7 @@ import type { AmqpLimits } from '../../../src/protocols/amqp/limits.ts';
 import { type AmqpListener, startAmqpListener } from '../../../src/protocols/amqp/listener.ts';
 import { ByteWriter, concatBytes, encodeUtf8 } from '../../../src/std/bytes.ts';
 import { registration } from '../../cluster/metadata/world.ts';
+import { encodeProperties } from './codec/all-properties.ts';
 import { type Entry, entriesOf } from './codec/tape-reader.ts';
 import { FakeQueues } from './fake-queues.ts';
 

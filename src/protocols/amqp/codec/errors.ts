@@ -39,9 +39,6 @@ export const REPLIES = Object.freeze({
 
 export type ReplyName = keyof typeof REPLIES;
 
-/** The code of an orderly close. */
-export const REPLY_SUCCESS = 200;
-
 /** The method that an error is about; both 0: none, as for frame errors. */
 export interface MethodIds {
   readonly classId: number;

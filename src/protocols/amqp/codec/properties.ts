@@ -1,18 +1,9 @@
 // The 14 properties of the basic class: flags u16, then the flagged values in order of their bits, highest first
 // (0-9-1 specification, section 4.2.6.1). Bit 0 would announce another word of flags, which no property of this class
 // needs, and bit 1 belongs to none: both are refused. A message keeps its property bytes as they came; this file
-// finds single values in them without making objects, and decodes or encodes all of them where that is wanted.
-import { ByteReader, type ByteWriter, readU16, readU32 } from '../../../std/bytes.ts';
-import { AmqpEncodeError, type MethodIds, NO_METHOD, undecodable } from './errors.ts';
-import {
-  readLong,
-  readTable,
-  readText,
-  skipTable,
-  writeLong,
-  writeShortText,
-  writeTable,
-} from './field-table.ts';
+// finds single values in them without making objects.
+import { readU16, readU32 } from '../../../std/bytes.ts';
+import { skipTable } from './field-table.ts';
 import type { FieldLong, FieldTable, FieldText } from './field-values.ts';
 
 /** All properties of a message; absent ones are left out. */
@@ -130,70 +121,5 @@ export function locateProperties(bytes: Uint8Array, at: number, positions: Int32
     const size = VALUE_BYTES[number]!;
     if (size > 0) at += size;
     else at += size === SHORTSTR ? 1 + bytes[at]! : 4 + readU32(bytes, at);
-  }
-}
-
-/** Reads all properties in bytes[at, end). Throws {@link AmqpError} 501 for what `scanProperties` refuses. */
-export function decodeProperties(
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  method: MethodIds = NO_METHOD,
-): BasicProperties {
-  if (scanProperties(bytes, at, end) < 0) throw undecodable(bytes, at, end, method);
-  const properties: Record<string, unknown> = {};
-  const reader = new ByteReader(bytes, at, end);
-  const flags = reader.u16();
-  PROPERTY_ROWS.forEach(([name, kind], number) => {
-    if ((flags & propertyFlag(number)) !== 0) properties[name] = readProperty(reader, kind);
-  });
-  return properties;
-}
-
-function readProperty(reader: ByteReader, kind: PropertyKind): unknown {
-  switch (kind) {
-    case 'octet':
-      return reader.u8();
-    case 'timestamp':
-      return readLong(reader, false);
-    case 'table':
-      return readTable(reader);
-    default: {
-      const size = reader.u8();
-      return readText(reader.bytes, reader.take(size), size);
-    }
-  }
-}
-
-/** Appends flags and values. Throws {@link AmqpEncodeError}, and what it wrote remains. */
-export function encodeProperties(writer: ByteWriter, properties: BasicProperties): void {
-  const flagsAt = writer.reserve(FLAGS_BYTES);
-  let flags = 0;
-  PROPERTY_ROWS.forEach(([name, kind], number) => {
-    const value = properties[name];
-    if (value === undefined) return;
-    flags |= propertyFlag(number);
-    writeProperty(writer, kind, value);
-  });
-  writer.bytes[flagsAt] = flags >>> 8;
-  writer.bytes[flagsAt + 1] = flags;
-}
-
-function writeProperty(writer: ByteWriter, kind: PropertyKind, value: unknown): void {
-  switch (kind) {
-    case 'octet':
-      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0xff) {
-        throw new AmqpEncodeError('octet', value);
-      }
-      writer.u8(value);
-      return;
-    case 'timestamp':
-      writeLong(writer, 'timestamp', value as FieldLong);
-      return;
-    case 'table':
-      writeTable(writer, value as FieldTable);
-      return;
-    default:
-      writeShortText(writer, value as FieldText);
   }
 }

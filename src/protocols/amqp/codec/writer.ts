@@ -11,7 +11,6 @@ import {
 } from './frame.ts';
 import { METHOD_CODECS, type MethodCodec } from './method-codec.ts';
 import type { MethodInput, MethodName } from './methods.ts';
-import { PROTOCOL_HEADER } from './protocol-header.ts';
 
 const ACK = METHOD_CODECS['basic.ack'].id;
 const NACK = METHOD_CODECS['basic.nack'].id;
@@ -43,11 +42,6 @@ export function writeMethod<N extends MethodName>(
 
 export function writeHeartbeat(writer: ByteWriter): void {
   writer.raw(HEARTBEAT);
-}
-
-/** What a client begins with, and what a server answers to another protocol. */
-export function writeProtocolHeader(writer: ByteWriter): void {
-  writer.raw(PROTOCOL_HEADER);
 }
 
 /** Appends a basic.ack without making objects. `bits`: MULTIPLE or 0. */

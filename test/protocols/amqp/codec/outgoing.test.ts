@@ -1,21 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  encodeProperties,
   MANDATORY,
   METHOD_CODECS,
   type MethodInput,
   type MethodName,
   MULTIPLE,
   OutgoingMessage,
+  PROTOCOL_HEADER,
   REQUEUE,
   writeAck,
   writeHeartbeat,
   writeMethod,
   writeNack,
-  writeProtocolHeader,
 } from '../../../../src/protocols/amqp/codec/index.ts';
 import { ByteWriter, concatBytes, encodeUtf8, toHex } from '../../../../src/std/bytes.ts';
+import { encodeProperties } from './all-properties.ts';
 import { defs, frames, framesOf } from './amqplib.ts';
 import { openReader, TestReader } from './tape-reader.ts';
 
@@ -202,7 +202,7 @@ describe('what is written besides', () => {
 
   it('heartbeats and the protocol header are amqplib’s', () => {
     const writer = new ByteWriter(1);
-    writeProtocolHeader(writer);
+    writer.raw(PROTOCOL_HEADER);
     writeHeartbeat(writer);
     expect(Buffer.from(writer.finish()).toString('latin1')).toBe(
       frames.PROTOCOL_HEADER + frames.HEARTBEAT_BUF.toString('latin1'),

@@ -3,8 +3,6 @@ import { describe, expect, it } from 'vitest';
 import {
   AmqpError,
   type BasicProperties,
-  decodeProperties,
-  encodeProperties,
   locateProperties,
   PROPERTY_NUMBER,
   type PropertyName,
@@ -14,6 +12,7 @@ import {
 } from '../../../../src/protocols/amqp/codec/index.ts';
 import { ByteWriter, toHex } from '../../../../src/std/bytes.ts';
 import { fromHex } from '../../../setup/hex.ts';
+import { decodeProperties, encodeProperties } from './all-properties.ts';
 import { defs } from './amqplib.ts';
 
 const ALL: Required<BasicProperties> = {

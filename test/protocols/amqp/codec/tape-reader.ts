@@ -5,7 +5,6 @@ import {
   BODY_AT,
   BODY_SIZE,
   DELIVERY_MODE,
-  decodeProperties,
   ENTRY_INTS,
   EXCHANGE_AT,
   EXCHANGE_SIZE,
@@ -28,6 +27,7 @@ import {
   SOURCE,
   Tape,
 } from '../../../../src/protocols/amqp/codec/index.ts';
+import { decodeProperties } from './all-properties.ts';
 
 export interface Message {
   readonly channel: number;

@@ -2,8 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type BasicProperties,
-  decodeProperties,
-  encodeProperties,
   type FieldTable,
   type FieldValue,
   OutgoingMessage,
@@ -19,6 +17,7 @@ import { encodeBatch, type RecordInput, RecordReader } from '../../../../src/rec
 import { ByteWriter, decodeUtf8, encodeUtf8, toHex } from '../../../../src/std/bytes.ts';
 import { crc32c } from '../../../../src/std/crc32c.ts';
 import { type Cursor, readVarI32 } from '../../../../src/std/varint.ts';
+import { decodeProperties, encodeProperties } from '../codec/all-properties.ts';
 import { publishFrames } from '../codec/amqplib.ts';
 import { openReader } from '../codec/tape-reader.ts';
 
