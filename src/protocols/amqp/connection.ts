@@ -13,6 +13,7 @@ import { record, u53 } from '../../codec/index.ts';
 import type { Connection } from '../../env/environment.ts';
 import type { ByteWriter } from '../../std/bytes.ts';
 import { messageOf } from '../../std/errors.ts';
+import { CONNECTION_SUPERVISION } from '../listening/books.ts';
 import { answerTo } from './asks.ts';
 import { FrameReader, type Refusal, type WrongProtocol } from './codec/index.ts';
 import { guarded } from './guarded.ts';
@@ -134,7 +135,7 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
     const heldBytes = this.#isGone ? 0 : this.#frames.heldBytes + this.#session.deferredBytes;
     const delta = heldBytes - this.#accountedBytes;
     this.#accountedBytes = heldBytes;
-    return this.#listener.hold(delta);
+    return this.#listener.books.hold(delta);
   }
 
   /** The socket has taken what was written. */
@@ -196,12 +197,16 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
   }
 
   writer(): ByteWriter {
-    this.#listener.markDirty(this);
+    this.#listener.books.markDirty(this);
     return this.output.writer;
   }
 
   wake(): void {
-    this.#listener.markDirty(this);
+    this.#listener.books.markDirty(this);
+  }
+
+  get writes(): number {
+    return this.output.writes;
   }
 
   /** The flush of a turn. */
@@ -390,11 +395,6 @@ export const AmqpConnectionActor: Actor<Ops, ConnectionArgs> = actor(
   (ctx, args: ConnectionArgs): Handlers<Ops> => new AmqpConnection(ctx, args),
   {
     mailbox: { capacity: MAILBOX_CAPACITY, overflow: 'reject' },
-    supervision: {
-      decide: () => 'stop',
-      maxRestarts: 0,
-      windowMs: 1,
-      backoff: { minMs: 1, maxMs: 1, jitter: 0 },
-    },
+    supervision: CONNECTION_SUPERVISION,
   },
 );

@@ -2,7 +2,8 @@
 // the port, makes an actor for each, and writes what they have to say once per turn.
 import type { System } from '../../actors/index.ts';
 import type { BrokerPorts, QueueOwner } from '../../broker/ports.ts';
-import type { Cancel, Connection, Log } from '../../env/environment.ts';
+import type { Connection, Log } from '../../env/environment.ts';
+import { ListenerBooks, type ListenerCounters, wrongPort } from '../listening/books.ts';
 import type { Asked } from './asks.ts';
 import { refusals, Tape, type WrongProtocol } from './codec/index.ts';
 import { type AmqpConnection, AmqpConnectionActor } from './connection.ts';
@@ -24,19 +25,6 @@ export interface AmqpListenerOptions {
   readonly otherPorts?: { readonly [P in WrongProtocol['seen']]?: number };
 }
 
-export interface AmqpCounters {
-  /** Connections taken since the start, and those that are open. */
-  accepted: number;
-  open: number;
-  /** Refused because their address has too many. */
-  refused: number;
-  /** Bytes that were received and wait. */
-  heldBytes: number;
-  /** Turns in which something was written, and calls of write: at most one per connection and turn. */
-  flushes: number;
-  socketWrites: number;
-}
-
 /** How long clients may take to answer when the node stops. */
 const SHUTDOWN_MS = 250;
 /** More shards than a node may have: connections are numbered apart. */
@@ -52,22 +40,11 @@ export class AmqpListener {
   readonly slabs = new SlabPool();
   readonly tape = new Tape();
   readonly tools = new Tools();
-  readonly counters: AmqpCounters = {
-    accepted: 0,
-    open: 0,
-    refused: 0,
-    heldBytes: 0,
-    flushes: 0,
-    socketWrites: 0,
-  };
+  readonly books: ListenerBooks;
   readonly #system: System;
   readonly #log: Log;
   readonly #otherPorts: NonNullable<AmqpListenerOptions['otherPorts']>;
-  readonly #perAddress = new Map<string, number>();
-  readonly #dirty = new Set<AmqpConnection>();
   readonly #open = new Set<AmqpConnection>();
-  readonly #stopFlushing: Cancel;
-  #isClosing = false;
   #onAllGone: (() => void) | undefined;
 
   constructor(options: AmqpListenerOptions) {
@@ -98,36 +75,21 @@ export class AmqpListener {
         system.deadlines.after(delayMs, () => resolve());
       });
     this.asked = { metadata: ports.metadata, queues: ports.queues, limits, sleep };
-    this.#stopFlushing = system.turn.onPhase('flush', () => this.#flush());
+    this.books = new ListenerBooks(system, limits);
   }
 
   /** Takes over an accepted connection from which nothing was read. Never throws. */
   accept(connection: Connection): void {
-    const remoteHost = plainHost(connection.remote.host);
-    const count = this.#perAddress.get(remoteHost) ?? 0;
-    if (this.#isClosing || count >= this.limits.connectionsPerAddressMax) {
-      this.counters.refused += 1;
-      connection.destroy();
-      return;
-    }
-    this.#perAddress.set(remoteHost, count + 1);
-    this.counters.accepted += 1;
-    this.counters.open += 1;
-    const number = this.counters.accepted * SHARDS + this.place.shard;
+    const remoteHost = this.books.admit(connection);
+    if (remoteHost === undefined) return;
+    const { accepted } = this.counters;
+    const number = accepted * SHARDS + this.place.shard;
     const args = { listener: this, connection, number, remoteHost };
-    this.#system.spawn(`amqp-${this.counters.accepted}`, AmqpConnectionActor, args);
+    this.#system.spawn(`amqp-${accepted}`, AmqpConnectionActor, args);
   }
 
-  /** Adds to the bytes that this thread holds; false if they are too many. */
-  hold(delta: number): boolean {
-    this.counters.heldBytes += delta;
-    return delta <= 0 || this.counters.heldBytes <= this.limits.heldBytesMax;
-  }
-
-  /** The connection has something to say at the end of this turn. */
-  markDirty(connection: AmqpConnection): void {
-    this.#dirty.add(connection);
-    this.#system.turn.request();
+  get counters(): ListenerCounters {
+    return this.books.counters;
   }
 
   opened(connection: AmqpConnection): void {
@@ -137,16 +99,12 @@ export class AmqpListener {
   forget(connection: AmqpConnection, remoteHost: string): void {
     this.#open.delete(connection);
     if (this.#open.size === 0) this.#onAllGone?.();
-    this.#dirty.delete(connection);
-    this.counters.open -= 1;
-    const count = (this.#perAddress.get(remoteHost) ?? 1) - 1;
-    if (count > 0) this.#perAddress.set(remoteHost, count);
-    else this.#perAddress.delete(remoteHost);
+    this.books.left(remoteHost);
   }
 
   /** Tells every client that the node stops; who has not answered shortly after is cut off. */
   async close(): Promise<void> {
-    this.#isClosing = true;
+    this.books.closing();
     for (const connection of [...this.#open]) connection.shutDown(...refusals.shutDown());
     if (this.#open.size > 0) {
       await new Promise<void>((resolve) => {
@@ -155,33 +113,15 @@ export class AmqpListener {
       });
     }
     for (const connection of [...this.#open]) connection.destroy();
-    this.#stopFlushing();
+    this.books.close();
   }
 
   /** One line that helps whoever dialled the wrong port. */
   tellForeign(seen: WrongProtocol['seen'], remoteHost: string): void {
-    const port = this.#otherPorts[seen];
     const what = seen === 'unknown' ? 'an unknown protocol' : seen;
-    const advice =
-      port === undefined ? `no listener for ${what} is open` : `${what} is served on port ${port}`;
-    this.#log.warn(`${what} was spoken to the AMQP port; ${advice}`, { remote: remoteHost });
+    const words = wrongPort(what, 'AMQP', this.#otherPorts[seen]);
+    this.#log.warn(words, { remote: remoteHost });
   }
-
-  #flush(): void {
-    if (this.#dirty.size === 0) return;
-    this.counters.flushes += 1;
-    for (const connection of this.#dirty) {
-      const before = connection.output.writes;
-      connection.flush();
-      this.counters.socketWrites += connection.output.writes - before;
-    }
-    this.#dirty.clear();
-  }
-}
-
-/** ::ffff:127.0.0.1 is 127.0.0.1 to people and to clients. */
-function plainHost(host: string): string {
-  return host.startsWith('::ffff:') ? host.slice('::ffff:'.length) : host;
 }
 
 /**

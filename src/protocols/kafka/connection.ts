@@ -18,6 +18,7 @@ import {
   LogRepliesProtocol,
 } from '../../broker/ports.ts';
 import type { Connection } from '../../env/environment.ts';
+import { CONNECTION_SUPERVISION } from '../listening/books.ts';
 import { type Api, ApiVersions, KafkaCodecError, Produce } from './codec/index.ts';
 import { KafkaErrorCode } from './errors.ts';
 import { Exchange, type ExchangeHost, type Flow } from './exchange.ts';
@@ -145,7 +146,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     const heldBytes = this.#isClosed ? 0 : this.#frames.heldBytes + this.#workingBytes;
     const delta = heldBytes - this.#accountedBytes;
     this.#accountedBytes = heldBytes;
-    return this.#listener.hold(delta);
+    return this.#listener.books.hold(delta);
   }
 
   #wake(): void {
@@ -347,7 +348,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.output.append((writer) => {
       codec.encodeResponse(api, version, correlationId, body as never, writer);
     });
-    this.#listener.markDirty(this.output);
+    this.#listener.books.markDirty(this.output);
   }
 
   // ---- What exchanges use -------------------------------------------------------------------------
@@ -515,11 +516,6 @@ export const KafkaConnectionActor: Actor<LogRepliesOps, ConnectionArgs> = actor(
   (ctx, args: ConnectionArgs): Handlers<LogRepliesOps> => new KafkaConnection(ctx, args),
   {
     mailbox: { capacity: MAILBOX_CAPACITY, overflow: 'reject' },
-    supervision: {
-      decide: () => 'stop',
-      maxRestarts: 0,
-      windowMs: 1,
-      backoff: { minMs: 1, maxMs: 1, jitter: 0 },
-    },
+    supervision: CONNECTION_SUPERVISION,
   },
 );
