@@ -63,7 +63,12 @@ describe('the books of a listener', () => {
 
   it('flush whoever is dirty once, count its writes, and stop when closed', () => {
     const { books, endTurn, phases, requests } = makeBooks();
-    const writing = { writes: 0, flush: () => void (writing.writes += 1) };
+    const writing = {
+      writes: 0,
+      flush() {
+        this.writes += 1;
+      },
+    };
     endTurn();
     books.markDirty(writing);
     books.markDirty(writing);
