@@ -1,8 +1,9 @@
 // A queue as a durable behavior: a view on its own log. Messages are records that wait until somebody has
 // acknowledged them. One engine for consumers that hold messages until they settle them and for those that
 // hold them for a time. Pure and synchronous: the replicated half is queue-state.ts, the leader's soft half
-// local.ts. It knows no client protocol, and no record's contents.
+// local.ts. It knows no client protocol, and of records only whether they can be read (admission.ts).
 import type { DurableBehavior } from '../../actors/durable/behavior.ts';
+import { refuseAppended } from './admission.ts';
 import type { QueueConfig } from './config.ts';
 import { decideOnView, demoteView, goOn } from './engine.ts';
 import { QueueLocal } from './local.ts';
@@ -23,7 +24,7 @@ export function createQueueBehavior(config: QueueConfig): DurableBehavior<QueueS
     demote: demoteView,
     decide: (state, local, command, position) =>
       decideOnView(config, state, local, command, position),
-    admit: () => 'invalid',
+    admit: (_state, _local, batch) => refuseAppended(batch, config.batchBytesMax),
     committed: (state, local, position) => goOn(config, state, local, position),
     apply: applyQueueFrame,
     nextDueMs: (state, local) => local.nextDueMs(state, config.releaseAfterMs),

@@ -81,7 +81,8 @@ export class QueueState {
 
 export function applyQueueFrame(state: QueueState, frame: FrameView): void {
   if (frame.batch !== undefined) state.tip.endOffset = frame.nextOffset;
-  applyQueueEvents(state, frame.events, frame);
+  // A batch alone is no decision: whether the frame of the last one was taken is not to be read from it.
+  if (frame.events.length > 0) applyQueueEvents(state, frame.events, frame);
 }
 
 /** What a frame says of one view. Throws for events of a newer version alone. */

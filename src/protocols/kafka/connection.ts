@@ -365,6 +365,10 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     return this.#listener.crc32c;
   }
 
+  get unpack() {
+    return this.#listener.unpack;
+  }
+
   get log() {
     return this.#ctx.log;
   }

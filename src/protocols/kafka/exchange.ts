@@ -14,7 +14,7 @@ import type {
   LocatedInput,
   LogHostOps,
 } from '../../broker/ports.ts';
-import type { Log } from '../../env/environment.ts';
+import type { Log, Unpack } from '../../env/environment.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import type { Api, RequestOf, ResponseInput } from './codec/index.ts';
 import type { KafkaLimits } from './limits.ts';
@@ -42,6 +42,8 @@ export interface ExchangeHost {
   readonly ports: BrokerPorts;
   readonly limits: KafkaLimits;
   readonly crc32c: Crc32c;
+  /** Absent where nothing can be unpacked. */
+  readonly unpack: Unpack | undefined;
   readonly log: Log;
   /** The host part of the address that the client dialled, and its port. */
   readonly dialledHost: string;

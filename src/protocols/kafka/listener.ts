@@ -2,7 +2,7 @@
 // thread that owns the port, makes an actor for each, and writes what they answered once per turn.
 import type { System } from '../../actors/index.ts';
 import type { BrokerPorts } from '../../broker/ports.ts';
-import type { Connection, Log } from '../../env/environment.ts';
+import type { Connection, Log, Unpack } from '../../env/environment.ts';
 import { BufferPool } from '../../std/buffer-pool.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { ListenerBooks, type ListenerCounters, plainHost, wrongPort } from '../listening/books.ts';
@@ -30,6 +30,7 @@ export class KafkaListener {
   readonly ports: BrokerPorts;
   readonly limits: KafkaLimits;
   readonly crc32c: Crc32c;
+  readonly unpack: Unpack | undefined;
   readonly codec = new KafkaCodec();
   readonly slabs = new SlabPool();
   readonly framePool = new BufferPool();
@@ -48,6 +49,7 @@ export class KafkaListener {
     this.ports = options.ports;
     this.limits = { ...KAFKA_LIMITS, ...options.limits };
     this.crc32c = (bytes, start, end, seed) => system.env.crc32c(bytes, start, end, seed);
+    this.unpack = system.env.unpack;
     this.books = new ListenerBooks(system, this.limits);
     this.counters = Object.assign(this.books.counters, { requests: 0 });
   }

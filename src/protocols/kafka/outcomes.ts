@@ -87,6 +87,8 @@ export function batchCode(fault: BatchFault): number {
 const REFUSALS: ReadonlyMap<string, number> = new Map([
   ['exists', E.TOPIC_ALREADY_EXISTS],
   ['unknown-destination', E.UNKNOWN_TOPIC_OR_PARTITION],
+  // Another one has taken its name meanwhile.
+  ['stale-log', E.UNKNOWN_TOPIC_OR_PARTITION],
   ['invalid-name', E.INVALID_TOPIC_EXCEPTION],
   ['invalid-partitions', E.INVALID_PARTITIONS],
   ['invalid-replication-factor', E.INVALID_REPLICATION_FACTOR],

@@ -10,6 +10,7 @@ const pick = fc.constantFrom(255, 1, 0x55, 0x0e);
 const steps: Record<Step['op'], { weight: number; arbitrary: fc.Arbitrary<Step> }> = {
   publish: weighed(8, { op: fc.constant('publish'), client: small(1), count: small(4).map(plus1) }),
   resend: weighed(1, { op: fc.constant('resend'), client: small(1) }),
+  append: weighed(2, { op: fc.constant('append'), count: small(4).map(plus1) }),
   commit: weighed(8, { op: fc.constant('commit'), frames: fc.constantFrom(1, 2, 100) }),
   receive: weighed(10, {
     op: fc.constant('receive'),

@@ -1,4 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import {
+  ATTRIBUTES_AT,
+  CONTROL_BIT,
+  LAST_OFFSET_DELTA_AT,
+  MAGIC_AT,
+  PRODUCER_ID_AT,
+  RECORD_COUNT_AT,
+  TRANSACTIONAL_BIT,
+} from '../../../src/records/batch.ts';
 import { batchOf, type Got, NODE, offsets, QueueHarness, runsOf } from './harness.ts';
 
 const published = (h: QueueHarness, token: number) => h.answer(token, 'published');
@@ -690,6 +699,17 @@ describe('the store', () => {
     expect(offsets(h.fetch(1))).toEqual([0]);
   });
 
+  it('refuses a frame, and takes a batch that is no decision: what was lost is noticed all the same', () => {
+    const h = new QueueHarness();
+    h.attach(1, { isAutoAcknowledging: true });
+    h.publish(2);
+    h.refusesFrames = true;
+    expect(h.answers.get(h.receive(1, { credit: 1 }))).toBe('refused');
+    h.refusesFrames = false;
+    h.append(batchOf(1));
+    expect(offsets(h.fetch(1))).toEqual([0, 1, 2]);
+  });
+
   it('may drop what is done with: now and then it is told how far', () => {
     const h = new QueueHarness({ releaseOffsets: 100 });
     h.attach(1);
@@ -706,3 +726,57 @@ describe('the store', () => {
 });
 
 const isOdd = ({ offset }: Got): boolean => offset % 2 === 1;
+
+describe('batches that are appended', () => {
+  it('are messages: whoever waits gets them when they are committed', () => {
+    const h = new QueueHarness();
+    h.commitsAtOnce = false;
+    h.attach(1);
+    h.commit();
+    const waiting = h.receive(1);
+    h.append(batchOf(3));
+    expect(h.got(waiting)).toEqual([]);
+    h.commit();
+    h.commit();
+    expect(offsets(h.got(waiting))).toEqual([0, 1, 2]);
+    h.publish(1);
+    h.append(batchOf(1));
+    h.commit();
+    expect(offsets(h.fetch(1))).toEqual([3, 4]);
+    expect(h.stats()).toMatchObject({ ready: 0, leased: 5, endOffset: 5 });
+  });
+
+  it('are refused where consumers could not get each record by its offset', () => {
+    const h = new QueueHarness({ batchBytesMax: 200 });
+    const refusal = (batch: Uint8Array) => h.behavior.admit!(h.state, h.local, batch, h.position());
+    const changed = (change: (view: DataView) => void) => {
+      const batch = batchOf(2);
+      change(new DataView(batch.buffer, batch.byteOffset));
+      return batch;
+    };
+    expect(refusal(batchOf(2))).toBe(undefined);
+    expect(refusal(batchOf(30))).toBe('too-large');
+    expect(refusal(batchOf(2).subarray(0, 30))).toBe('corrupt');
+    expect(refusal(batchOf(2).subarray(0, 70))).toBe('corrupt');
+    expect(refusal(changed((view) => view.setInt8(MAGIC_AT, 1)))).toBe('unsupported');
+    expect(refusal(changed((view) => view.setInt16(ATTRIBUTES_AT, 1)))).toBe('unsupported');
+    expect(refusal(changed((view) => view.setInt16(ATTRIBUTES_AT, TRANSACTIONAL_BIT)))).toBe(
+      'unsupported',
+    );
+    expect(refusal(changed((view) => view.setInt16(ATTRIBUTES_AT, CONTROL_BIT)))).toBe('invalid');
+    expect(refusal(changed((view) => view.setBigInt64(PRODUCER_ID_AT, 7n)))).toBe('unsupported');
+    // More records than there are bytes for, with and without as many offsets.
+    for (const count of [1, 3, 0x7fff_ffff]) {
+      const claims = (view: DataView) => {
+        view.setInt32(RECORD_COUNT_AT, count);
+        view.setInt32(LAST_OFFSET_DELTA_AT, count - 1);
+      };
+      expect(refusal(changed(claims))).toBe('invalid');
+    }
+    expect(refusal(changed((view) => view.setInt32(LAST_OFFSET_DELTA_AT, 5)))).toBe('invalid');
+    // Both records say that they are the first.
+    const twice = batchOf(2);
+    twice[twice.length - 5] = 0;
+    expect(refusal(twice)).toBe('invalid');
+  });
+});

@@ -12,6 +12,8 @@ import { batchOf, type Got, listOf, QueueHarness } from './harness.ts';
 export type Step =
   | { readonly op: 'publish'; readonly client: number; readonly count: number }
   | { readonly op: 'resend'; readonly client: number }
+  /** A batch of somebody who is no log client and never sends it again. */
+  | { readonly op: 'append'; readonly count: number }
   | { readonly op: 'commit'; readonly frames: number }
   | {
       readonly op: 'receive';
@@ -140,6 +142,9 @@ export class QueueWorld {
       case 'resend':
         this.#resend(this.#publishers[step.client % 2]!);
         break;
+      case 'append':
+        this.#appendPlain(step.count);
+        break;
       case 'commit':
         queue.commit(step.frames);
         break;
@@ -218,6 +223,13 @@ export class QueueWorld {
     this.#readLog();
     if (offset < 0 || offset >= this.queue.committedOffset) return;
     by.open = by.open.filter((open) => open.first !== first);
+  }
+
+  #appendPlain(count: number): void {
+    this.#readLog();
+    const first = this.queue.endOffset;
+    this.queue.append(batchOf(count, (index) => encodeUtf8(`plain:${first + index}`)));
+    this.#readLog();
   }
 
   // ---- Consumers ------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ import type {
   DiskFile,
   Environment,
 } from '../../../src/env/environment.ts';
+import { createUnpack } from '../../../src/env/node/unpack.ts';
 import {
   type Api,
   FRAME_PREFIX_BYTES,
@@ -349,7 +350,11 @@ export class FakeNode<E extends Environment> {
       bind: notOfKafka,
       unbind: notOfKafka,
       declareQueue: notOfKafka,
-      deleteQueue: notOfKafka,
+      deleteQueue: async (name, logId) => {
+        if (this.metadataResult !== undefined) return this.metadataResult;
+        if (this.destinations.get(name)?.logs[0]?.logId === logId) this.destinations.delete(name);
+        return { kind: 'ok', version: 3 };
+      },
       releaseOwner: notOfKafka,
     };
   }
@@ -359,7 +364,7 @@ export class KafkaWorld extends FakeNode<ManualEnvironment> {
   #connections = 0;
 
   constructor(limits: Partial<KafkaLimits> = {}) {
-    super(manualEnvironment(7), limits);
+    super(Object.assign(manualEnvironment(7), { unpack: createUnpack() }), limits);
   }
 
   connect(remoteHost?: string): KafkaClient {

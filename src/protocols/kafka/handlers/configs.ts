@@ -1,8 +1,10 @@
-// DescribeConfigs, read only: the settings of topics, and the few of a node that clients look at.
-import { SETTINGS, type Setting } from '../../../broker/ports.ts';
+// DescribeConfigs, read only: the settings of topics, what kind of destination they are, and the few of a node
+// that clients look at.
+import { type DestinationView, SETTINGS, type Setting } from '../../../broker/ports.ts';
 import type { DescribeConfigs, RequestOf, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
+import { topicNamed } from '../visible-topics.ts';
 
 type Wanted = RequestOf<typeof DescribeConfigs>['resources'][number];
 type Described = ResponseInput<typeof DescribeConfigs>['results'][number];
@@ -70,12 +72,29 @@ function described(wanted: Wanted, configs: readonly ConfigEntry[]): Described {
 }
 
 function describeTopic(exchange: Exchange<typeof DescribeConfigs>, wanted: Wanted): Described {
-  const destination = exchange.ports.view.destination(wanted.resourceName);
-  if (destination === undefined) {
-    return refused(wanted, E.UNKNOWN_TOPIC_OR_PARTITION, 'there is no such topic');
+  const found = topicNamed(exchange.ports.view, wanted.resourceName);
+  if (typeof found === 'number') {
+    return refused(wanted, found, 'there is no such topic, or it is not for everybody');
   }
-  const { includeSynonyms } = exchange.body;
-  const entries = configRows(destination.config).map(({ setting, name, value, source }) => ({
+  const settings = found.queue === undefined ? settingsOf(exchange, found) : [];
+  const facts = factsOf(found).map(({ name, value, type, about }) => ({
+    name,
+    value,
+    readOnly: true,
+    configSource: SOURCE_TOPIC,
+    isSensitive: false,
+    configType: TYPE_CODES[type],
+    documentation: exchange.body.includeDocumentation ? about : null,
+  }));
+  return described(wanted, [...settings, ...facts]);
+}
+
+function settingsOf(
+  exchange: Exchange<typeof DescribeConfigs>,
+  { config }: DestinationView,
+): ConfigEntry[] {
+  const { includeSynonyms, includeDocumentation } = exchange.body;
+  return configRows(config).map(({ setting, name, value, source }) => ({
     name,
     value,
     readOnly: false,
@@ -83,9 +102,44 @@ function describeTopic(exchange: Exchange<typeof DescribeConfigs>, wanted: Wante
     isSensitive: false,
     synonyms: includeSynonyms ? synonyms(setting, value, source) : [],
     configType: TYPE_CODES[setting.type],
-    documentation: exchange.body.includeDocumentation ? setting.about : null,
+    documentation: includeDocumentation ? setting.about : null,
   }));
-  return described(wanted, entries);
+}
+
+interface Fact extends Pick<Setting, 'name' | 'type' | 'about'> {
+  readonly value: string;
+}
+
+/** What it is: decided when it was made, and nothing that could be set. None of a stream's settings is a queue's. */
+function factsOf({ queue, logs }: DestinationView): Fact[] {
+  const kind = (value: string): Fact => ({
+    name: 'callboard.kind',
+    type: 'string',
+    value,
+    about: 'A stream keeps its records; a queue lets go of what its consumers have acknowledged.',
+  });
+  if (queue === undefined) return [kind('stream')];
+  return [
+    kind('queue'),
+    {
+      name: 'callboard.queue.durable',
+      type: 'boolean',
+      value: String(queue.durable),
+      about: 'Whether the queue outlives its node.',
+    },
+    {
+      name: 'callboard.queue.auto.delete',
+      type: 'boolean',
+      value: String(queue.autoDelete),
+      about: 'Whether the queue goes with its last consumer.',
+    },
+    {
+      name: 'min.insync.replicas',
+      type: 'int',
+      value: String(logs[0]!.minInsync),
+      about: 'How many replicas must have a message before a send is answered.',
+    },
+  ];
 }
 
 function synonyms(setting: Setting, value: string, source: number): ConfigEntry['synonyms'] {

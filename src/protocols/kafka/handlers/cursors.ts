@@ -5,6 +5,7 @@ import type { OffsetCommit, OffsetFetch, RequestOf, ResponseInput } from '../cod
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { groupCode } from '../outcomes.ts';
+import { topicNamed } from '../visible-topics.ts';
 import { askCoordinators, askGroup, type GroupReply } from './coordinator.ts';
 
 /** offsets.commit.timeout.ms of Kafka. */
@@ -16,7 +17,8 @@ export function offsetCommit(exchange: Exchange<typeof OffsetCommit>): void {
   /** Where in `cursors` each partition is; -1: there is no such log. */
   const places = body.topics.map(({ name, partitions }) =>
     partitions.map((partition) => {
-      const log = ports.view.destination(name)?.logs[partition.partitionIndex];
+      const found = topicNamed(ports.view, name);
+      const log = typeof found === 'number' ? undefined : found.logs[partition.partitionIndex];
       if (log === undefined) return -1;
       const { committedOffset, committedLeaderEpoch, committedMetadata } = partition;
       return (
@@ -105,9 +107,10 @@ function keysOf(
   if (topics === null) return undefined;
   const keys: CursorKey[] = [];
   for (const { name, partitionIndexes } of topics) {
-    const logs = exchange.ports.view.destination(name)?.logs;
+    const found = topicNamed(exchange.ports.view, name);
+    if (typeof found === 'number') continue;
     for (const partition of partitionIndexes) {
-      const log = logs?.[partition];
+      const log = found.logs[partition];
       if (log !== undefined) keys.push({ destination: name, partition, logId: log.logId });
     }
   }

@@ -7,19 +7,14 @@
 //   waiting: every log that gave nothing tells when it has more; then that one is read again
 //
 // Fetch sessions (KIP-227) are declined by session id 0, which makes every client send full requests.
-import {
-  type AdvancedInput,
-  type FetchedInput,
-  type FetchSlice,
-  type HostRef,
-  PARTITION_KIND,
-} from '../../../broker/ports.ts';
+import type { AdvancedInput, FetchedInput, FetchSlice, HostRef } from '../../../broker/ports.ts';
 import { ZERO_UUID } from '../../../std/uuid.ts';
 import type { Fetch, RequestOf, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
 import { logCode } from '../outcomes.ts';
 import type { SentRecords } from '../output.ts';
+import { topicNamed, topicWithId } from '../visible-topics.ts';
 
 type FetchExchange = Exchange<typeof Fetch>;
 type Topic = RequestOf<typeof Fetch>['topics'][number];
@@ -96,10 +91,8 @@ class FetchFlow implements Flow {
   #open(topic: Topic, wanted: Wanted): Slot {
     const { view } = this.#exchange.ports;
     const isById = this.#exchange.version >= 13;
-    const destination = isById
-      ? view.destinationById(topic.topicId)
-      : view.destination(topic.topic);
-    const log = destination?.logs[wanted.partition];
+    const found = isById ? topicWithId(view, topic.topicId) : topicNamed(view, topic.topic);
+    const log = typeof found === 'number' ? undefined : found.logs[wanted.partition];
     const slot: Slot = {
       wanted,
       logId: log?.logId ?? -1,
@@ -114,15 +107,12 @@ class FetchFlow implements Flow {
       host: undefined,
     };
     if (log === undefined) {
-      const isUnknownId = isById && destination === undefined;
-      slot.errorCode = isUnknownId ? E.UNKNOWN_TOPIC_ID : E.UNKNOWN_TOPIC_OR_PARTITION;
+      slot.errorCode = typeof found === 'number' ? found : E.UNKNOWN_TOPIC_OR_PARTITION;
     } else if (log.leader !== view.nodeId) {
       slot.errorCode = E.NOT_LEADER_OR_FOLLOWER;
       slot.leaderId = log.leader;
     } else if (wanted.fetchOffset < 0) {
       slot.errorCode = E.OFFSET_OUT_OF_RANGE;
-    } else if (log.kind !== PARTITION_KIND && destination?.isInternal !== true) {
-      slot.errorCode = E.INVALID_TOPIC_EXCEPTION;
     }
     return slot;
   }

@@ -13,6 +13,7 @@ import type { DescribeCluster, Metadata, ResponseInput } from '../codec/index.ts
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { metadataOutcome } from '../outcomes.ts';
+import { listedTopics, topicNamed, topicWithId } from '../visible-topics.ts';
 
 type Topic = ResponseInput<typeof Metadata>['topics'][number];
 
@@ -25,7 +26,8 @@ export function metadata(exchange: Exchange<typeof Metadata>): void {
   const { topics } = body;
   const isAll = topics === null || (version === 0 && topics.length === 0);
   if (isAll) {
-    answer(exchange, listed(exchange).map(describeTopic));
+    const { view, groupDestination } = exchange.ports;
+    answer(exchange, listedTopics(view, groupDestination).map(describeTopic));
     return;
   }
   const missing = missingNames(exchange);
@@ -37,15 +39,6 @@ export function metadata(exchange: Exchange<typeof Metadata>): void {
   exchange.after(Promise.all(results), (outcomes) => {
     answerNamed(exchange, new Map(missing.map((name, i) => [name, outcomes[i]!])));
   });
-}
-
-/** Queues and internal destinations are nobody's topics, but for the one that Kafka has too. */
-function listed({ ports }: Exchange<typeof Metadata>): DestinationView[] {
-  const all = ports.view.destinations();
-  return all.filter(
-    ({ isInternal, name, queue }) =>
-      queue === undefined && (!isInternal || name === ports.groupDestination),
-  );
 }
 
 /** Names that are asked for, may be made and are not there. */
@@ -86,18 +79,17 @@ function answerNamed(
   const { view } = exchange.ports;
   const topics = (exchange.body.topics ?? []).map(({ name, topicId }): Topic => {
     if (name === null) {
-      const found = view.destinationById(topicId);
-      return found === undefined
-        ? missingTopic(E.UNKNOWN_TOPIC_ID, null, topicId)
-        : describeTopic(found);
+      const found = topicWithId(view, topicId);
+      return typeof found === 'number' ? missingTopic(found, null, topicId) : describeTopic(found);
     }
-    // Somebody else may have made it meanwhile: what is there counts more than how it came.
-    const found = view.destination(name);
-    if (found !== undefined) return describeTopic(found);
     if (refuseDestinationName(name) !== undefined) {
       return missingTopic(E.INVALID_TOPIC_EXCEPTION, name, ZERO_UUID);
     }
-    return missingTopic(missingCode(created.get(name)), name, ZERO_UUID);
+    // Somebody else may have made it meanwhile: what is there counts more than how it came.
+    const found = topicNamed(view, name);
+    if (typeof found !== 'number') return describeTopic(found);
+    const isMissing = found === E.UNKNOWN_TOPIC_OR_PARTITION;
+    return missingTopic(isMissing ? missingCode(created.get(name)) : found, name, ZERO_UUID);
   });
   answer(exchange, topics);
 }

@@ -5,6 +5,7 @@ import type { ListOffsets, OffsetForLeaderEpoch } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
 import { logCode } from '../outcomes.ts';
+import { topicNamed } from '../visible-topics.ts';
 
 const LATEST = -1;
 const EARLIEST = -2;
@@ -62,8 +63,9 @@ class LocateFlow implements Flow {
 
   #ask(question: Question, index: number): number {
     const { ports, host } = this.#exchange;
-    const destination = ports.view.destination(question.destination);
-    const log: LogView | undefined = destination?.logs[question.partition];
+    const found = topicNamed(ports.view, question.destination);
+    if (typeof found === 'number') return found;
+    const log: LogView | undefined = found.logs[question.partition];
     if (log === undefined) return E.UNKNOWN_TOPIC_OR_PARTITION;
     const logHost = ports.logHost(log.logId);
     if (log.leader !== ports.view.nodeId || logHost === undefined) return E.NOT_LEADER_OR_FOLLOWER;

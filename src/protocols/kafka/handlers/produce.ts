@@ -1,21 +1,19 @@
 // Produce: one batch per partition goes to the log that this node leads. Batches are checked here, on the
-// thread of the connection, CRC included, and pass on untouched. Answered when the slowest partition is.
+// thread of the connection, CRC included, and pass on untouched, but for compressed ones to queues. Answered
+// when the slowest partition is.
 //
 // With acks=0 this handler does not answer and the log only answers a refusal, which closes the connection,
 // as Kafka does. A question to the log behind each such append keeps a fast sender from running away: the
 // next request is taken when the log has come that far.
-import {
-  type AppendedInput,
-  type AppendLevel,
-  type HostRef,
-  PARTITION_KIND,
-} from '../../../broker/ports.ts';
+import type { AppendedInput, AppendLevel, HostRef } from '../../../broker/ports.ts';
 import { ATTRIBUTES_AT, batchSize, checkBatch, codecOf } from '../../../records/batch.ts';
 import { readU16 } from '../../../std/bytes.ts';
 import type { Produce, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
 import { batchCode, logCode } from '../outcomes.ts';
+import { unpackedBatch } from '../unpacked.ts';
+import { topicNamed } from '../visible-topics.ts';
 
 type ProduceExchange = Exchange<typeof Produce>;
 
@@ -89,11 +87,11 @@ class ProduceFlow implements Flow {
     level: AppendLevel,
   ): number {
     const { ports, host, version } = this.#exchange;
-    const destination = ports.view.destination(topic);
-    const log = destination?.logs[result.index];
-    if (destination === undefined || log === undefined) return E.UNKNOWN_TOPIC_OR_PARTITION;
-    const isOpen = log.kind === PARTITION_KIND && !destination.isInternal;
-    if (!isOpen) return E.INVALID_TOPIC_EXCEPTION;
+    const destination = topicNamed(ports.view, topic);
+    if (typeof destination === 'number') return destination;
+    const log = destination.logs[result.index];
+    if (log === undefined) return E.UNKNOWN_TOPIC_OR_PARTITION;
+    if (destination.isInternal) return E.INVALID_TOPIC_EXCEPTION;
     if (log.leader !== ports.view.nodeId) return E.NOT_LEADER_OR_FOLLOWER;
     const logHost = ports.logHost(log.logId);
     if (logHost === undefined) return E.NOT_LEADER_OR_FOLLOWER;
@@ -102,8 +100,11 @@ class ProduceFlow implements Flow {
     if (fault !== 'ok') return batchCode(fault);
     // A second batch behind the first would be one acknowledgement for two appends.
     if (batchSize(records, 0) !== records.length) return E.INVALID_RECORD;
-    const isZstd = codecOf(readU16(records, ATTRIBUTES_AT)) === 'zstd';
-    if (isZstd && version < ZSTD_VERSION_MIN) return E.UNSUPPORTED_COMPRESSION_TYPE;
+    const codec = codecOf(readU16(records, ATTRIBUTES_AT));
+    if (codec === 'zstd' && version < ZSTD_VERSION_MIN) return E.UNSUPPORTED_COMPRESSION_TYPE;
+    const isRepacked = codec !== 'none' && destination.queue !== undefined;
+    const batch = isRepacked ? unpackedBatch(records, host.crc32c, host.unpack) : records;
+    if (typeof batch === 'number') return batch;
     this.#waiting += 1;
     const token = this.#exchange.token(this.#results.length - 1);
     const { replyTo } = host;
@@ -115,7 +116,7 @@ class ProduceFlow implements Flow {
       timeoutMs: this.#timeoutMs,
       token,
       replyTo,
-      batch: records,
+      batch,
     });
     if (level === 'none') {
       const query = { kind: 'earliest' } as const;

@@ -3,7 +3,9 @@
 // leader has the last word.
 import {
   type CreateDestination,
+  type DestinationView,
   encodeGroupCommand,
+  type MetadataResult,
   PARTITION_KIND,
   refuseDestinationName,
   refuseSettings,
@@ -13,6 +15,7 @@ import type { CreateTopics, DeleteTopics, RequestOf, ResponseInput } from '../co
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
 import { type MetadataOutcome, metadataOutcome } from '../outcomes.ts';
+import { topicNamed, topicWithId } from '../visible-topics.ts';
 import { configRows } from './configs.ts';
 
 type Wanted = RequestOf<typeof CreateTopics>['topics'][number];
@@ -61,8 +64,10 @@ function refuseTopic(
   const { view } = exchange.ports;
   const badName = refuseDestinationName(topic.name);
   if (badName !== undefined) return refuse(E.INVALID_TOPIC_EXCEPTION, badName);
-  if (view.destination(topic.name) !== undefined) {
-    return refuse(E.TOPIC_ALREADY_EXISTS, `topic "${topic.name}" exists`);
+  const taken = view.destination(topic.name);
+  if (taken !== undefined) {
+    const what = taken.queue === undefined ? 'topic' : 'queue';
+    return refuse(E.TOPIC_ALREADY_EXISTS, `${what} "${topic.name}" exists`);
   }
   const badConfig = refuseSettings(topic.configs.map(({ name, value }) => [name, value] as const));
   if (badConfig !== undefined) return refuse(E.INVALID_CONFIG, badConfig);
@@ -171,24 +176,33 @@ function deleteOne(
   name: string | null,
   topicId: Uint8Array,
 ): Promise<Deleted> {
-  const { ports, body } = exchange;
-  const { view } = ports;
-  const found = name === null ? view.destinationById(topicId) : view.destination(name);
-  if (found === undefined) {
-    const errorCode = name === null ? E.UNKNOWN_TOPIC_ID : E.UNKNOWN_TOPIC_OR_PARTITION;
-    return Promise.resolve({ name, topicId, errorCode, errorMessage: 'there is no such topic' });
+  const { view } = exchange.ports;
+  const found = name === null ? topicWithId(view, topicId) : topicNamed(view, name);
+  if (typeof found === 'number') {
+    const errorMessage = 'there is no such topic, or it is not for everybody';
+    return Promise.resolve({ name, topicId, errorCode: found, errorMessage });
   }
   const of = { name: found.name, topicId: found.id };
-  if (found.isInternal || found.queue !== undefined) {
-    const errorMessage = 'an internal topic or a queue cannot be deleted';
+  if (found.isInternal) {
+    const errorMessage = 'an internal topic cannot be deleted';
     return Promise.resolve({ ...of, errorCode: E.INVALID_REQUEST, errorMessage });
   }
   const logIds = found.logs.map((log) => log.logId);
-  return ports.metadata.remove(found.name, timeoutOf(body.timeoutMs)).then((result) => {
+  return remove(exchange, found).then((result) => {
     if (result.kind === 'ok') forgetCursors(exchange, logIds);
     const { code, message } = metadataOutcome(result);
     return { ...of, errorCode: code, errorMessage: message };
   });
+}
+
+/** A queue goes as its own clients would let it go: with its messages, whoever consumes from it. */
+function remove(
+  { ports, body }: Exchange<typeof DeleteTopics>,
+  { name, queue, logs }: DestinationView,
+): Promise<MetadataResult> {
+  const timeoutMs = timeoutOf(body.timeoutMs);
+  if (queue === undefined) return ports.metadata.remove(name, timeoutMs);
+  return ports.metadata.deleteQueue(name, logs[0]!.logId, timeoutMs);
 }
 
 /**

@@ -1,0 +1,45 @@
+// What a queue takes from those who append to its log as they would to a stream. Its consumers find a message
+// by its offset and get it as it lies there, so each record must be readable, in its place and not compressed:
+// one that was not would be taken for delivered and lost. Publishes of log clients come as commands (publish.ts).
+import type { BatchRefusal } from '../../actors/durable/behavior.ts';
+import {
+  BATCH_HEADER_BYTES,
+  BATCH_MAGIC,
+  BatchHeader,
+  codecOf,
+  isControl,
+  isTransactional,
+  readBatchHeader,
+} from '../../records/batch.ts';
+import { RecordReader } from '../../records/records.ts';
+
+const header = new BatchHeader();
+const reader = new RecordReader();
+
+/** Why a batch is refused, or undefined for a good one. */
+export function refuseAppended(batch: Uint8Array, bytesMax: number): BatchRefusal | undefined {
+  if (batch.length > bytesMax) return 'too-large';
+  if (batch.length < BATCH_HEADER_BYTES) return 'corrupt';
+  readBatchHeader(batch, 0, header);
+  if (header.magic !== BATCH_MAGIC) return 'unsupported';
+  if (header.size !== batch.length) return 'corrupt';
+  if (isControl(header.attributes)) return 'invalid';
+  // A producer that counts on being deduplicated or on transactions must not be let down silently.
+  if (isTransactional(header.attributes) || header.producerId >= 0) return 'unsupported';
+  if (codecOf(header.attributes) !== 'none') return 'unsupported';
+  return hasItsRecords(batch) ? undefined : 'invalid';
+}
+
+/** As many as offsets, in order. Ends at the first wrong one, so what a header claims costs nothing. */
+function hasItsRecords(batch: Uint8Array): boolean {
+  if (reader.open(batch, 0, batch.length) !== 'ok') return false;
+  const first = reader.header.baseOffset;
+  let next = first;
+  for (; reader.next(); next += 1) if (reader.offset !== next) return false;
+  // What was appended is not kept alive by its check.
+  const isWhole = reader.fault === undefined && next - first === header.recordCount;
+  reader.bytes = NO_BYTES;
+  return isWhole && next - first === header.lastOffsetDelta + 1;
+}
+
+const NO_BYTES = new Uint8Array(0);
