@@ -1,8 +1,7 @@
 // The sending end of one log on one shard: everything that is published to the log here goes through it,
-// merged into one batch per turn, in order. To a queue its messages are numbered, so a batch that got no
-// answer is sent again, unchanged, to whoever leads next, and is stored once. To any other log a batch is
-// sent once: what became of it is unknown when nobody answers. Batches are objects, messages are not:
-// they are bytes of a batch, and a row of their flight.
+// merged into one batch per turn, in order. Its messages are numbered, so a batch that got no answer is sent
+// again, unchanged, to whoever leads next, and is stored once. Batches are objects, messages are not: they
+// are bytes of a batch, and a row of their flight.
 //
 // Invariant: the numbers of the batches that were sent and are not settled follow one another, and no
 // batch is sent while an earlier one waits to be sent again.
@@ -11,6 +10,8 @@ import { RingQueue } from '../../std/ring-queue.ts';
 import { PUBLISH_HEAD_BYTES_MAX } from '../view/commands.ts';
 
 const ROWS_MIN = 16;
+/** In front of what is appended: its size, attributes, and how far its time and offset are from the first. */
+const RECORD_HEAD_BYTES_MAX = 5 + 1 + 8 + 5;
 /** In place of a number: those behind take it. */
 const NOT_STORED = -1;
 /** Indexes of OUTCOMES in flights.ts. */
@@ -52,20 +53,21 @@ export class FeedBatch {
 
 /** What a feed asks of the shard. */
 export interface FeedPort {
-  readonly batchBytesMax: number;
   readonly batchesInFlightMax: number;
   nowMs(): number;
   takeBatch(): FeedBatch;
   giveBatch(batch: FeedBatch): void;
   /** Sends it to the log's leader; `answered`, `again` or `lost` follows. */
   send(feed: Feed, batch: FeedBatch): void;
-  answer(flight: number, outcome: number): void;
+  /** `offset`: where the log has it; -1 if it has not, or nobody knows. */
+  answer(flight: number, outcome: number, offset: number): void;
   giveUp(flight: number): void;
 }
 
 export class Feed {
   readonly logId: number;
-  readonly isNumbered: boolean;
+  /** Bytes of a batch, as far as its first message leaves room. */
+  batchBytesMax: number;
   /** Bytes that are not settled. */
   bytes = 0;
   /** Batches that have no answer yet. */
@@ -86,9 +88,9 @@ export class Feed {
   #rowsEnd = 0;
   #rowsStart = 0;
 
-  constructor(logId: number, isNumbered: boolean, port: FeedPort) {
+  constructor(logId: number, batchBytesMax: number, port: FeedPort) {
     this.logId = logId;
-    this.isNumbered = isNumbered;
+    this.batchBytesMax = batchBytesMax;
     this.#port = port;
   }
 
@@ -117,7 +119,8 @@ export class Feed {
     if (this.#next < count) {
       const last = this.#batches.at(count - 1);
       const isOpen = !last.isSealed && last.state === 'waiting';
-      if (isOpen && last.bytes + size <= this.#port.batchBytesMax) return last;
+      const bytes = last.bytes + RECORD_HEAD_BYTES_MAX + size;
+      if (isOpen && bytes <= this.batchBytesMax) return last;
     }
     const batch = this.#port.takeBatch();
     batch.rowsAt = this.#rowsEnd;
@@ -155,7 +158,7 @@ export class Feed {
       const batch = this.#batches.at(this.#next);
       this.#next += 1;
       if (batch.state === 'settled') continue;
-      if (this.isNumbered && batch.number === 0) {
+      if (batch.number === 0) {
         batch.number = this.#nextNumber;
         this.#nextNumber += batch.count;
       }
@@ -183,13 +186,14 @@ export class Feed {
 
   // ---- Answers ------------------------------------------------------------------------------------
 
-  /** It is stored, or never will be. */
-  settled(batch: FeedBatch, outcome: number): void {
+  /** It is stored, where `offset` says if that is known, or never will be. */
+  settled(batch: FeedBatch, outcome: number, offset = -1): void {
     if (batch.state !== 'sent') return;
     this.inFlight -= 1;
     // Those behind it would leave a gap.
-    if (this.isNumbered && outcome === REFUSED) this.#refused(batch);
-    this.#settle(batch, outcome);
+    if (outcome === REFUSED) this.#refused(batch);
+    this.#answer(batch, outcome, offset);
+    this.#dropSettled();
   }
 
   #refused(batch: FeedBatch): void {
@@ -217,8 +221,7 @@ export class Feed {
   /** Nobody will answer any more. */
   lost(batch: FeedBatch): void {
     batch.isLent = true;
-    if (this.isNumbered) this.again(batch);
-    else this.settled(batch, UNKNOWN);
+    this.again(batch);
   }
 
   /** Gives up what has waited since then. What was sent goes on: its number is taken. */
@@ -227,11 +230,8 @@ export class Feed {
       const batch = this.#batches.at(at);
       if (batch.sinceMs > sinceMs) break;
       if (batch.state === 'settled' || batch.isGivenUp) continue;
-      const isSent = batch.state === 'sent';
-      if (!this.isNumbered || (batch.number === 0 && !isSent)) {
-        if (isSent) this.inFlight -= 1;
-        batch.isLent ||= isSent;
-        this.#settle(batch, UNKNOWN, false);
+      if (batch.number === 0) {
+        this.#answer(batch, UNKNOWN, -1);
         continue;
       }
       batch.isGivenUp = true;
@@ -245,7 +245,7 @@ export class Feed {
     for (const batch of this.#batches) {
       if (batch.state === 'settled') continue;
       if (batch.state === 'sent') batch.isLent = true;
-      this.#settle(batch, outcome, false);
+      this.#answer(batch, outcome, -1);
     }
     this.inFlight = 0;
     this.#isRewinding = false;
@@ -253,13 +253,12 @@ export class Feed {
     this.#dropSettled();
   }
 
-  #settle(batch: FeedBatch, outcome: number, drops = true): void {
+  #answer(batch: FeedBatch, outcome: number, offset: number): void {
     batch.state = 'settled';
     this.bytes -= batch.bytes;
     for (let i = 0; i < batch.count; i += 1) {
-      this.#port.answer(this.#row(batch.rowsAt + i), outcome);
+      this.#port.answer(this.#row(batch.rowsAt + i), outcome, offset < 0 ? -1 : offset + i);
     }
-    if (drops) this.#dropSettled();
   }
 
   #row(place: number): number {

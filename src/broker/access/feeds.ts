@@ -1,6 +1,6 @@
 // The feeds of one shard and their leaders: sends batches to hosts, tells feeds what became of them, and
 // makes publishers wait whose logs have too much under way.
-import type { AnsweredInput, AppendedInput, LogResult } from '../../cluster/ports.ts';
+import type { AnsweredInput, LogResult } from '../../cluster/ports.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { decodeQueueAnswer } from '../view/answers.ts';
 import { writePublishHead } from '../view/commands.ts';
@@ -17,13 +17,6 @@ const SPARE_BYTES_MAX = 256 * 1024;
 
 /** Nothing was appended, and trying again would not help. */
 const FINAL: ReadonlySet<LogResult> = new Set(['too-large', 'corrupt', 'invalid', 'unsupported']);
-/** An append that was answered so left no trace. */
-const NOT_APPENDED: ReadonlySet<LogResult> = new Set([
-  ...FINAL,
-  'not-available',
-  'throttled',
-  'not-enough-replicas',
-]);
 
 export interface FeedsPort extends PlacePort {
   readonly calls: Calls;
@@ -59,13 +52,12 @@ export class Feeds {
     this.#port = port;
     const { limits, flights } = port;
     this.#feedPort = {
-      batchBytesMax: limits.batchBytesMax,
       batchesInFlightMax: limits.batchesInFlightMax,
       nowMs: () => port.nowMs(),
       takeBatch: () => this.#spare.pop() ?? new FeedBatch(),
       giveBatch: (batch) => this.#giveBatch(batch),
       send: (feed, batch) => this.#send(this.#feeds.get(feed.logId)!, batch),
-      answer: (flight, outcome) => flights.answer(flight, outcome),
+      answer: (flight, outcome, offset) => flights.answer(flight, outcome, offset),
       giveUp: (flight) => flights.tell(flight, 'unknown'),
     };
   }
@@ -75,20 +67,18 @@ export class Feeds {
     return this.#feeds.size;
   }
 
-  /** The feed of a log, which must be there. */
-  feed(logId: number, isNumbered: boolean): Feed {
-    return this.#fed(logId, isNumbered).feed;
-  }
-
-  #fed(logId: number, isNumbered: boolean): Fed {
-    let fed = this.#feeds.get(logId);
-    if (fed === undefined) {
-      const feed = new Feed(logId, isNumbered, this.#feedPort);
-      const place = new LeaderPlace(logId, this.#port);
-      fed = { feed, place, calls: new Map(), held: new Set(), isResting: false };
-      this.#feeds.set(logId, fed);
+  /** The feed of a log, which must be there, and takes batches of so many bytes now. */
+  feed(logId: number, bytesMax: number): Feed {
+    const batchBytesMax = Math.min(bytesMax, this.#port.limits.batchBytesMax);
+    const known = this.#feeds.get(logId)?.feed;
+    if (known !== undefined) {
+      known.batchBytesMax = batchBytesMax;
+      return known;
     }
-    return fed;
+    const feed = new Feed(logId, batchBytesMax, this.#feedPort);
+    const place = new LeaderPlace(logId, this.#port);
+    this.#feeds.set(logId, { feed, place, calls: new Map(), held: new Set(), isResting: false });
+    return feed;
   }
 
   /** Something was appended, by this publisher last: it is sent with the next flush. */
@@ -137,21 +127,15 @@ export class Feeds {
 
   #send(fed: Fed, batch: FeedBatch): void {
     const { feed, place } = fed;
-    const { calls, crc32c, limits } = this.#port;
+    const { calls, crc32c } = this.#port;
     if (!batch.isSealed) {
       batch.builder.finish(crc32c);
       batch.isSealed = true;
     }
     const { framed } = batch.builder;
     const call = new BatchCall(this, fed, batch, place.host!);
-    if (feed.isNumbered) {
-      const start = writePublishHead(framed, HEAD_ROOM, this.#port.client()!, batch.number);
-      fed.calls.set(batch, calls.command(call, feed.logId, framed.subarray(start)));
-    } else {
-      const { confirmTimeoutMs } = limits;
-      const bytes = framed.subarray(HEAD_ROOM);
-      fed.calls.set(batch, calls.append(call, feed.logId, bytes, confirmTimeoutMs));
-    }
+    const start = writePublishHead(framed, HEAD_ROOM, this.#port.client()!, batch.number);
+    fed.calls.set(batch, calls.command(call, feed.logId, framed.subarray(start)));
   }
 
   #giveBatch(batch: FeedBatch): void {
@@ -177,7 +161,7 @@ export class Feeds {
       const { outcome } = answer;
       if (outcome === 'ok') {
         place.succeeded();
-        feed.settled(batch, STORED);
+        feed.settled(batch, STORED, answer.kind === 'published' ? answer.offset : -1);
       } else if (outcome === 'number-gap' && answer.kind === 'published') {
         feed.gap(batch, answer.expected);
         this.#rest(fed);
@@ -200,17 +184,10 @@ export class Feeds {
     });
   }
 
-  appended(fed: Fed, batch: FeedBatch, { result }: AppendedInput): void {
-    fed.calls.delete(batch);
-    const outcome = result === 'ok' ? STORED : NOT_APPENDED.has(result) ? REFUSED : UNKNOWN;
-    fed.feed.settled(batch, outcome);
-    this.#pump(fed);
-  }
-
   lost(fed: Fed, batch: FeedBatch): void {
     fed.calls.delete(batch);
     fed.feed.lost(batch);
-    if (fed.feed.isNumbered) this.#rest(fed);
+    this.#rest(fed);
     this.#pump(fed);
   }
 
@@ -222,7 +199,7 @@ export class Feeds {
       const fed = this.#feeds.get(logId);
       if (fed === undefined || !fed.place.look(this.#port)) continue;
       // A leader of before may answer or not: what it stored, the next one knows.
-      if (fed.feed.isNumbered) this.#abandon(fed);
+      this.#abandon(fed);
       fed.isResting = false;
       this.#pump(fed);
     }
@@ -280,10 +257,6 @@ class BatchCall implements Call {
 
   answered(input: AnsweredInput): void {
     this.#feeds.answered(this.#fed, this.#batch, input);
-  }
-
-  appended(input: AppendedInput): void {
-    this.#feeds.appended(this.#fed, this.#batch, input);
   }
 
   lost(): void {

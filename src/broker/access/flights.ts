@@ -8,7 +8,7 @@ const OUTCOMES: readonly PublishOutcome[] = ['stored', 'refused', 'unknown'];
 
 export interface FlightsPort {
   /** At most once for each message, and only where somebody asks. */
-  told(publisher: number, ticket: number, outcome: PublishOutcome): void;
+  told(publisher: number, ticket: number, outcome: PublishOutcome, offset: number): void;
   /** Every log has answered. */
   landed(publisher: number, bytes: number): void;
 }
@@ -66,12 +66,12 @@ export class Flights {
     this.#missing[row]! += answers;
   }
 
-  /** One answer: index of {@link OUTCOMES}. */
-  answer(row: number, outcome: number): void {
+  /** One answer: index of {@link OUTCOMES}, and where that log has it; -1: nowhere, or nobody knows. */
+  answer(row: number, outcome: number, offset = -1): void {
     if (outcome > this.#worst[row]!) this.#worst[row] = outcome;
     this.#missing[row]! -= 1;
     if (this.#missing[row]! > 0) return;
-    this.tell(row, OUTCOMES[this.#worst[row]!]!);
+    this.tell(row, OUTCOMES[this.#worst[row]!]!, offset);
     const publisher = this.#publisher[row]!;
     const bytes = this.#size[row]!;
     this.#worst[row] = this.#free;
@@ -82,11 +82,11 @@ export class Flights {
   }
 
   /** Tells whoever asks, whatever the answers that are still missing will say. */
-  tell(row: number, outcome: PublishOutcome): void {
+  tell(row: number, outcome: PublishOutcome, offset = -1): void {
     const ticket = this.#ticket[row]!;
     if (ticket < 0) return;
     this.#ticket[row] = NONE;
-    this.#port.told(this.#publisher[row]!, ticket, outcome);
+    this.#port.told(this.#publisher[row]!, ticket, outcome, offset);
   }
 
   #grow(): void {

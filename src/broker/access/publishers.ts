@@ -77,8 +77,8 @@ export class Publishers {
     this.hold(slot);
   }
 
-  told(slot: number, ticket: number, outcome: PublishOutcome): void {
-    this.sinkOf(slot)?.resolved(ticket, outcome);
+  told(slot: number, ticket: number, outcome: PublishOutcome, offset: number): void {
+    this.sinkOf(slot)?.resolved(ticket, outcome, offset);
   }
 
   /** Every log has answered. */

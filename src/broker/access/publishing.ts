@@ -6,6 +6,7 @@ import type { System } from '../../actors/system.ts';
 import type { DestinationView, MetadataView, RouteChange } from '../../cluster/ports.ts';
 import { encodeUtf8 } from '../../std/bytes.ts';
 import { murmur2 } from '../../std/hash.ts';
+import { messageBytesMax } from '../destination/settings.ts';
 import {
   bodySize,
   FLAG_LEVEL_NONE,
@@ -22,7 +23,6 @@ import {
 } from '../exchange/replica.ts';
 import { RoutingTable } from '../exchange/routing-table.ts';
 import { TurnBatches } from '../exchange/turn-batches.ts';
-import { QUEUE_KIND } from '../view/behavior.ts';
 import type { Feed } from './feed.ts';
 import { Feeds, type FeedsPort } from './feeds.ts';
 import { Flights } from './flights.ts';
@@ -215,8 +215,9 @@ export class Publishing {
     return target;
   }
 
-  #feedsOf({ logs }: DestinationView): readonly Feed[] {
-    return logs.map(({ logId, kind }) => this.feeds.feed(logId, kind === QUEUE_KIND));
+  #feedsOf({ logs, config }: DestinationView): readonly Feed[] {
+    const bytesMax = messageBytesMax(config);
+    return logs.map(({ logId }) => this.feeds.feed(logId, bytesMax));
   }
 
   #unroutable(flight: number, message: RecordParts): void {

@@ -55,8 +55,11 @@ export type PublishOutcome = 'stored' | 'refused' | 'unknown';
 export interface PublishSink {
   /** Told before `resolved`, for each message that asks for it. The message is lent as it was published. */
   unroutable(ticket: number, message: RecordParts): void;
-  /** Once for each message with a ticket that is not negative. */
-  resolved(ticket: number, outcome: PublishOutcome): void;
+  /**
+   * Once for each message with a ticket that is not negative. `offset`: where the log that answered last has
+   * it; -1 if it went nowhere, or nobody knows.
+   */
+  resolved(ticket: number, outcome: PublishOutcome, offset: number): void;
   /** Too much is under way: read no more from this connection until `room`. */
   full(): void;
   room(): void;

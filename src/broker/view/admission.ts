@@ -1,6 +1,7 @@
-// What a queue takes from those who append to its log as they would to a stream. Its consumers find a message
-// by its offset and get it as it lies there, so each record must be readable, in its place and not compressed:
-// one that was not would be taken for delivered and lost. Publishes of log clients come as commands (publish.ts).
+// Which batches a log takes from those who append to it or publish: whole, of this version's format, and without
+// a promise that is not kept here. Of a queue's log more is asked: its consumers find a message by its offset and
+// get it as it lies there, so each record must be readable, in its place and not compressed; one that was not
+// would be taken for delivered and lost. What log clients publish is made by this broker (publish.ts).
 import type { BatchRefusal } from '../../actors/durable/behavior.ts';
 import {
   BATCH_HEADER_BYTES,
@@ -16,16 +17,28 @@ import { RecordReader } from '../../records/records.ts';
 const header = new BatchHeader();
 const reader = new RecordReader();
 
-/** Why a batch is refused, or undefined for a good one. */
-export function refuseAppended(batch: Uint8Array, bytesMax: number): BatchRefusal | undefined {
+/** Why a batch is refused, or undefined for a good one. `into` is filled with its header if there is one. */
+export function refuseBatch(
+  batch: Uint8Array,
+  bytesMax: number,
+  into: BatchHeader,
+): BatchRefusal | undefined {
   if (batch.length > bytesMax) return 'too-large';
   if (batch.length < BATCH_HEADER_BYTES) return 'corrupt';
-  readBatchHeader(batch, 0, header);
-  if (header.magic !== BATCH_MAGIC) return 'unsupported';
-  if (header.size !== batch.length) return 'corrupt';
-  if (isControl(header.attributes)) return 'invalid';
+  readBatchHeader(batch, 0, into);
+  if (into.magic !== BATCH_MAGIC) return 'unsupported';
+  if (into.size !== batch.length) return 'corrupt';
+  if (isControl(into.attributes)) return 'invalid';
+  if (into.recordCount < 1 || into.recordCount !== into.lastOffsetDelta + 1) return 'invalid';
   // A producer that counts on being deduplicated or on transactions must not be let down silently.
-  if (isTransactional(header.attributes) || header.producerId >= 0) return 'unsupported';
+  if (isTransactional(into.attributes) || into.producerId >= 0) return 'unsupported';
+  return undefined;
+}
+
+/** The same of a batch that is appended to a queue's log as it would be to a stream's. */
+export function refuseAppended(batch: Uint8Array, bytesMax: number): BatchRefusal | undefined {
+  const refusal = refuseBatch(batch, bytesMax, header);
+  if (refusal !== undefined) return refusal;
   if (codecOf(header.attributes) !== 'none') return 'unsupported';
   return hasItsRecords(batch) ? undefined : 'invalid';
 }
@@ -39,7 +52,7 @@ function hasItsRecords(batch: Uint8Array): boolean {
   // What was appended is not kept alive by its check.
   const isWhole = reader.fault === undefined && next - first === header.recordCount;
   reader.bytes = NO_BYTES;
-  return isWhole && next - first === header.lastOffsetDelta + 1;
+  return isWhole;
 }
 
 const NO_BYTES = new Uint8Array(0);

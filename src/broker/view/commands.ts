@@ -176,6 +176,24 @@ export function isPublish(body: Uint8Array): boolean {
   return body[0] === KINDS.indexOf('publish');
 }
 
+/** Of bytes that are a publish. Throws BytesError or RangeError where they are none that is whole. */
+export function decodePublish(body: Uint8Array): PublishCommand {
+  const from = new ByteReader(body);
+  from.u8();
+  return getPublish(from);
+}
+
+function getPublish(from: ByteReader): PublishCommand {
+  return {
+    kind: 'publish',
+    level: getLevel(from),
+    clientId: from.varU53(),
+    incarnation: from.varU53(),
+    firstNumber: from.varU53(),
+    batch: from.view(from.remaining),
+  };
+}
+
 function putCommand(out: ByteWriter, command: QueueCommand): void {
   out.u8(KINDS.indexOf(command.kind));
   switch (command.kind) {
@@ -247,14 +265,7 @@ function getCommand(from: ByteReader, runs: Runs, messagesMax: number): QueueCom
   const kind = KINDS[from.u8()];
   switch (kind) {
     case 'publish':
-      return {
-        kind,
-        level: getLevel(from),
-        clientId: from.varU53(),
-        incarnation: from.varU53(),
-        firstNumber: from.varU53(),
-        batch: from.view(from.remaining),
-      };
+      return getPublish(from);
     case 'attach':
       return getAttach(from);
     case 'detach': {

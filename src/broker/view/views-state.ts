@@ -1,11 +1,11 @@
 // The replicated half of the views that groups have of one log: for each what it is done with, when it was
-// last used, and a small number under which frames speak of it. Changed by `applyViewEvents` alone.
+// last used, and a small number under which frames speak of it. Changed by `applyViewEvent` alone.
 //
 //   u8 1 | id varint | start offset varint | varint size, group in UTF-8      a group's view is opened
 //   u8 2 | id varint | varint size, events (events.ts)                        of that view; may be none: used
 //   u8 3 | id varint                                                          closed, and forgotten
 import type { FrameView } from '../../actors/durable/behavior.ts';
-import { ByteReader, type ByteWriter } from '../../std/bytes.ts';
+import type { ByteReader, ByteWriter } from '../../std/bytes.ts';
 import { applyQueueEvents, getQueue, type LogTip, putQueue, QueueState } from './queue-state.ts';
 
 const OPENED = 1;
@@ -96,24 +96,25 @@ export function putClosed(out: ByteWriter, id: number): void {
   out.varU53(id);
 }
 
-/** Throws for events that no version up to this one has written. */
-export function applyViewEvents(views: ViewsState, frame: FrameView): void {
-  const from = new ByteReader(frame.events);
-  while (from.remaining > 0) {
-    const kind = from.u8();
-    const id = from.varU53();
-    if (kind === OPENED) {
-      const queue = freshView(views.tip, from.varU53());
-      views.open({ id, group: from.text(), queue, usedMs: frame.logTimeMs });
-    } else if (kind === OF_A_VIEW) {
-      const events = from.sized();
-      const view = views.at(id);
-      if (view === undefined) continue;
-      applyQueueEvents(view.queue, events, frame);
-      view.usedMs = frame.logTimeMs;
-    } else if (kind === CLOSED) views.close(id);
-    else throw new RangeError(`event ${kind} of a view is unknown: written by a newer version`);
-  }
+/** One event, behind its kind. Throws for one that no version up to this one has written. */
+export function applyViewEvent(
+  views: ViewsState,
+  kind: number,
+  from: ByteReader,
+  frame: FrameView,
+): void {
+  const id = from.varU53();
+  if (kind === OPENED) {
+    const queue = freshView(views.tip, from.varU53());
+    views.open({ id, group: from.text(), queue, usedMs: frame.logTimeMs });
+  } else if (kind === OF_A_VIEW) {
+    const events = from.sized();
+    const view = views.at(id);
+    if (view === undefined) return;
+    applyQueueEvents(view.queue, events, frame);
+    view.usedMs = frame.logTimeMs;
+  } else if (kind === CLOSED) views.close(id);
+  else throw new RangeError(`event ${kind} of a view is unknown: written by a newer version`);
 }
 
 /** Canonical: equal states give equal bytes. */

@@ -75,9 +75,9 @@ class GuardedPublishSink implements PublishSink {
     }
   }
 
-  resolved(ticket: number, outcome: PublishOutcome): void {
+  resolved(ticket: number, outcome: PublishOutcome, offset: number): void {
     try {
-      this.#sink.resolved(ticket, outcome);
+      this.#sink.resolved(ticket, outcome, offset);
     } catch (error) {
       this.#onError(error);
     }

@@ -10,6 +10,7 @@ import type {
 } from '../../../src/broker/access/queue-api.ts';
 import { ShardQueues } from '../../../src/broker/access/shard-queues.ts';
 import { createPartitionBehavior } from '../../../src/broker/destination/partition.ts';
+import { messageBytesMax } from '../../../src/broker/destination/settings.ts';
 import { RouteInput } from '../../../src/broker/exchange/route-input.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../../../src/broker/view/behavior.ts';
 import { QUEUE_DEFAULTS } from '../../../src/broker/view/config.ts';
@@ -38,6 +39,7 @@ import { inRig, type Rig, type RigLog, type RigNode } from '../../cluster/replic
 interface Destination {
   readonly name: string;
   readonly logIds: readonly number[];
+  readonly config: ReadonlyMap<string, string>;
 }
 
 /** The metadata of all nodes. A node sees a log as the rig has it when it looks. */
@@ -76,11 +78,11 @@ export class QueueCluster {
   async create(
     name: string,
     leader = 1,
-    options: Partial<RigLog> & { logs?: number } = {},
+    options: Partial<RigLog> & { logs?: number; config?: ReadonlyMap<string, string> } = {},
   ): Promise<number> {
-    const { logs = 1, ...more } = options;
+    const { logs = 1, config = new Map<string, string>(), ...more } = options;
     const logIds = Array.from({ length: logs }, () => this.#nextLogId++);
-    this.destinations.set(name, { name, logIds });
+    this.destinations.set(name, { name, logIds, config });
     for (const logId of logIds) {
       this.rig.create(logId, { kind: QUEUE_KIND, ...more });
       if (leader > 0) this.rig.grant(logId, leader);
@@ -90,6 +92,12 @@ export class QueueCluster {
       if (leader > 0) await this.rig.until(() => this.rig.isLeading(leader, logId));
     }
     return logIds[0]!;
+  }
+
+  /** As a log's host asks for it. */
+  messageBytesMax(logId: number): number {
+    const all = [...this.destinations.values()];
+    return messageBytesMax(all.find(({ logIds }) => logIds.includes(logId))?.config);
   }
 
   remove(name: string): void {
@@ -260,11 +268,11 @@ export class Shard {
       const named = { destination: '', partition: 0, offline: [] };
       return { logId, kind, leader, epoch, replicas, isr, minInsync, ...named };
     };
-    const destinationView = ({ name, logIds }: Destination): DestinationView => ({
+    const destinationView = ({ name, logIds, config }: Destination): DestinationView => ({
       name,
       id: new Uint8Array(16),
       isInternal: false,
-      config: new Map(),
+      config,
       logs: logIds.map((logId) => logView(logId)!),
     });
     const nodeView = (id: number): NodeView | undefined => {
@@ -314,6 +322,8 @@ function added<T>(list: T[], handle: T): () => void {
 /** A session that publishes: notes what it is told. */
 export class TestPublisher {
   readonly resolved = new Map<number, string>();
+  /** Of what is stored, where that is known. */
+  readonly offsets = new Map<number, number>();
   readonly unroutable: [ticket: number, value: string][] = [];
   /** What it was told of room, in order. */
   readonly room: ('full' | 'room')[] = [];
@@ -325,9 +335,10 @@ export class TestPublisher {
   constructor(shard: Shard) {
     this.#shard = shard;
     this.#publisher = shard.queues.publisher({
-      resolved: (ticket, outcome) => {
+      resolved: (ticket, outcome, offset) => {
         expect(this.resolved.has(ticket), `ticket ${ticket} was resolved twice`).toBe(false);
         this.resolved.set(ticket, outcome);
+        if (offset >= 0) this.offsets.set(ticket, offset);
       },
       unroutable: (ticket, { value, valueStart, valueEnd }) => {
         this.unroutable.push([ticket, decodeUtf8(value.subarray(valueStart, valueEnd))]);
@@ -513,11 +524,10 @@ export function inCluster(
   return inRig(
     seed,
     async (rig) => {
-      rig.behaviors.set(
-        'partition',
-        createPartitionBehavior({ messageBytesMax: () => 1024 * 1024 }),
-      );
-      await body(new QueueCluster(rig, limits), rig);
+      const cluster = new QueueCluster(rig, limits);
+      const bytesMax = (logId: number) => cluster.messageBytesMax(logId);
+      rig.behaviors.set('partition', createPartitionBehavior({ messageBytesMax: bytesMax }));
+      await body(cluster, rig);
     },
     {},
     createQueueBehavior(QUEUE_DEFAULTS),

@@ -11,14 +11,14 @@ class World {
   /** In the order in which they were sent, and not answered. */
   sent: FeedBatch[] = [];
   readonly answers = new Map<number, number>();
+  readonly offsets = new Map<number, number>();
   readonly givenUp: number[] = [];
   readonly given: FeedBatch[] = [];
   readonly feed: Feed;
   #flight = 0;
 
-  constructor(isNumbered = true, batchesInFlightMax = 4) {
-    this.feed = new Feed(7, isNumbered, {
-      batchBytesMax: 1_000,
+  constructor(batchesInFlightMax = 4) {
+    this.feed = new Feed(7, 1_000, {
       batchesInFlightMax,
       nowMs: () => this.nowMs,
       takeBatch: () => new FeedBatch(),
@@ -27,9 +27,10 @@ class World {
         batch.isSealed = true;
         this.sent.push(batch);
       },
-      answer: (flight, outcome) => {
+      answer: (flight, outcome, offset) => {
         expect(this.answers.has(flight)).toBe(false);
         this.answers.set(flight, outcome);
+        this.offsets.set(flight, offset);
       },
       giveUp: (flight) => this.givenUp.push(flight),
     });
@@ -58,7 +59,7 @@ class World {
 }
 
 test('a turn is a batch; what comes while the window is full waits together', () => {
-  const world = new World(true, 2);
+  const world = new World(2);
   for (const count of [2, 3, 1, 1]) world.add(count);
   expect(world.numbers).toEqual([
     [1, 2],
@@ -85,6 +86,35 @@ test('a batch takes no more than it may, and a large message goes alone', () => 
   world.feed.canSend = true;
   world.feed.pump();
   expect(world.sent.map(({ count }) => count)).toEqual([8, 8, 4, 1]);
+});
+
+test('no batch is larger than its log takes, whatever stands in front of each message', () => {
+  for (const size of [20, 31, 70]) {
+    const world = new World(1_000);
+    world.feed.canSend = false;
+    for (const batchBytesMax of [1_000, 300]) {
+      world.feed.batchBytesMax = batchBytesMax;
+      world.add(100, size);
+      world.feed.canSend = true;
+      world.feed.pump();
+      world.feed.canSend = false;
+      const largest = Math.max(...world.sent.splice(0).map(({ bytes }) => bytes));
+      expect(largest).toBeLessThanOrEqual(batchBytesMax);
+      expect(largest).toBeGreaterThan(batchBytesMax - 2 * size - 40);
+    }
+  }
+});
+
+test('each message hears where it is, if the log knows that', () => {
+  const world = new World();
+  for (const count of [2, 1]) world.add(count);
+  world.feed.settled(world.take(), STORED, 40);
+  world.feed.settled(world.take(), STORED, -1);
+  expect([...world.offsets]).toEqual([
+    [0, 40],
+    [1, 41],
+    [2, -1],
+  ]);
 });
 
 test('those behind a refused batch take its numbers', () => {
@@ -152,7 +182,7 @@ test('answers that come out of turn settle only their own', () => {
 });
 
 test('what waits too long is given up; sent numbers stay taken, others never were', () => {
-  const world = new World(true, 1);
+  const world = new World(1);
   world.add(1);
   world.nowMs = 10;
   world.add(1);
@@ -178,18 +208,4 @@ test('memory that somebody may still read is not used again', () => {
   world.feed.pump();
   world.feed.settled(world.take(), STORED);
   expect(world.given.map(({ isLent }) => isLent)).toEqual([true]);
-});
-
-test('without numbers nothing is sent twice', () => {
-  const world = new World(false);
-  for (const count of [1, 1, 1]) world.add(count);
-  const [first, second, third] = world.sent.splice(0);
-  world.feed.lost(second!);
-  world.feed.settled(first!, STORED);
-  world.nowMs = 5;
-  world.feed.giveUpBefore(5);
-  world.feed.settled(third!, STORED);
-  world.feed.pump();
-  expect([world.sent, world.outcomes()]).toEqual([[], [STORED, UNKNOWN, UNKNOWN]]);
-  expect([world.feed.isIdle, world.feed.inFlight]).toEqual([true, 0]);
 });

@@ -7,7 +7,9 @@ import {
   refuseSettings,
   SETTINGS,
 } from '../../../src/broker/destination/settings.ts';
+import { freshView, putViews } from '../../../src/broker/view/views-state.ts';
 import { encodeBatch } from '../../../src/records/records.ts';
+import { ByteWriter } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 
 describe('names', () => {
@@ -123,6 +125,20 @@ describe('a partition', () => {
     expect(state).toMatchObject({ batches: 1, records: 2, bytes: batch.length });
     expect(state.tip.endOffset).toBe(2);
     expect(behavior.restore(behavior.snapshot(state))).toEqual(state);
+  });
+
+  it('reads the snapshot of a version that knew no log clients', () => {
+    const state = behavior.initial();
+    state.tip.endOffset = 5;
+    state.views.open({ id: 0, group: 'g', queue: freshView(state.tip, 3), usedMs: 5 });
+    const out = new ByteWriter(16);
+    for (const number of [2, 2, 5, 100, 5]) out.varU53(number);
+    putViews(out, state.views);
+    const restored = behavior.restore(out.toBytes());
+    expect(restored).toMatchObject({ batches: 2, records: 5, bytes: 100, tip: { endOffset: 5 } });
+    expect([restored.views.of('g')?.usedMs, restored.clients.count]).toEqual([5, 0]);
+    const again = behavior.restore(behavior.snapshot(restored));
+    expect(again.views.of('g')?.usedMs).toBe(5);
   });
 
   it('reads the snapshot of a version that knew no views', () => {

@@ -6,7 +6,11 @@ import {
   type PartitionState,
 } from '../../../src/broker/destination/partition.ts';
 import { decodeQueueAnswer } from '../../../src/broker/view/answers.ts';
-import { encodeQueueCommand, type QueueCommand } from '../../../src/broker/view/commands.ts';
+import {
+  encodeQueueCommand,
+  isPublish,
+  type QueueCommand,
+} from '../../../src/broker/view/commands.ts';
 import type { QueueConfig } from '../../../src/broker/view/config.ts';
 import { QueueLocal } from '../../../src/broker/view/local.ts';
 import { QueueState } from '../../../src/broker/view/queue-state.ts';
@@ -111,7 +115,9 @@ export function hostedView(config: QueueConfig): HostedView {
     demote: (local) => behavior.demote(softOf(local)),
     decide(state, local, command, position) {
       const { token } = command;
-      const body = token >= OTHER_TOKENS ? command.body : wrapped(GROUP, command.body);
+      // Log clients publish to the stream itself.
+      const isWhole = token >= OTHER_TOKENS || isPublish(command.body);
+      const body = isWhole ? command.body : wrapped(GROUP, command.body);
       return behavior.decide(partitionOf(state), softOf(local), { token, body }, position);
     },
     admit: (state, local, batch, position) =>

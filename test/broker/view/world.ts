@@ -206,23 +206,9 @@ export class QueueWorld {
 
   #sendBatch(by: Publisher, first: number, count: number): void {
     const batch = batchOf(count, (index) => encodeUtf8(`${by.id}:${first + index}`));
-    if (this.queue.hosted !== undefined) {
-      this.#append(by, first, batch);
-      return;
-    }
     this.#published.set(this.queue.nextToken, { by, first, count });
     this.queue.publishBatch(by.id, 1, first, batch);
     this.#readLog();
-  }
-
-  /** A stream's producers are not numbered: what is in the log already is not sent again. */
-  #append(by: Publisher, first: number, batch: Uint8Array): void {
-    this.#readLog();
-    let offset = this.messages.findIndex(({ name }) => name === `${by.id}:${first}`);
-    if (offset < 0) offset = this.queue.append(batch) ?? -1;
-    this.#readLog();
-    if (offset < 0 || offset >= this.queue.committedOffset) return;
-    by.open = by.open.filter((open) => open.first !== first);
   }
 
   #appendPlain(count: number): void {
@@ -537,7 +523,7 @@ export class QueueWorld {
     queue.commit();
     for (const by of this.#publishers) this.#must(by.open.length === 0, 'publishes stay open');
     this.#check();
-    if (queue.hosted === undefined) this.#logIsRight();
+    this.#logIsRight();
     for (const node of [1, 2]) this.#nodeGone(node);
     this.#attach(this.#clients[0]!);
     this.#drain();

@@ -252,7 +252,7 @@ class FakePublisher implements Publisher {
       if (ticket < 0) return;
       const { outcome } = queues;
       queues.resolveLater(() => {
-        if (!this.isClosed) this.#sink.resolved(ticket, outcome);
+        if (!this.isClosed) this.#sink.resolved(ticket, outcome, -1);
       });
     });
   }
