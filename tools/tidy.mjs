@@ -75,6 +75,7 @@ export const WALLS = {
     'assembly',
   ],
   testkit: ['*'],
+  doors: ['std', 'env', 'env/node', 'codec', 'actors'],
   '.': ['*'],
 };
 

@@ -20,13 +20,16 @@ export type Manifest = Readonly<Record<string, AnyActor>>;
 
 export interface SystemOptions {
   readonly name: string;
-  readonly node: number;
-  /** Counts the starts of the node; from 1. */
-  readonly incarnation: number;
-  readonly thread: number;
+  /** From 1, and 1 for who is alone. */
+  readonly node?: number;
+  /** Differs between the starts of the node; from 1. Drawn at random if left out. */
+  readonly incarnation?: number;
+  /** Default: the one that the environment belongs to. */
+  readonly thread?: number;
   /** Counts the starts of this thread within the node; from 1. */
   readonly threadIncarnation?: number;
-  readonly threadCount: number;
+  /** Of the node, this one counted. Default: 1. */
+  readonly threadCount?: number;
   /** Encode, decode and freeze messages within the thread too: on in tests. */
   readonly strict?: boolean;
   readonly limits?: Partial<SystemLimits>;

@@ -56,6 +56,7 @@ import type { FindRequest, SpawnRequest } from './wire-codecs.ts';
 import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
 
 const LOOK_UP_TIMEOUT_MS = 5_000;
+const INCARNATION_MAX = 0x7fff_fffe;
 
 export class System implements Spawner, CellHost, ContextHost, RefHost, InboundHost, RuntimePort {
   readonly name: string;
@@ -89,19 +90,20 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   constructor(env: Environment, options: SystemOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const thread = options.thread ?? env.threads.boot.index;
     this.name = options.name;
     this.place = {
-      node: options.node,
-      incarnation: options.incarnation,
-      thread: options.thread,
+      node: options.node ?? 1,
+      incarnation: options.incarnation ?? 1 + env.random.below(INCARNATION_MAX),
+      thread,
     };
     this.threadIncarnation = options.threadIncarnation ?? 1;
-    this.threadCount = options.threadCount;
+    this.threadCount = options.threadCount ?? 1;
     this.isStrict = options.strict ?? false;
     this.protocols = [RuntimeProtocol, ...(options.protocols ?? [])];
     this.env = env;
     this.clock = env.clock;
-    this.random = env.random.fork(`actors/${options.thread}`);
+    this.random = env.random.fork(`actors/${thread}`);
     this.log = env.log;
     this.turn = new Turn(env.runQueue, limits);
     this.deadlines = new Deadlines(env.clock, env.timers);
@@ -109,7 +111,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.status = options.status ?? new Int32Array(STATUS_WORDS);
     this.inbound = new Inbound(this);
     this.#manifest = options.manifest ?? {};
-    this.#spawnedOn = new Array<number>(options.threadCount).fill(0);
+    this.#spawnedOn = new Array<number>(this.threadCount).fill(0);
     this.turn.onPoll(() => {
       this.status[STATUS_TURNS] = this.turn.count;
     });

@@ -207,7 +207,12 @@ class TcpNet implements NodeNet {
     });
     // As an option of connect it would be ignored: only the constructor reads it.
     socket.setNoDelay(true);
-    socket.connect({ host: to.host, port: to.port });
+    try {
+      socket.connect({ host: to.host, port: to.port });
+    } catch (error) {
+      // A port that is none: told like every other failure, never thrown at who wanted to send.
+      queueMicrotask(() => connection.fail(error as Error));
+    }
     return connection;
   }
 

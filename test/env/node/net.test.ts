@@ -101,6 +101,11 @@ describe.each(kinds)('the net over %s', (_name, isNative, reading) => {
     expect(on.counters.bytesIn).toBe(11);
   });
 
+  test('a port that is none is a failure of the connection, and throws at nobody', async () => {
+    const client = make().connect({ host: '127.0.0.1', port: 70_000 }, { timeoutMs: 5000 });
+    expect(await collect(client).closed).toMatchObject({ code: 'ERR_SOCKET_BAD_PORT' });
+  });
+
   test('an outgoing connection opens, echoes and closes in order on both sides', async () => {
     const on = make();
     const at = await listen(on, (connection) => {

@@ -1,0 +1,2 @@
+// `callboard/actors/testkit`: for tests of actors, in virtual time.
+export * from '../actors/testkit/index.ts';

@@ -1,0 +1,24 @@
+// `callboard/actors`: the actor runtime as a library. Loads nothing of the broker and no package; a test
+// walks its imports.
+export * from '../actors/index.ts';
+export type { LinkCounters, LinkIdentity, LinksOptions } from '../actors/links/links.ts';
+export { Links } from '../actors/links/links.ts';
+export type { Member, MemberOptions } from '../actors/threads/member.ts';
+export { joinThreadGroup } from '../actors/threads/member.ts';
+export type { Suspect, ThreadGroupOptions } from '../actors/threads/thread-group.ts';
+export { ThreadGroup } from '../actors/threads/thread-group.ts';
+export * from '../codec/index.ts';
+export type {
+  Address,
+  Clock,
+  Connection,
+  Environment,
+  Listener,
+  Log,
+  Net,
+  Random,
+  Timers,
+} from '../env/environment.ts';
+export type { ThreadExit, ThreadLimits } from '../env/threads.ts';
+export type { ActorEnvironmentOptions } from './actor-environment.ts';
+export { createActorEnvironment } from './actor-environment.ts';
