@@ -56,7 +56,7 @@ const shard = await startShard(
     node: 1,
     shard: 0,
     shardIncarnation: 1,
-    ports: { HTTP: 1, Kafka: 2, AMQP: 3 },
+    ports: { HTTP: 1, Kafka: 2, AMQP: 3, gRPC: 0 },
     autoCreate: false,
     defaultPartitions: 1,
   },

@@ -37,7 +37,7 @@ async function run(argv: readonly string[]): Promise<void> {
   const { describeFailure, EXIT, EXIT_TABLE, exitCodeOf } = await import('./cli/failure.ts');
   const program = new Command('callboard')
     .description(
-      'A message broker cluster that starts with one command and speaks Kafka and AMQP 0-9-1.',
+      'A message broker cluster that starts with one command and speaks Kafka, AMQP 0-9-1 and RocketMQ.',
     )
     .version(version, '-V, --version')
     .option('--debug', 'show stacks of failures')

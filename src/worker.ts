@@ -6,14 +6,17 @@ import { createNodeEnvironment, type NodeEnvironment } from './env/node/environm
 import { logLevelOf } from './env/node/log.ts';
 
 await runWorker(
-  ({ dataRoot }) =>
-    createNodeEnvironment({
-      logLevel: logLevelOf(process.env),
-      ...(dataRoot === undefined ? {} : { dataRoot }),
-    }),
-  (workerData as { readonly data: unknown }).data,
-  (env) => {
-    const { net, threads } = env as NodeEnvironment;
-    return { ...prefixed('net', net.counters), ...prefixed('threads', threads.counters) };
+  {
+    makeEnvironment: ({ dataRoot }) =>
+      createNodeEnvironment({
+        logLevel: logLevelOf(process.env),
+        ...(dataRoot === undefined ? {} : { dataRoot }),
+      }),
+    rocketmq: async () => (await import('./rocketmq.ts')).startRocket,
+    counters(env) {
+      const { net, threads } = env as NodeEnvironment;
+      return { ...prefixed('net', net.counters), ...prefixed('threads', threads.counters) };
+    },
   },
+  (workerData as { readonly data: unknown }).data,
 );

@@ -8,23 +8,7 @@ const DOORS = /^src\/(index|durable|main|worker|node-entry|actors\/index|doors\/
 /** Rooms that exist for tests: there a test counts like a file of src. */
 const FOR_TESTS = /^src\/(sim|actors\/testkit)\//;
 /** Values that wait for their first user. */
-const WAITING = new Map([
-  ['src/env/node/grpc.ts#createGrpcServer', 'a node starts no gRPC listener yet'],
-  [
-    'src/protocols/rocketmq/grpc/listener.ts#createRocketGrpcService',
-    'a node starts no gRPC listener yet',
-  ],
-  [
-    'src/protocols/rocketmq/grpc/broker.ts#createRocketBroker',
-    'a node starts no gRPC listener yet',
-  ],
-  ['src/protocols/rocketmq/grpc/broker.ts#handleKeyOf', 'a node starts no gRPC listener yet'],
-  [
-    'src/protocols/rocketmq/grpc/broker.ts#ROCKET_GRPC_ENDPOINT',
-    'a node starts no gRPC listener yet',
-  ],
-  ['src/broker/access/stream-views.ts#StreamViews', 'a node starts no gRPC listener yet'],
-]);
+const WAITING = new Map([]);
 
 const DECLARATION =
   /^export (?:declare )?(?:async )?(?:abstract )?(?:function\*?|const|class|enum) ([A-Za-z_$][\w$]*)/gm;

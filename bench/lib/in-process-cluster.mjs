@@ -16,6 +16,7 @@ async function startAll(round) {
     httpPort: base + 100 + i,
     linkPort: base + 200 + i,
     amqpPort: base + 300 + i,
+    rocketmqPort: base + 400 + i,
   }));
   const cluster = {
     clusterId: `bench-${round}`,

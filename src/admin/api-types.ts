@@ -25,6 +25,7 @@ export interface ApiNode {
   readonly host: string;
   readonly kafkaPort: number;
   readonly amqpPort: number;
+  readonly rocketmqPort: number;
   readonly httpPort: number;
   readonly pid: number;
   readonly isLive: boolean;

@@ -13,6 +13,7 @@ function nodesOf(view: MetadataView, logs: readonly LogView[]): ApiNode[] {
     host: node.endpoints.get('kafka')?.host ?? '',
     kafkaPort: node.endpoints.get('kafka')?.port ?? 0,
     amqpPort: node.endpoints.get('amqp')?.port ?? 0,
+    rocketmqPort: node.endpoints.get('rocketmq-grpc')?.port ?? 0,
     httpPort: node.endpoints.get('http')?.port ?? 0,
     pid: node.pid,
     isLive: node.isLive,

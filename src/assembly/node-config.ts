@@ -14,6 +14,8 @@ export interface NodeAddress {
   readonly linkPort: number;
   readonly kafkaPort: number;
   readonly amqpPort: number;
+  /** RocketMQ over gRPC. */
+  readonly rocketmqPort: number;
   readonly httpPort: number;
 }
 
@@ -45,6 +47,7 @@ export type NodeEvent =
       readonly ports: {
         readonly kafka: number;
         readonly amqp: number;
+        readonly rocketmq: number;
         readonly http: number;
         readonly link: number;
       };

@@ -31,6 +31,7 @@ import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
 import { Replicas } from './replica-status.ts';
+import type { LoadRocket } from './rocket-door.ts';
 import type { MakeShards, Shards } from './shards.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
 import { VERSION } from './version.ts';
@@ -42,6 +43,8 @@ export interface NodeParts {
   readonly makeShards: MakeShards;
   /** Without it the node has no HTTP listener. */
   readonly http?: HttpServer;
+  /** Without it the node has no listener for RocketMQ. */
+  readonly rocketmq?: LoadRocket;
   readonly timing?: Partial<Timing>;
   readonly isStrict?: boolean;
   readonly shardStore?: { readonly walFileBytesMin?: number; readonly slabBytesMax?: number };
@@ -153,8 +156,9 @@ class Node implements ProbedNode {
     const amqp = await this.#listen(address.amqpPort, hostsOf(this.#config.host), (connection) =>
       shards.accept(connection, 'amqp'),
     );
+    const rocketmq = await this.#listenForRocket(shards, address.rocketmqPort);
     const http = await this.#startAdmin(shards, address.httpPort);
-    this.#tell({ event: 'listening', ports: { kafka, amqp, http, link } });
+    this.#tell({ event: 'listening', ports: { kafka, amqp, rocketmq, http, link } });
     await metadata.start();
     if (this.#identity.incarnation !== FOUNDING_INCARNATION) {
       // A folder that was lost must not vote from memory: it comes as a newcomer, until it is a voter.
@@ -172,6 +176,10 @@ class Node implements ProbedNode {
         { listener: 'http', host: this.#advertised(), port: http },
         { listener: 'kafka', host: this.#advertised(), port: kafka },
         { listener: 'link', host: address.host, port: link },
+        // Under this name routes look for it.
+        ...(rocketmq === 0
+          ? []
+          : [{ listener: 'rocketmq-grpc', host: this.#advertised(), port: rocketmq }]),
       ],
       founders: this.#config.nodes.map((node) => node.id),
       shards,
@@ -261,7 +269,7 @@ class Node implements ProbedNode {
   }
 
   #makeShards(metadata: MetadataService, address: NodeAddress): Shards {
-    const { httpPort, kafkaPort, amqpPort } = address;
+    const { httpPort, kafkaPort, amqpPort, rocketmqPort } = address;
     return this.#parts.makeShards({
       system: this.#system,
       env: this.#env,
@@ -269,14 +277,23 @@ class Node implements ProbedNode {
       replica: this.#replica,
       metadata,
       config: this.#config,
-      ports: { HTTP: httpPort, Kafka: kafkaPort, AMQP: amqpPort },
+      ports: { HTTP: httpPort, Kafka: kafkaPort, AMQP: amqpPort, gRPC: rocketmqPort },
       autoCreate: this.#parts.autoCreate ?? true,
       store: this.#parts.shardStore ?? {},
       queues: this.#parts.queues ?? {},
+      rocketmq: this.#parts.rocketmq,
       onRestarted: () => this.#registration?.changed(),
       onFailed: (error: Error) => this.#fail(error),
       onShardUp: () => this.#registration?.changed(),
     });
+  }
+
+  /** 0 where there is nothing to serve it with. */
+  async #listenForRocket(shards: Shards, port: number): Promise<number> {
+    if (this.#parts.rocketmq === undefined) return 0;
+    return this.#listen(port, hostsOf(this.#config.host), (connection) =>
+      shards.accept(connection, 'rocketmq'),
+    );
   }
 
   async #startAdmin(shards: Shards, port: number): Promise<number> {

@@ -8,7 +8,7 @@ export function shardDirectory(shard: number): string {
 }
 
 /** Who speaks on a connection that the main thread has accepted: which listener it came to. */
-const CLIENT_PROTOCOLS = ['kafka', 'amqp'] as const;
+const CLIENT_PROTOCOLS = ['kafka', 'amqp', 'rocketmq'] as const;
 export type ClientProtocol = (typeof CLIENT_PROTOCOLS)[number];
 
 export function isClientProtocol(tag: string): tag is ClientProtocol {

@@ -9,7 +9,7 @@ import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
 import { GROUP_KIND, PARTITION_KIND } from '../broker/destination/kinds.ts';
 import { createPartitionBehavior } from '../broker/destination/partition.ts';
 import { messageBytesMax } from '../broker/destination/settings.ts';
-import { type BrokerPorts, createBrokerPorts } from '../broker/ports.ts';
+import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
@@ -25,11 +25,13 @@ import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
 import { knownMistakes, knownQueueMistakes } from './known-mistakes.ts';
+import { type LoadRocket, RocketDoor } from './rocket-door.ts';
 import { type ClientProtocol, shardDirectory } from './shard-names.ts';
 import { VERSION } from './version.ts';
+import { prefixed } from './worker-boot.ts';
 
 /** Ports of this node's listeners, named to clients that knock at the wrong door; 0: not known. */
-export type ListenerPorts = { readonly [P in 'HTTP' | 'Kafka' | 'AMQP']: number };
+export type ListenerPorts = { readonly [P in 'HTTP' | 'Kafka' | 'AMQP' | 'gRPC']: number };
 
 export interface ShardConfig {
   readonly clusterId: string;
@@ -51,12 +53,15 @@ export interface ShardPorts {
   propose(proposal: SafeSetProposal): void;
   resignLog(logId: number, epoch: number): void;
   onStoreFailure(error: Error): void;
+  /** Without it no client of RocketMQ is served. */
+  readonly rocketmq?: LoadRocket | undefined;
 }
 
 export interface Shard {
   readonly host: LogHost;
   readonly kafka: KafkaListener;
   readonly amqp: AmqpListener;
+  readonly rocketmq: RocketDoor;
   /** Takes over a connection from which nothing was read. */
   accept(connection: Connection, protocol: ClientProtocol): void;
   readonly store: ShardStore;
@@ -96,18 +101,23 @@ function brokerPorts(
   replica: MetadataReplica,
   config: ShardConfig,
   send: SendChange,
-): { readonly ports: BrokerPorts; readonly queues: ShardQueues } {
+): {
+  readonly ports: BrokerPorts;
+  readonly queues: ShardQueues;
+  leaderHost(logId: number): HostRef | undefined;
+} {
   const { view } = replica;
   const refOf = hostRefs(system, replica);
+  const leaderHost = (logId: number): HostRef | undefined => {
+    const leader = view.log(logId)?.leader ?? -1;
+    return leader < 0 ? undefined : refOf(leader, logId);
+  };
   const queues = new ShardQueues({
     system,
     view,
     shard: config.shard,
     shardIncarnation: config.shardIncarnation,
-    leaderHost(logId) {
-      const leader = view.log(logId)?.leader ?? -1;
-      return leader < 0 ? undefined : refOf(leader, logId);
-    },
+    leaderHost,
   });
   const ports = createBrokerPorts({
     view,
@@ -121,7 +131,7 @@ function brokerPorts(
       return node < 0 ? undefined : refOf(node, logId);
     },
   });
-  return { ports, queues };
+  return { ports, queues, leaderHost };
 }
 
 /** Opens the shard's folder and spawns its actors. Rejects if the folder cannot be used. */
@@ -156,7 +166,7 @@ export async function startShard(
   });
   host = started;
   spawnLogHost(started);
-  const { ports: broker, queues } = brokerPorts(system, replica, config, ports.send);
+  const { ports: broker, queues, leaderHost } = brokerPorts(system, replica, config, ports.send);
   const kafka = startKafkaListener({
     system,
     ports: broker,
@@ -171,22 +181,37 @@ export async function startShard(
     otherPorts: known(config.ports),
     ...(config.amqp === undefined ? {} : { limits: config.amqp }),
   });
+  const rocketmq = new RocketDoor(ports.rocketmq, {
+    system,
+    log: system.log.child({ listener: 'rocketmq' }),
+    ports: broker,
+    clusterId,
+    shard,
+    shardIncarnation,
+    leaderHost,
+  });
   return {
     host: started,
     kafka,
     amqp,
+    rocketmq,
     store,
     ports: broker,
     linkEnded(other, thread) {
       started.linkEnded(other, thread);
       queues.linkEnded(other, thread);
+      rocketmq.linkEnded(other, thread);
     },
     accept(connection, protocol) {
-      if (protocol === 'kafka') kafka.accept(connection);
-      else amqp.accept(connection);
+      const listeners = { kafka, amqp, rocketmq };
+      listeners[protocol].accept(connection);
     },
-    counters: () => countersOf(system, store, kafka, amqp, queues),
+    counters: () => ({
+      ...countersOf(system, store, kafka, amqp, queues),
+      ...prefixed('rocketmq', rocketmq.counters),
+    }),
     async stop() {
+      rocketmq.close();
       await amqp.close();
       started.stop();
       await store.close();

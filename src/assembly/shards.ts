@@ -12,6 +12,7 @@ import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { ProbedReplica } from './probe.ts';
+import type { LoadRocket } from './rocket-door.ts';
 import type { ListenerPorts, ShardConfig } from './shard.ts';
 import type { ClientProtocol } from './shard-names.ts';
 
@@ -26,6 +27,8 @@ export interface ShardsOptions {
   readonly autoCreate: boolean;
   readonly store: Partial<ShardStoreOptions>;
   readonly queues: Partial<QueueConfig>;
+  /** For shards on this thread; those on others have their own. */
+  readonly rocketmq?: LoadRocket | undefined;
   /** A shard lives anew: metadata must know before anything is hosted there. */
   onRestarted(): void;
   onFailed(error: Error): void;

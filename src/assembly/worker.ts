@@ -15,6 +15,7 @@ import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
 import { Fences } from './fences.ts';
 import { PROTOCOLS } from './protocols.ts';
+import type { LoadRocket } from './rocket-door.ts';
 import { type Shard, startShard } from './shard.ts';
 import { isClientProtocol } from './shard-names.ts';
 import { watchLinks } from './watch-links.ts';
@@ -83,14 +84,18 @@ function appliedTeller(metadata: Ref<MetadataOps>, thread: number): (index: numb
   };
 }
 
-/** Runs one shard in this worker until the main thread ends it. `more`: counters of the root. */
-export async function runWorker(
-  makeEnvironment: (boot: WorkerBoot) => Environment,
-  threadData: unknown,
-  more: (env: Environment) => Record<string, number> = () => ({}),
-): Promise<void> {
+/** What only the root of a worker has. */
+export interface WorkerParts {
+  makeEnvironment(boot: WorkerBoot): Environment;
+  readonly rocketmq?: LoadRocket;
+  /** Counters of its environment. */
+  counters?(env: Environment): Record<string, number>;
+}
+
+/** Runs one shard in this worker until the main thread ends it. */
+export async function runWorker(parts: WorkerParts, threadData: unknown): Promise<void> {
   const app = (threadData as { readonly app: WorkerBoot }).app;
-  const env = makeEnvironment(app);
+  const env = parts.makeEnvironment(app);
   const member = joinThreadGroup(env, { protocols: PROTOCOLS });
   const { system } = member;
   const { thread, node } = system.place;
@@ -115,6 +120,7 @@ export async function runWorker(
     propose: (proposal) => metadata.tell('proposeSafeSet', { ...proposal, thread }),
     resignLog: (logId, epoch) => metadata.tell('resignLog', { logId, epoch }),
     onStoreFailure: (error) => post({ kind: 'failed', message: error.message }),
+    rocketmq: parts.rocketmq,
   });
   args.shard = shard;
   system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);
@@ -130,8 +136,10 @@ export async function runWorker(
   let told = '';
   const report = () => {
     const counters = { ...shard.counters(), ...prefixed('ring', member.hub.counters) };
-    Object.assign(counters, more(env));
-    const connections = shard.kafka.counters.open + shard.amqp.counters.open;
+    Object.assign(counters, parts.counters?.(env));
+    const { kafka, amqp, rocketmq } = shard;
+    const connections =
+      kafka.counters.open + amqp.counters.open + rocketmq.counters.connectionsOpen;
     const hasFailedSync = shard.store.failedSync;
     const text = JSON.stringify([connections, hasFailedSync, counters]);
     if (text !== told) post({ kind: 'status', connections, hasFailedSync, counters });

@@ -5,7 +5,7 @@ import { SHARDS_MAX } from '../assembly/node-config.ts';
 import type { CliContext } from './context.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { Launcher } from './dev/launcher.ts';
-import { AMQP_PORT, BASE_PORT } from './dev/ports.ts';
+import { AMQP_PORT, BASE_PORT, ROCKETMQ_PORT } from './dev/ports.ts';
 import { usageFailure } from './failure.ts';
 import { integerIn } from './parse.ts';
 import { devShards } from './server-config.ts';
@@ -25,6 +25,7 @@ export interface DevOptions {
   readonly basePort?: number;
   readonly kafkaPort?: number;
   readonly amqpPort?: number;
+  readonly rocketmqPort?: number;
   readonly httpPort?: number;
   readonly strictPorts?: boolean;
   readonly restart?: string;
@@ -48,6 +49,11 @@ export function define(program: Command, context: CliContext): void {
     .option(
       '--amqp-port <n>',
       `AMQP port of node 1; the others follow (default ${AMQP_PORT})`,
+      port,
+    )
+    .option(
+      '--rocketmq-port <n>',
+      `RocketMQ port of node 1; the others follow (default ${ROCKETMQ_PORT})`,
       port,
     )
     .option('--http-port <n>', 'HTTP port of node 1; the others follow', port)

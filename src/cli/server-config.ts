@@ -26,6 +26,7 @@ const ADDRESS_FIELDS: Readonly<Record<string, Check>> = {
   linkPort: isPort,
   kafkaPort: isPort,
   amqpPort: isPort,
+  rocketmqPort: isPort,
   httpPort: isPort,
 };
 

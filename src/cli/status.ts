@@ -28,6 +28,7 @@ function statusLines(status: ApiStatus): string[] {
     node.isLive ? (node.isController ? 'live, controller' : 'live') : 'dead',
     `${node.host}:${node.kafkaPort}`,
     `${node.host}:${node.amqpPort}`,
+    `${node.host}:${node.rocketmqPort}`,
     `${node.host}:${node.httpPort}`,
     String(node.pid),
     String(node.leaderCount),
@@ -35,7 +36,10 @@ function statusLines(status: ApiStatus): string[] {
   ]);
   return [
     `cluster ${status.clusterId}: ${status.health}, up ${durationText(status.uptimeMs)}`,
-    ...table([['NODE', 'STATE', 'KAFKA', 'AMQP', 'HTTP', 'PID', 'LEADS', 'IN SYNC'], ...rows]),
+    ...table([
+      ['NODE', 'STATE', 'KAFKA', 'AMQP', 'ROCKETMQ', 'HTTP', 'PID', 'LEADS', 'IN SYNC'],
+      ...rows,
+    ]),
     `${status.destinationCount} destinations, ${status.logCount} logs, ` +
       `${status.leaderlessCount} without a leader, ${status.underReplicatedCount} under-replicated`,
   ];

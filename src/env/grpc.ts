@@ -118,6 +118,20 @@ export interface GrpcCounters {
   heldBytes: number;
 }
 
+/** Of a listener that nobody has called. */
+export function noGrpcCounts(): GrpcCounters {
+  return {
+    connectionsAccepted: 0,
+    connectionsOpen: 0,
+    connectionsRefused: 0,
+    handshakesFailed: 0,
+    callsOpened: 0,
+    callsOpen: 0,
+    callsRefused: 0,
+    heldBytes: 0,
+  };
+}
+
 export interface GrpcListener {
   readonly counters: Readonly<GrpcCounters>;
   /** Takes over an accepted connection from which nothing was read. Never throws. */

@@ -65,6 +65,7 @@ test('links to a node that vanished without a word end with its fence, long befo
       linkPort: 7_001,
       kafkaPort: 9_092,
       amqpPort: 5_672,
+      rocketmqPort: 0,
       httpPort: 0,
     }));
     const start = nodeStarter({ makeShards: localShards });

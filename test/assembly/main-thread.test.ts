@@ -31,11 +31,25 @@ function loadedBy(...roots: string[]): Map<string, string> {
 const FOR_SHARDS =
   /^src\/(protocols\/|broker\/(cursor|exchange|view)\/|cluster\/replica\/log-host)/;
 
+/** All of it but the words that both sides share. */
+const FOR_ROCKETMQ = /^src\/(protocols\/rocketmq\/|rocketmq\.ts|env\/node\/grpc)/;
+
 it('is nothing of what only shards run', () => {
   const main = loadedBy('src/node-entry.ts', 'src/assembly/worker-shards.ts');
   expect(main.size).toBeGreaterThan(100);
   expect([...main].filter(([file]) => FOR_SHARDS.test(file))).toEqual([]);
 });
+
+it.each(['worker-shards', 'local-shards'])(
+  'is nothing of RocketMQ before a client comes (%s)',
+  (kind) => {
+    const roots = ['src/node-entry.ts', 'src/worker.ts', `src/assembly/${kind}.ts`];
+    const early = [...loadedBy(...roots).keys()].filter((file) => FOR_ROCKETMQ.test(file));
+    expect(early).toEqual([]);
+    const late = [...loadedBy('src/rocketmq.ts').keys()];
+    expect(late.filter((file) => FOR_ROCKETMQ.test(file)).length).toBeGreaterThan(20);
+  },
+);
 
 it('is all of it where the main thread is the shard', () => {
   const main = [...loadedBy('src/node-entry.ts', 'src/assembly/local-shards.ts').keys()];

@@ -1,71 +1,49 @@
 // rocketmq-client-nodejs as it is against a node of a real cluster in this process: over TCP and HTTP/2, through
-// the session and the views of groups, to logs that three nodes replicate. The test starts the listener.
-import { createRequire } from 'node:module';
+// the session and the views of groups, to logs that three nodes replicate.
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, expect, test } from 'vitest';
 import { hostRefs } from '../../src/assembly/host-refs.ts';
+import { autoCreate } from '../../src/assembly/internal-destinations.ts';
 import { localShards } from '../../src/assembly/local-shards.ts';
-import { changesOf, type Shards, type ShardsOptions } from '../../src/assembly/shards.ts';
+import type { Shards, ShardsOptions } from '../../src/assembly/shards.ts';
 import { watchLinks } from '../../src/assembly/watch-links.ts';
 import type { StreamMessage } from '../../src/broker/access/stream-api.ts';
 import { StreamViews } from '../../src/broker/access/stream-views.ts';
-import { createGrpcServer } from '../../src/env/node/grpc.ts';
-import type { NodeNet } from '../../src/env/node/net.ts';
-import { createRocketBroker, handleKeyOf } from '../../src/protocols/rocketmq/grpc/broker.ts';
-import { createRocketGrpcService } from '../../src/protocols/rocketmq/grpc/listener.ts';
+import { encodeBatch } from '../../src/records/records.ts';
+import {
+  type ClientBase,
+  type ClientClass,
+  type ConsumerClient,
+  Producer,
+  SimpleConsumer,
+  silent,
+  type View,
+} from '../fixtures/rocketmq-client.ts';
 import { type TestCluster, testCluster } from './support/cluster.ts';
 
-interface View {
-  readonly messageId: string;
-  readonly body: Buffer;
-  readonly tag?: string;
-  readonly properties: ReadonlyMap<string, string>;
-  readonly deliveryAttempt: number;
-}
-
-interface ClientBase {
-  startup(): Promise<void>;
-  shutdown(): Promise<void>;
-}
-interface ProducerClient extends ClientBase {
-  send(message: object): Promise<{ readonly messageId: string; readonly offset: number }>;
-}
-interface ConsumerClient extends ClientBase {
-  receive(count: number, invisibleMs: number): Promise<View[]>;
-  ack(message: View): Promise<void>;
-  changeInvisibleDuration(message: View, invisibleMs: number): Promise<void>;
-}
-type ClientClass<C> = new (options: object) => C;
-
-const require = createRequire(import.meta.url);
-const { Producer, SimpleConsumer } = require('rocketmq-client-nodejs') as {
-  Producer: ClientClass<ProducerClient>;
-  SimpleConsumer: ClientClass<ConsumerClient>;
-};
-
-const silent = (): void => undefined;
-const logger = { debug: silent, info: silent, warn: silent, error: silent };
 const TEN_MINUTES_MS = 600_000;
-
-interface Listening {
-  readonly endpoints: string;
-  readonly streams: StreamViews;
-  readonly options: ShardsOptions;
-  close(): Promise<void>;
-}
 
 const parts = new Map<number, { options: ShardsOptions; shards: Shards }>();
 const clients: ClientBase[] = [];
-const listeners: Listening[] = [];
 let cluster: TestCluster | undefined;
 
 afterEach(async () => {
-  for (const client of clients.splice(0)) await client.shutdown().catch(silent);
-  for (const listener of listeners.splice(0)) await listener.close();
+  let areGone = true;
+  for (const client of clients.splice(0)) {
+    await client.shutdown().catch(() => {
+      areGone = false;
+    });
+  }
+  // A client that was shut down no longer listens to its streams: one that ends badly ends the process.
+  // (One that cannot say goodbye to a node that is dead is not, and goes on listening.)
+  while (areGone && [...parts.values()].some(hasCalls)) await new Promise((r) => setTimeout(r, 5));
   await cluster?.stop();
   cluster = undefined;
   parts.clear();
 });
+
+const hasCalls = ({ shards }: { readonly shards: Shards }) =>
+  (shards.counters()['rocketmq.callsOpen'] ?? 0) > 0;
 
 async function started(): Promise<TestCluster> {
   const made = await testCluster({
@@ -82,10 +60,10 @@ async function started(): Promise<TestCluster> {
   return made;
 }
 
-/** A RocketMQ listener on a node, as a node will start it. */
-async function listen(id: number): Promise<Listening> {
+/** The views of groups as a listener has them, without a client in between: on a node that has no clients. */
+function streamsOf(id: number): StreamViews {
   const { options, shards } = parts.get(id)!;
-  const { system, replica, env, links, config } = options;
+  const { system, replica, links, config } = options;
   const { view } = replica;
   const refOf = hostRefs(system, replica);
   const streams = new StreamViews({
@@ -99,53 +77,27 @@ async function listen(id: number): Promise<Listening> {
     },
   });
   watchLinks(links, id, config.nodes, (node, thread) => streams.linkEnded(node, thread));
-  const broker = createRocketBroker({
-    view,
-    metadata: changesOf(options),
-    settings: { autoCreate: true, defaultPartitions: 3 },
-    streams,
-    crc32c: env.crc32c.bind(env),
-  });
-  const { log } = env;
-  const handleKey = handleKeyOf(config.clusterId);
-  const service = createRocketGrpcService({ env, log, broker, handleKey });
-  const grpc = createGrpcServer({
-    net: env.net as NodeNet,
-    clock: env.clock,
-    timers: env.timers,
-    log,
-  });
-  const limits = { messageBytesMax: 8 * 1024 * 1024 };
-  const listener = await grpc.listen({ host: '127.0.0.1', port: 0 }, service, limits);
-  const listening = {
-    endpoints: `127.0.0.1:${listener.address.port}`,
-    streams,
-    options,
-    async close() {
-      // A client that shuts down no longer listens to its streams: one that ends badly ends the process.
-      while (listener.counters.callsOpen > 0) await new Promise((r) => setTimeout(r, 5));
-      listener.close();
-      service.close();
-    },
-  };
-  listeners.push(listening);
-  return listening;
+  return streams;
 }
+
+const viewOf = (id: number) => parts.get(id)!.options.replica.view;
 
 async function client<C extends ClientBase>(
   type: ClientClass<C>,
-  { endpoints }: Listening,
+  id: number,
   options: object,
 ): Promise<C> {
-  const made = new type({ endpoints, namespace: '', logger, requestTimeout: 20_000, ...options });
+  const { host, rocketmqPort } = cluster!.addresses[id - 1]!;
+  const endpoints = `${host}:${rocketmqPort}`;
+  const made = new type({ endpoints, namespace: '', requestTimeout: 20_000, ...options });
   clients.push(made);
   await made.startup();
   return made;
 }
 
-const producer = (at: Listening) => client(Producer, at, { topics: ['orders'] });
-const consumer = (at: Listening, consumerGroup = 'readers', filter = '*') =>
-  client(SimpleConsumer, at, {
+const producer = (id: number) => client(Producer, id, { topics: ['orders'] });
+const consumer = (id: number, consumerGroup = 'readers', filter = '*') =>
+  client(SimpleConsumer, id, {
     consumerGroup,
     subscriptions: new Map([['orders', filter]]),
     awaitDuration: 300,
@@ -171,29 +123,26 @@ async function nothingLeft(from: ConsumerClient): Promise<boolean> {
 
 test('what a producer sends every group gets once, and acknowledges for itself', async () => {
   await started();
-  const at = await listen(1);
-  const sender = await producer(at);
+  const sender = await producer(1);
   for (const name of names(20)) {
     await sender.send({ topic: 'orders', tag: 't', body: Buffer.from(name) });
   }
-  const first = await consumer(at);
+  const first = await consumer(1);
   const messages = await receiveAll(first, 20);
   expect(bodies(messages)).toEqual(names(20));
   expect(messages.every(({ deliveryAttempt }) => deliveryAttempt === 1)).toBe(true);
   for (const message of messages) await first.ack(message);
   // It has nothing left, even on another node; another group has everything.
-  const elsewhere = await listen(2);
-  expect(await nothingLeft(await consumer(elsewhere))).toBe(true);
-  const other = await receiveAll(await consumer(elsewhere, 'others'), 20);
+  expect(await nothingLeft(await consumer(2))).toBe(true);
+  const other = await receiveAll(await consumer(2, 'others'), 20);
   expect(bodies(other)).toEqual(names(20));
 });
 
 test('messages wake whoever waits, leases end when they are told to, and filters leave out', async () => {
   await started();
-  const at = await listen(1);
-  const sender = await producer(at);
+  const sender = await producer(1);
   await sender.send({ topic: 'orders', tag: 'other', body: Buffer.from('no') });
-  const receiver = await consumer(at, 'picky', 'wanted');
+  const receiver = await consumer(1, 'picky', 'wanted');
   const waiting = receiveAll(receiver, 1);
   await sender.send({ topic: 'orders', tag: 'wanted', body: Buffer.from('yes') });
   const [message] = await waiting;
@@ -209,7 +158,6 @@ test('messages wake whoever waits, leases end when they are told to, and filters
 
 test('what kafkajs produced is there, with its key and headers, packed or not', async () => {
   const { addresses } = await started();
-  const at = await listen(1);
   const kafka = new Kafka({
     brokers: addresses.map(({ host, kafkaPort }) => `${host}:${kafkaPort}`),
     logLevel: logLevel.NOTHING,
@@ -229,14 +177,14 @@ test('what kafkajs produced is there, with its key and headers, packed or not', 
     await sender.send({ topic: 'orders', acks: -1, compression, messages });
   }
   await sender.disconnect();
-  const receiver = await consumer(at);
+  const receiver = await consumer(1);
   const got = await receiveAll(receiver, 60);
   expect(bodies(got)).toEqual([...names(30, 'a'), ...names(30, 'b')].sort());
   expect(got[0]!.properties.get('colour')).toBe('blue');
 });
 
 function receiveOf(
-  { streams }: Listening,
+  streams: StreamViews,
   logIds: readonly number[],
   waitMs: number,
   then: (stop: () => void) => void = silent,
@@ -252,29 +200,52 @@ function receiveOf(
   });
 }
 
-test('an answer that got lost takes back nothing that was heard before', async () => {
+interface Filled {
+  readonly streams: StreamViews;
+  readonly logs: readonly { readonly logId: number; readonly leader: number }[];
+  /** Spread over the logs. */
+  send(bodies: readonly string[]): Promise<void>;
+}
+
+/** The topic, and the views of groups of node 1, without a client. */
+async function withoutClients(): Promise<Filled> {
   await started();
-  const at = await listen(1);
-  const sender = await producer(at);
-  for (const name of names(3)) await sender.send({ topic: 'orders', body: Buffer.from(name) });
-  const { view } = at.options.replica;
-  const { logId, leader } = view.destination('orders')!.logs.find((log) => log.leader !== 1)!;
-  const received = await receiveOf(at, [logId], 10_000);
+  const streams = streamsOf(1);
+  const { options, shards } = parts.get(1)!;
+  await autoCreate(shards.changes, 'orders', 10_000);
+  const { logs } = viewOf(1).destination('orders')!;
+  const crc32c = options.env.crc32c.bind(options.env);
+  const append = (logId: number, body: string) =>
+    new Promise<void>((resolve, reject) => {
+      const record = { timestampMs: 1, key: null, value: Buffer.from(body), headers: [] };
+      streams.append(logId, encodeBatch([record], crc32c), 10_000, (result) => {
+        if (result === 'ok') resolve();
+        else reject(new Error(result));
+      });
+    });
+  const send = async (bodies: readonly string[]) => {
+    for (const [at, body] of bodies.entries()) await append(logs[at % logs.length]!.logId, body);
+  };
+  return { streams, logs, send };
+}
+
+test('an answer that got lost takes back nothing that was heard before', async () => {
+  const { streams, logs, send } = await withoutClients();
+  await send(names(3));
+  const { logId, leader } = logs.find((log) => log.leader !== 1)!;
+  const received = await receiveOf(streams, [logId], 10_000);
   expect(received).toHaveLength(1);
-  const loses = () => setTimeout(() => at.streams.linkEnded(leader, 0), 100);
-  await expect(receiveOf(at, [logId], TEN_MINUTES_MS, loses)).rejects.toThrow('not-available');
-  expect(await receiveOf(at, [logId], 500)).toEqual([]);
+  const loses = () => setTimeout(() => streams.linkEnded(leader, 0), 100);
+  await expect(receiveOf(streams, [logId], TEN_MINUTES_MS, loses)).rejects.toThrow('not-available');
+  expect(await receiveOf(streams, [logId], 500)).toEqual([]);
 });
 
 test('a wait that is given up takes nothing with it, and what was given back is as new', async () => {
-  await started();
-  const at = await listen(1);
-  const sender = await producer(at);
-  await sender.send({ topic: 'orders', body: Buffer.from('first') });
-  const { view } = at.options.replica;
-  const logIds = view.destination('orders')!.logs.map(({ logId }) => logId);
+  const { streams, logs, send } = await withoutClients();
+  await send(['first']);
+  const logIds = logs.map(({ logId }) => logId);
   const receive = (waitMs: number, isStopped = false) =>
-    receiveOf(at, logIds, waitMs, (stop) => {
+    receiveOf(streams, logIds, waitMs, (stop) => {
       if (isStopped) setTimeout(stop, 100);
     });
   const [first] = await receive(10_000);
@@ -282,12 +253,12 @@ test('a wait that is given up takes nothing with it, and what was given back is 
   const given = await new Promise<readonly boolean[]>((resolve) => {
     const verdict = { kind: 'give-back' } as const;
     const done = (_: string, held: readonly boolean[]) => resolve(held);
-    at.streams.settle('g', first!.logId, verdict, [first!], 10_000, done);
+    streams.settle('g', first!.logId, verdict, [first!], 10_000, done);
   });
   expect(given).toEqual([true]);
   expect(await receive(10_000)).toMatchObject([{ offset: first!.offset, returns: 0 }]);
   expect(await receive(TEN_MINUTES_MS, true)).toEqual([]);
-  for (const name of names(3)) await sender.send({ topic: 'orders', body: Buffer.from(name) });
+  await send(names(3));
   const rest: string[] = [];
   while (rest.length < 3) {
     rest.push(...(await receive(10_000)).map(({ value }) => Buffer.from(value!).toString()));
@@ -297,14 +268,13 @@ test('a wait that is given up takes nothing with it, and what was given back is 
 
 test('a leader dies: what was acknowledged stays so, what was out comes again', async () => {
   const running = await started();
-  const at = await listen(1);
-  const sender = await producer(at);
+  const sender = await producer(1);
   for (const name of names(12)) await sender.send({ topic: 'orders', body: Buffer.from(name) });
-  const receiver = await consumer(at);
+  const receiver = await consumer(1);
   const messages = await receiveAll(receiver, 12);
   const isEven = (_: View, i: number) => i % 2 === 0;
   for (const message of messages.filter(isEven)) await receiver.ack(message);
-  const { view } = at.options.replica;
+  const view = viewOf(1);
   const logs = () => view.destination('orders')!.logs;
   const victim = logs().find(({ leader }) => leader !== 1)!.leader;
   await running.stopNode(victim);
@@ -312,9 +282,11 @@ test('a leader dies: what was acknowledged stays so, what was out comes again', 
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const out = messages.filter((message, i) => !isEven(message, i));
+  // Clients ask for routes every half minute; a new one of the group knows the new one at once.
+  const second = await consumer(1);
   const again: View[] = [];
   for (let empty = 0; empty < 8; ) {
-    const more = await receiver.receive(16, TEN_MINUTES_MS).catch(() => [] as View[]);
+    const more = await second.receive(16, TEN_MINUTES_MS);
     empty = more.length === 0 ? empty + 1 : 0;
     again.push(...more);
   }
@@ -324,8 +296,8 @@ test('a leader dies: what was acknowledged stays so, what was out comes again', 
   expect(new Set(came).size).toBe(came.length);
   expect(bodies(out)).toEqual(expect.arrayContaining(came));
   // Late acknowledgements of what was out before count where nobody else has the message.
-  for (const message of again) await receiver.ack(message);
+  for (const message of again) await second.ack(message);
   const rest = out.filter((message) => !came.includes(message.body.toString()));
-  for (const message of rest) await receiver.ack(message);
-  expect(await nothingLeft(receiver)).toBe(true);
+  for (const message of rest) await second.ack(message);
+  expect(await nothingLeft(second)).toBe(true);
 });

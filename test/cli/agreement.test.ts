@@ -16,6 +16,7 @@ const running: RunState = {
     id: i + 1,
     kafka: `[::1]:${port}`,
     amqp: `amqp://[::1]:${port + 300}`,
+    rocketmq: `[::1]:${port + 400}`,
     http: `http://[::1]:${port + 100}`,
     pid: 100 + i,
   })),
@@ -41,7 +42,7 @@ test.each<[Partial<DevOptions>, number?]>([
   [{ restart: '3s' }, 3000],
   [{ basePort: 0 }],
   [{ basePort: 9100 }],
-  [{ kafkaPort: 9100, httpPort: 9200, amqpPort: 9400 }],
+  [{ kafkaPort: 9100, httpPort: 9200, amqpPort: 9400, rocketmqPort: 9500 }],
   [{ basePort: 9100, strictPorts: true }],
 ])('%j is what runs', (options, restartAfterMs) => {
   expect(asked(options, restartAfterMs)).toBeUndefined();
@@ -59,6 +60,7 @@ test.each<[Partial<DevOptions>, RegExp, number?]>([
   [{ kafkaPort: 9101 }, /on 9100/],
   [{ httpPort: 9201 }, /on 9200/],
   [{ amqpPort: 5672 }, /--amqp-port 5672, but it is on 9400/],
+  [{ rocketmqPort: 8081 }, /--rocketmq-port 8081, but it is on 9500/],
   [{ strictPorts: true }, /moved to 9100/],
 ])('%j is not what runs', (options, why, restartAfterMs) => {
   expect(asked(options, restartAfterMs)).toMatch(why);

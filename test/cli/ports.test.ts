@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { AMQP_PORT, BASE_PORT, planPorts } from '../../src/cli/dev/ports.ts';
+import { AMQP_PORT, BASE_PORT, planPorts, ROCKETMQ_PORT } from '../../src/cli/dev/ports.ts';
 
 const servers: net.Server[] = [];
 afterEach(async () => {
@@ -36,6 +36,7 @@ describe('the ports of a cluster', () => {
         httpPort: base + 100 + i,
         linkPort: base + 200 + i,
         amqpPort: base - BASE_PORT + AMQP_PORT + i,
+        rocketmqPort: base - BASE_PORT + ROCKETMQ_PORT + i,
       })),
     );
     expect(note).toMatch(/^port \d+ is taken.*: all ports moved to \d+ and up$/);
@@ -54,6 +55,7 @@ describe('the ports of a cluster', () => {
     ['kafkaPort', 'Kafka'],
     ['httpPort', 'HTTP'],
     ['amqpPort', 'AMQP'],
+    ['rocketmqPort', 'RocketMQ'],
     ['basePort', 'Kafka'],
   ])('a taken %s that was asked for is never exchanged', async (option, use) => {
     const port = await take(0);
@@ -63,12 +65,15 @@ describe('the ports of a cluster', () => {
     });
   });
 
-  test('AMQP has its usual port, and moves with the block', async () => {
-    await take(AMQP_PORT);
+  test.each([
+    ['AMQP', 'amqpPort', AMQP_PORT],
+    ['RocketMQ', 'rocketmqPort', ROCKETMQ_PORT],
+  ] as const)('%s has its usual port, and moves with the block', async (_name, field, usual) => {
+    await take(usual);
     const { nodes, note } = await planPorts(wishes);
     const moved = (nodes[0]?.kafkaPort ?? 0) - BASE_PORT;
     expect(moved).toBeGreaterThan(0);
-    expect(nodes[0]?.amqpPort).toBe(AMQP_PORT + moved);
+    expect(nodes[0]?.[field]).toBe(usual + moved);
     expect(note).toMatch(/all ports moved/);
   });
 
@@ -76,7 +81,11 @@ describe('the ports of a cluster', () => {
     const base = await take(0);
     for (const server of servers.splice(0)) server.close();
     const { nodes } = await planPorts({ ...wishes, nodes: 1, basePort: base });
-    expect(nodes[0]).toMatchObject({ kafkaPort: base, amqpPort: base + 300 });
+    expect(nodes[0]).toMatchObject({
+      kafkaPort: base,
+      amqpPort: base + 300,
+      rocketmqPort: base + 400,
+    });
   });
 
   test('base 0 gives every listener a free port of its own', async () => {
@@ -86,8 +95,9 @@ describe('the ports of a cluster', () => {
       node.httpPort,
       node.linkPort,
       node.amqpPort,
+      node.rocketmqPort,
     ]);
-    expect(new Set(ports).size).toBe(20);
+    expect(new Set(ports).size).toBe(25);
     expect(note).toBeUndefined();
   });
 

@@ -15,6 +15,7 @@ export interface ReadyNode {
   readonly id: number;
   readonly kafka: string;
   readonly amqp: string;
+  readonly rocketmq: string;
   readonly http: string;
   readonly pid: number;
 }

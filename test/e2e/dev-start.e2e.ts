@@ -4,12 +4,15 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
+import { connect } from 'amqplib';
+import { Kafka } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { frame, Key } from '../../bench/lib/kafka-wire.ts';
 import type { ApiDestinations, ApiStatus } from '../../src/admin/api-types.ts';
-import { AMQP_PORT, BASE_PORT } from '../../src/cli/dev/ports.ts';
+import { AMQP_PORT, BASE_PORT, ROCKETMQ_PORT } from '../../src/cli/dev/ports.ts';
 import { type DevCluster, startDev, until } from '../../tools/lib/dev-cluster.mjs';
 import { callboard, freshFolder, isAlive, type ReadyNode, Run } from '../cli/run-dev.ts';
+import { Producer, type ProducerClient } from '../fixtures/rocketmq-client.ts';
 
 const DISK_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -41,6 +44,21 @@ function greetAmqp(host: string, port: number): Promise<boolean> {
   });
 }
 
+/** Sends HTTP/2's preface and empty settings: is it answered with settings? */
+function greetHttp2(host: string, port: number): Promise<boolean> {
+  const hello = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port });
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer')));
+    socket.once('connect', () => socket.write(hello));
+    socket.once('data', (bytes) => {
+      socket.destroy();
+      resolve(bytes[3] === 4);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
 function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(':') + 1));
 }
@@ -59,6 +77,28 @@ function diskBytes(path: string): number {
     total += entry.isDirectory() ? diskBytes(child) : fs.statSync(child).blocks * 512;
   }
   return total;
+}
+
+/** What the ready lines say after the name of a client, made as it stands there, and used. */
+async function useSnippets(output: string): Promise<void> {
+  const made = (label: string, name: string, value: unknown): unknown => {
+    const [, code = ''] = new RegExp(`^${label} (.*)$`, 'm').exec(output) ?? [];
+    return new Function(name, `return ${code}`)(value);
+  };
+  const admin = (made('kafkajs', 'Kafka', Kafka) as Kafka).admin();
+  await admin.connect();
+  expect((await admin.describeCluster()).brokers).toHaveLength(3);
+  await admin.disconnect();
+  const connection = await (made('amqplib', 'connect', connect) as ReturnType<typeof connect>);
+  expect(await (await connection.createChannel()).assertQueue('snippet')).toMatchObject({
+    consumerCount: 0,
+  });
+  await connection.close();
+  const producer = made('rocketmq', 'Producer', Producer) as ProducerClient;
+  await producer.startup();
+  const sent = await producer.send({ topic: 'snippets', body: Buffer.from('hello') });
+  expect(sent.messageId).toMatch(/^[0-9A-F]{34}$/);
+  await producer.shutdown();
 }
 
 async function stopped(run: Run): Promise<number | string> {
@@ -80,7 +120,7 @@ test('--json prints one line and nothing else, from the start to the end', async
   expect(run.stdout).toMatch(/^\{"event":"ready","nodes":\[[^\n]*\]\}\n$/);
   expect(run.stderr).toBe('');
   for (const node of nodes)
-    expect(Object.keys(node)).toEqual(['id', 'kafka', 'amqp', 'http', 'pid']);
+    expect(Object.keys(node)).toEqual(['id', 'kafka', 'amqp', 'rocketmq', 'http', 'pid']);
 });
 
 test('without a terminal, in colour or not: at most 12 lines, each of which is true', async () => {
@@ -92,16 +132,25 @@ test('without a terminal, in colour or not: at most 12 lines, each of which is t
   expect(lines.length).toBeLessThanOrEqual(12);
   expect(run.stdout).not.toContain('\x1b');
   expect(lines[0]).toMatch(/^Callboard \d+\.\d+\.\d+: 3 nodes ready in (\d+ ms|[\d.]+ s)$/);
-  expect(lines[1]?.trim().split(/\s+/)).toEqual(['node', 'Kafka', 'AMQP', 'HTTP', 'pid']);
+  expect(lines[1]?.trim().split(/\s+/)).toEqual([
+    'node',
+    'Kafka',
+    'AMQP',
+    'RocketMQ',
+    'HTTP',
+    'pid',
+  ]);
   for (const line of lines.slice(2, 5)) {
-    const [, kafka = '', amqp = '', http = '', pid = ''] = line.trim().split(/\s+/);
+    const [, kafka = '', amqp = '', rocketmq = '', http = '', pid = ''] = line.trim().split(/\s+/);
     expect(await askKafka('127.0.0.1', portOf(kafka))).toBe(77);
     expect(await greetAmqp('127.0.0.1', portOf(amqp))).toBe(true);
+    expect(await greetHttp2('127.0.0.1', portOf(rocketmq))).toBe(true);
     expect((await fetch(`${http}/api/status`)).status).toBe(200);
     expect(isAlive(Number(pid))).toBe(true);
   }
   expect(run.stdout).toMatch(/^data {4}.*\.callboard \([\d.]+ MiB\)$/m);
   // The lines are for copying: what they say works.
+  await useSnippets(run.stdout);
   const [, produce = ''] = /^send {4}(.*)$/m.exec(run.stdout) ?? [];
   const [, consume = ''] = /^read {4}(.*)$/m.exec(run.stdout) ?? [];
   const sent = spawnSync('sh', ['-c', produce], { cwd: folder, encoding: 'utf8' });
@@ -132,11 +181,12 @@ describe('one cluster', () => {
   });
 
   it.each(['127.0.0.1', 'localhost', ...(hasIpv6() ? ['::1'] : [])])(
-    'serves Kafka, AMQP and HTTP at %s on every node',
+    'serves Kafka, AMQP, RocketMQ and HTTP at %s on every node',
     async (host) => {
-      for (const { kafka, amqp, http } of nodes) {
+      for (const { kafka, amqp, rocketmq, http } of nodes) {
         expect(await askKafka(host, portOf(kafka))).toBe(77);
         expect(await greetAmqp(host, portOf(amqp))).toBe(true);
+        expect(await greetHttp2(host, portOf(rocketmq))).toBe(true);
         const inUrl = host.includes(':') ? `[${host}]` : host;
         const answer = await fetch(`http://${inUrl}:${portOf(http)}/api/status`);
         expect(((await answer.json()) as ApiStatus).health).toBe('ok');
@@ -197,9 +247,10 @@ describe('one cluster', () => {
     const second = callboard(['dev', '--data', data]);
     expect(await second.exited).toBe(0);
     expect(second.stdout).toContain(`already running, pid ${cluster.pid}`);
-    for (const { kafka, amqp, http, pid } of nodes) {
+    for (const { kafka, amqp, rocketmq, http, pid } of nodes) {
       expect(second.stdout).toContain(kafka);
       expect(second.stdout).toContain(amqp);
+      expect(second.stdout).toContain(rocketmq);
       expect(second.stdout).toContain(http);
       expect(isAlive(pid)).toBe(true);
     }
@@ -280,18 +331,20 @@ describe('ports', () => {
     expect(run.stdout).toMatch(new RegExp(`${BASE_PORT}.*taken`));
     const rows = [
       ...run.stdout.matchAll(
-        / localhost:(\d+) +amqp:\/\/localhost:(\d+) +http:\/\/localhost:(\d+)/g,
+        / localhost:(\d+) +amqp:\/\/localhost:(\d+) +localhost:(\d+) +http:\/\/localhost:(\d+)/g,
       ),
     ];
     const kafka = rows.map(([, port]) => Number(port));
     const amqp = rows.map(([, , port]) => Number(port));
-    const http = rows.map(([, , , port]) => Number(port));
+    const rocketmq = rows.map(([, , , port]) => Number(port));
+    const http = rows.map(([, , , , port]) => Number(port));
     const base = kafka[0] ?? 0;
     expect(base).toBeGreaterThan(BASE_PORT);
     expect((base - BASE_PORT) % 10).toBe(0);
     expect(kafka).toEqual([base, base + 1]);
     const moved = AMQP_PORT + base - BASE_PORT;
     expect(amqp).toEqual([moved, moved + 1]);
+    expect(rocketmq).toEqual([ROCKETMQ_PORT, ROCKETMQ_PORT + 1].map((p) => p + base - BASE_PORT));
     expect(http).toEqual([base + 100, base + 101]);
     expect(await stopped(run)).toBe(0);
     held?.close();
@@ -301,7 +354,13 @@ describe('ports', () => {
     const held = net.createServer();
     await new Promise<void>((resolve) => held.listen(0, '127.0.0.1', resolve));
     const { port } = held.address() as net.AddressInfo;
-    for (const option of ['--base-port', '--kafka-port', '--amqp-port', '--http-port']) {
+    for (const option of [
+      '--base-port',
+      '--kafka-port',
+      '--amqp-port',
+      '--rocketmq-port',
+      '--http-port',
+    ]) {
       const folder = freshFolder();
       const run = callboard(['dev', '--data', join(folder, 'd'), option, String(port)]);
       expect(await run.exited).toBe(5);

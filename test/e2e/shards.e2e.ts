@@ -61,7 +61,7 @@ async function freePort(): Promise<number> {
 
 async function start(): Promise<ThreadedNode> {
   const [linkPort, kafkaPort] = [await freePort(), await freePort()];
-  const [httpPort, amqpPort] = [await freePort(), await freePort()];
+  const [httpPort, amqpPort, rocketmqPort] = [await freePort(), await freePort(), await freePort()];
   const host = '127.0.0.1';
   // The threads log to stderr by themselves: only what nobody expects.
   process.env['CALLBOARD_LOG_LEVEL'] = 'silent';
@@ -74,7 +74,7 @@ async function start(): Promise<ThreadedNode> {
   const node = await startNode(env, {
     clusterId: 'threads',
     nodeId: 1,
-    nodes: [{ id: 1, host, linkPort, kafkaPort, amqpPort, httpPort }],
+    nodes: [{ id: 1, host, linkPort, kafkaPort, amqpPort, rocketmqPort, httpPort }],
     dataRoot: folder,
     shards: SHARDS,
     host,

@@ -18,6 +18,7 @@ export interface DevNode {
   readonly id: number;
   /** HOST:PORT. */
   readonly kafka: string;
+  readonly rocketmq: string;
   /** URLs. */
   readonly amqp: string;
   readonly http: string;

@@ -18,7 +18,7 @@ const PORT_MIN = 20_000;
 const PORT_COUNT = 11_000;
 const BLOCKS_TRIED_MAX = 50;
 /** Where `dev` puts a node's ports, above the base. */
-const PORT_RUNS = [0, 100, 200, 300];
+const PORT_RUNS = [0, 100, 200, 300, 400];
 
 export function shardsWanted() {
   const text = process.env.CALLBOARD_SHARDS ?? '0';

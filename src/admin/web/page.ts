@@ -35,7 +35,8 @@ function nodeRow(node, controllerId) {
   cell(row, node.isLive ? 'live' : 'down', node.isLive ? 'ok' : 'bad');
   cell(row, node.id === controllerId ? 'controller' : '');
   cell(row, node.host + ':' + node.kafkaPort);
-  cell(row, node.host + ':' + node.amqpPort); cell(row, node.host + ':' + node.httpPort);
+  cell(row, node.host + ':' + node.amqpPort);
+  cell(row, node.host + ':' + node.rocketmqPort); cell(row, node.host + ':' + node.httpPort);
   cell(row, node.pid > 0 ? String(node.pid) : '', 'n');
   cell(row, number(node.leaderCount), 'n'); cell(row, number(node.replicaCount), 'n');
   return row;
@@ -83,7 +84,7 @@ export const PAGE = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Callboard</title>
 <meta name="viewport" content="width=device-width"><style>${STYLE}</style></head>
 <body><header><h1>Callboard</h1><span id="cluster"></span><span id="version"></span><span id="note"></span></header>
-<h2>Nodes</h2><div class="scroll"><table><thead><tr><th>node<th>state<th>role<th>Kafka<th>AMQP<th>HTTP
+<h2>Nodes</h2><div class="scroll"><table><thead><tr><th>node<th>state<th>role<th>Kafka<th>AMQP<th>RocketMQ<th>HTTP
 <th class="n">pid<th class="n">leads<th class="n">replicas</thead><tbody id="nodes"></tbody></table></div>
 <h2>Destinations</h2><div class="scroll"><table><thead><tr><th>name<th class="n">partition<th class="n">leader<th>in sync
 <th class="n">start<th class="n">high watermark<th class="n">end<th class="n">uncommitted<th class="n">rate</thead>

@@ -41,6 +41,10 @@ export function disagreement(
   if ((asked.amqpPort ?? 0) !== 0 && asked.amqpPort !== amqpPort) {
     return `--amqp-port ${asked.amqpPort}, but it is on ${amqpPort}`;
   }
+  const rocketmqPort = portOf(first?.rocketmq ?? '');
+  if ((asked.rocketmqPort ?? 0) !== 0 && asked.rocketmqPort !== rocketmqPort) {
+    return `--rocketmq-port ${asked.rocketmqPort}, but it is on ${rocketmqPort}`;
+  }
   const isOwnChoice = (asked.kafkaPort ?? asked.basePort) !== undefined;
   if (asked.strictPorts === true && !isOwnChoice && kafkaPort !== BASE_PORT) {
     return `--strict-ports, but it has moved to ${kafkaPort}`;

@@ -40,6 +40,7 @@ export interface RunningEntry {
   readonly id: number;
   /** HOST:PORT. */
   readonly kafka: string;
+  readonly rocketmq: string;
   /** URLs. */
   readonly amqp: string;
   readonly http: string;

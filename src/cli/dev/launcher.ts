@@ -109,6 +109,7 @@ export class Launcher {
       ...(options.basePort === undefined ? {} : { basePort: options.basePort }),
       ...(options.kafkaPort === undefined ? {} : { kafkaPort: options.kafkaPort }),
       ...(options.amqpPort === undefined ? {} : { amqpPort: options.amqpPort }),
+      ...(options.rocketmqPort === undefined ? {} : { rocketmqPort: options.rocketmqPort }),
       ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
     });
     if (this.#isStopping) return undefined;
@@ -172,6 +173,7 @@ export class Launcher {
     return {
       id: config.nodeId,
       kafka: `${inUrl}:${address.kafkaPort}`,
+      rocketmq: `${inUrl}:${address.rocketmqPort}`,
       amqp: `amqp://${inUrl}:${address.amqpPort}`,
       http: `http://${inUrl}:${address.httpPort}`,
       pid,

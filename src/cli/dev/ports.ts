@@ -1,6 +1,6 @@
-// Which ports the nodes get. A block is four runs of consecutive ports: Kafka from the base, HTTP
-// from base + 100, links from base + 200, AMQP from its usual port, or from base + 300 where a base was
-// asked for. A default block that is not free moves up by ten as a whole; ports that were asked for are
+// Which ports the nodes get. A block is five runs of consecutive ports: Kafka from the base, HTTP from
+// base + 100, links from base + 200, AMQP and RocketMQ from their usual ports, or from base + 300 and
+// base + 400 where a base was asked for. A default block that is not free moves up by ten as a whole; ports that were asked for are
 // never exchanged for others.
 import net from 'node:net';
 import type { NodeAddress } from '../../assembly/node-config.ts';
@@ -13,6 +13,9 @@ const LINK_ABOVE = 200;
 const AMQP_ABOVE = 300;
 /** What every AMQP client dials unless it is told otherwise. */
 export const AMQP_PORT = 5672;
+const ROCKETMQ_ABOVE = 400;
+/** Of RocketMQ's own proxy, which its clients' documentation dials. */
+export const ROCKETMQ_PORT = 8081;
 const BLOCK_STEP = 10;
 const BLOCKS_MAX = 40;
 
@@ -24,6 +27,7 @@ export interface PortWishes {
   readonly basePort?: number;
   readonly kafkaPort?: number;
   readonly amqpPort?: number;
+  readonly rocketmqPort?: number;
   readonly httpPort?: number;
   /** Default ports are not moved either. */
   readonly isStrict: boolean;
@@ -37,7 +41,7 @@ export interface PortPlan {
 
 interface Wanted {
   readonly id: number;
-  readonly use: 'Kafka' | 'AMQP' | 'HTTP' | 'link';
+  readonly use: 'Kafka' | 'AMQP' | 'RocketMQ' | 'HTTP' | 'link';
   readonly port: number;
   readonly isAsked: boolean;
 }
@@ -74,6 +78,7 @@ function wantedPorts(wishes: PortWishes, base: number): Wanted[] {
   const wanted: Wanted[] = [];
   const isBaseAsked = wishes.basePort !== undefined;
   const amqpAbove = isBaseAsked ? AMQP_ABOVE : AMQP_PORT - BASE_PORT;
+  const rocketmqAbove = isBaseAsked ? ROCKETMQ_ABOVE : ROCKETMQ_PORT - BASE_PORT;
   const add = (id: number, use: Wanted['use'], own: number | undefined, above: number): void => {
     const from = own ?? (base === 0 ? 0 : base + above);
     const port = from === 0 ? 0 : from + id - 1;
@@ -84,6 +89,7 @@ function wantedPorts(wishes: PortWishes, base: number): Wanted[] {
   for (let id = 1; id <= wishes.nodes; id += 1) {
     add(id, 'Kafka', wishes.kafkaPort, 0);
     add(id, 'AMQP', wishes.amqpPort, amqpAbove);
+    add(id, 'RocketMQ', wishes.rocketmqPort, rocketmqAbove);
     add(id, 'HTTP', wishes.httpPort, HTTP_ABOVE);
     add(id, 'link', undefined, LINK_ABOVE);
   }
@@ -93,7 +99,7 @@ function wantedPorts(wishes: PortWishes, base: number): Wanted[] {
     if (one.port !== 0 && other !== undefined) {
       throw usageFailure(
         `port ${one.port} would be both ${other.use} of node ${other.id} and ${one.use} of node ${one.id}`,
-        'Move --kafka-port, --amqp-port, --http-port or --base-port.',
+        'Move --kafka-port, --amqp-port, --rocketmq-port, --http-port or --base-port.',
       );
     }
     used.set(one.port, one);
@@ -173,7 +179,7 @@ function addresses(wishes: PortWishes, ports: ReadonlyMap<Wanted, number>): Node
   const host = dialHost(wishes.host);
   const byId = new Map<number, Record<Wanted['use'], number>>();
   for (const [one, port] of ports) {
-    const known = byId.get(one.id) ?? { Kafka: 0, AMQP: 0, HTTP: 0, link: 0 };
+    const known = byId.get(one.id) ?? { Kafka: 0, AMQP: 0, RocketMQ: 0, HTTP: 0, link: 0 };
     byId.set(one.id, { ...known, [one.use]: port });
   }
   return [...byId].map(([id, of]) => ({
@@ -182,6 +188,7 @@ function addresses(wishes: PortWishes, ports: ReadonlyMap<Wanted, number>): Node
     linkPort: of.link,
     kafkaPort: of.Kafka,
     amqpPort: of.AMQP,
+    rocketmqPort: of.RocketMQ,
     httpPort: of.HTTP,
   }));
 }

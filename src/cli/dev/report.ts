@@ -18,7 +18,9 @@ export interface ReadyReport {
 export function readyJson(nodes: readonly RunningEntry[]): string {
   return JSON.stringify({
     event: 'ready',
-    nodes: nodes.map(({ id, kafka, amqp, http, pid }) => ({ id, kafka, amqp, http, pid })),
+    nodes: nodes.map(({ id, kafka, amqp, rocketmq, http, pid }) => {
+      return { id, kafka, amqp, rocketmq, http, pid };
+    }),
   });
 }
 
@@ -29,22 +31,24 @@ export function readyLines(report: ReadyReport): string[] {
   const title = report.isAlreadyRunning
     ? `Callboard ${state.version} is already running, pid ${state.pid}`
     : `Callboard ${state.version}: ${nodes.length === 1 ? '1 node' : `${nodes.length} nodes`} ready in ${durationText(state.readyMs)}`;
-  const rows = nodes.map(({ id, kafka, amqp, http, pid }) => [
+  const rows = nodes.map(({ id, kafka, amqp, rocketmq, http, pid }) => [
     String(id),
     kafka,
     amqp,
+    rocketmq,
     http,
     String(pid),
   ]);
   return [
     title,
     ...(report.note === undefined ? [] : [report.note]),
-    ...table([['node', 'Kafka', 'AMQP', 'HTTP', 'pid'], ...rows], '  '),
+    ...table([['node', 'Kafka', 'AMQP', 'RocketMQ', 'HTTP', 'pid'], ...rows], '  '),
     state.isMemory
       ? 'data    in memory, gone at exit'
       : `data    ${report.folder} (${sizeText(report.folderBytes)})`,
     `kafkajs new Kafka({ brokers: [${brokers}] })`,
     `amqplib connect('${nodes[0]?.amqp ?? ''}')`,
+    `rocketmq new Producer({ endpoints: '${nodes[0]?.rocketmq ?? ''}', namespace: '' })`,
     `send    ${command} produce hello --value 'first message'`,
     `read    ${command} consume hello --from earliest`,
     ...(report.isAlreadyRunning ? [] : ['stop    Ctrl-C']),

@@ -17,6 +17,7 @@ import {
   type GrpcServer,
   type GrpcService,
   GrpcStatus,
+  noGrpcCounts,
 } from '../grpc.ts';
 import { type CallHome, NodeGrpcCall } from './grpc-call.ts';
 import { isGrpcContent, timeoutMsOf } from './grpc-headers.ts';
@@ -78,16 +79,7 @@ class NodeGrpcListener implements GrpcListener {
   readonly parts: GrpcServerParts;
   readonly service: GrpcService;
   readonly limits: GrpcLimits;
-  readonly counters: GrpcCounters = {
-    connectionsAccepted: 0,
-    connectionsOpen: 0,
-    connectionsRefused: 0,
-    handshakesFailed: 0,
-    callsOpened: 0,
-    callsOpen: 0,
-    callsRefused: 0,
-    heldBytes: 0,
-  };
+  readonly counters: GrpcCounters = noGrpcCounts();
   readonly #open = new Set<GrpcConnection>();
   readonly #perAddress = new Map<string, number>();
   #cancelSweep: Cancel | undefined;

@@ -23,7 +23,7 @@ export const FRAME_LIMITS: FrameLimits = {
 };
 
 /** Another protocol that was recognised by its first bytes. */
-export type ForeignProtocol = 'AMQP' | 'HTTP' | 'TLS' | 'RocketMQ' | 'SSH';
+export type ForeignProtocol = 'AMQP' | 'HTTP' | 'TLS' | 'RocketMQ' | 'gRPC' | 'SSH';
 
 export type SessionFault =
   | { readonly kind: 'wrong-protocol'; readonly seen: ForeignProtocol }
@@ -180,12 +180,14 @@ function frameVersion(frame: Uint8Array): number {
   return readI16(frame, 2);
 }
 
-const HTTP_STARTS = ['GET ', 'POST', 'PUT ', 'HEAD', 'DELE', 'OPTI', 'PATC', 'CONN', 'PRI '];
+const HTTP_STARTS = ['GET ', 'POST', 'PUT ', 'HEAD', 'DELE', 'OPTI', 'PATC', 'CONN'];
 
 function foreignByMagic(head: Uint8Array): ForeignProtocol | undefined {
   const text = String.fromCharCode(head[0]!, head[1]!, head[2]!, head[3]!);
   if (text === 'AMQP') return 'AMQP';
   if (text === 'SSH-') return 'SSH';
+  // HTTP/2 without TLS, which here is spoken for gRPC alone.
+  if (text === 'PRI ') return 'gRPC';
   if (HTTP_STARTS.includes(text)) return 'HTTP';
   // A TLS record of type handshake: 0x16, version 3.x.
   return head[0] === 0x16 && head[1] === 0x03 ? 'TLS' : undefined;

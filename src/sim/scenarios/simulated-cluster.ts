@@ -62,6 +62,7 @@ export class SimulatedCluster {
       linkPort: LINK_PORT,
       kafkaPort: KAFKA_PORT,
       amqpPort: AMQP_PORT,
+      rocketmqPort: 0,
       httpPort: 0,
     }));
   }

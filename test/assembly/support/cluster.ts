@@ -13,6 +13,7 @@ import type {
 import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
 import { createHttpServer } from '../../../src/env/node/http.ts';
 import { createNodeLog } from '../../../src/env/node/log.ts';
+import { startRocket } from '../../../src/rocketmq.ts';
 
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
@@ -52,14 +53,15 @@ export interface TestClusterOptions {
 
 export async function testCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const count = options.nodes ?? 3;
-  const ports = await freePorts(count * 4);
+  const ports = await freePorts(count * 5);
   const addresses = Array.from({ length: count }, (_, index) => ({
     id: index + 1,
     host: '127.0.0.1',
-    linkPort: ports[index * 4] ?? 0,
-    kafkaPort: ports[index * 4 + 1] ?? 0,
-    httpPort: ports[index * 4 + 2] ?? 0,
-    amqpPort: ports[index * 4 + 3] ?? 0,
+    linkPort: ports[index * 5] ?? 0,
+    kafkaPort: ports[index * 5 + 1] ?? 0,
+    httpPort: ports[index * 5 + 2] ?? 0,
+    amqpPort: ports[index * 5 + 3] ?? 0,
+    rocketmqPort: ports[index * 5 + 4] ?? 0,
   }));
   const log = createNodeLog({
     level: process.env['CALLBOARD_TEST_LOG'] === undefined ? 'silent' : 'debug',
@@ -90,6 +92,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       });
       const start = nodeStarter({
         makeShards: localShards,
+        rocketmq: () => startRocket,
         http: createHttpServer({ log, names: [] }),
         ...options.parts,
         ...options.partsOf?.(id),

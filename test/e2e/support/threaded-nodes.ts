@@ -41,6 +41,7 @@ export class ThreadedNodes {
       kafkaPort: base + i,
       httpPort: base + 100 + i,
       amqpPort: base + 300 + i,
+      rocketmqPort: base + 400 + i,
     }));
     const level = process.env['THREADED_NODES_LOG_LEVEL'] ?? 'error';
     const order = JSON.stringify({ nodes, shards, folder, level });

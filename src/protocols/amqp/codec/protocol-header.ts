@@ -16,7 +16,7 @@ export const PROTOCOL_HEADER: Readonly<Uint8Array> = Uint8Array.of(
   1,
 );
 const MAGIC_BYTES = 4;
-const HTTP_STARTS = ['GET ', 'POST', 'PUT ', 'HEAD', 'DELE', 'OPTI', 'PATC', 'CONN', 'PRI '];
+const HTTP_STARTS = ['GET ', 'POST', 'PUT ', 'HEAD', 'DELE', 'OPTI', 'PATC', 'CONN'];
 const AMQP_1_0 = '1,0,0';
 
 /** Kafka's first request has a key and a version below these; RocketMQ's header size in their place is above. */
@@ -42,6 +42,8 @@ export function recogniseHeader(head: Uint8Array, size: number): WrongProtocol |
 function foreign(magic: string): WrongProtocol['seen'] {
   if (HTTP_STARTS.includes(magic)) return 'HTTP';
   if (magic === 'SSH-') return 'SSH';
+  // HTTP/2 without TLS, which here is spoken for gRPC alone.
+  if (magic === 'PRI ') return 'gRPC';
   // A TLS record of type handshake: 0x16, version 3.x.
   return magic.startsWith('\x16\x03') ? 'TLS' : 'unknown';
 }

@@ -91,6 +91,7 @@ export interface WrongProtocol {
     | 'AMQP, another version'
     | 'TLS'
     | 'HTTP'
+    | 'gRPC'
     | 'SSH'
     | 'Kafka'
     | 'RocketMQ'

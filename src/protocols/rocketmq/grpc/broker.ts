@@ -46,7 +46,7 @@ export interface RocketBrokerParts {
 }
 
 /** Under this name nodes register where they serve RocketMQ over gRPC. */
-export const ROCKET_GRPC_ENDPOINT = 'rocketmq-grpc';
+const ROCKET_GRPC_ENDPOINT = 'rocketmq-grpc';
 const GIVE_BACK_MS = 10_000;
 /** What clients are told of a group: RocketMQ's own defaults (16 retries, and their waits). */
 const GROUP: GroupView = {

@@ -1,5 +1,5 @@
 // The shell of the gRPC family: hands the calls of a transport to the session and the session's outputs to the
-// transport and the broker. Lives on the thread that serves the connections, today the main one.
+// transport and the broker. Lives on the thread that serves the connections: one for each shard.
 import type { Cancel, Environment, Log } from '../../../env/environment.ts';
 import {
   type GrpcCall,

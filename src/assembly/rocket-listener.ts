@@ -1,0 +1,36 @@
+// RocketMQ's listener on one shard: the room's service behind a gRPC transport, over the views of groups that
+// this shard's consumers use. Loaded when the first client comes (rocket-door.ts); the transport is the root's.
+import { StreamViews } from '../broker/access/stream-views.ts';
+import type { GrpcServer } from '../env/grpc.ts';
+import { createRocketBroker, handleKeyOf } from '../protocols/rocketmq/grpc/broker.ts';
+import { createRocketGrpcService } from '../protocols/rocketmq/grpc/listener.ts';
+import type { RocketListener, RocketOptions } from './rocket-door.ts';
+
+/** Twice the largest body, so that a whole message with everything around it fits, and a few small ones. */
+const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
+
+export function startRocketListener(options: RocketOptions, server: GrpcServer): RocketListener {
+  const { system, log, ports, clusterId, shard, shardIncarnation } = options;
+  const { env } = system;
+  const { view, metadata, settings } = ports;
+  const streams = new StreamViews({
+    system,
+    view,
+    shard,
+    shardIncarnation,
+    leaderHost: (logId) => options.leaderHost(logId),
+  });
+  const crc32c = env.crc32c.bind(env);
+  const broker = createRocketBroker({ view, metadata, settings, streams, crc32c });
+  const service = createRocketGrpcService({ env, log, broker, handleKey: handleKeyOf(clusterId) });
+  const listener = server.serve(service, { messageBytesMax: MESSAGE_BYTES_MAX });
+  return {
+    counters: listener.counters,
+    accept: (connection) => listener.accept(connection),
+    linkEnded: (node, thread) => streams.linkEnded(node, thread),
+    close() {
+      service.close();
+      listener.close();
+    },
+  };
+}
