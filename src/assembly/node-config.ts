@@ -4,6 +4,8 @@ import type { Environment } from '../env/environment.ts';
 
 /** Worker threads that one node may have. */
 export const SHARDS_MAX = 64;
+/** Replicas that a queue may be given; there are never more than nodes. */
+export const QUEUE_REPLICAS_MAX = 64;
 
 /** Where one member of the cluster listens. */
 export interface NodeAddress {
@@ -30,6 +32,8 @@ export interface NodeConfig {
   readonly shards: number;
   /** Where the listeners bind. `localhost` means every loopback address. */
   readonly host: string;
+  /** Replicas of the durable queues that are declared on this node; without it as many as topics have. */
+  readonly queueReplicas?: number;
   /**
    * The cluster has not been ready yet: all its nodes make it together. Else a node with an empty folder joins as
    * a newcomer: it must not vote from a memory that it has lost.

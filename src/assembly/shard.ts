@@ -42,6 +42,7 @@ export interface ShardConfig {
   readonly ports: ListenerPorts;
   readonly autoCreate: boolean;
   readonly defaultPartitions: number;
+  readonly queueReplicas?: number;
   readonly store?: Partial<ShardStoreOptions>;
   readonly queues?: Partial<QueueConfig>;
   readonly kafka?: Partial<KafkaLimits>;
@@ -179,6 +180,7 @@ export async function startShard(
     place: { node, shard, shardIncarnation },
     version: VERSION,
     otherPorts: known(config.ports),
+    ...(config.queueReplicas === undefined ? {} : { queueReplicas: config.queueReplicas }),
     ...(config.amqp === undefined ? {} : { limits: config.amqp }),
   });
   const rocketmq = new RocketDoor(ports.rocketmq, {

@@ -65,7 +65,7 @@ export function shardConfig(
   shardIncarnation: number,
 ): ShardConfig {
   const { config, ports, autoCreate, store, queues } = options;
-  const { clusterId, nodeId: node } = config;
+  const { clusterId, nodeId: node, queueReplicas } = config;
   const defaultPartitions = 3;
   return {
     clusterId,
@@ -77,6 +77,7 @@ export function shardConfig(
     defaultPartitions,
     store,
     queues,
+    ...(queueReplicas === undefined ? {} : { queueReplicas }),
   };
 }
 

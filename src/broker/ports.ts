@@ -144,6 +144,7 @@ const GROUP_LOGS_WANTED = {
 export { HostCalls, type HostOp, type HostRef } from './access/host-calls.ts';
 export type {
   ConsumeOptions,
+  ConsumerEnd,
   DeliveredMessage,
   Publisher,
   PublishOutcome,

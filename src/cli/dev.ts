@@ -1,7 +1,7 @@
 // `callboard dev`: a whole cluster with one command. This file reads the options; dev/launcher.ts acts.
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { SHARDS_MAX } from '../assembly/node-config.ts';
+import { QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
 import type { CliContext } from './context.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { Launcher } from './dev/launcher.ts';
@@ -22,6 +22,7 @@ export interface DevOptions {
   readonly inProcess?: boolean;
   readonly shards?: number;
   readonly host?: string;
+  readonly queueReplicas?: number;
   readonly basePort?: number;
   readonly kafkaPort?: number;
   readonly amqpPort?: number;
@@ -44,6 +45,11 @@ export function define(program: Command, context: CliContext): void {
     .option('--in-process', 'all nodes in this process')
     .option('--shards <n>', 'worker threads per node', integerIn(0, SHARDS_MAX))
     .option('--host <address>', 'listen address (default localhost)')
+    .option(
+      '--queue-replicas <n>',
+      'replicas of durable AMQP queues (default as topics; 1: on the node that declares)',
+      integerIn(1, QUEUE_REPLICAS_MAX),
+    )
     .option('--base-port <n>', `first port of the block (default ${BASE_PORT}; 0: any)`, port)
     .option('--kafka-port <n>', 'Kafka port of node 1; the others follow', port)
     .option(

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { NodeAddress, NodeConfig } from '../assembly/node-config.ts';
-import { SHARDS_MAX } from '../assembly/node-config.ts';
+import { QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
 /** The environment variable in which `dev` hands over the configuration. */
@@ -38,10 +38,11 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   memory: (value) => typeof value === 'boolean',
   shards: (value) => Number.isInteger(value) && inRange(value, 0, SHARDS_MAX),
   host: isText,
+  queueReplicas: (value) => Number.isInteger(value) && inRange(value, 1, QUEUE_REPLICAS_MAX),
   token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
 };
-const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host', 'isFounding']);
+const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host', 'queueReplicas', 'isFounding']);
 
 /** Shards of a server that has the machine for itself. */
 function serverShards(cores = availableParallelism()): number {
@@ -78,6 +79,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
   if ((config['memory'] === true) === (dataRoot !== undefined)) {
     throw usageFailure(`${source} needs either dataRoot or "memory": true`);
   }
+  const queueReplicas = config['queueReplicas'] as number | undefined;
   return {
     clusterId: config['clusterId'] as string,
     nodeId,
@@ -87,6 +89,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     host: (config['host'] as string | undefined) ?? 'localhost',
     token: config['token'] as string,
     isFounding: config['isFounding'] === true,
+    ...(queueReplicas === undefined ? {} : { queueReplicas }),
   };
 }
 

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { NodeConfig, NodeEntry, NodeEvent, RunningNode } from '../assembly/node-config.ts';
-import { SHARDS_MAX } from '../assembly/node-config.ts';
+import { QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
 import type { Log } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE, type LogLevel } from '../env/node/log.ts';
@@ -21,6 +21,7 @@ interface ServerOptions {
   readonly config?: string;
   readonly shards?: number;
   readonly host?: string;
+  readonly queueReplicas?: number;
   readonly logLevel: LogLevel;
   readonly nodeEntry?: string;
 }
@@ -32,6 +33,11 @@ export function define(program: Command, context: CliContext): void {
     .option('--config <file>', `JSON configuration; default: the variable ${CONFIG_VARIABLE}`)
     .option('--shards <n>', 'worker threads, 0 for none', integerIn(0, SHARDS_MAX))
     .option('--host <address>', 'listen address')
+    .option(
+      '--queue-replicas <n>',
+      'replicas of durable AMQP queues declared here (default as topics; 1: on this node alone)',
+      integerIn(1, QUEUE_REPLICAS_MAX),
+    )
     .option(
       '--log-level <level>',
       'debug, info, warn, error or silent',
@@ -78,6 +84,7 @@ function readConfig(options: ServerOptions): NodeConfig {
     ...config,
     ...(options.shards === undefined ? {} : { shards: options.shards }),
     ...(options.host === undefined ? {} : { host: options.host }),
+    ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
   };
 }
 

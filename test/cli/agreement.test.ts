@@ -11,6 +11,7 @@ const running: RunState = {
   isInProcess: false,
   shards: 1,
   host: 'localhost',
+  queueReplicas: null,
   restartAfterMs: 3000,
   nodes: [9100, 9101].map((port, i) => ({
     id: i + 1,
@@ -54,6 +55,7 @@ test.each<[Partial<DevOptions>, RegExp, number?]>([
   [{ inProcess: true }, /are processes/],
   [{ shards: 0 }, /has 1/],
   [{ host: '0.0.0.0' }, /listens on localhost/],
+  [{ queueReplicas: 1 }, /queues have as many as topics/],
   [{ restart: '1s' }, /that is 3000 ms/, 1000],
   [{ restart: 'never' }, /that is 3000 ms/],
   [{ basePort: 9092 }, /on 9100/],

@@ -35,6 +35,7 @@ export class Consuming {
     this.#linkPort = {
       calls,
       message: emptyMessage(),
+      node: parts.node,
       log: (logId) => parts.log(logId),
       leaderHost: (logId) => parts.leaderHost(logId),
       owner: () => identity.owner,

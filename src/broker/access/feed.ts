@@ -36,6 +36,8 @@ export class FeedBatch {
   /** It is with a host that may still read it, and nobody knows: its memory is not used again. */
   isLent = false;
   isGivenUp = false;
+  /** Whoever published its messages was told for good; only its log still has to take it. */
+  isAnswered = false;
 
   get bytes(): number {
     return this.builder.size;
@@ -48,6 +50,7 @@ export class FeedBatch {
     this.state = 'waiting';
     this.isSealed = false;
     this.isGivenUp = false;
+    this.isAnswered = false;
   }
 }
 
@@ -74,6 +77,8 @@ export class Feed {
   inFlight = 0;
   /** There is a leader to send to, and no reason to wait. */
   canSend = false;
+  /** The log cannot be used before a node comes back: nothing is to be appended. */
+  isOut = false;
   readonly #port: FeedPort;
   /** Oldest first. Those before #next were sent; the last may still grow. */
   readonly #batches = new RingQueue<FeedBatch>();
@@ -229,7 +234,7 @@ export class Feed {
     for (let at = 0; at < this.#batches.size; at += 1) {
       const batch = this.#batches.at(at);
       if (batch.sinceMs > sinceMs) break;
-      if (batch.state === 'settled' || batch.isGivenUp) continue;
+      if (batch.state === 'settled' || batch.isGivenUp || batch.isAnswered) continue;
       if (batch.number === 0) {
         this.#answer(batch, UNKNOWN, -1);
         continue;
@@ -238,6 +243,20 @@ export class Feed {
       for (let i = 0; i < batch.count; i += 1) this.#port.giveUp(this.#row(batch.rowsAt + i));
     }
     this.#dropSettled();
+  }
+
+  /**
+   * The log cannot be used before a node comes back. What was never sent is over; of what was nobody knows, and it
+   * goes again when there is a leader: its number is taken. Nobody waits for either.
+   */
+  refuseAll(): void {
+    for (const batch of this.#batches) {
+      if (batch.state === 'settled') continue;
+      if (batch.number === 0) this.#answer(batch, REFUSED, -1);
+      else this.#tell(batch, UNKNOWN, -1);
+    }
+    this.#dropSettled();
+    this.#dropSettledBehind();
   }
 
   /** The log is gone, or takes nothing any more: all of it is over. */
@@ -256,6 +275,12 @@ export class Feed {
   #answer(batch: FeedBatch, outcome: number, offset: number): void {
     batch.state = 'settled';
     this.bytes -= batch.bytes;
+    this.#tell(batch, outcome, offset);
+  }
+
+  #tell(batch: FeedBatch, outcome: number, offset: number): void {
+    if (batch.isAnswered) return;
+    batch.isAnswered = true;
     for (let i = 0; i < batch.count; i += 1) {
       this.#port.answer(this.#row(batch.rowsAt + i), outcome, offset < 0 ? -1 : offset + i);
     }
@@ -273,5 +298,17 @@ export class Feed {
       this.#port.giveBatch(first);
       first = this.#batches.peek();
     }
+  }
+
+  /** Those that were never sent, behind others that have to go again. */
+  #dropSettledBehind(): void {
+    for (let { size } = this.#batches; size > 0; size -= 1) {
+      const last = this.#batches.at(size - 1);
+      if (last.state !== 'settled') break;
+      this.#batches.pop();
+      this.#rowsEnd = last.rowsAt;
+      this.#port.giveBatch(last);
+    }
+    this.#next = Math.min(this.#next, this.#batches.size);
   }
 }

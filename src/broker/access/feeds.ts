@@ -77,6 +77,7 @@ export class Feeds {
     }
     const feed = new Feed(logId, batchBytesMax, this.#feedPort);
     const place = new LeaderPlace(logId, this.#port);
+    feed.isOut = place.isOut;
     this.#feeds.set(logId, { feed, place, calls: new Map(), held: new Set(), isResting: false });
     return feed;
   }
@@ -109,7 +110,8 @@ export class Feeds {
   }
 
   #releaseHeld({ feed, held }: Fed): void {
-    if (held.size === 0 || feed.bytes > this.#port.limits.logBytesMax / 2) return;
+    const isTooMuch = !feed.isOut && feed.bytes > this.#port.limits.logBytesMax / 2;
+    if (held.size === 0 || isTooMuch) return;
     const publishers = [...held];
     held.clear();
     for (const publisher of publishers) this.#port.publishers.release(publisher);
@@ -201,6 +203,8 @@ export class Feeds {
       // A leader of before may answer or not: what it stored, the next one knows.
       this.#abandon(fed);
       fed.isResting = false;
+      fed.feed.isOut = fed.place.isOut;
+      if (fed.feed.isOut) fed.feed.refuseAll();
       this.#pump(fed);
     }
   }

@@ -8,6 +8,8 @@ const RETRY_MIN_MS = 10;
 const RETRY_MAX_MS = 500;
 
 export interface PlacePort {
+  /** This node. */
+  readonly node: number;
   log(logId: number): LogView | undefined;
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
@@ -19,6 +21,8 @@ export class LeaderPlace {
   epoch = -1;
   /** The log was deleted. */
   isGone = false;
+  /** Nobody leads it, and no replica of it is here: nobody will before one of its nodes comes back. */
+  isOut = false;
   #retryMs = 0;
 
   constructor(logId: number, port: PlacePort) {
@@ -33,6 +37,7 @@ export class LeaderPlace {
     const epoch = log?.epoch ?? -1;
     const isSame = epoch === this.epoch && host === this.host;
     this.isGone = log === undefined;
+    this.isOut = log !== undefined && isOut(log, port.node);
     this.epoch = epoch;
     this.host = host;
     if (!isSame) this.#retryMs = 0;
@@ -48,4 +53,12 @@ export class LeaderPlace {
   succeeded(): void {
     this.#retryMs = 0;
   }
+}
+
+/**
+ * Whether a log cannot be used before a node comes back. A node that has a replica says no: it is back itself,
+ * and the log has a leader in a moment.
+ */
+export function isOut({ leader, replicas }: LogView, node: number): boolean {
+  return leader < 0 && !replicas.includes(node);
 }

@@ -24,6 +24,7 @@ import {
 import { RoutingTable } from '../exchange/routing-table.ts';
 import { TurnBatches } from '../exchange/turn-batches.ts';
 import type { Feed } from './feed.ts';
+import { REFUSED, STORED } from './feed.ts';
 import { Feeds, type FeedsPort } from './feeds.ts';
 import { Flights } from './flights.ts';
 import { Publishers } from './publishers.ts';
@@ -64,6 +65,8 @@ export class Publishing {
   readonly #routed: RoutedPort;
   /** Of exchanges that are gone. */
   readonly #ended: ExchangeCounters = { publishes: 0, copies: 0, unroutable: 0 };
+  /** Copies whose queue could not be used before a node came back. */
+  #refusedCopies = 0;
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
@@ -77,6 +80,7 @@ export class Publishing {
       batches: new TurnBatches(),
       expect: (flight, answers) => flights.expect(flight, answers),
       deliver: (queue, tape, rows, start, end) => this.#deliver(queue, tape, rows, start, end),
+      isOut: (queues, count) => this.#areOut(queues, count),
       unroutable: (flight, message) => this.#unroutable(flight, message),
       sent: (flight) => flights.tell(flight, 'stored'),
       routed: (flight) => flights.answer(flight, 0),
@@ -183,8 +187,9 @@ export class Publishing {
       const row = rows[at]!;
       const flight = tape.flight(row);
       const feed = target === undefined ? undefined : feedFor(target, tape, row);
-      if (feed === undefined) {
-        flights.answer(flight, 0);
+      if (feed === undefined || feed.isOut) {
+        if (feed !== undefined) this.#refusedCopies += 1;
+        flights.answer(flight, feed === undefined ? STORED : REFUSED);
         continue;
       }
       feed.append(
@@ -196,6 +201,15 @@ export class Publishing {
       );
       this.feeds.touched(feed, flights.publisherOf(flight));
     }
+  }
+
+  /** None of these queues can be used before a node comes back. */
+  #areOut(queues: Int32Array, count: number): boolean {
+    for (let i = 0; i < count; i += 1) {
+      const target = this.#targetOf(queues[i]!);
+      if (target?.feeds.every((feed) => feed.isOut) !== true) return false;
+    }
+    return true;
   }
 
   /** Undefined: it was deleted a moment ago, and what goes there is gone with it. */
@@ -235,11 +249,14 @@ export class Publishing {
   }
 
   /** Of the shard: messages since its start, and what is under way now. */
-  counters(): ExchangeCounters & Record<'underWay' | 'underWayBytes' | 'publishers', number> {
+  counters(): ExchangeCounters &
+    Record<'refused' | 'underWay' | 'underWayBytes' | 'publishers', number> {
     const sum = { ...this.#ended };
     for (const { replica } of this.#replicas.values()) addTo(sum, replica.counters);
     const { count: underWay, bytes: underWayBytes } = this.flights;
-    return { ...sum, underWay, underWayBytes, publishers: this.publishers.count };
+    const { count: publishers } = this.publishers;
+    const refused = this.#refusedCopies;
+    return { ...sum, refused, underWay, underWayBytes, publishers };
   }
 }
 

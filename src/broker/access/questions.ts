@@ -5,7 +5,7 @@ import { decodeQueueAnswer, type QueueAnswer } from '../view/answers.ts';
 import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
 import type { Calls } from './calls.ts';
 import type { HostRef } from './host-calls.ts';
-import type { PlacePort } from './leader-place.ts';
+import { isOut, type PlacePort } from './leader-place.ts';
 import type { QueueStats } from './queue-api.ts';
 
 const RETRY_MS = 25;
@@ -91,8 +91,9 @@ export class Questions {
     const { logId, body, untilMs, resolve } = question;
     const leftMs = Math.ceil(untilMs - this.#port.nowMs());
     if (leftMs <= 0) return;
-    if (this.#port.log(logId) === undefined) {
-      resolve('unknown-log');
+    const log = this.#port.log(logId);
+    if (log === undefined || isOut(log, this.#port.node)) {
+      resolve(log === undefined ? 'unknown-log' : 'not-available');
       return;
     }
     const host = this.#port.leaderHost(logId);

@@ -99,6 +99,9 @@ export interface DeliveredMessage {
   readonly record: RecordReader;
 }
 
+/** `unreachable`: nobody leads the queue before a node comes back. */
+export type ConsumerEnd = QueueOutcome | 'deleted' | 'unsupported' | 'unreachable';
+
 export interface ReaderSink {
   /** Told only while the consumer may hold more. */
   deliver(consumer: number, message: DeliveredMessage): void;
@@ -106,7 +109,7 @@ export interface ReaderSink {
   delivered(): void;
   attached(consumer: number): void;
   /** It is none any more: the queue was deleted, or said why it refuses it. */
-  ended(consumer: number, why: QueueOutcome | 'deleted' | 'unsupported'): void;
+  ended(consumer: number, why: ConsumerEnd): void;
   /** Nothing was there for a `get`; what was there is delivered under its number. */
   empty(consumer: number): void;
 }

@@ -148,7 +148,8 @@ export class QueueLink {
       this.#gone();
       return;
     }
-    if (place.host !== undefined && !this.#isResting) this.#talk(place.host);
+    if (place.isOut) this.#refuseNew();
+    else if (place.host !== undefined && !this.#isResting) this.#talk(place.host);
     if (this.#isIdle) {
       this.#dropRecords();
       this.#port.idle(this);
@@ -229,6 +230,14 @@ export class QueueLink {
     for (const consumer of [...this.#consumers]) this.#end(consumer, 'deleted');
     this.#dropRecords();
     this.#port.idle(this);
+  }
+
+  /** Who waits for a first word hears that there is nobody. The others attach again when there is. */
+  #refuseNew(): void {
+    for (const consumer of [...this.#consumers]) {
+      const { gets, isTold } = consumer;
+      if (gets === undefined ? !isTold : gets.length > 0) this.#end(consumer, 'unreachable');
+    }
   }
 
   #end(consumer: Consumer, why: Parameters<Consumer['sink']['ended']>[1]): void {

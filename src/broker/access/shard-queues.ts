@@ -72,6 +72,7 @@ export class ShardQueues implements QueueAccess {
     this.#deadOwners = new DeadOwners(view);
     const shared = {
       system,
+      node: system.place.node,
       calls: this.#calls,
       log: (logId: number) => view.log(logId),
       leaderHost: this.#leaderHost,

@@ -19,6 +19,9 @@ export interface RoutedPort {
   expect(flight: number, answers: number): void;
   /** The rows [start, end) of `rows` go to this queue, in order. */
   deliver(queue: number, tape: PublishTape, rows: Int32Array, start: number, end: number): void;
+  /** None of these queues can be used before a node comes back: they take nothing. */
+  isOut(queues: Int32Array, count: number): boolean;
+  /** Whoever published it gets it back. */
   unroutable(flight: number, message: RecordParts): void;
   /** It is on its way, as whoever published it wanted to know. */
   sent(flight: number): void;
@@ -86,10 +89,10 @@ export class ExchangeReplica {
     if (count > 0) {
       this.#port.expect(tape.flight(row), count);
       batches.add(row, routes.targets, count);
-      return;
-    }
-    this.counters.unroutable += 1;
-    if ((tape.flags(row) & FLAG_MANDATORY) !== 0) {
+    } else this.counters.unroutable += 1;
+    if ((tape.flags(row) & FLAG_MANDATORY) === 0) return;
+    // Before what becomes of it is told.
+    if (count === 0 || this.#port.isOut(routes.targets, count)) {
       this.#port.unroutable(tape.flight(row), tape.message(row));
     }
   }

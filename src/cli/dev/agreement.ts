@@ -27,6 +27,10 @@ export function disagreement(
   if (asked.host !== undefined && asked.host !== state.host) {
     return `--host ${asked.host}, but it listens on ${state.host}`;
   }
+  if (asked.queueReplicas !== undefined && asked.queueReplicas !== state.queueReplicas) {
+    const has = state.queueReplicas ?? 'as many as topics';
+    return `--queue-replicas ${asked.queueReplicas}, but its queues have ${has}`;
+  }
   if (asked.restart !== undefined && restartAfterMs !== (state.restartAfterMs ?? undefined)) {
     const is = state.restartAfterMs === null ? 'never' : durationText(state.restartAfterMs);
     return `--restart ${asked.restart}, but with it that is ${is}`;

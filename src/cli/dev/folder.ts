@@ -31,6 +31,8 @@ export interface RunState {
   /** Worker threads per node. */
   readonly shards: number;
   readonly host: string;
+  /** Null: as many as topics have. */
+  readonly queueReplicas: number | null;
   /** Null: never. */
   readonly restartAfterMs: number | null;
   readonly nodes: readonly RunningEntry[];

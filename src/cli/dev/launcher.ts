@@ -120,6 +120,7 @@ export class Launcher {
       dataRoot: options.memory === true ? undefined : folder.nodeRoot(node.id),
       shards: options.shardsOf(identity.nodes),
       host: options.host,
+      ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
       token: identity.token,
       isFounding: !identity.isFounded,
     }));
@@ -191,6 +192,7 @@ export class Launcher {
       isInProcess: options.inProcess === true,
       shards: options.shardsOf(nodes.length),
       host: options.host,
+      queueReplicas: options.queueReplicas ?? null,
       restartAfterMs: options.restartAfterMs ?? null,
       nodes,
     };

@@ -1,11 +1,11 @@
 // The broker calls sinks in turns of its own actors. A mistake in a session must end that session, and not the actor
 // that told it something.
 import type {
+  ConsumerEnd,
   DeliveredMessage,
   PublishOutcome,
   PublishSink,
   QueueAccess,
-  QueueOutcome,
   ReaderSink,
   RecordParts,
 } from '../../broker/ports.ts';
@@ -33,7 +33,7 @@ class GuardedReaderSink implements ReaderSink {
     this.#sink.delivered();
   }
 
-  ended(consumer: number, why: QueueOutcome | 'deleted' | 'unsupported'): void {
+  ended(consumer: number, why: ConsumerEnd): void {
     try {
       this.#sink.ended(consumer, why);
     } catch (error) {

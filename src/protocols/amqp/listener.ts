@@ -19,6 +19,8 @@ export interface AmqpListenerOptions {
   readonly place: Pick<QueueOwner, 'node' | 'shard' | 'shardIncarnation'>;
   /** Of the server, as clients are told. */
   readonly version: string;
+  /** Of durable queues that are declared here; without it as many as the cluster gives. */
+  readonly queueReplicas?: number;
   readonly limits?: Partial<AmqpLimits>;
   readonly log?: Log;
   /** Ports of this node's other listeners, named to clients that knock at the wrong door. */
@@ -65,6 +67,7 @@ export class AmqpListener {
       ...offer,
       ...times,
       version,
+      queueReplicas: options.queueReplicas ?? -1,
       // Not known yet while the cluster is founded.
       get clusterId() {
         return view.clusterId;

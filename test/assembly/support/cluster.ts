@@ -47,6 +47,7 @@ export interface TestClusterOptions {
   /** Worker threads per node; `parts.makeShards` must fit. */
   readonly shards?: number;
   readonly dataRoot?: (id: number) => string;
+  readonly queueReplicas?: number;
   readonly parts?: Partial<NodeParts>;
   readonly partsOf?: (id: number) => Partial<NodeParts>;
 }
@@ -83,6 +84,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
         dataRoot,
         shards: options.shards ?? 0,
         host: '127.0.0.1',
+        ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
         token: 'secret',
         isFounding,
       };

@@ -209,3 +209,47 @@ test('memory that somebody may still read is not used again', () => {
   world.feed.settled(world.take(), STORED);
   expect(world.given.map(({ isLent }) => isLent)).toEqual([true]);
 });
+
+test('when nobody can lead, what waits is refused, of what was sent nobody knows, and nobody waits', () => {
+  const world = new World(2);
+  for (const count of [2, 1, 3, 4]) world.add(count);
+  for (const batch of world.sent.splice(0)) world.feed.lost(batch);
+  world.feed.canSend = false;
+  world.feed.refuseAll();
+  const two = new Array<number>(3).fill(UNKNOWN);
+  expect(world.outcomes()).toEqual([...two, ...new Array<number>(7).fill(REFUSED)]);
+  // Only what was sent is kept, for as long as it takes.
+  expect(world.given.length).toBe(1);
+  world.nowMs = 1_000;
+  world.feed.giveUpBefore(900);
+  world.feed.refuseAll();
+  expect([world.givenUp, world.feed.isIdle]).toEqual([[], false]);
+  // A leader again: first what has a number, then what comes.
+  world.add(1);
+  world.feed.canSend = true;
+  world.feed.pump();
+  expect(world.numbers).toEqual([
+    [1, 2],
+    [3, 1],
+  ]);
+  for (const batch of world.sent.splice(0)) world.feed.settled(batch, STORED);
+  world.feed.pump();
+  expect(world.numbers).toEqual([[4, 1]]);
+  world.feed.settled(world.take(), STORED);
+  expect(world.outcomes().at(-1)).toBe(STORED);
+  expect([world.feed.bytes, world.feed.isIdle]).toEqual([0, true]);
+});
+
+test('a log that is out again and again keeps no more than what was sent', () => {
+  const world = new World(1);
+  for (let life = 0; life < 50; life += 1) {
+    for (let turn = 0; turn < 10; turn += 1) world.add(20, 100);
+    for (const batch of world.sent.splice(0)) world.feed.lost(batch);
+    world.feed.refuseAll();
+  }
+  const kept = world.feed.bytes;
+  expect(kept).toBeLessThan(1_100);
+  world.feed.pump();
+  world.feed.settled(world.take(), STORED);
+  expect([world.feed.bytes, world.feed.isIdle]).toEqual([0, true]);
+});

@@ -99,6 +99,8 @@ export class FakeQueues implements QueueAccess {
   statsResult: LogResult | undefined;
   /** Attaches are not answered. */
   isMute = false;
+  /** No queue can be used before a node comes back. */
+  isOut = false;
   readonly readers = new Set<FakeReader>();
   readonly publishers = new Set<FakePublisher>();
   readonly #view: MetadataView;
@@ -310,6 +312,10 @@ export class FakeReader implements QueueReader {
     const queue = this.#queues.queue(destination.logs[0]!.logId);
     this.#queues.soon(() => {
       if (this.#queues.isMute || this.isClosed) return;
+      if (this.#queues.isOut) {
+        this.#sink.ended(consumer, 'unreachable');
+        return;
+      }
       const isTaken = queue.consumers.some((each) => each.options.exclusive);
       if (isTaken || (options.exclusive && queue.consumers.length > 0)) {
         this.#sink.ended(consumer, 'exclusive');
@@ -353,6 +359,10 @@ export class FakeReader implements QueueReader {
     const queue = this.#queues.queue(destination.logs[0]!.logId);
     this.#queues.soon(() => {
       if (this.#queues.isMute || this.isClosed) return;
+      if (this.#queues.isOut) {
+        this.#sink.ended(consumer, 'unreachable');
+        return;
+      }
       const message = queue.ready[0];
       if (message === undefined) this.#sink.empty(consumer);
       else this.give(consumer, queue, message, autoAcknowledge);

@@ -1,6 +1,6 @@
 // Consumers, gets, deliveries and their settlement on one channel. The order that clients rely on: consume-ok before
 // the first delivery, nothing behind cancel-ok, and what a channel has out goes back when it ends.
-import type { DeliveredMessage, QueueOutcome } from '../../../broker/ports.ts';
+import type { ConsumerEnd, DeliveredMessage } from '../../../broker/ports.ts';
 import {
   ACK_BITS,
   type MethodArgs,
@@ -65,11 +65,7 @@ export function attached(channel: Channel, consumer: Consumer): void {
 }
 
 /** The queue does not take the consumer, or not any more; or a get finds no queue. */
-export function ended(
-  channel: Channel,
-  consumer: Consumer,
-  why: QueueOutcome | 'deleted' | 'unsupported',
-): void {
+export function ended(channel: Channel, consumer: Consumer, why: ConsumerEnd): void {
   const isAwaited = channel.awaited?.consumer === consumer;
   const { tag, queue } = consumer.facts;
   if (tag !== undefined) {
@@ -77,7 +73,7 @@ export function ended(
     channel.host.forget(consumer);
   }
   if (isAwaited) {
-    channel.goOn(refuseEnd(why, queue));
+    channel.goOn(refuseEnd(channel, why, queue));
   } else if (tag !== undefined && channel.host.hearsCancels) {
     channel.reply('basic.cancel', { consumerTag: tag, noWait: true });
   }
@@ -96,12 +92,14 @@ export function waitedLong(channel: Channel): void {
   channel.goOn(unreachable(channel, queue));
 }
 
-function refuseEnd(why: QueueOutcome | 'deleted' | 'unsupported', queue: string): Refusal {
+function refuseEnd(channel: Channel, why: ConsumerEnd, queue: string): Refusal {
   switch (why) {
     case 'exclusive':
       return refusals.exclusiveUse(queue, VHOST);
     case 'deleted':
       return refusals.noQueue(queue, VHOST);
+    case 'unreachable':
+      return unreachable(channel, queue);
     case 'unsupported':
       return ['NOT_IMPLEMENTED', `queue '${queue}' in vhost '${VHOST}' has several logs`];
     case 'too-many-consumers':

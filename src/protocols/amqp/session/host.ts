@@ -14,6 +14,8 @@ export interface ChannelHost {
   readonly user: string;
   /** Frames to the client are no larger; 0: no limit. */
   readonly frameBytesMax: number;
+  /** Of durable queues that are declared here; -1: as many as the cluster gives. */
+  readonly queueReplicas: number;
   /** Takes basic.cancel from the server. */
   readonly hearsCancels: boolean;
   /** The connection may have exclusive queues. */

@@ -97,7 +97,7 @@ export function declareQueue(
     arguments: canonicalArguments(args.arguments),
     compared: [],
     node: owner.node,
-    replicationFactor: -1,
+    replicationFactor: host.queueReplicas,
   };
   channel.ask({ kind: 'declare-queue', queue }, (result) => {
     if (result.kind !== 'ok') return refuseDeclare(channel, name, args.arguments, result);

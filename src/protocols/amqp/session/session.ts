@@ -4,8 +4,8 @@
 // Invariant: after a close of the connection has been sent, only its answer counts; an exclusive queue is gone before
 // the client's close is answered.
 import type {
+  ConsumerEnd,
   DeliveredMessage,
-  QueueOutcome,
   QueueReader,
   ReaderSink,
 } from '../../../broker/ports.ts';
@@ -55,6 +55,8 @@ export interface SessionRules extends TuneOffer, ServerFacts {
   readonly refusedLoginMs: number;
   /** How long a close of the server waits for its answer. */
   readonly closeTimeoutMs: number;
+  /** Of durable queues that are declared here; -1: as many as the cluster gives. */
+  readonly queueReplicas: number;
 }
 
 /** `closing`: a close was sent. `ending`: the client's close is being worked on. */
@@ -100,6 +102,10 @@ export class Session implements ChannelHost, ReaderSink {
     this.tools = tools;
     this.#frames = frames;
     this.#rules = rules;
+  }
+
+  get queueReplicas(): number {
+    return this.#rules.queueReplicas;
   }
 
   get isRunning(): boolean {
@@ -498,7 +504,7 @@ export class Session implements ChannelHost, ReaderSink {
     if (consumer !== undefined) attached(consumer.facts.channel, consumer);
   }
 
-  ended(number: number, why: QueueOutcome | 'deleted' | 'unsupported'): void {
+  ended(number: number, why: ConsumerEnd): void {
     const consumer = this.#consumers.get(number);
     if (consumer !== undefined) ended(consumer.facts.channel, consumer, why);
   }

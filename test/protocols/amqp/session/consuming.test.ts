@@ -124,6 +124,19 @@ describe('consumers', () => {
     },
   );
 
+  it.each([
+    ['consumers', (client: Client) => consume(client, 't'), '60 20'],
+    ['gets', (client: Client) => client.add(1, 'basic.get', { queue: 'q' }), '60 70'],
+  ])('%s are refused at once while nobody can lead their queue', async (_what, step, ids) => {
+    const [world, client] = await withMessages('a');
+    world.queues.isOut = true;
+    const words = "home node 'node-1' of durable queue 'q' in vhost '/' is down or inaccessible";
+    expect(lines(await step(client).send())).toEqual([
+      `1 channel.close 404 'NOT_FOUND - ${words}' ${ids}`,
+    ]);
+    expect(world.queues.queueOf('q').consumers).toEqual([]);
+  });
+
   it('that wait for their queue when the connection is cut are forgotten', async () => {
     const [world, client] = await withMessages('a');
     world.queues.isMute = true;
