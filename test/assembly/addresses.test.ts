@@ -2,6 +2,7 @@
 import { type ConfirmChannel, connect } from 'amqplib';
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ApiDestinations } from '../../src/admin/api-types.ts';
 import { type TestCluster, testCluster } from './support/cluster.ts';
 
 let cluster: TestCluster;
@@ -177,5 +178,62 @@ describe('a queue for Kafka clients', () => {
     await admin.deleteTopics({ topics: ['short-lived'] });
     expect(await told).toBe(null);
     expect(await admin.listTopics()).not.toContain('short-lived');
+  });
+});
+
+/** How many partitions a node says the destination has; 0: it does not know it. */
+async function partitionsOn(id: number, name: string): Promise<number> {
+  const { host, httpPort } = cluster.addresses[id - 1]!;
+  const answer = await fetch(`http://${host}:${httpPort}/api/destinations`);
+  const { destinations } = (await answer.json()) as ApiDestinations;
+  return destinations.find((each) => each.name === name)?.partitions.length ?? 0;
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+describe('one name, asked for as a queue and as a topic at once', () => {
+  it('is one of them on every node, and the other client is told so', async () => {
+    const admins = [await adminOn(1), await adminOn(2), await adminOn(3)];
+    const wins = { queue: 0, topic: 0 };
+    // Whoever lost starts a little earlier the next time: so they keep close, and each wins now and then.
+    let headStartMs = 0;
+    for (let round = 0; round < 30 || Math.min(wins.queue, wins.topic) < 3; round += 1) {
+      const name = `wanted-${round}`;
+      const channel = await channelOn(1 + (round % 3));
+      const admin = admins[(round + 1) % 3]!;
+      const creating = pause(-headStartMs).then(() =>
+        admin.createTopics({ topics: [{ topic: name, numPartitions: 2 }] }),
+      );
+      const outcome = await pause(headStartMs)
+        .then(() => channel.assertQueue(name, { durable: true }))
+        .then(
+          () => 'made',
+          (error: Error) => error.message,
+        );
+      const isTopic = await creating;
+      wins[isTopic ? 'topic' : 'queue'] += 1;
+      headStartMs += isTopic ? -1 : 1;
+      if (isTopic) {
+        expect(outcome).toContain(
+          `406 (PRECONDITION-FAILED) with message "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue '${name}' in vhost '/': received none but current is the value 'stream' of type 'longstr'"`,
+        );
+      } else expect(outcome).toBe('made');
+      for (const id of [1, 2, 3]) {
+        await expect.poll(() => partitionsOn(id, name)).toBe(isTopic ? 2 : 1);
+      }
+    }
+  });
+
+  it('takes what a producer sends who only names it, whatever it is', async () => {
+    const producer = await producerOn(2);
+    for (let round = 0; round < 5; round += 1) {
+      const channel = await channelOn(1);
+      const name = `named-${round}`;
+      const declaring = channel.assertQueue(name, { durable: true }).catch(() => undefined);
+      await producer.send({ topic: name, messages: messagesOf('here') });
+      await declaring;
+      const values = await readByKafka(name, `readers-${round}`, 1);
+      expect(values).toEqual(['here']);
+    }
   });
 });
