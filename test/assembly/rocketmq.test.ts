@@ -1,5 +1,6 @@
 // rocketmq-client-nodejs as it is against a node of a real cluster in this process: over TCP and HTTP/2, through
 // the session and the views of groups, to logs that three nodes replicate.
+import { connect } from 'amqplib';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, expect, test } from 'vitest';
 import { hostRefs } from '../../src/assembly/host-refs.ts';
@@ -300,4 +301,46 @@ test('a leader dies: what was acknowledged stays so, what was out comes again', 
   const rest = out.filter((message) => !came.includes(message.body.toString()));
   for (const message of rest) await second.ack(message);
   expect(await nothingLeft(second)).toBe(true);
+});
+
+test('a queue of AMQP is a topic: its messages go to whoever asks, of any group and protocol', async () => {
+  const { addresses } = await started();
+  const { host, amqpPort } = addresses[1]!;
+  const connection = await connect(`amqp://${host}:${amqpPort}`);
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue('tasks', { durable: true });
+  const taker = (consumerGroup: string, filter = '*') =>
+    client(SimpleConsumer, 1, {
+      consumerGroup,
+      subscriptions: new Map([['tasks', filter]]),
+      awaitDuration: 300,
+    });
+  // What AMQP publishes, one group takes and the other does not get.
+  for (const name of names(6)) channel.sendToQueue('tasks', Buffer.from(name));
+  await channel.waitForConfirms();
+  const [first, second] = [await taker('first'), await taker('second')];
+  const taken = await first.receive(4, TEN_MINUTES_MS);
+  const rest = await second.receive(16, TEN_MINUTES_MS);
+  expect(bodies([...taken, ...rest])).toEqual(names(6));
+  for (const message of rest) await second.ack(message);
+  await first.ack(taken[0]!);
+  // What is given back an AMQP consumer gets, marked; what is out it does not.
+  await first.changeInvisibleDuration(taken[1]!, 0);
+  const got: { readonly body: string; readonly again: boolean }[] = [];
+  await channel.consume('tasks', (message) => {
+    if (message === null) return;
+    got.push({ body: message.content.toString(), again: message.fields.redelivered });
+    channel.ack(message);
+  });
+  await expect.poll(() => got).toEqual([{ body: taken[1]!.body.toString(), again: true }]);
+  expect(await channel.checkQueue('tasks')).toMatchObject({ messageCount: 0, consumerCount: 1 });
+  // What RocketMQ sends its consumer gets.
+  const sender = await client(Producer, 3, { topics: ['tasks'] });
+  await sender.send({ topic: 'tasks', body: Buffer.from('sent') });
+  await expect.poll(() => got.map(({ body }) => body)).toContain('sent');
+  for (const message of taken.slice(2)) await first.ack(message);
+  await connection.close();
+  // Filters would lose messages to others.
+  const picky = await taker('picky', 'wanted');
+  await expect(picky.receive(1, TEN_MINUTES_MS)).rejects.toThrow(/filters are for topics/);
 });

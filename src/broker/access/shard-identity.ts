@@ -12,6 +12,17 @@ export function shardKey(node: number, shard: number): number {
   return node * SHARDS + shard;
 }
 
+/** Beyond all keys of shards. */
+const GROUPS = 2 ** 40;
+
+/**
+ * Consumers that belong to no session attach under a key of their own: a queue takes whoever comes at a later
+ * version for a later life, and two on one shard see a life begin at different versions.
+ */
+export function groupsKey(ofShard: number): number {
+  return GROUPS + ofShard;
+}
+
 export interface LogClientName {
   readonly clientId: number;
   readonly incarnation: number;
@@ -25,11 +36,18 @@ export class ShardIdentity {
   readonly #view: MetadataView;
   readonly #shard: number;
   readonly #life: number;
+  readonly #ownerKeyOf: (ofShard: number) => number;
 
-  constructor(view: MetadataView, shard: number, life: number) {
+  constructor(
+    view: MetadataView,
+    shard: number,
+    life: number,
+    ownerKeyOf = (ofShard: number): number => ofShard,
+  ) {
     this.#view = view;
     this.#shard = shard;
     this.#life = life;
+    this.#ownerKeyOf = ownerKeyOf;
     this.look();
   }
 
@@ -43,7 +61,7 @@ export class ShardIdentity {
     const isOwnerNew = isLive && this.owner === undefined;
     const key = shardKey(nodeId, this.#shard);
     if (isClientNew) this.client = { clientId: key, incarnation: version };
-    if (isOwnerNew) this.owner = { node: key, incarnation: version };
+    if (isOwnerNew) this.owner = { node: this.#ownerKeyOf(key), incarnation: version };
     if (!isLive) this.owner = undefined;
     return { isClientNew, isOwnerNew };
   }

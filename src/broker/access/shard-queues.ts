@@ -31,7 +31,7 @@ import type {
   ReaderSink,
   Routes,
 } from './queue-api.ts';
-import { ShardIdentity } from './shard-identity.ts';
+import { groupsKey, ShardIdentity } from './shard-identity.ts';
 
 /** Tokens of the actor's own wake-ups. */
 const FLUSH = 0;
@@ -201,7 +201,7 @@ export class ShardQueues implements QueueAccess {
     if (isClientNew) this.#publishing.feeds.pumpAll();
     if (isOwnerNew) this.#consuming.ownerChanged();
     const dead = this.#deadOwners.look();
-    if (dead.length > 0) this.#release(dead);
+    if (dead.length > 0) this.#release(dead.flatMap(bothOwners));
   }
 
   /** The queues that are led on this shard hear who is gone. Another leader starts without them. */
@@ -229,6 +229,11 @@ export class ShardQueues implements QueueAccess {
     const { linkCount, readerCount } = this.#consuming;
     return { ...this.#publishing.counters(), readers: readerCount, queuesInUse: linkCount };
   }
+}
+
+/** Of a shard: its sessions' consumers, and those that belong to none. */
+function bothOwners(ofSessions: Owner): Owner[] {
+  return [ofSessions, { ...ofSessions, node: groupsKey(ofSessions.node) }];
 }
 
 const ShardQueuesActor = actor(

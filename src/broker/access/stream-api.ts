@@ -1,5 +1,6 @@
 // What the broker offers to sessions whose groups share the logs of streams, message by message: batches in,
-// leased messages out, and what becomes of them. Types alone. `done` is called once, in a turn of the
+// leased messages out, and what becomes of them. On a queue all groups are one: they share its messages with
+// whoever else consumes from it. Types alone. `done` is called once, in a turn of the
 // shard's actor, never inside the call that asked.
 import type { LogResult } from '../../cluster/ports.ts';
 import type { RecordHeader } from '../../records/batch-builder.ts';

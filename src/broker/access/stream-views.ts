@@ -1,5 +1,6 @@
-// Streams as the groups of one shard's sessions use them, wherever they are led: the actor that asks log hosts
-// and hears their answers. One per shard whose sessions have such groups, on its thread.
+// Streams as the groups of one shard's sessions use them, and queues as whoever asks for a message now and then,
+// wherever they are led: the actor that asks log hosts and hears their answers. One per shard whose sessions do
+// so, on its thread.
 import { actor, type Context } from '../../actors/actor.ts';
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
@@ -10,12 +11,12 @@ import {
   type MetadataView,
 } from '../../cluster/ports.ts';
 import { decodeQueueAnswer } from '../view/answers.ts';
+import { QUEUE_KIND } from '../view/behavior.ts';
 import type { QueueCommand } from '../view/commands.ts';
 import { Runs } from '../view/runs.ts';
-import { encodeViewCommand } from '../view/view-commands.ts';
 import { Calls } from './calls.ts';
 import type { HostRef } from './host-calls.ts';
-import { ShardIdentity } from './shard-identity.ts';
+import { groupsKey, ShardIdentity } from './shard-identity.ts';
 import type {
   StreamAccess,
   StreamLease,
@@ -24,7 +25,7 @@ import type {
   StreamWish,
 } from './stream-api.ts';
 import { type ReceivePort, StreamReceive } from './stream-receive.ts';
-import { ViewLine } from './view-lines.ts';
+import { encodeTo, ViewLine } from './view-lines.ts';
 
 const ROOM = 1;
 const DUE = 2;
@@ -61,7 +62,8 @@ export class StreamViews implements StreamAccess {
     const { system, view } = parts;
     this.#system = system;
     this.#parts = parts;
-    this.#identity = new ShardIdentity(view, parts.shard, parts.shardIncarnation);
+    const { shard, shardIncarnation } = parts;
+    this.#identity = new ShardIdentity(view, shard, shardIncarnation, groupsKey);
     this.#port = {
       calls: this.#calls,
       unpack: system.env.unpack,
@@ -182,14 +184,21 @@ export class StreamViews implements StreamAccess {
     new Settling(this, group, logId, SAY_MS, () => undefined).start(verdict, leases);
   }
 
+  /** The group whose view of the log is meant; undefined: the log is a queue's, and all groups take from it. */
+  viewOf(group: string, logId: number): string | undefined {
+    return this.#parts.view.log(logId)?.kind === QUEUE_KIND ? undefined : group;
+  }
+
   #line(group: string, logId: number): ViewLine {
-    const key = `${logId}/${group}`;
+    const of = this.viewOf(group, logId);
+    const key = of === undefined ? `${logId}` : `${logId}/${of}`;
     let line = this.#lines.get(key);
     if (line === undefined) {
-      line = new ViewLine(group, logId, {
+      line = new ViewLine(of, logId, {
         calls: this.#calls,
         leaderHost: (id) => this.#parts.leaderHost(id),
         owner: () => this.#identity.owner,
+        ownerIsStale: (owner) => this.#identity.renewOwner(owner),
       });
       this.#lines.set(key, line);
     }
@@ -252,7 +261,7 @@ export class StreamViews implements StreamAccess {
 /** What is said about some messages of one log, by the epochs of their leases. */
 class Settling {
   readonly #views: StreamViews;
-  readonly #group: string;
+  readonly #view: string | undefined;
   readonly #logId: number;
   readonly #untilMs: number;
   readonly #done: (result: LogResult, held: readonly boolean[]) => void;
@@ -268,7 +277,7 @@ class Settling {
     done: (result: LogResult, held: readonly boolean[]) => void,
   ) {
     this.#views = views;
-    this.#group = group;
+    this.#view = views.viewOf(group, logId);
     this.#logId = logId;
     this.#untilMs = views.nowMs() + timeoutMs;
     this.#done = done;
@@ -287,7 +296,7 @@ class Settling {
     for (const [epoch, rows] of epochs) {
       const runs = new Runs();
       for (const at of rows) runs.push(leases[at]!.offset, 1, leases[at]!.number);
-      const body = encodeViewCommand(this.#group, 'begin', commandOf(verdict, epoch, runs));
+      const body = encodeTo(this.#view, commandOf(verdict, epoch, runs));
       this.#views.ask(this.#logId, body, this.#untilMs, (result, answer) => {
         this.#heard(rows, result, answer);
       });

@@ -1,10 +1,10 @@
-// The consumers by which one shard takes messages for a group from one log. One receive of a consumer waits
-// at a time, so there are as many as ever waited at once; they are used again, and stay attached. A consumer
+// The consumers by which one shard takes messages from one log: for a group that has a view of it, or of a queue
+// for whoever asks. One receive of a consumer waits at a time, so there are as many as ever waited at once; they are used again, and stay attached. A consumer
 // whose answer may have got lost is detached and never used again: what it was given and has heard of stays
 // with it until its leases end, the rest is ready again.
 import type { LogResult } from '../../cluster/ports.ts';
 import { decodeQueueAnswer } from '../view/answers.ts';
-import type { QueueCommand } from '../view/commands.ts';
+import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
 import type { Owner } from '../view/consumers.ts';
 import { Runs } from '../view/runs.ts';
 import { encodeViewCommand } from '../view/view-commands.ts';
@@ -19,6 +19,18 @@ export interface LinePort {
   readonly calls: Calls;
   leaderHost(logId: number): HostRef | undefined;
   owner(): Owner | undefined;
+  /** The leader knows a later one, or this one was given up. */
+  ownerIsStale(owner: Owner): void;
+}
+
+/**
+ * A command to the view of a group, or to a queue, which is a view itself. New groups start with what is oldest:
+ * nothing that was sent before they came is lost to them.
+ */
+export function encodeTo(group: string | undefined, command: QueueCommand): Uint8Array {
+  return group === undefined
+    ? encodeQueueCommand(command)
+    : encodeViewCommand(group, 'begin', command);
 }
 
 interface LineConsumer {
@@ -43,7 +55,8 @@ export interface ReceiveOptions {
 }
 
 export class ViewLine {
-  readonly group: string;
+  /** Undefined: the log is a queue's. */
+  readonly group: string | undefined;
   readonly logId: number;
   readonly #port: LinePort;
   #idle: LineConsumer[] = [];
@@ -51,7 +64,7 @@ export class ViewLine {
   /** Receives under way. */
   busy = 0;
 
-  constructor(group: string, logId: number, port: LinePort) {
+  constructor(group: string | undefined, logId: number, port: LinePort) {
     this.group = group;
     this.logId = logId;
     this.#port = port;
@@ -83,7 +96,7 @@ export class ViewLine {
     const host = this.#port.leaderHost(this.logId);
     if (host === undefined || owner === undefined) return;
     const command = { kind: 'detach', owner, consumerId, keepsMessages: true, seen } as const;
-    const body = encodeViewCommand(this.group, 'begin', command);
+    const body = encodeTo(this.group, command);
     this.#port.calls.command({ host, lost: () => undefined }, this.logId, body);
   }
 }
@@ -143,6 +156,7 @@ export class LineReceive {
     const consumerId = this.#consumer.id;
     this.#send({ kind: 'attach', owner, consumerId, ...options }, ANSWER_MS, (body) => {
       const answer = decodeQueueAnswer(body, this.#runs);
+      if (answer.outcome === 'stale-owner') this.#port.ownerIsStale(owner);
       if (answer.kind !== 'attached' || answer.outcome !== 'ok') {
         this.#fail(answer.outcome === 'too-many-groups' ? 'throttled' : 'not-available');
         return;
@@ -215,8 +229,7 @@ export class LineReceive {
       },
       lost: () => this.#fail('not-available'),
     };
-    // New groups start with what is oldest: nothing that was sent before they came is lost to them.
-    this.#port.calls.command(call, logId, encodeViewCommand(group, 'begin', command), timeoutMs);
+    this.#port.calls.command(call, logId, encodeTo(group, command), timeoutMs);
   }
 
   #isOver = false;

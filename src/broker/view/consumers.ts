@@ -98,6 +98,8 @@ export class Consumers {
       entry = { incarnation: owner.incarnation, goneThrough: -1, consumers: new Map() };
       this.#owners.set(owner.node, entry);
     }
+    // Of an earlier life only those are left that are detached: their leases find them by slot.
+    if (entry.incarnation !== owner.incarnation) entry.consumers.clear();
     entry.incarnation = owner.incarnation;
     const slot = this.#free.pop() ?? this.slots.length;
     const consumer = new Consumer(slot, id, owner, options);
@@ -120,7 +122,8 @@ export class Consumers {
   remove(consumer: Consumer): void {
     this.slots[consumer.slot] = undefined;
     this.#free.push(consumer.slot);
-    this.#owners.get(consumer.owner.node)?.consumers.delete(consumer.id);
+    const known = this.#owners.get(consumer.owner.node)?.consumers;
+    if (known?.get(consumer.id) === consumer) known.delete(consumer.id);
   }
 
   /** All consumers of a node in incarnations up to this one, which never come back. */

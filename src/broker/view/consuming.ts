@@ -1,5 +1,6 @@
 // Consumers come, ask and go. A receive that cannot be answered waits; a consumer whose answer got lost on
-// the way gets the same messages again; whoever is given up gives back everything at once.
+// the way gets the same messages again; whoever is given up gives back at once what was lent until it settles.
+// What was lent for a time belongs to whoever shows its lease, by whatever node, and comes back in that time.
 import type { QueueOutcome } from './answers.ts';
 import type {
   AttachCommand,
@@ -31,14 +32,14 @@ export function attach(turn: QueueTurn, token: number, command: AttachCommand): 
   dispatch(turn);
 }
 
-/** Whatever the consumer, or its node in an earlier life, has held comes back before. */
+/** Whatever the consumer has held, or its node in an earlier life and not for a time, comes back before. */
 function refuseAttach(turn: QueueTurn, command: AttachCommand): QueueOutcome | undefined {
   const { consumers } = turn.local;
   const { owner, consumerId } = command;
   if (consumers.isGone(owner)) return 'stale-owner';
   for (const old of consumers.earlier(owner)) release(turn, old);
   const known = consumers.find(owner, consumerId);
-  if (known !== undefined) release(turn, known);
+  if (known !== undefined) takeAll(turn, known);
   if (consumers.isRefused(command)) return 'exclusive';
   return consumers.total >= turn.config.consumersMax ? 'too-many-consumers' : undefined;
 }
@@ -153,24 +154,40 @@ function leave(turn: QueueTurn, consumer: Consumer): void {
   consumers.detach(consumer);
 }
 
-/** It is gone with everything that it holds. Answers how many messages came back. */
-function release(turn: QueueTurn, consumer: Consumer): number {
+/** It is gone with everything that it holds. */
+function takeAll(turn: QueueTurn, consumer: Consumer): void {
   leave(turn, consumer);
-  const count = putAllBack(turn, consumer);
+  putAllBack(turn, consumer);
   turn.local.consumers.remove(consumer);
+}
+
+/** Its node is gone. Answers how many messages came back; it is forgotten with the last that it holds for a time. */
+function release(turn: QueueTurn, consumer: Consumer): number {
+  const { leases, consumers } = turn.local;
+  leave(turn, consumer);
+  const isLentForTime = (lease: number) => leases.isTimed(lease);
+  const count = putAllBack(turn, consumer, 0, isLentForTime);
+  if (leases.heldBy(consumer.slot) === 0) consumers.remove(consumer);
   return count;
 }
 
-/** Leases with numbers above `above`, newest first. */
-function putAllBack(turn: QueueTurn, consumer: Consumer, above = 0): number {
+/** Leases with numbers above `above`, newest first, but for those that stay. */
+function putAllBack(
+  turn: QueueTurn,
+  consumer: Consumer,
+  above = 0,
+  stays: (lease: number) => boolean = () => false,
+): number {
   const { leases } = turn.local;
   if (turn.config.faults?.keepDeadLeases === true) return 0;
   let count = 0;
   let lease = leases.newestOf(consumer.slot);
   while (lease !== NONE && leases.number[lease]! > above) {
     const next = leases.before(lease);
-    turn.putBack(lease, false);
-    count += 1;
+    if (!stays(lease)) {
+      turn.putBack(lease, false);
+      count += 1;
+    }
     lease = next;
   }
   return count;

@@ -62,6 +62,11 @@ export class Leases {
     return this.#due.take(nowMs);
   }
 
+  /** It runs out by itself. */
+  isTimed(lease: number): boolean {
+    return this.#due.has(lease);
+  }
+
   setDue(lease: number, dueMs: number): void {
     this.#due.set(lease, dueMs);
   }

@@ -9,6 +9,8 @@ import type {
   RecordParts,
 } from '../../../src/broker/access/queue-api.ts';
 import { ShardQueues } from '../../../src/broker/access/shard-queues.ts';
+import type { StreamLease, StreamMessage } from '../../../src/broker/access/stream-api.ts';
+import { StreamViews } from '../../../src/broker/access/stream-views.ts';
 import { createPartitionBehavior } from '../../../src/broker/destination/partition.ts';
 import { messageBytesMax } from '../../../src/broker/destination/settings.ts';
 import { RouteInput } from '../../../src/broker/exchange/route-input.ts';
@@ -209,6 +211,7 @@ function exchangeView(name: string, type: string): ExchangeView {
 export class Shard {
   readonly node: RigNode;
   readonly queues: ShardQueues;
+  #streams: StreamViews | undefined;
   readonly view: MetadataView;
   readonly hosts = new Map<number, Ref<LogHostOps>>();
   readonly #cluster: QueueCluster;
@@ -229,7 +232,22 @@ export class Shard {
       leaderHost: (logId) => this.#hostOf(cluster.rig.logs.get(logId)?.leader ?? -1),
     });
     node.onChange = (change) => this.#changed(change);
-    node.onLinkEnded = (other) => this.queues.linkEnded(other, 0);
+    node.onLinkEnded = (other) => {
+      this.queues.linkEnded(other, 0);
+      this.#streams?.linkEnded(other, 0);
+    };
+  }
+
+  /** Made when it is wanted first. */
+  get streams(): StreamViews {
+    this.#streams ??= new StreamViews({
+      system: this.node.system,
+      view: this.view,
+      shard: 0,
+      shardIncarnation: this.node.life,
+      leaderHost: (logId) => this.#hostOf(this.#cluster.rig.logs.get(logId)?.leader ?? -1),
+    });
+    return this.#streams;
   }
 
   #hostOf(id: number): Ref<LogHostOps> | undefined {
@@ -536,4 +554,60 @@ export function inCluster(
 
 export function range(from: number, to: number): string[] {
   return Array.from({ length: to - from }, (_, i) => `m${from + i}`);
+}
+
+/** Somebody who takes messages now and then, for a time, and keeps nothing that could be lost with a shard. */
+export class TestTaker {
+  readonly got: StreamMessage[] = [];
+  readonly #cluster: QueueCluster;
+  readonly #group: string;
+
+  constructor(cluster: QueueCluster, group = 'takers') {
+    this.#cluster = cluster;
+    this.#group = group;
+  }
+
+  get values(): string[] {
+    return this.got.map(({ value }) => decodeUtf8(value!));
+  }
+
+  /** At that shard, `count` of that log, waiting a second for the first. */
+  async take(shard: Shard, logId: number, count: number, leaseMs = 30_000): Promise<string> {
+    const wish = { group: this.#group, logIds: [logId], messagesMax: count, leaseMs };
+    let result: string | undefined;
+    shard.streams.receive({ ...wish, bytesMax: 1_000_000, waitMs: 1_000 }, (told, messages) => {
+      result = told;
+      this.got.push(...messages);
+    });
+    await this.#cluster.rig.until(() => result !== undefined, 60_000);
+    return result!;
+  }
+
+  /** Which of them it held. */
+  async acknowledge(shard: Shard, leases: readonly (StreamLease & { logId: number })[]) {
+    return this.#settle(shard, { kind: 'acknowledge' }, leases);
+  }
+
+  async extend(
+    shard: Shard,
+    leases: readonly (StreamLease & { logId: number })[],
+    leaseMs: number,
+  ) {
+    return this.#settle(shard, { kind: 'extend', leaseMs }, leases);
+  }
+
+  async #settle(
+    shard: Shard,
+    verdict: Parameters<StreamViews['settle']>[2],
+    leases: readonly (StreamLease & { logId: number })[],
+  ): Promise<readonly boolean[]> {
+    let answer: readonly boolean[] | undefined;
+    const { logId } = leases[0]!;
+    shard.streams.settle(this.#group, logId, verdict, leases, 30_000, (result, held) => {
+      expect(result).toBe('ok');
+      answer = held;
+    });
+    await this.#cluster.rig.until(() => answer !== undefined, 60_000);
+    return answer!;
+  }
 }

@@ -523,6 +523,28 @@ describe('consumers', () => {
     expect(h.stats().consumers).toBe(2);
   });
 
+  it('leave out for its time what they hold for a time when their node is gone', () => {
+    const h = new QueueHarness();
+    h.attach(1);
+    h.publish(3);
+    const timed = h.fetch(1, 2, 5_000);
+    h.fetch(1, 1);
+    h.ask({ kind: 'release-owner', owner: NODE }, 'count');
+    expect(h.stats()).toMatchObject({ ready: 1, leased: 2, consumers: 0 });
+    // Another life of the node, and a consumer with the same number, do not take it back.
+    const owner = { node: 1, incarnation: 2 };
+    h.attach(1, { owner });
+    expect(offsets(h.got(h.receive(1, { owner, waitMs: 0 })))).toEqual([2]);
+    expect(h.acknowledge([timed[0]!]).count).toBe(1);
+    h.advance(5_000);
+    expect(offsets(h.got(h.receive(1, { owner, waitMs: 0 })))).toEqual([1]);
+    h.attach(2, { owner });
+    expect(h.stats()).toMatchObject({ consumers: 2, leased: 2 });
+    expect(
+      h.ask({ kind: 'detach', owner, consumerId: 1, keepsMessages: false, seen: 0 }, 'count').count,
+    ).toBe(2);
+  });
+
   it('of an earlier life of a node go when it attaches in a new one', () => {
     const h = new QueueHarness();
     h.attach(1);

@@ -354,11 +354,17 @@ export class QueueWorld {
 
   #nodeGone(node: number): void {
     const owner = this.#owner(node);
-    this.#free((held) => held.who.node === node);
+    // What was lent for a time stays out, under the name of nobody who is there.
+    this.#free((held) => held.who.node === node && held.dueMs === 0);
+    for (const message of this.messages) {
+      const { held } = message;
+      if (held?.who.node === node) message.held = { ...held, who: { ...held.who, id: 0 } };
+    }
     for (const who of this.#clients) {
       if (who.node !== node) continue;
       who.isAttached = false;
-      who.hand = [];
+      // Whoever has the name of a lease may use it, by whatever way.
+      who.hand = who.hand.filter((got) => this.#isHolder(got));
     }
     this.queue.send({ kind: 'release-owner', owner });
     this.#incarnations.set(node, owner.incarnation + 1);
@@ -525,6 +531,8 @@ export class QueueWorld {
     this.#check();
     this.#logIsRight();
     for (const node of [1, 2]) this.#nodeGone(node);
+    queue.advance(60_000);
+    this.#expire();
     this.#attach(this.#clients[0]!);
     this.#drain();
     this.#replaysAlike();

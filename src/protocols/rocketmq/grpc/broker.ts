@@ -36,6 +36,7 @@ import type {
 import { Header } from './properties.ts';
 
 type Answer = (answer: BrokerAnswer) => void;
+type Refused = Extract<MetadataResult, { readonly kind: 'refused' }>;
 
 export interface RocketBrokerParts {
   readonly view: MetadataView;
@@ -93,7 +94,7 @@ class StreamBroker implements RocketBroker {
 
   topic(name: string): TopicView | undefined {
     const found = this.#parts.view.destination(name);
-    return found === undefined || !isStream(found) ? undefined : topicOf(name, found);
+    return found === undefined || !isTopic(found) ? undefined : topicOf(name, found);
   }
 
   nodes(): readonly NodeAddress[] {
@@ -146,7 +147,8 @@ class StreamBroker implements RocketBroker {
     metadata.create(what, timeoutMs).then(
       (result: MetadataResult) => {
         if (result.kind === 'ok' || this.topic(topic) !== undefined) told('ok', '');
-        else told(result.kind === 'refused' ? 'refused' : 'unavailable', result.message);
+        else if (result.kind === 'unavailable') told('unavailable', result.message);
+        else told('refused', refusalText(topic, result));
       },
       () => told('unavailable', 'the change was not made'),
     );
@@ -211,16 +213,22 @@ class StreamBroker implements RocketBroker {
   }
 }
 
-function isStream({ isInternal, logs }: DestinationView): boolean {
-  return !isInternal && logs.every(({ kind }) => kind === PARTITION_KIND);
+/** Streams, and queues but for the exclusive ones: only the connection that declared one may use it. */
+function isTopic({ isInternal, queue }: DestinationView): boolean {
+  return !isInternal && queue?.owner === undefined;
 }
 
-function topicOf(name: string, { logs, config }: DestinationView): TopicView {
+function refusalText(topic: string, { code, message }: Refused): string {
+  return code === 'exists' ? `${topic} is there, and is not for everybody` : message;
+}
+
+function topicOf(name: string, { logs, config, queue }: DestinationView): TopicView {
   return {
     name,
     logs: logs.map(({ logId, leader }) => ({ logId, leaderNodeId: leader })),
     brokerNames: nameSpread(config),
     kinds: ['normal', 'fifo'],
+    isQueue: queue !== undefined,
   };
 }
 

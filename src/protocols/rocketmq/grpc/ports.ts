@@ -19,6 +19,8 @@ export interface TopicView {
   /** How many names of brokers its partitions are spread over; decided when it is made, for ever. */
   readonly brokerNames: number;
   readonly kinds: readonly MessageKind[];
+  /** What one group takes no other gets, and other protocols' consumers take from it too. */
+  readonly isQueue: boolean;
 }
 
 /** A live node that serves RocketMQ over gRPC. */

@@ -48,6 +48,13 @@ export class FakeBroker implements RocketBroker {
   #leases = 0;
   #nextLogId = 1;
 
+  /** A topic of one log that is a queue. */
+  makeQueue(name: string): TopicView {
+    const topic = { ...this.makeTopic(name, 1), isQueue: true };
+    this.topics.set(name, topic);
+    return topic;
+  }
+
   makeTopic(name: string, partitions = 3, kinds: MessageKind[] = ['normal', 'fifo']): TopicView {
     const logs = Array.from({ length: partitions }, () => {
       const logId = this.#nextLogId;
@@ -55,7 +62,7 @@ export class FakeBroker implements RocketBroker {
       this.logs.set(logId, []);
       return { logId, leaderNodeId: 1 };
     });
-    const topic = { name, logs, brokerNames: 4, kinds };
+    const topic = { name, logs, brokerNames: 4, kinds, isQueue: false };
     this.topics.set(name, topic);
     return topic;
   }

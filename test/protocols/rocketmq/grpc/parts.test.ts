@@ -197,6 +197,7 @@ describe('addresses', () => {
     name: 't',
     logs: leaders.map((leaderNodeId, i) => ({ logId: 100 + i, leaderNodeId })),
     brokerNames,
+    isQueue: false,
     kinds: ['normal'],
   });
   const pictureOf = (hosts: string[]): BrokerPicture => ({

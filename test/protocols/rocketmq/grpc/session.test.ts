@@ -580,6 +580,16 @@ describe('ReceiveMessage', () => {
     expect(harness.broker.asked).toEqual([]);
   });
 
+  it('of a queue knows no filters: what they leave out would be lost to others', async () => {
+    const harness = new Harness();
+    harness.broker.makeQueue('tasks');
+    await harness.sendOne('tasks');
+    const filterExpression = { type: 1, expression: 'wanted' };
+    const refused = await harness.receive('tasks', { filterExpression });
+    expect(refused.code).toBe(Code.ILLEGAL_FILTER_EXPRESSION);
+    expect((await harness.receive('tasks')).messages).toHaveLength(1);
+  });
+
   it('works for a client that this node has never heard of, but not without an id', async () => {
     const harness = new Harness();
     harness.broker.makeTopic('orders', 1);

@@ -15,6 +15,12 @@ import { durationMs, partsOfMs } from '../times.ts';
 
 type Request = DecodedOf<typeof ReceiveMessageRequest>;
 
+/** What a filter leaves out counts as acknowledged: here it would be lost to everybody else. */
+const QUEUE_WITHOUT_FILTERS = new Refusal(
+  Code.ILLEGAL_FILTER_EXPRESSION,
+  'a queue gives its messages to whoever asks: filters are for topics that are streams',
+);
+
 export function receiveMessage(exchange: Exchange, request: Request): Handled {
   const { home, context, now } = exchange;
   if (context.clientId === '') return new Refusal(Code.CLIENT_ID_REQUIRED, 'a client has an id');
@@ -28,6 +34,7 @@ export function receiveMessage(exchange: Exchange, request: Request): Handled {
   if (wishes instanceof Refusal) return wishes;
   const topic = home.picture.topic(name);
   if (topic === undefined) return topicNotFound(name);
+  if (topic.isQueue && filter.tags !== undefined) return QUEUE_WITHOUT_FILTERS;
   home.client(context.clientId, now).group = group;
   const ask: Omit<ReceiveAsk, 'token'> = {
     kind: 'receive',
