@@ -6,25 +6,23 @@
 //          running -> suspended (failed, back-off) -> new
 //
 // Invariant: everything that arrived is handled, stashed or a dead letter; every ask is settled.
-import type { Clock, Log, Random } from '../env/environment.ts';
-import { RingQueue } from '../std/ring-queue.ts';
 import type { AnyActor, EndCause, Signal } from './actor.ts';
-import type { DeadLetters, DeadReason } from './dead-letters.ts';
+import type { CellHost, Identity, Method } from './cell-host.ts';
+import type { DeadReason } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
 import { HeldInput } from './held-input.ts';
-import type { Answers } from './later.ts';
 import { LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { DEFAULT_MAILBOX, NO_REPLY, UserLane } from './mailbox.ts';
 import type { ClassMetrics } from './metrics.ts';
 import type { OpEntry } from './protocol.ts';
-import type { Admission, AnyRef, Place, RefId } from './ref.ts';
-import { refKey } from './ref.ts';
+import type { Admission, AnyRef, RefId } from './ref.ts';
+import { idPath, refKey } from './ref.ts';
 import { STATUS_HANDLED, STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT } from './status.ts';
 import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
-import type { Deadline, Deadlines } from './timers.ts';
-import type { Runnable, Turn } from './turn.ts';
-import type { Watcher, WatchTable } from './watch.ts';
+import type { Deadline } from './timers.ts';
+import type { Runnable } from './turn.ts';
+import type { Watcher } from './watch.ts';
 
 const STATE_NEW = 0;
 const STATE_RUNNING = 1;
@@ -32,28 +30,6 @@ const STATE_SUSPENDED = 2;
 const STATE_STOPPING = 3;
 export const STATE_STOPPED = 4;
 export const STATE_NAMES = ['new', 'running', 'suspended', 'stopping', 'stopped'] as const;
-
-/** What a cell needs of its thread. */
-export interface CellHost extends Answers {
-  readonly place: Place;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly turn: Turn;
-  readonly deadlines: Deadlines;
-  readonly deadLetters: DeadLetters;
-  readonly watches: WatchTable;
-  /** Words that a parent thread may read: see status.ts. */
-  readonly status: Int32Array;
-  /** Makes the context and calls setup. */
-  setup(cell: Cell): object;
-  sendWatch(target: RefId, watcher: RefId, isOn: boolean): void;
-  sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void;
-  sendStop(target: RefId): void;
-  childFailed(parent: AnyRef, child: AnyRef, error: unknown): void;
-  escalated(cell: Cell, error: unknown): void;
-  release(cell: Cell): void;
-}
 
 type SystemMessage =
   | { readonly kind: 'signal'; readonly signal: Signal }
@@ -67,14 +43,13 @@ interface KeyedTimer {
   deadline: Deadline | undefined;
 }
 
-type Method = (this: object, input: unknown) => unknown;
-
 export class Cell implements Runnable, Watcher {
   readonly host: CellHost;
   readonly actor: AnyActor;
   readonly args: unknown;
   readonly id: RefId;
-  readonly path: string;
+  /** Among its siblings. */
+  readonly name: string;
   readonly parent: Cell | undefined;
   /** The parent on another thread, if that is where it was spawned from. */
   readonly remoteParent: AnyRef | undefined;
@@ -90,7 +65,7 @@ export class Cell implements Runnable, Watcher {
   remoteChildren: Map<string, AnyRef> | undefined;
   watching: ReadonlyMap<string, AnyRef> = NO_WATCHES;
   #handlers: object | undefined;
-  #methods: readonly Method[] = [];
+  #methods: readonly Method[] = NO_METHODS;
   #isQueued = false;
   #isHeld = false;
   #heldReply: ReplyTo = NO_REPLY;
@@ -98,7 +73,7 @@ export class Cell implements Runnable, Watcher {
   #input: unknown;
   #reply: ReplyTo = NO_REPLY;
   #isStashing = false;
-  #system: RingQueue<SystemMessage> | undefined;
+  #system: SystemMessage[] | undefined;
   #stash: { readonly op: OpEntry; readonly input: unknown; readonly reply: ReplyTo }[] | undefined;
   #timers: Map<string, KeyedTimer> | undefined;
   #due: KeyedTimer[] | undefined;
@@ -116,14 +91,14 @@ export class Cell implements Runnable, Watcher {
     host: CellHost,
     actor: AnyActor,
     args: unknown,
-    identity: { id: RefId; path: string; parent: Cell | undefined; remoteParent?: AnyRef },
+    identity: Identity,
     metrics: ClassMetrics,
   ) {
     this.host = host;
     this.actor = actor;
     this.args = args;
     this.id = identity.id;
-    this.path = identity.path;
+    this.name = identity.name;
     this.parent = identity.parent;
     this.remoteParent = identity.remoteParent;
     this.metrics = metrics;
@@ -157,9 +132,14 @@ export class Cell implements Runnable, Watcher {
   /** Takes a system message: never refused, never dropped while the actor lives. */
   postSystem(message: SystemMessage): void {
     if (this.state === STATE_STOPPED) return;
-    this.#system ??= new RingQueue();
-    this.#system.push(message);
+    if (this.#system === undefined) this.#system = [message];
+    else this.#system.push(message);
     if (!this.#isQueued) this.#enqueue();
+  }
+
+  /** As its parent or itself asks: after the present message. */
+  requestStop(): void {
+    this.postSystem(STOP);
   }
 
   /** Resolves when the mailbox has room or the actor is gone. */
@@ -195,7 +175,7 @@ export class Cell implements Runnable, Watcher {
         this.#handle(lane.op!, lane.input, lane.reply);
       } else break;
       handled += 1;
-      if (this.#system !== undefined && this.#system.size > 0) handled += this.#runSystem();
+      if (this.#system !== undefined) handled += this.#runSystem();
     }
     lane.clearTaken();
     this.metrics.handled += handled;
@@ -206,7 +186,7 @@ export class Cell implements Runnable, Watcher {
 
   #hasWork(): boolean {
     if (this.#isQueued || this.state === STATE_STOPPED) return false;
-    if (this.#system !== undefined && this.#system.size > 0) return true;
+    if (this.#system !== undefined) return true;
     if (this.state === STATE_NEW) return true;
     if (this.state !== STATE_RUNNING || this.#isHeld) return false;
     return this.lane.count > 0 || (this.#due !== undefined && this.#due.length > 0);
@@ -218,14 +198,16 @@ export class Cell implements Runnable, Watcher {
   }
 
   #runSystem(): number {
-    const lane = this.#system;
-    if (lane === undefined) return 0;
     let handled = 0;
-    for (let message = lane.shift(); message !== undefined; message = lane.shift()) {
-      handled += 1;
-      if (message.kind === 'stop') this.stop('stopped');
-      else if (message.kind === 'fail') this.#fail(message.error);
-      else this.#signal(message.signal);
+    while (this.#system !== undefined) {
+      const messages = this.#system;
+      this.#system = undefined;
+      for (const message of messages) {
+        if (message.kind === 'stop') this.stop('stopped');
+        else if (message.kind === 'fail') this.#fail(message.error);
+        else this.#signal(message.signal);
+      }
+      handled += messages.length;
     }
     return handled;
   }
@@ -241,9 +223,8 @@ export class Cell implements Runnable, Watcher {
 
   /** Installs one method per opcode. */
   become(handlers: object): void {
-    const byName = handlers as Readonly<Record<string, Method>>;
     this.#handlers = handlers;
-    this.#methods = this.actor.protocol.table.map((op) => byName[op.name]!);
+    this.#methods = this.host.methodsOf(handlers, this.actor.protocol);
   }
 
   #handle(op: OpEntry, raw: unknown, reply: ReplyTo): void {
@@ -355,7 +336,8 @@ export class Cell implements Runnable, Watcher {
   }
 
   #cancelTimers(): void {
-    for (const timer of this.#timers?.values() ?? []) {
+    if (this.#timers === undefined) return;
+    for (const timer of this.#timers.values()) {
       if (timer.deadline !== undefined) this.host.deadlines.cancel(timer.deadline);
     }
     this.#timers = undefined;
@@ -496,7 +478,7 @@ export class Cell implements Runnable, Watcher {
     this.#cancelTimers();
     // An error costs microseconds to make, so it is made only for somebody who waits.
     const error = () => new ActorError(code, `${this.path} ${how}`);
-    for (const later of [...(this.#laters ?? [])]) later.fail(error());
+    if (this.#laters !== undefined) for (const later of [...this.#laters]) later.fail(error());
     if (this.#heldReply !== NO_REPLY) this.host.failAnswer(this.#heldReply, error());
     this.#heldReply = NO_REPLY;
     this.#isHeld = false;
@@ -505,14 +487,15 @@ export class Cell implements Runnable, Watcher {
     }
     this.signalHandler = undefined;
     this.#handlers = undefined;
-    this.#methods = [];
+    this.#methods = NO_METHODS;
   }
 
   #retireChildren(): void {
+    if (this.children === undefined && this.remoteChildren === undefined) return;
     for (const child of this.children?.values() ?? []) {
       this.#dying ??= new Set();
       this.#dying.add(child);
-      child.postSystem({ kind: 'stop' });
+      child.requestStop();
     }
     for (const child of this.remoteChildren?.values() ?? []) this.host.sendStop(child.id);
     this.children = undefined;
@@ -524,7 +507,7 @@ export class Cell implements Runnable, Watcher {
     if (this.state >= STATE_STOPPING) return;
     this.state = STATE_STOPPING;
     this.cause = cause;
-    this.#signal({ type: 'stopping' });
+    if (this.signalHandler !== undefined) this.#signal({ type: 'stopping' });
     this.#endLife('ACTOR_STOPPED', 'stopped');
     this.#abort?.abort();
     this.#retireChildren();
@@ -546,8 +529,11 @@ export class Cell implements Runnable, Watcher {
     }
   }
 
-  get name(): string {
-    return this.path.slice(this.path.lastIndexOf('/') + 1);
+  /** For people. Made when somebody asks: most actors are never named in a message or a log. */
+  get path(): string {
+    const { parent, remoteParent, name } = this;
+    if (remoteParent !== undefined) return `${idPath(remoteParent.id)}/${name}`;
+    return `${parent?.path ?? ''}/${name}`;
   }
 
   get stoppedSignal(): AbortSignal {
@@ -560,18 +546,22 @@ export class Cell implements Runnable, Watcher {
     this.state = STATE_STOPPED;
     this.metrics.stopped += 1;
     const reason = this.cause === 'failed' ? 'failed' : 'stopped';
-    for (const each of this.#stash ?? []) this.#discard(each.op, each.input, each.reply, reason);
-    this.#stash = undefined;
+    if (this.#stash !== undefined) {
+      for (const each of this.#stash) this.#discard(each.op, each.input, each.reply, reason);
+      this.#stash = undefined;
+    }
     const { lane } = this;
     while (lane.take()) this.#discard(lane.op!, lane.input, lane.reply, reason);
     lane.clearTaken();
     this.#system = undefined;
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
     this.host.release(this);
-    for (const { watcher, as } of this.#watchers?.values() ?? []) {
-      this.host.sendEnded(watcher, as, this.cause);
+    if (this.#watchers !== undefined) {
+      for (const { watcher, as } of this.#watchers.values()) {
+        this.host.sendEnded(watcher, as, this.cause);
+      }
+      this.#watchers = undefined;
     }
-    this.#watchers = undefined;
     this.parent?.childEnded(this);
   }
 
@@ -592,6 +582,8 @@ export class Cell implements Runnable, Watcher {
   }
 }
 
+const STOP: SystemMessage = { kind: 'stop' };
+const NO_METHODS: readonly Method[] = [];
 const NO_WATCHES: ReadonlyMap<string, AnyRef> = new Map();
 
 function asError(error: unknown): Error {

@@ -67,12 +67,12 @@ export class CellContext<O extends Ops> implements Context<O> {
   stop(child?: AnyRef): void {
     const cell = this.#cell;
     if (child === undefined || sameId(child.id, cell.id)) {
-      if (this.#isCurrent) cell.postSystem({ kind: 'stop' });
+      if (this.#isCurrent) cell.requestStop();
       return;
     }
     for (const each of cell.children?.values() ?? []) {
       if (sameId(each.id, child.id)) {
-        each.postSystem({ kind: 'stop' });
+        each.requestStop();
         return;
       }
     }

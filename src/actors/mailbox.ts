@@ -1,6 +1,7 @@
-// The user lane of one actor: a bounded first-in first-out ring of (op, input, reply) in three
-// parallel columns, so that a message costs no object. Grows from 8 to its capacity by doubling. The
-// system lane is not here: nothing bounded may ever drop what travels in it.
+// The user lane of one actor: a bounded first-in first-out ring of (op, input, reply), three places of one
+// array for each message, so that a message costs no object and an actor that never had many has a small
+// array. Grows by doubling up to its capacity. The system lane is not here: nothing bounded may ever drop
+// what travels in it.
 import type { Mailbox } from './actor.ts';
 import type { OpEntry } from './protocol.ts';
 
@@ -9,7 +10,9 @@ export type ReplyTo = number | object;
 export const NO_REPLY = 0;
 
 export const DEFAULT_MAILBOX: Mailbox = { capacity: 1024, overflow: 'reject' };
-const SLOTS_MIN = 8;
+const MESSAGES_MIN = 4;
+/** Places of a message: op, input, reply. */
+const PLACES = 3;
 
 export class UserLane {
   readonly capacity: number;
@@ -18,11 +21,10 @@ export class UserLane {
   input: unknown;
   reply: ReplyTo = NO_REPLY;
   count = 0;
+  /** In messages. */
   #head = 0;
-  #mask = SLOTS_MIN - 1;
-  #ops: (OpEntry | undefined)[] = [];
-  #inputs: unknown[] = [];
-  #replies: ReplyTo[] = [];
+  #mask = MESSAGES_MIN - 1;
+  #places: unknown[] = NO_PLACES;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -33,34 +35,38 @@ export class UserLane {
   }
 
   push(op: OpEntry, input: unknown, reply: ReplyTo): void {
-    if (this.count > this.#mask) this.#grow();
-    const at = (this.#head + this.count) & this.#mask;
-    this.#ops[at] = op;
-    this.#inputs[at] = input;
-    this.#replies[at] = reply;
-    this.count += 1;
+    if (this.count > this.#mask || this.#places === NO_PLACES) this.#grow();
+    this.#put((this.#head + this.count) & this.#mask, op, input, reply);
   }
 
   /** Puts a message in front; used by unstash only, which may pass the capacity. */
   unshift(op: OpEntry, input: unknown, reply: ReplyTo): void {
-    if (this.count > this.#mask) this.#grow();
+    if (this.count > this.#mask || this.#places === NO_PLACES) this.#grow();
     this.#head = (this.#head - 1) & this.#mask;
-    this.#ops[this.#head] = op;
-    this.#inputs[this.#head] = input;
-    this.#replies[this.#head] = reply;
+    this.#put(this.#head, op, input, reply);
+  }
+
+  #put(message: number, op: OpEntry, input: unknown, reply: ReplyTo): void {
+    const at = message * PLACES;
+    const places = this.#places;
+    places[at] = op;
+    places[at + 1] = input;
+    places[at + 2] = reply;
     this.count += 1;
   }
 
   /** Moves the oldest message into `op`, `input` and `reply`; false when there is none. */
   take(): boolean {
     if (this.count === 0) return false;
-    const at = this.#head;
-    this.op = this.#ops[at];
-    this.input = this.#inputs[at];
-    this.reply = this.#replies[at]!;
-    this.#ops[at] = undefined;
-    this.#inputs[at] = undefined;
-    this.#head = (at + 1) & this.#mask;
+    const at = this.#head * PLACES;
+    const places = this.#places;
+    this.op = places[at] as OpEntry;
+    this.input = places[at + 1];
+    this.reply = places[at + 2] as ReplyTo;
+    places[at] = undefined;
+    places[at + 1] = undefined;
+    places[at + 2] = undefined;
+    this.#head = (this.#head + 1) & this.#mask;
     this.count -= 1;
     return true;
   }
@@ -71,21 +77,21 @@ export class UserLane {
     this.reply = NO_REPLY;
   }
 
+  /** The first array, or one of twice the size. */
   #grow(): void {
-    const size = this.#mask + 1;
-    const ops: (OpEntry | undefined)[] = [];
-    const inputs: unknown[] = [];
-    const replies: ReplyTo[] = [];
-    for (let i = 0; i < size; i += 1) {
-      const at = (this.#head + i) & this.#mask;
-      ops.push(this.#ops[at]);
-      inputs.push(this.#inputs[at]);
-      replies.push(this.#replies[at]!);
+    const old = this.#places;
+    const size = old === NO_PLACES ? MESSAGES_MIN : 2 * (this.#mask + 1);
+    const places = new Array<unknown>(size * PLACES).fill(undefined);
+    for (let i = 0; i < this.count; i += 1) {
+      const from = ((this.#head + i) & this.#mask) * PLACES;
+      for (let place = 0; place < PLACES; place += 1)
+        places[i * PLACES + place] = old[from + place];
     }
-    this.#ops = ops;
-    this.#inputs = inputs;
-    this.#replies = replies;
+    this.#places = places;
     this.#head = 0;
-    this.#mask = size * 2 - 1;
+    this.#mask = size - 1;
   }
 }
+
+/** Shared by lanes that never had a message; nothing is ever written into it. */
+const NO_PLACES: unknown[] = [];

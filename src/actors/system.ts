@@ -5,8 +5,8 @@ import type { Actor, EndCause, Placement, Spawner } from './actor.ts';
 import type { RefHost } from './actor-ref.ts';
 import { CellRef, IdRef } from './actor-ref.ts';
 import { AskSlab } from './ask.ts';
-import type { CellHost } from './cell.ts';
 import { Cell, STATE_STOPPED } from './cell.ts';
+import type { CellHost, Method } from './cell-host.ts';
 import type { ContextHost } from './context.ts';
 import { CellContext } from './context.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -55,6 +55,11 @@ import { WatchTable } from './watch.ts';
 import type { FindRequest, SpawnRequest } from './wire-codecs.ts';
 import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
 
+interface ClassMethods {
+  readonly protocol: AnyProtocol;
+  readonly methods: readonly Method[];
+}
+
 const LOOK_UP_TIMEOUT_MS = 5_000;
 const INCARNATION_MAX = 0x7fff_fffe;
 
@@ -85,6 +90,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly #top = new Map<string, Cell>();
   readonly #topElsewhere = new Map<string, AnyRef>();
   readonly #routes = new Map<number, Route>();
+  /** Of classes whose instances are handlers. */
+  readonly #methods = new WeakMap<object, ClassMethods>();
   #findRoute: ((node: number, thread: number) => Route | undefined) | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -201,8 +208,9 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     slot: number,
   ): Ref<P> {
     const generation = packGeneration(this.threadIncarnation, this.#slots.nextGeneration(slot));
-    const path = `${parent?.path ?? ''}/${name}`;
-    const identity = { id: { ...this.place, slot, generation }, path, parent };
+    const { node, incarnation, thread } = this.place;
+    const id = { node, incarnation, thread, slot, generation };
+    const identity = { id, name, parent, remoteParent: undefined };
     const cell = new Cell(this, actor, args, identity, this.metrics.of(actor.protocol.name));
     const ref = new CellRef<P>(this, cell);
     cell.ref = ref;
@@ -289,15 +297,15 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       this.sendEnded(request.parent, id, 'failed');
       return;
     }
-    const path = `${idPath(request.parent)}/${request.name}`;
+    const { name } = request;
     const remoteParent = this.refOfId(request.parent);
     const args = codec.decode(request.args, 0, request.args.length);
     const metrics = this.metrics.of(actor.protocol.name);
-    const identity = { id, path, parent: undefined, remoteParent };
+    const identity = { id, name, parent: undefined, remoteParent };
     const cell = new Cell(this, actor, args, identity, metrics);
     cell.ref = new CellRef(this, cell);
     this.#slots.put(id.slot, cell);
-    this.#top.set(path, cell);
+    this.#top.set(cell.path, cell);
   }
 
   /** The first actor of that protocol and name at the top of any thread of this node. */
@@ -353,7 +361,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       cell.dropWatchers(isThere);
       // A child does not outlive its parent, wherever that lived.
       const { remoteParent } = cell;
-      if (remoteParent !== undefined && isThere(remoteParent.id)) cell.postSystem({ kind: 'stop' });
+      if (remoteParent !== undefined && isThere(remoteParent.id)) cell.requestStop();
     }
   }
 
@@ -402,6 +410,20 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   setup(cell: Cell): object {
     const context = new CellContext<Ops>(this, cell);
     return cell.actor.setup(context as never, cell.args as never);
+  }
+
+  methodsOf(handlers: object, protocol: AnyProtocol): readonly Method[] {
+    const kind = Object.getPrototypeOf(handlers) as object | null;
+    const byName = handlers as Readonly<Record<string, Method>>;
+    const make = () => protocol.table.map((op) => byName[op.name]!);
+    // Instances of a class share their methods, unless they have one of their own.
+    if (kind === null || kind === Object.prototype) return make();
+    if (protocol.table.some((op) => Object.hasOwn(handlers, op.name))) return make();
+    const known = this.#methods.get(kind);
+    if (known?.protocol === protocol) return known.methods;
+    const methods = make();
+    this.#methods.set(kind, { protocol, methods });
+    return methods;
   }
 
   answer(op: OpEntry, to: ReplyTo, value: unknown): void {
@@ -469,7 +491,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   }
 
   sendStop(target: RefId): void {
-    if (this.isHere(target)) this.cellOf(target)?.postSystem({ kind: 'stop' });
+    if (this.isHere(target)) this.cellOf(target)?.requestStop();
     else this.#signal(SIGNAL_STOP, target, target, undefined, undefined);
   }
 
@@ -500,9 +522,9 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       this.sendEnded(id, cell.id, cell.cause);
     }
     if (cell.parent !== undefined) return;
-    for (const name of [cell.name, cell.path]) {
-      if (this.#top.get(name) === cell) this.#top.delete(name);
-    }
+    // Whoever was spawned from another thread is known by its path: its name may be taken here.
+    const name = cell.remoteParent === undefined ? cell.name : cell.path;
+    if (this.#top.get(name) === cell) this.#top.delete(name);
     if (this.#top.size === 0) this.#onEmpty?.();
   }
 
@@ -534,7 +556,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       });
     });
     for (const cell of [...this.#top.values()]) {
-      if (cell.state !== STATE_STOPPED) cell.postSystem({ kind: 'stop' });
+      if (cell.state !== STATE_STOPPED) cell.requestStop();
     }
     try {
       await done;

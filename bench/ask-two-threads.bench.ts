@@ -1,0 +1,54 @@
+// How long does an ask of an actor on another thread take when both threads were asleep? p50 and p99.
+import { performance } from 'node:perf_hooks';
+import { ask, createSystem, protocol, tell } from '../dist/actors/index.js';
+import { ThreadGroup } from '../dist/actors/threads/thread-group.js';
+import { bytes, none, u32 } from '../dist/codec/index.js';
+import { createNodeEnvironment } from '../dist/env/node/environment.js';
+import { machineLoad, tellFigure } from './lib/figure.ts';
+
+const ASKS = 3_000;
+const WARM_UP = 500;
+/** Between asks, so that both sides fall asleep. */
+const PAUSE_MS = 1;
+
+const load = machineLoad();
+const Sink = protocol('sink', 1, { take: tell(bytes), taken: ask(none, u32) });
+const env = createNodeEnvironment({ logLevel: 'warn' });
+const system = createSystem(env, { name: 'bench', threadCount: 2, protocols: [Sink] });
+const group = new ThreadGroup(system, {
+  entry: new URL('../bench/lib/ring-worker.mjs', import.meta.url),
+  workers: 1,
+});
+await group.start();
+const sink = system.wellKnown(Sink, { thread: 1, slot: 1 });
+const micros: number[] = [];
+for (let i = 0; i < WARM_UP + ASKS; i += 1) {
+  await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  const startMs = performance.now();
+  await sink.ask('taken', undefined, { timeoutMs: 10_000 });
+  if (i >= WARM_UP) micros.push((performance.now() - startMs) * 1000);
+}
+await group.stop({ timeoutMs: 2_000 });
+await system.shutdown({ timeoutMs: 1_000 });
+
+micros.sort((a, b) => a - b);
+const at = (share: number) => micros[Math.floor(micros.length * share)]!;
+const note = `of ${ASKS} asks`;
+tellFigure({
+  name: 'ask-two-threads p50',
+  unit: 'us',
+  samples: [at(0.5)],
+  floor: 40,
+  rule: 'most',
+  load,
+  note,
+});
+tellFigure({
+  name: 'ask-two-threads p99',
+  unit: 'us',
+  samples: [at(0.99)],
+  floor: 200,
+  rule: 'most',
+  load,
+  note,
+});
