@@ -156,6 +156,7 @@ export type {
   RecordParts,
   RouteFields,
   Routes,
+  StreamStart,
 } from './access/queue-api.ts';
 export type {
   NewRecord,

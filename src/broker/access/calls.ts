@@ -6,13 +6,15 @@ import type {
   AnsweredInput,
   AppendedInput,
   FetchedInput,
+  LocatedInput,
   LogRepliesOps,
+  OffsetQuery,
 } from '../../cluster/ports.ts';
 import { assert } from '../../std/assert.ts';
 import { HostCalls, type HostRef } from './host-calls.ts';
 
 /** Tokens below are wake-ups of the actor itself. */
-const FIRST_TOKEN = 16;
+export const FIRST_TOKEN = 16;
 /** A host keeps a question for so long; whoever asks has given up before, or asks again then. */
 const COMMAND_TIMEOUT_MS = 60_000;
 
@@ -22,6 +24,9 @@ export interface Call {
   appended?(input: AppendedInput): void;
   /** Must see to `release`. */
   fetched?(input: FetchedInput): void;
+  located?(input: LocatedInput): void;
+  /** The log has grown, or is led elsewhere. */
+  advanced?(): void;
   /** Nobody will answer; what it asked for may have happened. */
   lost(): void;
 }
@@ -71,6 +76,21 @@ export class Calls {
     return token;
   }
 
+  /** `advanced` when the log is committed beyond `offset`. */
+  awaitBeyond(call: Call, logId: number, offset: number): number {
+    const { self: replyTo, hosts } = this.#actor;
+    const token = this.#add(call);
+    hosts.send(call.host, 'await', { logId, offset, token, replyTo });
+    return token;
+  }
+
+  locate(call: Call, logId: number, query: OffsetQuery): number {
+    const { self: replyTo, hosts } = this.#actor;
+    const token = this.#add(call);
+    hosts.send(call.host, 'locate', { logId, epoch: -1, query, token, replyTo });
+    return token;
+  }
+
   #add(call: Call): number {
     const token = this.#nextToken;
     this.#nextToken += 1;
@@ -97,6 +117,14 @@ export class Calls {
     const call = this.#take(input.token);
     if (call?.fetched === undefined) input.release();
     else call.fetched(input);
+  }
+
+  located(input: LocatedInput): void {
+    this.#take(input.token)?.located?.(input);
+  }
+
+  advanced(token: number): void {
+    this.#take(token)?.advanced?.();
   }
 
   #take(token: number): Call | undefined {

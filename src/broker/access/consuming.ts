@@ -9,12 +9,14 @@ import type { QueueReader, ReaderSink } from './queue-api.ts';
 import { type LinkPort, type MessageSlot, QueueLink } from './queue-link.ts';
 import { SessionReader } from './session-reader.ts';
 import type { ShardIdentity } from './shard-identity.ts';
+import { StreamReading } from './stream-reading.ts';
 
 export interface ConsumingParts extends PlacePort {
   readonly system: System;
   readonly calls: Calls;
   readonly identity: ShardIdentity;
   readonly warnings: Log;
+  nowMs(): number;
   later(delayMs: number, work: () => void): void;
   soon(work: () => void): void;
   /** The shard's actor calls `flush` in this turn. */
@@ -27,6 +29,7 @@ export class Consuming {
   readonly #dirty = new Set<QueueLink>();
   readonly #touched = new Set<SessionReader>();
   readonly #linkPort: LinkPort;
+  readonly #streams: StreamReading;
   #readers = 0;
 
   constructor(parts: ConsumingParts) {
@@ -49,6 +52,15 @@ export class Consuming {
         if (this.#links.get(link.logId) === link) this.#links.delete(link.logId);
       },
     };
+    const { message, node, log, leaderHost, later, soon, warn } = this.#linkPort;
+    this.#streams = new StreamReading({
+      ...{ calls, message, node, log, leaderHost, later, soon, warn },
+      unpack: parts.system.env.unpack,
+      nowMs: () => parts.nowMs(),
+      wallMs: () => parts.system.clock.wallMs(),
+      turn: () => parts.system.turn.count,
+      wantFlush: () => parts.wantFlush(),
+    });
   }
 
   get linkCount(): number {
@@ -59,10 +71,15 @@ export class Consuming {
     return this.#readers;
   }
 
+  streamCounters(): ReturnType<StreamReading['counters']> {
+    return this.#streams.counters();
+  }
+
   reader(sink: ReaderSink, connection: number): QueueReader {
     this.#readers += 1;
     return new SessionReader(sink, connection, {
       link: (logId) => this.#link(logId),
+      streams: this.#streams,
       wantPump: (link) => {
         this.#dirty.add(link);
         this.#parts.wantFlush();
@@ -89,6 +106,7 @@ export class Consuming {
     const dirty = [...this.#dirty];
     this.#dirty.clear();
     for (const link of dirty) link.pump();
+    this.#streams.flush();
     this.tellDelivered();
   }
 
@@ -110,6 +128,7 @@ export class Consuming {
       const link = this.#links.get(logId);
       if (link?.place.look(this.#parts) === true) link.moved();
     }
+    this.#streams.logsChanged(logIds);
   }
 
   /** Everybody attaches as somebody else. */

@@ -1,6 +1,6 @@
 // Questions about a queue that are asked rarely, with a promise each and a deadline: asked again of the
 // next leader as long as nothing says that the last one has done what was asked.
-import type { AnsweredInput, LogResult } from '../../cluster/ports.ts';
+import type { AnsweredInput, LocatedInput, LogResult, OffsetQuery } from '../../cluster/ports.ts';
 import { decodeQueueAnswer, type QueueAnswer } from '../view/answers.ts';
 import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
 import type { Calls } from './calls.ts';
@@ -19,16 +19,13 @@ export interface QuestionsPort extends PlacePort {
   soon(work: () => void): void;
 }
 
-interface Question {
-  readonly logId: number;
-  readonly body: Uint8Array;
-  /** It may be asked twice. */
-  readonly isRepeatable: boolean;
-  readonly untilMs: number;
-  readonly resolve: (answer: QueueAnswer | LogResult) => void;
-  /** Of the attempt that has no answer. */
-  token: number;
-}
+/** Asks whoever leads, who is given so long; answers the token. `again`: it must be asked anew. */
+type Attempt<T> = (
+  host: HostRef,
+  leftMs: number,
+  done: (answer: T | LogResult) => void,
+  again: () => void,
+) => number;
 
 export class Questions {
   readonly #port: QuestionsPort;
@@ -63,6 +60,30 @@ export class Questions {
     return isKnown ? outcome : 'unsupported';
   }
 
+  async messages(logIds: readonly number[], timeoutMs: number): Promise<number | LogResult> {
+    const places = logIds.flatMap((logId) => [
+      this.#locate(logId, { kind: 'latest' }, timeoutMs),
+      this.#locate(logId, { kind: 'earliest' }, timeoutMs),
+    ]);
+    let count = 0;
+    for (const [index, place] of (await Promise.all(places)).entries()) {
+      if (typeof place === 'string') return place;
+      count += index % 2 === 0 ? place : -place;
+    }
+    return Math.max(0, count);
+  }
+
+  #locate(logId: number, query: OffsetQuery, timeoutMs: number): Promise<number | LogResult> {
+    const { calls } = this.#port;
+    return this.#put(logId, timeoutMs, (host, _leftMs, done, again) => {
+      const located = ({ result, offset }: LocatedInput): void => {
+        if (result === 'ok') done(offset);
+        else again();
+      };
+      return calls.locate({ host, located, lost: again }, logId, query);
+    });
+  }
+
   #ask(
     logId: number,
     command: QueueCommand,
@@ -70,57 +91,47 @@ export class Questions {
     isRepeatable: boolean,
   ): Promise<QueueAnswer | LogResult> {
     const body = encodeQueueCommand(command);
-    const untilMs = this.#port.nowMs() + timeoutMs;
-    return new Promise((settle) => {
-      let isSettled = false;
-      const resolve = (answer: QueueAnswer | LogResult): void => {
-        isSettled = true;
-        settle(answer);
+    const { calls } = this.#port;
+    return this.#put<QueueAnswer>(logId, timeoutMs, (host, leftMs, done, again) => {
+      const answered = ({ result, body: answer }: AnsweredInput): void => {
+        if (result === 'ok') done(decodeQueueAnswer(answer));
+        else if (isRepeatable || NOT_DONE.has(result)) again();
+        else done(result);
       };
-      const question = { logId, body, isRepeatable, untilMs, resolve, token: -1 };
-      this.#port.soon(() => this.#attempt(question));
-      this.#port.later(timeoutMs, () => {
-        if (isSettled) return;
-        this.#port.calls.forget(question.token);
-        resolve('timed-out');
-      });
+      const lost = (): void => (isRepeatable ? again() : done('timed-out'));
+      return calls.command({ host, answered, lost }, logId, body, leftMs);
     });
   }
 
-  #attempt(question: Question): void {
-    const { logId, body, untilMs, resolve } = question;
-    const leftMs = Math.ceil(untilMs - this.#port.nowMs());
-    if (leftMs <= 0) return;
-    const log = this.#port.log(logId);
-    if (log === undefined || isOut(log, this.#port.node)) {
-      resolve(log === undefined ? 'unknown-log' : 'not-available');
-      return;
-    }
-    const host = this.#port.leaderHost(logId);
-    if (host === undefined) {
-      this.#again(question);
-      return;
-    }
-    question.token = this.#port.calls.command(this.#call(question, host), logId, body, leftMs);
-  }
-
-  #call(question: Question, host: HostRef) {
-    const { resolve, isRepeatable } = question;
-    return {
-      host,
-      answered: ({ result, body }: AnsweredInput) => {
-        if (result === 'ok') resolve(decodeQueueAnswer(body));
-        else if (isRepeatable || NOT_DONE.has(result)) this.#again(question);
-        else resolve(result);
-      },
-      lost: () => {
-        if (isRepeatable) this.#again(question);
-        else resolve('timed-out');
-      },
-    };
-  }
-
-  #again(question: Question): void {
-    this.#port.later(RETRY_MS, () => this.#attempt(question));
+  /** Attempts until one is answered, or the time is over. */
+  #put<T>(logId: number, timeoutMs: number, attempt: Attempt<T>): Promise<T | LogResult> {
+    const untilMs = this.#port.nowMs() + timeoutMs;
+    return new Promise((settle) => {
+      let isSettled = false;
+      let token = -1;
+      const resolve = (answer: T | LogResult): void => {
+        isSettled = true;
+        settle(answer);
+      };
+      const ask = (): void => {
+        const leftMs = Math.ceil(untilMs - this.#port.nowMs());
+        if (leftMs <= 0) return;
+        const log = this.#port.log(logId);
+        if (log === undefined || isOut(log, this.#port.node)) {
+          resolve(log === undefined ? 'unknown-log' : 'not-available');
+          return;
+        }
+        const again = (): void => this.#port.later(RETRY_MS, ask);
+        const host = this.#port.leaderHost(logId);
+        if (host === undefined) again();
+        else token = attempt(host, leftMs, resolve, again);
+      };
+      this.#port.soon(ask);
+      this.#port.later(timeoutMs, () => {
+        if (isSettled) return;
+        this.#port.calls.forget(token);
+        resolve('timed-out');
+      });
+    });
   }
 }

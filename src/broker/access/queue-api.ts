@@ -88,7 +88,8 @@ export interface DeliveredMessage {
   readonly logId: number;
   readonly offset: number;
   readonly epoch: number;
-  /** With the epoch, the name under which it is settled; 0 where it counts as acknowledged already. */
+  /** With the epoch, the name under which it is settled; 0 where nobody has to be told: of streams, and where
+   * it counts as acknowledged already. */
   readonly lease: number;
   readonly isRedelivered: boolean;
   /** How often it came back in a way that counts. */
@@ -114,6 +115,16 @@ export interface ReaderSink {
   empty(consumer: number): void;
 }
 
+/** Where a consumer of a stream begins, in each of its logs. */
+export type StreamStart =
+  /** `last`: with the last batch. `next`: behind all that is there. */
+  | { readonly kind: 'first' | 'last' | 'next' }
+  /** The same number in each log. What is not there any more is left out, what is not there yet waited for. */
+  | { readonly kind: 'offset'; readonly offset: number }
+  /** With the first record that is not older. */
+  | { readonly kind: 'time'; readonly timestampMs: number }
+  | { readonly kind: 'age'; readonly ageMs: number };
+
 export interface ConsumeOptions {
   /** Messages count as acknowledged when they are delivered. */
   readonly autoAcknowledge: boolean;
@@ -121,11 +132,13 @@ export interface ConsumeOptions {
   readonly exclusive: boolean;
   /** Higher ones are served first. */
   readonly priority: number;
+  /** Of a stream, whose consumers get everything, each for itself: acknowledgements only make room. */
+  readonly from?: StreamStart;
 }
 
 /** Consumers have numbers that the session chooses; each is attached once at a time. */
 export interface QueueReader {
-  /** Starts without credit. */
+  /** Starts without credit. A consumer of a stream is fed from all of its logs, in the order of each. */
   attach(consumer: number, destination: DestinationView, options: ConsumeOptions): void;
   /**
    * So many messages may be out with the consumer and not be settled, those that are now included. 0 stops
@@ -170,6 +183,8 @@ export interface QueueAccess {
   stats(logId: number, timeoutMs: number): Promise<QueueStats | LogResult>;
   /** How many messages went. */
   purge(logId: number, timeoutMs: number): Promise<number | LogResult>;
+  /** How many messages are in the logs of a stream. */
+  messages(logIds: readonly number[], timeoutMs: number): Promise<number | LogResult>;
   /** May it be deleted? */
   check(
     logId: number,

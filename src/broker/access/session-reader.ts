@@ -1,10 +1,13 @@
-// One session's consumers and gets: numbers of the session on one side, links on the other. Keeps account
-// of what each consumer holds, so that it is asked for no more than it may.
+// One session's consumers and gets: numbers of the session on one side, links to queues and readers of streams
+// on the other. Keeps account of what each consumer holds, so that it is asked for no more than it may.
 import type { DestinationView } from '../../cluster/ports.ts';
+import { PARTITION_KIND } from '../destination/kinds.ts';
 import { QUEUE_KIND } from '../view/behavior.ts';
 import { Consumer, type ConsumerSink } from './consumer.ts';
 import type { ConsumeOptions, DeliveredMessage, QueueReader, ReaderSink } from './queue-api.ts';
 import type { QueueLink } from './queue-link.ts';
+import { Pace, type StreamConsumer } from './stream-consumer.ts';
+import type { StreamReading } from './stream-reading.ts';
 
 /** Consumers of one connection over its whole life. */
 const CONSUMERS_PER_CONNECTION = 2 ** 20;
@@ -12,6 +15,7 @@ const GETS: ConsumeOptions = { autoAcknowledge: false, exclusive: false, priorit
 
 export interface ReaderPort {
   link(logId: number): QueueLink;
+  readonly streams: StreamReading;
   /** The link is pumped in this turn. */
   wantPump(link: QueueLink): void;
   /** Calls in a turn of the shard's actor. */
@@ -28,6 +32,9 @@ export class SessionReader implements QueueReader, ConsumerSink {
   #nextId = 0;
   /** By number of the session; those that were detached stay while they hold something. */
   readonly #consumers = new Map<number, Consumer>();
+  /** Those of streams, by number of the session. */
+  readonly #streams = new Map<number, StreamConsumer>();
+  readonly #pace = new Pace();
   /** By log. */
   readonly #getters = new Map<number, Consumer>();
   /** Detached, with messages that may still be settled. */
@@ -48,6 +55,12 @@ export class SessionReader implements QueueReader, ConsumerSink {
   // ---- What the session asks ------------------------------------------------------------------------
 
   attach(number: number, destination: DestinationView, options: ConsumeOptions): void {
+    if (isStream(destination) && options.from !== undefined) {
+      const logIds = destination.logs.map(({ logId }) => logId);
+      const facts = { number, sink: this, logIds, pace: this.#pace };
+      this.#streams.set(number, this.#port.streams.consumer(facts, options.from));
+      return;
+    }
     const logId = this.#queueOf(number, destination);
     if (logId === undefined) return;
     const link = this.#port.link(logId);
@@ -58,7 +71,7 @@ export class SessionReader implements QueueReader, ConsumerSink {
     this.#port.wantPump(link);
   }
 
-  /** The one log of a queue; anything else cannot be consumed yet. */
+  /** The one log of a queue; anything else cannot be consumed so. */
   #queueOf(number: number, { logs }: DestinationView): number | undefined {
     const [log] = logs;
     if (logs.length === 1 && log?.kind === QUEUE_KIND) return log.logId;
@@ -67,6 +80,11 @@ export class SessionReader implements QueueReader, ConsumerSink {
   }
 
   credit(number: number, messages: number): void {
+    const stream = this.#streams.get(number);
+    if (stream !== undefined && stream.credit !== messages) {
+      stream.credit = messages;
+      this.#port.streams.touch(stream);
+    }
     const consumer = this.#consumers.get(number);
     if (consumer === undefined || consumer.credit === messages) return;
     consumer.credit = messages;
@@ -80,6 +98,8 @@ export class SessionReader implements QueueReader, ConsumerSink {
   }
 
   detach(number: number, keepsMessages: boolean): void {
+    this.#streams.get(number)?.end();
+    this.#streams.delete(number);
     const consumer = this.#consumers.get(number);
     if (consumer === undefined || consumer.state === 'ended') return;
     const { link, held } = consumer;
@@ -106,6 +126,10 @@ export class SessionReader implements QueueReader, ConsumerSink {
   }
 
   acknowledge(number: number, logId: number, epoch: number, offset: number, lease: number): void {
+    if (lease === 0) {
+      this.#settledOfStream(number);
+      return;
+    }
     const link = this.#port.link(logId);
     link.settlements.acknowledge(epoch, offset, lease);
     this.#port.wantPump(link);
@@ -121,10 +145,22 @@ export class SessionReader implements QueueReader, ConsumerSink {
     isRequeued: boolean,
     counts: boolean,
   ): void {
+    if (lease === 0) {
+      this.#settledOfStream(number);
+      return;
+    }
     const link = this.#port.link(logId);
     link.settlements.return(epoch, offset, lease, isRequeued, counts);
     this.#port.wantPump(link);
     this.#settled(number);
+  }
+
+  /** A stream keeps its messages, whatever is said of them: there is room for one more. */
+  #settledOfStream(number: number): void {
+    const stream = this.#streams.get(number);
+    if (stream === undefined) return;
+    stream.settled();
+    this.#port.streams.touch(stream);
   }
 
   #settled(number: number): void {
@@ -151,6 +187,8 @@ export class SessionReader implements QueueReader, ConsumerSink {
       consumer.link.remove(consumer, false);
       this.#port.wantPump(consumer.link);
     }
+    for (const stream of this.#streams.values()) stream.end();
+    this.#streams.clear();
     this.#consumers.clear();
     this.#getters.clear();
     this.#detached.clear();
@@ -178,10 +216,15 @@ export class SessionReader implements QueueReader, ConsumerSink {
 
   ended(number: number, why: Parameters<ReaderSink['ended']>[1]): void {
     if (this.#consumers.get(number)?.state === 'ended') this.#consumers.delete(number);
+    this.#streams.delete(number);
     if (!this.#isClosed) this.#sink.ended(number, why);
   }
 
   empty(number: number): void {
     if (!this.#isClosed) this.#sink.empty(number);
   }
+}
+
+function isStream({ logs }: DestinationView): boolean {
+  return logs.length > 0 && logs.every(({ kind }) => kind === PARTITION_KIND);
 }

@@ -9,6 +9,7 @@ import {
   type AnsweredInput,
   type AppendedInput,
   type FetchedInput,
+  type LocatedInput,
   type LogRepliesOps,
   LogRepliesProtocol,
   type MetadataView,
@@ -16,7 +17,7 @@ import {
 import { QUEUE_KIND } from '../view/behavior.ts';
 import { encodeQueueCommand } from '../view/commands.ts';
 import type { Owner } from '../view/consumers.ts';
-import { Calls } from './calls.ts';
+import { Calls, FIRST_TOKEN } from './calls.ts';
 import { Consuming } from './consuming.ts';
 import { DeadOwners } from './dead-owners.ts';
 import type { HostRef } from './host-calls.ts';
@@ -123,6 +124,10 @@ export class ShardQueues implements QueueAccess {
     return this.#questions.purge(logId, timeoutMs);
   }
 
+  messages(logIds: readonly number[], timeoutMs: number): ReturnType<QueueAccess['messages']> {
+    return this.#questions.messages(logIds, timeoutMs);
+  }
+
   check(
     logId: number,
     what: Parameters<QueueAccess['check']>[1],
@@ -150,7 +155,7 @@ export class ShardQueues implements QueueAccess {
         this.#consuming.tellDelivered();
       },
       advanced: ({ token }: { readonly token: number }) => this.#turn(() => this.#woken(token)),
-      located: () => undefined,
+      located: (input: LocatedInput) => this.#turn(() => calls.located(input)),
     };
   }
 
@@ -160,7 +165,9 @@ export class ShardQueues implements QueueAccess {
   }
 
   #woken(token: number): void {
-    if (token === FLUSH) {
+    if (token >= FIRST_TOKEN) {
+      this.#calls.advanced(token);
+    } else if (token === FLUSH) {
       this.#isFlushWanted = false;
       this.#publishing.feeds.flush();
       this.#consuming.flush();
@@ -227,7 +234,12 @@ export class ShardQueues implements QueueAccess {
 
   counters(): Record<string, number> {
     const { linkCount, readerCount } = this.#consuming;
-    return { ...this.#publishing.counters(), readers: readerCount, queuesInUse: linkCount };
+    return {
+      ...this.#publishing.counters(),
+      ...this.#consuming.streamCounters(),
+      readers: readerCount,
+      queuesInUse: linkCount,
+    };
   }
 }
 

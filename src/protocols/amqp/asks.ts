@@ -37,6 +37,12 @@ function put(asked: Asked, question: Question): Promise<Answers[QuestionKind]> {
       return changed(metadata.unbind(question.binding, changeTimeoutMs));
     case 'declare-queue':
       return changed(metadata.declareQueue(question.queue, changeTimeoutMs));
+    case 'declare-stream':
+      return changed(metadata.create(question.stream, changeTimeoutMs));
+    case 'delete-stream':
+      return changed(metadata.remove(question.name, changeTimeoutMs));
+    case 'messages':
+      return queues.messages(question.logIds, queueTimeoutMs).catch(() => 'not-available');
     case 'delete-queue':
       return changed(metadata.deleteQueue(question.name, question.logId, changeTimeoutMs));
     case 'delete-unused':

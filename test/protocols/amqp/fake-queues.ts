@@ -15,6 +15,7 @@ import {
   type RouteFields,
   RouteInput,
   RoutingTable,
+  type StreamStart,
 } from '../../../src/broker/ports.ts';
 import type { LogResult, MetadataView } from '../../../src/cluster/ports.ts';
 import { encodeBatch, RecordReader } from '../../../src/records/records.ts';
@@ -42,8 +43,19 @@ interface Attached {
   out: number;
 }
 
+/** A consumer of a stream of one log. */
+interface Follower {
+  readonly number: number;
+  readonly reader: FakeReader;
+  readonly queue: FakeQueue;
+  next: number;
+  credit: number;
+  held: number;
+}
+
 export class FakeQueue {
   readonly messages: Message[] = [];
+  readonly followers = new Set<Follower>();
   readonly consumers: Attached[] = [];
   turn = 0;
 
@@ -101,6 +113,8 @@ export class FakeQueues implements QueueAccess {
   isMute = false;
   /** No queue can be used before a node comes back. */
   isOut = false;
+  /** Where consumers of streams wanted to begin. */
+  readonly starts: StreamStart[] = [];
   readonly readers = new Set<FakeReader>();
   readonly publishers = new Set<FakePublisher>();
   readonly #view: MetadataView;
@@ -152,7 +166,9 @@ export class FakeQueues implements QueueAccess {
     for (const [logId, queue] of this.queues) {
       if (this.#view.log(logId) !== undefined) continue;
       this.queues.delete(logId);
-      for (const { reader, number } of [...queue.consumers]) reader.end(number, 'deleted');
+      for (const { reader, number } of [...queue.consumers, ...queue.followers]) {
+        reader.end(number, 'deleted');
+      }
     }
   }
 
@@ -181,6 +197,12 @@ export class FakeQueues implements QueueAccess {
     return Promise.resolve(ready.length);
   }
 
+  messages(logIds: readonly number[]): Promise<number | LogResult> {
+    if (this.statsResult !== undefined) return Promise.resolve(this.statsResult);
+    const counts = logIds.map((logId) => this.queue(logId).messages.length);
+    return Promise.resolve(counts.reduce((sum, count) => sum + count, 0));
+  }
+
   check(
     logId: number,
     what: { readonly isUnused: boolean; readonly isEmpty: boolean },
@@ -193,6 +215,10 @@ export class FakeQueues implements QueueAccess {
 
   /** Gives out what can be given: by priority, and round robin within one. */
   dispatch(queue: FakeQueue): void {
+    if (queue.followers.size > 0) {
+      for (const follower of queue.followers) follower.reader.follow(follower);
+      return;
+    }
     for (;;) {
       const message = queue.messages.find(({ state }) => state === 'ready');
       if (message === undefined) return;
@@ -296,6 +322,7 @@ export class FakeReader implements QueueReader {
   readonly #queues: FakeQueues;
   readonly #sink: ReaderSink;
   readonly #consumers = new Map<number, Attached>();
+  readonly #followers = new Map<number, Follower>();
   readonly #leases = new Map<
     string,
     { consumer: number; message: Message; queue: FakeQueue; isOut: boolean }
@@ -310,6 +337,13 @@ export class FakeReader implements QueueReader {
 
   attach(consumer: number, destination: DestinationView, options: ConsumeOptions): void {
     const queue = this.#queues.queue(destination.logs[0]!.logId);
+    const { from } = options;
+    if (from !== undefined) {
+      this.#queues.soon(() => {
+        if (!this.#queues.isMute && !this.isClosed) this.#attachFollower(consumer, queue, from);
+      });
+      return;
+    }
     this.#queues.soon(() => {
       if (this.#queues.isMute || this.isClosed) return;
       if (this.#queues.isOut) {
@@ -336,7 +370,54 @@ export class FakeReader implements QueueReader {
     });
   }
 
+  #attachFollower(number: number, queue: FakeQueue, from: StreamStart): void {
+    const end = queue.messages.length;
+    const next =
+      from.kind === 'first'
+        ? 0
+        : from.kind === 'offset'
+          ? from.offset
+          : from.kind === 'last'
+            ? end - 1
+            : end;
+    const follower = { number, reader: this, queue, next, credit: 0, held: 0 };
+    queue.followers.add(follower);
+    this.#followers.set(number, follower);
+    this.#queues.starts.push(from);
+    this.#sink.attached(number);
+  }
+
+  /** Delivers what it may have. */
+  follow(follower: Follower): void {
+    const { queue, number } = follower;
+    while (follower.held < follower.credit && queue.followers.has(follower)) {
+      const message = queue.messages[follower.next];
+      if (message === undefined) return;
+      follower.next += 1;
+      follower.held += 1;
+      const record = new RecordReader();
+      record.open(message.batch, 0, message.batch.length);
+      record.next();
+      const logId = [...this.#queues.queues].find(([, each]) => each === queue)![0];
+      const numbers = { logId, offset: message.offset, epoch: 0, lease: 0, returns: 0, ready: 0 };
+      this.#sink.deliver(number, { ...numbers, isRedelivered: false, record });
+      this.#sink.delivered();
+    }
+  }
+
+  #settledOfStream(number: number): void {
+    const follower = this.#followers.get(number);
+    if (follower === undefined) return;
+    follower.held -= 1;
+    this.#queues.soon(() => this.follow(follower));
+  }
+
   credit(consumer: number, messages: number): void {
+    const follower = this.#followers.get(consumer);
+    if (follower !== undefined) {
+      follower.credit = messages;
+      this.#queues.soon(() => this.follow(follower));
+    }
     const attached = this.#consumers.get(consumer);
     if (attached === undefined) return;
     attached.credit = messages;
@@ -344,6 +425,9 @@ export class FakeReader implements QueueReader {
   }
 
   detach(consumer: number, keepsMessages: boolean): void {
+    const follower = this.#followers.get(consumer);
+    if (follower !== undefined) follower.queue.followers.delete(follower);
+    this.#followers.delete(consumer);
     const attached = this.#consumers.get(consumer);
     if (attached === undefined) return;
     this.#consumers.delete(consumer);
@@ -410,7 +494,8 @@ export class FakeReader implements QueueReader {
     });
   }
 
-  acknowledge(_consumer: number, logId: number, _epoch: number, offset: number): void {
+  acknowledge(number: number, logId: number, _epoch: number, offset: number, name: number): void {
+    if (name === 0) this.#settledOfStream(number);
     const lease = this.#leases.get(`${logId}/${offset}`);
     if (lease === undefined) return;
     lease.message.state = 'gone';
@@ -418,14 +503,15 @@ export class FakeReader implements QueueReader {
   }
 
   return(
-    _consumer: number,
+    number: number,
     logId: number,
     _epoch: number,
     offset: number,
-    _lease: number,
+    lease: number,
     isRequeued: boolean,
     counts: boolean,
   ): void {
+    if (lease === 0) this.#settledOfStream(number);
     this.#giveBack(`${logId}/${offset}`, isRequeued, counts);
   }
 
@@ -458,7 +544,9 @@ export class FakeReader implements QueueReader {
 
   close(): void {
     this.isClosed = true;
-    for (const consumer of [...this.#consumers.keys()]) this.detach(consumer, false);
+    for (const consumer of [...this.#consumers.keys(), ...this.#followers.keys()]) {
+      this.detach(consumer, false);
+    }
     for (const key of [...this.#leases.keys()]) this.#giveBack(key, true, false);
     this.#queues.readers.delete(this);
   }

@@ -153,13 +153,21 @@ export const refusals = {
   prefetchSize: (size: number) => unimplemented(`prefetch_size!=0 (${size})`),
   inactiveFlow: () => unimplemented('active=false'),
   withoutRequeue: () => unimplemented('requeue=false'),
-  conditionalDelete: (flag: 'if-empty' | 'if-unused', name: string, vhost: string) =>
+  /** RabbitMQ's words for quorum queues; of a stream it ignores the flags. */
+  conditionalDelete: (
+    flag: 'if-empty' | 'if-unused',
+    name: string,
+    vhost: string,
+    type: 'quorum' | 'stream' = 'quorum',
+  ) =>
     unimplemented(
       `cannot delete ${queue(name, vhost)}. queue.delete operations with ${flag} flag set are not ` +
-        'supported by quorum queues',
+        `supported by ${type} queues`,
     ),
   getFromStream: (name: string, vhost: string) =>
     unimplemented(`basic.get not supported by stream queues ${queue(name, vhost)}`),
+  purgeStream: (name: string, vhost: string) =>
+    unimplemented(`queue.purge not supported by stream queues ${queue(name, vhost)}`),
   autoAckFromStream: (name: string, vhost: string) =>
     unimplemented(`automatic acknowledgement not supported by stream queues ${queue(name, vhost)}`),
   globalQos: (name: string, vhost: string) =>
@@ -195,6 +203,8 @@ export const argumentFaults = {
   unacceptable: (type: FieldType) => `{unacceptable_type,${type}}`,
   unsupported: (what: 'type' | 'mode', value: string) => `"unsupported queue ${what} '${value}'"`,
   overflow: () => 'invalid_overflow',
+  invalidStreamOffset: (value: FieldValue) =>
+    `{invalid_stream_offset_arg,{${value.type},${value.type === 'longstr' ? `<<"${valueAsTerm(value)}">>` : valueAsTerm(value)}}}`,
   keyWithoutExchange: () => 'routing_key_but_no_dlx_defined',
   /** Of an expiration. */
   noInteger: () => 'no_integer',

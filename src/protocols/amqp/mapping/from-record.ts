@@ -3,7 +3,7 @@
 // wrote the record: what does not fit AMQP's fields is left out, and what goes to a client is always well formed.
 
 import type { RecordParts } from '../../../broker/ports.ts';
-import { ByteWriter, EMPTY_BYTES, writeU16 } from '../../../std/bytes.ts';
+import { ByteWriter, EMPTY_BYTES, encodeUtf8, writeU16 } from '../../../std/bytes.ts';
 import { type Cursor, readVarI32 } from '../../../std/varint.ts';
 import {
   type OutgoingMessage,
@@ -11,6 +11,7 @@ import {
   PROPERTY_NUMBER,
   propertyFlag,
   skipTable,
+  TableWalk,
   writeLong,
 } from '../codec/index.ts';
 import { ESCAPE, EXCHANGE, NAMES_BY_NUMBER, OWN_PREFIX, ROUTING_KEY } from './names.ts';
@@ -19,6 +20,10 @@ import { isUtf8, readDigits, writeRange } from './text.ts';
 const SHORTSTR_BYTES_MAX = 255;
 const TAG_LONGSTR = 'S'.charCodeAt(0);
 const TAG_VOID = 'V'.charCodeAt(0);
+const TAG_LONG = 'l'.charCodeAt(0);
+/** Where in its stream a message is. Of one that comes from a queue it is a header like others. */
+const STREAM_OFFSET = 'x-stream-offset';
+const STREAM_OFFSET_BYTES = encodeUtf8(STREAM_OFFSET);
 const HEADERS = PROPERTY_NUMBER.headers;
 /** Behind the numbers of properties. */
 const EXCHANGE_NUMBER = NAMES_BY_NUMBER.length;
@@ -47,13 +52,18 @@ export class MessageOfRecord {
   /** Headers that are not own. */
   #others = 0;
   #bytes: Uint8Array = EMPTY_BYTES;
+  readonly #walk = new TableWalk();
+  /** -1: of no stream. */
+  #streamOffset = -1;
 
   /**
    * Sets exchange, routing key, properties and body of `message`, lent with the record and until the next call.
-   * Headers that would make the header frame larger than the receiver's frame_max are left out.
+   * Headers that would make the header frame larger than the receiver's frame_max are left out. `streamOffset`: where
+   * in its stream it is, which the headers tell; -1: it comes from a queue.
    */
-  fill(record: RecordParts, message: OutgoingMessage): void {
+  fill(record: RecordParts, message: OutgoingMessage, streamOffset = -1): void {
     this.#bytes = record.headers;
+    this.#streamOffset = streamOffset;
     this.#find(record);
     this.#setNames(record, message);
     this.#writeProperties(record, true);
@@ -104,9 +114,14 @@ export class MessageOfRecord {
 
   /** How much of a name in front does not belong to the table's; -1: it has no place there. */
   #tableNameSkip(at: number, size: number): number {
-    if (!this.#startsWith(at, size, OWN_PREFIX)) return size <= SHORTSTR_BYTES_MAX ? 0 : -1;
-    const isEscaped = this.#startsWith(at, size, ESCAPE);
-    return isEscaped && size - ESCAPE.length <= SHORTSTR_BYTES_MAX ? ESCAPE.length : -1;
+    const isOwn = this.#startsWith(at, size, OWN_PREFIX);
+    if (isOwn && !this.#startsWith(at, size, ESCAPE)) return -1;
+    const skip = isOwn ? ESCAPE.length : 0;
+    const nameSize = size - skip;
+    if (nameSize > SHORTSTR_BYTES_MAX) return -1;
+    // Where it was in another stream does not count here.
+    const isPlace = this.#streamOffset >= 0 && nameSize === STREAM_OFFSET.length;
+    return isPlace && this.#startsWith(at + skip, nameSize, STREAM_OFFSET) ? -1 : skip;
   }
 
   #startsWith(at: number, size: number, text: string): boolean {
@@ -143,7 +158,7 @@ export class MessageOfRecord {
     for (let number = 0; number < NAMES_BY_NUMBER.length; number += 1) {
       const isThere =
         number === HEADERS
-          ? hasHeaders && this.#writeHeaders(record)
+          ? this.#writeHeaders(record, hasHeaders)
           : this.#sizes[number]! >= 0 && this.#writeProperty(number);
       if (isThere) flags |= propertyFlag(number);
     }
@@ -174,16 +189,45 @@ export class MessageOfRecord {
   }
 
   /** The table as it came, or one of all headers that are not own. False: there are none. */
-  #writeHeaders(record: RecordParts): boolean {
+  #writeHeaders(record: RecordParts, hasHeaders: boolean): boolean {
     const at = this.#ats[HEADERS]!;
     const end = at + this.#sizes[HEADERS]!;
-    if (end >= at && skipTable(this.#bytes, at, end) === end) {
-      writeRange(this.#out, this.#bytes, at, end);
+    const isRaw = hasHeaders && end >= at && skipTable(this.#bytes, at, end) === end;
+    const out = this.#out;
+    if (isRaw && this.#streamOffset < 0) {
+      writeRange(out, this.#bytes, at, end);
       return true;
     }
-    if (this.#others === 0) return false;
-    const out = this.#out;
+    const hasOthers = hasHeaders && this.#others > 0;
+    if (!isRaw && !hasOthers && this.#streamOffset < 0) return false;
     const start = out.reserve(4);
+    if (isRaw) this.#writeRaw(at);
+    else if (hasOthers) this.#writeOthers(record);
+    if (this.#streamOffset >= 0) this.#writeStreamOffset();
+    out.patchU32(start, out.size - start - 4);
+    return true;
+  }
+
+  /** Entries of the table as it came. Where it was in another stream does not count here. */
+  #writeRaw(at: number): void {
+    const walk = this.#walk;
+    walk.openTable(this.#bytes, at);
+    while (walk.next()) {
+      if (walk.isNamed(STREAM_OFFSET)) continue;
+      writeRange(this.#out, this.#bytes, walk.entryAt, walk.nextAt);
+    }
+  }
+
+  #writeStreamOffset(): void {
+    const out = this.#out;
+    out.u8(STREAM_OFFSET_BYTES.length);
+    out.raw(STREAM_OFFSET_BYTES);
+    out.u8(TAG_LONG);
+    writeLong(out, 'long', this.#streamOffset);
+  }
+
+  #writeOthers(record: RecordParts): void {
+    const out = this.#out;
     const cursor = this.#open(record);
     for (let i = 0; i < record.headerCount; i += 1) {
       const nameSize = readVarI32(this.#bytes, cursor);
@@ -199,8 +243,6 @@ export class MessageOfRecord {
       }
       cursor.at += Math.max(0, size);
     }
-    out.patchU32(start, out.size - start - 4);
-    return true;
   }
 
   #writeValue(at: number, size: number): void {

@@ -25,7 +25,7 @@ interface Rule {
 }
 
 /** A number with a fraction or of a type without is none here. */
-function integerOf(value: FieldValue): number | bigint | undefined {
+export function integerOf(value: FieldValue): number | bigint | undefined {
   switch (value.type) {
     case 'byte':
     case 'unsignedbyte':
@@ -81,7 +81,7 @@ const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   [
     'x-queue-type',
     {
-      check: oneOf(['classic'], (type) => argumentFaults.unsupported('type', type)),
+      check: oneOf(['classic', 'stream'], (type) => argumentFaults.unsupported('type', type)),
       honours: () => true,
     },
   ],
@@ -110,8 +110,27 @@ const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['x-stream-max-segment-size-bytes', { check: integer(0) }],
   ['x-stream-filter-size-bytes', { check: integer(0) }],
   ['x-initial-cluster-size', { check: integer(1) }],
+  ['x-partitions', { check: integer(1, 10_000) }],
   ['x-message-deduplication', { check: anything }],
   ['x-name-prefix', { check: ofType('longstr') }],
+]);
+
+/** Those of the others that streams have; and which of them this version honours. */
+const STREAM_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
+  ['x-queue-type', true],
+  ['x-initial-cluster-size', true],
+  ['x-partitions', true],
+  ['x-max-length-bytes', false],
+  ['x-max-age', false],
+  ['x-stream-max-segment-size-bytes', false],
+  ['x-stream-filter-size-bytes', false],
+  ['x-queue-leader-locator', false],
+]);
+
+const STREAM_CONSUMER_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
+  ['x-stream-offset', true],
+  ['x-stream-filter', false],
+  ['x-stream-match-unfiltered', false],
 ]);
 
 const CONSUMER_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
@@ -153,6 +172,40 @@ export function refuseConsumerArguments(table: FieldTable, queue: Named): Refusa
   return firstFault(table, CONSUMER_RULES, (name, reason) =>
     refusals.invalidArgument(name, queue.name, queue.vhost, reason),
   );
+}
+
+/** The first argument of a stream that cannot be honoured, or that no stream has. */
+export function refuseStreamArguments(table: FieldTable, stream: Named): Refusal | undefined {
+  return streamFault(table, QUEUE_RULES, STREAM_ARGUMENTS, stream);
+}
+
+/** The same of a consumer of one. */
+export function refuseStreamConsumerArguments(
+  table: FieldTable,
+  stream: Named,
+): Refusal | undefined {
+  return streamFault(table, CONSUMER_RULES, STREAM_CONSUMER_ARGUMENTS, stream);
+}
+
+function streamFault(
+  table: FieldTable,
+  rules: ReadonlyMap<string, Rule>,
+  own: ReadonlyMap<string, boolean>,
+  { name: stream, vhost }: Named,
+): Refusal | undefined {
+  for (const { name, value } of table) {
+    const rule = typeof name === 'string' ? rules.get(name) : undefined;
+    if (rule === undefined) continue;
+    const text = String(name);
+    const fault = rule.check(value);
+    if (fault !== undefined) return refusals.invalidArgument(text, stream, vhost, fault);
+    const isHonoured = own.get(text);
+    if (isHonoured === undefined) {
+      return refusals.argumentOfOtherType(text, stream, vhost, 'rabbit_stream_queue');
+    }
+    if (!isHonoured) return refusals.invalidArgument(text, stream, vhost, NOT_HONOURED);
+  }
+  return undefined;
 }
 
 function firstFault(

@@ -196,6 +196,7 @@ export class Channel implements PublishSink {
       tag: undefined,
       queue,
       logId: 0,
+      isStream: false,
       isAutoDelete: false,
       isAutoAcknowledging,
       prefetch: Number.POSITIVE_INFINITY,

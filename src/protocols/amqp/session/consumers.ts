@@ -10,7 +10,10 @@ export interface ConsumerFacts {
   /** Undefined: what basic.get asks with, and no consumer to its client. */
   readonly tag: string | undefined;
   readonly queue: string;
+  /** Of a queue. */
   readonly logId: number;
+  /** Its messages stay, and say where they are. */
+  readonly isStream: boolean;
   /** Whether the queue goes with its last consumer. */
   readonly isAutoDelete: boolean;
   /** Messages count as acknowledged when they are delivered. */
@@ -68,6 +71,11 @@ export class Prefetch {
     this.#consumers.delete(consumer.facts.tag!);
   }
 
+  /** All consumers of the channel share a limit. */
+  get isShared(): boolean {
+    return this.#shared !== Number.POSITIVE_INFINITY;
+  }
+
   set shared(limit: number) {
     this.#shared = limit;
     this.lendAll();
@@ -100,7 +108,7 @@ export class Prefetch {
     consumer.held += 1;
     if (consumer.facts.tag === undefined) return;
     this.held += 1;
-    if (this.#shared !== Number.POSITIVE_INFINITY) this.lendAll();
+    if (this.isShared) this.lendAll();
   }
 
   /** `refill` follows when all of a command are settled. */
@@ -111,7 +119,7 @@ export class Prefetch {
 
   /** Something was settled: what is shared may be used by others. */
   refill(): void {
-    if (this.#shared !== Number.POSITIVE_INFINITY) this.lendAll();
+    if (this.isShared) this.lendAll();
   }
 
   #creditOf(consumer: Consumer): number {

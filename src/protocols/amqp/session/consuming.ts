@@ -18,6 +18,7 @@ import type { Channel } from './channel.ts';
 import { Consumer } from './consumers.ts';
 import { madeUpName, VHOST } from './names.ts';
 import { findQueue, unreachable } from './queues.ts';
+import { refuseStreamConsumer, startOf } from './streams.ts';
 
 const TWO_32 = 0x1_0000_0000;
 
@@ -26,9 +27,11 @@ export function consume(channel: Channel, args: MethodArgs<'basic.consume'>): Re
   if (args.noLocal) return ['NOT_IMPLEMENTED', 'no_local=true'];
   const found = findQueue(channel, args.queue);
   if ('refusal' in found) return found.refusal;
-  const { destination, logId, name } = found;
+  const { destination, logId, name, isStream } = found;
   const named = { kind: 'queue', name, vhost: VHOST } as const;
-  const fault = refuseConsumerArguments(args.arguments, named);
+  const fault = isStream
+    ? refuseStreamConsumer(channel, args, named)
+    : refuseConsumerArguments(args.arguments, named);
   if (fault !== undefined) return fault;
   const { prefetch } = channel;
   if (args.consumerTag !== '' && prefetch.byTag(args.consumerTag) !== undefined) {
@@ -41,14 +44,17 @@ export function consume(channel: Channel, args: MethodArgs<'basic.consume'>): Re
     tag,
     queue: name,
     logId,
+    isStream,
     isAutoDelete: destination.queue?.autoDelete === true,
     isAutoAcknowledging: args.noAck,
     prefetch: prefetch.next,
   });
   host.register(consumer);
   prefetch.add(consumer);
-  const options = { exclusive: args.exclusive, priority: priorityOf(args.arguments) };
-  host.reader.attach(consumer.number, destination, { autoAcknowledge: args.noAck, ...options });
+  const { exclusive, noAck: autoAcknowledge } = args;
+  const options = { autoAcknowledge, exclusive, priority: priorityOf(args.arguments) };
+  const from = isStream ? { from: startOf(args.arguments) } : {};
+  host.reader.attach(consumer.number, destination, { ...options, ...from });
   channel.await({ consumer, hasReply: !args.noWait });
   return undefined;
 }
@@ -137,6 +143,7 @@ export function qos(channel: Channel, args: MethodArgs<'basic.qos'>): Refusal | 
 export function get(channel: Channel, args: MethodArgs<'basic.get'>): Refusal | undefined {
   const found = findQueue(channel, args.queue);
   if ('refusal' in found) return found.refusal;
+  if (found.isStream) return refusals.getFromStream(found.name, VHOST);
   const consumer = channel.getter(found.name, args.noAck);
   channel.host.reader.get(consumer.number, found.destination, args.noAck);
   channel.await({ consumer, hasReply: true });
@@ -162,7 +169,7 @@ function giveBack(channel: Channel, number: number, message: DeliveredMessage): 
 export function deliver(channel: Channel, consumer: Consumer, message: DeliveredMessage): void {
   const { host } = channel;
   const { outgoing, fromRecord, parts } = host.tools;
-  const { tag, isAutoAcknowledging } = consumer.facts;
+  const { tag, isAutoAcknowledging, isStream } = consumer.facts;
   if (tag === undefined && channel.awaited?.consumer !== consumer) {
     giveBack(channel, consumer.number, message);
     return;
@@ -172,7 +179,7 @@ export function deliver(channel: Channel, consumer: Consumer, message: Delivered
   outgoing.frameBytesMax = host.frameBytesMax;
   outgoing.deliveryTag = deliveryTag;
   outgoing.redelivered = message.isRedelivered;
-  fromRecord.fill(parts.ofRecord(message.record), outgoing);
+  fromRecord.fill(parts.ofRecord(message.record), outgoing, isStream ? message.offset : -1);
   if (tag === undefined) {
     outgoing.messageCount = message.ready;
     outgoing.writeGetOk(host.ports.writer());

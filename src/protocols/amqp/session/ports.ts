@@ -2,6 +2,7 @@
 // later, in turns of the connection, and each exactly once.
 import type {
   BindingView,
+  CreateDestination,
   DeclareQueue,
   ExchangeView,
   LogResult,
@@ -21,6 +22,10 @@ export type Question =
   | { readonly kind: 'bind'; readonly binding: BindingView }
   | { readonly kind: 'unbind'; readonly binding: BindingView }
   | { readonly kind: 'declare-queue'; readonly queue: DeclareQueue }
+  | { readonly kind: 'declare-stream'; readonly stream: CreateDestination }
+  | { readonly kind: 'delete-stream'; readonly name: string }
+  /** How many messages are in all logs of a stream. */
+  | { readonly kind: 'messages'; readonly logIds: readonly number[] }
   | { readonly kind: 'delete-queue'; readonly name: string; readonly logId: number }
   /** Deletes the queue unless somebody consumes. */
   | { readonly kind: 'delete-unused'; readonly name: string; readonly logId: number }
@@ -40,6 +45,9 @@ export interface Answers {
   readonly bind: MetadataResult;
   readonly unbind: MetadataResult;
   readonly 'declare-queue': MetadataResult;
+  readonly 'declare-stream': MetadataResult;
+  readonly 'delete-stream': MetadataResult;
+  readonly messages: number | LogResult;
   readonly 'delete-queue': MetadataResult;
   readonly 'delete-unused': 'done';
   readonly 'release-owner': 'done';

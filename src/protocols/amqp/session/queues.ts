@@ -4,7 +4,6 @@ import type { DestinationView, MetadataResult, QueueStats } from '../../../broke
 import {
   EMPTY_TABLE,
   type FieldTable,
-  type FieldValue,
   fieldOf,
   type MethodArgs,
   type Refusal,
@@ -15,23 +14,20 @@ import type { Channel } from './channel.ts';
 import { cleanName, isReserved, madeUpName, VHOST } from './names.ts';
 import { refuseResult } from './outcomes.ts';
 import { headerMatchOf } from './route-headers.ts';
+import { declareStream, isStreamDeclared, STREAM, typeOf } from './streams.ts';
 
 export interface FoundQueue {
   readonly name: string;
   readonly destination: DestinationView;
+  /** Made as a stream, or by another protocol. */
+  readonly isStream: boolean;
   readonly logId: number;
 }
 
 const queueNamed = (name: string) => ({ kind: 'queue', name, vhost: VHOST }) as const;
 
-/** A stream is there for other protocols to read, and for exchanges to route to. */
-function isStream(name: string): Refusal {
-  const words = `queue '${name}' in vhost '${VHOST}' is a stream, which this version does not read through AMQP`;
-  return ['PRECONDITION_FAILED', words];
-}
-
 /** Undefined: there is none, or it is not a client's to see. */
-function destinationNamed(channel: Channel, name: string): DestinationView | undefined {
+export function destinationNamed(channel: Channel, name: string): DestinationView | undefined {
   const destination = channel.host.ports.view.destination(name);
   return destination?.isInternal === true ? undefined : destination;
 }
@@ -61,8 +57,8 @@ export function findQueue(
   const destination = destinationNamed(channel, name);
   if (destination === undefined) return { refusal: refusals.noQueue(name, VHOST) };
   if (isLocked(channel, destination)) return { refusal: refusals.lockedQueue(name, VHOST) };
-  if (destination.queue === undefined) return { refusal: isStream(name) };
-  return { name, destination, logId: destination.logs[0]!.logId };
+  const isStream = destination.queue === undefined;
+  return { name, destination, isStream, logId: destination.logs[0]!.logId };
 }
 
 // ---- Declare --------------------------------------------------------------------------------------
@@ -75,6 +71,7 @@ export function declareQueue(
     const found = findQueue(channel, args.queue);
     return 'refusal' in found ? found.refusal : declared(channel, args, found.name, true);
   }
+  if (isStreamDeclared(args)) return declareStream(channel, args);
   const { host } = channel;
   const given = cleanName(args.queue);
   const name = given === '' ? madeUpName('amq.gen-', () => host.ports.random()) : given;
@@ -118,15 +115,13 @@ function refuseDeclare(
     case 'locked':
       return refusals.lockedQueue(name, VHOST);
     case 'exists':
-      return refusals.inequivalentArgument('x-queue-type', what, undefined, STREAM);
+      return refusals.inequivalentArgument('x-queue-type', what, typeOf(table), STREAM);
     case 'inequivalent':
       return refuseDifference(channel, name, table, result.difference!);
     default:
       return refuseResult(result, what);
   }
 }
-
-const STREAM: FieldValue = { type: 'longstr', value: 'stream' };
 
 function refuseDifference(
   channel: Channel,
@@ -154,7 +149,7 @@ function refuseDifference(
 }
 
 /** Answers with what is in the queue; one that was just made is known to be empty. */
-function declared(
+export function declared(
   channel: Channel,
   args: MethodArgs<'queue.declare'>,
   name: string,
@@ -165,8 +160,17 @@ function declared(
   const answer = (messageCount: number, consumerCount: number): undefined => {
     channel.reply('queue.declare-ok', { queue: name, messageCount, consumerCount });
   };
-  const log = channel.host.ports.view.destination(name)?.logs[0];
-  if (!mayHold || log === undefined) return answer(0, 0);
+  const destination = channel.host.ports.view.destination(name);
+  const log = destination?.logs[0];
+  if (!mayHold || destination === undefined || log === undefined) return answer(0, 0);
+  if (destination.queue === undefined) {
+    // Who reads it, nobody counts.
+    const logIds = destination.logs.map(({ logId }) => logId);
+    channel.ask({ kind: 'messages', logIds }, (count) =>
+      typeof count === 'string' ? unreachable(channel, name) : answer(count, 0),
+    );
+    return undefined;
+  }
   channel.ask({ kind: 'stats', logId: log.logId }, (stats) =>
     typeof stats === 'string' ? unreachable(channel, name) : answer(stats.ready, stats.consumers),
   );
@@ -175,7 +179,8 @@ function declared(
 
 /** Nobody leads the queue, or who does has not answered in time. */
 export function unreachable(channel: Channel, name: string): Refusal {
-  const log = channel.host.ports.view.destination(name)?.logs[0];
+  const logs = channel.host.ports.view.destination(name)?.logs ?? [];
+  const log = logs.find(({ leader }) => leader < 0) ?? logs[0];
   if (log === undefined) return refusals.noQueue(name, VHOST);
   const node = log.leader < 0 ? (log.replicas[0] ?? 0) : log.leader;
   return refusals.homeNodeDown(`node-${node}`, name, VHOST);
@@ -265,6 +270,7 @@ export function bindTo(
 export function purgeQueue(channel: Channel, args: MethodArgs<'queue.purge'>): Refusal | undefined {
   const found = findQueue(channel, args.queue);
   if ('refusal' in found) return found.refusal;
+  if (found.isStream) return refusals.purgeStream(found.name, VHOST);
   channel.ask({ kind: 'purge', logId: found.logId }, (count) => {
     if (typeof count === 'string') return unreachable(channel, found.name);
     if (!args.noWait) channel.reply('queue.purge-ok', { messageCount: count });
@@ -284,6 +290,7 @@ export function deleteQueue(
   if ('refusal' in found) return found.refusal;
   const { logId } = found;
   const { ifUnused: isUnused, ifEmpty: isEmpty } = args;
+  if (found.isStream) return deleteStream(channel, args, found);
   const count = () =>
     channel.ask({ kind: 'stats', logId }, (stats) => remove(channel, args, found, stats));
   if (!isUnused && !isEmpty) {
@@ -315,6 +322,22 @@ function remove(
     if (result.kind !== 'ok' && !isGone) return refuseResult(result, queueNamed(name));
     return deleted(channel, args, count);
   });
+}
+
+/** At once, whatever is in it; how much that was, RabbitMQ does not say either. */
+function deleteStream(
+  channel: Channel,
+  args: MethodArgs<'queue.delete'>,
+  { name }: FoundQueue,
+): Refusal | undefined {
+  const flag = args.ifUnused ? 'if-unused' : args.ifEmpty ? 'if-empty' : undefined;
+  if (flag !== undefined) return refusals.conditionalDelete(flag, name, VHOST, 'stream');
+  channel.ask({ kind: 'delete-stream', name }, (result) => {
+    const isGone = result.kind === 'refused' && result.code === 'unknown-destination';
+    if (result.kind !== 'ok' && !isGone) return refuseResult(result, queueNamed(name));
+    return deleted(channel, args, 0);
+  });
+  return undefined;
 }
 
 function deleted(

@@ -106,10 +106,10 @@ function stored(input: RecordInput): RecordReader {
 const plain = ({ bytes, at, size }: OutgoingMessage['body']): Uint8Array =>
   new Uint8Array(bytes.slice(at, at + size));
 
-function deliveredOf(record: RecordReader, frameBytesMax = 0): Sent {
+function deliveredOf(record: RecordReader, frameBytesMax = 0, streamOffset = -1): Sent {
   const message = new OutgoingMessage();
   message.frameBytesMax = frameBytesMax;
-  new MessageOfRecord().fill(new Parts().ofRecord(record), message);
+  new MessageOfRecord().fill(new Parts().ofRecord(record), message, streamOffset);
   return {
     exchange: Buffer.from(plain(message.exchange)).toString('latin1'),
     routingKey: Buffer.from(plain(message.routingKey)).toString('latin1'),
@@ -381,12 +381,19 @@ describe('a record as a message', () => {
       ),
     });
     fc.assert(
-      fc.property(fc.array(header, { maxLength: 8 }), (headers) => {
-        const got = deliveredOf(stored({ timestampMs: 1, key: null, value: null, headers }));
-        expect(scanProperties(got.properties, 0, got.properties.length)).toBeGreaterThanOrEqual(0);
-        expect(got.exchange.length).toBeLessThanOrEqual(255);
-        expect(got.routingKey.length).toBeLessThanOrEqual(255);
-      }),
+      fc.property(
+        fc.array(header, { maxLength: 8 }),
+        fc.integer({ min: -1 }),
+        (headers, offset) => {
+          const record = stored({ timestampMs: 1, key: null, value: null, headers });
+          const got = deliveredOf(record, 0, offset);
+          expect(scanProperties(got.properties, 0, got.properties.length)).toBeGreaterThanOrEqual(
+            0,
+          );
+          expect(got.exchange.length).toBeLessThanOrEqual(255);
+          expect(got.routingKey.length).toBeLessThanOrEqual(255);
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -396,5 +403,44 @@ describe('a record as a message', () => {
     const record = stored({ timestampMs: 1, key: null, value: null, headers });
     expect(deliveredOf(record, 4096).properties).toEqual(Uint8Array.of(0, 0));
     expect(deliveredOf(record, 8192).properties.length).toBeGreaterThan(4096);
+  });
+
+  describe('that comes from a stream', () => {
+    const tableOfStream = (record: RecordReader, offset: number, frameBytesMax = 0) => {
+      const { properties } = deliveredOf(record, frameBytesMax, offset);
+      return decodeProperties(properties, 0, properties.length).headers;
+    };
+    const place = (value: number) => ({ name: 'x-stream-offset', value: { type: 'long', value } });
+
+    it('says where it is, behind its headers', () => {
+      const bare = stored({ timestampMs: 1, key: null, value: null });
+      expect(tableOfStream(bare, 0)).toEqual([place(0)]);
+      const trace = [{ name: 'trace', value: encodeUtf8('abc') }];
+      const record = stored({ timestampMs: 1, key: null, value: null, headers: trace });
+      const kept = { name: 'trace', value: { type: 'longstr', value: 'abc' } };
+      expect(tableOfStream(record, 2 ** 40 + 7)).toEqual([kept, place(2 ** 40 + 7)]);
+    });
+
+    it('says so once, whatever it said of another stream', () => {
+      const names = ['x-stream-offset', 'amqp.header.x-stream-offset', 'x-stream-offsets'];
+      const headers = names.map((name) => ({ name, value: encodeUtf8('5') }));
+      const record = stored({ timestampMs: 1, key: null, value: null, headers });
+      const kept = { name: 'x-stream-offsets', value: { type: 'longstr', value: '5' } };
+      expect(tableOfStream(record, 9)).toEqual([kept, place(9)]);
+      const table: FieldTable = [
+        { name: 'x-stream-offset', value: { type: 'long', value: 4 } },
+        { name: 'n', value: { type: 'signedint', value: 1 } },
+      ];
+      const published = recordOf(framesOf(send({ headers: table }))).record;
+      expect(tableOfStream(published, 9)).toEqual([table[1], place(9)]);
+      // From a queue it comes as it was.
+      expect(tableOfStream(published, -1)).toEqual(table);
+    });
+
+    it('says so where its other headers do not fit', () => {
+      const headers = [{ name: 'large', value: new Uint8Array(4096) }];
+      const record = stored({ timestampMs: 1, key: null, value: null, headers });
+      expect(tableOfStream(record, 3, 4096)).toEqual([place(3)]);
+    });
   });
 });

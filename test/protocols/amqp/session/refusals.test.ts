@@ -1,8 +1,6 @@
 // What RabbitMQ 3.10.8 was seen to say to the same mistakes, in the same scope, word for word.
 import { describe, expect, it } from 'vitest';
-import { encodeCommand } from '../../../../src/cluster/metadata/index.ts';
 import type { FieldTable, FieldValue } from '../../../../src/protocols/amqp/codec/index.ts';
-import { creation } from '../../../cluster/metadata/world.ts';
 import { AmqpWorld, type Client, lines } from '../fixture.ts';
 
 type Step = (client: Client) => Client;
@@ -434,20 +432,6 @@ describe('a mistake', () => {
       ]);
     }
     expect(closes(await declare('mine', { exclusive: true })(owner).send())).toEqual([]);
-  });
-
-  it('a destination of another protocol is a stream, which is not read through AMQP', async () => {
-    const world = new AmqpWorld();
-    world.apply(encodeCommand(creation('orders')));
-    const redeclared = await world.connect();
-    expect(closes(await declare('orders', { durable: true })(redeclared).send())).toEqual([
-      `1 406 PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'orders' ${inVhost}: received none but ` +
-        "current is the value 'stream' of type 'longstr' 50 10",
-    ]);
-    const read = await world.connect();
-    expect(closes(await consume('orders')(read).send())).toEqual([
-      `1 406 PRECONDITION_FAILED - queue 'orders' ${inVhost} is a stream, which this version does not read through AMQP 60 20`,
-    ]);
   });
 
   it('no metadata can be changed now', async () => {

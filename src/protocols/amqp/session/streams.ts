@@ -1,0 +1,179 @@
+// Streams: queue.declare of one, and what a consumer of one has to ask for. What is refused and in which words:
+// rabbit_stream_queue.erl (3.10 to 4.x).
+import { type CreateDestination, PARTITION_KIND, type StreamStart } from '../../../broker/ports.ts';
+import {
+  argumentFaults,
+  type FieldTable,
+  type FieldValue,
+  fieldOf,
+  type MethodArgs,
+  type Named,
+  type Refusal,
+  refusals,
+} from '../codec/index.ts';
+import { integerOf, refuseStreamArguments, refuseStreamConsumerArguments } from './arguments.ts';
+import type { Channel } from './channel.ts';
+import { cleanName, isReserved, VHOST } from './names.ts';
+import { refuseResult } from './outcomes.ts';
+import { declared, destinationNamed } from './queues.ts';
+
+/** What RabbitMQ calls the type in its texts. */
+const STREAM_TYPE = 'rabbit_stream_queue';
+export const STREAM: FieldValue = { type: 'longstr', value: 'stream' };
+const CLASSIC: FieldValue = { type: 'longstr', value: 'classic' };
+/** Ours: how many logs the stream has, for publishes that are spread by key. */
+const PARTITIONS = 'x-partitions';
+
+export function typeOf(table: FieldTable): FieldValue | undefined {
+  return fieldOf(table, 'x-queue-type');
+}
+
+export function isStreamDeclared(args: MethodArgs<'queue.declare'>): boolean {
+  const type = typeOf(args.arguments);
+  return type?.type === 'longstr' && type.value === 'stream';
+}
+
+// ---- Declare --------------------------------------------------------------------------------------
+
+export function declareStream(
+  channel: Channel,
+  args: MethodArgs<'queue.declare'>,
+): Refusal | undefined {
+  const name = cleanName(args.queue);
+  if (name === '') return refusals.serverNamedQueue(STREAM_TYPE);
+  const what = { kind: 'queue', name, vhost: VHOST } as const;
+  const fault = refuseStreamArguments(args.arguments, what);
+  if (fault !== undefined) return fault;
+  if (destinationNamed(channel, name) !== undefined) return agree(channel, args, what);
+  if (isReserved(name)) return refusals.reservedName('queue', name);
+  const property = unfitProperty(args);
+  if (property !== undefined) return refusals.invalidProperty(property, name, VHOST);
+  const stream = wanted(channel, name, args.arguments);
+  channel.ask({ kind: 'declare-stream', stream }, (result) => {
+    if (result.kind === 'ok') return declared(channel, args, name, false);
+    if (result.kind !== 'refused' || result.code !== 'exists') return refuseResult(result, what);
+    // Somebody else was faster.
+    if (destinationNamed(channel, name) !== undefined) return agree(channel, args, what);
+    return ['PRECONDITION_FAILED', `queue '${name}' in vhost '${VHOST}' is the cluster's own`];
+  });
+  return undefined;
+}
+
+function wanted(channel: Channel, name: string, table: FieldTable): CreateDestination {
+  const live = channel.host.ports.view.nodes().filter(({ isLive }) => isLive).length;
+  const replicas = numberOf(table, 'x-initial-cluster-size');
+  return {
+    name,
+    partitions: numberOf(table, PARTITIONS) ?? 1,
+    replicationFactor: replicas === undefined ? -1 : Math.max(1, Math.min(live, replicas)),
+    assignments: [],
+    config: [],
+    isInternal: false,
+    kind: PARTITION_KIND,
+    validateOnly: false,
+  };
+}
+
+function unfitProperty(
+  args: MethodArgs<'queue.declare'>,
+): 'auto-delete' | 'exclusive-owner' | 'non-durable' | undefined {
+  if (args.autoDelete) return 'auto-delete';
+  if (args.exclusive) return 'exclusive-owner';
+  return args.durable ? undefined : 'non-durable';
+}
+
+/** Is what is there what is asked for? */
+function agree(
+  channel: Channel,
+  args: MethodArgs<'queue.declare'>,
+  what: Named,
+): Refusal | undefined {
+  const { queue, logs } = destinationNamed(channel, what.name)!;
+  if (queue !== undefined) {
+    return refusals.inequivalentArgument('x-queue-type', what, STREAM, CLASSIC);
+  }
+  if (args.exclusive) return refusals.lockedQueue(what.name, VHOST);
+  if (!args.durable) return refusals.inequivalentProperty('durable', what, 'false', 'true');
+  if (args.autoDelete) return refusals.inequivalentProperty('auto_delete', what, 'true', 'false');
+  const partitions = fieldOf(args.arguments, PARTITIONS);
+  if (partitions !== undefined && numberOf(args.arguments, PARTITIONS) !== logs.length) {
+    const current = { type: 'signedint', value: logs.length } as const;
+    return refusals.inequivalentArgument(PARTITIONS, what, partitions, current);
+  }
+  return declared(channel, args, what.name, true);
+}
+
+function numberOf(table: FieldTable, name: string): number | undefined {
+  const value = fieldOf(table, name);
+  const number = value === undefined ? undefined : integerOf(value);
+  return number === undefined ? undefined : Number(number);
+}
+
+// ---- Consume --------------------------------------------------------------------------------------
+
+export function refuseStreamConsumer(
+  channel: Channel,
+  args: MethodArgs<'basic.consume'>,
+  stream: Named,
+): Refusal | undefined {
+  const { name } = stream;
+  const table = args.arguments;
+  const fault = refuseStreamConsumerArguments(table, stream);
+  if (fault !== undefined) return fault;
+  const offset = fieldOf(table, OFFSET);
+  if (offset !== undefined && startAt(offset) === undefined) {
+    const reason = argumentFaults.invalidStreamOffset(offset);
+    return refusals.invalidArgument(OFFSET, name, VHOST, reason);
+  }
+  const { prefetch } = channel;
+  if (prefetch.next === Number.POSITIVE_INFINITY) return refusals.noPrefetch(name, VHOST);
+  if (args.noAck) return refusals.autoAckFromStream(name, VHOST);
+  if (prefetch.isShared) return refusals.globalQos(name, VHOST);
+  if (!args.exclusive) return undefined;
+  const words = `queue '${name}' in vhost '${VHOST}' is a stream, which is never consumed by one alone`;
+  return ['PRECONDITION_FAILED', words];
+}
+
+const OFFSET = 'x-stream-offset';
+
+/** Where a consumer with these arguments begins; they were looked at before. */
+export function startOf(table: FieldTable): StreamStart {
+  const offset = fieldOf(table, OFFSET);
+  return (offset === undefined ? undefined : startAt(offset)) ?? { kind: 'next' };
+}
+
+function startAt(value: FieldValue): StreamStart | undefined {
+  if (value.type === 'longstr') return startNamed(value.value);
+  if (value.type === 'timestamp') {
+    const timestampMs = Number(value.value) * 1_000;
+    return isPlace(timestampMs) ? { kind: 'time', timestampMs } : undefined;
+  }
+  const number = integerOf(value);
+  const offset = number === undefined ? -1 : Number(number);
+  return isPlace(offset) ? { kind: 'offset', offset } : undefined;
+}
+
+function isPlace(number: number): boolean {
+  return Number.isSafeInteger(number) && number >= 0;
+}
+
+const SECOND_MS = 1_000;
+const DAY_MS = 86_400 * SECOND_MS;
+/** A month has 30 days and a year 365, as in RabbitMQ. */
+const UNITS_MS: ReadonlyMap<string, number> = new Map([
+  ['Y', 365 * DAY_MS],
+  ['M', 30 * DAY_MS],
+  ['D', DAY_MS],
+  ['h', 3_600 * SECOND_MS],
+  ['m', 60 * SECOND_MS],
+  ['s', SECOND_MS],
+]);
+
+/** A word, or an interval such as `1h`. */
+function startNamed(text: string | Uint8Array): StreamStart | undefined {
+  if (text === 'first' || text === 'last' || text === 'next') return { kind: text };
+  const parts = typeof text === 'string' ? /^([0-9]{1,15})([YMDhms])$/.exec(text) : null;
+  if (parts === null) return undefined;
+  const count = Number(parts[1]);
+  return count > 0 ? { kind: 'age', ageMs: count * UNITS_MS.get(parts[2]!)! } : undefined;
+}
