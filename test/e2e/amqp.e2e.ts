@@ -220,3 +220,61 @@ it('kill -9 of the node that leads a queue loses nothing that was confirmed, and
     await cluster.stop();
   }
 }, 120_000);
+
+it('kill -9 of the home of a queue without replicas: refused meanwhile, and all that was confirmed is there again', async () => {
+  cluster = await startDev({ restart: '4s', args: ['--queue-replicas', '1'] });
+  try {
+    const home = await confirming(2);
+    await home.assertExchange('shop', 'fanout', { durable: true });
+    await home.assertQueue('alone', { durable: true });
+    await home.bindQueue('alone', 'shop', '');
+    const { partitions } = await destinationOf(cluster.nodes[1]!, 'alone');
+    expect(partitions.map(({ leader, replicas }) => [leader, replicas])).toEqual([[2, [2]]]);
+    const channel = await confirming(1);
+    await until('the exchange is known', async () =>
+      (await confirming(1)).checkExchange('shop').then(
+        () => true,
+        () => false,
+      ),
+    );
+    const confirmed: string[] = [];
+    const refused: string[] = [];
+    const returned: string[] = [];
+    channel.on('return', ({ content }) => returned.push(content.toString()));
+    let count = 0;
+    let isOver = false;
+    const publishing = (async () => {
+      while (!isOver) {
+        const body = `${count}`;
+        count += 1;
+        const options = { persistent: true, mandatory: true };
+        channel.publish('shop', '', Buffer.from(body), options, (error) => {
+          (error === null || error === undefined ? confirmed : refused).push(body);
+        });
+        if (count % 20 === 0) await delay(5);
+      }
+    })();
+    await until('some are confirmed', () => confirmed.length > 500);
+    await cluster.kill(2);
+    await until('some come back', () => returned.length > 20 && refused.length > 20, 10_000);
+    // Not after some time-out: as long as the node is away, each one at once.
+    await expect((await confirming(3)).get('alone')).rejects.toThrow(/404 .*home node 'node-2'/);
+    await expect((await confirming(1)).checkQueue('alone')).rejects.toThrow(/404 .*home node/);
+    const before = confirmed.length;
+    await until('others are confirmed behind it', () => confirmed.length > before + 500, 40_000);
+    isOver = true;
+    await publishing;
+    await until('each has an answer', () => confirmed.length + refused.length === count);
+    const last = confirmed.at(-1)!;
+    const got = await drain(await confirming(3), 'alone', (bodies) => bodies.includes(last));
+    const isConfirmed = new Set(confirmed);
+    expect(got.filter((body) => isConfirmed.has(body))).toEqual(confirmed);
+    expect(new Set(got).size).toBe(got.length);
+    // What came back was not stored.
+    const back = new Set(returned);
+    expect(got.filter((body) => back.has(body))).toEqual([]);
+    expect(returned.every((body) => !isConfirmed.has(body))).toBe(true);
+  } finally {
+    await cluster.stop();
+  }
+}, 120_000);

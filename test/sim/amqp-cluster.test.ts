@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { runSeed } from '../../src/sim/runner.ts';
-import { amqpCluster } from '../../src/sim/scenarios/amqp-cluster.ts';
+import { amqpCluster, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
 
 test('queues on three real nodes under faults keep what was confirmed, and replay event for event', async () => {
   const first = await runSeed(1_001, amqpCluster);
@@ -17,4 +17,13 @@ test('without any fault every publish is confirmed and every confirmed message i
   const calm = await runSeed(5, { ...amqpCluster, chaosMs: 2_000 }, { calm: true });
   expect(calm.failure).toBeUndefined();
   expect(calm.counts.acknowledged).toBe(calm.counts.operations);
+}, 120_000);
+
+test('queues on one node each keep what was confirmed through the deaths of that node', async () => {
+  const { failure, counts } = await runSeed(2_003, { ...amqpNormalMode, chaosMs: 12_000 });
+  expect(failure).toBeUndefined();
+  expect(counts.lost).toBe(0);
+  // Some were refused: their node was down.
+  expect(counts.acknowledged).toBeGreaterThanOrEqual(2_000);
+  expect(counts.acknowledged).toBeLessThan(counts.operations);
 }, 120_000);

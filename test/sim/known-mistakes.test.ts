@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { runSeed } from '../../src/sim/runner.ts';
 import type { Scenario } from '../../src/sim/scenario.ts';
-import { amqpCluster } from '../../src/sim/scenarios/amqp-cluster.ts';
+import { amqpCluster, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
 
 const SEEDS_MAX = 3;
@@ -58,6 +58,14 @@ test(
   'a lease that is forgotten without giving its message back is found',
   async () => {
     expect(await firstFailure('drop-lease', 1_000, amqpCluster)).toMatch(/^queue\/(lost|stuck)$/);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a confirm before its message is on the one disk that a queue has is found',
+  async () => {
+    expect(await firstFailure('ack-before-durable', 1_000, amqpNormalMode)).toBe('queue/lost');
   },
   LIMIT_MS,
 );

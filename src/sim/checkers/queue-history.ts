@@ -6,6 +6,8 @@ export interface QueueFacts {
   readonly name: string;
   /** It outlives nodes and connections: what was confirmed must come out. */
   readonly isDurable: boolean;
+  /** One node has it: while that is down, nobody can put anything into it. */
+  readonly isAlone?: boolean;
   /** Exchanges that may put messages into it; of durable queues `Publish.queues` says more. */
   readonly exchanges: readonly string[];
 }

@@ -9,7 +9,8 @@
 //   after-cancel  delivered behind cancel-ok
 //   phantom       nobody published it, or not to where this queue could get it from
 //   altered       body, exchange or routing key are not those of its publish
-//   unreturned    mandatory, routed nowhere, confirmed, and did not come back; or came back though it was routed
+//   unreturned    mandatory, routed nowhere, confirmed, and did not come back; or came back though it was routed, and
+//                 was confirmed or had a queue that is not on one node alone
 //
 // When an acknowledgement is effective. AMQP does not answer one. A later answer on the same channel proves that
 // the node has heard it, no more: that node may die before the queue knows, and a new leader of the queue may give
@@ -94,7 +95,8 @@ export function checkQueues(history: QueueHistory): readonly Violation[] {
     }
     for (const delivery of deliveries) checkEffect(name, delivery, deliveries, view, report);
   }
-  for (const publish of history.publishes) checkConfirmed(publish, view, report);
+  const lonely = new Set(history.queues.flatMap(({ name, isAlone }) => (isAlone ? [name] : [])));
+  for (const publish of history.publishes) checkConfirmed(publish, lonely, view, report);
   return found;
 }
 
@@ -252,10 +254,17 @@ function checkOrigins(
   }
 }
 
-function checkConfirmed(publish: Publish, view: View, report: Report): void {
+/** `lonely`: queues that one node has. */
+function checkConfirmed(
+  publish: Publish,
+  lonely: ReadonlySet<string>,
+  view: View,
+  report: Report,
+): void {
   const { id, outcome, queues, isMandatory, isReturned } = publish;
   const isNowhere = queues.length === 0;
-  if (isReturned && !(isMandatory && isNowhere))
+  const isOut = outcome !== 'confirmed' && queues.every((queue) => lonely.has(queue));
+  if (isReturned && !(isMandatory && (isNowhere || isOut)))
     report('unreturned', `${id}: came back for nothing`);
   if (outcome !== 'confirmed') return;
   if (isMandatory && isNowhere && !isReturned) report('unreturned', `${id}: was not returned`);

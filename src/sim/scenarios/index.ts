@@ -1,7 +1,12 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
-import { amqpCluster } from './amqp-cluster.ts';
+import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { quorumLog } from './quorum-log.ts';
 
-export const scenarios: readonly Scenario[] = [kafkaCluster, amqpCluster, quorumLog];
+export const scenarios: readonly Scenario[] = [
+  kafkaCluster,
+  amqpCluster,
+  amqpNormalMode,
+  quorumLog,
+];

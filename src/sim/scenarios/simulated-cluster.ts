@@ -2,7 +2,7 @@
 // them: who may be hurt, what replicas must hold at every moment, whether all is at rest.
 import { localShards } from '../../assembly/local-shards.ts';
 import { nodeStarter } from '../../assembly/node.ts';
-import type { NodeAddress, NodeEvent } from '../../assembly/node-config.ts';
+import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
 import type { QueueConfig } from '../../broker/view/config.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
@@ -47,10 +47,13 @@ export class SimulatedCluster {
   readonly #startNode: ReturnType<typeof nodeStarter>;
   readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
   readonly #replicas = new ReplicaChecker();
+  readonly #settings: Pick<NodeConfig, 'queueReplicas'>;
   #wasReady = false;
 
-  constructor(world: World, queues: Partial<QueueConfig> = {}) {
+  /** `queueReplicas`: of durable AMQP queues, where they are not as many as topics have. */
+  constructor(world: World, queues: Partial<QueueConfig> = {}, queueReplicas?: number) {
     this.#world = world;
+    this.#settings = queueReplicas === undefined ? {} : { queueReplicas };
     this.#startNode = nodeStarter({
       makeShards: localShards,
       shardStore: { walFileBytesMin: WAL_FILE_BYTES },
@@ -84,6 +87,7 @@ export class SimulatedCluster {
       host: node.host,
       isFounding: !this.#wasReady,
       token: 'simulated',
+      ...this.#settings,
     };
     this.#startNode(process.environment, config).then(
       (running) => {

@@ -332,3 +332,19 @@ test('an answer from before the calm proves nothing: its node may have died sinc
 test('one that came while another had the message may be refused', () => {
   expect(acknowledgedOnce({ heldByOther: true, syncAtMs: 10, againAtMs: LATE_MS })).toEqual([]);
 });
+
+test('what one node alone has may come back while that is down, if it was not confirmed', () => {
+  const facts = { id: 1, lane: 'l', order: 1, exchange: '', key: 'q', bodyHash: 7, queues: ['q'] };
+  const found = (isAlone: boolean, more: Partial<Publish>) =>
+    checkQueues({
+      queues: [{ name: 'q', isDurable: true, isAlone, exchanges: [] }],
+      publishes: [
+        { ...facts, isMandatory: true, outcome: 'unknown' as const, isReturned: true, ...more },
+      ],
+      events: [],
+    }).map(({ check }) => check);
+  expect(found(true, {})).toEqual([]);
+  expect(found(true, { outcome: 'confirmed' })).toContain('queue/unreturned');
+  expect(found(true, { isMandatory: false })).toEqual(['queue/unreturned']);
+  expect(found(false, {})).toEqual(['queue/unreturned']);
+});
