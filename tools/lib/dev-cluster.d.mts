@@ -3,8 +3,8 @@
 export interface DevOptions {
   /** Default: what `dev` takes, or what the folder holds. */
   readonly nodes?: number;
-  /** Default: the variable CALLBOARD_SHARDS, else 0. */
-  readonly shards?: number;
+  /** Without it the variable CALLBOARD_SHARDS says, else 0; `default`: what `dev` takes. */
+  readonly shards?: number | 'default';
   /** An existing data folder; else a fresh one, removed by `stop`. */
   readonly data?: string;
   readonly basePort?: number;

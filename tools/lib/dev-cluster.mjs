@@ -120,7 +120,9 @@ export async function runDevToEnd(options, timeoutMs = 30_000) {
 function spawnDev(options) {
   const args = [BIN, 'dev', '--json', '--data', options.data];
   args.push('--base-port', String(options.basePort), '--restart', options.restart ?? 'never');
-  args.push('--shards', String(options.shards ?? shardsWanted()));
+  if (options.shards !== 'default') {
+    args.push('--shards', String(options.shards ?? shardsWanted()));
+  }
   if (options.nodes !== undefined) args.push('--nodes', String(options.nodes));
   const startMs = performance.now();
   const child = spawn(process.execPath, [...args, ...(options.args ?? [])], {
