@@ -278,3 +278,78 @@ it('kill -9 of the home of a queue without replicas: refused meanwhile, and all 
     await cluster.stop();
   }
 }, 120_000);
+
+it('kill -9 of a node that leads logs of a stream: its readers miss nothing, and get nothing twice', async () => {
+  cluster = await startDev({ restart: '1s' });
+  try {
+    const maker = await confirming(1);
+    await maker.assertQueue('ledger', {
+      durable: true,
+      arguments: { 'x-queue-type': 'stream', 'x-partitions': 6 },
+    });
+    const { partitions } = await destinationOf(cluster.nodes[0]!, 'ledger');
+    const { leader: victim } = partitions[0]!;
+    const others = [1, 2, 3].filter((id) => id !== victim);
+    await maker.bindQueue('ledger', 'amq.topic', '#');
+    const seen = others.map(() => [] as { readonly body: string; readonly offset: number }[]);
+    for (const [i, id] of others.entries()) {
+      const reader = await confirming(id);
+      await reader.prefetch(i === 0 ? 10 : 500);
+      await reader.consume(
+        'ledger',
+        (message) => {
+          if (message === null) return;
+          const offset = message.properties.headers?.['x-stream-offset'] as number;
+          seen[i]!.push({ body: message.content.toString(), offset });
+          reader.ack(message);
+        },
+        { arguments: { 'x-stream-offset': 'first' } },
+      );
+    }
+    const channel = await confirming(others[0]!);
+    let count = 0;
+    let confirmed = 0;
+    let isOver = false;
+    const publishing = (async () => {
+      while (!isOver) {
+        for (let i = 0; i < 20; i += 1) {
+          channel.publish(
+            'amq.topic',
+            `key.${count % 40}`,
+            Buffer.from(`${count}`),
+            {},
+            (error) => {
+              if (error === null || error === undefined) confirmed += 1;
+            },
+          );
+          count += 1;
+        }
+        await delay(5);
+      }
+    })();
+    await until('some are read', () => seen.every(({ length }) => length > 500), 40_000);
+    await cluster.kill(victim);
+    const before = confirmed;
+    await until('others are confirmed behind it', () => confirmed > before + 500, 40_000);
+    isOver = true;
+    await publishing;
+    await channel.waitForConfirms();
+    expect(confirmed).toBe(count);
+    await until('all are read', () => seen.every(({ length }) => length >= count), 40_000);
+    await untilHealthy(cluster);
+    for (const deliveries of seen) {
+      expect(new Set(deliveries.map(({ body }) => body)).size).toBe(count);
+      expect(deliveries).toHaveLength(count);
+      for (let key = 0; key < 40; key += 1) {
+        const ofKey = deliveries.filter(({ body }) => Number(body) % 40 === key);
+        // Those of one key are in one log, in their order.
+        for (const [i, { body, offset }] of ofKey.entries()) {
+          expect(Number(body)).toBe(key + 40 * i);
+          expect(offset).toBeGreaterThan(ofKey[i - 1]?.offset ?? -1);
+        }
+      }
+    }
+  } finally {
+    await cluster.stop();
+  }
+}, 120_000);
