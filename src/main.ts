@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly define: Define 
   produce: () => import('./cli/produce.ts'),
   consume: () => import('./cli/consume.ts'),
   status: () => import('./cli/status.ts'),
+  actors: () => import('./cli/actors.ts'),
 };
 
 function readVersion(): string {

@@ -46,6 +46,12 @@ type Handler<T> =
       ? (input: I) => void | Promise<void>
       : never;
 
+/** What an actor lets be seen of itself. Counts only grow: who looks twice sees rates. */
+export interface Shown {
+  readonly counts?: Readonly<Record<string, number>>;
+  readonly facts?: Readonly<Record<string, number | string>>;
+}
+
 /** One handler per op; leaving one out does not compile. */
 export type Handlers<O extends Ops> = { readonly [K in keyof O]: Handler<O[K]> };
 
@@ -102,6 +108,8 @@ export interface Context<O extends Ops> extends Spawner {
   watch(ref: AnyRef): void;
   unwatch(ref: AnyRef): void;
   onSignal(handle: (signal: Signal) => void): void;
+  /** What is shown beside what the runtime knows; called when somebody looks. */
+  onInspect(show: () => Shown): void;
   /** A keyed timer: setting a key again replaces it; stop and restart cancel all. */
   schedule<K extends TellOp<O>>(key: string, delayMs: number, op: K, input: Input<O[K]>): void;
   cancel(key: string): void;

@@ -6,10 +6,10 @@
 //          running -> suspended (failed, back-off) -> new
 //
 // Invariant: everything that arrived is handled, stashed or a dead letter; every ask is settled.
-import type { AnyActor, EndCause, Signal } from './actor.ts';
+import type { AnyActor, EndCause, Shown, Signal } from './actor.ts';
 import type { CellHost, Identity, Method } from './cell-host.ts';
 import type { DeadReason } from './dead-letters.ts';
-import { ActorError } from './errors.ts';
+import { ActorError, asError } from './errors.ts';
 import { HeldInput } from './held-input.ts';
 import { LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
@@ -58,9 +58,11 @@ export class Cell implements Runnable, Watcher {
   ref: AnyRef | undefined;
   state = STATE_NEW;
   restarts = 0;
+  handled = 0;
   /** Changes with every restart, so that results of the life before are recognised. */
   epoch = 0;
   signalHandler: ((signal: Signal) => void) | undefined;
+  inspectHandler: (() => Shown) | undefined;
   children: Map<string, Cell> | undefined;
   remoteChildren: Map<string, AnyRef> | undefined;
   watching: ReadonlyMap<string, AnyRef> = NO_WATCHES;
@@ -178,6 +180,7 @@ export class Cell implements Runnable, Watcher {
       if (this.#system !== undefined) handled += this.#runSystem();
     }
     lane.clearTaken();
+    this.handled += handled;
     this.metrics.handled += handled;
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
     if (this.#hasWork()) this.#enqueue();
@@ -486,6 +489,7 @@ export class Cell implements Runnable, Watcher {
       for (const target of [...this.watching.values()]) this.unwatch(target);
     }
     this.signalHandler = undefined;
+    this.inspectHandler = undefined;
     this.#handlers = undefined;
     this.#methods = NO_METHODS;
   }
@@ -585,7 +589,3 @@ export class Cell implements Runnable, Watcher {
 const STOP: SystemMessage = { kind: 'stop' };
 const NO_METHODS: readonly Method[] = [];
 const NO_WATCHES: ReadonlyMap<string, AnyRef> = new Map();
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new ActorError('ACTOR_FAILED', String(error));
-}

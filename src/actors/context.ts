@@ -1,7 +1,7 @@
 // What an actor sees of the runtime: its own cell, through the calls of Context. One object per actor
 // and life; a context of a life before a restart does nothing any more.
 import type { Clock, Log, Random } from '../env/environment.ts';
-import type { Actor, Context, Handlers, Later, Placement, Signal } from './actor.ts';
+import type { Actor, Context, Handlers, Later, Placement, Shown, Signal } from './actor.ts';
 import type { Cell } from './cell.ts';
 import { ActorError } from './errors.ts';
 import type { Input, OpEntry, Ops, Protocol, TellOp } from './protocol.ts';
@@ -94,6 +94,10 @@ export class CellContext<O extends Ops> implements Context<O> {
 
   onSignal(handle: (signal: Signal) => void): void {
     if (this.#isCurrent) this.#cell.signalHandler = handle;
+  }
+
+  onInspect(show: () => Shown): void {
+    if (this.#isCurrent) this.#cell.inspectHandler = show;
   }
 
   schedule<K extends TellOp<O>>(key: string, delayMs: number, op: K, input: Input<O[K]>): void {

@@ -37,3 +37,7 @@ export function errorCode(error: unknown): string {
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === 'string' ? code : 'ACTOR_FAILED';
 }
+
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new ActorError('ACTOR_FAILED', String(error));
+}

@@ -10,6 +10,7 @@ export type {
   Later,
   Mailbox,
   Placement,
+  Shown,
   Signal,
   Spawner,
   Supervision,
@@ -18,7 +19,7 @@ export { actor } from './actor.ts';
 export type { DeadLetter, DeadReason } from './dead-letters.ts';
 export type { ActorErrorCode } from './errors.ts';
 export { ActorError } from './errors.ts';
-export type { ActorInfo } from './inspection.ts';
+export type { ActorInfo, ThreadInfo } from './inspection.ts';
 export type { ClassMetrics } from './metrics.ts';
 export { threadOfKey } from './placement.ts';
 export type {

@@ -13,8 +13,8 @@ import { DeadLetters } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
 import type { InboundHost } from './inbound.ts';
 import { Inbound } from './inbound.ts';
-import type { ActorInfo } from './inspection.ts';
-import { inspectCell } from './inspection.ts';
+import type { ActorInfo, ThreadInfo } from './inspection.ts';
+import { inspectCells } from './inspection.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { NO_REPLY } from './mailbox.ts';
 import { Metrics } from './metrics.ts';
@@ -61,6 +61,8 @@ interface ClassMethods {
 }
 
 const LOOK_UP_TIMEOUT_MS = 5_000;
+/** Actors of one class that are shown to others: what they are shown stays far below the size of a message. */
+const INSPECTED_PER_CLASS_MAX = 1_000;
 const INCARNATION_MAX = 0x7fff_fffe;
 
 export class System implements Spawner, CellHost, ContextHost, RefHost, InboundHost, RuntimePort {
@@ -530,12 +532,19 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   // ---- Looking in, ending -------------------------------------------------------------------------
 
-  inspect(): ActorInfo[] {
-    return [...this.#top.values()].map(inspectCell);
+  inspect(): readonly ActorInfo[] {
+    return inspectCells(this.#top.values()).actors;
+  }
+
+  /** The same as others see it, with a bound on its size. */
+  inspectThread(): ThreadInfo {
+    const { clock, turn } = this;
+    const seen = inspectCells(this.#top.values(), INSPECTED_PER_CLASS_MAX);
+    return { atMs: clock.monotonicMs(), turns: turn.count, ...seen };
   }
 
   inspectJson(): string {
-    return JSON.stringify(this.inspect());
+    return JSON.stringify(this.inspectThread());
   }
 
   /**

@@ -1,7 +1,7 @@
 // The shapes of answers: JSON with a newline, errors with a stable code, bytes as text where they are text.
 
 import type { LogResult } from '../cluster/ports.ts';
-import type { HttpResponse } from '../env/http.ts';
+import type { HttpRequest, HttpResponse } from '../env/http.ts';
 import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
 import type { ApiError } from './api-types.ts';
 
@@ -38,6 +38,20 @@ const STATUS_OF: Partial<Record<LogResult, number>> = {
 export function logProblem(result: LogResult): ApiProblem {
   const code = `LOG_${result.toUpperCase().replaceAll('-', '_')}`;
   return new ApiProblem(STATUS_OF[result] ?? 503, code, `the log answered: ${result}`);
+}
+
+export function invalid(message: string): ApiProblem {
+  return new ApiProblem(400, 'REQUEST_INVALID', message);
+}
+
+/** A whole number of the query, undefined if it is not there. */
+export function numberOf(request: HttpRequest, field: string, most: number): number | undefined {
+  const text = request.query.get(field);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,16}$/.test(text) || Number(text) > most) {
+    throw invalid(`${field} must be a number from 0 to ${most}`);
+  }
+  return Number(text);
 }
 
 /** Text if the bytes are UTF-8 as they are, else undefined. */

@@ -5,6 +5,7 @@
 //   GET  /api/status                                -> ApiStatus
 //   GET  /api/destinations                          -> ApiDestinations
 //   GET  /api/counters                              -> numbers by name
+//   GET  /api/actors?node=&sampleMs=                -> ApiActors
 //   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
 //
@@ -78,6 +79,50 @@ export interface ApiDestination {
 
 export interface ApiDestinations {
   readonly destinations: readonly ApiDestination[];
+}
+
+/** One actor. Numbers in `perSecond` are named as what they are rates of: `handled`, or one of `counts`. */
+export interface ApiActor {
+  /** The last part of its path. */
+  readonly name: string;
+  readonly path: string;
+  /** The name of its protocol: `exchange`, `log`, `amqp-connection` ... */
+  readonly class: string;
+  readonly state: 'new' | 'running' | 'suspended' | 'stopping' | 'stopped';
+  /** Messages that wait in its mailbox, and how many may. */
+  readonly depth: number;
+  readonly capacity: number;
+  /** Messages that it has handled since it was spawned. */
+  readonly handled: number;
+  readonly restarts: number;
+  readonly timers: number;
+  /** What it counts itself since it was spawned; of an exchange: published, routed, copies. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly facts: Readonly<Record<string, number | string>>;
+  /** Empty if there was one look only. */
+  readonly perSecond: Readonly<Record<string, number>>;
+  readonly children: readonly ApiActor[];
+}
+
+export interface ApiThread {
+  readonly node: number;
+  readonly thread: number;
+  readonly role: 'main' | 'shard' | 'main and shard';
+  /** False: it did not answer in time, and nothing else is known. */
+  readonly isAnswering: boolean;
+  readonly turns: number;
+  readonly actors: readonly ApiActor[];
+  /** Actors that are not shown, by class: of a class at most 1,000 are. */
+  readonly omitted: Readonly<Record<string, number>>;
+}
+
+/**
+ * Every thread of every live node, or of one `node`, looked at twice, `sampleMs` apart (0 to 10,000, default
+ * 1,000); 0: once, without rates.
+ */
+export interface ApiActors {
+  readonly sampleMs: number;
+  readonly threads: readonly ApiThread[];
 }
 
 export interface ApiHeader {

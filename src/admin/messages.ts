@@ -2,7 +2,7 @@
 import type { Outcome, ReadFrom, ReadRecord } from '../broker/ports.ts';
 import type { HttpRequest } from '../env/http.ts';
 import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
-import { ApiProblem, base64, logProblem, textOf } from './answers.ts';
+import { ApiProblem, base64, invalid, logProblem, numberOf, textOf } from './answers.ts';
 import type { ApiHeader, ApiMessage, ApiMessages, ApiProduced } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
 
@@ -25,13 +25,9 @@ function unwrap<T>(outcome: Outcome<T>, name: string): T {
   }
 }
 
-function bad(message: string): ApiProblem {
-  return new ApiProblem(400, 'REQUEST_INVALID', message);
-}
-
 function textField(value: unknown, field: string): Uint8Array | null {
   if (value === undefined || value === null) return null;
-  if (typeof value !== 'string') throw bad(`${field} must be text or null`);
+  if (typeof value !== 'string') throw invalid(`${field} must be text or null`);
   return encodeUtf8(value);
 }
 
@@ -40,21 +36,21 @@ function parseBody(request: HttpRequest): Record<string, unknown> {
   try {
     parsed = JSON.parse(decodeUtf8(request.body));
   } catch {
-    throw bad('the body is not JSON');
+    throw invalid('the body is not JSON');
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw bad('the body must be a JSON object');
+    throw invalid('the body must be a JSON object');
   }
   const known = ['key', 'value', 'headers', 'partition'];
   for (const field of Object.keys(parsed)) {
-    if (!known.includes(field)) throw bad(`unknown field ${field}; known: ${known.join(', ')}`);
+    if (!known.includes(field)) throw invalid(`unknown field ${field}; known: ${known.join(', ')}`);
   }
   return parsed as Record<string, unknown>;
 }
 
 function headersOf(value: unknown): { name: string; value: Uint8Array | null }[] {
   if (value === undefined || value === null) return [];
-  if (typeof value !== 'object' || Array.isArray(value)) throw bad('headers must be an object');
+  if (typeof value !== 'object' || Array.isArray(value)) throw invalid('headers must be an object');
   return Object.entries(value).map(([name, text]) => ({
     name,
     value: textField(text, `header ${name}`),
@@ -69,7 +65,7 @@ export async function produce(
   const body = parseBody(request);
   const { partition } = body;
   if (partition !== undefined && (!Number.isInteger(partition) || Number(partition) < 0)) {
-    throw bad('partition must be a number from 0');
+    throw invalid('partition must be a number from 0');
   }
   const record = {
     key: textField(body['key'], 'key'),
@@ -80,30 +76,21 @@ export async function produce(
   return unwrap(await ports.records.produce(name, record, PRODUCE_TIMEOUT_MS), name);
 }
 
-function number(request: HttpRequest, field: string, most: number): number | undefined {
-  const text = request.query.get(field);
-  if (text === undefined) return undefined;
-  if (!/^\d{1,16}$/.test(text) || Number(text) > most) {
-    throw bad(`${field} must be a number from 0 to ${most}`);
-  }
-  return Number(text);
-}
-
 function positions(ports: AdminPorts, name: string, request: HttpRequest): Map<number, ReadFrom> {
   const from = request.query.get('from') ?? 'earliest';
-  const partition = number(request, 'partition', 1_000_000);
+  const partition = numberOf(request, 'partition', 1_000_000);
   const count = ports.view.destination(name)?.logs.length ?? 0;
   const wanted = partition === undefined ? [...Array(count).keys()] : [partition];
   if (from === 'earliest' || from === 'latest') return new Map(wanted.map((each) => [each, from]));
   if (/^\d{1,16}$/.test(from) && partition !== undefined) {
     return new Map([[partition, Number(from)]]);
   }
-  if (partition !== undefined) throw bad('with a partition, from is a word or an offset of it');
+  if (partition !== undefined) throw invalid('with a partition, from is a word or an offset of it');
   const places = new Map<number, ReadFrom>();
   for (const part of from.split(',')) {
     const match = /^(\d{1,7}):(\d{1,16})$/.exec(part);
     if (match === null) {
-      throw bad(
+      throw invalid(
         'from must be earliest, latest, an offset with a partition, or partition:offset,...',
       );
     }
@@ -143,8 +130,8 @@ export async function messages(
   name: string,
   request: HttpRequest,
 ): Promise<ApiMessages> {
-  const recordsMax = number(request, 'max', MAX_LIMIT) ?? MAX_DEFAULT;
-  const waitMs = number(request, 'waitMs', WAIT_MS_LIMIT) ?? 0;
+  const recordsMax = numberOf(request, 'max', MAX_LIMIT) ?? MAX_DEFAULT;
+  const waitMs = numberOf(request, 'waitMs', WAIT_MS_LIMIT) ?? 0;
   const from = positions(ports, name, request);
   const answer = unwrap(await ports.records.read(name, from, { recordsMax, waitMs }), name);
   return { messages: answer.records.map(messageOf), next: answer.next };

@@ -1,7 +1,16 @@
 // What the admin room needs of the node it shows.
 
+import type { ThreadInfo } from '../actors/inspection.ts';
 import type { RecordAccess } from '../broker/ports.ts';
 import type { MetadataView, ReplicaStatus } from '../cluster/ports.ts';
+
+/** One look at a thread; without `info` it did not answer in time. */
+export interface ThreadLook {
+  readonly node: number;
+  readonly thread: number;
+  readonly role: 'main' | 'shard' | 'main and shard';
+  readonly info: ThreadInfo | undefined;
+}
 
 export interface AdminPorts {
   readonly version: string;
@@ -12,4 +21,7 @@ export interface AdminPorts {
   uptimeMs(): number;
   /** Counters of this node by name, for `GET /api/counters`. */
   counters(): Readonly<Record<string, number>>;
+  /** The actors of one node, or of all that are live; empty if there is no such live node. */
+  actors(node: number | undefined): Promise<readonly ThreadLook[]>;
+  sleep(delayMs: number): Promise<void>;
 }

@@ -1,6 +1,7 @@
 // The routes of the admin API and the status page. Every answer of the API is JSON; every problem has a
 // stable code. Runs on the main thread of each node; any node answers for the whole cluster.
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
+import { actorsOf } from './actors.ts';
 import { ApiProblem, failure, json } from './answers.ts';
 import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
@@ -29,6 +30,8 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
       return json(200, { destinations: await destinationsOf(ports) });
     case '/api/counters':
       return json(200, ports.counters());
+    case '/api/actors':
+      return json(200, await actorsOf(ports, request));
     default:
       throw new ApiProblem(404, 'PATH_UNKNOWN', `nothing is served at ${path}`);
   }

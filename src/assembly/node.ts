@@ -33,6 +33,7 @@ import { Registration } from './registration.ts';
 import { Replicas } from './replica-status.ts';
 import type { LoadRocket } from './rocket-door.ts';
 import type { MakeShards, Shards } from './shards.ts';
+import { ThreadLooks } from './thread-looks.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
 import { VERSION } from './version.ts';
 import { watchLinks } from './watch-links.ts';
@@ -307,6 +308,9 @@ class Node implements ProbedNode {
     const client = new LogClient(this.#system, leaderHost);
     this.#watchLinks(client);
     const status = new Replicas(this.#system, this.#replica);
+    const looks = new ThreadLooks(this.#system, this.#replica, this.#config.shards);
+    const sleep = (delayMs: number): Promise<void> =>
+      new Promise((resolve) => this.#system.deadlines.after(delayMs, () => resolve()));
     const handler = adminHandler({
       version: VERSION,
       view: this.#replica.view,
@@ -317,12 +321,13 @@ class Node implements ProbedNode {
         unpack: this.#env.unpack ?? (() => undefined),
         nowMs: () => this.#env.clock.wallMs(),
         below: (n) => this.#system.random.below(n),
-        sleep: (delayMs) =>
-          new Promise((resolve) => this.#system.deadlines.after(delayMs, () => resolve())),
+        sleep,
         ...(this.#parts.autoCreate === false
           ? {}
           : { create: (name, timeoutMs) => autoCreate(shards.changes, name, timeoutMs) }),
       }),
+      actors: (node) => looks.look(node),
+      sleep,
       replicaStatus: () => status.collect(),
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
       counters: () => ({

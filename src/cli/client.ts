@@ -3,6 +3,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type {
+  ApiActors,
   ApiDestinations,
   ApiError,
   ApiMessages,
@@ -28,6 +29,12 @@ export class AdminClient {
 
   destinations(): Promise<ApiDestinations> {
     return this.#call('/api/destinations');
+  }
+
+  /** Of one node or of all; answered when it was looked at for so long. */
+  actors(node: number | undefined, sampleMs: number): Promise<ApiActors> {
+    const of = node === undefined ? '' : `&node=${node}`;
+    return this.#call(`/api/actors?sampleMs=${sampleMs}${of}`, undefined, sampleMs);
   }
 
   produce(name: string, message: ApiProduce): Promise<ApiProduced> {

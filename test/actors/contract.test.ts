@@ -407,6 +407,45 @@ test('inspection shows the tree with depths, states and restarts', () => {
   expect(info?.children).toMatchObject([{ path: '/parent/child', restarts: 0, depth: 0 }]);
 });
 
+test('inspection tells what actors have handled and what they say of themselves', () => {
+  const f = fixture(1);
+  let isBroken = false;
+  const Counter = actor(Work, (ctx: Context<WorkOps>, _args: undefined) => {
+    let noted = 0;
+    ctx.onInspect(() => {
+      if (isBroken) throw new Error('no look');
+      return { counts: { noted }, facts: { mood: 'good' } };
+    });
+    return {
+      note: () => {
+        noted += 1;
+      },
+      boom: () => undefined,
+      notes: () => '',
+      boomAsk: () => 0,
+    };
+  });
+  const counter = f.spawn('counter', Counter, undefined);
+  for (let i = 0; i < 3; i += 1) counter.tell('note', 'x');
+  f.stepUntilIdle();
+  const seen = () => f.system.inspect().find(({ path }) => path === '/counter');
+  expect(seen()).toMatchObject({ handled: 3, counts: { noted: 3 }, facts: { mood: 'good' } });
+  isBroken = true;
+  expect(seen()).toMatchObject({ handled: 3, counts: {}, facts: { fault: 'no look' } });
+  expect(f.system.inspect()[0]).toMatchObject({ path: '/runtime', counts: {}, facts: {} });
+});
+
+test('of a class only so many are shown to others, and how many more there are', () => {
+  const f = fixture(1);
+  for (let i = 0; i < 1_003; i += 1) f.spawn(`w${i}`, supervised('stop'), undefined);
+  f.stepUntilIdle();
+  const { actors, omitted, turns, atMs } = f.system.inspectThread();
+  expect(omitted).toEqual({ work: 3 });
+  expect(actors.length).toBe(1_001);
+  expect([turns, atMs]).toEqual([f.system.turn.count, f.system.clock.monotonicMs()]);
+  expect(f.system.inspect().length).toBe(1_004);
+});
+
 test('two volleying actors cannot starve a timer', () => {
   let volleys = 0;
   const Ball = protocol('ball', 1, { hit: tell(refId) });

@@ -113,6 +113,29 @@ describe('commands on a running cluster', () => {
     expect(JSON.parse((await ask('status', '--json')).stdout)).toHaveProperty('clusterId');
   });
 
+  test('actors prints the tree of each thread with rates, and what does not answer', async () => {
+    const { code, stdout } = await ask('actors', '--sample', '200ms');
+    expect([code, stdout.split('\n').map((line) => line.trimEnd())]).toEqual([
+      0,
+      [
+        'node 1, thread 0 (main), 9 turns',
+        '  ACTOR            CLASS     HANDLED  /S  WAITING  RESTARTS',
+        '  broker           broker    0        0   0        0         suspended',
+        '    exchange:shop  exchange  7        1   2        1         mood good, published 70 (10/s), copies 140 (20.5/s)',
+        '  3 more of amqp-connection',
+        'node 1, thread 1 (shard) does not answer',
+        '',
+      ],
+    ]);
+    const once = await ask('actors', '--sample', '0s', '--node', '4');
+    expect(once.stdout).toContain('node 4, thread 0');
+    expect(once.stdout).toContain('mood good, published 70, copies 140');
+    const json = JSON.parse((await ask('actors', '--json')).stdout);
+    expect(json).toMatchObject({ sampleMs: 1_000, threads: [{ thread: 0 }, { thread: 1 }] });
+    expect(await ask('actors', '--sample', '11s')).toMatchObject({ code: 2 });
+    expect(await ask('actors', '--node', '0')).toMatchObject({ code: 2 });
+  });
+
   test('status is 8 when the cluster is not healthy', async () => {
     const folder = freshFolder();
     await startDev(folder, ['--nodes', '1', '--memory'], { FAKE_NODE: 'degraded' }).ready();

@@ -1,7 +1,8 @@
 // Work is counted, not timed: what the hot path promises, asserted on the counters of a live cluster.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { recordBatch, WireClient } from '../../bench/lib/kafka-wire.ts';
-import { type DevCluster, startDev } from '../../tools/lib/dev-cluster.mjs';
+import type { ApiActors } from '../../src/admin/api-types.ts';
+import { type DevCluster, shardsWanted, startDev } from '../../tools/lib/dev-cluster.mjs';
 import { counterSum } from './support/api.ts';
 
 const MESSAGES = 200;
@@ -81,4 +82,17 @@ it('a turn writes to a connection once, however many answers it has for it', asy
   // One connection: as many writes as turns in which it had answers, and far fewer than answers.
   expect(writes).toBe(flushes);
   expect(writes).toBeLessThan(requests / 2);
+});
+
+it('every thread tells its actors, and the log that was written to is one of them', async () => {
+  const answer = await fetch(`${cluster.nodes[0]!.http}/api/actors?sampleMs=0`);
+  const { threads } = (await answer.json()) as ApiActors;
+  expect(threads.map(({ thread }) => thread)).toEqual([...Array(shardsWanted() + 1).keys()]);
+  expect(threads.every(({ isAnswering }) => isAnswering)).toBe(true);
+  const logs = threads.flatMap(({ actors }) =>
+    actors.filter(({ name }) => name === 'logs').flatMap(({ children }) => children),
+  );
+  const counted = logs.find(({ name }) => name.startsWith('counted-0#'))!;
+  expect(counted.facts).toMatchObject({ kind: 'partition', role: 'leader' });
+  expect(counted.counts['records']).toBeGreaterThan(MESSAGES);
 });

@@ -1,6 +1,6 @@
 // One actor without a system: run a message or a signal, then read what it did as plain data. For
 // logic; the order and bounds of mailboxes are the fixture's subject.
-import type { Actor, Context, Handlers, Later, Placement, Signal } from '../actor.ts';
+import type { Actor, Context, Handlers, Later, Placement, Shown, Signal } from '../actor.ts';
 import type { AnyProtocol, AskOp, Input, Ops, Protocol, Reply, TellOp } from '../protocol.ts';
 import type { Admission, AnyRef, Ref, RefId } from '../ref.ts';
 import { idPath } from '../ref.ts';
@@ -122,6 +122,7 @@ class RecordingContext<O extends Ops> implements Context<O> {
   readonly stopped: AbortSignal;
   handlers: Handlers<O> | undefined;
   signalHandler: ((signal: Signal) => void) | undefined;
+  inspectHandler: (() => Shown) | undefined;
   readonly #effects: Effect[];
   readonly #abort = new AbortController();
   #children = 0;
@@ -162,6 +163,10 @@ class RecordingContext<O extends Ops> implements Context<O> {
 
   onSignal(handle: (signal: Signal) => void): void {
     this.signalHandler = handle;
+  }
+
+  onInspect(show: () => Shown): void {
+    this.inspectHandler = show;
   }
 
   schedule<K extends TellOp<O>>(key: string, delayMs: number, op: K, input: Input<O[K]>): void {

@@ -241,13 +241,6 @@ export class Publishing {
 
   // ---- Counting -----------------------------------------------------------------------------------
 
-  /** By name of exchange, of those that were published to here. */
-  exchangeCounters(): ReadonlyMap<string, Readonly<ExchangeCounters>> {
-    const counters = new Map<string, Readonly<ExchangeCounters>>();
-    for (const [name, { replica }] of this.#replicas) counters.set(name, replica.counters);
-    return counters;
-  }
-
   /** Of the shard: messages since its start, and what is under way now. */
   counters(): ExchangeCounters &
     Record<'refused' | 'underWay' | 'underWayBytes' | 'publishers', number> {

@@ -113,12 +113,18 @@ export interface ExchangeArgs {
   isOver(): boolean;
 }
 
-export const ExchangeActor = actor(ExchangeProtocol, (ctx, { replica, isOver }: ExchangeArgs) => ({
-  route: () => replica.route(),
-  end() {
-    if (isOver()) ctx.stop();
-  },
-}));
+export const ExchangeActor = actor(ExchangeProtocol, (ctx, { replica, isOver }: ExchangeArgs) => {
+  ctx.onInspect(() => {
+    const { publishes: published, copies, unroutable } = replica.counters;
+    return { counts: { published, routed: published - unroutable, copies } };
+  });
+  return {
+    route: () => replica.route(),
+    end() {
+      if (isOver()) ctx.stop();
+    },
+  };
+});
 
 /** The name of its actor: an exchange may be named with what separates actors in a path. */
 export function exchangeActorName(name: string): string {

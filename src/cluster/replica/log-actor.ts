@@ -34,6 +34,8 @@ export interface LogAnswers {
 
 export interface LogActorArgs {
   readonly hosted: HostedLog;
+  /** Of the behavior that decides what its frames mean. */
+  readonly kind: string;
   readonly answers: LogAnswers;
   readonly log: Log;
   /** A throw quarantines the log. */
@@ -124,7 +126,11 @@ function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {
 
 export const LogActor = actor(
   LogProtocol,
-  (_ctx, { hosted, answers, log, guard }: LogActorArgs) => {
+  (ctx, { hosted, kind, answers, log, guard }: LogActorArgs) => {
+    ctx.onInspect(() => {
+      const { role, epoch, endSeq, endOffset } = hosted.status();
+      return { counts: { frames: endSeq, records: endOffset }, facts: { kind, role, epoch } };
+    });
     const read = (work: () => void, refuse: () => void) => {
       try {
         work();

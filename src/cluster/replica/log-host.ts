@@ -183,7 +183,7 @@ export class LogHost {
     const stored = store.log(logId) ?? store.createLog(logId, { durability: spec.durability });
     const hosted = new HostedLog(stored, behavior, this.#port);
     const guard = (of: HostedLog, work: () => void) => this.guard(of, work);
-    const args = { hosted, answers: this.#answers, log, guard };
+    const args = { hosted, kind: spec.kind, answers: this.#answers, log, guard };
     const ref = this.#context.spawn(`${spec.name}#${logId}`, LogActor, args);
     const entry = { hosted, ref };
     this.#logs.set(logId, entry);
