@@ -31,7 +31,15 @@ export const WALLS = {
     'broker:ports',
     'protocols/listening',
   ],
-  'protocols/rocketmq': ['std', 'env', 'codec', 'records', 'actors', 'broker:ports'],
+  'protocols/rocketmq': [
+    'std',
+    'env',
+    'codec',
+    'records',
+    'actors',
+    'broker:ports',
+    'protocols/listening',
+  ],
   'protocols/amqp': [
     'std',
     'env',

@@ -6,6 +6,7 @@ import type { BrokerPorts, HostRef } from '../broker/ports.ts';
 import type { Connection, Log } from '../env/environment.ts';
 import { type GrpcCounters, noGrpcCounts } from '../env/grpc.ts';
 import { messageOf } from '../std/errors.ts';
+import type { ListenerPorts } from './shard.ts';
 
 /** What a shard has for a listener of RocketMQ. */
 export interface RocketOptions {
@@ -15,6 +16,8 @@ export interface RocketOptions {
   readonly clusterId: string;
   readonly shard: number;
   readonly shardIncarnation: number;
+  /** Ports of the node's other listeners. */
+  readonly otherPorts: Partial<ListenerPorts>;
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
 }

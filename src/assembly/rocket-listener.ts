@@ -10,7 +10,7 @@ import type { RocketListener, RocketOptions } from './rocket-door.ts';
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 export function startRocketListener(options: RocketOptions, server: GrpcServer): RocketListener {
-  const { system, log, ports, clusterId, shard, shardIncarnation } = options;
+  const { system, log, ports, clusterId, shard, shardIncarnation, otherPorts } = options;
   const { env } = system;
   const { view, metadata, settings } = ports;
   const streams = new StreamViews({
@@ -22,7 +22,8 @@ export function startRocketListener(options: RocketOptions, server: GrpcServer):
   });
   const crc32c = env.crc32c.bind(env);
   const broker = createRocketBroker({ view, metadata, settings, streams, crc32c });
-  const service = createRocketGrpcService({ env, log, broker, handleKey: handleKeyOf(clusterId) });
+  const handleKey = handleKeyOf(clusterId);
+  const service = createRocketGrpcService({ env, log, broker, handleKey, otherPorts });
   const listener = server.serve(service, { messageBytesMax: MESSAGE_BYTES_MAX });
   return {
     counters: listener.counters,

@@ -190,6 +190,7 @@ export async function startShard(
     clusterId,
     shard,
     shardIncarnation,
+    otherPorts: known(config.ports),
     leaderHost,
   });
   return {

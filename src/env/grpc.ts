@@ -100,6 +100,8 @@ export interface GrpcService {
   kindOf(path: string): GrpcCallKind | undefined;
   /** A call whose request is known to come whole (`bidi`: whose headers came). */
   open(call: GrpcCall): GrpcCallEvents;
+  /** Whoever came from there speaks something else; these were the first bytes. The connection ends. */
+  foreign?(head: Uint8Array, remote: Address): void;
 }
 
 /** What happened since the start. */

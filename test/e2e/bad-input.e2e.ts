@@ -80,7 +80,7 @@ describe('bytes that are not Kafka', () => {
     ['TLS', Buffer.from([0x16, 3, 1, 0, 0xf0, 1, 0, 0, 0xec, 3, 3, ...Array(32).fill(7)])],
     ['SSH', 'SSH-2.0-OpenSSH_9.6\r\n'],
     [
-      'RocketMQ',
+      'RocketMQ Remoting',
       Buffer.concat([
         new WireWriter().i32(94).i32(90).take(),
         Buffer.from('{"code":105,"language":"JAVA","version":433,"opaque":0,"flag":0}'.padEnd(90)),

@@ -256,12 +256,17 @@ export class NodeConnection implements Connection {
     this.socket.destroy();
   }
 
-  /** Gives away the socket of a connection that was not started. Only its end is still counted here. */
-  detach(): Socket {
-    if (this.#events !== undefined) throw new Error(`connection ${this.id} was started`);
+  /** Gives away the socket, paused, with what has been read of it. Only its end is still counted here. */
+  detach(read: Uint8Array): Socket {
+    const { socket } = this;
+    if (this.#taken.length > 0) throw new Error(`connection ${this.id} has output`);
     this.#isReleased = true;
-    this.socket.off('end', this.#onEnd);
-    return this.socket;
+    this.#events = undefined;
+    socket.off('end', this.#onEnd);
+    socket.removeAllListeners('data');
+    socket.pause();
+    if (read.length > 0) socket.unshift(read);
+    return socket;
   }
 
   #closed(): void {

@@ -21,6 +21,7 @@ import {
 } from '../grpc.ts';
 import { type CallHome, NodeGrpcCall } from './grpc-call.ts';
 import { isGrpcContent, timeoutMsOf } from './grpc-headers.ts';
+import { Visitor } from './grpc-preface.ts';
 import type { NodeNet } from './net.ts';
 
 const SWEEP_MS = 1000;
@@ -81,6 +82,8 @@ class NodeGrpcListener implements GrpcListener {
   readonly limits: GrpcLimits;
   readonly counters: GrpcCounters = noGrpcCounts();
   readonly #open = new Set<GrpcConnection>();
+  /** Those who have not said yet what they speak. */
+  readonly #visitors = new Set<Visitor>();
   readonly #perAddress = new Map<string, number>();
   #cancelSweep: Cancel | undefined;
   #isClosed = false;
@@ -95,7 +98,11 @@ class NodeGrpcListener implements GrpcListener {
     const { host } = connection.remote;
     const count = this.#perAddress.get(host) ?? 0;
     const { connectionsMax, connectionsPerAddressMax } = this.limits;
-    if (this.#isClosed || this.#open.size >= connectionsMax || count >= connectionsPerAddressMax) {
+    if (
+      this.#isClosed ||
+      this.counters.connectionsOpen >= connectionsMax ||
+      count >= connectionsPerAddressMax
+    ) {
       this.counters.connectionsRefused += 1;
       connection.destroy();
       return;
@@ -103,14 +110,36 @@ class NodeGrpcListener implements GrpcListener {
     this.counters.connectionsAccepted += 1;
     this.counters.connectionsOpen += 1;
     this.#perAddress.set(host, count + 1);
-    this.#open.add(new GrpcConnection(this, connection));
+    this.#visit(connection);
     this.#sweepLater();
   }
 
+  #visit(connection: Connection): void {
+    const nowMs = this.parts.clock.monotonicMs();
+    const visitor = new Visitor(connection, nowMs, {
+      onHttp2: (read) => {
+        this.#visitors.delete(visitor);
+        if (this.#isClosed) connection.destroy();
+        else this.#open.add(new GrpcConnection(this, connection, read));
+      },
+      onForeign: (head) => {
+        this.counters.handshakesFailed += 1;
+        this.service.foreign?.(head, connection.remote);
+      },
+      onClose: () => {
+        this.#visitors.delete(visitor);
+        this.#left(connection.remote.host);
+      },
+    });
+    this.#visitors.add(visitor);
+  }
+
   gone(connection: GrpcConnection): void {
-    if (!this.#open.delete(connection)) return;
+    if (this.#open.delete(connection)) this.#left(connection.remote.host);
+  }
+
+  #left(host: string): void {
     this.counters.connectionsOpen -= 1;
-    const { host } = connection.remote;
     const count = (this.#perAddress.get(host) ?? 1) - 1;
     if (count > 0) this.#perAddress.set(host, count);
     else this.#perAddress.delete(host);
@@ -120,6 +149,7 @@ class NodeGrpcListener implements GrpcListener {
     this.#isClosed = true;
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
+    for (const visitor of [...this.#visitors]) visitor.sayGoodbye();
     for (const connection of [...this.#open]) connection.sayGoodbye();
   }
 
@@ -130,7 +160,9 @@ class NodeGrpcListener implements GrpcListener {
       this.#cancelSweep = undefined;
       const nowMs = clock.monotonicMs();
       for (const connection of [...this.#open]) connection.sweep(nowMs);
-      if (this.#open.size > 0) this.#sweepLater();
+      const { handshakeTimeoutMs } = this.limits;
+      for (const visitor of [...this.#visitors]) visitor.sweep(nowMs, handshakeTimeoutMs);
+      if (this.counters.connectionsOpen > 0) this.#sweepLater();
     });
   }
 }
@@ -151,7 +183,7 @@ class GrpcConnection implements CallHome {
   #unsentBytes = 0;
   readonly #now = (): number => this.#listener.parts.clock.monotonicMs();
 
-  constructor(listener: NodeGrpcListener, connection: Connection) {
+  constructor(listener: NodeGrpcListener, connection: Connection, read: Uint8Array) {
     const { limits, parts } = listener;
     this.#listener = listener;
     this.local = connection.local;
@@ -159,7 +191,7 @@ class GrpcConnection implements CallHome {
     this.#openedAtMs = this.#now();
     this.#idleSinceMs = this.#openedAtMs;
     this.#pingedAtMs = this.#openedAtMs;
-    const socket = parts.net.detach(connection);
+    const socket = parts.net.detach(connection, read);
     const session = performServerHandshake(socket, {
       settings: {
         maxConcurrentStreams: limits.callsPerConnectionMax,
@@ -179,8 +211,9 @@ class GrpcConnection implements CallHome {
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     // Sockets of our listeners are half-open ones; in HTTP/2 who says goodbye reads nothing more.
     socket.on('end', () => this.#destroy());
-    // The session has the handle now; nothing was read before, and nobody else starts it.
-    socket.resume();
+    // The session takes what was read before in the next tick. Started earlier, the socket would lose it;
+    // and nobody else starts it.
+    process.nextTick(() => socket.resume());
   }
 
   // ---- What calls use ---------------------------------------------------------------------------

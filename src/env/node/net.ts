@@ -31,8 +31,11 @@ export interface NodeNet extends Net {
   readonly canRelease: boolean;
   /** Takes an accepted, not yet started connection away from this thread. Needs dup. */
   release(connection: Connection): ReleasedConnection;
-  /** Gives away the socket of a connection that was not started, for a protocol that Node speaks itself. */
-  detach(connection: Connection): Socket;
+  /**
+   * Gives away the socket of a connection to which nothing was written, for a protocol that Node speaks
+   * itself. `read` is what has come of it: the new owner reads it first.
+   */
+  detach(connection: Connection, read: Uint8Array): Socket;
   /** Makes a connection of a descriptor that another thread released. */
   adopt(fd: number, remote: Address, local: Address): Connection;
 }
@@ -161,9 +164,9 @@ class TcpNet implements NodeNet {
     return { fd, remote: connection.remote, local: connection.local };
   }
 
-  detach(connection: Connection): Socket {
+  detach(connection: Connection, read: Uint8Array): Socket {
     if (!(connection instanceof NodeConnection)) throw new Error('not a connection of this net');
-    return connection.detach();
+    return connection.detach(read);
   }
 
   adopt(fd: number, remote: Address, local: Address): Connection {

@@ -4,8 +4,10 @@
 // be kept by a log while later frames arrive.
 //
 // Invariant: what a peer claims is never allocated before it has sent a good part of it.
+
 import { type BufferPool, pooledSize } from '../../std/buffer-pool.ts';
 import { readI16, readI32 } from '../../std/bytes.ts';
+import { type Foreign, foreignByMagic } from '../listening/foreign.ts';
 
 export interface FrameLimits {
   /** socket.request.max.bytes of Kafka: larger frames close the connection. */
@@ -23,7 +25,7 @@ export const FRAME_LIMITS: FrameLimits = {
 };
 
 /** Another protocol that was recognised by its first bytes. */
-export type ForeignProtocol = 'AMQP' | 'HTTP' | 'TLS' | 'RocketMQ' | 'gRPC' | 'SSH';
+export type ForeignProtocol = Exclude<Foreign, 'Kafka' | 'unknown'>;
 
 export type SessionFault =
   | { readonly kind: 'wrong-protocol'; readonly seen: ForeignProtocol }
@@ -132,7 +134,7 @@ export class FrameReader {
   #refuseSize(size: number): SessionFault | undefined {
     const limit = this.#isFirst ? this.#limits.firstFrameBytesMax : this.#limits.frameBytesMax;
     if (size >= HEADER_BYTES_MIN && size <= limit) return undefined;
-    const seen = this.#isFirst ? foreignByMagic(this.#head) : undefined;
+    const seen = this.#isFirst ? foreignAt(this.#head) : undefined;
     if (seen !== undefined) return { kind: 'wrong-protocol', seen };
     const reason = `a frame claims ${size} bytes; from ${HEADER_BYTES_MIN} to ${limit} are taken`;
     return { kind: this.#isFirst ? 'not-kafka' : 'bad-frame', reason };
@@ -180,17 +182,9 @@ function frameVersion(frame: Uint8Array): number {
   return readI16(frame, 2);
 }
 
-const HTTP_STARTS = ['GET ', 'POST', 'PUT ', 'HEAD', 'DELE', 'OPTI', 'PATC', 'CONN'];
-
-function foreignByMagic(head: Uint8Array): ForeignProtocol | undefined {
-  const text = String.fromCharCode(head[0]!, head[1]!, head[2]!, head[3]!);
-  if (text === 'AMQP') return 'AMQP';
-  if (text === 'SSH-') return 'SSH';
-  // HTTP/2 without TLS, which here is spoken for gRPC alone.
-  if (text === 'PRI ') return 'gRPC';
-  if (HTTP_STARTS.includes(text)) return 'HTTP';
-  // A TLS record of type handshake: 0x16, version 3.x.
-  return head[0] === 0x16 && head[1] === 0x03 ? 'TLS' : undefined;
+function foreignAt(head: Uint8Array): ForeignProtocol | undefined {
+  const seen = foreignByMagic(head);
+  return seen === 'unknown' || seen === 'Kafka' ? undefined : seen;
 }
 
 /**
@@ -205,6 +199,6 @@ function refuseFirst(body: Uint8Array): SessionFault | undefined {
   if (isPlausible) return undefined;
   const isJson = key === 0 && body[4] === 0x7b;
   const isBinary = key === 0x0100;
-  if (isJson || isBinary) return { kind: 'wrong-protocol', seen: 'RocketMQ' };
+  if (isJson || isBinary) return { kind: 'wrong-protocol', seen: 'RocketMQ Remoting' };
   return { kind: 'not-kafka', reason: `the first request has key ${key}, version ${version}` };
 }

@@ -110,7 +110,7 @@ describe('FrameReader', () => {
       ['HTTP', encodeUtf8('PRI * HTTP/2.0\r\n')],
       ['TLS', Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01)],
       ['SSH', encodeUtf8('SSH-2.0-OpenSSH')],
-      ['RocketMQ', sized(rocket.length, rocket)],
+      ['RocketMQ Remoting', sized(rocket.length, rocket)],
     ];
     for (const [seen, bytes] of cases) {
       expect(faultOf(bytes), seen).toEqual({ kind: 'wrong-protocol', seen });

@@ -4,7 +4,9 @@
 // the next chunk is read by anybody, because positions are lent with the chunk.
 //
 // An entry: op | channel | ... of ENTRY_INTS[op] integers. Positions count in `bytesOf(source)`.
+
 import { assert } from '../../../std/assert.ts';
+import type { Foreign } from '../../listening/foreign.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { AmqpError } from './errors.ts';
 import type { Method } from './methods.ts';
@@ -86,16 +88,7 @@ const INTS_KEPT_MAX = 256 * 1024;
 
 /** What was recognised instead of AMQP 0-9-1. */
 export interface WrongProtocol {
-  readonly seen:
-    | 'AMQP 1.0'
-    | 'AMQP, another version'
-    | 'TLS'
-    | 'HTTP'
-    | 'gRPC'
-    | 'SSH'
-    | 'Kafka'
-    | 'RocketMQ'
-    | 'unknown';
+  readonly seen: 'AMQP 1.0' | 'AMQP, another version' | Foreign;
   /** What the server answers before it closes. */
   readonly answer: Uint8Array;
 }

@@ -1,6 +1,6 @@
 // The shell of the gRPC family: hands the calls of a transport to the session and the session's outputs to the
 // transport and the broker. Lives on the thread that serves the connections: one for each shard.
-import type { Cancel, Environment, Log } from '../../../env/environment.ts';
+import type { Address, Cancel, Environment, Log } from '../../../env/environment.ts';
 import {
   type GrpcCall,
   type GrpcCallEvents,
@@ -9,6 +9,8 @@ import {
   GrpcStatus,
 } from '../../../env/grpc.ts';
 import { messageOf } from '../../../std/errors.ts';
+import { plainHost, wrongPort } from '../../listening/books.ts';
+import { type Foreign, foreignOf } from '../../listening/foreign.ts';
 import type { Instant } from './exchange.ts';
 import { methodOf } from './handlers/table.ts';
 import type { RocketLimits } from './limits.ts';
@@ -22,6 +24,8 @@ export interface RocketGrpcOptions {
   /** 16 secret bytes that all nodes of the cluster share: receipt handles are checked with them. */
   readonly handleKey: Uint8Array;
   readonly limits?: Partial<RocketLimits>;
+  /** Ports of this node's other listeners, named to clients that knock at the wrong door. */
+  readonly otherPorts?: { readonly [P in Foreign]?: number };
 }
 
 const SWEEP_MS = 10_000;
@@ -74,6 +78,14 @@ class RocketGrpcService implements GrpcService, SessionOutputs {
         session.cancelled(number);
       },
     };
+  }
+
+  /** One line that helps whoever dialled the wrong port. */
+  foreign(head: Uint8Array, remote: Address): void {
+    const seen = foreignOf(head);
+    const what = seen === 'unknown' ? 'an unknown protocol' : seen;
+    const words = wrongPort(what, 'RocketMQ', this.#options.otherPorts?.[seen]);
+    this.#options.log.warn(words, { remote: plainHost(remote.host) });
   }
 
   /** Stops looking for silent clients. The transport's listener ends the calls. */

@@ -405,7 +405,7 @@ describe('the protocol header', () => {
     ['GET / HTTP/1.1\r\n', 'HTTP'],
     ['SSH-2.0-x', 'SSH'],
     ['\x00\x00\x00\x10\x00\x12\x00\x03', 'Kafka'],
-    ['\x00\x00\x01\x10\x00\x00\x00\xc8{"code"', 'RocketMQ'],
+    ['\x00\x00\x01\x10\x00\x00\x00\xc8{"code"', 'RocketMQ Remoting'],
     ['\x00\x00\x00\x10\xff\xff\x00\x00', 'unknown'],
   ] as const;
 
