@@ -13,7 +13,10 @@ it.each<[Foreign, Uint8Array]>([
   ['AMQP', bytes('AMQP\0\0\x09\x01')],
   // ApiVersions, version 3.
   ['Kafka', Uint8Array.of(0, 0, 0, 30, 0, 18, 0, 3, 0, 0, 0, 1)],
-  ['RocketMQ Remoting', Buffer.concat([Uint8Array.of(0, 0, 1, 16, 0, 0, 0, 200), bytes('{"code"')])],
+  [
+    'RocketMQ Remoting',
+    Buffer.concat([Uint8Array.of(0, 0, 1, 16, 0, 0, 0, 200), bytes('{"code"')]),
+  ],
   ['unknown', bytes('hello, who is there?')],
   ['unknown', Uint8Array.of(0, 0, 0, 30, 0xff, 0xff, 0, 3)],
   ['unknown', Uint8Array.of(0, 0, 0, 30)],

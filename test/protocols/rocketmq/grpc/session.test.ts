@@ -25,6 +25,41 @@ import { Harness } from './harness.ts';
 
 const FIFO = { messageType: MessageType.FIFO };
 
+describe('QueryAssignment', () => {
+  const asked = { topic: { name: 'orders' }, group: { name: 'readers' } };
+
+  it.each([
+    [6, ['callboard-0', 'callboard-1', 'callboard-2', 'callboard-3']],
+    [2, ['callboard-0', 'callboard-1']],
+  ])('of %i partitions gives any queue of each name that has one', async (count, names) => {
+    const harness = new Harness();
+    harness.broker.makeTopic('orders', count);
+    harness.authority = 'proxy.example:9000';
+    const { status, assignments } = await harness.ask(METHODS.queryAssignment, asked);
+    expect(status).toEqual({ code: Code.OK, message: 'OK' });
+    expect(assignments.map(({ messageQueue }) => messageQueue?.broker?.name)).toEqual(names);
+    for (const { messageQueue } of assignments) {
+      expect(messageQueue).toMatchObject({
+        topic: { name: 'orders' },
+        id: -1,
+        permission: Permission.READ_WRITE,
+        broker: { endpoints: { addresses: [{ host: 'proxy.example', port: 9000 }] } },
+      });
+    }
+  });
+
+  it('names what is asked for and not there, and makes nothing', async () => {
+    const harness = new Harness();
+    harness.broker.autoCreate = true;
+    const ask = (change: object) =>
+      harness.ask(METHODS.queryAssignment, { ...asked, ...change }).then(({ status }) => status);
+    expect(await ask({})).toMatchObject({ code: Code.TOPIC_NOT_FOUND });
+    expect(await ask({ topic: { name: 'not/legal' } })).toMatchObject({ code: Code.ILLEGAL_TOPIC });
+    expect(await ask({ group: {} })).toMatchObject({ code: Code.ILLEGAL_CONSUMER_GROUP });
+    expect(harness.broker.topic('orders')).toBeUndefined();
+  });
+});
+
 describe('QueryRoute', () => {
   it('gives each partition its place, at the address that was dialled', async () => {
     const harness = new Harness();
@@ -934,17 +969,15 @@ describe('clients', () => {
 });
 
 describe('what is not served', () => {
-  it.each([
-    METHODS.queryAssignment,
-    METHODS.forwardMessageToDeadLetterQueue,
-    METHODS.endTransaction,
-    METHODS.recallMessage,
-  ])('$name says so in its status', async (method) => {
-    const harness = new Harness();
-    const { status } = await harness.ask(method, {});
-    expect(status?.code).toBe(Code.NOT_IMPLEMENTED);
-    expect(status?.message).toContain(method.name);
-  });
+  it.each([METHODS.forwardMessageToDeadLetterQueue, METHODS.endTransaction, METHODS.recallMessage])(
+    '$name says so in its status',
+    async (method) => {
+      const harness = new Harness();
+      const { status } = await harness.ask(method, {});
+      expect(status?.code).toBe(Code.NOT_IMPLEMENTED);
+      expect(status?.message).toContain(method.name);
+    },
+  );
 });
 
 describe('any request', () => {

@@ -1,19 +1,23 @@
-// QueryRoute: which queues a topic has, and where. The answer's addresses are those that clients dial next.
+// QueryRoute and QueryAssignment: which queues a topic has, and where. The answer's addresses are those that
+// clients dial next.
 
 import { addressOfName, brokerName, type Dialled, parseAuthority, placeOf } from '../addressing.ts';
 import type { Exchange, Handled } from '../exchange.ts';
-import { topicName, topicNotFound } from '../names.ts';
+import { groupName, topicName, topicNotFound } from '../names.ts';
 import type { MessageKind, TopicView } from '../ports.ts';
 import type { DecodedOf } from '../proto/index.ts';
 import { OK, Refusal, refusalOf } from '../refusal.ts';
 import { AddressScheme, Code, MessageType, Permission } from '../schema/enums.ts';
-import type { QueryRouteRequest } from '../schema/service.ts';
+import type { QueryAssignmentRequest, QueryRouteRequest } from '../schema/service.ts';
 
 /** Of what a topic may take, what is served; others clients refuse by themselves. */
 const TYPES: { readonly [K in MessageKind]?: number } = {
   normal: MessageType.NORMAL,
   fifo: MessageType.FIFO,
 };
+
+/** In place of a queue's number. */
+const ANY_QUEUE = -1;
 
 /** The topic, made now if it is not there and the operator lets clients make topics. */
 export function withTopic(
@@ -48,17 +52,49 @@ export function queryRoute(
   });
 }
 
+/**
+ * One assignment for each name with a queue, for every consumer alike: whoever asks a name gets messages of all
+ * its queues, so its queue id says "any" as the official proxy's does.
+ */
+export function queryAssignment(
+  exchange: Exchange,
+  request: DecodedOf<typeof QueryAssignmentRequest>,
+): Handled {
+  const name = topicName(request.topic);
+  if (name instanceof Refusal) return name;
+  const group = groupName(request.group);
+  if (group instanceof Refusal) return group;
+  const topic = exchange.home.picture.topic(name);
+  if (topic === undefined) return topicNotFound(name);
+  const assignments = brokersOf(exchange, topic).map((broker) => ({
+    messageQueue: {
+      topic: request.topic,
+      id: ANY_QUEUE,
+      permission: Permission.READ_WRITE,
+      broker,
+    },
+  }));
+  exchange.reply({ status: OK, assignments });
+  return undefined;
+}
+
+/** By the number of the name. */
+function brokersOf(exchange: Exchange, topic: TopicView) {
+  const dialled = dialledBy(exchange);
+  const count = Math.min(topic.brokerNames, topic.logs.length);
+  return Array.from({ length: count }, (_none, index) => ({
+    name: brokerName(index),
+    endpoints: endpointsOf(addressOfName(exchange.home.picture, topic, index, dialled)),
+  }));
+}
+
 function queuesOf(
   exchange: Exchange,
   topic: TopicView,
   asked: { readonly resourceNamespace: string; readonly name: string },
 ) {
-  const dialled = dialledBy(exchange);
   const acceptMessageTypes = topic.kinds.flatMap((kind) => TYPES[kind] ?? []);
-  const brokers = Array.from({ length: topic.brokerNames }, (_none, index) => ({
-    name: brokerName(index),
-    endpoints: endpointsOf(addressOfName(exchange.home.picture, topic, index, dialled)),
-  }));
+  const brokers = brokersOf(exchange, topic);
   return topic.logs.map((_log, partition) => {
     const { nameIndex, queueId } = placeOf(partition, topic.brokerNames);
     return {

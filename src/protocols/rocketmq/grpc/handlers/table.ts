@@ -7,7 +7,7 @@ import { METHODS, type Method } from '../schema/methods.ts';
 import { heartbeat, notifyClientTermination, telemetry } from './clients.ts';
 import { ackMessage, changeInvisibleDuration } from './leases.ts';
 import { receiveMessage } from './receive.ts';
-import { queryRoute } from './routes.ts';
+import { queryAssignment, queryRoute } from './routes.ts';
 import { sendMessage } from './send.ts';
 
 type Handler = (exchange: Exchange, request: never) => Handled;
@@ -19,6 +19,7 @@ function unserved({ name }: Method): Handler {
 
 const HANDLERS: { readonly [M in keyof typeof METHODS]: Handler } = {
   queryRoute,
+  queryAssignment,
   heartbeat,
   sendMessage,
   receiveMessage,
@@ -26,7 +27,6 @@ const HANDLERS: { readonly [M in keyof typeof METHODS]: Handler } = {
   changeInvisibleDuration,
   notifyClientTermination,
   telemetry,
-  queryAssignment: unserved(METHODS.queryAssignment),
   forwardMessageToDeadLetterQueue: unserved(METHODS.forwardMessageToDeadLetterQueue),
   endTransaction: unserved(METHODS.endTransaction),
   recallMessage: unserved(METHODS.recallMessage),
