@@ -16,6 +16,10 @@ const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [
   ['bug.ack-before-durable', 'confirmEarly'],
 ];
 
+const OF_STREAMS: readonly (readonly [string, keyof QueueFaults])[] = [
+  ['bug.stream-stores-again', 'noDedup'],
+];
+
 /** The rules of replication to take away in this run, or undefined: none. */
 export function knownMistakes(env: Environment): Faults | undefined {
   return taken(env, OF_REPLICATION);
@@ -24,6 +28,11 @@ export function knownMistakes(env: Environment): Faults | undefined {
 /** The same of queues. */
 export function knownQueueMistakes(env: Environment): QueueFaults | undefined {
   return taken(env, OF_QUEUES);
+}
+
+/** The same of streams, and of the views that groups have of them. */
+export function knownStreamMistakes(env: Environment): QueueFaults | undefined {
+  return taken(env, OF_STREAMS);
 }
 
 function taken<K extends string>(

@@ -12,6 +12,7 @@ import { messageBytesMax } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
+import { VIEW_DEFAULTS, type ViewsConfig } from '../broker/view/views.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
@@ -24,7 +25,7 @@ import type { SafeSetProposal } from '../replication/types.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
-import { knownMistakes, knownQueueMistakes } from './known-mistakes.ts';
+import { knownMistakes, knownQueueMistakes, knownStreamMistakes } from './known-mistakes.ts';
 import { type LoadRocket, RocketDoor } from './rocket-door.ts';
 import { type ClientProtocol, shardDirectory } from './shard-names.ts';
 import { VERSION } from './version.ts';
@@ -86,6 +87,7 @@ function behaviors(
       const config = log === undefined ? undefined : view.destination(log.destination)?.config;
       return messageBytesMax(config ?? new Map());
     },
+    views: viewsConfig(system),
   });
   const faults = knownQueueMistakes(system.env);
   const queue = { ...QUEUE_DEFAULTS, ...queues, ...(faults === undefined ? {} : { faults }) };
@@ -95,6 +97,12 @@ function behaviors(
     [GROUP_KIND, group],
     [QUEUE_KIND, createQueueBehavior(queue)],
   ]);
+}
+
+function viewsConfig({ env }: System): ViewsConfig {
+  const faults = knownStreamMistakes(env);
+  if (faults === undefined) return VIEW_DEFAULTS;
+  return { ...VIEW_DEFAULTS, engine: { ...VIEW_DEFAULTS.engine, faults } };
 }
 
 function brokerPorts(

@@ -71,6 +71,15 @@ test(
 );
 
 test(
+  'a batch that a stream stores twice is found',
+  async () => {
+    const found = await firstFailure('stream-stores-again', 1_000, amqpCluster);
+    expect(found).toBe('kafka-log/duplicate');
+  },
+  LIMIT_MS,
+);
+
+test(
   'a confirm before its message is committed is found',
   async () => {
     expect(await firstFailure('ack-before-durable', 1_000, amqpCluster)).toBe('queue/lost');

@@ -24,6 +24,8 @@ export interface Publish {
   readonly bodyHash: number;
   /** Durable queues that the bindings name. */
   readonly queues: readonly string[];
+  /** Streams that they name. */
+  readonly streams: readonly string[];
   readonly isMandatory: boolean;
   /** A negative acknowledgement says that nobody knows. */
   outcome: 'confirmed' | 'unknown';

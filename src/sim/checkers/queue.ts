@@ -261,9 +261,10 @@ function checkConfirmed(
   view: View,
   report: Report,
 ): void {
-  const { id, outcome, queues, isMandatory, isReturned } = publish;
-  const isNowhere = queues.length === 0;
-  const isOut = outcome !== 'confirmed' && queues.every((queue) => lonely.has(queue));
+  const { id, outcome, queues, streams, isMandatory, isReturned } = publish;
+  const isNowhere = queues.length === 0 && streams.length === 0;
+  const areOut = streams.length === 0 && queues.every((queue) => lonely.has(queue));
+  const isOut = outcome !== 'confirmed' && areOut;
   if (isReturned && !(isMandatory && (isNowhere || isOut)))
     report('unreturned', `${id}: came back for nothing`);
   if (outcome !== 'confirmed') return;

@@ -1,6 +1,9 @@
 // Three nodes under the same faults as for Kafka's clients, driven by AMQP clients of our own: publishers with
 // confirms, consumers that acknowledge, refuse, leave and come back. In the end nothing that was confirmed may be
-// missing, and after a power cut of everything nothing may come again whose acknowledgement was effective.
+// missing, and after a power cut of everything nothing may come again whose acknowledgement was effective. Some
+// publishes go to a stream as well, which is read back then.
+
+import type { Poll } from '../checkers/kafka-history.ts';
 import {
   checkQueues,
   countEffective,
@@ -21,10 +24,14 @@ import {
   ROUTES,
   SIDE_ROUTES,
 } from '../workloads/amqp-session.ts';
+import { checkStream, createStream, readStream } from '../workloads/amqp-stream.ts';
+import { KafkaClient } from '../workloads/kafka-client.ts';
 import type { World } from '../world.ts';
 import {
   AMQP_PORT,
   CLUSTER_FAULTS,
+  KAFKA_PORT,
+  NODE_COUNT,
   REPLICATION_BUGS,
   SimulatedCluster,
 } from './simulated-cluster.ts';
@@ -57,7 +64,7 @@ export const amqpCluster: Scenario = {
   chaosMs: 30_000,
   drainMs: 300_000,
   probeEvery: 100,
-  bugs: [...REPLICATION_BUGS, 'drop-lease', 'ack-before-durable'],
+  bugs: [...REPLICATION_BUGS, 'drop-lease', 'ack-before-durable', 'stream-stores-again'],
   create: (world) => new AmqpClusterRun(world),
 };
 
@@ -80,6 +87,8 @@ class AmqpClusterRun implements ScenarioRun {
   readonly #publishers: AmqpPublisher[] = [];
   readonly #consumers: AmqpConsumer[] = [];
   #clients = 0;
+  /** All that the stream holds in the end. */
+  #streamPolls: readonly Poll[] | undefined;
   #isAtRest = false;
   #step = 'workload';
 
@@ -111,6 +120,7 @@ class AmqpClusterRun implements ScenarioRun {
       this.#publisher({ routes, meanGapMs, bodyBytesMax, mandatory: isSide ? 0 : 0.3 });
     }
     for (const options of CONSUMERS) this.#consumer(options);
+    this.#run(createStream(this.#kafkaClient('maker'), NODE_COUNT));
   }
 
   boot(node: SimNode): void {
@@ -139,6 +149,12 @@ class AmqpClusterRun implements ScenarioRun {
     const random = this.#world.workload.fork(id);
     const nodes = this.#cluster.addresses.map(({ host }) => ({ host, port: AMQP_PORT }));
     return { env, id, random, nodes, recorder: this.#recorder };
+  }
+
+  #kafkaClient(id: string): KafkaClient {
+    const process = this.#world.node(id, 'client').start();
+    const bootstrap = this.#cluster.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
+    return new KafkaClient(process.environment, id, bootstrap);
   }
 
   #publisher(options: AmqpPublisherOptions): void {
@@ -214,6 +230,8 @@ class AmqpClusterRun implements ScenarioRun {
     await this.#until('a look at what is left', () => this.#world.nowMs > lookedMs);
     await this.#leave();
     await this.#until('all nodes recover again', () => this.#areNodesWhole());
+    this.#step = 'read-back of the stream';
+    this.#streamPolls = await readStream(this.#kafkaClient('reader'));
   }
 
   async #leave(): Promise<void> {
@@ -271,7 +289,11 @@ class AmqpClusterRun implements ScenarioRun {
 
   check(): readonly Violation[] {
     const { history } = this.#recorder;
-    const found = [...checkQueues(history), ...this.#cluster.idleViolations()];
+    const found = [
+      ...checkQueues(history),
+      ...checkStream(history, this.#streamPolls),
+      ...this.#cluster.idleViolations(),
+    ];
     if (found.length === 0 && countEffective(history) === 0) {
       found.push({ check: 'workload', message: 'no acknowledgement could have been forgotten' });
     }

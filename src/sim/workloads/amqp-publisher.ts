@@ -75,7 +75,7 @@ export class AmqpPublisher {
   #publish(connection: AmqpConnection): void {
     const { random, recorder, id: client } = this.#facts;
     const { routes, bodyBytesMax, mandatory } = this.#options;
-    const { exchange, key, queues } = routes[random.below(routes.length)]!;
+    const { exchange, key, queues, streams } = routes[random.below(routes.length)]!;
     const isMandatory = chance(random, mandatory);
     const id = recorder.nextId();
     const body = bodyOf(id, Math.round(logUniform(random, 4, bodyBytesMax)));
@@ -88,6 +88,7 @@ export class AmqpPublisher {
       key,
       bodyHash: fnv1a32(body),
       queues,
+      streams,
       isMandatory,
       outcome: 'unknown',
       isReturned: false,

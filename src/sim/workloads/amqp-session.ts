@@ -134,27 +134,33 @@ const QUEUES = [
   { name: 'feed', isClassic: false, bindings: [['all', '']] },
 ] as const;
 
+/** A topic of one partition. */
+export const STREAM = 'events';
+const STREAM_BINDINGS = [['news', 'audit.#']] as const;
+
 export const DURABLE_QUEUES: readonly string[] = QUEUES.map(({ name }) => name);
 
 export interface Route {
   readonly exchange: string;
   readonly key: string;
   readonly queues: readonly string[];
+  readonly streams: readonly string[];
 }
 
-/** What publishers publish to, and the durable queues that get it. */
+/** What publishers publish to, and the durable queues and streams that get it. */
 export const ROUTES: readonly Route[] = [
-  { exchange: 'tasks', key: 'job', queues: ['jobs'] },
-  { exchange: '', key: 'jobs', queues: ['jobs'] },
-  { exchange: 'news', key: 'audit.one', queues: ['audit'] },
-  { exchange: 'news', key: 'audit.both', queues: ['jobs', 'audit'] },
-  { exchange: 'all', key: 'whatever', queues: ['feed'] },
-  { exchange: 'tasks', key: 'nobody', queues: [] },
+  { exchange: 'tasks', key: 'job', queues: ['jobs'], streams: [] },
+  { exchange: '', key: 'jobs', queues: ['jobs'], streams: [] },
+  { exchange: 'news', key: 'audit.one', queues: ['audit'], streams: [STREAM] },
+  { exchange: 'news', key: 'audit.both', queues: ['jobs', 'audit'], streams: [STREAM] },
+  { exchange: 'all', key: 'whatever', queues: ['feed'], streams: [] },
+  { exchange: 'tasks', key: 'nobody', queues: [], streams: [] },
+  { exchange: '', key: STREAM, queues: [], streams: [STREAM] },
 ];
 
 export const SIDE_ROUTES: readonly Route[] = [
-  { exchange: SIDE_EXCHANGE, key: 'own.one', queues: [] },
-  { exchange: SIDE_EXCHANGE, key: 'shared.one', queues: [] },
+  { exchange: SIDE_EXCHANGE, key: 'own.one', queues: [], streams: [] },
+  { exchange: SIDE_EXCHANGE, key: 'shared.one', queues: [], streams: [] },
 ];
 
 async function declareTopology(connection: AmqpConnection): Promise<void> {
@@ -173,6 +179,8 @@ async function declareTopology(connection: AmqpConnection): Promise<void> {
     for (const [exchange, routingKey] of bindings)
       await bind(connection, queue, exchange, routingKey);
   }
+  for (const [exchange, routingKey] of STREAM_BINDINGS)
+    await bind(connection, STREAM, exchange, routingKey);
 }
 
 export function bind(

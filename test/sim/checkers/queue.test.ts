@@ -103,6 +103,7 @@ function publishOf(id: number, next: (n: number) => number): Publish {
     key: isRouted ? 'k' : 'nobody',
     bodyHash: id * 7 + 1,
     queues: isRouted ? ['q'] : [],
+    streams: [],
     isMandatory,
     outcome: next(6) === 0 ? 'unknown' : 'confirmed',
     isReturned: isMandatory && !isRouted,
@@ -334,7 +335,8 @@ test('one that came while another had the message may be refused', () => {
 });
 
 test('what one node alone has may come back while that is down, if it was not confirmed', () => {
-  const facts = { id: 1, lane: 'l', order: 1, exchange: '', key: 'q', bodyHash: 7, queues: ['q'] };
+  const route = { exchange: '', key: 'q', queues: ['q'], streams: [] };
+  const facts = { id: 1, lane: 'l', order: 1, bodyHash: 7, ...route };
   const found = (isAlone: boolean, more: Partial<Publish>) =>
     checkQueues({
       queues: [{ name: 'q', isDurable: true, isAlone, exchanges: [] }],
@@ -346,5 +348,6 @@ test('what one node alone has may come back while that is down, if it was not co
   expect(found(true, {})).toEqual([]);
   expect(found(true, { outcome: 'confirmed' })).toContain('queue/unreturned');
   expect(found(true, { isMandatory: false })).toEqual(['queue/unreturned']);
+  expect(found(true, { streams: ['s'] })).toEqual(['queue/unreturned']);
   expect(found(false, {})).toEqual(['queue/unreturned']);
 });
