@@ -12,7 +12,7 @@ const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 export function startRocketListener(options: RocketOptions, server: GrpcServer): RocketListener {
   const { system, log, ports, clusterId, shard, shardIncarnation, otherPorts } = options;
   const { env } = system;
-  const { view, metadata, settings } = ports;
+  const { view, metadata, settings, queues } = ports;
   const streams = new StreamViews({
     system,
     view,
@@ -20,8 +20,7 @@ export function startRocketListener(options: RocketOptions, server: GrpcServer):
     shardIncarnation,
     leaderHost: (logId) => options.leaderHost(logId),
   });
-  const crc32c = env.crc32c.bind(env);
-  const broker = createRocketBroker({ view, metadata, settings, streams, crc32c });
+  const broker = createRocketBroker({ view, metadata, settings, streams, queues });
   const handleKey = handleKeyOf(clusterId);
   const service = createRocketGrpcService({ env, log, broker, handleKey, otherPorts });
   const listener = server.serve(service, { messageBytesMax: MESSAGE_BYTES_MAX });

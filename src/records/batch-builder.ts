@@ -72,6 +72,15 @@ function headersSize(headers: readonly RecordHeader[]): number {
   return size;
 }
 
+/** Bytes of a record's key, value and headers. */
+export function recordBodySize(
+  key: Uint8Array | null,
+  value: Uint8Array | null,
+  headers: readonly RecordHeader[] = NO_HEADERS,
+): number {
+  return sizedSize(key?.length ?? -1) + sizedSize(value?.length ?? -1) + headersSize(headers);
+}
+
 export class BatchBuilder {
   readonly #writer: ByteWriter;
   readonly #headRoom: number;
@@ -122,12 +131,7 @@ export class BatchBuilder {
     if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs;
     const timeDelta = timestampMs - this.#baseTimestampMs;
     const size =
-      1 +
-      varI53Size(timeDelta) +
-      varI53Size(this.#count) +
-      sizedSize(key?.length ?? -1) +
-      sizedSize(value?.length ?? -1) +
-      headersSize(headers);
+      1 + varI53Size(timeDelta) + varI53Size(this.#count) + recordBodySize(key, value, headers);
     const writer = this.#writer;
     let at = writer.reserve(varI53Size(size) + size);
     const end = writer.size;

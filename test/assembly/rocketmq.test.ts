@@ -10,7 +10,6 @@ import type { Shards, ShardsOptions } from '../../src/assembly/shards.ts';
 import { watchLinks } from '../../src/assembly/watch-links.ts';
 import type { StreamMessage } from '../../src/broker/access/stream-api.ts';
 import { StreamViews } from '../../src/broker/access/stream-views.ts';
-import { encodeBatch } from '../../src/records/records.ts';
 import {
   type ClientBase,
   type ClientClass,
@@ -79,6 +78,14 @@ function streamsOf(id: number): StreamViews {
   });
   watchLinks(links, id, config.nodes, (node, thread) => streams.linkEnded(node, thread));
   return streams;
+}
+
+function kafkaOf({ addresses }: TestCluster): Kafka {
+  return new Kafka({
+    brokers: addresses.map(({ host, kafkaPort }) => `${host}:${kafkaPort}`),
+    logLevel: logLevel.NOTHING,
+    retry: { initialRetryTime: 50, retries: 20 },
+  });
 }
 
 const viewOf = (id: number) => parts.get(id)!.options.replica.view;
@@ -158,12 +165,7 @@ test('messages wake whoever waits, leases end when they are told to, and filters
 });
 
 test('what kafkajs produced is there, with its key and headers, packed or not', async () => {
-  const { addresses } = await started();
-  const kafka = new Kafka({
-    brokers: addresses.map(({ host, kafkaPort }) => `${host}:${kafkaPort}`),
-    logLevel: logLevel.NOTHING,
-    retry: { initialRetryTime: 50, retries: 20 },
-  });
+  const kafka = kafkaOf(await started());
   const admin = kafka.admin();
   await admin.connect();
   await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 9 }] });
@@ -212,20 +214,15 @@ interface Filled {
 async function withoutClients(): Promise<Filled> {
   await started();
   const streams = streamsOf(1);
-  const { options, shards } = parts.get(1)!;
+  const { shards } = parts.get(1)!;
   await autoCreate(shards.changes, 'orders', 10_000);
   const { logs } = viewOf(1).destination('orders')!;
-  const crc32c = options.env.crc32c.bind(options.env);
-  const append = (logId: number, body: string) =>
-    new Promise<void>((resolve, reject) => {
-      const record = { timestampMs: 1, key: null, value: Buffer.from(body), headers: [] };
-      streams.append(logId, encodeBatch([record], crc32c), 10_000, (result) => {
-        if (result === 'ok') resolve();
-        else reject(new Error(result));
-      });
-    });
   const send = async (bodies: readonly string[]) => {
-    for (const [at, body] of bodies.entries()) await append(logs[at % logs.length]!.logId, body);
+    const sender = kafkaOf(cluster!).producer();
+    await sender.connect();
+    const messages = bodies.map((value, at) => ({ value, partition: at % logs.length }));
+    await sender.send({ topic: 'orders', messages });
+    await sender.disconnect();
   };
   return { streams, logs, send };
 }

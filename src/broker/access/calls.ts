@@ -4,7 +4,6 @@ import type { Context } from '../../actors/actor.ts';
 import type { AnyRef, RefId } from '../../actors/ref.ts';
 import type {
   AnsweredInput,
-  AppendedInput,
   FetchedInput,
   LocatedInput,
   LogRepliesOps,
@@ -21,7 +20,6 @@ const COMMAND_TIMEOUT_MS = 60_000;
 export interface Call {
   readonly host: HostRef;
   answered?(input: AnsweredInput): void;
-  appended?(input: AppendedInput): void;
   /** Must see to `release`. */
   fetched?(input: FetchedInput): void;
   located?(input: LocatedInput): void;
@@ -57,15 +55,6 @@ export class Calls {
     const { self: replyTo, hosts } = this.#actor;
     const token = this.#add(call);
     hosts.send(call.host, 'command', { logId, body, timeoutMs, token, replyTo });
-    return token;
-  }
-
-  append(call: Call, logId: number, batch: Uint8Array, timeoutMs: number): number {
-    const { self: replyTo, hosts } = this.#actor;
-    const token = this.#add(call);
-    const level = 'committed' as const;
-    const input = { logId, level, epoch: -1, timeoutMs, token, replyTo, batch };
-    hosts.send(call.host, 'append', input);
     return token;
   }
 
@@ -107,10 +96,6 @@ export class Calls {
 
   answered(input: AnsweredInput): void {
     this.#take(input.token)?.answered?.(input);
-  }
-
-  appended(input: AppendedInput): void {
-    this.#take(input.token)?.appended?.(input);
   }
 
   fetched(input: FetchedInput): void {

@@ -6,6 +6,7 @@
 // Invariant: the numbers of the batches that were sent and are not settled follow one another, and no
 // batch is sent while an earlier one waits to be sent again.
 import { BatchBuilder } from '../../records/batch-builder.ts';
+import type { RecordInput } from '../../records/records.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
 import { PUBLISH_HEAD_BYTES_MAX } from '../view/commands.ts';
 
@@ -117,6 +118,18 @@ export class Feed {
     this.bytes += batch.bytes - before;
     batch.count += 1;
     this.#keepRow(flight);
+  }
+
+  /** Into one batch, whatever its size: they are stored together or not at all. `size`: of all their bodies. */
+  appendTogether(records: readonly RecordInput[], size: number, flight: number): void {
+    const batch = this.#open(size + records.length * RECORD_HEAD_BYTES_MAX);
+    const before = batch.bytes;
+    for (const { timestampMs, key, value, headers } of records) {
+      batch.builder.append(timestampMs, key, value, headers);
+      this.#keepRow(flight);
+    }
+    batch.count += records.length;
+    this.bytes += batch.bytes - before;
   }
 
   #open(size: number): FeedBatch {

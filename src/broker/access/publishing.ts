@@ -23,6 +23,7 @@ import {
 } from '../exchange/replica.ts';
 import { RoutingTable } from '../exchange/routing-table.ts';
 import { TurnBatches } from '../exchange/turn-batches.ts';
+import { Appends } from './appends.ts';
 import type { Feed } from './feed.ts';
 import { REFUSED, STORED } from './feed.ts';
 import { Feeds, type FeedsPort } from './feeds.ts';
@@ -37,6 +38,8 @@ export interface PublishingParts extends Omit<FeedsPort, 'flights' | 'publishers
   wallMs(): number;
   /** The shard's actor calls `feeds.flush` in this turn. */
   wantFlush(): void;
+  /** Calls in a turn of the shard's actor. */
+  soon(work: () => void): void;
 }
 
 interface Replica {
@@ -55,6 +58,7 @@ export class Publishing {
   readonly feeds: Feeds;
   readonly flights: Flights;
   readonly publishers: Publishers;
+  readonly appends: Appends;
   readonly #parts: PublishingParts;
   readonly #replicas = new Map<string, Replica>();
   /** By index of the exchange, as the table has it now. */
@@ -75,6 +79,7 @@ export class Publishing {
     this.flights = new Flights(this.publishers);
     const { flights, publishers } = this;
     this.feeds = new Feeds({ ...parts, flights, publishers });
+    this.appends = new Appends({ ...parts, flights, publishers, feeds: this.feeds });
     this.#routed = {
       routes: this.routes,
       batches: new TurnBatches(),

@@ -3,7 +3,7 @@
 // and everything lent is lent for the call. Sinks are told in turns of other actors too: they note what
 // they are told and ask to be woken.
 import type { DestinationView, ExchangeView, LogResult } from '../../cluster/ports.ts';
-import type { RecordReader } from '../../records/records.ts';
+import type { RecordInput, RecordReader } from '../../records/records.ts';
 import type { QueueOutcome } from '../view/answers.ts';
 
 /** The exchanges of this shard, current: what a session asks of them before it publishes. */
@@ -82,6 +82,12 @@ export interface Publisher {
   /** The sink is told nothing more; what was published is stored all the same. */
   close(): void;
 }
+
+/**
+ * What became of records. `timed-out`: nobody knows, and they may be stored later; after any other result but
+ * `ok` they never are. `baseOffset`: of the first; -1 if they are not stored, or nobody knows where.
+ */
+export type AppendDone = (result: LogResult, baseOffset: number) => void;
 
 /** One object per shard, filled anew for each message. */
 export interface DeliveredMessage {
@@ -177,6 +183,12 @@ export interface QueueAccess {
   readonly routes: Routes;
   /** One per connection. */
   publisher(sink: PublishSink): Publisher;
+  /**
+   * Records for one log, past exchanges: stored once, together, behind what this shard has published there.
+   * `throttled`: too much is under way there. `done` is called once, in a turn of the shard's actor, never
+   * inside this call.
+   */
+  append(logId: number, records: readonly RecordInput[], timeoutMs: number, done: AppendDone): void;
   /** One per connection; `connection` is unique among all that this node has in this life. */
   reader(sink: ReaderSink, connection: number): QueueReader;
   // Questions that are rare. 'timed-out': nobody has answered in time, and a purge may have happened.

@@ -7,7 +7,6 @@ import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import {
   type AnsweredInput,
-  type AppendedInput,
   type FetchedInput,
   type LocatedInput,
   type LogRepliesOps,
@@ -112,6 +111,10 @@ export class ShardQueues implements QueueAccess {
     return this.#publishing.publisher(sink);
   }
 
+  append(...call: Parameters<QueueAccess['append']>): void {
+    this.#publishing.appends.append(...call);
+  }
+
   reader(sink: ReaderSink, connection: number): QueueReader {
     return this.#consuming.reader(sink, connection);
   }
@@ -145,7 +148,8 @@ export class ShardQueues implements QueueAccess {
       if (signal.type === 'terminated') this.#turn(() => calls.ended(signal.ref));
     });
     return {
-      appended: (input: AppendedInput) => calls.appended(input),
+      // Nothing is appended by its own name here: publishes are commands.
+      appended: () => undefined,
       answered: (input: AnsweredInput) => {
         calls.answered(input);
         this.#consuming.tellDelivered();

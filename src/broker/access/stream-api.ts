@@ -1,6 +1,6 @@
-// What the broker offers to sessions whose groups share the logs of streams, message by message: batches in,
-// leased messages out, and what becomes of them. On a queue all groups are one: they share its messages with
-// whoever else consumes from it. Types alone. `done` is called once, in a turn of the
+// What the broker offers to sessions whose groups share the logs of streams, message by message: leased messages,
+// and what becomes of them. On a queue all groups are one: they share its messages with whoever else consumes
+// from it. Types alone. `done` is called once, in a turn of the
 // shard's actor, never inside the call that asked.
 import type { LogResult } from '../../cluster/ports.ts';
 import type { RecordHeader } from '../../records/batch-builder.ts';
@@ -46,13 +46,6 @@ export type StreamVerdict =
   | { readonly kind: 'extend'; readonly leaseMs: number };
 
 export interface StreamAccess {
-  /** At level `committed`; sent again only while it is certain that nothing was stored. */
-  append(
-    logId: number,
-    batch: Uint8Array,
-    timeoutMs: number,
-    done: (result: LogResult, baseOffset: number) => void,
-  ): void;
   /** Answers how to stop waiting: `done` then says what there is so far. */
   receive(
     wish: StreamWish,

@@ -81,43 +81,6 @@ export class StreamViews implements StreamAccess {
 
   // ---- Sessions -------------------------------------------------------------------------------
 
-  append(
-    logId: number,
-    batch: Uint8Array,
-    timeoutMs: number,
-    done: (result: LogResult, baseOffset: number) => void,
-  ): void {
-    const untilMs = this.#nowMs + timeoutMs;
-    this.#soon(() => this.#append(logId, batch, untilMs, done));
-  }
-
-  #append(
-    logId: number,
-    batch: Uint8Array,
-    untilMs: number,
-    done: (result: LogResult, baseOffset: number) => void,
-  ): void {
-    const host = this.#parts.leaderHost(logId);
-    const again = (result: LogResult): void => {
-      if (this.#nowMs + RETRY_MS >= untilMs) done(result, -1);
-      else this.#later(RETRY_MS, () => this.#append(logId, batch, untilMs, done));
-    };
-    if (host === undefined) {
-      again('not-available');
-      return;
-    }
-    const call = {
-      host,
-      appended: ({ result, baseOffset }: { result: LogResult; baseOffset: number }) => {
-        if (ELSEWHERE.has(result)) again(result);
-        else done(result, baseOffset);
-      },
-      lost: () => done('timed-out', -1),
-    };
-    // The host stamps offsets into what it is given.
-    this.#calls.append(call, logId, batch.slice(), Math.max(1, Math.floor(untilMs - this.#nowMs)));
-  }
-
   receive(
     wish: StreamWish,
     done: (result: LogResult, messages: readonly StreamMessage[]) => void,
@@ -227,7 +190,7 @@ export class StreamViews implements StreamAccess {
       if (signal.type === 'terminated') calls.ended(signal.ref);
     });
     return {
-      appended: calls.appended.bind(calls),
+      appended: () => undefined,
       answered: calls.answered.bind(calls),
       fetched: calls.fetched.bind(calls),
       advanced: ({ token }: { readonly token: number }) => this.#woken(token),

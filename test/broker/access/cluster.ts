@@ -98,8 +98,11 @@ export class QueueCluster {
 
   /** As a log's host asks for it. */
   messageBytesMax(logId: number): number {
-    const all = [...this.destinations.values()];
-    return messageBytesMax(all.find(({ logIds }) => logIds.includes(logId))?.config);
+    return messageBytesMax(this.destinationOf(logId)?.config);
+  }
+
+  destinationOf(logId: number): Destination | undefined {
+    return [...this.destinations.values()].find(({ logIds }) => logIds.includes(logId));
   }
 
   remove(name: string): void {
@@ -283,7 +286,8 @@ export class Shard {
       const log = rig.logs.get(logId);
       if (log === undefined) return undefined;
       const { leader, epoch, replicas, isr, minInsync, kind = 'partition' } = log;
-      const named = { destination: '', partition: 0, offline: [] };
+      const destination = cluster.destinationOf(logId)?.name ?? '';
+      const named = { destination, partition: 0, offline: [] };
       return { logId, kind, leader, epoch, replicas, isr, minInsync, ...named };
     };
     const destinationView = ({ name, logIds, config }: Destination): DestinationView => ({

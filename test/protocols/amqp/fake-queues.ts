@@ -137,6 +137,10 @@ export class FakeQueues implements QueueAccess {
     this.#soon(task);
   }
 
+  append(): never {
+    throw new Error('what AMQP publishes goes through exchanges');
+  }
+
   /** Told at once, or when the test says so. */
   resolveLater(tell: () => void): void {
     if (this.holdsPublishes) this.#heldBack.push(tell);

@@ -8,12 +8,11 @@ import {
   type MetadataView,
   nameSpread,
   PARTITION_KIND,
+  type QueueAccess,
   type StreamAccess,
   type StreamMessage,
 } from '../../../broker/ports.ts';
-import { encodeBatch } from '../../../records/records.ts';
 import { decodeUtf8, encodeUtf8 } from '../../../std/bytes.ts';
-import type { Crc32c } from '../../../std/crc32c.ts';
 import { md5 } from './md5.ts';
 import type {
   AcknowledgeAsk,
@@ -43,7 +42,8 @@ export interface RocketBrokerParts {
   readonly metadata: Pick<MetadataService, 'create'>;
   readonly settings: { readonly autoCreate: boolean; readonly defaultPartitions: number };
   readonly streams: StreamAccess;
-  readonly crc32c: Crc32c;
+  /** The shard's: what is sent goes with all else that the shard publishes. */
+  readonly queues: Pick<QueueAccess, 'append'>;
 }
 
 /** Under this name nodes register where they serve RocketMQ over gRPC. */
@@ -68,7 +68,7 @@ export function handleKeyOf(clusterId: string): Uint8Array {
 
 /**
  * @example
- * const broker = createRocketBroker({ view, metadata, settings, streams, crc32c });
+ * const broker = createRocketBroker({ view, metadata, settings, streams, queues });
  * createRocketGrpcService({ env, log, broker, handleKey: handleKeyOf(clusterId) });
  */
 export function createRocketBroker(parts: RocketBrokerParts): RocketBroker {
@@ -155,9 +155,7 @@ class StreamBroker implements RocketBroker {
   }
 
   #append({ logId, records, timeoutMs }: AppendAsk, answer: Answer): void {
-    const { streams, crc32c } = this.#parts;
-    const batch = encodeBatch(records, crc32c);
-    streams.append(logId, batch, timeoutMs, (result, baseOffset) => {
+    this.#parts.queues.append(logId, records, timeoutMs, (result, baseOffset) => {
       const reason = result === 'ok' ? '' : `the log answers ${result}`;
       answer({ kind: 'append', result: appendResult(result), baseOffset, reason });
     });
