@@ -1,7 +1,8 @@
 // One run: a cluster, an exchange with three destinations, a publisher and three kinds of readers, a
 // SIGKILL in the middle, and the ledger at the end. Everything goes through clients and the admin API.
-import { delay, startDev } from '../lib/dev-cluster.mjs';
-import { findVictim, untilBack } from './cluster.mjs';
+import { rm } from 'node:fs/promises';
+import { delay, freshFolder, startDev } from '../lib/dev-cluster.mjs';
+import { findVictim, untilBack, untilLedByOthers } from './cluster.mjs';
 import { GroupReader } from './group-reader.mjs';
 import { Ledger } from './ledger.mjs';
 import { Publisher } from './publisher.mjs';
@@ -22,6 +23,7 @@ const END_MS = 5_000;
 export class Act {
   #options;
   #screen;
+  #folder;
   #starting;
   #cluster;
   #publisher;
@@ -30,7 +32,7 @@ export class Act {
   #silences = new Map(
     ['confirms', ...READERS.map(({ name }) => name)].map((n) => [n, new Silence()]),
   );
-  #heardMs = performance.now();
+  #heardMs = 0;
   /** What becomes of the killed node: a promise, once the kill has begun. */
   #fate;
   #isEnded = false;
@@ -45,7 +47,9 @@ export class Act {
   async run() {
     const { queueReplicas, shards } = this.#options;
     const args = queueReplicas === undefined ? [] : ['--queue-replicas', String(queueReplicas)];
-    this.#starting = startDev({ nodes: 3, shards, restart: RESTART_AFTER, args });
+    this.#folder = freshFolder('callboard-demo-');
+    const data = `${this.#folder}/data`;
+    this.#starting = startDev({ nodes: 3, shards, restart: RESTART_AFTER, data, args });
     this.#cluster = await this.#starting;
     const pids = this.#cluster.nodes.map(({ pid }) => pid).join(', ');
     this.#screen.say(`three nodes are ready, processes ${pids}`);
@@ -65,20 +69,22 @@ export class Act {
     return { ledger: this.#ledger.report(), confirms: this.#publisher.counts, silenceMs, ...fate };
   }
 
-  /** Says goodbye for all clients, then ends as `abort`. */
-  async end() {
+  /** Says goodbye for all clients, then ends as `abort`; `isKept`: with a folder to look into. */
+  async end(isKept) {
     this.#isEnded = true;
     const stops = [this.#publisher, ...this.#readers].map((client) => client?.stop());
     await Promise.race([Promise.allSettled(stops), delay(END_MS)]);
-    await this.abort();
+    await this.abort(isKept);
+    if (isKept) this.#screen.plain(`data and logs of the nodes are in ${this.#folder}`);
   }
 
   /** Ends the nodes and removes their folder; the clients end with this process. */
-  async abort() {
+  async abort(isKept = false) {
     this.#isEnded = true;
-    // One that has failed to start has removed its folder itself.
     const cluster = await this.#starting?.catch(() => undefined);
     await cluster?.stop();
+    if (this.#folder === undefined || isKept) return;
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
   #trouble(who, error) {
@@ -149,6 +155,7 @@ export class Act {
       },
     });
     this.#screen.say(`publishing ${messages.length} cities through node ${PUBLISHING_NODE}`);
+    this.#heardMs = performance.now();
     let isDone = false;
     const run = this.#publisher.run().then(() => {
       isDone = true;
@@ -171,10 +178,12 @@ export class Act {
       this.#screen.say(
         `SIGKILL for node ${id}: it led the queue ${QUEUE.destination}, and of ${led}`,
       );
+      await untilLedByOthers(this.#cluster, id, DESTINATIONS);
+      const ledMs = Math.round(performance.now() - sinceMs);
       await untilBack(this.#cluster, id, DESTINATIONS);
       const backMs = Math.round(performance.now() - sinceMs);
       this.#screen.say(`node ${id} is back in sync`);
-      return { victim: id, isBack: true, backMs };
+      return { victim: id, isBack: true, ledMs, backMs };
     } catch (error) {
       this.#screen.say(error.message);
       return { victim: id, isBack: false };

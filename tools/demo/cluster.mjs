@@ -4,6 +4,7 @@ import { until } from '../lib/dev-cluster.mjs';
 
 const ANSWER_TIMEOUT_MS = 2_000;
 const VICTIM_TIMEOUT_MS = 20_000;
+const LED_TIMEOUT_MS = 30_000;
 const BACK_TIMEOUT_MS = 60_000;
 
 async function ask(node, path) {
@@ -41,24 +42,54 @@ export function findVictim(cluster, queue, topics) {
   );
 }
 
-/** Waits until a node runs, is live, and is in sync in all its replicas, as every node sees it. */
-export async function untilBack(cluster, id, names) {
+/** Waits until a dead node leads nothing that has other replicas, and all that has a leader. */
+export async function untilLedByOthers(cluster, id, names) {
+  const asked = cluster.nodes.find((node) => node.id !== id);
   await until(
-    `node ${id} is back in sync`,
+    'other nodes lead what the dead one led',
     async () => {
-      const all = await Promise.all(cluster.nodes.map((node) => isInSync(node, id, names)));
-      return all.every(Boolean);
+      const partitions = (await partitionsOf(asked, names)).flat();
+      return partitions
+        .filter(({ replicas }) => replicas.length > 1)
+        .every(({ leader }) => leader > 0 && leader !== id);
     },
-    BACK_TIMEOUT_MS,
+    LED_TIMEOUT_MS,
   );
 }
 
-async function isInSync(asked, id, names) {
+/** Waits until a node runs, is live, and is in sync in all its replicas, as every node sees it. */
+export async function untilBack(cluster, id, names) {
+  const seen = new Map();
+  const isBack = async () => {
+    const all = await Promise.all(
+      cluster.nodes.map(async (node) => {
+        const missing = await missingAt(node, id, names);
+        seen.set(node.id, missing);
+        return missing.length === 0;
+      }),
+    );
+    return all.every(Boolean);
+  };
+  try {
+    await until(`node ${id} is back in sync`, isBack, BACK_TIMEOUT_MS);
+  } catch (error) {
+    const text = [...seen].map(([asked, missing]) => `node ${asked} says: ${missing.join(', ')}`);
+    throw new Error(`${error.message}; ${text.join('; ')}`, { cause: error });
+  }
+}
+
+/** What a node says that is not as it should be. */
+async function missingAt(asked, id, names) {
   const { nodes, health } = await ask(asked, '/api/status');
+  const all = await Promise.all(names.map((name) => partitionsOf(asked, [name])));
   const node = nodes.find((each) => each.id === id);
-  const partitions = (await partitionsOf(asked, names)).flat();
-  const isMember = partitions.every(
-    ({ replicas, isr }) => !replicas.includes(id) || isr.includes(id),
+  const out = all.flatMap(([partitions], at) =>
+    partitions
+      .filter(({ replicas, isr }) => replicas.includes(id) && !isr.includes(id))
+      .map(({ partition, leader, isr }) => `${names[at]}-${partition} led by ${leader} has ${isr}`),
   );
-  return health === 'ok' && node.isLive && node.outOfSyncCount === 0 && isMember;
+  if (health !== 'ok') out.unshift(`health ${health}`);
+  if (!node.isLive) out.unshift('it is not live');
+  if (node.outOfSyncCount > 0) out.unshift(`${node.outOfSyncCount} of its replicas are behind`);
+  return out;
 }

@@ -56,18 +56,19 @@ let isInterrupted = false;
 async function perform(options, screen) {
   const messages = loadCities(options.records);
   const results = [];
-  for (const queueReplicas of process.env.ONE ? [undefined] : options.runs) {
+  for (const queueReplicas of options.runs) {
     if (isInterrupted) break;
     screen.plain(`\n== ${titleOf(queueReplicas)} ==`);
     act = new Act({ ...options, messages, queueReplicas }, screen);
+    let isGood = false;
     try {
       const result = await act.run();
       for (const line of ledgerLines(result)) screen.plain(line);
       const { ledger, isBack } = result;
-      const isGood = ledger.faults === 0 && ledger.confirmed === messages.length && isBack;
+      isGood = ledger.faults === 0 && ledger.confirmed === messages.length && isBack;
       results.push({ queueReplicas: queueReplicas ?? 'default', isGood, ...result });
     } finally {
-      await act.end();
+      await act.end(!isGood);
     }
   }
   return results;

@@ -104,7 +104,7 @@ function rows(table) {
 
 /** The ledger of one run as lines. */
 export function ledgerLines(result) {
-  const { ledger, confirms, victim, isBack } = result;
+  const { ledger, confirms } = result;
   const head = ['', 'delivered', 'duplicates', 'lost', 'reordered', 'altered', 'longest silence'];
   const table = ledger.readers.map((reader) => [
     reader.name,
@@ -122,8 +122,15 @@ export function ledgerLines(result) {
       `longest wait for a confirm ${seconds(result.silenceMs.confirms)}`,
     ...rows([head, ...table]),
     ...ledger.readers.flatMap(({ name, examples }) => examples.map((text) => `  ${name}  ${text}`)),
-    isBack
-      ? `node ${victim} is back in sync ${seconds(result.backMs)} after it was killed`
-      : `node ${victim} did NOT come back in sync`,
+    fateOf(result),
   ];
+}
+
+function fateOf({ victim, isBack, ledMs, backMs }) {
+  if (victim === undefined) return 'no node was killed';
+  if (!isBack) return `node ${victim} did NOT come back in sync`;
+  return (
+    `node ${victim} was killed: others led its partitions after ${seconds(ledMs)}, ` +
+    `it was back in sync after ${seconds(backMs)}`
+  );
 }
