@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ApiDestinations } from '../../src/admin/api-types.ts';
 import { type TestCluster, testCluster } from './support/cluster.ts';
 
 const HOME = 2;
@@ -17,7 +18,10 @@ const open: ChannelModel[] = [];
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'callboard-normal-'));
-  cluster = await testCluster({ dataRoot: (id) => join(root, `node-${id}`), queueReplicas: 1 });
+  cluster = await testCluster({
+    dataRoot: (id) => join(root, `node-${id}`),
+    queueReplicas: () => 1,
+  });
   await cluster.ready();
 });
 
@@ -27,8 +31,8 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-async function channelOn(id: number): Promise<ConfirmChannel> {
-  const { host, amqpPort } = cluster.addresses[id - 1]!;
+async function channelOn(id: number, of = cluster): Promise<ConfirmChannel> {
+  const { host, amqpPort } = of.addresses[id - 1]!;
   const connection = await connect(`amqp://${host}:${amqpPort}`);
   connection.on('error', () => undefined);
   open.push(connection);
@@ -37,13 +41,21 @@ async function channelOn(id: number): Promise<ConfirmChannel> {
   return channel;
 }
 
-async function ask<T>(id: number, path: string): Promise<T> {
-  const { host, httpPort } = cluster.addresses[id - 1]!;
+async function ask<T>(id: number, path: string, of = cluster): Promise<T> {
+  const { host, httpPort } = of.addresses[id - 1]!;
   return (await (await fetch(`http://${host}:${httpPort}${path}`)).json()) as T;
 }
 
 const walBytes = (id: number): Promise<number> =>
   ask<Record<string, number>>(id, '/api/counters').then((all) => all['storage.walBytes']!);
+
+/** Nodes of the one log of each queue. */
+async function replicasOf(of = cluster): Promise<Record<string, readonly number[] | undefined>> {
+  const { destinations } = await ask<ApiDestinations>(1, '/api/destinations', of);
+  return Object.fromEntries(
+    destinations.map(({ name, partitions }) => [name, partitions[0]?.replicas]),
+  );
+}
 
 /** Publishes and answers which were confirmed, in order. */
 async function publish(
@@ -92,13 +104,8 @@ describe('a queue with one replica', () => {
       // All nodes hear of everything, in order and each in its time.
       for (const id of [1, 2, 3]) await until(() => isKnown(id, name));
     }
-    const { destinations } = await ask<{
-      destinations: { name: string; partitions: { leader: number; replicas: number[] }[] }[];
-    }>(1, '/api/destinations');
-    const replicas = Object.fromEntries(
-      destinations.map(({ name, partitions }) => [name, partitions.map((each) => each.replicas)]),
-    );
-    expect(replicas).toMatchObject({ one: [[1]], two: [[2]], three: [[3]], jobs: [[HOME]] });
+    const replicas = await replicasOf();
+    expect(replicas).toMatchObject({ one: [1], two: [2], three: [3], jobs: [HOME] });
 
     const before = await Promise.all([1, 2, 3].map(walBytes));
     const body = Buffer.alloc(10_000, 7);
@@ -165,4 +172,20 @@ describe('a queue with one replica', () => {
     await until(() => rest.includes('201'));
     expect(rest.filter((body) => body !== 'x')).toEqual([...bodies, '200', '201'].slice(20));
   });
+});
+
+it('the node that declares decides, once: queues keep what they have', async () => {
+  const mixed = await testCluster({ nodes: 2, queueReplicas: (id) => (id === 1 ? 1 : undefined) });
+  try {
+    await mixed.ready();
+    const [first, second] = [await channelOn(1, mixed), await channelOn(2, mixed)];
+    await first.assertQueue('alone', { durable: true });
+    await second.assertQueue('both', { durable: true });
+    await second.assertQueue('alone', { durable: true });
+    await first.assertQueue('both', { durable: true });
+    const { alone, both } = await replicasOf(mixed);
+    expect([alone, [...both!].sort()]).toEqual([[1], [1, 2]]);
+  } finally {
+    await mixed.stop();
+  }
 });

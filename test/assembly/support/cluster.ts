@@ -47,7 +47,8 @@ export interface TestClusterOptions {
   /** Worker threads per node; `parts.makeShards` must fit. */
   readonly shards?: number;
   readonly dataRoot?: (id: number) => string;
-  readonly queueReplicas?: number;
+  /** What each node is told of the queues that are declared there. */
+  readonly queueReplicas?: (id: number) => number | undefined;
   readonly parts?: Partial<NodeParts>;
   readonly partsOf?: (id: number) => Partial<NodeParts>;
 }
@@ -77,6 +78,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     events,
     async start(id, isFounding) {
       const dataRoot = options.dataRoot?.(id);
+      const queueReplicas = options.queueReplicas?.(id);
       const config: NodeConfig = {
         clusterId: 'test-cluster',
         nodeId: id,
@@ -84,7 +86,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
         dataRoot,
         shards: options.shards ?? 0,
         host: '127.0.0.1',
-        ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
+        ...(queueReplicas === undefined ? {} : { queueReplicas }),
         token: 'secret',
         isFounding,
       };

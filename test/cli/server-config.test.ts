@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import type { NodeConfig } from '../../src/assembly/node-config.ts';
+import { nodeConfigText, parseNodeConfig } from '../../src/cli/server-config.ts';
+
+const ports = { linkPort: 1, kafkaPort: 2, amqpPort: 3, rocketmqPort: 4, httpPort: 5 };
+const config: NodeConfig = {
+  clusterId: 'c',
+  nodeId: 1,
+  nodes: [{ id: 1, host: 'h', ...ports }],
+  dataRoot: undefined,
+  shards: 0,
+  host: 'localhost',
+  token: 't',
+  isFounding: false,
+};
+
+test('what the launcher hands over is what the node reads', () => {
+  expect(parseNodeConfig(nodeConfigText(config), 'it')).toEqual(config);
+  const alone = { ...config, queueReplicas: 1 };
+  expect(parseNodeConfig(nodeConfigText(alone), 'it')).toEqual(alone);
+});
+
+test.each([0, 65, 1.5, '1', null])('queueReplicas %j is refused by name', (queueReplicas) => {
+  const text = JSON.stringify({ ...config, memory: true, queueReplicas });
+  expect(() => parseNodeConfig(text, 'it')).toThrow(/it: queueReplicas is missing or wrong/);
+});
