@@ -85,7 +85,7 @@ export const WALLS = {
     'assembly',
   ],
   testkit: ['*'],
-  doors: ['std', 'env', 'env/node', 'codec', 'actors'],
+  doors: ['std', 'env', 'env/node', 'codec', 'actors', 'cluster', 'storage'],
   '.': ['*'],
 };
 

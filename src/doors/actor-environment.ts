@@ -1,4 +1,4 @@
-// The real world for actors alone: no data folder, and a log that needs no package.
+// The real world for actors alone: a log that needs no package, and a data folder for who asks for one.
 import type { Environment, Log } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { createPlainLog } from '../env/node/plain-log.ts';
@@ -6,6 +6,8 @@ import { createPlainLog } from '../env/node/plain-log.ts';
 export interface ActorEnvironmentOptions {
   /** Default: warnings and errors as lines on stderr. */
   readonly log?: Log;
+  /** The folder of durable actors; without it they are in memory and gone with the process. */
+  readonly dataRoot?: string;
 }
 
 /**
@@ -15,5 +17,6 @@ export interface ActorEnvironmentOptions {
  * const system = createSystem(createActorEnvironment(), { name: 'app' });
  */
 export function createActorEnvironment(options: ActorEnvironmentOptions = {}): Environment {
-  return createNodeEnvironment({ log: options.log ?? createPlainLog() });
+  const { log = createPlainLog(), dataRoot } = options;
+  return createNodeEnvironment({ log, ...(dataRoot === undefined ? {} : { dataRoot }) });
 }

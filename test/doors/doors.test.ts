@@ -24,6 +24,7 @@ function loadedBy(door: string): Set<string> {
   return loaded;
 }
 
+const ROOMS_OF_LOGS = /^dist\/(storage|records|replication|cluster)\//;
 const ROOMS = /^dist\/(doors|actors|codec|env|std)\//;
 
 test.each(['actors', 'actors-testkit'])('%s loads the runtime and no package', (door) => {
@@ -31,6 +32,13 @@ test.each(['actors', 'actors-testkit'])('%s loads the runtime and no package', (
   expect(loaded.length).toBeGreaterThan(20);
   const others = loaded.filter((each) => !ROOMS.test(each) && !each.startsWith('node:'));
   expect(others).toEqual([]);
+});
+
+test('durable loads the storage and the log host besides, and nothing of the broker', () => {
+  const loaded = [...loadedBy('dist/doors/durable.js')];
+  const others = loaded.filter((each) => !each.startsWith('node:') && !ROOMS.test(each));
+  expect(others.length).toBeGreaterThan(20);
+  expect(others.filter((each) => !ROOMS_OF_LOGS.test(each))).toEqual([]);
 });
 
 function node(...args: readonly string[]): string {

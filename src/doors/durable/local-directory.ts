@@ -1,0 +1,74 @@
+// What a log host must know of the metadata where there is none: every log of the folder has one replica, here,
+// and every opening of the folder leads all of them in a new epoch.
+import type { Directory, LogsChange } from '../../cluster/replica/directory.ts';
+import type { NamedLog, Registry } from './registry.ts';
+
+export const LOCAL_NODE = 1;
+const THREAD = 0;
+const INCARNATION = 1;
+const REPLICA = { node: LOCAL_NODE, incarnation: INCARNATION };
+
+export class LocalDirectory implements Directory {
+  readonly isRegistered = true;
+  readonly incarnation = INCARNATION;
+  readonly #registry: Registry;
+  #tell: (change: LogsChange) => void = () => undefined;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  logsOfShard() {
+    return this.#registry.logs().map(specOf);
+  }
+
+  spec(logId: number) {
+    const log = this.#registry.log(logId);
+    return log === undefined ? undefined : specOf(log);
+  }
+
+  assignment(logId: number) {
+    if (this.#registry.log(logId) === undefined) return undefined;
+    const epoch = this.#registry.opened;
+    const writer = { nodeIncarnation: INCARNATION, shardIncarnation: epoch };
+    const lead = {
+      writer,
+      grant: { epoch, unclean: false, ...writer },
+      replicas: [LOCAL_NODE],
+      safeSet: [REPLICA],
+      isr: [LOCAL_NODE],
+      partitionEpoch: 0,
+      mode: 'all' as const,
+      minInsync: 1,
+      live: [REPLICA],
+    };
+    return { epoch, leader: LOCAL_NODE, unclean: false, lead, live: [REPLICA] };
+  }
+
+  threadOf(node: number): number | undefined {
+    return node === LOCAL_NODE ? THREAD : undefined;
+  }
+
+  isDeleted(logId: number): boolean {
+    return this.#registry.log(logId) === undefined;
+  }
+
+  onLogsChanged(handle: (change: LogsChange) => void): () => void {
+    this.#tell = handle;
+    return () => {
+      this.#tell = () => undefined;
+    };
+  }
+
+  added(logId: number): void {
+    this.#tell({ changed: [logId], deleted: [], isReplaced: false });
+  }
+
+  removed(logId: number): void {
+    this.#tell({ changed: [], deleted: [logId], isReplaced: false });
+  }
+}
+
+function specOf({ logId, kind, name }: NamedLog) {
+  return { logId, kind, name, durability: 'sync' as const };
+}
