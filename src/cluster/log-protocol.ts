@@ -41,6 +41,7 @@ const result = oneOf(
   'timed-out',
   'storage-error',
   'not-available',
+  'leader-lost',
 );
 
 const slices: Codec<readonly FetchSlice[]> = mapped(

@@ -151,7 +151,10 @@ export type LogResult =
   | 'throttled'
   | 'timed-out'
   | 'storage-error'
-  | 'not-available';
+  | 'not-available'
+  /** Taken by a leader that leads no more: what became of it is unknown. The others say that nothing was stored,
+   * except `timed-out` and `storage-error`. */
+  | 'leader-lost';
 
 export type AppendLevel = 'none' | 'local' | 'committed';
 

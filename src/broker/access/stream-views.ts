@@ -123,10 +123,10 @@ export class StreamViews implements StreamAccess {
     const call = {
       host,
       answered: (input: { result: LogResult; body: Uint8Array }) => {
-        if (ELSEWHERE.has(input.result)) again(input.result);
+        // Said twice it is as if said once: a lease is settled or it is not.
+        if (ELSEWHERE.has(input.result) || input.result === 'leader-lost') again(input.result);
         else done(input.result, input.body);
       },
-      // Said twice it is as if said once: a lease is settled or it is not.
       lost: () => again('timed-out'),
     };
     this.#calls.command(call, logId, body, Math.max(1, Math.floor(untilMs - this.#nowMs)));

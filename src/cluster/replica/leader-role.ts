@@ -491,8 +491,10 @@ export class LeaderRole {
     this.#isStopped = true;
     const { machine, waiters } = this.#context;
     this.#demote();
-    this.#local.failAll(result, machine.startOffset, this.core.epoch);
-    this.#committed.failAll(result, machine.startOffset, this.core.epoch);
+    // Whoever leads next may have what these wait for.
+    const outcome = result === 'not-leader' ? 'leader-lost' : result;
+    this.#local.failAll(outcome, machine.startOffset, this.core.epoch);
+    this.#committed.failAll(outcome, machine.startOffset, this.core.epoch);
     waiters.tellAll();
     this.#context.roleEnded();
   }

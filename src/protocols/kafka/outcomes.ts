@@ -22,6 +22,7 @@ const LOG_CODES: { readonly [R in LogResult]: number } = {
   'timed-out': E.REQUEST_TIMED_OUT,
   'storage-error': E.KAFKA_STORAGE_ERROR,
   'not-available': E.NOT_LEADER_OR_FOLLOWER,
+  'leader-lost': E.NOT_LEADER_OR_FOLLOWER,
 };
 
 export function logCode(result: LogResult): number {
@@ -34,6 +35,7 @@ export function coordinatorCode(result: LogResult): number {
     case 'ok':
       return E.NONE;
     case 'not-leader':
+    case 'leader-lost':
     case 'unknown-log':
     case 'fenced-epoch':
     case 'unknown-epoch':

@@ -80,6 +80,21 @@ test('what cannot commit is answered as timed out, once, and the outcome stays o
   });
 });
 
+test('what waits for its commit when the leader leads no more may be stored: it is told so', async () => {
+  await inRig(8, async (rig) => {
+    await led(rig);
+    rig.kill(3);
+    const append = rig.append(1, LOG, 'a');
+    const command = rig.command(1, LOG, 'work');
+    await rig.advance(200);
+    rig.grant(LOG, 2);
+    expect(await rig.result(1, append)).toBe('leader-lost');
+    expect(await rig.result(1, command)).toBe('leader-lost');
+    await rig.startNode(3);
+    await rig.until(() => rig.values(2, LOG).includes('a'));
+  });
+});
+
 test('with too few replicas in sync acks=all is refused at once, and goes on when one is back', async () => {
   await inRig(5, async (rig) => {
     await led(rig, 1, { minInsync: 2 });
