@@ -147,8 +147,9 @@ class StreamBroker implements RocketBroker {
     metadata.create(what, timeoutMs).then(
       (result: MetadataResult) => {
         if (result.kind === 'ok' || this.topic(topic) !== undefined) told('ok', '');
-        else if (result.kind === 'unavailable') told('unavailable', result.message);
-        else told('refused', refusalText(topic, result));
+        else if (result.kind === 'unavailable' || this.#passes(topic, result)) {
+          told('unavailable', result.message);
+        } else told('refused', refusalText(topic, result));
       },
       () => told('unavailable', 'the change was not made'),
     );
@@ -159,6 +160,12 @@ class StreamBroker implements RocketBroker {
       const reason = result === 'ok' ? '' : `the log answers ${result}`;
       answer({ kind: 'append', result: appendResult(result), baseOffset, reason });
     });
+  }
+
+  /** Refused as things are now: this node has yet to hear of the topic, or too few nodes are live. */
+  #passes(topic: string, { code }: Refused): boolean {
+    if (code === 'invalid-replication-factor') return true;
+    return code === 'exists' && this.#parts.view.destination(topic) === undefined;
   }
 
   #receive(ask: ReceiveAsk, answer: Answer): void {
@@ -246,7 +253,7 @@ function leasedRecord(message: StreamMessage) {
 
 function troubleOf(result: Exclude<LogResult, 'ok'>): Trouble {
   if (result === 'throttled') return 'busy';
-  if (result === 'timed-out') return 'timed-out';
+  if (result === 'timed-out' || result === 'leader-lost') return 'timed-out';
   return result === 'invalid' || result === 'unsupported' ? 'refused' : 'unavailable';
 }
 

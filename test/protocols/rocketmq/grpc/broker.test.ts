@@ -49,6 +49,16 @@ it('streams and queues are topics; exclusive queues and what is the cluster’s 
   }
 });
 
+it.each(['exists', 'invalid-replication-factor'])(
+  'a topic that this node has yet to hear of, or that too few nodes are live for, is asked for again: %s',
+  async (code) => {
+    const broker = brokerOf([], { kind: 'refused', code, message: 'later' });
+    const ask = { kind: 'create', token: 1, topic: 'new', timeoutMs: 1_000 } as const;
+    const told = await new Promise<BrokerAnswer>((resolve) => broker.ask(ask, resolve));
+    expect(told).toMatchObject({ kind: 'create', result: 'unavailable', reason: 'later' });
+  },
+);
+
 it.each<[MetadataResult, Partial<BrokerAnswer>]>([
   [EXISTS, { result: 'refused', reason: 'mine is there, and is not for everybody' }],
   [
