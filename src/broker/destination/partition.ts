@@ -79,7 +79,13 @@ export function createPartitionBehavior(
     nextDueMs: (_state, local) => views.nextDueMs(local),
     tick: (state, local, position) => views.tick(state.views, local, position),
     snapshot,
-    restore,
+    restore: (bytes) => {
+      const state = restore(bytes);
+      if (config.views?.forgetsAcknowledged === true) {
+        for (const { queue } of state.views.all()) queue.acknowledged.clear();
+      }
+      return state;
+    },
   };
 }
 

@@ -31,6 +31,8 @@ export interface QueueFaults {
   readonly ignoreCredit?: boolean;
   /** An answer that got lost is not given again. */
   readonly forgetUnseen?: boolean;
+  /** A message whose lease is made longer is ready for others as well. */
+  readonly giveTwice?: boolean;
 }
 
 export interface QueueConfig {
@@ -56,6 +58,11 @@ export interface QueueConfig {
   readonly preferMs: number;
   /** A receive that does not wait is still answered later while what is there commits: so long at most. */
   readonly settleMs: number;
+  /**
+   * Messages are given out when a frame behind their decision is committed, so never by a leader that is none any
+   * more and does not know what was acknowledged since. Costs a frame where there would be none.
+   */
+  readonly givesCommitted: boolean;
   readonly faults?: QueueFaults;
 }
 
@@ -72,4 +79,6 @@ export const QUEUE_DEFAULTS: QueueConfig = {
   expiredPerTickMax: 10_000,
   preferMs: 200,
   settleMs: 10_000,
+  // Whoever consumes from a queue may see a message again while its leader changes, and it is marked.
+  givesCommitted: false,
 };

@@ -35,7 +35,12 @@ export function extend(turn: QueueTurn, token: number, command: ExtendCommand): 
   const { leaseMs } = command;
   const tally = eachLease(turn, command, (lease) => {
     if (leaseMs === 0) turn.putBack(lease, true);
-    else turn.local.leases.setDue(lease, turn.nowMs + leaseMs);
+    else {
+      turn.local.leases.setDue(lease, turn.nowMs + leaseMs);
+      if (turn.config.faults?.giveTwice === true) {
+        turn.local.ready.putBack(turn.local.leases.offset[lease]!);
+      }
+    }
   });
   turn.reply(token, { kind: 'settled', outcome: 'ok', ...tally });
   if (leaseMs === 0) dispatch(turn);

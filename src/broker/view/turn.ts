@@ -23,6 +23,8 @@ export class QueueTurn {
   #batch: Uint8Array | undefined;
   #isAwaited = false;
   #isPurging = false;
+  /** Messages are given out when this decision's frame is committed. */
+  #isGiving = false;
   /** Messages of which this decision says that they are done with, and the state does not know yet. */
   #settled = 0;
 
@@ -108,7 +110,10 @@ export class QueueTurn {
     const { token } = consumer;
     const runs = consumer.runs ?? local.takeRuns();
     const { epoch } = this.position;
-    this.reply(token, { kind: 'deliveries', outcome, epoch, ready: this.readyCount, runs });
+    const waits = config.givesCommitted && runs.total > 0;
+    this.#isGiving ||= waits;
+    const level = waits ? 'committed' : 'none';
+    this.reply(token, { kind: 'deliveries', outcome, epoch, ready: this.readyCount, runs }, level);
     local.giveBackRuns(runs);
     consumer.runs = undefined;
     consumer.token = -1;
@@ -127,7 +132,9 @@ export class QueueTurn {
     const { events } = this.local;
     const replies = this.#replies;
     const release = this.#releaseBelow();
-    if (events.isEmpty && this.#batch === undefined) return { replies, ...release };
+    // An answer that waits for a commit needs a frame, even one that says nothing.
+    const needsFrame = !events.isEmpty || this.#batch !== undefined || this.#isGiving;
+    if (!needsFrame) return { replies, ...release };
     if (isTelling) this.local.expectedSeq = this.position.endSeq + 1;
     const isAwaited = this.#isAwaited;
     const frame = { events: events.bytes(), replies, isAwaited, ...release };

@@ -84,6 +84,7 @@ describe('a rule that is taken away is missed', () => {
     trustFrames: true,
     ignoreCredit: true,
     forgetUnseen: true,
+    giveTwice: true,
   };
   for (const fault of Object.keys(faults)) {
     it(`within some histories: ${fault}`, () => {

@@ -26,6 +26,7 @@ class Log {
   refuses = false;
   readonly events: number[] = [];
   readonly answers = new Map<number, QueueAnswer>();
+  readonly levels = new Map<number, DurableReply['level']>();
   #token = 0;
   local = this.behavior.promote(this.state, this.position());
 
@@ -60,8 +61,9 @@ class Log {
     for (const reply of decision.replies ?? []) this.#hear(reply);
   }
 
-  #hear({ token, body }: DurableReply): void {
+  #hear({ token, level, body }: DurableReply): void {
     expect(this.answers.has(token)).toBe(false);
+    this.levels.set(token, level);
     this.answers.set(token, decodeQueueAnswer(body));
   }
 
@@ -164,6 +166,24 @@ describe('groups on one log', () => {
     expect(again).toMatchObject({ offset: 1, redelivered: true });
   });
 
+  it('get messages when a frame behind the decision is committed, and nothing at once', () => {
+    const log = new Log();
+    log.attach('a');
+    log.append();
+    log.events.length = 0;
+    const some = log.receive('a');
+    expect(log.levels.get(some)).toBe('committed');
+    expect(log.events).toHaveLength(1);
+    const none = log.receive('a');
+    expect(log.levels.get(none)).toBe('none');
+    expect(log.events).toHaveLength(1);
+    log.advance(10_000);
+    log.events.length = 0;
+    log.refuses = true;
+    const refused = log.receive('a');
+    expect(log.answers.has(refused)).toBe(false);
+  });
+
   it('that wait are served by the commit, others cost an append nothing', () => {
     const log = new Log();
     log.attach('a');
@@ -176,7 +196,8 @@ describe('groups on one log', () => {
     expect(log.got(token)).toMatchObject([{ offset: 0 }]);
     log.append();
     log.append();
-    expect(log.events).toEqual([0, 0, 0]);
+    // The frame behind the first is that of the answer, which says nothing.
+    expect(log.events).toEqual([0, 3, 0, 0]);
     const nothing = log.behavior.committed!(log.state, log.local, log.position());
     expect(nothing).toEqual({});
   });
