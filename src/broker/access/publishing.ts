@@ -4,7 +4,7 @@
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { DestinationView, MetadataView, RouteChange } from '../../cluster/ports.ts';
-import { encodeUtf8 } from '../../std/bytes.ts';
+import { encodeUtf8, equalBytes } from '../../std/bytes.ts';
 import { murmur2 } from '../../std/hash.ts';
 import { messageBytesMax } from '../destination/settings.ts';
 import {
@@ -49,6 +49,7 @@ interface Replica {
 
 /** Where the messages of a destination go: one log, or one of several by key, or in turns. */
 interface Target {
+  readonly name: Uint8Array;
   readonly feeds: readonly Feed[];
   turn: number;
 }
@@ -228,7 +229,8 @@ export class Publishing {
     if (target === undefined) {
       const destination = view.destination(this.routes.queueName(queue));
       if (destination === undefined || destination.logs.length === 0) return undefined;
-      target = { feeds: this.#feedsOf(destination), turn: 0 };
+      const name = encodeUtf8(destination.name);
+      target = { name, feeds: this.#feedsOf(destination), turn: 0 };
       this.#targets[queue] = target;
     }
     return target;
@@ -268,8 +270,10 @@ function feedFor(target: Target, tape: PublishTape, row: number): Feed {
   const { feeds } = target;
   if (feeds.length === 1) return feeds[0]!;
   const { key, keyStart, keyEnd } = tape.message(row);
-  if (keyStart >= 0) {
-    return feeds[(murmur2(key.subarray(keyStart, keyEnd)) & 0x7fff_ffff) % feeds.length]!;
+  const bytes = keyStart < 0 ? undefined : key.subarray(keyStart, keyEnd);
+  // A key that is the name of the destination is an address, and the same for all that come by it.
+  if (bytes !== undefined && !equalBytes(bytes, target.name)) {
+    return feeds[(murmur2(bytes) & 0x7fff_ffff) % feeds.length]!;
   }
   target.turn += 1;
   return feeds[target.turn % feeds.length]!;

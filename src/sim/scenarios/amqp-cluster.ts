@@ -1,7 +1,7 @@
-// Three nodes under the same faults as for Kafka's clients, driven by AMQP clients of our own: publishers with
-// confirms, consumers that acknowledge, refuse, leave and come back. In the end nothing that was confirmed may be
-// missing, and after a power cut of everything nothing may come again whose acknowledgement was effective. Some
-// publishes go to a stream as well, which is read back then.
+// Three nodes under the same faults as for Kafka's clients, driven by AMQP clients of our own and one of Kafka's, to
+// whom queues are topics: publishers with confirms, consumers that acknowledge, refuse, leave and come back. In the
+// end nothing that was confirmed may be missing, and after a power cut of everything nothing may come again whose
+// acknowledgement was effective. Some publishes go to a stream as well, which is read back then.
 
 import type { Poll } from '../checkers/kafka-history.ts';
 import {
@@ -26,6 +26,7 @@ import {
 } from '../workloads/amqp-session.ts';
 import { checkStream, createStream, readStream } from '../workloads/amqp-stream.ts';
 import { KafkaClient } from '../workloads/kafka-client.ts';
+import { KafkaToQueue } from '../workloads/kafka-to-queue.ts';
 import type { World } from '../world.ts';
 import {
   AMQP_PORT,
@@ -84,8 +85,9 @@ class AmqpClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #cluster: SimulatedCluster;
   readonly #recorder: QueueRecorder;
-  readonly #publishers: AmqpPublisher[] = [];
+  readonly #publishers: (AmqpPublisher | KafkaToQueue)[] = [];
   readonly #consumers: AmqpConsumer[] = [];
+  #producer: KafkaToQueue | undefined;
   #clients = 0;
   /** All that the stream holds in the end. */
   #streamPolls: readonly Poll[] | undefined;
@@ -119,6 +121,7 @@ class AmqpClusterRun implements ScenarioRun {
       // Whether queues of connections are there at a moment is known to nobody.
       this.#publisher({ routes, meanGapMs, bodyBytesMax, mandatory: isSide ? 0 : 0.3 });
     }
+    this.#startProducer();
     for (const options of CONSUMERS) this.#consumer(options);
     this.#run(createStream(this.#kafkaClient('maker'), NODE_COUNT));
   }
@@ -161,6 +164,17 @@ class AmqpClusterRun implements ScenarioRun {
     const publisher = new AmqpPublisher(this.#client(), options);
     this.#publishers.push(publisher);
     this.#run(publisher.run());
+  }
+
+  /** Queues are topics to Kafka's clients. */
+  #startProducer(): void {
+    const random = this.#world.workload.fork('producer');
+    const client = this.#kafkaClient('producer');
+    const options = { queues: ['jobs', 'feed'], meanGapMs: between(random, 100, 400) };
+    const producer = new KafkaToQueue(client, this.#recorder, random, options);
+    this.#producer = producer;
+    this.#publishers.push(producer);
+    this.#run(producer.run());
   }
 
   #consumer(options: AmqpConsumerOptions): AmqpConsumer {
@@ -296,6 +310,9 @@ class AmqpClusterRun implements ScenarioRun {
     ];
     if (found.length === 0 && countEffective(history) === 0) {
       found.push({ check: 'workload', message: 'no acknowledgement could have been forgotten' });
+    }
+    if (found.length === 0 && this.#producer?.confirmed === 0) {
+      found.push({ check: 'workload', message: 'nothing of what Kafka produced was stored' });
     }
     return found;
   }
