@@ -3,6 +3,9 @@ import { type ConfirmChannel, connect } from 'amqplib';
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiDestinations } from '../../src/admin/api-types.ts';
+import { topicName } from '../../src/protocols/rocketmq/grpc/names.ts';
+import { Refusal } from '../../src/protocols/rocketmq/grpc/refusal.ts';
+import { Producer } from '../fixtures/rocketmq-client.ts';
 import { type TestCluster, testCluster } from './support/cluster.ts';
 
 let cluster: TestCluster;
@@ -224,16 +227,62 @@ describe('one name, asked for as a queue and as a topic at once', () => {
     }
   });
 
-  it('takes what a producer sends who only names it, whatever it is', async () => {
-    const producer = await producerOn(2);
+  it('takes what producers send who only name it, whatever it is', async () => {
+    const kafka = await producerOn(2);
     for (let round = 0; round < 5; round += 1) {
-      const channel = await channelOn(1);
       const name = `named-${round}`;
+      const channel = await channelOn(1);
       const declaring = channel.assertQueue(name, { durable: true }).catch(() => undefined);
-      await producer.send({ topic: name, messages: messagesOf('here') });
+      const { host, rocketmqPort } = cluster.addresses[2]!;
+      const endpoints = `${host}:${rocketmqPort}`;
+      const rocket = new Producer({ endpoints, namespace: '', topics: [name] });
+      const starting = rocket.startup();
+      await kafka.send({ topic: name, messages: messagesOf('from Kafka') });
+      await starting;
+      await rocket.send({ topic: name, body: Buffer.from('from RocketMQ') });
+      await rocket.shutdown();
       await declaring;
-      const values = await readByKafka(name, `readers-${round}`, 1);
-      expect(values).toEqual(['here']);
+      const values = await readByKafka(name, `readers-${round}`, 2);
+      expect(values.sort()).toEqual(['from Kafka', 'from RocketMQ']);
     }
+  });
+});
+
+describe('names', () => {
+  const ILLEGAL = 'INVALID_TOPIC_EXCEPTION';
+
+  // A row of docs/reference/mapping.md each: what AMQP answers to a declaration, what Kafka to the name, listed or not.
+  it.each<[name: string, amqp: string, kafka: string, isOfRocket: boolean]>([
+    ['plain-name_1.x', 'made', 'listed', true],
+    ['x'.repeat(128), 'made', 'listed', false],
+    ['y'.repeat(249), 'made', 'listed', false],
+    ['with%percent', 'made', ILLEGAL, true],
+    ['with|bar', 'made', ILLEGAL, true],
+    ['zwei Wörter', 'made', ILLEGAL, false],
+    ['z'.repeat(250), 'made', ILLEGAL, false],
+    ['control\u0001', '406', ILLEGAL, false],
+    ['.', '406', ILLEGAL, true],
+    ['..', '406', ILLEGAL, true],
+    ['amq.mine', '403', 'UNKNOWN_TOPIC_OR_PARTITION', true],
+    ['__mine', 'made', 'listed', true],
+    ['__consumer_offsets', '406', 'listed', true],
+    ['__callboard_probe', '406', 'hidden', true],
+  ])('%j: %s to AMQP, %s to Kafka', async (name, amqp, kafka, isOfRocket) => {
+    const channel = await channelOn(1);
+    const declared = await channel.assertQueue(name).then(
+      () => 'made',
+      (error: Error) => /\d{3}/.exec(error.message)![0],
+    );
+    expect(declared).toBe(amqp);
+    const admin = await adminOn(1);
+    const listed = (await admin.listTopics()).includes(name);
+    expect(listed).toBe(kafka === 'listed');
+    const seen = await admin.fetchTopicMetadata({ topics: [name] }).then(
+      ({ topics }) => (topics[0]!.partitions.length > 0 ? 'there' : 'empty'),
+      (error: { type?: string }) => error.type,
+    );
+    expect(seen).toBe(kafka === 'listed' || kafka === 'hidden' ? 'there' : kafka);
+    const rocket = topicName({ resourceNamespace: '', name });
+    expect(rocket instanceof Refusal).toBe(!isOfRocket);
   });
 });

@@ -170,7 +170,7 @@ class AmqpClusterRun implements ScenarioRun {
   #startProducer(): void {
     const random = this.#world.workload.fork('producer');
     const client = this.#kafkaClient('producer');
-    const options = { queues: ['jobs', 'feed'], meanGapMs: between(random, 100, 400) };
+    const options = { queues: ['jobs', 'feed'], meanGapMs: between(random, 300, 900) };
     const producer = new KafkaToQueue(client, this.#recorder, random, options);
     this.#producer = producer;
     this.#publishers.push(producer);

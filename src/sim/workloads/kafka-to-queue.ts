@@ -11,7 +11,7 @@ import { bodyOf } from './kafka-bodies.ts';
 import type { KafkaClient } from './kafka-client.ts';
 import { CallFailedError } from './kafka-connection.ts';
 
-const BATCH_RECORDS_MAX = 5;
+const BATCH_RECORDS_MAX = 3;
 const BODY_BYTES_MAX = 1_000;
 const KEYS = ['a', 'b', 'key.of.kafka'];
 const PRODUCE_VERSION = 7;
