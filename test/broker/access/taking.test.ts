@@ -97,6 +97,26 @@ test('a dead node takes back what its sessions had at once, and what its takers 
   });
 });
 
+test('a node that was fenced and is live again takes as somebody else, and what it had taken stays out', async () => {
+  await inCluster(309, async (cluster, rig) => {
+    const logId = await filled(cluster, rig, 6);
+    const taker = new TestTaker(cluster);
+    await taker.take(cluster.at(2), logId, 2);
+    const waiting = new TestTaker(cluster);
+    const before = waiting.take(cluster.at(2), logId, 1);
+    rig.fence(2);
+    rig.unfence(2);
+    await before;
+    for (let turn = 0; turn < 3 && waiting.got.length < 4; turn += 1) {
+      await waiting.take(cluster.at(2), logId, 4 - waiting.got.length);
+    }
+    expect([...taker.values, ...waiting.values].sort()).toEqual(range(0, 6));
+    const all = [...taker.got, ...waiting.got];
+    expect(await taker.acknowledge(cluster.at(2), all)).toEqual(all.map(() => true));
+    await rig.until(() => cluster.queueState(1, logId).floor === 6);
+  });
+});
+
 test('messages are taken through the loss of the leader: all of them, and what was acknowledged once', async () => {
   for (let seed = 304; seed < 308; seed += 1) {
     await inCluster(seed, async (cluster, rig) => {
