@@ -9,7 +9,9 @@ import type { HostRef } from './host-calls.ts';
 import type { StreamLease, StreamMessage, StreamWish } from './stream-api.ts';
 import type { GivenRuns, LineReceive, ViewLine } from './view-lines.ts';
 
-const FETCH_BYTES = 1024 * 1024;
+/** The first fetch of a wish, and the largest: a few small records must not cost a megabyte of reading. */
+const FETCH_BYTES_MIN = 64 * 1024;
+const FETCH_BYTES_MAX = 1024 * 1024;
 const UNPACKED_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface ReceivePort {
@@ -38,6 +40,7 @@ export class StreamReceive {
   #logId = 0;
   /** What is leased and not read, ascending in the order in which it was given. */
   #given: Given[] = [];
+  #fetchBytes = FETCH_BYTES_MIN;
   #isStopped = false;
   #isTaking = false;
   #failure: LogResult | undefined;
@@ -154,7 +157,9 @@ export class StreamReceive {
       fetched: (input) => this.#fetched(first.offset, input),
       lost: () => this.#failed('not-available'),
     };
-    this.#port.calls.fetch(call, this.#logId, first.offset, FETCH_BYTES);
+    const bytesMax = this.#fetchBytes;
+    this.#fetchBytes = Math.min(FETCH_BYTES_MAX, bytesMax * 2);
+    this.#port.calls.fetch(call, this.#logId, first.offset, bytesMax);
   }
 
   #fetched(offset: number, input: FetchedInput): void {
