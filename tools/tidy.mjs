@@ -158,6 +158,10 @@ export function tidy() {
         .map((file) => [file, readFileSync(join(root, file), 'utf8')]),
     ),
   );
+  // A compiler with other settings writes its output beside what it reads.
+  for (const path of filesOf(['src']).filter((file) => !/(\.ts|\/README\.md)$/.test(file))) {
+    faults.push(`${path}: src holds TypeScript and READMEs only`);
+  }
   if (files.length < 100) faults.push(`tidy saw only ${files.length} files: is the glob wrong?`);
   const rooms = new Set();
   for (const path of files) {
