@@ -174,6 +174,23 @@ describe('a queue with one replica', () => {
   });
 });
 
+it('a home that comes back without its disk has lost its queues: they can be deleted and declared again', async () => {
+  await cluster.stopNode(3);
+  rmSync(join(root, 'node-3'), { recursive: true });
+  await cluster.start(3, false);
+  await cluster.ready([3]);
+  // On every node, also on the one that should have it.
+  for (const id of [1, 3]) {
+    const channel = await channelOn(id);
+    await expect(channel.checkQueue('three')).rejects.toThrow(/404 .*home node 'node-3'/);
+  }
+  const channel = await channelOn(3);
+  await channel.deleteQueue('three');
+  await channel.assertQueue('three', { durable: true });
+  expect(await publish(channel, '', 'three', ['again'])).toEqual([true]);
+  expect(await replicasOf()).toMatchObject({ three: [3] });
+}, 60_000);
+
 it('the node that declares decides, once: queues keep what they have', async () => {
   const mixed = await testCluster({ nodes: 2, queueReplicas: (id) => (id === 1 ? 1 : undefined) });
   try {

@@ -15,8 +15,6 @@ import type { Publishers } from './publishers.ts';
 import type { AppendDone, PublishOutcome, PublishSink } from './queue-api.ts';
 
 export interface AppendsPort {
-  /** This node. */
-  readonly node: number;
   readonly view: MetadataView;
   readonly feeds: Feeds;
   readonly flights: Flights;
@@ -74,8 +72,9 @@ export class Appends {
   }
 
   #refuse(log: LogView, lane: Lane, bytes: number, bytesMax: number): LogResult | undefined {
+    const { view } = this.#port;
     if (bytes > bytesMax) return 'too-large';
-    if (isOut(log, this.#port.node)) return 'not-available';
+    if (isOut(log, view)) return 'not-available';
     return lane.isFull ? 'throttled' : undefined;
   }
 
@@ -128,7 +127,7 @@ export class Appends {
     const lane = new Lane(publishers, () => {
       const log = view.log(logId);
       if (log === undefined) return 'gone';
-      return isOut(log, this.#port.node) ? 'out' : 'here';
+      return isOut(log, view) ? 'out' : 'here';
     });
     this.#lanes.set(logId, lane);
     return lane;

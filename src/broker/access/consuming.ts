@@ -38,7 +38,7 @@ export class Consuming {
     this.#linkPort = {
       calls,
       message: emptyMessage(),
-      node: parts.node,
+      view: parts.view,
       log: (logId) => parts.log(logId),
       leaderHost: (logId) => parts.leaderHost(logId),
       owner: () => identity.owner,
@@ -52,9 +52,9 @@ export class Consuming {
         if (this.#links.get(link.logId) === link) this.#links.delete(link.logId);
       },
     };
-    const { message, node, log, leaderHost, later, soon, warn } = this.#linkPort;
+    const { message, view, log, leaderHost, later, soon, warn } = this.#linkPort;
     this.#streams = new StreamReading({
-      ...{ calls, message, node, log, leaderHost, later, soon, warn },
+      ...{ calls, message, view, log, leaderHost, later, soon, warn },
       unpack: parts.system.env.unpack,
       nowMs: () => parts.nowMs(),
       wallMs: () => parts.system.clock.wallMs(),

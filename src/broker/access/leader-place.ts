@@ -1,15 +1,17 @@
 // Where one log is led, as its users on this shard know it: looked up when the metadata says that the log
 // has changed, never per message.
-import type { LogView } from '../../cluster/ports.ts';
+import type { LogView, MetadataView } from '../../cluster/ports.ts';
 import type { HostRef } from './host-calls.ts';
 
 /** How long to wait before the next attempt after one failed. */
 const RETRY_MIN_MS = 10;
 const RETRY_MAX_MS = 500;
 
+/** What the metadata says of this node. */
+type OwnNode = Pick<MetadataView, 'nodeId' | 'node'>;
+
 export interface PlacePort {
-  /** This node. */
-  readonly node: number;
+  readonly view: OwnNode;
   log(logId: number): LogView | undefined;
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
@@ -21,7 +23,7 @@ export class LeaderPlace {
   epoch = -1;
   /** The log was deleted. */
   isGone = false;
-  /** Nobody leads it, and no replica of it is here: nobody will before one of its nodes comes back. */
+  /** Nobody leads it, and nobody will before a node comes back. */
   isOut = false;
   #retryMs = 0;
 
@@ -30,18 +32,19 @@ export class LeaderPlace {
     this.look(port);
   }
 
-  /** True if the log has another leader or epoch than before, or none, or is gone. */
+  /** True if the log has another leader or epoch than before, or none, is gone or out, or was. */
   look(port: PlacePort): boolean {
     const log = port.log(this.logId);
     const host = log === undefined || log.leader < 0 ? undefined : port.leaderHost(this.logId);
     const epoch = log?.epoch ?? -1;
     const isSame = epoch === this.epoch && host === this.host;
+    const wasOut = this.isOut;
     this.isGone = log === undefined;
-    this.isOut = log !== undefined && isOut(log, port.node);
+    this.isOut = log !== undefined && isOut(log, port.view);
     this.epoch = epoch;
     this.host = host;
     if (!isSame) this.#retryMs = 0;
-    return !isSame;
+    return !isSame || this.isOut !== wasOut;
   }
 
   /** The delay before the next attempt: it doubles until one succeeds. */
@@ -56,9 +59,11 @@ export class LeaderPlace {
 }
 
 /**
- * Whether a log cannot be used before a node comes back. A node that has a replica says no: it is back itself,
- * and the log has a leader in a moment.
+ * Whether a log cannot be used before a node comes back. One that has a replica here can be, in a moment: this node
+ * is just coming back. But if this one alone has it and is live, its data were lost.
  */
-export function isOut({ leader, replicas }: LogView, node: number): boolean {
-  return leader < 0 && !replicas.includes(node);
+export function isOut({ leader, replicas }: LogView, view: OwnNode): boolean {
+  if (leader >= 0) return false;
+  if (!replicas.includes(view.nodeId)) return true;
+  return replicas.length === 1 && view.node(view.nodeId)?.isLive === true;
 }

@@ -117,7 +117,7 @@ export class Questions {
         const leftMs = Math.ceil(untilMs - this.#port.nowMs());
         if (leftMs <= 0) return;
         const log = this.#port.log(logId);
-        if (log === undefined || isOut(log, this.#port.node)) {
+        if (log === undefined || isOut(log, this.#port.view)) {
           resolve(log === undefined ? 'unknown-log' : 'not-available');
           return;
         }

@@ -72,7 +72,7 @@ export class ShardQueues implements QueueAccess {
     this.#deadOwners = new DeadOwners(view);
     const shared = {
       system,
-      node: system.place.node,
+      view,
       calls: this.#calls,
       log: (logId: number) => view.log(logId),
       leaderHost: this.#leaderHost,
@@ -83,7 +83,6 @@ export class ShardQueues implements QueueAccess {
     };
     this.#publishing = new Publishing({
       ...shared,
-      view,
       limits: { ...PUBLISH_DEFAULTS, ...parts.limits },
       crc32c: system.env.crc32c.bind(system.env),
       client: () => this.#identity.client,
@@ -210,7 +209,11 @@ export class ShardQueues implements QueueAccess {
   #viewChanged(): void {
     const { isClientNew, isOwnerNew } = this.#identity.look();
     if (isClientNew) this.#publishing.feeds.pumpAll();
-    if (isOwnerNew) this.#consuming.ownerChanged();
+    if (isOwnerNew) {
+      // What this live node alone has and does not lead is lost.
+      this.#logsChanged(undefined);
+      this.#consuming.ownerChanged();
+    }
     const dead = this.#deadOwners.look();
     if (dead.length > 0) this.#release(dead.flatMap(bothOwners));
   }

@@ -127,3 +127,25 @@ test('who asks a queue whose home is down hears so at once; who consumed goes on
     expect(reader.told.at(-1)).toBe('empty 4');
   });
 });
+
+test('a live node that alone has a log, and may not lead it, has lost it: nobody waits there either', async () => {
+  await inCluster(441, async (cluster, rig) => {
+    const logId = await cluster.create('q', 1, ALONE);
+    cluster.crash(1);
+    await rig.startNode(1);
+    rig.fence(1);
+    const publisher = new TestPublisher(cluster.at(1));
+    const reader = new TestReader(cluster.at(1));
+    publisher.publish(['early'], { key: 'q' });
+    reader.consume(1, 'q', 1);
+    await rig.advance(500);
+    // It is not back yet: it may lead the log in a moment.
+    expect([publisher.resolved.size, reader.told]).toEqual([0, []]);
+    rig.unfence(1);
+    await rig.until(() => publisher.isResolved && reader.told.length === 1);
+    expect([...publisher.resolved.values()]).toEqual(['refused']);
+    expect(reader.told).toEqual(['ended 1 unreachable']);
+    const { queues } = cluster.at(1);
+    expect(await cluster.answer(queues.stats(logId, 60_000))).toBe('not-available');
+  });
+});
