@@ -5,11 +5,10 @@ import {
   GROUP_KIND,
   GROUP_LOGS,
   PARTITION_KIND,
+  PROBE_DESTINATION,
 } from '../broker/destination/kinds.ts';
 import type { MetadataImage } from '../cluster/metadata/image.ts';
 import type { MetadataResult, MetadataService } from '../cluster/ports.ts';
-
-export const PROBE_DESTINATION = '__callboard_probe';
 
 const WANTED = [
   { name: GROUP_DESTINATION, partitions: GROUP_LOGS, kind: GROUP_KIND },

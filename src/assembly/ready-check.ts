@@ -3,12 +3,12 @@
 import type { Ref } from '../actors/ref.ts';
 import type { System } from '../actors/system.ts';
 import { LogClient } from '../broker/access/log-client.ts';
+import { PROBE_DESTINATION } from '../broker/destination/kinds.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { LogHostOps } from '../cluster/ports.ts';
 import { baseOffset } from '../records/batch.ts';
 import { encodeBatch } from '../records/records.ts';
 import { encodeUtf8 } from '../std/bytes.ts';
-import { PROBE_DESTINATION } from './internal-destinations.ts';
 
 const POLL_MS = 20;
 const TRY_MS = 2_000;

@@ -12,7 +12,7 @@ import type {
 import type { QueueAccess } from './access/queue-api.ts';
 import { groupPartition } from './cursor/behavior.ts';
 import { GROUP_DESTINATION, GROUP_KIND, GROUP_LOGS } from './destination/kinds.ts';
-import { withRoutingRules } from './exchange/declarations.ts';
+import { withDeclarationRules } from './exchange/declarations.ts';
 
 export type {
   AdvancedInput,
@@ -112,7 +112,7 @@ export type BrokerParts = Pick<
 
 export function createBrokerPorts(parts: BrokerParts): BrokerPorts {
   const { view } = parts;
-  const metadata = withRoutingRules(parts.metadata);
+  const metadata = withDeclarationRules(parts.metadata);
   const groupLogs = (): readonly LogView[] => view.destination(GROUP_DESTINATION)?.logs ?? [];
   return {
     view,

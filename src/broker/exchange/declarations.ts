@@ -1,17 +1,19 @@
-// Declarations on their way to the metadata: what routing could not honour is refused before it is
-// proposed. Not in the metadata's own rules, which old and new nodes must apply alike.
+// Declarations on their way to the metadata: what routing could not honour, and names that are the cluster's
+// own, are refused before they are proposed. Not in the metadata's own rules, which old and new nodes must apply alike.
 import type {
   BindingView,
   ExchangeView,
   MetadataResult,
   MetadataService,
 } from '../../cluster/ports.ts';
+import { OWN_DESTINATIONS } from '../destination/kinds.ts';
 import { decodeHeaderMatch } from './header-form.ts';
 import { isExchangeType } from './types.ts';
 
-export function withRoutingRules(metadata: MetadataService): MetadataService {
+export function withDeclarationRules(metadata: MetadataService): MetadataService {
   return {
-    create: (what, timeoutMs) => metadata.create(what, timeoutMs),
+    create: async (what, timeoutMs) =>
+      (what.isInternal ? undefined : refuseName(what.name)) ?? metadata.create(what, timeoutMs),
     remove: (name, timeoutMs) => metadata.remove(name, timeoutMs),
     configure: (name, config, timeoutMs) => metadata.configure(name, config, timeoutMs),
     declareExchange: async (exchange, timeoutMs) =>
@@ -20,10 +22,17 @@ export function withRoutingRules(metadata: MetadataService): MetadataService {
       metadata.deleteExchange(name, ifUnused, timeoutMs),
     bind: async (binding, timeoutMs) => refuseBinding(binding) ?? metadata.bind(binding, timeoutMs),
     unbind: (binding, timeoutMs) => metadata.unbind(binding, timeoutMs),
-    declareQueue: (queue, timeoutMs) => metadata.declareQueue(queue, timeoutMs),
+    declareQueue: async (queue, timeoutMs) =>
+      refuseName(queue.name) ?? metadata.declareQueue(queue, timeoutMs),
     deleteQueue: (name, logId, timeoutMs) => metadata.deleteQueue(name, logId, timeoutMs),
     releaseOwner: (owner, timeoutMs) => metadata.releaseOwner(owner, timeoutMs),
   };
+}
+
+/** As if it were there already. */
+function refuseName(name: string): MetadataResult | undefined {
+  if (!OWN_DESTINATIONS.includes(name)) return undefined;
+  return { kind: 'refused', code: 'exists', message: `${name} is the cluster's own` };
 }
 
 function refuseExchange({ type }: ExchangeView): MetadataResult | undefined {

@@ -1,6 +1,6 @@
 // What routing cannot honour is refused before the metadata hears of it.
 import { expect, test } from 'vitest';
-import { withRoutingRules } from '../../../src/broker/exchange/declarations.ts';
+import { withDeclarationRules } from '../../../src/broker/exchange/declarations.ts';
 import { MetadataImage } from '../../../src/cluster/metadata/index.ts';
 import { MetadataChanges } from '../../../src/cluster/metadata-shell/changes.ts';
 import { SeededRandom } from '../../../src/std/prng.ts';
@@ -16,7 +16,7 @@ function service() {
     },
     new SeededRandom(1),
   );
-  return { sent, metadata: withRoutingRules(changes) };
+  return { sent, metadata: withDeclarationRules(changes) };
 }
 
 test.each(['x-consistent-hash', 'x-random', 'x-delayed-message', 'Direct', ''])(
@@ -38,6 +38,28 @@ test('a binding with bytes that are no header match is refused', async () => {
   expect(sent).toEqual([]);
 });
 
+const stream = (name: string, isInternal: boolean) => ({
+  ...{ name, isInternal, partitions: 1, replicationFactor: -1, assignments: [], config: [] },
+  ...{ kind: 'partition', validateOnly: false },
+});
+
+const queue = (name: string) => ({
+  ...{ name, durable: true, autoDelete: false, owner: undefined, compared: [], node: 1 },
+  ...{ arguments: new Uint8Array(0), replicationFactor: -1 },
+});
+
+test.each(['__consumer_offsets', '__callboard_probe'])(
+  'the name %s is nobody’s but the cluster’s, also before it is there',
+  async (name) => {
+    const { sent, metadata } = service();
+    const refused = { kind: 'refused', code: 'exists' };
+    expect(await metadata.create(stream(name, false), 10)).toMatchObject(refused);
+    expect(await metadata.declareQueue(queue(name), 10)).toMatchObject(refused);
+    expect(sent).toEqual([]);
+    expect((await metadata.create(stream(name, true), 10)).kind).toBe('ok');
+  },
+);
+
 test('everything else passes', async () => {
   const { sent, metadata } = service();
   const owner = { node: 1, incarnation: 1, shard: 0, shardIncarnation: 1, connection: 1 };
@@ -50,6 +72,8 @@ test('everything else passes', async () => {
     metadata.releaseOwner(owner, 10),
     metadata.remove('q', 10),
     metadata.configure('q', [], 10),
+    metadata.create(stream('s', false), 10),
+    metadata.declareQueue(queue('q'), 10),
   ];
   for (const answer of await Promise.all(all)) expect(answer.kind).toBe('ok');
   expect(sent).toHaveLength(all.length);
