@@ -49,14 +49,10 @@ export interface RocketBrokerParts {
 /** Under this name nodes register where they serve RocketMQ over gRPC. */
 const ROCKET_GRPC_ENDPOINT = 'rocketmq-grpc';
 const GIVE_BACK_MS = 10_000;
-/** What clients are told of a group: RocketMQ's own defaults (16 retries, and their waits). */
-const GROUP: GroupView = {
-  isFifo: false,
-  deliveriesMax: 17,
-  backoffMs: [10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200].map(
-    (seconds) => seconds * 1000,
-  ),
-};
+/** No attempt is the last: a message comes until it is acknowledged. The largest number that a client can hear. */
+const ATTEMPTS_MAX = 2 ** 31 - 1;
+/** What clients are told of a group, and what is done: what comes back is to be had at once, in any order. */
+const GROUP: GroupView = { isFifo: false, deliveriesMax: ATTEMPTS_MAX, backoffMs: [0] };
 
 /**
  * The key that receipt handles are checked with: every node derives the same. It keeps handles from being

@@ -104,7 +104,6 @@ export interface ReceiveAsk {
   readonly token: number;
   readonly clientId: string;
   readonly group: string;
-  readonly isFifo: boolean;
   readonly logIds: readonly number[];
   readonly tags: TagFilter;
   readonly messagesMax: number;
@@ -113,8 +112,6 @@ export interface ReceiveAsk {
   readonly leaseMs: number;
   /** 0: only what is there. */
   readonly waitMs: number;
-  /** The same attempt again gets what the lost answer had; '' for none. */
-  readonly attemptId: string;
 }
 
 export interface Lease {

@@ -75,3 +75,8 @@ it.each<[MetadataResult, Partial<BrokerAnswer>]>([
   const told = await new Promise<BrokerAnswer>((resolve) => broker.ask(ask, resolve));
   expect(told).toMatchObject({ kind: 'create', ...answer });
 });
+
+it('groups are told what is done with their messages', () => {
+  const group = { isFifo: false, deliveriesMax: 2_147_483_647, backoffMs: [0] };
+  expect(brokerOf([], EXISTS).group('any')).toEqual(group);
+});

@@ -591,8 +591,6 @@ describe('ReceiveMessage', () => {
       leaseMs: 30_000,
       clientId: 'client-1',
       group: 'group',
-      attemptId: 'again',
-      isFifo: false,
     });
   });
 

@@ -40,11 +40,9 @@ export function receiveMessage(exchange: Exchange, request: Request): Handled {
     kind: 'receive',
     clientId: context.clientId,
     group,
-    isFifo: home.picture.group(group).isFifo,
     logIds: logsOfName(topic, request.messageQueue?.broker?.name ?? '').map(({ logId }) => logId),
     tags: filter.tags,
     bytesMax: home.limits.receiveBytesMax,
-    attemptId: request.attemptId ?? '',
     ...wishes,
   };
   exchange.ask(
