@@ -224,9 +224,13 @@ export class Membership {
     return isSameNodes(this.#trueIsr, this.#shownIsr);
   }
 
-  /** The metadata knows who is in sync, and nothing is asked for. Until then time has to go on. */
+  /**
+   * The metadata knows who is in sync, and nothing is asked for. Until then time has to go on; also while
+   * nothing may be asked after a refusal: whoever comes back in that pause would not be asked for after it.
+   */
   get isSettled(): boolean {
-    return this.#pending === undefined && this.#isShown;
+    const isPausing = this.#nowMs < this.#nextProposalMs;
+    return this.#pending === undefined && !isPausing && this.#isShown;
   }
 
   /** The leader resigned: it asks for nothing any more. */

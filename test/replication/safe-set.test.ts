@@ -167,6 +167,46 @@ describe('joining', () => {
     expect(proposals(core).length).toBe(1);
   });
 
+  test.each([
+    ['all', members(1, 2)],
+    ['quorum', members(1, 2, 3)],
+  ] as const)(
+    'mode %s: a node that was fenced while it was asked for is asked for when it is back',
+    (mode, safeSet) => {
+      const core = leader({ mode, safeSet, isr: [1, 2] });
+      for (const node of [2, 3]) core.hello(helloOf(node, 1));
+      const begin = write(core);
+      for (const node of [2, 3]) ack(core, node, begin);
+      core.tick(100);
+      const [first] = proposals(core);
+      expect(first?.isr).toEqual([1, 2, 3]);
+      // The metadata fences node 3, refuses, and then hears node 3 again: nothing else goes on in this log.
+      core.safeSetRejected(first!.attempt, { partitionEpoch: 1, safeSet, isr: [1, 2] });
+      core.liveChanged(members(1, 2));
+      core.tick(1_000);
+      expect(core.isMembershipTold).toBe(false);
+      core.liveChanged(members(1, 2, 3));
+      // A shell ticks while somebody has to be told.
+      for (let ms = 1_500; ms <= 5_000 && !core.isMembershipTold; ms += 500) core.tick(ms);
+      expect(proposals(core)[0]?.isr).toEqual([1, 2, 3]);
+    },
+  );
+
+  test('after a refusal that was right a leader is left alone when the pause is over', () => {
+    const core = leader({ safeSet: members(1, 2), isr: [1, 2] });
+    for (const node of [2, 3]) core.hello(helloOf(node, 1));
+    const begin = write(core);
+    for (const node of [2, 3]) ack(core, node, begin);
+    const [first] = proposals(core);
+    const safeSet = members(1, 2);
+    core.safeSetRejected(first!.attempt, { partitionEpoch: 1, safeSet, isr: [1, 2] });
+    core.liveChanged(safeSet);
+    for (const ms of [1_000, 2_000]) core.tick(ms);
+    expect(core.isMembershipTold).toBe(true);
+    core.liveChanged(members(1, 2, 3));
+    expect(nodesOf(proposals(core)[0])).toEqual([1, 2, 3]);
+  });
+
   test('F6: a late refusal of an older epoch names no attempt of this one', () => {
     const start = { ...two, partitionEpoch: 1 };
     const older = leader(start);
