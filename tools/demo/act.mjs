@@ -3,6 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { delay, freshFolder, startDev } from '../lib/dev-cluster.mjs';
 import { findVictim, untilBack, untilLedByOthers } from './cluster.mjs';
+import { dialAny } from './dial.mjs';
 import { GroupReader } from './group-reader.mjs';
 import { Ledger } from './ledger.mjs';
 import { Publisher } from './publisher.mjs';
@@ -140,8 +141,9 @@ export class Act {
   async #publish() {
     const { messages, killAfter } = this.#options;
     const killAt = Math.max(1, Math.floor(messages.length * killAfter));
+    const trouble = (error) => this.#trouble('amqplib, publishing', error);
     this.#publisher = new Publisher({
-      urls: this.#urlsFrom(PUBLISHING_NODE),
+      dial: () => dialAny(this.#urlsFrom(PUBLISHING_NODE), trouble),
       exchange: EXCHANGE,
       messages,
       events: {
@@ -151,7 +153,7 @@ export class Act {
           this.#heard('confirms');
           if (this.#publisher.confirmedCount === killAt) this.#fate = this.#kill();
         },
-        trouble: (error) => this.#trouble('amqplib, publishing', error),
+        trouble,
       },
     });
     this.#screen.say(`publishing ${messages.length} cities through node ${PUBLISHING_NODE}`);

@@ -1,11 +1,12 @@
 // AMQP connections: to the first node of a list that answers, for as long as it takes; and their end.
+import { connect } from 'amqplib';
 import { delay } from '../lib/dev-cluster.mjs';
 
 const PAUSE_MS = 100;
 /** A node that is killed in the middle of a handshake is noticed at once; one that hangs is not. */
 const TIMEOUT_MS = 5_000;
 
-export async function dialAny(connect, urls, trouble) {
+export async function dialAny(urls, trouble) {
   for (;;) {
     for (const url of urls) {
       try {

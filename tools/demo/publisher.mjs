@@ -1,15 +1,14 @@
 // An AMQP publisher as a careful application writes one, with amqplib: a window of unconfirmed messages;
 // what is nacked, returned, or unknown because a connection ended is published again, in its old order.
 // After a refusal one message tries the door before all the others follow.
-import { connect } from 'amqplib';
 import { delay } from '../lib/dev-cluster.mjs';
-import { dialAny, hangUp } from './dial.mjs';
+import { hangUp } from './dial.mjs';
 
 const WINDOW = 500;
 const PROBE_MS = 100;
 
 export class Publisher {
-  #urls;
+  #dial;
   #exchange;
   #messages;
   #events;
@@ -27,9 +26,12 @@ export class Publisher {
   #isStopped = false;
   counts = { nacked: 0, returned: 0, unknown: 0 };
 
-  /** `events`: publishing(message), confirmed(message), trouble(error). */
-  constructor({ urls, exchange, messages, events }) {
-    this.#urls = urls;
+  /**
+   * `events`: publishing(message), confirmed(message), trouble(error). `dial` answers a connection, whatever
+   * it takes.
+   */
+  constructor({ exchange, messages, events, dial }) {
+    this.#dial = dial;
     this.#exchange = exchange;
     this.#messages = messages;
     this.#events = events;
@@ -42,7 +44,7 @@ export class Publisher {
   /** Resolves when every message is confirmed. */
   async run() {
     while (this.#confirmedCount < this.#messages.length && !this.#isStopped) {
-      this.#connection = await dialAny(connect, this.#urls, this.#events.trouble);
+      this.#connection = await this.#dial();
       const isDone = await this.#publishOver(this.#connection);
       if (isDone) await hangUp(this.#connection);
     }
@@ -61,8 +63,12 @@ export class Publisher {
     });
     if (channel === undefined) return ended;
     channel.on('error', (error) => this.#events.trouble(error));
-    // A channel that is closed for an error takes its connection with it here: one way to begin anew.
-    channel.once('close', () => void hangUp(connection));
+    // Before amqplib tells each publish that there is no channel: nobody knows what became of them. And a
+    // channel that is closed for an error takes its connection with it here: one way to begin anew.
+    channel.prependOnceListener('close', () => {
+      this.#channel = undefined;
+      void hangUp(connection);
+    });
     channel.on('return', ({ properties }) => this.#returned.add(properties.messageId));
     const done = new Promise((resolve) => {
       this.#finished = () => resolve(true);

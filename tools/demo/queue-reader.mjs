@@ -1,6 +1,5 @@
 // Reads a queue with amqplib, acknowledges everything, and attaches again whenever it is cut off: the
 // node that it talks to may die, and so may the one that has the queue.
-import { connect } from 'amqplib';
 import { delay } from '../lib/dev-cluster.mjs';
 import { hashOf } from './cities.mjs';
 import { dialAny, hangUp } from './dial.mjs';
@@ -26,7 +25,7 @@ export class QueueReader {
 
   async #run(options) {
     while (!this.#isStopped) {
-      this.#connection = await dialAny(connect, options.urls, options.trouble);
+      this.#connection = await dialAny(options.urls, options.trouble);
       const ended = new Promise((resolve) => this.#connection.once('close', resolve));
       while (!this.#isStopped && (await this.#readOnce(this.#connection, ended, options))) {
         await delay(PAUSE_MS);
