@@ -19,6 +19,8 @@ export interface AmqpBench {
   readonly name: string;
   /** Durable queue, persistent messages, confirms and acknowledgements; otherwise none of them. */
   readonly isDurable: boolean;
+  /** A stream instead of a queue. */
+  readonly isStream?: boolean;
   /** Messages in one write. */
   readonly perSegment: number;
   /** Messages that may wait for their confirm. */
@@ -101,7 +103,7 @@ export async function runAmqpBench(bench: AmqpBench): Promise<void> {
   try {
     const url = cluster.nodes[0]!.amqp;
     const [to, from] = [await AmqpWire.connect(url), await AmqpWire.connect(url)];
-    await to.declareQueue(bench.name, bench.isDurable);
+    await to.declareQueue(bench.name, bench.isDurable, bench.isStream);
     if (bench.isDurable) await to.confirmSelect();
     const consumed = countDeliveries(from, bench.isDurable, () => publisher.fill());
     const publisher = new Publisher(to, bench, consumed);

@@ -63,6 +63,10 @@ const long = (text: string): Buffer =>
   Buffer.concat([u32(text.length), Buffer.from(text, 'latin1')]);
 const EMPTY_TABLE = u32(0);
 
+function textTable(name: string, value: string): Buffer {
+  return long(Buffer.concat([short(name), Buffer.from('S'), long(value)]).toString('latin1'));
+}
+
 /** One message to a queue by the exchange without a name: method, header and body. */
 export function publishFrames(queue: string, bodyBytes: number, isPersistent: boolean): Buffer {
   const size = Buffer.alloc(8);
@@ -118,8 +122,9 @@ export class AmqpWire {
     return this.call(method(Method.confirmSelect, u8(0)), Method.confirmSelectOk);
   }
 
-  declareQueue(name: string, isDurable: boolean): Promise<void> {
-    const args = [u16(0), short(name), u8(isDurable ? 2 : 0), EMPTY_TABLE];
+  declareQueue(name: string, isDurable: boolean, isStream = false): Promise<void> {
+    const table = isStream ? textTable('x-queue-type', 'stream') : EMPTY_TABLE;
+    const args = [u16(0), short(name), u8(isDurable ? 2 : 0), table];
     return this.call(method(Method.queueDeclare, ...args), Method.queueDeclareOk);
   }
 

@@ -1,5 +1,6 @@
 // Mistakes that the simulator can switch on by name, to prove that it would find them. Nowhere else:
 // outside a simulation `buggify` is always false, so every rule holds.
+import type { ReadFaults } from '../broker/access/stream-log.ts';
 import type { QueueFaults } from '../broker/view/config.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Faults } from '../replication/types.ts';
@@ -20,6 +21,10 @@ const OF_STREAMS: readonly (readonly [string, keyof QueueFaults])[] = [
   ['bug.stream-stores-again', 'noDedup'],
 ];
 
+const OF_READERS: readonly (readonly [string, keyof ReadFaults])[] = [
+  ['bug.stream-reads-again', 'stepBack'],
+];
+
 /** The rules of replication to take away in this run, or undefined: none. */
 export function knownMistakes(env: Environment): Faults | undefined {
   return taken(env, OF_REPLICATION);
@@ -33,6 +38,11 @@ export function knownQueueMistakes(env: Environment): QueueFaults | undefined {
 /** The same of streams, and of the views that groups have of them. */
 export function knownStreamMistakes(env: Environment): QueueFaults | undefined {
   return taken(env, OF_STREAMS);
+}
+
+/** The same of those who read streams. */
+export function knownReadMistakes(env: Environment): ReadFaults | undefined {
+  return taken(env, OF_READERS);
 }
 
 function taken<K extends string>(

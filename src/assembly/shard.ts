@@ -25,7 +25,12 @@ import type { SafeSetProposal } from '../replication/types.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { hostRefs } from './host-refs.ts';
-import { knownMistakes, knownQueueMistakes, knownStreamMistakes } from './known-mistakes.ts';
+import {
+  knownMistakes,
+  knownQueueMistakes,
+  knownReadMistakes,
+  knownStreamMistakes,
+} from './known-mistakes.ts';
 import { type LoadRocket, RocketDoor } from './rocket-door.ts';
 import { type ClientProtocol, shardDirectory } from './shard-names.ts';
 import { VERSION } from './version.ts';
@@ -126,6 +131,7 @@ function brokerPorts(
     view,
     shard: config.shard,
     shardIncarnation: config.shardIncarnation,
+    readFaults: knownReadMistakes(system.env),
     leaderHost,
   });
   const ports = createBrokerPorts({

@@ -63,6 +63,15 @@ test(
 );
 
 test(
+  'a consumer of a stream that goes on too early is found',
+  async () => {
+    const found = await firstFailure('stream-reads-again', 1_000, amqpCluster);
+    expect(found).toBe('stream/repeat');
+  },
+  LIMIT_MS,
+);
+
+test(
   'a confirm before its message is on the one disk that a queue has is found',
   async () => {
     expect(await firstFailure('ack-before-durable', 1_000, amqpNormalMode)).toBe('queue/lost');

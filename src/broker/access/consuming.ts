@@ -9,6 +9,7 @@ import type { QueueReader, ReaderSink } from './queue-api.ts';
 import { type LinkPort, type MessageSlot, QueueLink } from './queue-link.ts';
 import { SessionReader } from './session-reader.ts';
 import type { ShardIdentity } from './shard-identity.ts';
+import type { ReadFaults } from './stream-log.ts';
 import { StreamReading } from './stream-reading.ts';
 
 export interface ConsumingParts extends PlacePort {
@@ -17,6 +18,7 @@ export interface ConsumingParts extends PlacePort {
   readonly identity: ShardIdentity;
   readonly warnings: Log;
   nowMs(): number;
+  readonly readFaults: ReadFaults | undefined;
   later(delayMs: number, work: () => void): void;
   soon(work: () => void): void;
   /** The shard's actor calls `flush` in this turn. */
@@ -55,6 +57,7 @@ export class Consuming {
     const { message, view, log, leaderHost, later, soon, warn } = this.#linkPort;
     this.#streams = new StreamReading({
       ...{ calls, message, view, log, leaderHost, later, soon, warn },
+      faults: parts.readFaults,
       unpack: parts.system.env.unpack,
       nowMs: () => parts.nowMs(),
       wallMs: () => parts.system.clock.wallMs(),

@@ -32,6 +32,7 @@ import type {
   Routes,
 } from './queue-api.ts';
 import { groupsKey, ShardIdentity } from './shard-identity.ts';
+import type { ReadFaults } from './stream-log.ts';
 
 /** Tokens of the actor's own wake-ups. */
 const FLUSH = 0;
@@ -47,6 +48,8 @@ export interface ShardQueuesParts {
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
   readonly limits?: Partial<PublishLimits>;
+  /** Rules taken away by a simulation. */
+  readonly readFaults?: ReadFaults | undefined;
 }
 
 export class ShardQueues implements QueueAccess {
@@ -92,6 +95,7 @@ export class ShardQueues implements QueueAccess {
       ...shared,
       identity: this.#identity,
       warnings: system.log,
+      readFaults: parts.readFaults,
     });
     this.#questions = new Questions(shared);
     this.#self = system.spawn('queues', ShardQueuesActor, this);

@@ -12,7 +12,14 @@ const AWAIT_MS = 60_000;
 /** Of what cannot be read is told so often at most. */
 const WARN_EVERY_MS = 10_000;
 
+/** Rules taken away by a simulation. */
+export interface ReadFaults {
+  /** Who loses a leader goes on with what was read already. */
+  readonly stepBack?: true;
+}
+
 export interface StreamLogPort extends PlacePort {
+  readonly faults: ReadFaults | undefined;
   readonly calls: Calls;
   nowMs(): number;
   /** Calls in a turn of the shard's actor, after so long. */
@@ -116,6 +123,9 @@ export class StreamLog {
       this.#port.calls.forget(call.token);
       this.#resting.add(cursor);
       if (cursor.next >= 0) cursor.owner.unfed(cursor);
+    }
+    if (this.#port.faults?.stepBack === true) {
+      for (const cursor of this.#cursors) if (cursor.next > 0) cursor.next -= 1;
     }
     this.#forgetTail();
     for (const cursor of this.#waiting) this.#resting.add(cursor);

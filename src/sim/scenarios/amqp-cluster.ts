@@ -1,7 +1,8 @@
 // Three nodes under the same faults as for Kafka's clients, driven by AMQP clients of our own and one of Kafka's, to
 // whom queues are topics: publishers with confirms, consumers that acknowledge, refuse, leave and come back. In the
 // end nothing that was confirmed may be missing, and after a power cut of everything nothing may come again whose
-// acknowledgement was effective. Some publishes go to a stream as well, which is read back then.
+// acknowledgement was effective. Some publishes go to streams as well: one is read back then, the other is read all
+// the time.
 
 import type { Poll } from '../checkers/kafka-history.ts';
 import {
@@ -11,15 +12,19 @@ import {
   EFFECTIVE_AFTER_MS,
 } from '../checkers/queue.ts';
 import type { QueueHistory } from '../checkers/queue-history.ts';
+import { checkStreamReaders, type StreamHistory, unread } from '../checkers/stream-readers.ts';
 import { between, pick } from '../draws.ts';
 import { CRASH_KINDS } from '../faults/policy.ts';
 import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import { AmqpConsumer, type AmqpConsumerOptions } from '../workloads/amqp-consumer.ts';
 import { AmqpPublisher, type AmqpPublisherOptions } from '../workloads/amqp-publisher.ts';
+import { AmqpReader } from '../workloads/amqp-reader.ts';
 import {
   type AmqpClientFacts,
   DURABLE_QUEUES,
+  JOURNAL,
+  JOURNAL_LOGS,
   QueueRecorder,
   ROUTES,
   SIDE_ROUTES,
@@ -48,6 +53,7 @@ const STEP_MS = 100;
 const SETTLE_LIMIT_MS = 30_000;
 /** How long they wait for what should not come again. */
 const AFTERMATH_MS = 3_000;
+const READERS = 2;
 
 const CONSUMERS: readonly AmqpConsumerOptions[] = [
   { queue: 'jobs', kind: 'durable' },
@@ -65,7 +71,13 @@ export const amqpCluster: Scenario = {
   chaosMs: 30_000,
   drainMs: 300_000,
   probeEvery: 100,
-  bugs: [...REPLICATION_BUGS, 'drop-lease', 'ack-before-durable', 'stream-stores-again'],
+  bugs: [
+    ...REPLICATION_BUGS,
+    'drop-lease',
+    'ack-before-durable',
+    'stream-stores-again',
+    'stream-reads-again',
+  ],
   create: (world) => new AmqpClusterRun(world),
 };
 
@@ -88,6 +100,13 @@ class AmqpClusterRun implements ScenarioRun {
   readonly #publishers: (AmqpPublisher | KafkaToQueue)[] = [];
   readonly #consumers: AmqpConsumer[] = [];
   #producer: KafkaToQueue | undefined;
+  readonly #readers: AmqpReader[] = [];
+  readonly #journal: StreamHistory = {
+    stream: JOURNAL,
+    logs: JOURNAL_LOGS,
+    sessions: [],
+    final: undefined,
+  };
   #clients = 0;
   /** All that the stream holds in the end. */
   #streamPolls: readonly Poll[] | undefined;
@@ -123,6 +142,7 @@ class AmqpClusterRun implements ScenarioRun {
     }
     this.#startProducer();
     for (const options of CONSUMERS) this.#consumer(options);
+    for (let i = 0; i < READERS; i += 1) this.#reader();
     this.#run(createStream(this.#kafkaClient('maker'), NODE_COUNT));
   }
 
@@ -184,6 +204,12 @@ class AmqpClusterRun implements ScenarioRun {
     return consumer;
   }
 
+  #reader(isFinal = false): void {
+    const reader = new AmqpReader(this.#client(), this.#journal, isFinal);
+    this.#readers.push(reader);
+    this.#run(reader.run());
+  }
+
   #run(work: Promise<void>): void {
     work.catch((error: unknown) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -242,15 +268,30 @@ class AmqpClusterRun implements ScenarioRun {
     await this.#until('consumers come back', () => lookers.every(({ isConsuming }) => isConsuming));
     const lookedMs = this.#world.nowMs + AFTERMATH_MS;
     await this.#until('a look at what is left', () => this.#world.nowMs > lookedMs);
+    await this.#readAll();
     await this.#leave();
     await this.#until('all nodes recover again', () => this.#areNodesWhole());
     this.#step = 'read-back of the stream';
     this.#streamPolls = await readStream(this.#kafkaClient('reader'));
   }
 
+  /** What is not read then is a finding. */
+  async #readAll(): Promise<void> {
+    this.#reader(true);
+    const { publishes } = this.#recorder.history;
+    const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
+    await this.#until(
+      'everything is read',
+      () => this.#world.nowMs > limitMs || unread(this.#journal, publishes) === 0,
+    );
+    const lookedMs = this.#world.nowMs + AFTERMATH_MS;
+    await this.#until('a look at what should not come', () => this.#world.nowMs > lookedMs);
+  }
+
   async #leave(): Promise<void> {
-    for (const consumer of this.#consumers) consumer.stop();
-    await this.#until('consumers leave', () => this.#consumers.every(({ isDone }) => isDone));
+    const clients = [...this.#consumers, ...this.#readers];
+    for (const client of clients) client.stop();
+    await this.#until('consumers leave', () => clients.every(({ isDone }) => isDone));
   }
 
   #areNodesWhole(): boolean {
@@ -306,6 +347,7 @@ class AmqpClusterRun implements ScenarioRun {
     const found = [
       ...checkQueues(history),
       ...checkStream(history, this.#streamPolls),
+      ...checkStreamReaders(this.#journal, history.publishes),
       ...this.#cluster.idleViolations(),
     ];
     if (found.length === 0 && countEffective(history) === 0) {
@@ -313,6 +355,9 @@ class AmqpClusterRun implements ScenarioRun {
     }
     if (found.length === 0 && this.#producer?.confirmed === 0) {
       found.push({ check: 'workload', message: 'nothing of what Kafka produced was stored' });
+    }
+    if (this.#journal.sessions.every(({ deliveries }) => deliveries.length === 0)) {
+      found.push({ check: 'workload', message: 'nobody has read anything of the journal' });
     }
     return found;
   }

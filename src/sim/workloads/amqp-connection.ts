@@ -16,15 +16,17 @@ import {
   OP_METHOD,
   OP_NACK,
   OutgoingMessage,
+  PROPERTIES_AT,
   PROTOCOL_HEADER,
   SOURCE,
+  TableWalk,
   Tape,
   writeAck,
   writeHeartbeat,
   writeMethod,
   writeNack,
 } from '../../protocols/amqp/codec/index.ts';
-import { ByteWriter, encodeUtf8 } from '../../std/bytes.ts';
+import { ByteWriter, encodeUtf8, readI64Lossy, readU16 } from '../../std/bytes.ts';
 
 const CONNECT_TIMEOUT_MS = 1_500;
 const HANDSHAKE_TIMEOUT_MS = 4_000;
@@ -55,6 +57,8 @@ export class AmqpCallError extends Error {
 export interface Content {
   readonly method: Method<'basic.deliver' | 'basic.get-ok' | 'basic.return'>;
   readonly body: Uint8Array;
+  /** Of one that comes from a stream. */
+  readonly streamOffset: number | undefined;
 }
 
 /** What comes unasked, in its order with the answers to calls. */
@@ -217,7 +221,9 @@ export class AmqpConnection {
         const from = ints[at + BODY_AT]!;
         const bytes = tape.bytesOf(ints[at + SOURCE]!);
         const method = tape.methodAt(at) as Content['method'];
-        const content = { method, body: bytes.slice(from, from + ints[at + BODY_SIZE]!) };
+        const body = bytes.slice(from, from + ints[at + BODY_SIZE]!);
+        const streamOffset = streamOffsetIn(bytes, ints[at + PROPERTIES_AT]!);
+        const content = { method, body, streamOffset };
         this.#events.content?.(channel, content);
         if (method.name === 'basic.get-ok') this.#answer(channel, method, content);
         break;
@@ -290,6 +296,23 @@ export class AmqpConnection {
     this.#pending.clear();
     for (const { reject } of pending) reject(new AmqpCallError(why, code));
   }
+}
+
+/** Flags of properties: headers, and those that stand before them. */
+const HAS_HEADERS = 0x2000;
+const HAS_OTHERS_BEFORE = 0xc000;
+
+/** The header `x-stream-offset` of properties as publishers of the workload make them. */
+function streamOffsetIn(bytes: Uint8Array, at: number): number | undefined {
+  const flags = readU16(bytes, at);
+  if ((flags & HAS_OTHERS_BEFORE) !== 0) throw new Error('properties that nobody has sent');
+  if ((flags & HAS_HEADERS) === 0) return undefined;
+  const walk = new TableWalk();
+  walk.openTable(bytes, at + 2);
+  while (walk.next()) {
+    if (walk.isNamed('x-stream-offset')) return readI64Lossy(bytes, walk.valueAt);
+  }
+  return undefined;
 }
 
 const CLIENT_PROPERTIES = [

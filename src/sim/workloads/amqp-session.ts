@@ -138,6 +138,16 @@ const QUEUES = [
 export const STREAM = 'events';
 const STREAM_BINDINGS = [['news', 'audit.#']] as const;
 
+/** A stream of several logs: each of its keys is in one of them. */
+export const JOURNAL = 'journal';
+export const JOURNAL_LOGS = 3;
+const JOURNAL_BINDINGS = [
+  ['tasks', 'job'],
+  ['tasks', 'diary'],
+  ['news', 'audit.#'],
+  ['all', ''],
+] as const;
+
 export const DURABLE_QUEUES: readonly string[] = QUEUES.map(({ name }) => name);
 
 export interface Route {
@@ -149,13 +159,14 @@ export interface Route {
 
 /** What publishers publish to, and the durable queues and streams that get it. */
 export const ROUTES: readonly Route[] = [
-  { exchange: 'tasks', key: 'job', queues: ['jobs'], streams: [] },
+  { exchange: 'tasks', key: 'job', queues: ['jobs'], streams: [JOURNAL] },
   { exchange: '', key: 'jobs', queues: ['jobs'], streams: [] },
-  { exchange: 'news', key: 'audit.one', queues: ['audit'], streams: [STREAM] },
-  { exchange: 'news', key: 'audit.both', queues: ['jobs', 'audit'], streams: [STREAM] },
-  { exchange: 'all', key: 'whatever', queues: ['feed'], streams: [] },
+  { exchange: 'news', key: 'audit.one', queues: ['audit'], streams: [STREAM, JOURNAL] },
+  { exchange: 'news', key: 'audit.both', queues: ['jobs', 'audit'], streams: [STREAM, JOURNAL] },
+  { exchange: 'all', key: 'whatever', queues: ['feed'], streams: [JOURNAL] },
   { exchange: 'tasks', key: 'nobody', queues: [], streams: [] },
   { exchange: '', key: STREAM, queues: [], streams: [STREAM] },
+  { exchange: 'tasks', key: 'diary', queues: [], streams: [JOURNAL] },
 ];
 
 export const SIDE_ROUTES: readonly Route[] = [
@@ -181,6 +192,16 @@ async function declareTopology(connection: AmqpConnection): Promise<void> {
   }
   for (const [exchange, routingKey] of STREAM_BINDINGS)
     await bind(connection, STREAM, exchange, routingKey);
+  await connection.call(CHANNEL, 'queue.declare', {
+    queue: JOURNAL,
+    durable: true,
+    arguments: [
+      { name: 'x-queue-type', value: { type: 'longstr', value: 'stream' } },
+      { name: 'x-partitions', value: { type: 'signedint', value: JOURNAL_LOGS } },
+    ],
+  });
+  for (const [exchange, routingKey] of JOURNAL_BINDINGS)
+    await bind(connection, JOURNAL, exchange, routingKey);
 }
 
 export function bind(

@@ -275,3 +275,25 @@ test('what takes much room is fetched part by part, and a session is given a par
     expect(Math.max(...turns.values())).toBeLessThan(20);
   });
 });
+
+test('a message costs its share of a fetch, and nobody is asked about it', async () => {
+  await inCluster(310, async (cluster, rig) => {
+    const logIds = await stream(cluster, rig, 2);
+    const publisher = new TestPublisher(cluster.at(1));
+    for (let i = 0; i < 40; i += 1) {
+      for (let n = 0; n < 100; n += 1) {
+        publisher.publish([`m${i}.${n}`], { key: 's', recordKey: `${n}` });
+      }
+      await rig.advance(20);
+    }
+    await rig.until(() => publisher.isResolved);
+    const shard = cluster.at(3);
+    const reader = new TestReader(shard);
+    reader.acknowledges = true;
+    const handled = shard.node.system.turn.messages;
+    reader.consume(1, 's', 200, FIRST);
+    await rig.until(() => reader.got.length === 4_000);
+    expect(shard.node.system.turn.messages - handled).toBeLessThan(400);
+    isWhole(cluster, logIds, reader);
+  });
+});
