@@ -13,9 +13,11 @@ import {
   LogRepliesProtocol,
   type MetadataView,
 } from '../../cluster/ports.ts';
+import { PARTITION_KIND } from '../destination/kinds.ts';
 import { QUEUE_KIND } from '../view/behavior.ts';
 import { encodeQueueCommand } from '../view/commands.ts';
 import type { Owner } from '../view/consumers.ts';
+import { encodeOwnersGone } from '../view/view-commands.ts';
 import { Calls, FIRST_TOKEN } from './calls.ts';
 import { Consuming } from './consuming.ts';
 import { DeadOwners } from './dead-owners.ts';
@@ -219,19 +221,24 @@ export class ShardQueues implements QueueAccess {
       this.#consuming.ownerChanged();
     }
     const dead = this.#deadOwners.look();
-    if (dead.length > 0) this.#release(dead.flatMap(bothOwners));
+    if (dead.length > 0) this.#release(dead);
   }
 
-  /** The queues that are led on this shard hear who is gone. Another leader starts without them. */
-  #release(owners: readonly Owner[]): void {
+  /** The logs that are led on this shard hear who is gone. Another leader starts without them. */
+  #release(ofSessions: readonly Owner[]): void {
     const { node, thread } = this.#system.place;
+    const ofGroups = ofSessions.map((owner) => ({ ...owner, node: groupsKey(owner.node) }));
+    const toQueue = [...ofSessions, ...ofGroups].map((owner) =>
+      encodeQueueCommand({ kind: 'release-owner', owner }),
+    );
+    // Sessions have no views of streams.
+    const toViews = [encodeOwnersGone(ofGroups)];
     for (const { logs } of this.#view.destinations()) {
       for (const { logId, kind, leader } of logs) {
-        if (kind !== QUEUE_KIND || leader !== node) continue;
+        if (leader !== node || !(kind === QUEUE_KIND || kind === PARTITION_KIND)) continue;
         const host = this.#leaderHost(logId);
         if (host === undefined || host.id.thread !== thread) continue;
-        for (const owner of owners) {
-          const body = encodeQueueCommand({ kind: 'release-owner', owner });
+        for (const body of kind === QUEUE_KIND ? toQueue : toViews) {
           this.#calls.command({ host, lost: () => undefined }, logId, body);
         }
       }
@@ -252,11 +259,6 @@ export class ShardQueues implements QueueAccess {
       queuesInUse: linkCount,
     };
   }
-}
-
-/** Of a shard: its sessions' consumers, and those that belong to none. */
-function bothOwners(ofSessions: Owner): Owner[] {
-  return [ofSessions, { ...ofSessions, node: groupsKey(ofSessions.node) }];
 }
 
 const ShardQueuesActor = actor(

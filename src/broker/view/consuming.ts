@@ -8,7 +8,7 @@ import type {
   ReceiveCommand,
   ReleaseOwnerCommand,
 } from './commands.ts';
-import type { Consumer } from './consumers.ts';
+import type { Consumer, Owner } from './consumers.ts';
 import { dispatch } from './dispatch.ts';
 import type { QueueTurn } from './turn.ts';
 
@@ -59,12 +59,15 @@ export function detach(turn: QueueTurn, token: number, command: DetachCommand): 
 }
 
 export function releaseOwner(turn: QueueTurn, token: number, command: ReleaseOwnerCommand): void {
-  let count = 0;
-  for (const consumer of turn.local.consumers.giveUp(command.owner)) {
-    count += release(turn, consumer);
-  }
-  turn.count(token, 'ok', count);
+  turn.count(token, 'ok', giveUp(turn, command.owner));
   dispatch(turn);
+}
+
+/** Answers how many messages came back. */
+export function giveUp(turn: QueueTurn, owner: Owner): number {
+  let count = 0;
+  for (const consumer of turn.local.consumers.giveUp(owner)) count += release(turn, consumer);
+  return count;
 }
 
 export function receive(turn: QueueTurn, token: number, command: ReceiveCommand): void {

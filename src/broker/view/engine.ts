@@ -11,7 +11,8 @@ import { BytesError } from '../../std/bytes.ts';
 import { encodeQueueAnswer } from './answers.ts';
 import { type CheckCommand, decodeQueueCommand, type QueueCommand } from './commands.ts';
 import type { QueueConfig } from './config.ts';
-import { attach, detach, expireWaits, receive, releaseOwner } from './consuming.ts';
+import type { Owner } from './consumers.ts';
+import { attach, detach, expireWaits, giveUp, receive, releaseOwner } from './consuming.ts';
 import { dispatch } from './dispatch.ts';
 import type { QueueLocal } from './local.ts';
 import { publish } from './publish.ts';
@@ -80,6 +81,20 @@ function perform(turn: QueueTurn, token: number, command: QueueCommand): void {
       check(turn, token, command);
       break;
   }
+}
+
+/** These are gone for good, as nobody asks to be told. */
+export function giveUpOwners(
+  config: QueueConfig,
+  state: QueueState,
+  local: QueueLocal,
+  owners: readonly Owner[],
+  position: LogPosition,
+): Decision {
+  const turn = new QueueTurn(config, state, local, position);
+  for (const owner of owners) giveUp(turn, owner);
+  dispatch(turn);
+  return turn.finish();
 }
 
 /** Time has passed, or more is committed: what ran out comes back, and what waits goes on. */

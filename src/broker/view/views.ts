@@ -12,10 +12,11 @@ import { ByteWriter } from '../../std/bytes.ts';
 import { encodeQueueAnswer, type QueueOutcome } from './answers.ts';
 import { isPublish } from './commands.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from './config.ts';
+import type { Owner } from './consumers.ts';
 import { DueHeap } from './due-heap.ts';
-import { decideOnView, demoteView, goOn } from './engine.ts';
+import { decideOnView, demoteView, giveUpOwners, goOn } from './engine.ts';
 import { QueueLocal } from './local.ts';
-import { decodeViewCommand, type ViewCommand } from './view-commands.ts';
+import { decodeOwnersGone, decodeViewCommand, type ViewCommand } from './view-commands.ts';
 import {
   freshView,
   type LogView,
@@ -93,6 +94,8 @@ export class Views {
     command: DurableCommand,
     position: LogPosition,
   ): Decision | undefined {
+    const gone = decodeOwnersGone(command.body);
+    if (gone !== undefined) return this.#release(state, local, gone, command.token, position);
     const decoded = decodeViewCommand(command.body);
     if (decoded === undefined) return undefined;
     const told = { token: command.token, body: decoded.body };
@@ -132,6 +135,25 @@ export class Views {
     const turn = new FrameTurn(this.config, local, position);
     turn.open(view, startOffset);
     turn.add(view, soft, decision);
+    return turn.finish();
+  }
+
+  /** Their receives wait no more, in any view. One that nobody has used in this epoch knows nobody. */
+  #release(
+    state: ViewsState,
+    local: ViewsLocal,
+    gone: readonly Owner[],
+    token: number,
+    position: LogPosition,
+  ): Decision {
+    const turn = new FrameTurn(this.config, local, position);
+    for (const view of state.all()) {
+      const soft = local.views.get(view.group);
+      if (soft === undefined) continue;
+      turn.add(view, soft, giveUpOwners(this.config.engine, view.queue, soft, gone, position));
+    }
+    const body = encodeQueueAnswer({ kind: 'count', outcome: 'ok', count: 0 });
+    turn.reply({ token, level: 'none', body });
     return turn.finish();
   }
 
@@ -222,6 +244,10 @@ class FrameTurn {
 
   noteUse({ id }: LogView): void {
     if (this.#local.out.size === 0) putEventsOf(this.#local.out, id, new Uint8Array(0));
+  }
+
+  reply(reply: DurableReply): void {
+    this.#replies.push(reply);
   }
 
   add(view: LogView, soft: QueueLocal, decision: Decision): void {

@@ -146,3 +146,36 @@ test('messages are taken through the loss of the leader: all of them, and what w
     });
   }
 });
+
+test('a group on a stream gets at once what is sent when a node of it has died waiting', async () => {
+  await inCluster(310, async (cluster, rig) => {
+    const logId = await cluster.create('s', 1, { kind: 'partition' });
+    const publisher = new TestPublisher(cluster.at(1));
+    publisher.publish(range(0, 1), { key: 's' });
+    await rig.until(() => publisher.isResolved);
+    const [dying, taker] = [new TestTaker(cluster), new TestTaker(cluster)];
+    await dying.take(cluster.at(2), logId, 1);
+    expect(dying.values).toEqual(range(0, 1));
+    cluster.at(2).streams.receive(
+      {
+        group: 'takers',
+        logIds: [logId],
+        messagesMax: 9,
+        bytesMax: 1_000,
+        leaseMs: 60_000,
+        waitMs: 60_000,
+      },
+      () => undefined,
+    );
+    await rig.advance(100);
+    cluster.crash(2);
+    await rig.advance(1_000);
+    publisher.publish(range(1, 4), { key: 's' });
+    await rig.until(() => publisher.isResolved);
+    await taker.take(cluster.at(3), logId, 9);
+    expect(taker.values).toEqual(range(1, 4));
+    expect(taker.got.every(({ returns }) => returns === 0)).toBe(true);
+    // What the dead one had taken is still out for its time.
+    expect(await taker.acknowledge(cluster.at(3), dying.got)).toEqual([true]);
+  });
+});

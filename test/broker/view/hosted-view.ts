@@ -7,6 +7,7 @@ import {
 } from '../../../src/broker/destination/partition.ts';
 import { decodeQueueAnswer } from '../../../src/broker/view/answers.ts';
 import {
+  decodeQueueCommand,
   encodeQueueCommand,
   isPublish,
   type QueueCommand,
@@ -15,7 +16,7 @@ import type { QueueConfig } from '../../../src/broker/view/config.ts';
 import { QueueLocal } from '../../../src/broker/view/local.ts';
 import { QueueState } from '../../../src/broker/view/queue-state.ts';
 import { Runs } from '../../../src/broker/view/runs.ts';
-import { encodeViewCommand } from '../../../src/broker/view/view-commands.ts';
+import { encodeOwnersGone, encodeViewCommand } from '../../../src/broker/view/view-commands.ts';
 import { VIEW_DEFAULTS, type ViewsLocal } from '../../../src/broker/view/views.ts';
 import { ByteWriter } from '../../../src/std/bytes.ts';
 
@@ -24,6 +25,7 @@ const OTHER = 'other';
 /** The other group's tokens start here. */
 export const OTHER_TOKENS = 1_000_000_000;
 const OWNER = { node: 9, incarnation: 1 };
+const OWNER_OF_NOBODY = { node: 77, incarnation: 1 };
 
 /** The bytes that a group's command has, whose engine command is already encoded. */
 function wrapped(group: string, body: Uint8Array): Uint8Array {
@@ -33,6 +35,14 @@ function wrapped(group: string, body: Uint8Array): Uint8Array {
   out.raw(outer.subarray(0, outer.length - encodeQueueCommand(command).length));
   out.raw(body);
   return out.toBytes();
+}
+
+/** As it is said to a stream: who is gone is gone for all groups. */
+function saidToStream(body: Uint8Array): Uint8Array {
+  const command = decodeQueueCommand(body, new Runs(), 1_000_000);
+  return command.kind === 'release-owner'
+    ? encodeOwnersGone([command.owner, OWNER_OF_NOBODY])
+    : wrapped(GROUP, body);
 }
 
 /** As a queue's state, for whoever looks at it. */
@@ -117,7 +127,7 @@ export function hostedView(config: QueueConfig): HostedView {
       const { token } = command;
       // Log clients publish to the stream itself.
       const isWhole = token >= OTHER_TOKENS || isPublish(command.body);
-      const body = isWhole ? command.body : wrapped(GROUP, command.body);
+      const body = isWhole ? command.body : saidToStream(command.body);
       return behavior.decide(partitionOf(state), softOf(local), { token, body }, position);
     },
     admit: (state, local, batch, position) =>

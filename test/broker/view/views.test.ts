@@ -6,7 +6,11 @@ import { createPartitionBehavior } from '../../../src/broker/destination/partiti
 import { decodeQueueAnswer, type QueueAnswer } from '../../../src/broker/view/answers.ts';
 import type { QueueCommand } from '../../../src/broker/view/commands.ts';
 import { Runs } from '../../../src/broker/view/runs.ts';
-import { encodeViewCommand, type ViewStart } from '../../../src/broker/view/view-commands.ts';
+import {
+  encodeOwnersGone,
+  encodeViewCommand,
+  type ViewStart,
+} from '../../../src/broker/view/view-commands.ts';
 import { VIEW_DEFAULTS } from '../../../src/broker/view/views.ts';
 import { stampBatch } from '../../../src/records/batch.ts';
 import { batchOf, listOf, NODE } from './harness.ts';
@@ -77,6 +81,19 @@ class Log {
   append(): void {
     this.take({ batch: batchOf(1) });
     this.settle();
+  }
+
+  /** To all groups. */
+  gone(body: Uint8Array): Uint8Array | undefined {
+    this.#token += 1;
+    const told = { token: this.#token, body };
+    const decision = this.behavior.decide(this.state, this.local, told, this.position());
+    const own = decision.replies?.filter(({ token }) => token === told.token) ?? [];
+    expect(own).toHaveLength(1);
+    if (own[0]!.body.length === 0) return undefined;
+    this.take(decision);
+    this.settle();
+    return own[0]!.body;
   }
 
   send(group: string, command: QueueCommand, start: ViewStart = 'begin'): number {
@@ -293,5 +310,37 @@ describe('a group that nobody uses', () => {
     log.refuses = false;
     log.advance(60_000);
     expect(log.state.views.count).toBe(0);
+  });
+});
+
+describe('owners that are gone', () => {
+  it('wait no more in any group, and what they took for a time stays out', () => {
+    const log = new Log();
+    log.append();
+    for (const group of ['a', 'b']) {
+      log.attach(group);
+      expect(log.offsets(group)).toEqual([0]);
+    }
+    const waiting = ['a', 'b'].map((group) => log.receive(group, 60_000, 60_000));
+    expect(log.gone(encodeOwnersGone([{ node: 50, incarnation: 1 }, NODE]))).toBeDefined();
+    for (const token of waiting) {
+      expect(log.answers.get(token)).toMatchObject({ kind: 'deliveries', outcome: 'detached' });
+    }
+    expect(outcome(log.attach('a'))).toBe('stale-owner');
+    log.append();
+    log.advance(1_000);
+    for (const group of ['a', 'b']) {
+      const stats = log.ask(group, { kind: 'stats' });
+      expect(stats).toMatchObject({ ready: 1, leased: 1, waiting: 0 });
+    }
+  });
+
+  it('are told in bytes that are right, or nothing is done', () => {
+    const log = new Log();
+    const body = encodeOwnersGone([{ node: 300, incarnation: 300 }]);
+    expect(log.gone(body.subarray(0, body.length - 1))).toBeUndefined();
+    expect(log.gone(Uint8Array.of(2, 255, 255, 255, 255, 255, 255, 255, 255, 255))).toBeUndefined();
+    // Nobody is gone.
+    expect(log.gone(encodeOwnersGone([]))).toBeDefined();
   });
 });
