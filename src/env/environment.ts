@@ -198,6 +198,6 @@ export interface Environment {
   readonly buggify: Buggify;
   /** CRC-32C (Castagnoli) of bytes[start, end), continuing from `seed`: native where a binary loads. */
   crc32c(bytes: Uint8Array, start: number, end: number, seed?: number): number;
-  /** For what people look at, never for the path of a message. Absent: nothing is unpacked here. */
+  /** Takes its thread's time: only for readers that cannot take what is packed. Absent: nothing is unpacked here. */
   readonly unpack?: Unpack;
 }

@@ -206,6 +206,31 @@ describe('a stream that AMQP declares', () => {
   });
 });
 
+it('what has settled in segments is read too, where it is led and elsewhere', async () => {
+  const { host, amqpPort } = cluster.addresses[0]!;
+  const connection = await connect(`amqp://${host}:${amqpPort}`);
+  open.push(connection);
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue('large', { durable: true, arguments: { 'x-queue-type': 'stream' } });
+  const body = (i: number) => Buffer.alloc(50_000, `${i} `);
+  for (let i = 0; i < 60; i += 1) channel.sendToQueue('large', body(i));
+  await channel.waitForConfirms();
+  for (const id of [1, 2, 3]) {
+    const reader = await channelOn(id);
+    await reader.prefetch(8);
+    let count = 0;
+    await reader.consume(
+      'large',
+      (message) => {
+        if (message?.content.equals(body(count)) === true) count += 1;
+        reader.ack(message!);
+      },
+      { arguments: { 'x-stream-offset': 'first' } },
+    );
+    await until(() => count === 60);
+  }
+}, 60_000);
+
 it('a node that leads some of the partitions stops: its readers go on at the next offset', async () => {
   const readings = await Promise.all([read(1, 'through', 20), read(3, 'through', 50)]);
   await produce('through', 0, 30);

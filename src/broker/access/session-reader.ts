@@ -58,7 +58,9 @@ export class SessionReader implements QueueReader, ConsumerSink {
     if (isStream(destination) && options.from !== undefined) {
       const logIds = destination.logs.map(({ logId }) => logId);
       const facts = { number, sink: this, logIds, pace: this.#pace };
-      this.#streams.set(number, this.#port.streams.consumer(facts, options.from));
+      const stream = this.#port.streams.consumer(facts, options.from);
+      if (stream !== undefined) this.#streams.set(number, stream);
+      else this.#port.soon(() => this.ended(number, 'too-many-consumers'));
       return;
     }
     const logId = this.#queueOf(number, destination);

@@ -46,7 +46,7 @@ export interface StreamConsumerPort {
   /** It finds no room: `pump` is called when there is some. */
   starved(consumer: StreamConsumer): void;
   /** Nothing is told it any more. */
-  ended(consumer: StreamConsumer): void;
+  ended(consumer: StreamConsumer, logs: number): void;
 }
 
 export interface StreamConsumerFacts {
@@ -108,7 +108,7 @@ export class StreamConsumer implements CursorOwner {
     }
     this.#loaded.clear();
     this.#hungry.clear();
-    this.#port.ended(this);
+    this.#port.ended(this, this.#cursors.length);
   }
 
   get #hasCredit(): boolean {

@@ -14,6 +14,8 @@ import { StreamLog, type StreamLogPort } from './stream-log.ts';
 
 /** Records that lie here for all consumers of the shard together. */
 const HELD_BYTES_MAX = 64 * 1024 * 1024;
+/** Logs that consumers read, each counted for each: what a consumer costs that only waits. */
+const CURSORS_MAX = 100_000;
 /** What one batch may unpack to. */
 const UNPACKED_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -35,6 +37,7 @@ export class StreamReading {
   readonly #starved = new Set<StreamConsumer>();
   readonly #budget: ByteBudget;
   #consumers = 0;
+  #cursors = 0;
 
   constructor(port: StreamReadingPort) {
     this.#port = port;
@@ -48,7 +51,8 @@ export class StreamReading {
       turn: () => port.turn(),
       later: (delayMs, work) => port.later(delayMs, work),
       starved: (consumer) => this.#starved.add(consumer),
-      ended: (consumer) => {
+      ended: (consumer, logs) => {
+        this.#cursors -= logs;
         this.#dirty.delete(consumer);
         this.#starved.delete(consumer);
         this.#consumers -= 1;
@@ -61,8 +65,15 @@ export class StreamReading {
     return { streamBytes: this.#budget.used, streamConsumers: this.#consumers };
   }
 
-  consumer(facts: Omit<StreamConsumerFacts, 'from'>, start: StreamStart): StreamConsumer {
+  /** Undefined: there are too many. */
+  consumer(
+    facts: Omit<StreamConsumerFacts, 'from'>,
+    start: StreamStart,
+  ): StreamConsumer | undefined {
+    const { length: logs } = facts.logIds;
+    if (this.#cursors + logs > CURSORS_MAX) return undefined;
     this.#consumers += 1;
+    this.#cursors += logs;
     const from =
       start.kind === 'age'
         ? {

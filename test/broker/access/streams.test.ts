@@ -259,20 +259,23 @@ test('what takes much room is fetched part by part, and a session is given a par
       rig.append(1, logId, `${i}${value}`);
       await rig.advance(20);
     }
-    const shard = cluster.at(2);
-    const reader = new TestReader(shard);
-    const turns = new Map<number, number>();
-    reader.onDeliver = () => {
-      const turn = shard.node.system.turn.count;
-      turns.set(turn, (turns.get(turn) ?? 0) + 1);
-      expect(shard.queues.counters()['streamBytes']).toBeLessThan(1024 * 1024);
-    };
-    reader.consume(1, 's', 1_000, FIRST);
-    await rig.until(() => reader.got.length === 100);
-    expect(reader.values.map((text) => Number.parseInt(text, 10))).toEqual(
-      Array.from({ length: 100 }, (_, i) => i),
-    );
-    expect(Math.max(...turns.values())).toBeLessThan(20);
+    // Where it is led, and elsewhere.
+    for (const id of [1, 2]) {
+      const shard = cluster.at(id);
+      const reader = new TestReader(shard);
+      const turns = new Map<number, number>();
+      reader.onDeliver = () => {
+        const turn = shard.node.system.turn.count;
+        turns.set(turn, (turns.get(turn) ?? 0) + 1);
+        expect(shard.queues.counters()['streamBytes']).toBeLessThan(1024 * 1024);
+      };
+      reader.consume(1, 's', 1_000, FIRST);
+      await rig.until(() => reader.got.length === 100);
+      expect(reader.values.map((text) => Number.parseInt(text, 10))).toEqual(
+        Array.from({ length: 100 }, (_, i) => i),
+      );
+      expect(Math.max(...turns.values())).toBeLessThan(20);
+    }
   });
 });
 
@@ -295,5 +298,24 @@ test('a message costs its share of a fetch, and nobody is asked about it', async
     await rig.until(() => reader.got.length === 4_000);
     expect(shard.node.system.turn.messages - handled).toBeLessThan(400);
     isWhole(cluster, logIds, reader);
+  });
+});
+
+test('a shard reads so many logs, each counted for each consumer, and no more', async () => {
+  await inCluster(311, async (cluster, rig) => {
+    await cluster.create('s', 0, { logs: 1_000, kind: 'partition' });
+    const shard = cluster.at(1);
+    const reader = new TestReader(shard);
+    for (let i = 0; i <= 100; i += 1) reader.consume(i, 's', 10, FIRST);
+    await rig.until(() => reader.told.length === 101);
+    expect(reader.told.filter((word) => word.startsWith('ended'))).toEqual([
+      'ended 100 too-many-consumers',
+    ]);
+    reader.inTurn((each) => each.detach(7, true));
+    reader.consume(101, 's', 10, FIRST);
+    await rig.until(() => reader.told.includes('attached 101'));
+    reader.inTurn((each) => each.close());
+    await rig.advance(100);
+    expect(shard.queues.counters()).toMatchObject({ streamConsumers: 0, streamBytes: 0 });
   });
 });
