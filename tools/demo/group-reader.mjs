@@ -30,6 +30,9 @@ export class GroupReader {
       awaitDuration: AWAIT_MS,
       logger: { debug: silent, info: silent, warn: silent, error: loud },
     });
+    if (process.listenerCount('uncaughtException', outlive) === 0) {
+      process.on('uncaughtException', outlive);
+    }
     await reader.#consumer.startup();
     for (let i = 0; i < PARALLEL; i += 1) reader.#loops.push(reader.#loop(topic, deliver, trouble));
     return reader;
@@ -54,6 +57,14 @@ export class GroupReader {
       }
     }
   }
+}
+
+/**
+ * When the client ends it takes its listeners off streams that are still open. A node that stops a moment later
+ * ends these with an error that nobody hears, and Node would end this process for it.
+ */
+function outlive(error) {
+  if (!error.stack?.includes('rocketmq-client-nodejs')) throw error;
 }
 
 function errorOf(first, rest) {
