@@ -244,18 +244,21 @@ export class Feed {
 
   /** Gives up what has waited since then. What was sent goes on: its number is taken. */
   giveUpBefore(sinceMs: number): void {
+    let unsent = 0;
     for (let at = 0; at < this.#batches.size; at += 1) {
       const batch = this.#batches.at(at);
       if (batch.sinceMs > sinceMs) break;
       if (batch.state === 'settled' || batch.isGivenUp || batch.isAnswered) continue;
       if (batch.number === 0) {
         this.#answer(batch, UNKNOWN, -1);
+        unsent += 1;
         continue;
       }
       batch.isGivenUp = true;
       for (let i = 0; i < batch.count; i += 1) this.#port.giveUp(this.#row(batch.rowsAt + i));
     }
     this.#dropSettled();
+    if (unsent > 0) this.#dropUnsent();
   }
 
   /**
@@ -269,7 +272,7 @@ export class Feed {
       else this.#tell(batch, UNKNOWN, -1);
     }
     this.#dropSettled();
-    this.#dropSettledBehind();
+    this.#dropUnsent();
   }
 
   /** The log is gone, or takes nothing any more: all of it is over. */
@@ -313,15 +316,36 @@ export class Feed {
     }
   }
 
-  /** Those that were never sent, behind others that have to go again. */
-  #dropSettledBehind(): void {
-    for (let { size } = this.#batches; size > 0; size -= 1) {
-      const last = this.#batches.at(size - 1);
-      if (last.state !== 'settled') break;
-      this.#batches.pop();
-      this.#rowsEnd = last.rowsAt;
-      this.#port.giveBatch(last);
+  /** Those that were never sent and are over, wherever they stand behind others that have to go again. */
+  #dropUnsent(): void {
+    const kept: FeedBatch[] = [];
+    let sent = 0;
+    let place = this.#batches.peek()?.rowsAt ?? this.#rowsEnd;
+    for (let at = 0; at < this.#batches.size; at += 1) {
+      const batch = this.#batches.at(at);
+      if (batch.state === 'settled' && batch.number === 0) {
+        this.#port.giveBatch(batch);
+        continue;
+      }
+      if (at < this.#next) sent += 1;
+      kept.push(batch);
+      place = this.#moveRows(batch, place);
     }
-    this.#next = Math.min(this.#next, this.#batches.size);
+    this.#batches.clear();
+    for (const batch of kept) this.#batches.push(batch);
+    this.#next = sent;
+    this.#rowsEnd = place;
+  }
+
+  /** Never to a later place. Answers where the next batch's rows may begin. */
+  #moveRows(batch: FeedBatch, place: number): number {
+    if (batch.rowsAt !== place) {
+      const rows = this.#rows;
+      for (let i = 0; i < batch.count; i += 1) {
+        rows[(place + i) & (rows.length - 1)] = this.#row(batch.rowsAt + i);
+      }
+      batch.rowsAt = place;
+    }
+    return place + batch.count;
   }
 }

@@ -253,3 +253,31 @@ test('a log that is out again and again keeps no more than what was sent', () =>
   world.feed.settled(world.take(), STORED);
   expect([world.feed.bytes, world.feed.isIdle]).toEqual([0, true]);
 });
+
+test('a log without a leader for hours keeps no more than what was sent and what still waits', () => {
+  const world = new World(1);
+  world.add(3, 100);
+  world.feed.lost(world.take());
+  world.feed.canSend = false;
+  for (let minute = 1; minute <= 100; minute += 1) {
+    world.nowMs = minute * 60_000;
+    world.add(2, 100);
+    world.nowMs += 1;
+    world.feed.giveUpBefore(minute * 60_000 - 1);
+  }
+  // Two minutes make one batch: all that were never sent are used again.
+  expect(world.given.length).toBe(50);
+  expect(world.feed.bytes).toBeLessThan(1_000);
+  world.add(2, 100);
+  // A leader again: what was sent, and what nobody has given up yet, each with its own flights.
+  world.feed.canSend = true;
+  world.feed.pump();
+  world.feed.settled(world.take(), STORED, 40);
+  world.feed.pump();
+  expect(world.numbers).toEqual([[4, 2]]);
+  world.feed.settled(world.take(), STORED, 43);
+  expect([0, 1, 2].map((flight) => world.offsets.get(flight))).toEqual([40, 41, 42]);
+  expect([203, 204].map((flight) => world.offsets.get(flight))).toEqual([43, 44]);
+  expect(world.outcomes().slice(3, -2)).toEqual(new Array(200).fill(UNKNOWN));
+  expect([world.feed.bytes, world.feed.isIdle]).toEqual([0, true]);
+});
