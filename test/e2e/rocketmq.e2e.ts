@@ -9,9 +9,9 @@ import {
   Producer,
   type ProducerClient,
   SimpleConsumer,
-  type View,
 } from '../fixtures/rocketmq-client.ts';
 import { counterSum, destinationOf, untilHealthy } from './support/api.ts';
+import { placeOf } from './support/rocketmq.ts';
 
 const INVISIBLE_MS = 10_000;
 const clients: ClientBase[] = [];
@@ -63,7 +63,7 @@ class Ledger {
       const messages = await from.receive(16, INVISIBLE_MS).catch(() => pause());
       for (const message of messages) {
         const body = message.body.toString();
-        const place = placeOf(message);
+        const place = placeOf(message.receiptHandle);
         if (this.#done.has(place)) this.afterwards.push(`${body} at ${place}`);
         this.received.set(body, (this.received.get(body) ?? 0) + 1);
         await from.ack(message).then(
@@ -82,14 +82,6 @@ class Ledger {
     this.isOver = true;
     await Promise.all(this.#loops);
   }
-}
-
-/**
- * Log and offset: a producer that did not hear an answer sends again, and one body may be stored twice. Clients
- * do not show the log; it is in the handle, behind its version.
- */
-function placeOf({ receiptHandle }: View): string {
-  return Buffer.from(receiptHandle, 'base64url').subarray(1, 17).toString('hex');
 }
 
 async function pause(): Promise<never[]> {

@@ -11,8 +11,10 @@ import { workerShards } from '../../src/assembly/worker-shards.ts';
 import { createNodeEnvironment, type NodeEnvironment } from '../../src/env/node/environment.ts';
 import { createHttpServer } from '../../src/env/node/http.ts';
 import { createNodeLog } from '../../src/env/node/log.ts';
+import { Code } from '../../src/protocols/rocketmq/grpc/schema/enums.ts';
 import { freshFolder, until } from '../../tools/lib/dev-cluster.mjs';
 import { KafkaUser, take } from './support/kafka.ts';
+import { placeOf, RocketCaller } from './support/rocketmq.ts';
 import { ThreadedNodes } from './support/threaded-nodes.ts';
 import { WriteLoad } from './support/write-load.ts';
 
@@ -195,3 +197,52 @@ it('the only shard of a node dies: who connects meanwhile is served when it is b
   }
   expect(threaded.isAlive).toBe(true);
 }, 90_000);
+
+it('shards die under a client of RocketMQ: what was sent is there, and acknowledged stays so', async () => {
+  threaded = await ThreadedNodes.start(1, SHARDS);
+  const address = threaded.rocketmq[0]!;
+  /** One call on a connection of its own, which any shard may get: again while its thread is gone. */
+  const call = <T>(what: string, ask: (caller: RocketCaller) => Promise<T | false>): Promise<T> =>
+    until(what, async () => {
+      const caller = new RocketCaller(address, 'threads');
+      try {
+        return await ask(caller);
+      } finally {
+        caller.close();
+      }
+    });
+  const sent = new Set<string>();
+  const received = new Set<string>();
+  const done = new Set<string>();
+  /** What came although its acknowledgement had been answered. */
+  const afterwards: string[] = [];
+  const consume = async (caller: RocketCaller): Promise<number> => {
+    const handles = await caller.receive('dying', 'group', 10);
+    for (const [body, handle] of handles) {
+      received.add(body);
+      if (done.has(placeOf(handle))) afterwards.push(body);
+    }
+    const codes = await caller.acknowledge('dying', 'group', [...handles.values()]);
+    [...handles.values()].forEach((handle, at) => {
+      if (codes[at] === Code.OK) done.add(placeOf(handle));
+    });
+    return handles.size;
+  };
+  for (let round = 0; round < 6; round += 1) {
+    for (let i = 0; i < 10; i += 1) {
+      const body = `${round}-${i}`;
+      await call('it is stored', async (caller) => (await caller.send('dying', body)) === Code.OK);
+      sent.add(body);
+    }
+    await threaded.kill(1, 1 + (round % SHARDS));
+    await call('something comes', async (caller) => (await consume(caller)) > 0);
+  }
+  await call('everything has come', async (caller) => {
+    await consume(caller);
+    return received.size === sent.size;
+  });
+  expect(received).toEqual(sent);
+  expect(afterwards).toEqual([]);
+  expect(done.size).toBeGreaterThanOrEqual(sent.size / 2);
+  expect(threaded.isAlive).toBe(true);
+}, 120_000);

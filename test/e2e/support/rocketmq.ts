@@ -24,6 +24,14 @@ export function framed(body: Uint8Array, { flag = 0, size = body.length } = {}):
   return Buffer.concat([prefix, body]);
 }
 
+/**
+ * Where a message is stored, log and offset: a producer that did not hear an answer sends again, and one body may
+ * be stored twice. Clients do not show the log; it is in the handle, behind its version.
+ */
+export function placeOf(receiptHandle: string): string {
+  return Buffer.from(receiptHandle, 'base64url').subarray(1, 17).toString('hex');
+}
+
 export class RocketCaller {
   readonly client: Client;
   readonly #id: string;
@@ -67,13 +75,13 @@ export class RocketCaller {
   }
 
   /** Receipt handles by body, of messages of any queue; it waits a moment for the first. */
-  async receive(topic: string, group: string): Promise<Map<string, string>> {
+  async receive(topic: string, group: string, invisibleSec = 600): Promise<Map<string, string>> {
     const answers = await this.ask(METHODS.receiveMessage, {
       group: { name: group },
       messageQueue: { topic: { name: topic }, broker: { name: '' } },
       filterExpression: { type: 1, expression: '*' },
       batchSize: 32,
-      invisibleDuration: { seconds: 600 },
+      invisibleDuration: { seconds: invisibleSec },
       longPollingTimeout: { seconds: 2 },
     });
     const found = new Map<string, string>();

@@ -7,6 +7,7 @@ import { nodeStarter } from '../../../dist/assembly/node.js';
 import { workerShards } from '../../../dist/assembly/worker-shards.js';
 import { createNodeEnvironment } from '../../../dist/env/node/environment.js';
 import { createNodeLog } from '../../../dist/env/node/log.js';
+import { startRocket } from '../../../dist/rocketmq.js';
 
 const { nodes, shards, folder, level } = JSON.parse(process.argv[2]);
 // The worker threads have a log of their own.
@@ -25,6 +26,7 @@ async function start({ id }) {
       shardsOf.set(id, made);
       return made;
     },
+    rocketmq: () => startRocket,
   });
   const node = await startNode(env, {
     clusterId: 'threads',

@@ -15,15 +15,21 @@ interface Told {
 export class ThreadedNodes {
   /** HOST:PORT by node, from node 1 on. */
   readonly kafka: readonly string[];
+  readonly rocketmq: readonly string[];
   readonly #child: ChildProcess;
   readonly #folder: string;
   readonly #ended: Promise<void>;
   #output = '';
 
-  private constructor(child: ChildProcess, folder: string, kafka: readonly string[]) {
+  private constructor(
+    child: ChildProcess,
+    folder: string,
+    nodes: readonly { readonly kafkaPort: number; readonly rocketmqPort: number }[],
+  ) {
     this.#child = child;
     this.#folder = folder;
-    this.kafka = kafka;
+    this.kafka = nodes.map(({ kafkaPort }) => `127.0.0.1:${kafkaPort}`);
+    this.rocketmq = nodes.map(({ rocketmqPort }) => `127.0.0.1:${rocketmqPort}`);
     this.#ended = new Promise((resolve) => child.once('exit', () => resolve()));
     const keep = (chunk: unknown): void => {
       this.#output += String(chunk);
@@ -46,11 +52,7 @@ export class ThreadedNodes {
     const level = process.env['THREADED_NODES_LOG_LEVEL'] ?? 'error';
     const order = JSON.stringify({ nodes, shards, folder, level });
     const child = fork(PROGRAM, [order], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
-    const started = new ThreadedNodes(
-      child,
-      folder,
-      nodes.map(({ kafkaPort }) => `127.0.0.1:${kafkaPort}`),
-    );
+    const started = new ThreadedNodes(child, folder, nodes);
     await started.#ready();
     return started;
   }
