@@ -2,6 +2,7 @@
 // outside a simulation `buggify` is always false, so every rule holds.
 import type { ReadFaults } from '../broker/access/stream-log.ts';
 import type { QueueFaults } from '../broker/view/config.ts';
+import { VIEW_DEFAULTS, type ViewsConfig } from '../broker/view/views.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Faults } from '../replication/types.ts';
 
@@ -19,6 +20,9 @@ const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [
 
 const OF_STREAMS: readonly (readonly [string, keyof QueueFaults])[] = [
   ['bug.stream-stores-again', 'noDedup'],
+  ['bug.drop-lease', 'dropLease'],
+  ['bug.ack-ignores-holder', 'ackIgnoresHolder'],
+  ['bug.give-twice', 'giveTwice'],
 ];
 
 const OF_READERS: readonly (readonly [string, keyof ReadFaults])[] = [
@@ -35,9 +39,16 @@ export function knownQueueMistakes(env: Environment): QueueFaults | undefined {
   return taken(env, OF_QUEUES);
 }
 
-/** The same of streams, and of the views that groups have of them. */
-export function knownStreamMistakes(env: Environment): QueueFaults | undefined {
-  return taken(env, OF_STREAMS);
+/** How groups share the log of a stream, with the mistakes of this run. */
+export function viewsWithMistakes(env: Environment): ViewsConfig {
+  const faults = taken(env, OF_STREAMS);
+  const givesCommitted = !env.buggify('bug.give-early');
+  const mistakes = faults === undefined ? {} : { faults };
+  return {
+    ...VIEW_DEFAULTS,
+    engine: { ...VIEW_DEFAULTS.engine, givesCommitted, ...mistakes },
+    forgetsAcknowledged: env.buggify('bug.forget-acknowledged'),
+  };
 }
 
 /** The same of those who read streams. */

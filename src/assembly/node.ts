@@ -14,7 +14,7 @@ import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
 import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import { BrokerError } from '../std/errors.ts';
-import type { ShardStore } from '../storage/api.ts';
+import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { Fences } from './fences.ts';
 import { hostRefs } from './host-refs.ts';
@@ -48,7 +48,10 @@ export interface NodeParts {
   readonly rocketmq?: LoadRocket;
   readonly timing?: Partial<Timing>;
   readonly isStrict?: boolean;
-  readonly shardStore?: { readonly walFileBytesMin?: number; readonly slabBytesMax?: number };
+  readonly shardStore?: Pick<
+    ShardStoreOptions,
+    'walFileBytesMin' | 'slabBytesMax' | 'checkpointBytes'
+  >;
   /** Bounds of queues that are not the usual ones. */
   readonly queues?: Partial<QueueConfig>;
   /** Counters of the environment (sockets, sendfile) for the admin API. */

@@ -12,7 +12,6 @@ import { messageBytesMax } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
-import { VIEW_DEFAULTS, type ViewsConfig } from '../broker/view/views.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
@@ -29,7 +28,7 @@ import {
   knownMistakes,
   knownQueueMistakes,
   knownReadMistakes,
-  knownStreamMistakes,
+  viewsWithMistakes,
 } from './known-mistakes.ts';
 import { type LoadRocket, RocketDoor } from './rocket-door.ts';
 import { type ClientProtocol, shardDirectory } from './shard-names.ts';
@@ -92,7 +91,7 @@ function behaviors(
       const config = log === undefined ? undefined : view.destination(log.destination)?.config;
       return messageBytesMax(config ?? new Map());
     },
-    views: viewsConfig(system),
+    views: viewsWithMistakes(system.env),
   });
   const faults = knownQueueMistakes(system.env);
   const queue = { ...QUEUE_DEFAULTS, ...queues, ...(faults === undefined ? {} : { faults }) };
@@ -102,12 +101,6 @@ function behaviors(
     [GROUP_KIND, group],
     [QUEUE_KIND, createQueueBehavior(queue)],
   ]);
-}
-
-function viewsConfig({ env }: System): ViewsConfig {
-  const faults = knownStreamMistakes(env);
-  if (faults === undefined) return VIEW_DEFAULTS;
-  return { ...VIEW_DEFAULTS, engine: { ...VIEW_DEFAULTS.engine, faults } };
 }
 
 function brokerPorts(

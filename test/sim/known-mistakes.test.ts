@@ -5,6 +5,7 @@ import { runSeed } from '../../src/sim/runner.ts';
 import type { Scenario } from '../../src/sim/scenario.ts';
 import { amqpCluster, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
+import { rocketmqCluster } from '../../src/sim/scenarios/rocketmq-cluster.ts';
 
 const SEEDS_MAX = 3;
 const LIMIT_MS = 120_000;
@@ -94,4 +95,39 @@ test(
     expect(await firstFailure('ack-before-durable', 1_000, amqpCluster)).toBe('queue/lost');
   },
   LIMIT_MS,
+);
+
+/** What is wrong whatever happens needs no long chaos. */
+const shortly = { ...rocketmqCluster, chaosMs: 8_000 };
+
+test.each([
+  ['drop-lease', 'a lease of a group that is forgotten', 1_000, shortly, /^groups\/(lost|stuck)$/],
+  [
+    'give-twice',
+    'a message that is given to two',
+    1_000,
+    shortly,
+    /^groups\/(shared|resurrected)$/,
+  ],
+  [
+    'ack-ignores-holder',
+    'an acknowledgement of who has it no more',
+    1_000,
+    rocketmqCluster,
+    /^groups\//,
+  ],
+  [
+    'forget-acknowledged',
+    'a snapshot that forgets',
+    1_000,
+    rocketmqCluster,
+    /^groups\/resurrected$/,
+  ],
+  ['give-early', 'a leader that gives and leads no more', 1_006, rocketmqCluster, /^groups\//],
+] as const)(
+  '%s: %s is found',
+  async (bug, _what, from, scenario, check) => {
+    expect(await firstFailure(bug, from, scenario)).toMatch(check);
+  },
+  2 * LIMIT_MS,
 );

@@ -5,6 +5,7 @@ import { CRASH_KINDS, LOSS_KINDS } from '../../src/sim/faults/policy.ts';
 import { runSeed } from '../../src/sim/runner.ts';
 import { amqpCluster } from '../../src/sim/scenarios/amqp-cluster.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
+import { rocketmqCluster } from '../../src/sim/scenarios/rocketmq-cluster.ts';
 
 test.each([
   [
@@ -66,4 +67,20 @@ test.each([
     expect(failure).toBeUndefined();
   },
   120_000,
+);
+
+test.each([
+  [
+    1_006,
+    'a leader that was cut off gave to groups what its successor knew to be done with',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
+])(
+  'RocketMQ seed %i: %s',
+  async (seed, _found, kinds) => {
+    const scenario = { ...rocketmqCluster, faults: { ...rocketmqCluster.faults, kinds } };
+    const { failure } = await runSeed(seed, scenario, {});
+    expect(failure).toBeUndefined();
+  },
+  240_000,
 );

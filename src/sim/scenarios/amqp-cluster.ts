@@ -116,7 +116,7 @@ class AmqpClusterRun implements ScenarioRun {
   constructor(world: World, queueReplicas?: number) {
     this.#world = world;
     const reserveAhead = pick(world.workload.fork('queues'), RESERVED_AHEAD)!;
-    this.#cluster = new SimulatedCluster(world, { reserveAhead }, queueReplicas);
+    this.#cluster = new SimulatedCluster(world, { queues: { reserveAhead }, queueReplicas });
     this.#recorder = new QueueRecorder(world);
     const { queues } = this.#recorder.history;
     const isAlone = queueReplicas === 1;

@@ -3,10 +3,12 @@ import type { Scenario } from '../scenario.ts';
 import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { quorumLog } from './quorum-log.ts';
+import { rocketmqCluster } from './rocketmq-cluster.ts';
 
 export const scenarios: readonly Scenario[] = [
   kafkaCluster,
   amqpCluster,
   amqpNormalMode,
+  rocketmqCluster,
   quorumLog,
 ];

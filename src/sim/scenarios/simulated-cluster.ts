@@ -1,13 +1,15 @@
 // Three nodes as they are shipped, composed by the assembly room, and what is asked of them whoever drives
 // them: who may be hurt, what replicas must hold at every moment, whether all is at rest.
 import { localShards } from '../../assembly/local-shards.ts';
-import { nodeStarter } from '../../assembly/node.ts';
+import { type NodeParts, nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
-import type { QueueConfig } from '../../broker/view/config.ts';
+import type { StartRocket } from '../../assembly/rocket-door.ts';
+import { startRocketListener } from '../../assembly/rocket-listener.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
 import { uniform } from '../draws.ts';
 import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
+import { simGrpcServer } from '../net/grpc-server.ts';
 import type { SimNode } from '../node.ts';
 import type { SimProcess } from '../process.ts';
 import type { Violation } from '../scenario.ts';
@@ -16,6 +18,7 @@ import type { World } from '../world.ts';
 export const NODE_COUNT = 3;
 export const KAFKA_PORT = 9_092;
 export const AMQP_PORT = 5_672;
+export const ROCKET_PORT = 8_081;
 const LINK_PORT = 7_001;
 const WAL_FILE_BYTES = 1_048_576;
 /** Reasons to end that a full or failing device explains; after any other the run has failed. */
@@ -41,6 +44,19 @@ export const REPLICATION_BUGS = [
   'same-epoch-after-restart',
 ] as const;
 
+/** What a scenario has otherwise than the usual. */
+export interface SimulatedParts {
+  readonly queues?: NodeParts['queues'];
+  /** Of durable AMQP queues, where they are not as many as topics have. */
+  readonly queueReplicas?: number | undefined;
+  readonly servesRocket?: boolean;
+  /** A checkpoint follows after so many bytes of the WAL, and with it snapshots of what is behind. */
+  readonly checkpointBytes?: number;
+}
+
+const startSimulatedRocket: StartRocket = (options) =>
+  startRocketListener(options, simGrpcServer(options.system.env));
+
 export class SimulatedCluster {
   readonly #world: World;
   readonly addresses: readonly NodeAddress[];
@@ -50,14 +66,18 @@ export class SimulatedCluster {
   readonly #settings: Pick<NodeConfig, 'queueReplicas'>;
   #wasReady = false;
 
-  /** `queueReplicas`: of durable AMQP queues, where they are not as many as topics have. */
-  constructor(world: World, queues: Partial<QueueConfig> = {}, queueReplicas?: number) {
+  constructor(world: World, parts: SimulatedParts = {}) {
+    const { queues = {}, queueReplicas, checkpointBytes, servesRocket = false } = parts;
     this.#world = world;
     this.#settings = queueReplicas === undefined ? {} : { queueReplicas };
     this.#startNode = nodeStarter({
       makeShards: localShards,
-      shardStore: { walFileBytesMin: WAL_FILE_BYTES },
+      shardStore: {
+        walFileBytesMin: WAL_FILE_BYTES,
+        ...(checkpointBytes === undefined ? {} : { checkpointBytes }),
+      },
       queues,
+      ...(servesRocket ? { rocketmq: () => startSimulatedRocket } : {}),
     });
     this.addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({
       id: index + 1,
@@ -65,7 +85,7 @@ export class SimulatedCluster {
       linkPort: LINK_PORT,
       kafkaPort: KAFKA_PORT,
       amqpPort: AMQP_PORT,
-      rocketmqPort: 0,
+      rocketmqPort: servesRocket ? ROCKET_PORT : 0,
       httpPort: 0,
     }));
   }
