@@ -4,8 +4,10 @@ import type { StartRocket } from './assembly/rocket-door.ts';
 import { startRocketListener } from './assembly/rocket-listener.ts';
 import type { NodeEnvironment } from './env/node/environment.ts';
 import { createGrpcServer } from './env/node/grpc.ts';
+import { createMd5Hex } from './env/node/md5.ts';
 
 export const startRocket: StartRocket = (options) => {
   const { net, clock, timers } = options.system.env as NodeEnvironment;
-  return startRocketListener(options, createGrpcServer({ net, clock, timers, log: options.log }));
+  const server = createGrpcServer({ net, clock, timers, log: options.log });
+  return startRocketListener(options, server, createMd5Hex());
 };

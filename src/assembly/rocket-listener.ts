@@ -9,7 +9,12 @@ import type { RocketListener, RocketOptions } from './rocket-door.ts';
 /** Twice the largest body, so that a whole message with everything around it fits, and a few small ones. */
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 
-export function startRocketListener(options: RocketOptions, server: GrpcServer): RocketListener {
+/** `md5Hex`: the machine's own, if it has one; digests of bodies in upper-case hex. */
+export function startRocketListener(
+  options: RocketOptions,
+  server: GrpcServer,
+  md5Hex?: (bytes: Uint8Array) => string,
+): RocketListener {
   const { system, log, ports, clusterId, shard, shardIncarnation, otherPorts } = options;
   const { env } = system;
   const { view, metadata, settings, queues } = ports;
@@ -22,7 +27,7 @@ export function startRocketListener(options: RocketOptions, server: GrpcServer):
   });
   const broker = createRocketBroker({ view, metadata, settings, streams, queues });
   const handleKey = handleKeyOf(clusterId);
-  const service = createRocketGrpcService({ env, log, broker, handleKey, otherPorts });
+  const service = createRocketGrpcService({ env, log, broker, handleKey, otherPorts, md5Hex });
   const listener = server.serve(service, { messageBytesMax: MESSAGE_BYTES_MAX });
   return {
     counters: listener.counters,

@@ -5,6 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ROCKET_LIMITS } from '../../../src/protocols/rocketmq/grpc/limits.ts';
+import { md5Hex } from '../../../src/protocols/rocketmq/grpc/md5.ts';
 import { sendable } from '../../../src/protocols/rocketmq/grpc/messages-in.ts';
 import { messageOf } from '../../../src/protocols/rocketmq/grpc/messages-out.ts';
 import { Refusal } from '../../../src/protocols/rocketmq/grpc/refusal.ts';
@@ -55,7 +56,8 @@ function publishedByKafka(record: KafkaRecord): Published {
 
 function publishedByRocket(message: RocketMessage): Published {
   const unpack = (bytes: Uint8Array) => new Uint8Array(gunzipSync(bytes));
-  const made = sendable(sentOf(message), { limits: ROCKET_LIMITS, wallMs: ARRIVAL_MS * 2, unpack });
+  const rules = { limits: ROCKET_LIMITS, wallMs: ARRIVAL_MS * 2, unpack, md5Hex };
+  const made = sendable(sentOf(message), rules);
   if (made instanceof Refusal) throw new Error(made.text);
   const born = message.born === undefined ? { timestampMs: ARRIVAL_MS } : {};
   return { said: ofRocket(message), record: { ...made.record, ...born } };
@@ -97,6 +99,7 @@ function readByKafka(record: KafkaRecord): Neutral {
 function readByRocket(record: KafkaRecord, { offset }: Place): Neutral {
   const reader = stored(record);
   const message = messageOf({
+    md5Hex,
     record: {
       lease: { logId: 7, offset: Math.max(0, offset), epoch: 1, number: 1 },
       timestampMs: reader.timestampMs,

@@ -31,6 +31,8 @@ export interface ExchangeHome {
   /** Of all nodes of the cluster: receipt handles are checked with it. */
   readonly handleKey: Uint8Array;
   unpack(bytes: Uint8Array, bytesMax: number): Uint8Array | undefined;
+  /** The MD5 digest in upper-case hex, the form in which clients compare it. Needs no `this`. */
+  readonly md5Hex: (bytes: Uint8Array) => string;
   /** A number that grows by one with each call, to spread messages with. */
   nextTurn(): number;
   /** The client of this call, made known now if it was not. */

@@ -24,6 +24,8 @@ export interface RocketGrpcOptions {
   /** 16 secret bytes that all nodes of the cluster share: receipt handles are checked with them. */
   readonly handleKey: Uint8Array;
   readonly limits?: Partial<RocketLimits>;
+  /** As {@link SessionParts}'. */
+  readonly md5Hex?: ((bytes: Uint8Array) => string) | undefined;
   /** Ports of this node's other listeners, named to clients that knock at the wrong door. */
   readonly otherPorts?: { readonly [P in Foreign]?: number };
 }
@@ -40,12 +42,13 @@ class RocketGrpcService implements GrpcService, SessionOutputs {
 
   constructor(options: RocketGrpcOptions) {
     this.#options = options;
-    const { broker, env, handleKey, limits } = options;
+    const { broker, env, handleKey, limits, md5Hex } = options;
     const { unpack } = env;
     this.#session = new RocketSession({
       picture: broker,
       outputs: this,
       handleKey,
+      md5Hex,
       ...(limits === undefined ? {} : { limits }),
       ...(unpack === undefined ? {} : { unpack: (bytes, max) => unpack('gzip', bytes, max) }),
     });

@@ -3,7 +3,6 @@
 import type { RecordHeader } from '../../../records/batch-builder.ts';
 import { encodeUtf8, utf8Size } from '../../../std/bytes.ts';
 import type { RocketLimits } from './limits.ts';
-import { md5Hex } from './md5.ts';
 import { refuseMessageId } from './message-id.ts';
 import type { MessageKind, NewRecord } from './ports.ts';
 import { Header, isReserved } from './properties.ts';
@@ -29,6 +28,7 @@ export interface Sendable {
 export interface SendRules {
   readonly limits: RocketLimits;
   readonly wallMs: number;
+  md5Hex(bytes: Uint8Array): string;
   /** Throws if the bytes are no gzip or unpack to more than the limit; undefined: gzip is not known here. */
   unpack(bytes: Uint8Array, bytesMax: number): Uint8Array | undefined;
 }
@@ -180,7 +180,7 @@ function bodyOf(
   if (body.length > bodyBytesMax) return tooLarge();
   // CRC32 is written in different ways by different clients, and SHA1 is made by none.
   if (bodyDigest?.type === DigestType.MD5) {
-    if (bodyDigest.checksum.toUpperCase() !== md5Hex(body)) {
+    if (bodyDigest.checksum.toUpperCase() !== rules.md5Hex(body)) {
       return new Refusal(Code.MESSAGE_CORRUPTED, 'the body is not what its digest says');
     }
   }

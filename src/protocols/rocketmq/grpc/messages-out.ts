@@ -1,7 +1,6 @@
 // Records as messages for those who receive them: the other way round of messages-in.ts, and for records that
 // another protocol has stored, as much as RocketMQ has words for.
 import { BytesError, decodeUtf8, EMPTY_BYTES } from '../../../std/bytes.ts';
-import { md5Hex } from './md5.ts';
 import { storedMessageId } from './message-id.ts';
 import type { LeasedRecord } from './ports.ts';
 import { Header, isReserved } from './properties.ts';
@@ -11,6 +10,7 @@ import { DigestType, Encoding, MessageType } from './schema/enums.ts';
 import { partsOfMs } from './times.ts';
 
 export interface Delivery {
+  readonly md5Hex: (bytes: Uint8Array) => string;
   readonly record: LeasedRecord;
   readonly topic: { readonly resourceNamespace: string; readonly name: string };
   readonly queueId: number;
@@ -53,7 +53,7 @@ function dueMsOf(words: Words): number | undefined {
 }
 
 export function messageOf(delivery: Delivery): EncodableOf<typeof Message> {
-  const { record, topic, queueId, receiptHandle, leaseMs } = delivery;
+  const { md5Hex, record, topic, queueId, receiptHandle, leaseMs } = delivery;
   const { lease, timestampMs } = record;
   const body = record.value ?? EMPTY_BYTES;
   const words = wordsOf(record);

@@ -13,6 +13,7 @@ import {
 } from './exchange.ts';
 import { handlerOf } from './handlers/table.ts';
 import { ROCKET_LIMITS, type RocketLimits } from './limits.ts';
+import { md5Hex } from './md5.ts';
 import type { BrokerAnswer, BrokerAsk, BrokerNotice, BrokerPicture } from './ports.ts';
 import { decodeMessage, ProtoError } from './proto/index.ts';
 import { HANDLE_KEY_BYTES } from './receipt-handle.ts';
@@ -35,6 +36,8 @@ export interface SessionParts {
   readonly limits?: Partial<RocketLimits>;
   /** As `Environment.unpack` with gzip. */
   readonly unpack?: (bytes: Uint8Array, bytesMax: number) => Uint8Array | undefined;
+  /** The machine's own, if it has one. */
+  readonly md5Hex?: ((bytes: Uint8Array) => string) | undefined;
 }
 
 export class RocketSession implements ExchangeHome {
@@ -42,6 +45,7 @@ export class RocketSession implements ExchangeHome {
   readonly limits: RocketLimits;
   readonly handleKey: Uint8Array;
   readonly unpack: ExchangeHome['unpack'];
+  readonly md5Hex: ExchangeHome['md5Hex'];
   readonly #outputs: SessionOutputs;
   readonly #clients: Clients;
   readonly #methods = new Map<number, Method>();
@@ -57,6 +61,7 @@ export class RocketSession implements ExchangeHome {
     this.handleKey = parts.handleKey;
     this.limits = { ...ROCKET_LIMITS, ...parts.limits };
     this.unpack = parts.unpack ?? (() => undefined);
+    this.md5Hex = parts.md5Hex ?? md5Hex;
     this.#outputs = parts.outputs;
     this.#clients = new Clients(this.limits, ({ id, group }) =>
       this.tell({ kind: 'client-gone', clientId: id, group }),

@@ -125,6 +125,7 @@ function deliveryOf(
   const partition = topic.logs.findIndex(({ logId }) => logId === record.lease.logId);
   assert(partition >= 0, 'a received message is of a log that was asked for');
   return {
+    md5Hex: home.md5Hex,
     record,
     topic: asked,
     queueId: placeOf(partition, topic.brokerNames).queueId,

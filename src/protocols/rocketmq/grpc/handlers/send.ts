@@ -45,7 +45,8 @@ function sendables({ home, now }: Exchange, { messages }: Request): Sendable[] |
     const text = `a request has at most ${limits.messagesPerSendMax} messages`;
     return new Refusal(Code.PAYLOAD_TOO_LARGE, text);
   }
-  const rules = { limits, wallMs: now.wallMs, unpack: home.unpack };
+  const { unpack, md5Hex } = home;
+  const rules = { limits, wallMs: now.wallMs, unpack, md5Hex };
   const found: Sendable[] = [];
   for (const message of messages) {
     const checked = sendable(message, rules);
