@@ -48,8 +48,6 @@ export interface Stretch {
 
 export interface Route {
   readonly stretches: readonly Stretch[];
-  /** Name and queue id of each partition. */
-  readonly queues: readonly string[];
 }
 
 export class RocketClient {
@@ -126,10 +124,14 @@ export class RocketClient {
       const at = broker?.endpoints?.addresses[0];
       if (!name.startsWith(NAME_PREFIX) || at === undefined) throw new Error(`route of ${name}`);
       const index = Number(name.slice(NAME_PREFIX.length));
+      if (!this.#facts.nodes.some(({ host, port }) => host === at.host && port === at.port)) {
+        throw new Error(`${name} is said to be at ${at.host}:${at.port}, where no node is`);
+      }
       stretches.set(name, { name, index, at: { host: at.host, port: at.port } });
       queues.push(`${name}/${id}`);
     }
-    return { stretches: [...stretches.values()], queues };
+    this.#facts.recorder.routed(topic, queues);
+    return { stretches: [...stretches.values()] };
   }
 
   /** Says goodbye to nobody. */

@@ -22,6 +22,7 @@ export class RocketRecorder {
   readonly #world: World;
   #at = 0;
   #number = 0;
+  readonly #routes = new Map<string, string>();
 
   constructor(world: World) {
     this.#world = world;
@@ -45,6 +46,14 @@ export class RocketRecorder {
       at: this.nextAt(),
       atMs: this.#world.nowMs,
     } as GroupEvent);
+  }
+
+  /** Name and number of each queue of a topic: for ever the same, whoever is asked, whoever leads. */
+  routed(topic: string, queues: readonly string[]): void {
+    const text = queues.join(' ');
+    const known = this.#routes.get(topic) ?? text;
+    this.#routes.set(topic, known);
+    if (known !== text) throw new Error(`${topic} was ${known}, and is ${text}`);
   }
 
   /** The send of a message that is about to leave for the first time. */
