@@ -75,7 +75,7 @@ test(
 test(
   'a confirm before its message is on the one disk that a queue has is found',
   async () => {
-    expect(await firstFailure('ack-before-durable', 1_000, amqpNormalMode)).toBe('queue/lost');
+    expect(await firstFailure('ack-before-durable', 2_022, amqpNormalMode)).toBe('queue/lost');
   },
   LIMIT_MS,
 );
@@ -92,7 +92,7 @@ test(
 test(
   'a confirm before its message is committed is found',
   async () => {
-    expect(await firstFailure('ack-before-durable', 1_000, amqpCluster)).toBe('queue/lost');
+    expect(await firstFailure('ack-before-durable', 1_006, amqpCluster)).toBe('queue/lost');
   },
   LIMIT_MS,
 );
