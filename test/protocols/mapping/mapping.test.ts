@@ -187,7 +187,7 @@ describe.each(WAYS)('from $from to $to', (way) => {
         // These say something of the key, and of headers with other names.
         fc.pre(!said.headers.some(({ name }) => /^amqp\.(routing-key|header\.)/.test(name)));
         const seen = READ[way.to](record, at);
-        for (const wrong of mutations(seen, pick)) {
+        for (const wrong of mutations(said, seen, pick)) {
           const all = differences(said, wrong);
           expect(all.every((each) => lossOf(each, way, said, wrong, at) !== undefined)).toBe(false);
         }
@@ -203,7 +203,7 @@ function isHarmless({ name, value, type }: Neutral['headers'][number]): boolean 
   return isPlain && !name.startsWith('amqp.') && !/^([A-Z_]+|x-stream-offset|n{256})$/.test(name);
 }
 
-function mutations(seen: Neutral, pick: number): Neutral[] {
+function mutations(said: Neutral, seen: Neutral, pick: number): Neutral[] {
   const { headers } = seen;
   const at = pick % Math.max(1, headers.length);
   const others = headers.filter((_, i) => i !== at);
@@ -214,7 +214,8 @@ function mutations(seen: Neutral, pick: number): Neutral[] {
   ];
   const header = headers[at];
   const isKnown = header !== undefined && isHarmless(header);
-  if (isKnown && !others.some(({ name }) => name === header.name)) {
+  // Of several with one name some protocols show one: the table speaks of all of them.
+  if (isKnown && said.headers.filter(({ name }) => name === header.name).length === 1) {
     wrong.push({ ...seen, headers: others });
     wrong.push({ ...seen, headers: [...others, { ...header, value: `${header.value}!` }] });
     wrong.push({ ...seen, headers: [...headers, header] });
