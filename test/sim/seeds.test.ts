@@ -75,6 +75,11 @@ test.each([
     'a leader that was cut off gave to groups what its successor knew to be done with',
     [...CRASH_KINDS, ...LOSS_KINDS],
   ],
+  [
+    5_015,
+    'frames that were read back went out without the chain before them, and a sound replica was shut',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
 ])(
   'RocketMQ seed %i: %s',
   async (seed, _found, kinds) => {

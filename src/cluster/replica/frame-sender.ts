@@ -92,20 +92,20 @@ export class FrameSender {
       if (progress.nextSeq > this.#core.endSeq) return;
       const frames: WireFrame[] = [];
       const { stored } = this.#context;
+      const previousChain = stored.chainAt(progress.nextSeq - 1);
       const next = stored.frames(progress.nextSeq, MESSAGE_BYTES_MAX, (header, events, batch) => {
         frames.push({ ...header, events, batch });
         return true;
       });
-      if (typeof next === 'number') {
-        this.#send(stream, frames);
-        continue;
-      }
-      if (next === 'gone') {
+      if (next === 'gone' || previousChain === undefined) {
         this.#greetAnew(stream.node);
         return;
       }
-      this.#readBack(stream, progress.nextSeq);
-      return;
+      if (next === 'cold') {
+        this.#readBack(stream, progress.nextSeq, previousChain);
+        return;
+      }
+      this.#send(stream, frames, previousChain);
     }
   }
 
@@ -119,7 +119,8 @@ export class FrameSender {
     peers.fence(node, logId, fence);
   }
 
-  #readBack(stream: FollowerStream, fromSeq: number): void {
+  /** `previousChain` is kept from before the read: the frame in front may be released meanwhile. */
+  #readBack(stream: FollowerStream, fromSeq: number, previousChain: number): void {
     stream.isReading = true;
     const frames: WireFrame[] = [];
     const { stored, log, logId } = this.#context;
@@ -134,7 +135,7 @@ export class FrameSender {
         if (next === 'gone') {
           this.#greetAnew(stream.node);
         } else if (this.#core.progress(stream.node)?.nextSeq === fromSeq) {
-          this.#send(stream, frames);
+          this.#send(stream, frames, previousChain);
         }
         this.#context.markDirty();
       })
@@ -144,18 +145,18 @@ export class FrameSender {
       });
   }
 
-  #send(stream: FollowerStream, frames: readonly WireFrame[]): void {
+  #send(stream: FollowerStream, frames: readonly WireFrame[], previousChain: number): void {
     const first = frames[0];
     const last = frames[frames.length - 1];
     if (first === undefined || last === undefined) return;
-    const { peers, stored, logId, self } = this.#context;
+    const { peers, logId, self } = this.#context;
     let bytes = 0;
     for (const frame of frames) bytes += wireFrameBytes(frame);
     const isSent = peers.frames(stream.node, {
       logId,
       from: self.node,
       leaderEpoch: this.#core.epoch,
-      previousChain: stored.chainAt(first.seq - 1) ?? 0,
+      previousChain,
       committedSeq: this.#core.committedSeq,
       frames,
     });

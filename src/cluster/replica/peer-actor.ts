@@ -12,17 +12,20 @@ const PULL_BYTES_MAX = 4 * 1024 * 1024;
 async function framesOf(host: LogHost, hosted: HostedLog, fromSeq: number, throughSeq: number) {
   const { stored } = hosted;
   const frames: WireFrame[] = [];
+  // From before the read: the frame in front may be released meanwhile.
+  const previousChain = stored.chainAt(fromSeq - 1);
   const next = await stored.framesFrom(fromSeq, PULL_BYTES_MAX, (header, events, batch) => {
     if (header.seq > throughSeq) return false;
     frames.push({ ...header, events: events.slice(), batch: batch?.slice() });
     return header.seq < throughSeq;
   });
-  if (next === 'gone') throw new Error(`frame ${fromSeq} is gone here`);
+  if (next === 'gone' || previousChain === undefined)
+    throw new Error(`frame ${fromSeq} is gone here`);
   return {
     logId: hosted.logId,
     from: host.self.node,
     leaderEpoch: 0,
-    previousChain: stored.chainAt(fromSeq - 1) ?? 0,
+    previousChain,
     committedSeq: stored.committedSeq,
     frames,
   };
