@@ -107,7 +107,7 @@ describe('FrameReader', () => {
       ['AMQP', Uint8Array.of(0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1)],
       ['HTTP', encodeUtf8('GET / HTTP/1.1\r\n')],
       ['HTTP', encodeUtf8('POST /x HTTP/1.1\r\n')],
-      ['HTTP', encodeUtf8('PRI * HTTP/2.0\r\n')],
+      ['gRPC', encodeUtf8('PRI * HTTP/2.0\r\n')],
       ['TLS', Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01)],
       ['SSH', encodeUtf8('SSH-2.0-OpenSSH')],
       ['RocketMQ Remoting', sized(rocket.length, rocket)],
