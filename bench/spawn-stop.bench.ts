@@ -19,6 +19,7 @@ const FlyActor = actor(Fly, (ctx, _args: undefined) => ({
   },
 }));
 let spawned = 0;
+const turn = () => new Promise<void>((resolve) => env.runQueue.soon(resolve));
 
 await run({
   name: 'spawn-stop',
@@ -32,9 +33,8 @@ await run({
           spawned += 1;
           system.spawn(`fly-${spawned}`, FlyActor, undefined).tell('live', undefined);
         }
-        await new Promise<void>((resolve) => env.runQueue.soon(resolve));
+        while (lived < made + BATCH) await turn();
       }
-      while (lived < ACTORS) await new Promise<void>((resolve) => env.runQueue.soon(resolve));
     });
     return { count: ACTORS, ms };
   },

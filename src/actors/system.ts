@@ -89,7 +89,11 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly #slots = new Slots();
   readonly #remoteSlots = new Map<number, RemoteSlots>();
   readonly #spawnedOn: number[];
-  readonly #top = new Map<string, Cell>();
+  /**
+   * Slots by name. Not cells: a table that has grown or shrunk leaves an old one behind, which would keep
+   * every cell in it alive until old memory is collected.
+   */
+  readonly #top = new Map<string, number>();
   readonly #topElsewhere = new Map<string, AnyRef>();
   readonly #routes = new Map<number, Route>();
   /** Of classes whose instances are handlers. */
@@ -217,7 +221,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     const ref = new CellRef<P>(this, cell);
     cell.ref = ref;
     this.#slots.put(slot, cell);
-    if (parent === undefined) this.#top.set(name, cell);
+    if (parent === undefined) this.#top.set(name, slot);
     else {
       parent.children ??= new Map();
       parent.children.set(name, cell);
@@ -307,7 +311,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     const cell = new Cell(this, actor, args, identity, metrics);
     cell.ref = new CellRef(this, cell);
     this.#slots.put(id.slot, cell);
-    this.#top.set(cell.path, cell);
+    this.#top.set(cell.path, id.slot);
   }
 
   /** The first actor of that protocol and name at the top of any thread of this node. */
@@ -326,8 +330,16 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     return undefined;
   }
 
+  #topCell(slot: number | undefined): Cell | undefined {
+    return slot === undefined ? undefined : this.#slots.get(slot, ANY_GENERATION);
+  }
+
+  #topCells(): Cell[] {
+    return [...this.#top.values()].flatMap((slot) => this.#topCell(slot) ?? []);
+  }
+
   findHere(request: FindRequest): RefId | undefined {
-    const cell = this.#top.get(request.name);
+    const cell = this.#topCell(this.#top.get(request.name));
     return cell?.actor.protocol.name === request.protocol ? cell.id : undefined;
   }
 
@@ -526,20 +538,20 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     if (cell.parent !== undefined) return;
     // Whoever was spawned from another thread is known by its path: its name may be taken here.
     const name = cell.remoteParent === undefined ? cell.name : cell.path;
-    if (this.#top.get(name) === cell) this.#top.delete(name);
+    if (this.#top.get(name) === cell.id.slot) this.#top.delete(name);
     if (this.#top.size === 0) this.#onEmpty?.();
   }
 
   // ---- Looking in, ending -------------------------------------------------------------------------
 
   inspect(): readonly ActorInfo[] {
-    return inspectCells(this.#top.values()).actors;
+    return inspectCells(this.#topCells()).actors;
   }
 
   /** The same as others see it, with a bound on its size. */
   inspectThread(): ThreadInfo {
     const { clock, turn } = this;
-    const seen = inspectCells(this.#top.values(), INSPECTED_PER_CLASS_MAX);
+    const seen = inspectCells(this.#topCells(), INSPECTED_PER_CLASS_MAX);
     return { atMs: clock.monotonicMs(), turns: turn.count, ...seen };
   }
 
@@ -564,7 +576,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
         reject(new ActorError('ACTOR_ASK_TIMEOUT', 'actors did not stop in time', { left }));
       });
     });
-    for (const cell of [...this.#top.values()]) {
+    for (const cell of this.#topCells()) {
       if (cell.state !== STATE_STOPPED) cell.requestStop();
     }
     try {
