@@ -134,6 +134,7 @@ class Node implements ProbedNode {
       isSettledVoter: this.#metadata?.isSettledVoter() ?? false,
       standing: (node) => this.#imageProbe.standing(node),
       assigned: () => this.#imageProbe.assigned(),
+      replicasOf: (destination) => this.#imageProbe.replicasOf(destination),
     };
   }
 

@@ -39,6 +39,8 @@ export interface NodeProbe {
   standing(node: number): Standing | undefined;
   /** Every log that metadata knows, and how many nodes it is assigned to. */
   assigned(): ReadonlyMap<number, number>;
+  /** How many nodes the first log of a destination is assigned to; 0 if there is none. */
+  replicasOf(destination: string): number;
 }
 
 /** How a node stands in the eyes of another, or in its own. */
@@ -83,6 +85,12 @@ export class ImageProbe {
   assigned(): ReadonlyMap<number, number> {
     const logs = [...this.#replica.image.logs()];
     return new Map(logs.map(({ logId, replicas }) => [logId, replicas.length]));
+  }
+
+  replicasOf(destination: string): number {
+    const { image } = this.#replica;
+    const logId = image.destination('/', destination)?.logIds[0];
+    return logId === undefined ? 0 : (image.log(logId)?.replicas.length ?? 0);
   }
 }
 

@@ -6,8 +6,8 @@ export interface QueueFacts {
   readonly name: string;
   /** It outlives nodes and connections: what was confirmed must come out. */
   readonly isDurable: boolean;
-  /** One node has it: while that is down, nobody can put anything into it. */
-  readonly isAlone?: boolean;
+  /** Not every node has it: while those are down that do, nobody can put anything into it. */
+  readonly isPartial?: boolean;
   /** Exchanges that may put messages into it; of durable queues `Publish.queues` says more. */
   readonly exchanges: readonly string[];
 }
@@ -86,6 +86,8 @@ export interface QueueHistory {
   readonly queues: QueueFacts[];
   readonly publishes: Publish[];
   readonly events: QueueEvent[];
+  /** Streams that not every node has. */
+  readonly partialStreams?: readonly string[];
 }
 
 export function emptyQueueHistory(): QueueHistory {

@@ -95,8 +95,9 @@ export function checkQueues(history: QueueHistory): readonly Violation[] {
     }
     for (const delivery of deliveries) checkEffect(name, delivery, deliveries, view, report);
   }
-  const lonely = new Set(history.queues.flatMap(({ name, isAlone }) => (isAlone ? [name] : [])));
-  for (const publish of history.publishes) checkConfirmed(publish, lonely, view, report);
+  const queues = history.queues.filter(({ isPartial }) => isPartial).map(({ name }) => name);
+  const partial = new Set([...queues, ...(history.partialStreams ?? [])]);
+  for (const publish of history.publishes) checkConfirmed(publish, partial, view, report);
   return found;
 }
 
@@ -254,16 +255,16 @@ function checkOrigins(
   }
 }
 
-/** `lonely`: queues that one node has. */
+/** `partial`: queues and streams that not every node has. */
 function checkConfirmed(
   publish: Publish,
-  lonely: ReadonlySet<string>,
+  partial: ReadonlySet<string>,
   view: View,
   report: Report,
 ): void {
   const { id, outcome, queues, streams, isMandatory, isReturned } = publish;
   const isNowhere = queues.length === 0 && streams.length === 0;
-  const areOut = streams.length === 0 && queues.every((queue) => lonely.has(queue));
+  const areOut = [...queues, ...streams].every((name) => partial.has(name));
   const isOut = outcome !== 'confirmed' && areOut;
   if (isReturned && !(isMandatory && (isNowhere || isOut)))
     report('unreturned', `${id}: came back for nothing`);

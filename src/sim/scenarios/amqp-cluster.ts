@@ -119,10 +119,7 @@ class AmqpClusterRun implements ScenarioRun {
     this.#cluster = new SimulatedCluster(world, { queues: { reserveAhead }, queueReplicas });
     this.#recorder = new QueueRecorder(world);
     const { queues } = this.#recorder.history;
-    const isAlone = queueReplicas === 1;
-    for (const name of DURABLE_QUEUES) {
-      queues.push({ name, isDurable: true, isAlone, exchanges: [] });
-    }
+    for (const name of DURABLE_QUEUES) queues.push({ name, isDurable: true, exchanges: [] });
   }
 
   get history(): QueueHistory {
@@ -344,8 +341,15 @@ class AmqpClusterRun implements ScenarioRun {
 
   check(): readonly Violation[] {
     const { history } = this.#recorder;
+    // One that was declared while a node was down has a replica less.
+    const queues = history.queues.map((queue) => ({
+      ...queue,
+      isPartial: queue.isDurable && !this.#cluster.isEverywhere(queue.name),
+    }));
+    const streams = new Set(history.publishes.flatMap((publish) => publish.streams));
+    const partialStreams = [...streams].filter((name) => !this.#cluster.isEverywhere(name));
     const found = [
-      ...checkQueues(history),
+      ...checkQueues({ ...history, queues, partialStreams }),
       ...checkStream(history, this.#streamPolls),
       ...checkStreamReaders(this.#journal, history.publishes),
       ...this.#cluster.idleViolations(),

@@ -131,6 +131,12 @@ export class SimulatedCluster {
     return standing?.life === own.life && standing.isLive && standing.isInSync;
   }
 
+  /** Every node has a replica of the destination's first log, in the eyes of all. */
+  isEverywhere(destination: string): boolean {
+    const counts = [...this.#probes()].map(({ probe }) => probe.replicasOf(destination));
+    return counts.length > 0 && counts.every((count) => count === NODE_COUNT);
+  }
+
   /** Only where all the others hold everything: then one copy more than needed is left. */
   mayDamage(node: SimNode): boolean {
     const others = this.#world.nodes('server').filter((other) => other !== node);

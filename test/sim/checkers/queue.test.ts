@@ -334,12 +334,12 @@ test('one that came while another had the message may be refused', () => {
   expect(acknowledgedOnce({ heldByOther: true, syncAtMs: 10, againAtMs: LATE_MS })).toEqual([]);
 });
 
-test('what one node alone has may come back while that is down, if it was not confirmed', () => {
+test('what not every node has may come back while those are down that do, if it was not confirmed', () => {
   const route = { exchange: '', key: 'q', queues: ['q'], streams: [] };
   const facts = { id: 1, lane: 'l', order: 1, bodyHash: 7, ...route };
-  const found = (isAlone: boolean, more: Partial<Publish>) =>
+  const found = (isPartial: boolean, more: Partial<Publish>) =>
     checkQueues({
-      queues: [{ name: 'q', isDurable: true, isAlone, exchanges: [] }],
+      queues: [{ name: 'q', isDurable: true, isPartial, exchanges: [] }],
       publishes: [
         { ...facts, isMandatory: true, outcome: 'unknown' as const, isReturned: true, ...more },
       ],
