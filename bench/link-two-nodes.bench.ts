@@ -6,9 +6,9 @@ import { bytes, none, u32 } from '../dist/codec/index.js';
 import type { Listener } from '../dist/env/environment.js';
 import { createNodeEnvironment } from '../dist/env/node/environment.js';
 import { run, timed } from './lib/harness.ts';
+import { sendAll } from './lib/one-way.ts';
 
 const MESSAGES = 500_000;
-const BATCH = 500;
 const SLOT = 1;
 const HOST = '127.0.0.1';
 
@@ -53,20 +53,7 @@ await run({
   floor: 700_000,
   async round() {
     expected += MESSAGES;
-    const ms = await timed(async () => {
-      let sent = 0;
-      while (sent < MESSAGES) {
-        for (let i = 0; i < BATCH && sent < MESSAGES; i += 1) {
-          while (sink.offer('take', body) !== 'accepted') await sink.ready();
-          sent += 1;
-        }
-        await new Promise<void>((resolve) => env.runQueue.soon(resolve));
-      }
-      let taken = 0;
-      while (taken < expected) {
-        taken = await sink.ask('taken', undefined, { timeoutMs: 10_000 });
-      }
-    });
+    const ms = await timed(() => sendAll(sink, body, MESSAGES, expected, env.runQueue));
     return { count: MESSAGES, ms };
   },
   async close() {

@@ -5,10 +5,9 @@ import { ThreadGroup } from '../dist/actors/threads/thread-group.js';
 import { bytes, none, u32 } from '../dist/codec/index.js';
 import { createNodeEnvironment } from '../dist/env/node/environment.js';
 import { run, timed } from './lib/harness.ts';
+import { sendAll } from './lib/one-way.ts';
 
 const MESSAGES = 1_000_000;
-/** What a sender hands over per turn; the ring is shown once per turn. */
-const BATCH = 1000;
 
 const Sink = protocol('sink', 1, { take: tell(bytes), taken: ask(none, u32) });
 const env = createNodeEnvironment({ logLevel: 'warn' });
@@ -36,20 +35,7 @@ await run({
   floor: 1_500_000,
   async round() {
     expected += MESSAGES;
-    const ms = await timed(async () => {
-      let sent = 0;
-      while (sent < MESSAGES) {
-        for (let i = 0; i < BATCH && sent < MESSAGES; i += 1) {
-          while (sink.offer('take', body) !== 'accepted') await sink.ready();
-          sent += 1;
-        }
-        await new Promise<void>((resolve) => env.runQueue.soon(resolve));
-      }
-      let taken = 0;
-      while (taken < expected) {
-        taken = await sink.ask('taken', undefined, { timeoutMs: 10_000 });
-      }
-    });
+    const ms = await timed(() => sendAll(sink, body, MESSAGES, expected, env.runQueue));
     return { count: MESSAGES, ms };
   },
   async close() {

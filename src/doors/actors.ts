@@ -1,5 +1,5 @@
-// `callboard/actors`: the actor runtime as a library. Loads nothing of the broker and no package; a test
-// walks its imports.
+// `callboard/actors`: the actor runtime as a library. Needs nothing of the broker and no package;
+// a test walks its imports. Native code is used where its optional packages are installed.
 export * from '../actors/index.ts';
 export type { LinkCounters, LinkIdentity, LinksOptions } from '../actors/links/links.ts';
 export { Links } from '../actors/links/links.ts';

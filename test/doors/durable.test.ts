@@ -97,6 +97,20 @@ test('a decision that throws is refused with its code and message, and changes n
   expect(await list.ask('add', 'x', within)).toBe(1);
 });
 
+test('an input that cannot be sent, or is too large, fails its own ask alone', async () => {
+  const { actors, system } = await open();
+  const list = actors.spawn(system, List, 'a');
+  const before = list.ask('add', 'before', within);
+  const large = list.ask('add', 'x'.repeat(17 * 1024 * 1024), within);
+  const wrong = list.ask('many', { text: 'n', times: -1 }, within);
+  const many = list.ask('many', { text: 'y'.repeat(1_000_000), times: 20 }, within);
+  const after = list.ask('add', 'after', within);
+  await expect(large).rejects.toMatchObject({ code: 'DURABLE_TOO_LARGE' });
+  await expect(wrong).rejects.toThrow();
+  await expect(many).rejects.toMatchObject({ code: 'DURABLE_TOO_LARGE' });
+  expect(await Promise.all([before, after])).toEqual([1, 2]);
+});
+
 test('log time does not go back when the program starts again', async () => {
   const first = await open();
   const before = await first.actors.spawn(first.system, List, 'a').ask('time', undefined, within);

@@ -59,6 +59,8 @@ export interface DurableActor<O extends Ops> {
   readonly behavior: DurableBehavior<{ value: unknown }, undefined>;
 }
 
+/** Largest command, and largest events of one: they are one frame of the log. */
+const DURABLE_BYTES_MAX = 16 * 1024 * 1024;
 const ANSWERED = 0;
 const REFUSED = 1;
 
@@ -138,6 +140,7 @@ class EventSource {
       const input = op.input.decode(own, 0, own.length);
       const outcome = this.#parts.decide[op.name]!(state, input, { logTimeMs });
       const events = this.#encode(outcome.events ?? []);
+      checkSize('the events of a command', events.length);
       const answer = new ByteWriter(64);
       answer.u8(ANSWERED);
       answer.raw(encodeWhole(op.reply!, outcome.reply));
@@ -176,6 +179,12 @@ class EventSource {
   }
 }
 
+function checkSize(what: string, bytes: number): void {
+  if (bytes <= DURABLE_BYTES_MAX) return;
+  const text = `${what} may have ${DURABLE_BYTES_MAX} bytes, not ${bytes}`;
+  throw new ActorError('DURABLE_TOO_LARGE', text, { bytes });
+}
+
 function encodeWhole(codec: Codec<unknown>, value: unknown): Uint8Array {
   const bytes = new Uint8Array(codec.size(value));
   codec.encode(value, bytes, 0);
@@ -190,9 +199,15 @@ function refusal(error: unknown): Uint8Array {
   return out.toBytes();
 }
 
-/** The command of an ask. */
+/**
+ * The command of an ask.
+ *
+ * @throws ActorError DURABLE_TOO_LARGE.
+ */
 export function encodeCommand(op: OpEntry, input: unknown): Uint8Array {
-  const body = new Uint8Array(2 + op.input.size(input));
+  const size = 2 + op.input.size(input);
+  checkSize('a command', size);
+  const body = new Uint8Array(size);
   body[0] = op.code >>> 8;
   body[1] = op.code & 0xff;
   op.input.encode(input, body, 2);

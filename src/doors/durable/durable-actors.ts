@@ -132,11 +132,15 @@ class FolderOfActors implements DurableActors {
       for (const op of kind.protocol.table) {
         handlers[op.name] = (input) => {
           const later = ctx.later<unknown>();
-          const { logId } = this.#logOf(kind, name);
-          this.#commands
-            .send(logId, encodeCommand(op, input))
-            .then((answer) => later.ok(decodeAnswer(op, answer)))
-            .catch((error: unknown) => later.fail(error as Error));
+          // What throws fails this ask alone: a handler that throws would end those that wait beside it.
+          const answer = async (): Promise<unknown> => {
+            const { logId } = this.#logOf(kind, name);
+            return decodeAnswer(op, await this.#commands.send(logId, encodeCommand(op, input)));
+          };
+          answer().then(
+            (reply) => later.ok(reply),
+            (error: Error) => later.fail(error),
+          );
           return later;
         };
       }

@@ -1,0 +1,18 @@
+// The log of programs that bring none: warnings and errors as lines, with what they are about.
+import { expect, test } from 'vitest';
+import { createPlainLog } from '../../../src/env/node/plain-log.ts';
+
+test('warnings and errors are lines with their fields, and the rest is silent', () => {
+  const lines: string[] = [];
+  const log = createPlainLog((line) => lines.push(line)).child({ actor: '/a' });
+  log.debug('nothing');
+  log.info('nothing');
+  log.warn('slow', { ms: 12, left: undefined });
+  log.error('failed', {
+    error: Object.assign(new Error('no'), { stack: 'Error: no\n    at here' }),
+  });
+  expect(lines).toEqual([
+    'warn slow actor=/a ms=12\n',
+    'error failed actor=/a error=Error: no\n    at here\n',
+  ]);
+});
