@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly define: Define 
   consume: () => import('./cli/consume.ts'),
   status: () => import('./cli/status.ts'),
   actors: () => import('./cli/actors.ts'),
+  doctor: () => import('./cli/doctor.ts'),
 };
 
 function readVersion(): string {

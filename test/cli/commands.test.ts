@@ -227,3 +227,27 @@ describe('the program', () => {
     expect(scripts['prepublish']).toBe(scripts['build']);
   });
 });
+
+describe('doctor', () => {
+  test('measures the folder that would be used, leaves nothing, and says what the disk carries', async () => {
+    const folder = freshFolder();
+    const words = ['doctor', '--data', join(folder, 'not', 'yet'), '--seconds', '1'];
+    const { code, stdout } = await answer(callboard([...words, '--json']));
+    const { figures, durability, findings } = JSON.parse(stdout);
+    expect(code).toBe(0);
+    expect(figures.syncBlock.count).toBeGreaterThanOrEqual(16);
+    expect(['sync', 'replicated', 'memory']).toContain(durability);
+    expect(findings.length).toBeGreaterThan(2);
+    const text = await answer(callboard(words));
+    expect(text.stdout).toMatch(/durable write, 4 KiB .*\n.*64 x 1 KB[\s\S]*It carries /);
+    expect(fs.readdirSync(folder)).toEqual([]);
+  });
+
+  test('a file in the place of the folder is refused', async () => {
+    const file = join(freshFolder(), 'file');
+    fs.writeFileSync(file, '');
+    const { code, stderr } = await answer(callboard(['doctor', '--data', join(file, 'x')]));
+    expect(code).toBe(2);
+    expect(stderr).toContain('is not a folder');
+  });
+});
