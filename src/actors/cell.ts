@@ -11,6 +11,7 @@ import type { CellHost, Identity, Method } from './cell-host.ts';
 import type { DeadReason } from './dead-letters.ts';
 import { ActorError, asError } from './errors.ts';
 import { HeldInput } from './held-input.ts';
+import { KeyedTimers } from './keyed-timers.ts';
 import { LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { DEFAULT_MAILBOX, NO_REPLY, UserLane } from './mailbox.ts';
@@ -20,7 +21,6 @@ import type { Admission, AnyRef, RefId } from './ref.ts';
 import { idPath, refKey } from './ref.ts';
 import { STATUS_HANDLED, STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT } from './status.ts';
 import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
-import type { Deadline } from './timers.ts';
 import type { Runnable } from './turn.ts';
 import type { Watcher } from './watch.ts';
 
@@ -35,13 +35,6 @@ type SystemMessage =
   | { readonly kind: 'signal'; readonly signal: Signal }
   | { readonly kind: 'stop' }
   | { readonly kind: 'fail'; readonly error: unknown };
-
-interface KeyedTimer {
-  readonly key: string;
-  readonly op: OpEntry;
-  readonly input: unknown;
-  deadline: Deadline | undefined;
-}
 
 export class Cell implements Runnable, Watcher {
   readonly host: CellHost;
@@ -77,8 +70,7 @@ export class Cell implements Runnable, Watcher {
   #isStashing = false;
   #system: SystemMessage[] | undefined;
   #stash: { readonly op: OpEntry; readonly input: unknown; readonly reply: ReplyTo }[] | undefined;
-  #timers: Map<string, KeyedTimer> | undefined;
-  #due: KeyedTimer[] | undefined;
+  #timers: KeyedTimers | undefined;
   #dying: Set<Cell> | undefined;
   #watching: Map<string, AnyRef> | undefined;
   #watchers: Map<string, { readonly watcher: RefId; readonly as: RefId }> | undefined;
@@ -169,10 +161,9 @@ export class Cell implements Runnable, Watcher {
     const { lane } = this;
     if (lane.count > this.metrics.depthMax) this.metrics.depthMax = lane.count;
     while (handled < budget && this.state === STATE_RUNNING && !this.#isHeld) {
-      if (this.#due !== undefined && this.#due.length > 0) {
-        const timer = this.#due.shift()!;
-        this.#timers?.delete(timer.key);
-        this.#handle(timer.op, timer.input, NO_REPLY);
+      if (this.#timers?.hasDue === true) {
+        const { op, input } = this.#timers.takeDue()!;
+        this.#handle(op, input, NO_REPLY);
       } else if (lane.take()) {
         this.#handle(lane.op!, lane.input, lane.reply);
       } else break;
@@ -192,7 +183,7 @@ export class Cell implements Runnable, Watcher {
     if (this.#system !== undefined) return true;
     if (this.state === STATE_NEW) return true;
     if (this.state !== STATE_RUNNING || this.#isHeld) return false;
-    return this.lane.count > 0 || (this.#due !== undefined && this.#due.length > 0);
+    return this.lane.count > 0 || this.#timers?.hasDue === true;
   }
 
   #enqueue(): void {
@@ -317,38 +308,18 @@ export class Cell implements Runnable, Watcher {
 
   schedule(key: string, delayMs: number, op: OpEntry, input: unknown): void {
     if (this.state >= STATE_STOPPING) return;
-    this.cancelTimer(key);
-    this.#timers ??= new Map();
-    const timer: KeyedTimer = { key, op, input, deadline: undefined };
-    this.#timers.set(key, timer);
-    timer.deadline = this.host.deadlines.after(delayMs, () => {
-      // It stays in #timers until it is handled, so that `cancel` still reaches it.
-      this.#due ??= [];
-      this.#due.push(timer);
+    this.#timers ??= new KeyedTimers(this.host.deadlines, () => {
       if (!this.#isQueued) this.#enqueue();
     });
+    this.#timers.set(key, delayMs, op, input);
   }
 
   cancelTimer(key: string): void {
-    const timer = this.#timers?.get(key);
-    if (timer === undefined) return;
-    this.#timers!.delete(key);
-    if (timer.deadline !== undefined) this.host.deadlines.cancel(timer.deadline);
-    const at = this.#due?.indexOf(timer) ?? -1;
-    if (at >= 0) this.#due!.splice(at, 1);
-  }
-
-  #cancelTimers(): void {
-    if (this.#timers === undefined) return;
-    for (const timer of this.#timers.values()) {
-      if (timer.deadline !== undefined) this.host.deadlines.cancel(timer.deadline);
-    }
-    this.#timers = undefined;
-    this.#due = undefined;
+    this.#timers?.cancel(key);
   }
 
   get timerCount(): number {
-    return this.#timers?.size ?? 0;
+    return this.#timers?.count ?? 0;
   }
 
   // ---- Watching -----------------------------------------------------------------------------------
@@ -478,7 +449,8 @@ export class Cell implements Runnable, Watcher {
   /** Ends what belongs to the present life: timers, open answers, handlers, watches. */
   #endLife(code: 'ACTOR_FAILED' | 'ACTOR_STOPPED', how: string): void {
     this.epoch += 1;
-    this.#cancelTimers();
+    this.#timers?.clear();
+    this.#timers = undefined;
     // An error costs microseconds to make, so it is made only for somebody who waits.
     const error = () => new ActorError(code, `${this.path} ${how}`);
     if (this.#laters !== undefined) for (const later of [...this.#laters]) later.fail(error());
