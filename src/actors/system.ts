@@ -544,7 +544,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   // ---- Looking in, ending -------------------------------------------------------------------------
 
-  inspect(): readonly ActorInfo[] {
+  actorTree(): readonly ActorInfo[] {
     return inspectCells(this.#topCells()).actors;
   }
 

@@ -402,7 +402,7 @@ test('inspection shows the tree with depths, states and restarts', () => {
   f.stepUntilIdle();
   parent.tell('note', '1');
   parent.tell('note', '2');
-  const info = f.system.inspect().find((each) => each.path === '/parent');
+  const info = f.system.actorTree().find((each) => each.path === '/parent');
   expect(info).toMatchObject({ class: 'work', state: 'running', depth: 2, capacity: 1024 });
   expect(info?.children).toMatchObject([{ path: '/parent/child', restarts: 0, depth: 0 }]);
 });
@@ -428,11 +428,11 @@ test('inspection tells what actors have handled and what they say of themselves'
   const counter = f.spawn('counter', Counter, undefined);
   for (let i = 0; i < 3; i += 1) counter.tell('note', 'x');
   f.stepUntilIdle();
-  const seen = () => f.system.inspect().find(({ path }) => path === '/counter');
+  const seen = () => f.system.actorTree().find(({ path }) => path === '/counter');
   expect(seen()).toMatchObject({ handled: 3, counts: { noted: 3 }, facts: { mood: 'good' } });
   isBroken = true;
   expect(seen()).toMatchObject({ handled: 3, counts: {}, facts: { fault: 'no look' } });
-  expect(f.system.inspect()[0]).toMatchObject({ path: '/runtime', counts: {}, facts: {} });
+  expect(f.system.actorTree()[0]).toMatchObject({ path: '/runtime', counts: {}, facts: {} });
 });
 
 test('of a class only so many are shown to others, and how many more there are', () => {
@@ -443,7 +443,7 @@ test('of a class only so many are shown to others, and how many more there are',
   expect(omitted).toEqual({ work: 3 });
   expect(actors.length).toBe(1_001);
   expect([turns, atMs]).toEqual([f.system.turn.count, f.system.clock.monotonicMs()]);
-  expect(f.system.inspect().length).toBe(1_004);
+  expect(f.system.actorTree().length).toBe(1_004);
 });
 
 test('two volleying actors cannot starve a timer', () => {

@@ -229,7 +229,7 @@ describe('life and death', () => {
     await env.settle();
     await done;
     expect(ends).toEqual(['stopping', 'child']);
-    expect(system.inspect()).toEqual([]);
+    expect(system.actorTree()).toEqual([]);
     expect(env.pendingTasks).toBe(0);
   });
 });

@@ -67,7 +67,7 @@ describe('routers', () => {
     }));
     const members = ['a', 'b'].map((name) => f.spawn(name, Worker, undefined));
     const depthOf = (ref: Ref<JobOps>) =>
-      f.system.inspect().find((each) => each.path === ref.path)!.depth;
+      f.system.actorTree().find((each) => each.path === ref.path)!.depth;
     const router = new Router<JobOps>(members, { kind: 'least-depth', depthOf });
     members[0]!.tell('work', 'x');
     expect(router.pick('work', 'y')!.path).toBe('/b');
@@ -127,6 +127,6 @@ describe('supervisors', () => {
     boom('a');
     boom('c');
     expect(supervisor.offer('startAgain', undefined)).toBe('gone');
-    expect(f.system.inspect().map((each) => each.path)).toEqual(['/runtime']);
+    expect(f.system.actorTree().map((each) => each.path)).toEqual(['/runtime']);
   });
 });

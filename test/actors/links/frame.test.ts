@@ -202,7 +202,7 @@ test('no record, however malformed, makes the runtime throw', () => {
     }),
     { numRuns: 2_000 },
   );
-  expect(system.inspect().map((each) => each.path)).toContain('/runtime');
+  expect(system.actorTree().map((each) => each.path)).toContain('/runtime');
 });
 
 test('greeting and answer say what they were given, and strangers are bad', () => {

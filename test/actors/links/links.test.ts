@@ -251,7 +251,7 @@ describe('watching another node', () => {
     await env.advanceAsync(5_000);
     expect(heard).toEqual([]);
     // The watch was sent again with the new epoch: the end that follows is heard.
-    for (const info of b.system.inspect()) {
+    for (const info of b.system.actorTree()) {
       if (info.path !== '/sink') continue;
       b.system.sendStop({ node: 2, incarnation: 0, thread: 0, slot: 5, generation: 0 });
     }

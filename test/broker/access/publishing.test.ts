@@ -259,7 +259,7 @@ test('an exchange has its actor while it is there; one that is made again has an
     const publisher = new TestPublisher(shard);
     const actors = () =>
       shard.node.system
-        .inspect()
+        .actorTree()
         .filter((each) => each.class === 'exchange')
         .map(({ path }) => path);
     const declare = () => {

@@ -51,7 +51,7 @@ async function withQueue(): Promise<[AmqpWorld, Client]> {
 async function expectNothingLeft(world: AmqpWorld): Promise<void> {
   await world.pass(60_000);
   expect(world.env.lines.filter(({ level }) => level === 'error')).toEqual([]);
-  expect(world.system.inspect().filter(({ path }) => path.includes('amqp'))).toEqual([]);
+  expect(world.system.actorTree().filter(({ path }) => path.includes('amqp'))).toEqual([]);
   expect(world.listener.counters).toMatchObject({ open: 0, heldBytes: 0 });
   expect(world.queues.readers.size).toBe(0);
   expect(world.queues.publishers.size).toBe(0);

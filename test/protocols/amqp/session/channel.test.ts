@@ -200,7 +200,7 @@ describe('queues', () => {
     world.metadataAnswer = undefined;
     await world.pass(2_000);
     expect(world.replica.view.destination('mine')).toBeUndefined();
-    expect(world.system.inspect().filter(({ path }) => path.includes('amqp'))).toEqual([]);
+    expect(world.system.actorTree().filter(({ path }) => path.includes('amqp'))).toEqual([]);
   });
 
   it('auto-delete ones go with their last consumer, and not before they had one', async () => {

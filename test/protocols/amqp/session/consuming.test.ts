@@ -143,7 +143,7 @@ describe('consumers', () => {
     await consume(client, 't').send();
     await client.cut();
     await world.pass(1_000);
-    expect(world.system.inspect().filter(({ path }) => path.includes('amqp'))).toEqual([]);
+    expect(world.system.actorTree().filter(({ path }) => path.includes('amqp'))).toEqual([]);
     expect(world.queues.readers.size).toBe(0);
   });
 });

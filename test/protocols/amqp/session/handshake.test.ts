@@ -371,7 +371,7 @@ describe('the end of a connection', () => {
     await client.cut();
     await world.pass(1_000);
     expect(world.queues.readers.size).toBe(0);
-    expect(world.system.inspect().filter(({ path }) => path.includes('amqp'))).toEqual([]);
+    expect(world.system.actorTree().filter(({ path }) => path.includes('amqp'))).toEqual([]);
     expect(world.listener.counters).toMatchObject({ open: 0, heldBytes: 0 });
   });
 });
