@@ -64,12 +64,12 @@ abstract class BaseRef<O extends Ops> implements Ref<O> {
     const entry = this.entry(op);
     if (entry === undefined || !entry.isAsk) {
       const error = new ActorError('ACTOR_MISUSE', `${this.path} has no ask ${op}`, { op });
-      return Promise.reject(error);
+      return refused(error);
     }
     const askId = asks.open(entry, this.id);
     if (askId === 0) {
       const error = new ActorError('ACTOR_ASK_LIMIT', 'too many asks are waiting', { op });
-      return Promise.reject(error);
+      return refused(error);
     }
     const reply = asks.promise(askId, options.timeoutMs, options.signal, () =>
       this.cancelAsk(askId),
@@ -221,8 +221,8 @@ function admissionError(outcome: Outcome, path: string, op: string): ActorError 
 export function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return work;
   const cancelled = () => new ActorError('ACTOR_CANCELLED', 'the wait was cancelled');
-  if (signal.aborted) return Promise.reject(cancelled());
-  return new Promise((resolve, reject) => {
+  if (signal.aborted) return refused(cancelled());
+  const wait = new Promise<void>((resolve, reject) => {
     const abort = () => reject(cancelled());
     signal.addEventListener('abort', abort, { once: true });
     work.then(() => {
@@ -230,4 +230,13 @@ export function abortable(work: Promise<void>, signal: AbortSignal | undefined):
       resolve();
     }, reject);
   });
+  wait.catch(() => undefined);
+  return wait;
+}
+
+/** A rejection that may be left alone: whoever awaits it gets it all the same. */
+function refused<T>(error: Error): Promise<T> {
+  const rejection = Promise.reject<T>(error);
+  rejection.catch(() => undefined);
+  return rejection;
 }

@@ -10,11 +10,14 @@ import type { Deadline, Deadlines } from './timers.ts';
 /** Slot numbers fit 20 bits and generations 32, so that an ask id is a safe integer. */
 export const ASKS_MAX = 1 << 20;
 
+const ignore = (): void => undefined;
+
 class Slot {
   generation = 0;
   isOpen = false;
   op: OpEntry | undefined;
   target: RefId | undefined;
+  promise: Promise<unknown> | undefined;
   resolve: ((value: unknown) => void) | undefined;
   reject: ((error: Error) => void) | undefined;
   deadline: Deadline | undefined;
@@ -86,7 +89,7 @@ export class AskSlab {
     onCancel: () => void,
   ): Promise<unknown> {
     const slot = this.#find(askId)!;
-    return new Promise((resolve, reject) => {
+    const promise = new Promise((resolve, reject) => {
       slot.resolve = resolve;
       slot.reject = reject;
       slot.deadline = this.#deadlines.after(timeoutMs, () => this.#timeOut(askId, timeoutMs));
@@ -104,6 +107,10 @@ export class AskSlab {
       slot.onAbort = abort;
       signal.addEventListener('abort', abort, { once: true });
     });
+    // Aborted before it began: settled already, and nobody may be looking.
+    if (slot.isOpen) slot.promise = promise;
+    else promise.catch(ignore);
+    return promise;
   }
 
   /** The op of an open ask: how its reply is decoded. Undefined when it has been settled. */
@@ -130,9 +137,11 @@ export class AskSlab {
       this.counters.late += 1;
       return false;
     }
-    const reject = slot.reject;
+    const { promise, reject } = slot;
     this.#close(slot, askId);
     this.counters.failed += 1;
+    // An ask that nobody awaits may fail: that is counted, and ends no process.
+    promise?.catch(ignore);
     reject?.(error);
     return true;
   }
@@ -164,6 +173,7 @@ export class AskSlab {
     slot.isOpen = false;
     slot.op = undefined;
     slot.target = undefined;
+    slot.promise = undefined;
     slot.resolve = undefined;
     slot.reject = undefined;
     if (slot.deadline !== undefined) this.#deadlines.cancel(slot.deadline);

@@ -19,7 +19,13 @@ import type { ClassMetrics } from './metrics.ts';
 import type { OpEntry } from './protocol.ts';
 import type { Admission, AnyRef, RefId } from './ref.ts';
 import { idPath, refKey } from './ref.ts';
-import { STATUS_HANDLED, STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT } from './status.ts';
+import {
+  STATUS_HANDLED,
+  STATUS_MESSAGES,
+  STATUS_OP,
+  STATUS_PROTOCOL,
+  STATUS_SLOT,
+} from './status.ts';
 import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
 import type { Runnable } from './turn.ts';
 import type { Watcher } from './watch.ts';
@@ -227,6 +233,7 @@ export class Cell implements Runnable, Watcher {
     status[STATUS_OP] = op.code + 1;
     status[STATUS_HANDLED] = op.code;
     status[STATUS_PROTOCOL] = this.actor.protocol.hash;
+    status[STATUS_MESSAGES]! += 1;
     this.#op = op;
     this.#input = raw;
     this.#reply = reply;

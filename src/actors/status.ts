@@ -11,5 +11,7 @@ export const STATUS_SLOT = 1;
 export const STATUS_OP = 2;
 /** Hash of the actor's protocol. */
 export const STATUS_PROTOCOL = 3;
+/** Messages begun, modulo 2^32: a turn of slow handlers is long and no standstill. */
+export const STATUS_MESSAGES = 5;
 /** Opcode of the message handled last, kept when the handler has returned: read by stepped tests. */
 export const STATUS_HANDLED = 4;

@@ -15,6 +15,9 @@ const RESTART: RestartPolicy = {
   backoff: { minMs: 50, maxMs: 500, jitter: 0.2 },
 };
 
+/** A shard reads its logs before it is ready: a full disk takes minutes, and no start would be faster. */
+const BOOT_TIMEOUT_MS = 600_000;
+
 /** Connections that wait for a shard to come back; more are closed. */
 const WAITING_MAX = 1_024;
 
@@ -59,6 +62,7 @@ export class WorkerShards implements Shards {
     this.#group = new ThreadGroup(options.system, {
       entry: options.workerEntry,
       restart: RESTART,
+      bootTimeoutMs: BOOT_TIMEOUT_MS,
       workers: options.config.shards,
       appData: (thread, incarnation) => this.#boot(thread, incarnation),
       onThreadReady: (thread) => this.#up(thread),

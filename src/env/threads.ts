@@ -26,14 +26,14 @@ export interface ThreadBoot {
 export interface ThreadHandle {
   readonly index: number;
   readonly incarnation: number;
-  /** Resolves when the worker called `ready`, rejects with module and stack when its boot failed. */
+  /** Resolves when the worker called `ready`, rejects with the module and the stack when its boot failed. */
   readonly ready: Promise<void>;
   onExit(handle: (exit: ThreadExit) => void): void;
   /** Structured-clone control messages; never on a message's path. */
   post(message: unknown): void;
   onMessage(handle: (message: unknown) => void): void;
-  /** Ends the thread; the exit event follows with this cause. */
-  stop(cause?: 'stopped' | 'stalled'): void;
+  /** Ends the thread; the exit event follows with this cause and message. */
+  stop(cause?: 'stopped' | 'stalled' | 'boot-failed', message?: string): void;
   /** Fraction of the time since the last call in which the loop was busy, in [0, 1]. Read from outside. */
   utilization(): number;
 }

@@ -5,7 +5,14 @@
 import type { Environment } from '../../env/environment.ts';
 import type { ThreadExit, ThreadHandle, ThreadLimits } from '../../env/threads.ts';
 import { protocolSummaries } from '../protocol.ts';
-import { STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT, STATUS_TURNS, STATUS_WORDS } from '../status.ts';
+import {
+  STATUS_MESSAGES,
+  STATUS_OP,
+  STATUS_PROTOCOL,
+  STATUS_SLOT,
+  STATUS_TURNS,
+  STATUS_WORDS,
+} from '../status.ts';
 import type { RestartPolicy } from '../supervise.ts';
 import { RestartBudget } from '../supervise.ts';
 import type { System } from '../system.ts';
@@ -37,7 +44,12 @@ export interface ThreadGroupOptions {
   readonly slabBytes?: number;
   readonly limits?: ThreadLimits;
   readonly restart?: RestartPolicy;
-  /** A worker that was busy without a turn in this many samples in a row is ended. */
+  /** A worker that has not called `ready` after so long is ended: its boot failed. Default: 30 s. */
+  readonly bootTimeoutMs?: number;
+  /**
+   * A worker that was busy without beginning a turn or a message in this many samples in a row is ended.
+   * So one handler may hold its thread for less than `sampleMs` times `samples`. Default: 3 of 500 ms.
+   */
   readonly stall?: { readonly sampleMs: number; readonly samples: number };
   /** Tests start the free-running ring indices near their wrap. */
   readonly ringStartIndex?: number;
@@ -50,6 +62,7 @@ export interface ThreadGroupOptions {
 
 const DEFAULT_RING_BYTES = 1024 * 1024;
 const DEFAULT_SLAB_BYTES = 64 * 1024 * 1024;
+const DEFAULT_BOOT_TIMEOUT_MS = 30_000;
 const DEFAULT_STALL = { sampleMs: 500, samples: 3 };
 /** Busy for less than this share of a sample means that the loop came round. */
 const BUSY_SHARE = 0.999;
@@ -69,6 +82,7 @@ interface Member {
   isReady: boolean;
   isStopping: boolean;
   turnsSeen: number;
+  messagesSeen: number;
   busySamples: number;
   restart: Deadline | undefined;
 }
@@ -104,6 +118,7 @@ export class ThreadGroup {
         isReady: false,
         isStopping: false,
         turnsSeen: -1,
+        messagesSeen: -1,
         busySamples: 0,
         restart: undefined,
       });
@@ -221,9 +236,23 @@ export class ThreadGroup {
       if (message.kind === 'app') this.#options.onMessage?.(thread, message.body);
     });
     handle.onExit((exit) => this.#lost(member, exit));
-    await handle.ready;
+    await this.#booted(handle);
     member.isReady = true;
     this.#options.onThreadReady?.(thread, incarnation);
+  }
+
+  async #booted(handle: ThreadHandle): Promise<void> {
+    const { entry, bootTimeoutMs = DEFAULT_BOOT_TIMEOUT_MS } = this.#options;
+    const { index } = handle;
+    const late = `thread ${index} did not boot from ${entry.href}: not ready after ${bootTimeoutMs} ms`;
+    const timeout = this.#system.deadlines.after(bootTimeoutMs, () => {
+      handle.stop('boot-failed', late);
+    });
+    try {
+      await handle.ready;
+    } finally {
+      this.#system.deadlines.cancel(timeout);
+    }
   }
 
   #lost(member: Member, exit: ThreadExit): void {
@@ -280,15 +309,19 @@ export class ThreadGroup {
     };
   }
 
-  /** Looks from outside, so that a worker needs no heartbeat timer: busy and no turn is standstill. */
+  /**
+   * Looks from outside, so that a worker needs no heartbeat timer: busy, and neither a message nor a turn
+   * although its bell was rung, is standstill.
+   */
   #sample(): void {
     this.#sampling = this.#system.deadlines.after(this.#stall.sampleMs, () => {
       for (const member of this.#members) {
         if (member.handle === undefined || !member.isReady) continue;
-        const turns = member.status[STATUS_TURNS]!;
+        const isStill = !hasMoved(member);
         const isBusy = member.handle.utilization() >= BUSY_SHARE;
-        member.busySamples = isBusy && turns === member.turnsSeen ? member.busySamples + 1 : 0;
-        member.turnsSeen = turns;
+        member.busySamples = isStill && isBusy ? member.busySamples + 1 : 0;
+        // It may be busy with what is no actor's: whoever comes round to its bell takes a turn.
+        if (member.busySamples > 0) this.#env.threads.doorbell(member.thread).ring();
         if (member.busySamples < this.#stall.samples) continue;
         member.busySamples = 0;
         this.#env.log.error('a thread stands still', { thread: member.thread });
@@ -297,6 +330,16 @@ export class ThreadGroup {
       this.#sample();
     });
   }
+}
+
+/** Since the last look. */
+function hasMoved(member: Member): boolean {
+  const turns = member.status[STATUS_TURNS]!;
+  const messages = member.status[STATUS_MESSAGES]!;
+  const isSame = turns === member.turnsSeen && messages === member.messagesSeen;
+  member.turnsSeen = turns;
+  member.messagesSeen = messages;
+  return !isSame;
 }
 
 function newStatus(): Int32Array {

@@ -3,6 +3,7 @@
 // parent's port keeps a worker alive; doorbell ports never do. No timer runs here, so an idle worker sleeps.
 // Invariants: a thread's exit is told once, with its cause, after both `error` and `exit` were heard; a
 // connection that a dead thread never took comes back to who gave it.
+import { inspect } from 'node:util';
 import {
   isMainThread,
   MessageChannel,
@@ -228,7 +229,7 @@ class StarterSide implements NodeThreads {
       name: `callboard-${index}`,
       ...(heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heap } }),
     });
-    const handle = new WorkerHandle(worker, index, incarnation, this.#ports);
+    const handle = new WorkerHandle(worker, { entry, index, incarnation }, this.#ports);
     this.#live.set(index, handle);
     handle.onExit(() => {
       this.#live.delete(index);
@@ -266,10 +267,18 @@ class StarterSide implements NodeThreads {
   }
 }
 
+/** Which start of which thread, and of what. */
+interface Start {
+  readonly entry: URL;
+  readonly index: number;
+  readonly incarnation: number;
+}
+
 class WorkerHandle implements ThreadHandle {
   readonly index: number;
   readonly incarnation: number;
   readonly ready: Promise<void>;
+  readonly #entry: URL;
   readonly #worker: Worker;
   readonly #ports: Ports;
   readonly #onExit: ((exit: ThreadExit) => void)[] = [];
@@ -277,15 +286,16 @@ class WorkerHandle implements ThreadHandle {
   readonly #early: unknown[] = [];
   #settleReady: { resolve: () => void; reject: (error: Error) => void } | undefined;
   #error: Error | undefined;
-  #stopCause: 'stopped' | 'stalled' | undefined;
+  #stopped: ThreadExit | undefined;
   #exit: ThreadExit | undefined;
   #sampled: ReturnType<Worker['performance']['eventLoopUtilization']> | undefined;
 
-  constructor(worker: Worker, index: number, incarnation: number, ports: Ports) {
+  constructor(worker: Worker, start: Start, ports: Ports) {
     this.#worker = worker;
     this.#ports = ports;
-    this.index = index;
-    this.incarnation = incarnation;
+    this.#entry = start.entry;
+    this.index = start.index;
+    this.incarnation = start.incarnation;
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -294,7 +304,7 @@ class WorkerHandle implements ThreadHandle {
     worker.on('message', (message: FromWorker) => this.#heard(message));
     // Without this handler an error in the worker would end the process.
     worker.on('error', (error) => {
-      this.#error = error instanceof Error ? error : new Error(String(error));
+      this.#error = error instanceof Error ? error : new Error(`thrown: ${inspect(error)}`);
     });
     worker.on('exit', (code) => this.#exited(code));
   }
@@ -314,8 +324,11 @@ class WorkerHandle implements ThreadHandle {
     for (const message of this.#early.splice(0)) handle(message);
   }
 
-  stop(cause: 'stopped' | 'stalled' = 'stopped'): void {
-    this.#stopCause ??= cause;
+  stop(
+    cause: 'stopped' | 'stalled' | 'boot-failed' = 'stopped',
+    message = `thread ${this.index} was ${cause}`,
+  ): void {
+    this.#stopped ??= { cause, message };
     void this.#worker.terminate();
   }
 
@@ -353,16 +366,16 @@ class WorkerHandle implements ThreadHandle {
     if (error?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
       return { cause: 'out-of-memory', message: error.message };
     }
-    if (this.#stopCause !== undefined) {
-      return { cause: this.#stopCause, message: `thread ${this.index} was ${this.#stopCause}` };
+    if (this.#stopped !== undefined) return this.#stopped;
+    const how = error?.stack ?? error?.message ?? `it exited with code ${code}`;
+    if (this.#settleReady === undefined) {
+      return error === undefined
+        ? { cause: 'exited', message: `thread ${this.index} exited with code ${code}` }
+        : { cause: 'threw', message: how };
     }
-    const isBooting = this.#settleReady !== undefined;
-    if (error !== undefined) {
-      const message = error.stack ?? error.message;
-      return { cause: isBooting ? 'boot-failed' : 'threw', message };
-    }
-    const message = `thread ${this.index} exited with code ${code}`;
-    return { cause: isBooting ? 'boot-failed' : 'exited', message };
+    const hint = error instanceof SyntaxError && !how.includes('file:') ? SYNTAX_HINT : '';
+    const message = `thread ${this.index} did not boot from ${this.#entry.href}: ${how}${hint}`;
+    return { cause: 'boot-failed', message };
   }
 }
 
@@ -427,6 +440,9 @@ class WorkerSide implements NodeThreads {
   }
 }
 
+/** What crosses from a worker has lost the place of a syntax error, and with it the module. */
+const SYNTAX_HINT =
+  '\n  (in that module or in one that it imports: `node --check` on each names the line)';
 const NO_BYTES = new Uint8Array(0);
 const DEPTH_MAX = 8;
 

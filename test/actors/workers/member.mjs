@@ -31,6 +31,16 @@ function member_protocols() {
 }
 
 if (member.app?.mode === 'boot-throw') throw new Error('no boot today');
+if (member.app?.mode === 'boot-spin') for (;;);
+
+/** Words [has arrived in `die`, may die]: what happens in between happens to a thread that takes nothing. */
+const gate = member.app?.gate;
+
+/** Work that is no actor's and that lets the loop come round. */
+function busy() {
+  stall(20);
+  setImmediate(busy);
+}
 
 /** A busy wait: the stall of a thread that does something else. */
 function stall(ms) {
@@ -56,6 +66,7 @@ const PeerActor = actor(
         if (sequence !== taken) wrong += 1;
         for (const byte of body) if (byte !== (sequence & 0xff)) wrong += 1;
         taken += 1;
+        if (member.app?.slowMs !== undefined) stall(member.app.slowMs);
         byteCount += body.length;
         if (ctx.random.below(2000) === 0) stall(1);
       },
@@ -65,6 +76,11 @@ const PeerActor = actor(
         void send(order);
       },
       die(how) {
+        if (how === 'busy') setImmediate(busy);
+        if (gate !== undefined) {
+          Atomics.store(gate, 0, 1);
+          Atomics.wait(gate, 1, 0);
+        }
         if (how === 'throw')
           queueMicrotask(() => {
             throw new Error('thrown on purpose');
@@ -94,4 +110,4 @@ env.threads.onConnection((connection, tag, head) => {
   connection.write(hello);
   connection.write(head);
 });
-member.ready();
+if (member.app?.mode !== 'never-ready') member.ready();
