@@ -6,14 +6,13 @@ import {
   actor,
   ask,
   createActorEnvironment,
-  createSystem,
   none,
   protocol,
-  ThreadGroup,
+  startThreads,
   tell,
   u32,
 } from 'callboard/actors';
-import { Counter, CounterActor } from './counter.mjs';
+import * as actors from './counter.mjs';
 
 const WORKERS = 2;
 const JOBS = 40;
@@ -22,15 +21,11 @@ const RETRY_MS = 20;
 
 const quiet = () => undefined;
 const log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => log };
-const system = createSystem(createActorEnvironment({ log }), {
+const { system, group, stop } = await startThreads(createActorEnvironment({ log }), {
   name: 'pool',
-  threadCount: WORKERS + 1,
-  protocols: [Counter],
-  manifest: { CounterActor },
-});
-const group = new ThreadGroup(system, {
-  entry: new URL('./worker.mjs', import.meta.url),
   workers: WORKERS,
+  manifest: new URL('./counter.mjs', import.meta.url),
+  actors,
 });
 
 const Pool = protocol('pool', 1, {
@@ -48,7 +43,7 @@ const PoolActor = actor(Pool, (ctx) => {
 
   const start = (thread) => {
     spawned += 1;
-    const worker = ctx.spawn(`counter-${spawned}`, CounterActor, undefined, { thread });
+    const worker = ctx.spawn(`counter-${spawned}`, actors.CounterActor, undefined, { thread });
     ctx.watch(worker);
     free.push(worker);
     next();
@@ -89,7 +84,6 @@ const PoolActor = actor(Pool, (ctx) => {
   };
 });
 
-await group.start();
 const pool = system.spawn('pool', PoolActor, undefined);
 const jobs = Array.from({ length: JOBS }, async (_, i) => {
   const limit = 1_000 * (i + 1);
@@ -101,5 +95,4 @@ for (const [limit, count] of await Promise.all(jobs)) {
 }
 const restarts = await pool.ask('restarts', undefined, { timeoutMs: 1_000 });
 console.log(`${JOBS} jobs done, ${restarts} worker lost on the way`);
-await group.stop({ timeoutMs: 1_000 });
-await system.shutdown({ timeoutMs: 1_000 });
+await stop({ timeoutMs: 1_000 });

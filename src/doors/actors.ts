@@ -22,3 +22,5 @@ export type {
 export type { ThreadExit, ThreadLimits } from '../env/threads.ts';
 export type { ActorEnvironmentOptions } from './actor-environment.ts';
 export { createActorEnvironment } from './actor-environment.ts';
+export type { RunningThreads, ThreadsOptions } from './threads.ts';
+export { startThreads } from './threads.ts';

@@ -47,7 +47,7 @@ export interface Threads {
   readonly boot: ThreadBoot;
   /** True if connections can be handed to another thread (dup of the descriptor). */
   readonly canHandOver: boolean;
-  /** Main thread only. `entry` is a module URL of compiled code. */
+  /** Main thread only. `entry` is a module URL; TypeScript where the application has a loader for it. */
   start(entry: URL, index: number, data: unknown, limits?: ThreadLimits): ThreadHandle;
   /** Worker only: tells the starter that this thread is up. */
   ready(): void;

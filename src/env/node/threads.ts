@@ -23,6 +23,7 @@ import type {
   Threads,
 } from '../threads.ts';
 import type { HandOverSupport } from './hand-over.ts';
+import { isSource } from './import-module.ts';
 
 export interface NodeThreadsOptions {
   readonly net: HandOverSupport;
@@ -48,6 +49,9 @@ interface PeerPort {
   readonly port: MessagePort;
 }
 
+/** Compiled: a worker cannot load its very first module as TypeScript. */
+const TYPESCRIPT_ENTRY = new URL('./thread-entry.js', import.meta.url);
+
 /** `workerData` of a thread that was started here; the mark tells it from a worker of the embedder. */
 interface BootData {
   readonly callboardThread: true;
@@ -55,6 +59,8 @@ interface BootData {
   readonly incarnation: number;
   readonly data: unknown;
   readonly ports: readonly PeerPort[];
+  /** What `thread-entry.ts` loads where the entry is TypeScript. */
+  readonly entry?: string;
 }
 
 type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'post'; readonly body: unknown };
@@ -221,9 +227,17 @@ class StarterSide implements NodeThreads {
       if (peer === 0) this.#ports.set(index, port2);
       else this.#live.get(peer)!.sendPort(index, port2);
     }
-    const boot: BootData = { callboardThread: true, index, incarnation, data, ports };
+    const boots = isSource(entry);
+    const boot: BootData = {
+      callboardThread: true,
+      index,
+      incarnation,
+      data,
+      ports,
+      ...(boots ? { entry: entry.href } : {}),
+    };
     const heap = limits.heapMegabytesMax;
-    const worker = new Worker(entry, {
+    const worker = new Worker(boots ? TYPESCRIPT_ENTRY : entry, {
       workerData: boot,
       transferList: ports.map((each) => each.port),
       name: `callboard-${index}`,

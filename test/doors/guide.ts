@@ -1,0 +1,202 @@
+// A guide as a reader follows it, block by block, in a folder of its own where the package is installed.
+//
+//   js, ts      run as a module; with a first line `// file: NAME` it is only written, for later blocks
+//   sh          run by bash; `sh NAME` goes on in a terminal of that name
+//   input NAME  typed into that terminal; `^D` ends its input
+//   text        directly behind a js, ts or sh block: what it prints, to the letter
+//   text NAME   lines that appear in that terminal, in this order, behind those that were seen before
+//
+// Code of others is shown in fences of their language (scala, erlang, other) and not run.
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const FENCE = /^## (.+)$|^```([^\n]*)\n([\s\S]*?)^```$/gm;
+const FILE = /^\/\/ file: (\S+)\n/;
+const NOT_RUN = new Set(['scala', 'erlang', 'other', 'json']);
+const COMPILER_OPTIONS = {
+  target: 'es2022',
+  module: 'nodenext',
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  skipLibCheck: false,
+  types: ['node'],
+};
+
+interface Block {
+  readonly language: string;
+  /** Of a terminal, or ''. */
+  readonly terminal: string;
+  readonly text: string;
+  readonly heading: string;
+  /** Where the fence begins and ends in the guide. */
+  readonly start: number;
+  readonly end: number;
+}
+
+function blocksOf(guide: string): Block[] {
+  const blocks: Block[] = [];
+  let heading = '';
+  for (const { 0: whole, 1: title, 2: info, 3: text, index } of guide.matchAll(FENCE)) {
+    if (title !== undefined) heading = title;
+    if (info === undefined || text === undefined) continue;
+    const [language = '', terminal = ''] = info.split(' ');
+    const end = index + whole.length;
+    blocks.push({ language, terminal, text, heading, start: index, end });
+  }
+  return blocks;
+}
+
+class Terminal {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Set<() => void>();
+  #text = '';
+  #seen = 0;
+  #hasEnded = false;
+
+  constructor(command: string, cwd: string) {
+    // `exec`: the signal at the end goes to the program, not to a shell before it.
+    this.#child = spawn('bash', ['-c', `exec ${command.trim()}`], { cwd });
+    const add = (chunk: string): void => {
+      this.#text += chunk;
+      for (const look of [...this.#waiting]) look();
+    };
+    this.#child.stdout!.setEncoding('utf8').on('data', add);
+    this.#child.stderr!.setEncoding('utf8').on('data', add);
+    this.#child.on('exit', () => {
+      this.#hasEnded = true;
+      add('');
+    });
+  }
+
+  type(text: string): void {
+    for (const line of text.trimEnd().split('\n')) {
+      if (line === '^D') this.#child.stdin!.end();
+      else this.#child.stdin!.write(`${line}\n`);
+    }
+  }
+
+  /** Waits until the line appears behind those that were seen. */
+  sees(line: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const rest = this.#text.slice(this.#seen);
+        const at = `\n${rest}`.indexOf(`\n${line}\n`);
+        if (at < 0 && !this.#hasEnded) return;
+        this.#waiting.delete(look);
+        if (at < 0) reject(new Error(`the terminal ended without ${line}:\n${this.#text}`));
+        else {
+          this.#seen += at + line.length + 1;
+          resolve();
+        }
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  close(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+export class GuideRun {
+  readonly folder: string;
+  readonly #root: string;
+  readonly #guide: string;
+  readonly #blocks: readonly Block[];
+  readonly #terminals = new Map<string, Terminal>();
+
+  constructor(root: string, guide: string) {
+    this.#root = root;
+    this.#guide = guide;
+    this.#blocks = blocksOf(guide);
+    this.folder = mkdtempSync(join(tmpdir(), 'callboard-guide-'));
+    mkdirSync(join(this.folder, 'node_modules/@types'), { recursive: true });
+    symlinkSync(root, join(this.folder, 'node_modules/callboard'));
+    symlinkSync(
+      join(root, 'node_modules/@types/node'),
+      join(this.folder, 'node_modules/@types/node'),
+    );
+    writeFileSync(join(this.folder, 'package.json'), '{ "type": "module", "private": true }');
+    writeFileSync(
+      join(this.folder, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: COMPILER_OPTIONS }),
+    );
+  }
+
+  close(): void {
+    for (const each of this.#terminals.values()) each.close();
+    rmSync(this.folder, { recursive: true });
+  }
+
+  /**
+   * Runs every block. `expect(where, printed, expected)` is asked for each that prints; `expected` is undefined
+   * if no text follows it.
+   */
+  async run(
+    expect: (where: string, printed: string, expected: string | undefined) => void,
+  ): Promise<void> {
+    for (const [at, block] of this.#blocks.entries()) {
+      const { language, terminal, text, heading } = block;
+      if (NOT_RUN.has(language)) continue;
+      if (language === 'text') {
+        if (terminal === '') this.#checkOutput(at);
+        else for (const line of text.trimEnd().split('\n')) await this.#of(terminal).sees(line);
+      } else if (language === 'input') this.#of(terminal).type(text);
+      else if (language === 'sh' && terminal !== '') {
+        this.#terminals.set(terminal, new Terminal(text, this.folder));
+      } else if (FILE.test(text)) writeFileSync(join(this.folder, FILE.exec(text)![1]!), text);
+      else expect(heading, await this.#print(block, at), this.#outputOf(at));
+    }
+  }
+
+  #of(terminal: string): Terminal {
+    const found = this.#terminals.get(terminal);
+    if (found === undefined) throw new Error(`no block starts the terminal ${terminal}`);
+    return found;
+  }
+
+  async #print({ language, text }: Block, at: number): Promise<string> {
+    if (language === 'sh') return this.#output('bash', ['-euo', 'pipefail', '-c', text]);
+    if (language === 'js') {
+      writeFileSync(join(this.folder, `block-${at}.mjs`), text);
+      return this.#output(process.execPath, [`block-${at}.mjs`]);
+    }
+    if (language !== 'ts') throw new Error(`a guide has no blocks of ${language}`);
+    writeFileSync(join(this.folder, `block-${at}.ts`), text);
+    const compiled = await this.#output(process.execPath, [
+      join(this.#root, 'node_modules/typescript/bin/tsc'),
+    ]);
+    return compiled === '' ? this.#output(process.execPath, [`block-${at}.js`]) : compiled;
+  }
+
+  /** What the command prints; one that fails adds how it ended. */
+  #output(command: string, args: readonly string[]): Promise<string> {
+    return new Promise((resolve) => {
+      execFile(command, args, { cwd: this.folder }, (error, stdout, stderr) => {
+        const end = error === null ? '' : `\nended with ${error.code ?? error.signal}`;
+        resolve(`${stdout}${stderr}`.trimEnd() + end);
+      });
+    });
+  }
+
+  /** The text behind a block with nothing but space between. */
+  #outputOf(at: number): string | undefined {
+    const [block, next] = [this.#blocks[at]!, this.#blocks[at + 1]];
+    if (next?.language !== 'text' || next.terminal !== '') return undefined;
+    const between = this.#guide.slice(block.end, next.start);
+    return between.trim() === '' ? next.text.trimEnd() : undefined;
+  }
+
+  /** A text that is no output would be read as one. */
+  #checkOutput(at: number): void {
+    const before = this.#blocks[at - 1];
+    const isOutput =
+      before !== undefined &&
+      ['js', 'ts', 'sh'].includes(before.language) &&
+      this.#outputOf(at - 1) !== undefined;
+    if (!isOutput) throw new Error(`${this.#blocks[at]!.heading}: a text that no block prints`);
+  }
+}
