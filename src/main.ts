@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly define: Define 
   status: () => import('./cli/status.ts'),
   actors: () => import('./cli/actors.ts'),
   doctor: () => import('./cli/doctor.ts'),
+  inspect: () => import('./cli/inspect.ts'),
 };
 
 function readVersion(): string {

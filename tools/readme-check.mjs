@@ -17,10 +17,11 @@ const KNOWN = new Map([
   // Known seeds: a check of the text must not depend on luck.
   ['npm run sim -- --seeds 200', { run: 'npm run sim -- --seeds 5 --from 1000' }],
   ['npm run demo', { covered: '.ci/run runs it' }],
+  ['npx callboard inspect .callboard --node 1', { afterStop: true }],
   ['npm run chaos:kill9 -- --rounds 20', { run: 'npm run chaos:kill9 -- --rounds 1 --all 0' }],
 ]);
 /** Commands that are run as they stand. */
-const AS_IS = [/^npx callboard (produce|consume|ls|status|actors)\b/];
+const AS_IS = [/^npx callboard (produce|consume|ls|status|actors|doctor)\b/];
 
 function commandsOf(text) {
   const commands = [];
@@ -87,14 +88,22 @@ if (existsSync(folder)) {
   process.exit(1);
 }
 let stop;
+const afterStop = [];
 try {
   for (const command of commandsOf(readFileSync(join(root, 'README.md'), 'utf8'))) {
     const known = KNOWN.get(command);
     const isAsIs = AS_IS.some((pattern) => pattern.test(command));
     if (known === undefined && !isAsIs) throw new Error(`an unknown command: ${command}`);
     console.log(`readme: ${command}`);
-    if (known?.start !== undefined) stop = await start(known.start);
+    if (known?.afterStop === true) afterStop.push(command);
+    else if (known?.start !== undefined) stop = await start(known.start);
     else if (known?.covered === undefined) await run(known?.run ?? command);
+  }
+  await stop?.();
+  stop = undefined;
+  for (const command of afterStop) {
+    console.log(`readme: ${command}, of the stopped cluster`);
+    await run(command);
   }
   console.log('readme: every command works');
 } catch (error) {

@@ -66,7 +66,8 @@ export const WALLS = {
     'raft',
     'storage',
   ],
-  cli: ['std', 'env', 'env/node', 'admin', 'assembly:node-config', 'node', 'npm'],
+  inspect: ['std', 'env', 'records', 'cluster', 'broker', 'storage'],
+  cli: ['std', 'env', 'env/node', 'admin', 'assembly:node-config', 'inspect:ports', 'node', 'npm'],
   sim: [
     'std',
     'env',

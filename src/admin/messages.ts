@@ -105,7 +105,8 @@ function shown(bytes: Uint8Array | null): { text: string | null; base64?: string
   return text === undefined ? { text: null, base64: base64(bytes) } : { text };
 }
 
-function messageOf(record: ReadRecord): ApiMessage {
+/** A record as the API and the command line show it. */
+export function messageOf(record: ReadRecord): ApiMessage {
   const key = shown(record.key);
   const value = shown(record.value);
   const headers: ApiHeader[] = record.headers.map((header) => ({

@@ -77,7 +77,8 @@ function encodeEntry(writer: ByteWriter, entry: CheckpointEntry): void {
   writer.u32(0);
 }
 
-function decodeCheckpoint(bytes: Uint8Array, crc32c: Crc32c): Checkpoint | undefined {
+/** Undefined if the bytes fail their check. */
+export function decodeCheckpoint(bytes: Uint8Array, crc32c: Crc32c): Checkpoint | undefined {
   if (bytes.length < HEADER_BYTES || readU32(bytes, 0) !== CHECKPOINT_MAGIC) return undefined;
   if (readU32(bytes, 4) !== CHECKPOINT_VERSION) return undefined;
   if (readU32(bytes, 44) !== crc32c(bytes, 0, 44)) return undefined;

@@ -54,6 +54,18 @@ function encodeSegmentHeader(name: SegmentName, crc32c: Crc32c): Uint8Array {
   return bytes;
 }
 
+/** Whose segment it is; undefined if the header fails its check. */
+export function decodeSegmentHeader(bytes: Uint8Array, crc32c: Crc32c): SegmentName | undefined {
+  const isSound =
+    bytes.length >= SEGMENT_HEADER_BYTES &&
+    readU32le(bytes, 0) === SEGMENT_MAGIC &&
+    readU32le(bytes, 4) === SEGMENT_VERSION &&
+    crc32c(bytes, 0, 60) === readU32le(bytes, 60);
+  if (!isSound) return undefined;
+  const generation = readU32le(bytes, 24);
+  return { logId: readU64le(bytes, 8), baseOffset: readU64le(bytes, 16), generation };
+}
+
 export class Segment implements SegmentName {
   readonly logId: number;
   readonly baseOffset: number;
@@ -246,14 +258,11 @@ export class Segment implements SegmentName {
   #checkHeader(): void {
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
     const { file } = this.#host.openFiles.get(this.path);
-    const isRight =
-      file.readSync(bytes, 0) === bytes.length &&
-      readU32le(bytes, 0) === SEGMENT_MAGIC &&
-      readU32le(bytes, 4) === SEGMENT_VERSION &&
-      this.#host.env.crc32c(bytes, 0, 60) === readU32le(bytes, 60) &&
-      readU64le(bytes, 8) === this.logId &&
-      readU64le(bytes, 16) === this.baseOffset;
-    if (!isRight) throw this.#damaged(0);
+    const found =
+      file.readSync(bytes, 0) === bytes.length
+        ? decodeSegmentHeader(bytes, this.#host.env.crc32c)
+        : undefined;
+    if (found?.logId !== this.logId || found.baseOffset !== this.baseOffset) throw this.#damaged(0);
   }
 
   #damaged(position: number): StorageError {

@@ -75,16 +75,17 @@ export function encodeViewFile(seq: number, record: Uint8Array, crc32c: Crc32c):
   return bytes;
 }
 
-/** The record in a view file, or undefined if the file is not a sound one for `seq`. */
+/** The record in a view file, or undefined if the file is not a sound one for `seq` (undefined: for any). */
 export function decodeViewFile(
   bytes: Uint8Array,
-  seq: number,
+  seq: number | undefined,
   crc32c: Crc32c,
 ): Uint8Array | undefined {
   if (bytes.length < VIEW_HEADER_BYTES || readU32(bytes, 0) !== VIEW_MAGIC) return undefined;
   if (readU32(bytes, 4) !== crc32c(bytes, 8, bytes.length)) return undefined;
   const reader = new ByteReader(bytes, 8);
-  return reader.u64() === seq ? bytes.subarray(VIEW_HEADER_BYTES) : undefined;
+  const found = reader.u64();
+  return seq === undefined || found === seq ? bytes.subarray(VIEW_HEADER_BYTES) : undefined;
 }
 
 export function viewFileName(seq: number): string {

@@ -124,25 +124,44 @@ export class SparseIndex {
     segmentBytes: number,
     crc32c: Crc32c,
   ): SparseIndex | undefined {
+    const found = SparseIndex.read(bytes, crc32c);
+    const isOurs =
+      found?.name.logId === name.logId &&
+      found.name.baseOffset === name.baseOffset &&
+      found.name.generation === name.generation &&
+      found.index.coveredBytes === segmentBytes;
+    return isOurs ? found.index : undefined;
+  }
+
+  /** The index in `bytes` and whose it says it is; undefined if it fails its check. */
+  static read(
+    bytes: Uint8Array,
+    crc32c: Crc32c,
+  ): { readonly name: SegmentName; readonly index: SparseIndex } | undefined {
     if (bytes.length < HEADER_BYTES || readU32le(bytes, 0) !== INDEX_MAGIC) return undefined;
     if (readU32le(bytes, 4) !== INDEX_VERSION) return undefined;
     if (readU32le(bytes, 64) !== sumOf(bytes, crc32c)) return undefined;
     const count = readU32le(bytes, 28);
     if (bytes.length !== HEADER_BYTES + count * ENTRY_BYTES) return undefined;
-    const isOurs =
-      readU64le(bytes, 8) === name.logId &&
-      readU64le(bytes, 16) === name.baseOffset &&
-      readU32le(bytes, 24) === name.generation &&
-      readU64le(bytes, 32) === segmentBytes;
-    if (!isOurs) return undefined;
-    const index = new SparseIndex(segmentBytes, readU64le(bytes, 40));
+    const name: SegmentName = {
+      logId: readU64le(bytes, 8),
+      baseOffset: readU64le(bytes, 16),
+      generation: readU32le(bytes, 24),
+    };
+    const index = new SparseIndex(readU64le(bytes, 32), readU64le(bytes, 40));
     index.maxTimestampMs = readI64le(bytes, 48);
     index.maxTimestampOffset = readU64le(bytes, 56);
     for (let i = 0; i < count; i += 1) {
       const at = HEADER_BYTES + i * ENTRY_BYTES;
       index.#push(readU64le(bytes, at), readU64le(bytes, at + 8), readI64le(bytes, at + 16));
     }
-    return index;
+    return { name, index };
+  }
+
+  *entries(): Generator<{ readonly offset: number; readonly position: number }> {
+    for (let i = 0; i < this.#count; i += 1) {
+      yield { offset: this.#offsets[i]!, position: this.#positions[i]! };
+    }
   }
 }
 

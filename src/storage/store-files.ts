@@ -45,7 +45,7 @@ export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c): Uint8A
 }
 
 /** Throws `STORAGE_DAMAGED` for bytes that are no superblock. */
-function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c): Superblock {
+export function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c): Superblock {
   const isSound =
     bytes.length > 8 &&
     readU32(bytes, 0) === SUPER_MAGIC &&
@@ -75,6 +75,15 @@ function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c): Superblock {
     if (!(error instanceof BytesError)) throw error;
     throw new StorageError('STORAGE_DAMAGED', 'store.super is too short', {}, error);
   }
+}
+
+/** Whose store a folder is; undefined if it is none. Throws as `decodeSuperblock`. */
+export function readSuperblock(
+  env: Pick<StorageEnvironment, 'disk' | 'crc32c'>,
+  directory: string,
+): Superblock | undefined {
+  const bytes = env.disk.readFile(`${directory}/store.super`);
+  return bytes === undefined ? undefined : decodeSuperblock(bytes, env.crc32c);
 }
 
 /**
@@ -130,6 +139,24 @@ export interface MarkValues {
   readonly failedSync: boolean;
 }
 
+/** What one slot of `store.marks` says; undefined if it fails its check. */
+export function decodeMarks(
+  bytes: Uint8Array,
+  crc32c: Crc32c,
+): (MarkValues & { readonly sequence: number }) | undefined {
+  const isSound =
+    bytes.length >= 32 &&
+    readU32(bytes, 0) === MARKS_MAGIC &&
+    readU32(bytes, 4) === crc32c(bytes, 8, 32);
+  if (!isSound) return undefined;
+  const reader = new ByteReader(bytes, 8);
+  const sequence = reader.u64();
+  const bootCount = reader.u64();
+  const flags = reader.u32();
+  const isClean = (flags & CLEAN) !== 0;
+  return { sequence, bootCount, isClean, failedSync: (flags & FAILED_SYNC) !== 0 };
+}
+
 /** The marks of a folder, open for the life of the store. */
 export class StoreMarks {
   readonly #file: DiskFile;
@@ -145,20 +172,11 @@ export class StoreMarks {
     for (const slot of [0, 1]) {
       const bytes = new Uint8Array(BLOCK_BYTES);
       this.#file.readSync(bytes, slot * BLOCK_BYTES);
-      const isSound =
-        readU32(bytes, 0) === MARKS_MAGIC && readU32(bytes, 4) === env.crc32c(bytes, 8, 32);
-      if (!isSound) continue;
-      const reader = new ByteReader(bytes, 8);
-      const sequence = reader.u64();
-      if (sequence <= this.#sequence) continue;
+      const marks = decodeMarks(bytes, env.crc32c);
+      if (marks === undefined || marks.sequence <= this.#sequence) continue;
+      const { sequence, ...values } = marks;
       this.#sequence = sequence;
-      const bootCount = reader.u64();
-      const flags = reader.u32();
-      found = {
-        bootCount,
-        isClean: (flags & CLEAN) !== 0,
-        failedSync: (flags & FAILED_SYNC) !== 0,
-      };
+      found = values;
     }
     this.found = found;
   }
