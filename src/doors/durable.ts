@@ -8,6 +8,7 @@ export type {
   EventOf,
   Events,
   Outcome,
+  TimerOf,
 } from '../actors/durable/event-sourced.ts';
 export { durable } from '../actors/durable/event-sourced.ts';
 export type {

@@ -15,6 +15,7 @@ const PRINTED = new Map([
   ['actors.md: Threads', '25'],
   ['actors.md: Tests', 'scheduled\n0\n1'],
   ['durable.md: An account', '70\nthere is only 70\n70'],
+  ['durable.md: A timer', 'paid'],
 ]);
 
 const seen = new Set<string>();

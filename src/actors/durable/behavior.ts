@@ -52,6 +52,8 @@ export interface Decision {
   readonly replies?: readonly DurableReply[];
   /** False: nobody waits for the frame, so it may ride along with others for a moment. True if left out. */
   readonly isAwaited?: boolean;
+  /** Of a tick: there may be more to do at once. */
+  readonly isMoreDue?: boolean;
   /**
    * Nobody needs records below this offset any more, as far as the tip says, the frame of this decision
    * not counted. The host moves the log start there once that tip is committed.
@@ -95,6 +97,12 @@ export interface DurableBehavior<State, Local> {
   committed?(state: State, local: Local, position: LogPosition): Decision;
   /** Total: never throws for a frame that was logged. A throw quarantines the log. */
   apply(state: State, frame: FrameView): void;
+  /**
+   * Log time has gone on by `skewMs` more (less, if negative) than is known to have passed since the frame before:
+   * the clock of a new leader is another one. A behavior that has this sees it, like a frame, in the same place of
+   * the log on every replica.
+   */
+  skewed?(state: State, skewMs: number): void;
   /** Log time at which `tick` wants to run next, or undefined. */
   nextDueMs(state: State, local: Local): number | undefined;
   tick(state: State, local: Local, position: LogPosition): Decision;

@@ -1,15 +1,20 @@
-// Event-sourced actors as people write them, and the durable behavior that a log's host runs for them: what
-// is asked is decided into events, the events are logged and applied, and the answer leaves when they are
-// durable. One frame per command. Pure: time is the log's, and everything that is kept goes through codecs.
-//
-// Command: u16 opcode, input.   Answer: u8 0, reply; or u8 1, code, message (both with their sizes).
-// Events of a frame: one after another u16 number, value. Numbers go by order of declaration.
+// Event-sourced actors as people write them: what is asked is decided into events, the events are logged and
+// applied, and the answer leaves when they are durable. What runs them is in event-source.ts.
 import type { Codec, Value } from '../../codec/codec.ts';
-import { ByteReader, ByteWriter, decodeUtf8, encodeUtf8 } from '../../std/bytes.ts';
-import { messageOf } from '../../std/errors.ts';
-import { ActorError, errorCode } from '../errors.ts';
+import { ByteReader, decodeUtf8 } from '../../std/bytes.ts';
+import { fnv1a32 } from '../../std/hash.ts';
+import { ActorError } from '../errors.ts';
 import type { Ask, Input, OpEntry, Ops, Protocol, Reply } from '../protocol.ts';
-import type { Decision, DurableBehavior, DurableCommand, LogPosition } from './behavior.ts';
+import type { AnyDurableBehavior } from './behavior.ts';
+import {
+  type ActorFaults,
+  ANSWERED,
+  checkSize,
+  eventSource,
+  FORGOTTEN,
+  RESERVED,
+} from './event-source.ts';
+import type { AnyParts } from './parts.ts';
 
 /** Durable actors are asked only: whoever changes something wants to know that it is kept. */
 // biome-ignore lint/suspicious/noExplicitAny: asks of any types, as in Ops; `unknown` would refuse them all.
@@ -21,9 +26,26 @@ export type EventOf<E extends Events> = {
   [K in keyof E & string]: { readonly type: K; readonly value: Value<E[K]> };
 }[keyof E & string];
 
-export interface Outcome<E extends Events, R> {
+type InputOf<I> = [I] extends [undefined] ? { readonly input?: undefined } : { readonly input: I };
+
+/** A timer that is set, in the place of one with its key, or cancelled. */
+export type TimerOf<O extends Ops> =
+  | {
+      readonly [K in keyof O & string]: {
+        readonly key: string;
+        /** From the command on, in the time of the log. */
+        readonly afterMs: number;
+        /** What is decided when it is due; nobody hears the answer. */
+        readonly op: K;
+      } & InputOf<Input<O[K]>>;
+    }[keyof O & string]
+  | { readonly key: string; readonly cancel: true };
+
+export interface Outcome<E extends Events, R, O extends Ops> {
   /** What is logged. None: nothing changes, and the answer waits only for what was decided before. */
   readonly events?: readonly EventOf<E>[];
+  /** Kept like events: a timer fires once, whatever ends or leads meanwhile, and never early. At most 10,000. */
+  readonly timers?: readonly TimerOf<O>[];
   readonly reply: R;
 }
 
@@ -45,7 +67,7 @@ export interface DurableParts<O extends Ops, S, E extends Events> {
       state: S,
       input: Input<O[K]>,
       context: DecisionContext,
-    ) => Outcome<E, Reply<O[K]>>;
+    ) => Outcome<E, Reply<O[K]>, O>;
   };
   /** The state after an event. Must not throw: an actor whose events cannot be applied answers no more. */
   readonly apply: { readonly [K in keyof E]: (state: S, value: Value<E[K]>) => S };
@@ -56,13 +78,12 @@ export interface DurableActor<O extends Ops> {
   readonly protocol: Protocol<O>;
   /** Kind of the log. */
   readonly kind: string;
-  readonly behavior: DurableBehavior<{ value: unknown }, undefined>;
+  /** Of operations, events and state: two that differ in it cannot share a log. */
+  readonly hash: number;
+  readonly behavior: AnyDurableBehavior;
+  /** With rules taken away, for a simulation. */
+  withFaults(faults: ActorFaults): AnyDurableBehavior;
 }
-
-/** Largest command, and largest events of one: they are one frame of the log. */
-const DURABLE_BYTES_MAX = 16 * 1024 * 1024;
-const ANSWERED = 0;
-const REFUSED = 1;
 
 /**
  * @example
@@ -86,117 +107,16 @@ export function durable<O extends Asks & Ops, S, E extends Events>(
     throw new ActorError('ACTOR_MISUSE', `${protocol.name}: ${op.name} is no ask`, { op: op.name });
   }
   const kind = `app.${protocol.name}`;
-  const source = new EventSource(protocol.table, parts as unknown as AnyParts);
-  const nothing: Decision = {};
-  const behavior: DurableBehavior<{ value: unknown }, undefined> = {
-    kind,
-    initial: () => ({ value: parts.initial() }),
-    promote: () => undefined,
-    demote: () => [],
-    decide: (state, _local, command, position) => source.decide(state.value, command, position),
-    // Batches of records are for logs that producers write to.
-    admit: () => 'unsupported',
-    apply(state, frame) {
-      if (frame.events.length > 0) state.value = source.apply(state.value, frame.events);
-    },
-    nextDueMs: () => undefined,
-    tick: () => nothing,
-    snapshot: (state) => encodeWhole(parts.state as Codec<unknown>, state.value),
-    restore: (bytes) => ({ value: parts.state.decode(bytes, 0, bytes.length) }),
-  };
-  return { protocol, kind, behavior };
-}
-
-interface AnyParts {
-  readonly events: Events;
-  readonly decide: Readonly<
-    Record<string, (state: unknown, input: unknown, context: DecisionContext) => AnyOutcome>
-  >;
-  readonly apply: Readonly<Record<string, (state: unknown, value: unknown) => unknown>>;
-}
-interface AnyOutcome {
-  readonly events?: readonly { readonly type: string; readonly value: unknown }[];
-  readonly reply: unknown;
-}
-
-class EventSource {
-  readonly #ops: readonly OpEntry[];
-  readonly #parts: AnyParts;
-  readonly #names: readonly string[];
-
-  constructor(ops: readonly OpEntry[], parts: AnyParts) {
-    this.#ops = ops;
-    this.#parts = parts;
-    this.#names = Object.keys(parts.events);
+  const events = Object.entries(parts.events);
+  if (events.length >= RESERVED) {
+    throw new ActorError('ACTOR_MISUSE', `${protocol.name}: more than ${RESERVED - 1} events`);
   }
-
-  decide(state: unknown, { token, body }: DurableCommand, { logTimeMs }: LogPosition): Decision {
-    try {
-      const read = new ByteReader(body);
-      const op = this.#ops[read.u16()];
-      if (op === undefined) throw new ActorError('ACTOR_MALFORMED', 'no such operation');
-      // Copied: what a decision keeps of its input must not change under it.
-      const own = body.slice(read.at);
-      const input = op.input.decode(own, 0, own.length);
-      const outcome = this.#parts.decide[op.name]!(state, input, { logTimeMs });
-      const events = this.#encode(outcome.events ?? []);
-      checkSize('the events of a command', events.length);
-      const answer = new ByteWriter(64);
-      answer.u8(ANSWERED);
-      answer.raw(encodeWhole(op.reply!, outcome.reply));
-      const reply = { token, level: 'committed' as const, body: answer.toBytes() };
-      return events.length === 0 ? { replies: [reply] } : { events, replies: [reply] };
-    } catch (error) {
-      return { replies: [{ token, level: 'committed', body: refusal(error) }] };
-    }
-  }
-
-  #encode(events: readonly { readonly type: string; readonly value: unknown }[]): Uint8Array {
-    const out = new ByteWriter(64);
-    for (const { type, value } of events) {
-      const codec = this.#parts.events[type];
-      if (codec === undefined) throw new ActorError('ACTOR_MISUSE', `no event ${type}`);
-      out.u16(this.#names.indexOf(type));
-      out.sized(encodeWhole(codec, value));
-    }
-    return out.toBytes();
-  }
-
-  apply(state: unknown, bytes: Uint8Array): unknown {
-    const read = new ByteReader(bytes);
-    let after = state;
-    while (read.at < bytes.length) {
-      const number = read.u16();
-      const name = this.#names[number];
-      if (name === undefined) throw new ActorError('ACTOR_MALFORMED', `event ${number} is unknown`);
-      const value = read.sized().slice();
-      after = this.#parts.apply[name]!(
-        after,
-        this.#parts.events[name]!.decode(value, 0, value.length),
-      );
-    }
-    return after;
-  }
-}
-
-function checkSize(what: string, bytes: number): void {
-  if (bytes <= DURABLE_BYTES_MAX) return;
-  const text = `${what} may have ${DURABLE_BYTES_MAX} bytes, not ${bytes}`;
-  throw new ActorError('DURABLE_TOO_LARGE', text, { bytes });
-}
-
-function encodeWhole(codec: Codec<unknown>, value: unknown): Uint8Array {
-  const bytes = new Uint8Array(codec.size(value));
-  codec.encode(value, bytes, 0);
-  return bytes;
-}
-
-function refusal(error: unknown): Uint8Array {
-  const out = new ByteWriter(64);
-  out.u8(REFUSED);
-  out.sized(encodeUtf8(errorCode(error)));
-  out.sized(encodeUtf8(messageOf(error)));
-  return out.toBytes();
+  let hash = fnv1a32(`${protocol.hash} ${parts.state.shape}`);
+  for (const [name, codec] of events) hash = fnv1a32(`;${name}:${codec.shape}`, hash);
+  const anyParts = parts as unknown as AnyParts;
+  const withFaults = (faults: ActorFaults): AnyDurableBehavior =>
+    eventSource(kind, protocol.table, anyParts, faults);
+  return { protocol, kind, hash, behavior: withFaults({}), withFaults };
 }
 
 /**
@@ -222,6 +142,10 @@ export function encodeCommand(op: OpEntry, input: unknown): Uint8Array {
 export function decodeAnswer(op: OpEntry, body: Uint8Array): unknown {
   const read = new ByteReader(body);
   if (read.u8() === ANSWERED) return op.reply!.decode(body.slice(1), 0, body.length - 1);
+  if (body[0] === FORGOTTEN) {
+    const text = 'it was decided and kept; its answer is lost and was too large to be remembered';
+    throw new ActorError('DURABLE_ANSWER_LOST', text);
+  }
   const code = decodeUtf8(read.sized());
   throw new ActorError(code, decodeUtf8(read.sized()));
 }

@@ -3,7 +3,7 @@
 // the begin of an epoch and moves of the log start.
 //
 //   u8 0 | behavior's own bytes
-//   u8 1 | u32 epoch                      epoch-begin
+//   u8 1 | u32 epoch [| varint skew]      epoch-begin; the skew where the behavior wants it and there is one
 //   u8 2 | u64 offset                     the log starts here
 import { ByteReader, ByteWriter } from '../../std/bytes.ts';
 
@@ -12,15 +12,17 @@ const EPOCH_BEGIN = 1;
 const LOG_START = 2;
 
 export type HostEvent =
-  | { readonly kind: 'epoch-begin'; readonly epoch: number }
+  /** `skewMs`: how much more the log time went on since the frame before than is known to have passed. */
+  | { readonly kind: 'epoch-begin'; readonly epoch: number; readonly skewMs: number }
   | { readonly kind: 'log-start'; readonly offset: number };
 
 export const NO_EVENTS: Uint8Array = new Uint8Array(0);
 
-export function encodeEpochBegin(epoch: number): Uint8Array {
-  const out = new ByteWriter(8);
+export function encodeEpochBegin(epoch: number, skewMs = 0): Uint8Array {
+  const out = new ByteWriter(16);
   out.u8(EPOCH_BEGIN);
   out.u32(epoch);
+  if (skewMs !== 0) out.varI53(skewMs);
   return out.toBytes();
 }
 
@@ -45,7 +47,10 @@ export function decodeHostEvent(events: Uint8Array): HostEvent | undefined {
   if (events.length === 0 || events[0] === EVENTS_OF_BEHAVIOR) return undefined;
   const read = new ByteReader(events);
   const kind = read.u8();
-  if (kind === EPOCH_BEGIN) return { kind: 'epoch-begin', epoch: read.u32() };
+  if (kind === EPOCH_BEGIN) {
+    const epoch = read.u32();
+    return { kind: 'epoch-begin', epoch, skewMs: read.remaining > 0 ? read.varI53() : 0 };
+  }
   if (kind === LOG_START) return { kind: 'log-start', offset: read.u64() };
   throw new Error(`host event ${kind} is unknown: written by a newer version`);
 }

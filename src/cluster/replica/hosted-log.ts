@@ -8,6 +8,7 @@ import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import type { CommandInput, LogResult, LogStatus } from '../ports.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
+import { FrameClock } from './frame-clock.ts';
 import { HeldAppends } from './held-appends.ts';
 import { LeaderRole } from './leader-role.ts';
 import { Machine } from './machine.ts';
@@ -31,6 +32,7 @@ export type HostPort = Omit<
   | 'machine'
   | 'behavior'
   | 'waiters'
+  | 'frameClock'
   | 'markDirty'
   | 'markActive'
   | 'quarantine'
@@ -97,6 +99,7 @@ export class HostedLog {
       machine: this.machine,
       behavior,
       waiters: this.waiters,
+      frameClock: new FrameClock(stored, () => port.nowMs()),
       nowMs: () => port.nowMs(),
       wallMs: () => port.wallMs(),
       propose: (proposal) => port.propose(proposal),

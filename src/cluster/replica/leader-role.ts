@@ -21,6 +21,9 @@ const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
   damaged: 'storage-error',
 };
 
+/** Decisions of a behavior in one tick. */
+const TICKS_MAX = 256;
+
 export class LeaderRole {
   readonly kind = 'leader';
   readonly core: Leader;
@@ -165,10 +168,13 @@ export class LeaderRole {
 
   /** If something of the behavior is due. */
   tickBehavior(): void {
-    if (!this.isActive || this.#soft === undefined) return;
-    if (this.behaviorDueInMs() !== 0) return;
     const { behavior, machine } = this.#context;
-    this.#obey(behavior.tick(machine.state, this.#soft.value, this.position()));
+    for (let i = 0; i < TICKS_MAX; i += 1) {
+      if (!this.isActive || this.#soft === undefined || this.behaviorDueInMs() !== 0) return;
+      const decision = behavior.tick(machine.state, this.#soft.value, this.position());
+      this.#obey(decision);
+      if (decision.isMoreDue !== true) return;
+    }
   }
 
   /** Whoever waits inside the behavior for what is committed now goes on. */
@@ -230,6 +236,7 @@ export class LeaderRole {
       this.#context.quarantine(`frame ${seq} cannot be read back`);
       return 'storage-error';
     }
+    this.#context.frameClock.look();
     this.core.appended(seq, this.core.epoch, stored.chain);
     this.#context.markDirty();
     this.#context.markActive();
@@ -365,12 +372,19 @@ export class LeaderRole {
     this.#owesEpochBegin = false;
     // While frames were read back the core may have heard of a newer epoch.
     if (this.core.phase !== 'starting') return;
-    const seq = this.#appendFrame(encodeEpochBegin(this.core.epoch), undefined, true);
+    const begin = encodeEpochBegin(this.core.epoch, this.#skewMs());
+    const seq = this.#appendFrame(begin, undefined, true);
     if (typeof seq === 'number' || this.#isStopped) return;
     const { log, logId } = this.#context;
     log.warn('no room for an epoch-begin yet', { logId, result: seq });
     this.#owesEpochBegin = true;
     this.#context.markActive();
+  }
+
+  #skewMs(): number {
+    const { behavior, trustsWallClock, frameClock } = this.#context;
+    const isWanted = behavior.skewed !== undefined && !trustsWallClock;
+    return isWanted ? frameClock.skewMs(this.logTimeMs()) : 0;
   }
 
   /** The store has room again. */

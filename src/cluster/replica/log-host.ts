@@ -36,6 +36,8 @@ export interface LogHostConfig {
   readonly log: Log;
   /** Rules taken away by a simulation. */
   readonly faults: Faults | undefined;
+  /** Where every leader has the same wall clock, time counts while nobody leads; else it must not. */
+  readonly trustsWallClock?: boolean;
   behaviorOf(kind: string): AnyDurableBehavior | undefined;
   /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
   propose(proposal: SafeSetProposal): void;
@@ -87,6 +89,7 @@ export class LogHost {
       replies: this.#answers,
       log: config.log,
       faults: config.faults,
+      trustsWallClock: config.trustsWallClock ?? false,
       nowMs: () => system.clock.monotonicMs(),
       wallMs: () => system.clock.wallMs(),
       propose: (proposal) => config.propose(proposal),

@@ -78,7 +78,10 @@ export class Machine {
     const baseOffset = batch === undefined ? this.appliedOffset : baseOffsetOf(batch, 0);
     const nextOffset = batch === undefined ? this.appliedOffset : lastOffset(batch, 0) + 1;
     const own = decodeHostEvent(events);
-    if (own?.kind === 'epoch-begin') this.epochs.begin(own.epoch, this.appliedOffset);
+    if (own?.kind === 'epoch-begin') {
+      this.epochs.begin(own.epoch, this.appliedOffset);
+      if (own.skewMs !== 0) this.behavior.skewed?.(this.state, own.skewMs);
+    }
     if (own?.kind === 'log-start' && own.offset > this.startOffset) {
       this.startOffset = own.offset;
       this.epochs.pruneBelow(own.offset);

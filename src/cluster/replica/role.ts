@@ -14,6 +14,7 @@ import type {
 } from '../../replication/types.ts';
 import type { LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
 import type { LogResult } from '../ports.ts';
+import type { FrameClock } from './frame-clock.ts';
 import type { Machine } from './machine.ts';
 import type { ReplySink } from './replies.ts';
 import type { Waiters } from './waiters.ts';
@@ -62,6 +63,9 @@ export interface LogContext {
   readonly peers: PeerPort;
   readonly replies: ReplySink;
   readonly waiters: Waiters;
+  readonly frameClock: FrameClock;
+  /** The wall clock goes on while nobody watches, and all leaders have the same one. */
+  readonly trustsWallClock: boolean;
   readonly log: Log;
   /** Rules taken away by a simulation; undefined in production. */
   readonly faults: Faults | undefined;

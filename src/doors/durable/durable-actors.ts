@@ -106,6 +106,7 @@ class FolderOfActors implements DurableActors {
       directory: this.#directory,
       log: env.log,
       faults: undefined,
+      trustsWallClock: true,
       behaviorOf: (kind) => this.#kinds.get(kind)?.behavior,
       propose: (proposal) => this.host.safeSetRejected(proposal.logId, proposal.attempt),
       resignLog: (logId, epoch) => env.log.error('a durable log gave up', { logId, epoch }),

@@ -1,0 +1,33 @@
+// When this process saw the last frame of a log come, by its monotonic clock. A new leader knows by it how much time
+// has passed at least since that frame, whatever the wall clocks of the nodes say. It never says more than passed:
+// what it missed counts as seen when it is asked.
+import type { StoredLog } from '../../storage/api.ts';
+
+export class FrameClock {
+  readonly #stored: Pick<StoredLog, 'lastLogTimeMs' | 'endSeq'>;
+  readonly #nowMs: () => number;
+  #logMs: number;
+  #seenMs: number;
+
+  constructor(stored: Pick<StoredLog, 'lastLogTimeMs' | 'endSeq'>, nowMs: () => number) {
+    this.#stored = stored;
+    this.#nowMs = nowMs;
+    this.#logMs = stored.lastLogTimeMs;
+    this.#seenMs = nowMs();
+  }
+
+  /** The log may have another last frame. */
+  look(): void {
+    const { lastLogTimeMs } = this.#stored;
+    if (lastLogTimeMs === this.#logMs) return;
+    this.#logMs = lastLogTimeMs;
+    this.#seenMs = this.#nowMs();
+  }
+
+  /** By how much `logTimeMs` is ahead of the last frame and what has passed since; negative: behind. */
+  skewMs(logTimeMs: number): number {
+    this.look();
+    if (this.#stored.endSeq === 0) return 0;
+    return logTimeMs - (this.#logMs + Math.floor(this.#nowMs() - this.#seenMs));
+  }
+}
