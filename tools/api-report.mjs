@@ -11,6 +11,7 @@ const FOLDER = 'docs/reference/api';
 export const DOORS = new Map([
   ['actors', 'dist/doors/actors.d.ts'],
   ['actors-testkit', 'dist/doors/actors-testkit.d.ts'],
+  ['actors-shared', 'dist/doors/actors-shared.d.ts'],
   ['durable', 'dist/doors/durable.d.ts'],
 ]);
 

@@ -21,8 +21,6 @@ export const KIND_FAILURE = 4;
 /** The asker's signal aborted: nobody needs the reply. */
 export const KIND_CANCEL = 5;
 export const KIND_SIGNAL = 6;
-/** Returns slab chunks to their owner. */
-export const KIND_CREDIT = 7;
 /** Fills the end of a ring; the next record starts at its beginning. */
 export const KIND_SKIP = 8;
 

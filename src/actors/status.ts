@@ -1,9 +1,9 @@
 // The words in which a thread shows what it is doing: in shared memory, so that the parent can tell a
 // working thread from a spinning one, and name the message at which a thread died. Written without
-// atomics: a torn picture costs a log line, not correctness.
+// atomics, but for the heartbeat: a torn picture costs a log line, not correctness.
 
 export const STATUS_WORDS = 8;
-/** Turns begun. */
+/** The heartbeat: beats once a turn. */
 export const STATUS_TURNS = 0;
 /** Slot of the actor whose message is being handled. */
 export const STATUS_SLOT = 1;

@@ -49,6 +49,7 @@ import { STATUS_TURNS, STATUS_WORDS } from './status.ts';
 import { encodeExact, roundTrip } from './strict.ts';
 import type { Manifest, SystemOptions } from './system-options.ts';
 import { DEFAULT_LIMITS } from './system-options.ts';
+import { Heartbeat } from './threads/heartbeat.ts';
 import { Deadlines } from './timers.ts';
 import { Turn } from './turn.ts';
 import { WatchTable } from './watch.ts';
@@ -125,9 +126,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.inbound = new Inbound(this);
     this.#manifest = options.manifest ?? {};
     this.#spawnedOn = new Array<number>(this.threadCount).fill(0);
-    this.turn.onPoll(() => {
-      this.status[STATUS_TURNS] = this.turn.count;
-    });
+    const heartbeat = new Heartbeat(this.status, STATUS_TURNS);
+    this.turn.onPoll(() => heartbeat.beat());
     this.spawnWellKnown(RUNTIME_SLOT, 'runtime', RuntimeActor, this as RuntimePort);
   }
 

@@ -34,6 +34,15 @@ test.each(['actors', 'actors-testkit'])('%s loads the runtime and no package', (
   expect(others).toEqual([]);
 });
 
+test('actors-shared loads what is in shared memory, and no runtime', () => {
+  const loaded = [...loadedBy('dist/doors/actors-shared.js')];
+  expect(loaded.length).toBeGreaterThan(5);
+  // The head of a record is the runtime's, and names its ids; of Node it takes types, which are gone.
+  const own =
+    /^dist\/(doors\/|std\/|env\/|actors\/threads\/|actors\/re(cord|f)\.js|codec\/codec\.js)/;
+  expect(loaded.filter((each) => !own.test(each))).toEqual([]);
+});
+
 test('durable loads the storage and the log host besides, and nothing of the broker', () => {
   const loaded = [...loadedBy('dist/doors/durable.js')];
   const others = loaded.filter((each) => !each.startsWith('node:') && !ROOMS.test(each));

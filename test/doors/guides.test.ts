@@ -16,6 +16,10 @@ const PRINTED = new Map([
   ['actors.md: Tests', 'scheduled\n0\n1'],
   ['durable.md: An account', '70\nthere is only 70\n70'],
   ['durable.md: A timer', 'paid'],
+  ['shared-memory.md: Two threads and a ring', '5050'],
+  ['shared-memory.md: Which bell', 'awake'],
+  ['shared-memory.md: Is that thread alive', 'false false false\nfalse false true'],
+  ['shared-memory.md: Large payloads', '7 131072\n0'],
 ]);
 
 const seen = new Set<string>();

@@ -5,7 +5,7 @@
 import type { Doorbell, Threads } from '../../env/threads.ts';
 import { readU32le } from '../../std/byte-ops.ts';
 import type { EndCause } from '../actor.ts';
-import { FLAG_OUT_OF_BAND, KIND_CREDIT, paddedSize, RECORD_HEADER_BYTES } from '../record.ts';
+import { FLAG_OUT_OF_BAND, paddedSize, RECORD_HEADER_BYTES } from '../record.ts';
 import type { Place } from '../ref.ts';
 import { idPath } from '../ref.ts';
 import type { System } from '../system.ts';
@@ -80,6 +80,8 @@ export class RingHub implements RouteOwner {
       this.#system.deadLetters.add(path, `${lost} messages`, 'thread-lost', lost);
     }
     this.#system.threadLost(this.place.node, thread, () => true, cause);
+    // What it held of our slab is free: who waits on another way may try again.
+    this.#system.turn.request();
   }
 
   /** RouteOwner: a turn is needed to publish. */
@@ -123,13 +125,13 @@ export class RingHub implements RouteOwner {
     for (let i = 0; i < count; i += 1) {
       const length = view.getUint32(at, true);
       const payloadAt = at + RECORD_HEADER_BYTES;
-      if (view.getUint8(at + 6) === KIND_CREDIT) route.credited(bytes, payloadAt, at + length);
-      else if (view.getUint8(at + 7) === FLAG_OUT_OF_BAND) {
+      if (view.getUint8(at + 7) === FLAG_OUT_OF_BAND) {
         const position = readU32le(bytes, payloadAt);
         const size = readU32le(bytes, payloadAt + 4);
-        // slice copies out of shared memory, so the peer has its slab back within this turn.
-        const payload = route.peerSlab!.slice(position, position + size);
-        route.credit(position, size);
+        const slab = route.peerSlab!;
+        // slice copies out of shared memory, so the peer has its slab back at once.
+        const payload = slab.bytes.slice(position, position + size);
+        if (slab.release(position)) this.#ring(route.thread);
         inbound.receive(view, at, payload, 0, payload.length);
       } else inbound.receive(view, at, bytes, payloadAt, at + length);
       at += paddedSize(length);

@@ -3,14 +3,13 @@
 // and detached when it dies. Invariant: replies and signals are never refused while the peer lives;
 // when the ring is full they wait here, in order, and users hear `full` until they are gone.
 
-import { readU32le, writeU32le } from '../../std/byte-ops.ts';
+import { writeU32le } from '../../std/byte-ops.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
 import { abortable } from '../actor-ref.ts';
 import type { Codec } from '../protocol.ts';
 import {
   FLAG_OUT_OF_BAND,
   KIND_ASK,
-  KIND_CREDIT,
   KIND_TELL,
   RECORD_HEADER_BYTES,
   writeRecordHeader,
@@ -21,6 +20,7 @@ import type { Route, RouteAdmission } from '../route.ts';
 import { encodeExact } from '../strict.ts';
 import { RingReader, RingWriter } from './ring.ts';
 import type { SlabPool } from './slab-pool.ts';
+import { SlabReader } from './slab-pool.ts';
 
 /** What crosses when a peer starts: shared memory only, so it is cheap to post. */
 export interface RingPair {
@@ -53,29 +53,20 @@ export interface RouteOwner {
   wrote(): void;
 }
 
-interface Lent {
-  readonly position: number;
-  readonly length: number;
-}
-
-const NO_ID: RefId = { node: 0, incarnation: 0, thread: 0, slot: 0, generation: 0 };
 const SLAB_REF_BYTES = 8;
 const FLAGS_AT = 7;
-const CREDIT_WORDS_MAX = 128;
 
 export class RingRoute implements Route {
   readonly thread: number;
   threadIncarnation = 0;
   reader: RingReader | undefined;
   writer: RingWriter | undefined;
-  peerSlab: Uint8Array | undefined;
+  peerSlab: SlabReader | undefined;
   readonly #owner: RouteOwner;
   /** Whole records that may not be refused and found no room. */
   readonly #waiting = new RingQueue<Uint8Array>();
-  readonly #lent = new Map<number, Lent>();
-  #credits: number[] = [];
   #roomWaiters: (() => void)[] = [];
-  /** A payload was refused for lack of slab: only a credit can help. */
+  /** A payload was refused for lack of slab: only a release can help. */
   #wantsSlab = false;
 
   constructor(owner: RouteOwner, thread: number) {
@@ -87,7 +78,7 @@ export class RingRoute implements Route {
     this.threadIncarnation = pair.incarnation;
     this.reader = new RingReader(pair.incoming);
     this.writer = new RingWriter(pair.outgoing);
-    this.peerSlab = new Uint8Array(pair.slab);
+    this.peerSlab = new SlabReader(pair.slab);
     this.#wakeWaiters();
   }
 
@@ -98,11 +89,10 @@ export class RingRoute implements Route {
       const kind = this.writer!.view.getUint8(at + 6);
       if (kind === KIND_TELL) lost += 1;
     });
-    for (const lent of this.#lent.values()) this.#owner.slab.give(lent.position, lent.length);
-    this.#lent.clear();
+    // What the peer held ended with it.
+    this.#owner.slab.reclaim(this.thread);
     this.#wantsSlab = false;
     this.#waiting.clear();
-    this.#credits = [];
     this.reader = undefined;
     this.writer = undefined;
     this.peerSlab = undefined;
@@ -157,29 +147,11 @@ export class RingRoute implements Route {
     return this.#waiting.size > 0 || this.#roomWaiters.length > 0;
   }
 
-  /** Notes that the peer may have (position, length) of its slab back. */
-  credit(position: number, length: number): void {
-    this.#credits.push(position, length);
-    this.#owner.wrote();
-  }
-
-  /** The peer gives back a part of our slab. */
-  credited(payload: Uint8Array, at: number, end: number): void {
-    for (; at + SLAB_REF_BYTES <= end; at += SLAB_REF_BYTES) {
-      const position = readU32le(payload, at);
-      const lent = this.#lent.get(position);
-      if (lent === undefined) continue;
-      this.#lent.delete(position);
-      this.#owner.slab.give(lent.position, lent.length);
-    }
-    this.#wantsSlab = false;
-    this.roomMade();
-  }
-
-  /** The peer took records: what waits may go, and who waits may try again. */
+  /** The peer took records or released slab: what waits may go, and who waits may try again. */
   roomMade(): void {
     const { writer } = this;
     if (writer === undefined) return;
+    if (!this.#owner.slab.isWanting) this.#wantsSlab = false;
     for (let record = this.#waiting.peek(); record !== undefined; record = this.#waiting.peek()) {
       if (!this.#emit(record)) {
         writer.wantRoom();
@@ -190,10 +162,9 @@ export class RingRoute implements Route {
     this.#wakeWaiters();
   }
 
-  /** End of the turn: credits go out, the tail is shown. True if the peer's bell must ring. */
+  /** End of the turn: the tail is shown. True if the peer's bell must ring. */
   publish(): boolean {
     if (this.writer === undefined) return false;
-    if (this.#credits.length > 0) this.#sendCredits();
     if (this.#waiting.size > 0) this.roomMade();
     return this.writer.publish();
   }
@@ -251,16 +222,18 @@ export class RingRoute implements Route {
   ): RouteAdmission {
     const { slab } = this.#owner;
     const size = codec.size(value);
-    const position = slab.take(size);
+    const position = this.#takeSlab(size);
     if (position < 0) {
       this.#wantsSlab = true;
       return this.#refuse();
     }
-    const end = codec.encode(value, slab.bytes, position);
-    if (end !== position + size) {
-      slab.give(position, size);
-      throw new RangeError('the codec announced another size');
+    let end = -1;
+    try {
+      end = codec.encode(value, slab.bytes, position);
+    } finally {
+      if (end !== position + size) slab.give(position);
     }
+    if (end !== position + size) throw new RangeError('the codec announced another size');
     const record = new Uint8Array(RECORD_HEADER_BYTES + SLAB_REF_BYTES);
     const view = new DataView(record.buffer);
     this.#header(view, 0, record.length, kind, code, 0, target, fromSlot, fromGeneration);
@@ -269,29 +242,22 @@ export class RingRoute implements Route {
     return 'accepted';
   }
 
+  /** Room in the slab, or -1: then a bell will say that a peer has released some. */
+  #takeSlab(size: number): number {
+    const { slab } = this.#owner;
+    const position = slab.take(size, this.thread);
+    if (position >= 0) return position;
+    slab.wantRoom();
+    return slab.take(size, this.thread);
+  }
+
   /** Makes `record` point to a payload in the slab. */
   #lend(record: Uint8Array, position: number, length: number): void {
     record[FLAGS_AT] = FLAG_OUT_OF_BAND;
     writeU32le(record, 0, RECORD_HEADER_BYTES + SLAB_REF_BYTES);
     writeU32le(record, RECORD_HEADER_BYTES, position);
     writeU32le(record, RECORD_HEADER_BYTES + 4, length);
-    this.#lent.set(position, { position, length });
     this.#owner.counters.outOfBandBytes += length;
-  }
-
-  #sendCredits(): void {
-    const credits = this.#credits;
-    this.#credits = [];
-    for (let first = 0; first < credits.length; first += CREDIT_WORDS_MAX) {
-      const words = credits.slice(first, first + CREDIT_WORDS_MAX);
-      const record = new Uint8Array(RECORD_HEADER_BYTES + words.length * 4);
-      for (const [i, word] of words.entries()) {
-        writeU32le(record, RECORD_HEADER_BYTES + i * 4, word);
-      }
-      const view = new DataView(record.buffer);
-      this.#header(view, 0, record.length, KIND_CREDIT, 0, 0, NO_ID, 0, 0);
-      this.#push(record);
-    }
   }
 
   /** Sends a whole record that may not be refused: now, or when there is room. */
@@ -307,13 +273,10 @@ export class RingRoute implements Route {
     let record = whole;
     if (whole.length > writer.size >>> 2) {
       const size = whole.length - RECORD_HEADER_BYTES;
-      const position = this.#owner.slab.take(size);
-      if (position < 0) return false;
       const at = writer.reserve(RECORD_HEADER_BYTES + SLAB_REF_BYTES);
-      if (at < 0) {
-        this.#owner.slab.give(position, size);
-        return false;
-      }
+      if (at < 0) return false;
+      const position = this.#takeSlab(size);
+      if (position < 0) return false;
       this.#owner.slab.bytes.set(whole.subarray(RECORD_HEADER_BYTES), position);
       record = whole.slice(0, RECORD_HEADER_BYTES + SLAB_REF_BYTES);
       this.#lend(record, position, size);

@@ -4,16 +4,19 @@
 // the tail: a producer that dies half way leaves nothing visible.
 //
 //   bytes 0 tail   128 head   256 sleeping   384 wants room   512 size   1024.. records
+//   a record: 0 length u32 (with these 8 bytes)   4 tag u16   6 kind u8 (8 is a skip marker)   7 flags u8
+//   8.. its content, little-endian words, padded to 8
 //
 // Invariants: tail - head never exceeds the size; a record is contiguous and starts at a multiple of
 // 8; the end of the buffer that is too short for a record holds a skip marker.
 import { assert } from '../../std/assert.ts';
-import { KIND_SKIP, paddedSize } from '../record.ts';
+import { KIND_SKIP, KIND_TELL, paddedSize } from '../record.ts';
 
 /** Distance between control words: two lines of 64 bytes, as neighbouring lines are fetched in pairs. */
 export const CONTROL_LINE_BYTES = 128;
 export const RING_DATA_AT = 1024;
 const RING_BYTES_MIN = 4096;
+const HEAD_BYTES = 8;
 const WORDS_PER_LINE = CONTROL_LINE_BYTES / 4;
 const TAIL = 0;
 const HEAD = WORDS_PER_LINE;
@@ -23,7 +26,7 @@ const SLEEPING = 2 * WORDS_PER_LINE;
 const WANTS_ROOM = 3 * WORDS_PER_LINE;
 const SIZE = 4 * WORDS_PER_LINE;
 
-/** Makes a ring of `bytes` (a power of two). `startIndex` lets tests begin near the wrap. */
+/** Makes a ring of `bytes` (a power of two, 4096 at least). `startIndex` lets tests begin near the wrap. */
 export function createRing(bytes: number, startIndex = 0): SharedArrayBuffer {
   assert(bytes >= RING_BYTES_MIN && (bytes & (bytes - 1)) === 0, 'ring size is a power of two');
   const buffer = new SharedArrayBuffer(RING_DATA_AT + bytes);
@@ -63,7 +66,31 @@ export class RingWriter {
     return (this.#tail - this.#head) >>> 0;
   }
 
-  /** Where a record of `bytes` (padded inside) may be written, or -1 when there is no room. */
+  /**
+   * Writes a whole record; it is seen after the next `publish`. False when there is no room.
+   *
+   * @param tag 0 to 65,535: for the reader
+   * @throws RangeError for more than half of the ring, which could find no room for ever.
+   */
+  write(content: Uint8Array, tag = 0): boolean {
+    const length = HEAD_BYTES + content.length;
+    if (length > this.size >>> 1) {
+      throw new RangeError(`${content.length} bytes are more than a record of this ring may have`);
+    }
+    const at = this.reserve(length);
+    if (at < 0) return false;
+    this.view.setUint32(at, length, true);
+    this.view.setUint16(at + 4, tag, true);
+    this.view.setUint16(at + 6, KIND_TELL, true);
+    this.bytes.set(content, at + HEAD_BYTES);
+    this.commit();
+    return true;
+  }
+
+  /**
+   * Where a record of `bytes`, its head included (padded inside), may be written in place, or -1 when there
+   * is no room. For who encodes into the ring: the caller writes the head too.
+   */
   reserve(bytes: number): number {
     const needed = paddedSize(bytes);
     const at = this.#tail & this.#mask;
@@ -96,7 +123,7 @@ export class RingWriter {
     return this.#tail === this.#shownTail;
   }
 
-  /** Asks for a bell when the consumer has made room. */
+  /** Asks for a bell when the consumer has made room. Look for room once more before you sleep. */
   wantRoom(): void {
     Atomics.store(this.#control, WANTS_ROOM, 1);
   }
@@ -123,6 +150,19 @@ export class RingWriter {
 export interface Chunk {
   readonly bytes: Uint8Array;
   readonly count: number;
+}
+
+/** Calls `visit` for every record of a chunk, with its content as a view. */
+export function eachRecord(
+  { bytes, count }: Chunk,
+  visit: (content: Uint8Array, tag: number) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let i = 0, at = 0; i < count; i += 1) {
+    const length = view.getUint32(at, true);
+    visit(bytes.subarray(at + HEAD_BYTES, at + length), view.getUint16(at + 4, true));
+    at += paddedSize(length);
+  }
 }
 
 export class RingReader {
@@ -183,7 +223,10 @@ export class RingReader {
     return Atomics.exchange(this.#control, WANTS_ROOM, 0) === 1;
   }
 
-  /** Goes to sleep unless something arrived: false means stay awake and take it. */
+  /**
+   * Goes to sleep unless something arrived: false means stay awake and take it. After true, wait for the
+   * bell and call `wake`.
+   */
   sleep(): boolean {
     this.#isSleeping = true;
     Atomics.store(this.#control, SLEEPING, 1);

@@ -17,11 +17,12 @@ import type { RestartPolicy } from '../supervise.ts';
 import { RestartBudget } from '../supervise.ts';
 import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
+import { HeartbeatWatch } from './heartbeat.ts';
 import type { FromMember, MemberBoot, PeerRings } from './membership.ts';
 import { createRing } from './ring.ts';
 import { RingHub } from './ring-hub.ts';
 import type { RingPair } from './ring-route.ts';
-import { SlabPool } from './slab-pool.ts';
+import { createSlab, SlabPool } from './slab-pool.ts';
 
 /** The message that a thread was handling when it ended. */
 export interface Suspect {
@@ -81,9 +82,8 @@ interface Member {
   handle: ThreadHandle | undefined;
   isReady: boolean;
   isStopping: boolean;
-  turnsSeen: number;
+  watch: HeartbeatWatch;
   messagesSeen: number;
-  busySamples: number;
   restart: Deadline | undefined;
 }
 
@@ -108,18 +108,18 @@ export class ThreadGroup {
     this.#slab = this.#newSlab();
     this.hub = new RingHub(system, this.#env.threads, new SlabPool(this.#slab));
     for (let thread = 1; thread <= options.workers; thread += 1) {
+      const status = newStatus();
       this.#members.push({
         thread,
         budget: new RestartBudget(options.restart ?? DEFAULT_RESTART),
         incarnation: 1,
         slab: this.#newSlab(),
-        status: newStatus(),
+        status,
+        watch: this.#watch(status),
         handle: undefined,
         isReady: false,
         isStopping: false,
-        turnsSeen: -1,
         messagesSeen: -1,
-        busySamples: 0,
         restart: undefined,
       });
     }
@@ -187,7 +187,11 @@ export class ThreadGroup {
   }
 
   #newSlab(): SharedArrayBuffer {
-    return new SharedArrayBuffer(this.#options.slabBytes ?? DEFAULT_SLAB_BYTES);
+    return createSlab(this.#options.slabBytes ?? DEFAULT_SLAB_BYTES);
+  }
+
+  #watch(status: Int32Array): HeartbeatWatch {
+    return new HeartbeatWatch(status, STATUS_TURNS, this.#stall.samples);
   }
 
   /** Makes both rings between two threads and tells each side its view. */
@@ -230,7 +234,6 @@ export class ThreadGroup {
     const handle = this.#env.threads.start(entry, thread, boot, limits);
     member.handle = handle;
     member.isReady = false;
-    member.busySamples = 0;
     handle.onMessage((raw) => {
       const message = raw as FromMember;
       if (message.kind === 'app') this.#options.onMessage?.(thread, message.body);
@@ -280,6 +283,7 @@ export class ThreadGroup {
     member.incarnation += 1;
     member.slab = this.#newSlab();
     member.status = newStatus();
+    member.watch = this.#watch(member.status);
     const mine: PeerRings[] = [];
     const others = this.#members.filter((each) => each.handle !== undefined);
     for (const peer of [0, ...others.map((each) => each.thread)]) {
@@ -317,29 +321,19 @@ export class ThreadGroup {
     this.#sampling = this.#system.deadlines.after(this.#stall.sampleMs, () => {
       for (const member of this.#members) {
         if (member.handle === undefined || !member.isReady) continue;
-        const isStill = !hasMoved(member);
+        const messages = member.status[STATUS_MESSAGES]!;
         const isBusy = member.handle.utilization() >= BUSY_SHARE;
-        member.busySamples = isStill && isBusy ? member.busySamples + 1 : 0;
+        const isStill = member.watch.look(isBusy && messages === member.messagesSeen);
+        member.messagesSeen = messages;
         // It may be busy with what is no actor's: whoever comes round to its bell takes a turn.
-        if (member.busySamples > 0) this.#env.threads.doorbell(member.thread).ring();
-        if (member.busySamples < this.#stall.samples) continue;
-        member.busySamples = 0;
+        if (member.watch.looksInRow > 0) this.#env.threads.doorbell(member.thread).ring();
+        if (!isStill) continue;
         this.#env.log.error('a thread stands still', { thread: member.thread });
         member.handle.stop('stalled');
       }
       this.#sample();
     });
   }
-}
-
-/** Since the last look. */
-function hasMoved(member: Member): boolean {
-  const turns = member.status[STATUS_TURNS]!;
-  const messages = member.status[STATUS_MESSAGES]!;
-  const isSame = turns === member.turnsSeen && messages === member.messagesSeen;
-  member.turnsSeen = turns;
-  member.messagesSeen = messages;
-  return !isSame;
 }
 
 function newStatus(): Int32Array {

@@ -24,6 +24,7 @@ import type {
 } from '../threads.ts';
 import type { HandOverSupport } from './hand-over.ts';
 import { isSource } from './import-module.ts';
+import { isRing, PortBell } from './port-bell.ts';
 
 export interface NodeThreadsOptions {
   readonly net: HandOverSupport;
@@ -90,6 +91,7 @@ type OverPort = null | Moved | number;
 
 interface Way {
   readonly port: MessagePort;
+  readonly bell: PortBell;
   /** Given to the peer, which has not said that it takes them. */
   readonly untaken: Map<number, Moved>;
 }
@@ -121,7 +123,7 @@ class Ports {
 
   set(peer: number, port: MessagePort): void {
     this.drop(peer);
-    const way: Way = { port, untaken: new Map() };
+    const way: Way = { port, bell: new PortBell(port), untaken: new Map() };
     this.#ways.set(peer, way);
     port.on('message', (message: OverPort) => this.#heard(peer, way, message));
     // Listening refs the port; a bell is never a reason to stay alive.
@@ -129,7 +131,7 @@ class Ports {
   }
 
   #heard(peer: number, way: Way, message: OverPort): void {
-    if (message === null) {
+    if (isRing(message)) {
       this.counters.bellsHeard += 1;
       for (const handle of this.#onBell) handle(peer);
     } else if (typeof message === 'number') {
@@ -156,7 +158,7 @@ class Ports {
 
   ring(peer: number): void {
     this.counters.bellsRung += 1;
-    this.#ways.get(peer)?.port.postMessage(null);
+    this.#ways.get(peer)?.bell.ring();
   }
 
   onBell(handle: (peer: number) => void): void {

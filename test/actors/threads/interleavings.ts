@@ -2,7 +2,8 @@
 // code. A thread is a function that is started again for every step: what its atomic operations answered before
 // comes from its log, the next one is done for real, and the one after that ends the run. Between two atomic
 // operations a thread works alone on memory that the protocol gives to it, so nothing else need be interleaved.
-// Two ways to the same state are walked once: a state is the shared words and the logs.
+// Two ways to the same state are walked once: a state is the shared words and the logs. Atomics.wait is two steps:
+// the comparison that may put the thread to sleep, and its waking, by a notify or, with a limit, at any time.
 //
 // Not for code that reads shared memory without Atomics while another thread may write it.
 
@@ -20,8 +21,8 @@ export interface Model<World> {
   /** What atomic operations and bells reach now: with the logs, what a state is known by. */
   words(world: World): readonly number[];
   threads(world: World): readonly (() => void)[];
-  /** Looks at the end of every run: all threads have ended or wait for ever. */
-  atEnd(world: World, isBlocked: readonly boolean[]): void;
+  /** Looks at the end of every run: all threads have ended or wait for ever. `logs`: what their operations answered. */
+  atEnd(world: World, isBlocked: readonly boolean[], logs: readonly (readonly number[])[]): void;
 }
 
 /** Thrown to end the run of a thread. No errors: those would gather a stack thousands of times. */
@@ -56,12 +57,18 @@ class Recorder {
   }
 }
 
+const WAIT_RESULTS = ['not-equal', 'ok', 'timed-out'] as const;
+const ASLEEP = 3;
+
 const NAMES = ['load', 'store', 'exchange', 'compareExchange', 'add', 'sub', 'or', 'and'] as const;
 
 export class Interleavings<World> {
   readonly #model: Model<World>;
   readonly #seen = new Set<string>();
   #recorder: Recorder | undefined;
+  #thread = 0;
+  /** Threads in Atomics.wait, and the word that they wait for. */
+  readonly #asleep = new Map<number, { readonly words: Int32Array; readonly index: number }>();
   states = 0;
   ends = 0;
 
@@ -71,9 +78,10 @@ export class Interleavings<World> {
 
   /** Walks all of them; throws what a thread or the check at the end throws, with the schedule. */
   run(): this {
-    const atomics = Atomics as unknown as Record<string, (...args: never[]) => number>;
-    const originals = NAMES.map((name) => [name, atomics[name]!] as const);
-    for (const [name, original] of originals) {
+    const atomics = Atomics as unknown as Record<string, (...args: never[]) => unknown>;
+    const originals = [...NAMES, 'wait', 'notify'].map((name) => [name, atomics[name]!] as const);
+    for (const name of NAMES) {
+      const original = atomics[name] as (...args: never[]) => number;
       atomics[name] = (...args) => {
         const recorder = this.#recorder;
         return recorder === undefined
@@ -81,12 +89,40 @@ export class Interleavings<World> {
           : recorder.perform(() => original(...args));
       };
     }
+    atomics.wait = (words, index, value, limit) => this.#wait(words, index, value, limit);
+    atomics.notify = (words, index) => this.#notify(words, index);
     try {
       this.#explore([]);
     } finally {
       for (const [name, original] of originals) atomics[name] = original;
     }
     return this;
+  }
+
+  #wait(words: Int32Array, index: number, value: number, limitMs = Number.POSITIVE_INFINITY) {
+    const recorder = this.#recorder!;
+    const thread = this.#thread;
+    const answer = recorder.perform(() => {
+      if (words[index] !== value) return 0;
+      this.#asleep.set(thread, { words, index });
+      return ASLEEP;
+    });
+    if (answer !== ASLEEP) return WAIT_RESULTS[answer];
+    const wake = () => (this.#asleep.delete(thread) ? 2 : 1);
+    const isWoken = () => limitMs !== Number.POSITIVE_INFINITY || !this.#asleep.has(thread);
+    return WAIT_RESULTS[recorder.perform(wake, isWoken)];
+  }
+
+  #notify(words: Int32Array, index: number): number {
+    return this.#recorder!.perform(() => {
+      let count = 0;
+      for (const [thread, at] of this.#asleep) {
+        if (at.index !== index || at.words.buffer !== words.buffer) continue;
+        this.#asleep.delete(thread);
+        count += 1;
+      }
+      return count;
+    });
   }
 
   #explore(schedule: readonly number[]): void {
@@ -102,6 +138,7 @@ export class Interleavings<World> {
         this.#model.atEnd(
           world,
           status.map((each) => each === 'blocked'),
+          logs,
         );
       } catch (error) {
         throw new Error(`after ${schedule.join('')}: ${(error as Error).message}`, {
@@ -116,6 +153,7 @@ export class Interleavings<World> {
   /** Does a whole schedule from the beginning. */
   #replay(schedule: readonly number[]) {
     const world = this.#model.make();
+    this.#asleep.clear();
     const logs = this.#model.threads(world).map((): number[] => []);
     for (const thread of schedule) this.#step(world, thread, logs[thread]!, 1);
     // What each would do next: a step that does nothing shows whether it can.
@@ -130,6 +168,7 @@ export class Interleavings<World> {
     steps: number,
   ): 'paused' | 'blocked' | 'ended' {
     this.#recorder = new Recorder(log, steps);
+    this.#thread = thread;
     try {
       this.#model.threads(world)[thread]!();
       return 'ended';
