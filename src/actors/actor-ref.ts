@@ -1,6 +1,7 @@
 // The two kinds of usable refs. A CellRef holds the actor of its own thread; an IdRef knows only an id
 // and finds the way with every message, so it serves well-known slots, ids that arrived in messages,
 // and every other thread and node.
+import { messageOf } from '../std/errors.ts';
 import type { AskSlab } from './ask.ts';
 import { ASKS_MAX } from './ask.ts';
 import type { Cell } from './cell.ts';
@@ -38,20 +39,22 @@ abstract class BaseRef<O extends Ops> implements Ref<O> {
   }
 
   protected abstract entry(op: string): OpEntry | undefined;
-  /** Sends; `askId` is 0 for a tell. */
+  /** Sends; `askId` is 0 for a tell. Throws only what the codec throws. */
   protected abstract send(op: OpEntry, input: unknown, askId: number): Outcome;
   protected abstract cancelAsk(askId: number): void;
   abstract ready(signal?: AbortSignal): Promise<void>;
 
   tell<K extends TellOp<O>>(op: K, input: Input<O[K]>): void {
     const entry = this.entry(op);
-    const outcome = entry === undefined || entry.isAsk ? 'unknown-op' : this.send(entry, input, 0);
+    const outcome =
+      entry === undefined || entry.isAsk ? 'unknown-op' : this.#sendTell(entry, input);
     if (outcome !== 'accepted') this.host.deadLetters.add(this.path, op, reasonOf(outcome));
   }
 
   offer<K extends TellOp<O>>(op: K, input: Input<O[K]>): Admission {
     const entry = this.entry(op);
-    const outcome = entry === undefined || entry.isAsk ? 'unknown-op' : this.send(entry, input, 0);
+    const outcome =
+      entry === undefined || entry.isAsk ? 'unknown-op' : this.#sendTell(entry, input);
     if (outcome === 'accepted' || outcome === 'full') return outcome;
     if (outcome === 'unreachable') return 'full';
     if (outcome === 'gone') return 'gone';
@@ -66,19 +69,45 @@ abstract class BaseRef<O extends Ops> implements Ref<O> {
       const error = new ActorError('ACTOR_MISUSE', `${this.path} has no ask ${op}`, { op });
       return refused(error);
     }
-    const askId = asks.open(entry, this.id);
-    if (askId === 0) {
-      const error = new ActorError('ACTOR_ASK_LIMIT', 'too many asks are waiting', { op });
+    const { timeoutMs, signal } = options ?? NO_OPTIONS;
+    if (!Number.isFinite(timeoutMs)) {
+      const error = new ActorError('ACTOR_MISUSE', `an ask needs timeoutMs: ${timeoutMs}`, { op });
       return refused(error);
     }
-    const reply = asks.promise(askId, options.timeoutMs, options.signal, () =>
-      this.cancelAsk(askId),
-    ) as Promise<Reply<O[K]>>;
-    if (options.signal?.aborted === true) return reply;
-    const outcome = this.send(entry, input, askId);
-    if (outcome !== 'accepted') asks.fail(askId, admissionError(outcome, this.path, op));
+    const askId = asks.open(entry, this.id);
+    if (askId === 0) return refused(refusal(asks.isClosed, op));
+    const givenUp = () => this.cancelAsk(askId);
+    const reply = asks.promise(askId, timeoutMs, signal, givenUp) as Promise<Reply<O[K]>>;
+    if (signal?.aborted === true) return reply;
+    try {
+      const outcome = this.send(entry, input, askId);
+      if (outcome !== 'accepted') asks.fail(askId, admissionError(outcome, this.path, op));
+    } catch (error) {
+      this.host.codecFailed(this.path, op, error);
+      const message = `the input of ${op} cannot be encoded: ${messageOf(error)}`;
+      asks.fail(askId, new ActorError('ACTOR_MALFORMED', message, { op }, error));
+    }
     return reply;
   }
+
+  /** As `send`, but what the codec threw is logged and an outcome. */
+  #sendTell(entry: OpEntry, input: unknown): Outcome {
+    try {
+      return this.send(entry, input, 0);
+    } catch (error) {
+      this.host.codecFailed(this.path, entry.name, error);
+      return 'malformed';
+    }
+  }
+}
+
+const NO_OPTIONS: { readonly timeoutMs: number; readonly signal?: AbortSignal } = {
+  timeoutMs: Number.NaN,
+};
+
+function refusal(isClosed: boolean, op: string): ActorError {
+  if (isClosed) return new ActorError('ACTOR_STOPPED', 'the system has shut down', { op });
+  return new ActorError('ACTOR_ASK_LIMIT', 'too many asks are waiting', { op });
 }
 
 /** A ref to an actor of this thread, made by spawn. */
@@ -119,7 +148,7 @@ export class CellRef<O extends Ops> extends BaseRef<O> {
   }
 
   protected cancelAsk(askId: number): void {
-    this.#cell.cancelAsk((reply) => reply === askId);
+    this.#cell.cancelAsk(askId);
   }
 }
 
@@ -159,20 +188,15 @@ export class IdRef<O extends Ops> extends BaseRef<O> {
     const route = host.routeTo(id.node, id.thread);
     // Without a route there is nobody whose room `ready` could wait for: an offer must not say `full`.
     if (route === undefined) return askId === 0 ? 'gone' : 'unreachable';
-    try {
-      if (askId === 0) return route.send(KIND_TELL, op.code, id, 0, 0, op.input, input);
-      const generation = Math.floor(askId / ASKS_MAX);
-      return route.send(KIND_ASK, op.code, id, askId % ASKS_MAX, generation, op.input, input);
-    } catch (error) {
-      host.codecFailed(this.path, op.name, error);
-      return 'malformed';
-    }
+    if (askId === 0) return route.send(KIND_TELL, op.code, id, 0, 0, op.input, input);
+    const generation = Math.floor(askId / ASKS_MAX);
+    return route.send(KIND_ASK, op.code, id, askId % ASKS_MAX, generation, op.input, input);
   }
 
   protected cancelAsk(askId: number): void {
     const { id, host } = this;
     if (host.isHere(id)) {
-      host.cellOf(id)?.cancelAsk((reply) => reply === askId);
+      host.cellOf(id)?.cancelAsk(askId);
       return;
     }
     const route = host.routeTo(id.node, id.thread);
@@ -187,14 +211,8 @@ function postLocal(
   op: OpEntry,
   input: unknown,
   askId: number,
-): Admission | 'malformed' {
-  if (!host.isStrict) return cell.post(op, input, askId);
-  try {
-    return cell.post(op, new EncodedInput(op.input, input), askId);
-  } catch (error) {
-    host.codecFailed(cell.path, op.name, error);
-    return 'malformed';
-  }
+): Admission {
+  return cell.post(op, host.isStrict ? new EncodedInput(op.input, input) : input, askId);
 }
 
 function reasonOf(outcome: Exclude<Outcome, 'accepted'>): DeadReason {
@@ -208,8 +226,6 @@ function admissionError(outcome: Outcome, path: string, op: string): ActorError 
       return new ActorError('ACTOR_FULL', `${path} is full`, details);
     case 'unreachable':
       return new ActorError('ACTOR_UNREACHABLE', `${path} cannot be reached`, details);
-    case 'malformed':
-      return new ActorError('ACTOR_MALFORMED', `the input of ${op} cannot be encoded`, details);
     case 'unknown-op':
       return new ActorError('ACTOR_MISUSE', `${path} has no ask ${op}`, details);
     default:

@@ -35,7 +35,7 @@ export interface Mailbox {
 export interface Later<R> {
   ok(reply: R): void;
   fail(error: Error): void;
-  /** True once the asker has given up by its signal: the answer is not needed any more. */
+  /** True once the asker has given up, by its signal or its timeout: no answer is needed any more. */
   readonly isCancelled: boolean;
 }
 
@@ -103,6 +103,11 @@ export interface Context<O extends Ops> extends Spawner {
   readonly log: Log;
   /** Aborts when the actor stops. */
   readonly stopped: AbortSignal;
+  /**
+   * Read it before the first `await`: aborts when the asker of the present message gives up, by its
+   * signal or its timeout, and when this life of the actor ends. Its answer is not needed any more.
+   */
+  readonly cancelled: AbortSignal;
   /** Stops this actor, or one of its children. The present message is finished first. */
   stop(child?: AnyRef): void;
   watch(ref: AnyRef): void;

@@ -23,6 +23,8 @@ class Slot {
   deadline: Deadline | undefined;
   signal: AbortSignal | undefined;
   onAbort: (() => void) | undefined;
+  /** Tells the target that nobody waits any more. */
+  onGivenUp: (() => void) | undefined;
 }
 
 export interface AskCounters {
@@ -50,6 +52,7 @@ export class AskSlab {
   readonly #slots: Slot[] = [];
   readonly #free: number[] = [];
   #open = 0;
+  #isClosed = false;
 
   constructor(deadlines: Deadlines, asksMax: number) {
     this.#deadlines = deadlines;
@@ -62,7 +65,7 @@ export class AskSlab {
 
   /** Takes a slot; 0 when the limit is reached. The id is positive and goes into `settle`. */
   open(op: OpEntry, target: RefId): number {
-    if (this.#open >= this.#asksMax) {
+    if (this.#open >= this.#asksMax || this.#isClosed) {
       this.counters.refused += 1;
       return 0;
     }
@@ -81,22 +84,23 @@ export class AskSlab {
     return slot.generation * ASKS_MAX + index + 1;
   }
 
-  /** The promise of an open slot. `onCancel` runs when the signal aborts first. */
+  /** The promise of an open slot. `onGivenUp` runs when its time or its signal ends it. */
   promise(
     askId: number,
     timeoutMs: number,
     signal: AbortSignal | undefined,
-    onCancel: () => void,
+    onGivenUp: () => void,
   ): Promise<unknown> {
     const slot = this.#find(askId)!;
     const promise = new Promise((resolve, reject) => {
       slot.resolve = resolve;
       slot.reject = reject;
+      slot.onGivenUp = onGivenUp;
       slot.deadline = this.#deadlines.after(timeoutMs, () => this.#timeOut(askId, timeoutMs));
       if (signal === undefined) return;
       const abort = () => {
         if (this.fail(askId, new ActorError('ACTOR_CANCELLED', 'the ask was cancelled'))) {
-          onCancel();
+          onGivenUp();
         }
       };
       if (signal.aborted) {
@@ -156,11 +160,27 @@ export class AskSlab {
     }
   }
 
+  /** Fails what is open, and refuses every ask from now on. */
+  close(): void {
+    this.#isClosed = true;
+    this.failWhere(
+      () => true,
+      () => new ActorError('ACTOR_STOPPED', 'the system has shut down'),
+    );
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   #timeOut(askId: number, timeoutMs: number): void {
-    const op = this.opOf(askId)?.name;
+    const slot = this.#find(askId);
+    const op = slot?.op?.name;
+    const onGivenUp = slot?.onGivenUp;
     this.counters.timedOut += 1;
     const message = `no reply to ${op} within ${timeoutMs} ms`;
     this.fail(askId, new ActorError('ACTOR_ASK_TIMEOUT', message, { op, timeoutMs }));
+    onGivenUp?.();
   }
 
   #find(askId: number): Slot | undefined {
@@ -176,6 +196,7 @@ export class AskSlab {
     slot.promise = undefined;
     slot.resolve = undefined;
     slot.reject = undefined;
+    slot.onGivenUp = undefined;
     if (slot.deadline !== undefined) this.#deadlines.cancel(slot.deadline);
     slot.deadline = undefined;
     if (slot.signal !== undefined) {

@@ -30,7 +30,10 @@ export interface CellHost extends Answers {
   sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void;
   sendStop(target: RefId): void;
   childFailed(parent: AnyRef, child: AnyRef, error: unknown): void;
-  escalated(cell: Cell, error: unknown): void;
+  /** Fails the parent elsewhere, if there is one. */
+  escalated(cell: Cell, parent: AnyRef | undefined, error: unknown): void;
+  /** Logs what a codec threw. */
+  codecFailed(path: string, op: string, error: unknown): void;
   release(cell: Cell): void;
 }
 

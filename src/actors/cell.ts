@@ -8,17 +8,20 @@
 // Invariant: everything that arrived is handled, stashed or a dead letter; every ask is settled.
 import type { AnyActor, EndCause, Shown, Signal } from './actor.ts';
 import type { CellHost, Identity, Method } from './cell-host.ts';
+import { CellWatches } from './cell-watches.ts';
+import { Children } from './children.ts';
 import type { DeadReason } from './dead-letters.ts';
-import { ActorError, asError } from './errors.ts';
+import { ActorError, asError, discarded } from './errors.ts';
 import { HeldInput } from './held-input.ts';
 import { KeyedTimers } from './keyed-timers.ts';
-import { LaterReply } from './later.ts';
+import { isPromise, LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
-import { DEFAULT_MAILBOX, NO_REPLY, UserLane } from './mailbox.ts';
+import { DEFAULT_MAILBOX, NO_REPLY, Stash, UserLane } from './mailbox.ts';
 import type { ClassMetrics } from './metrics.ts';
+import { OpenAnswers } from './open-answers.ts';
 import type { OpEntry } from './protocol.ts';
 import type { Admission, AnyRef, RefId } from './ref.ts';
-import { idPath, refKey } from './ref.ts';
+import { idPath } from './ref.ts';
 import {
   STATUS_HANDLED,
   STATUS_MESSAGES,
@@ -26,7 +29,8 @@ import {
   STATUS_PROTOCOL,
   STATUS_SLOT,
 } from './status.ts';
-import { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
+import { DEFAULT_SUPERVISION, directiveOf, RestartBudget } from './supervise.ts';
+import type { Deadline } from './timers.ts';
 import type { Runnable } from './turn.ts';
 import type { Watcher } from './watch.ts';
 
@@ -62,9 +66,7 @@ export class Cell implements Runnable, Watcher {
   epoch = 0;
   signalHandler: ((signal: Signal) => void) | undefined;
   inspectHandler: (() => Shown) | undefined;
-  children: Map<string, Cell> | undefined;
-  remoteChildren: Map<string, AnyRef> | undefined;
-  watching: ReadonlyMap<string, AnyRef> = NO_WATCHES;
+  children: Children | undefined;
   #handlers: object | undefined;
   #methods: readonly Method[] = NO_METHODS;
   #isQueued = false;
@@ -75,12 +77,12 @@ export class Cell implements Runnable, Watcher {
   #reply: ReplyTo = NO_REPLY;
   #isStashing = false;
   #system: SystemMessage[] | undefined;
-  #stash: { readonly op: OpEntry; readonly input: unknown; readonly reply: ReplyTo }[] | undefined;
+  #stash: Stash | undefined;
   #timers: KeyedTimers | undefined;
-  #dying: Set<Cell> | undefined;
-  #watching: Map<string, AnyRef> | undefined;
-  #watchers: Map<string, { readonly watcher: RefId; readonly as: RefId }> | undefined;
-  #laters: Set<LaterReply<unknown>> | undefined;
+  /** While it is suspended: when it starts again. */
+  #backoff: Deadline | undefined;
+  #watches: CellWatches | undefined;
+  #answers: OpenAnswers | undefined;
   #roomWaiters: (() => void)[] | undefined;
   #budget: RestartBudget | undefined;
   #abort: AbortController | undefined;
@@ -152,10 +154,19 @@ export class Cell implements Runnable, Watcher {
   }
 
   /** The asker gave up: a handler that still works on the answer can see it. */
-  cancelAsk(isThat: (reply: ReplyTo) => boolean): void {
-    for (const later of this.#laters ?? []) {
-      if (later.replyTo !== undefined && isThat(later.replyTo)) later.isCancelled = true;
-    }
+  cancelAsk(reply: ReplyTo): void {
+    if (this.state >= STATE_STOPPING) return;
+    this.#openAnswers().giveUp(reply, this.lane.count + (this.#stash?.count ?? 0));
+  }
+
+  /** Aborts when the asker of the present message gives up, and with this life of the actor. */
+  get cancelledSignal(): AbortSignal {
+    return this.#openAnswers().signalOf(this.#reply);
+  }
+
+  #openAnswers(): OpenAnswers {
+    this.#answers ??= new OpenAnswers(this.host);
+    return this.#answers;
   }
 
   // ---- The turn of this actor ---------------------------------------------------------------------
@@ -177,6 +188,9 @@ export class Cell implements Runnable, Watcher {
       if (this.#system !== undefined) handled += this.#runSystem();
     }
     lane.clearTaken();
+    if (this.#answers !== undefined && lane.count === 0 && this.#stash === undefined) {
+      this.#answers.noneWaits();
+    }
     this.handled += handled;
     this.metrics.handled += handled;
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
@@ -238,34 +252,59 @@ export class Cell implements Runnable, Watcher {
     this.#input = raw;
     this.#reply = reply;
     this.#isStashing = false;
-    try {
-      const isHeld = raw instanceof HeldInput;
-      const input = isHeld ? raw.decode(op) : raw;
-      const result = this.#methods[op.code]!.call(this.#handlers!, input);
-      if (isHeld && !this.#isStashing) raw.release();
-      if (this.#isStashing) this.#op = undefined;
-      else if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
-    } catch (error) {
-      this.#failMessage(op, reply, error);
+    if (raw instanceof HeldInput) this.#handleHeld(op, raw, reply);
+    else {
+      try {
+        const result = this.#methods[op.code]!.call(this.#handlers!, raw);
+        if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
+      } catch (error) {
+        this.#threw(op, reply, error);
+      }
     }
     status[STATUS_OP] = 0;
     this.#op = undefined;
     this.#input = undefined;
+    this.#reply = NO_REPLY;
+  }
+
+  /** Bytes that cannot be decoded are no fault of this actor; its own views live until it has answered. */
+  #handleHeld(op: OpEntry, raw: HeldInput, reply: ReplyTo): void {
+    let input: unknown;
+    try {
+      input = raw.decode(op);
+    } catch (error) {
+      this.host.codecFailed(this.path, op.name, error);
+      this.#discard(op, raw, reply, 'malformed');
+      return;
+    }
+    try {
+      const result = this.#methods[op.code]!.call(this.#handlers!, input);
+      if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
+    } catch (error) {
+      this.#threw(op, reply, error);
+    }
+    if (!this.#isStashing) raw.release();
+  }
+
+  #threw(op: OpEntry, reply: ReplyTo, error: unknown): void {
+    // What fails is never delivered again, so it does not stay in the stash either.
+    if (this.#isStashing) this.#stash!.pop();
+    this.#isStashing = false;
+    this.#failMessage(op, reply, error);
   }
 
   #finish(op: OpEntry, reply: ReplyTo, result: unknown): void {
-    if (result instanceof Promise) this.#hold(op, reply, result);
-    else if (reply === NO_REPLY) return;
-    else if (result instanceof LaterReply) {
-      if (!result.isSettled) {
-        this.#laters ??= new Set();
-        this.#laters.add(result);
-      }
-      result.bind(op, reply);
-    } else this.host.answer(op, reply, result);
+    if (result instanceof LaterReply) {
+      if (reply === NO_REPLY || this.#isStashing) return;
+      this.#openAnswers().bind(result, op, reply);
+    } else if (isPromise(result)) this.#hold(op, this.#isStashing ? NO_REPLY : reply, result);
+    else if (reply !== NO_REPLY && !this.#isStashing) {
+      this.#answers?.settled(reply);
+      this.host.answer(op, reply, result);
+    }
   }
 
-  #hold(op: OpEntry, reply: ReplyTo, work: Promise<unknown>): void {
+  #hold(op: OpEntry, reply: ReplyTo, work: PromiseLike<unknown>): void {
     this.#isHeld = true;
     this.#heldReply = reply;
     const epoch = this.epoch;
@@ -273,10 +312,11 @@ export class Cell implements Runnable, Watcher {
       if (this.epoch !== epoch || this.state >= STATE_STOPPING) return false;
       this.#isHeld = false;
       this.#heldReply = NO_REPLY;
+      this.#answers?.settled(reply);
       if (this.#hasWork()) this.#enqueue();
       return true;
     };
-    work.then(
+    Promise.resolve(work).then(
       (value) => {
         if (release() && reply !== NO_REPLY) this.host.answer(op, reply, value);
       },
@@ -287,7 +327,7 @@ export class Cell implements Runnable, Watcher {
   }
 
   makeLater<R>(): LaterReply<R> {
-    return new LaterReply<R>(this.host, (later) => this.#laters?.delete(later));
+    return this.#openAnswers().makeLater<R>();
   }
 
   // ---- Stash and timers ---------------------------------------------------------------------------
@@ -295,21 +335,17 @@ export class Cell implements Runnable, Watcher {
   stash(): boolean {
     const op = this.#op;
     if (op === undefined || this.#isStashing) return false;
-    this.#stash ??= [];
-    if (this.#stash.length >= this.lane.capacity) return false;
-    this.#stash.push({ op, input: this.#input, reply: this.#reply });
+    this.#stash ??= new Stash();
+    if (this.#stash.count >= this.lane.capacity) return false;
+    this.#stash.push(op, this.#input, this.#reply);
     this.#isStashing = true;
     return true;
   }
 
   unstash(): void {
-    const stashed = this.#stash;
-    if (stashed === undefined) return;
+    if (this.#stash === undefined) return;
+    this.#stash.putBack(this.lane);
     this.#stash = undefined;
-    for (let i = stashed.length - 1; i >= 0; i -= 1) {
-      const each = stashed[i]!;
-      this.lane.unshift(each.op, each.input, each.reply);
-    }
     if (this.#hasWork()) this.#enqueue();
   }
 
@@ -331,68 +367,59 @@ export class Cell implements Runnable, Watcher {
 
   // ---- Watching -----------------------------------------------------------------------------------
 
+  /** Targets by refKey. */
+  get watching(): ReadonlyMap<string, AnyRef> {
+    return this.#watches?.watching ?? NO_WATCHES;
+  }
+
   watch(target: AnyRef): void {
-    const key = refKey(target.id);
-    if (this.watching.has(key) || this.state >= STATE_STOPPING) return;
-    this.#watching ??= new Map();
-    this.watching = this.#watching;
-    this.#watching.set(key, target);
-    if (!this.#isHere(target.id)) this.host.watches.add(this, target.id);
-    this.host.sendWatch(target.id, this.id, true);
+    if (this.state >= STATE_STOPPING) return;
+    this.#watches ??= new CellWatches(this.host, this);
+    this.#watches.watch(target);
   }
 
   unwatch(target: AnyRef): void {
-    if (!this.#forget(target)) return;
-    this.host.sendWatch(target.id, this.id, false);
+    this.#watches?.unwatch(target);
   }
 
   /** The target ended: tell the handler, unless the watch was taken back meanwhile. */
   endWatch(target: AnyRef, cause: EndCause): void {
-    const known = this.watching.get(refKey(target.id));
+    const known = this.#watches?.forget(target);
     if (known === undefined) return;
-    this.#forget(known);
     this.postSystem({ kind: 'signal', signal: { type: 'terminated', ref: known, cause } });
   }
 
-  /** `as` is the id by which the watcher knows this actor: a well-known slot has two. */
   addWatcher(watcher: RefId, as: RefId): void {
     if (this.state === STATE_STOPPED) {
       this.host.sendEnded(watcher, as, this.cause);
       return;
     }
-    this.#watchers ??= new Map();
-    this.#watchers.set(refKey(watcher), { watcher, as });
+    this.#watches ??= new CellWatches(this.host, this);
+    this.#watches.addWatcher(watcher, as);
   }
 
   removeWatcher(watcher: RefId): void {
-    this.#watchers?.delete(refKey(watcher));
+    this.#watches?.removeWatcher(watcher);
   }
 
-  /** Who watched from a thread that is no more needs no word. */
   dropWatchers(isLost: (id: RefId) => boolean): void {
-    for (const [key, { watcher }] of this.#watchers ?? []) {
-      if (isLost(watcher)) this.#watchers!.delete(key);
-    }
-  }
-
-  #forget(target: AnyRef): boolean {
-    if (this.#watching?.delete(refKey(target.id)) !== true) return false;
-    if (!this.#isHere(target.id)) this.host.watches.remove(this, target.id);
-    return true;
-  }
-
-  #isHere(id: RefId): boolean {
-    return id.node === this.host.place.node && id.thread === this.host.place.thread;
+    this.#watches?.dropWatchers(isLost);
   }
 
   #signal(signal: Signal): void {
     if (this.signalHandler === undefined || this.state === STATE_STOPPED) return;
-    try {
-      this.signalHandler(signal);
-    } catch (error) {
-      if (signal.type === 'stopping') {
+    const { epoch } = this;
+    const failed = (error: unknown) => {
+      if (signal.type === 'stopping' || this.state >= STATE_STOPPING) {
         this.host.log.error('actor failed while stopping', { path: this.path, error });
-      } else this.#fail(error);
+      } else if (this.epoch === epoch) this.#fail(error);
+    };
+    try {
+      // Its type says void, which lets an async function through: its failure must not be lost.
+      const result: unknown = this.signalHandler(signal);
+      if (isPromise(result)) Promise.resolve(result).then(undefined, failed);
+    } catch (error) {
+      failed(error);
     }
   }
 
@@ -407,12 +434,9 @@ export class Cell implements Runnable, Watcher {
   #fail(error: unknown): void {
     if (this.state >= STATE_STOPPING) return;
     const supervision = this.actor.options.supervision ?? DEFAULT_SUPERVISION;
-    let directive = 'stop';
-    try {
-      directive = supervision.decide(error);
-    } catch (broken) {
+    const directive = directiveOf(supervision, error, (broken) => {
       this.host.log.error('supervision threw', { path: this.path, error: broken });
-    }
+    });
     this.metrics.failed += 1;
     const isSetUp = this.#handlers !== undefined;
     this.host.log.warn('actor failed', { path: this.path, directive, error });
@@ -428,7 +452,7 @@ export class Cell implements Runnable, Watcher {
     else if (directive === 'escalate') {
       this.stop('failed');
       if (this.parent !== undefined) this.parent.postSystem({ kind: 'fail', error });
-      else this.host.escalated(this, error);
+      else this.host.escalated(this, this.remoteParent, error);
     } else this.#restart(supervision);
   }
 
@@ -445,8 +469,8 @@ export class Cell implements Runnable, Watcher {
     this.#endLife('ACTOR_FAILED', 'restarted');
     this.state = STATE_SUSPENDED;
     this.#retireChildren();
-    this.host.deadlines.after(delayMs, () => {
-      if (this.state !== STATE_SUSPENDED) return;
+    this.#backoff = this.host.deadlines.after(delayMs, () => {
+      this.#backoff = undefined;
       this.state = STATE_NEW;
       this.unstash();
       if (!this.#isQueued) this.#enqueue();
@@ -458,15 +482,15 @@ export class Cell implements Runnable, Watcher {
     this.epoch += 1;
     this.#timers?.clear();
     this.#timers = undefined;
-    // An error costs microseconds to make, so it is made only for somebody who waits.
+    if (this.#backoff !== undefined) this.host.deadlines.cancel(this.#backoff);
+    this.#backoff = undefined;
     const error = () => new ActorError(code, `${this.path} ${how}`);
-    if (this.#laters !== undefined) for (const later of [...this.#laters]) later.fail(error());
+    this.#answers?.endLife(error);
+    this.#answers = undefined;
     if (this.#heldReply !== NO_REPLY) this.host.failAnswer(this.#heldReply, error());
     this.#heldReply = NO_REPLY;
     this.#isHeld = false;
-    if (this.watching.size > 0) {
-      for (const target of [...this.watching.values()]) this.unwatch(target);
-    }
+    this.#watches?.forgetAll();
     this.signalHandler = undefined;
     this.inspectHandler = undefined;
     this.#handlers = undefined;
@@ -474,15 +498,7 @@ export class Cell implements Runnable, Watcher {
   }
 
   #retireChildren(): void {
-    if (this.children === undefined && this.remoteChildren === undefined) return;
-    for (const child of this.children?.values() ?? []) {
-      this.#dying ??= new Set();
-      this.#dying.add(child);
-      child.requestStop();
-    }
-    for (const child of this.remoteChildren?.values() ?? []) this.host.sendStop(child.id);
-    this.children = undefined;
-    this.remoteChildren = undefined;
+    this.children?.retire((id) => this.host.sendStop(id));
   }
 
   /** Stops after the present message: children first, then this actor, then its watchers hear. */
@@ -494,22 +510,33 @@ export class Cell implements Runnable, Watcher {
     this.#endLife('ACTOR_STOPPED', 'stopped');
     this.#abort?.abort();
     this.#retireChildren();
-    if (this.#dying === undefined || this.#dying.size === 0) this.#end();
+    this.#endIfAlone();
+  }
+
+  #endIfAlone(): void {
+    if (this.state === STATE_STOPPING && this.children?.haveEnded !== false) this.#end();
+  }
+
+  adopt(name: string, child: Cell): void {
+    this.children ??= new Children();
+    this.children.add(name, child);
+  }
+
+  adoptElsewhere(name: string, child: AnyRef): void {
+    this.children ??= new Children();
+    this.children.addElsewhere(name, child);
   }
 
   /** A child has ended. */
   childEnded(child: Cell): void {
-    if (this.children?.get(child.name) === child) this.children.delete(child.name);
-    if (this.#dying?.delete(child) && this.#dying.size === 0 && this.state === STATE_STOPPING) {
-      this.#end();
-    }
+    this.children?.ended(child);
+    this.#endIfAlone();
   }
 
-  /** A child on another thread has ended. */
-  remoteChildEnded(id: RefId): void {
-    for (const [name, child] of this.remoteChildren ?? []) {
-      if (refKey(child.id) === refKey(id)) this.remoteChildren!.delete(name);
-    }
+  /** Children on other threads have ended: one by itself, or all of a thread that is lost. */
+  childrenEndedElsewhere(isThat: (id: RefId) => boolean): void {
+    this.children?.endedElsewhere(isThat);
+    this.#endIfAlone();
   }
 
   /** For people. Made when somebody asks: most actors are never named in a message or a log. */
@@ -529,22 +556,15 @@ export class Cell implements Runnable, Watcher {
     this.state = STATE_STOPPED;
     this.metrics.stopped += 1;
     const reason = this.cause === 'failed' ? 'failed' : 'stopped';
-    if (this.#stash !== undefined) {
-      for (const each of this.#stash) this.#discard(each.op, each.input, each.reply, reason);
-      this.#stash = undefined;
-    }
     const { lane } = this;
+    this.#stash?.putBack(lane);
+    this.#stash = undefined;
     while (lane.take()) this.#discard(lane.op!, lane.input, lane.reply, reason);
     lane.clearTaken();
     this.#system = undefined;
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
     this.host.release(this);
-    if (this.#watchers !== undefined) {
-      for (const { watcher, as } of this.#watchers.values()) {
-        this.host.sendEnded(watcher, as, this.cause);
-      }
-      this.#watchers = undefined;
-    }
+    this.#watches?.tellWatchers(this.cause);
     this.parent?.childEnded(this);
   }
 
@@ -552,8 +572,7 @@ export class Cell implements Runnable, Watcher {
     if (input instanceof HeldInput) input.release();
     if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, reason);
     else {
-      const code = reason === 'dropped' ? 'ACTOR_FULL' : 'ACTOR_STOPPED';
-      this.host.failAnswer(reply, new ActorError(code, `${this.path} ${reason}`, { op: op.name }));
+      this.host.failAnswer(reply, discarded(this.path, op.name, reason));
     }
   }
 

@@ -51,6 +51,10 @@ export class CellContext<O extends Ops> implements Context<O> {
     return this.#log;
   }
 
+  get cancelled(): AbortSignal {
+    return this.#isCurrent ? this.#cell.cancelledSignal : this.#cell.stoppedSignal;
+  }
+
   get stopped(): AbortSignal {
     return this.#cell.stoppedSignal;
   }
@@ -61,6 +65,10 @@ export class CellContext<O extends Ops> implements Context<O> {
     args: A,
     where: Placement = 'here',
   ): Ref<P> {
+    if (!this.#isCurrent) {
+      const { path } = this.#cell;
+      throw new ActorError('ACTOR_STOPPED', `${path} has ended: it spawns no ${name}`, { name });
+    }
     return this.#host.spawnChild(this.#cell, name, actor, args, where);
   }
 
@@ -70,17 +78,14 @@ export class CellContext<O extends Ops> implements Context<O> {
       if (this.#isCurrent) cell.requestStop();
       return;
     }
-    for (const each of cell.children?.values() ?? []) {
+    for (const each of cell.children?.here.values() ?? []) {
       if (sameId(each.id, child.id)) {
         each.requestStop();
         return;
       }
     }
-    for (const [name, each] of cell.remoteChildren ?? []) {
-      if (!sameId(each.id, child.id)) continue;
-      cell.remoteChildren!.delete(name);
-      cell.host.sendStop(each.id);
-      return;
+    for (const each of cell.children?.elsewhere.values() ?? []) {
+      if (sameId(each.id, child.id)) cell.host.sendStop(each.id);
     }
   }
 
@@ -101,6 +106,9 @@ export class CellContext<O extends Ops> implements Context<O> {
   }
 
   schedule<K extends TellOp<O>>(key: string, delayMs: number, op: K, input: Input<O[K]>): void {
+    if (!Number.isFinite(delayMs)) {
+      throw new ActorError('ACTOR_MISUSE', `${delayMs} is no delay for ${op}`, { op });
+    }
     if (this.#isCurrent) this.#cell.schedule(key, delayMs, this.#entry(op), input);
   }
 
@@ -157,7 +165,9 @@ export class CellContext<O extends Ops> implements Context<O> {
 
   #entry(op: string): OpEntry {
     const entry = this.#cell.actor.protocol.byName.get(op);
-    if (entry === undefined) throw new ActorError('ACTOR_MISUSE', `no op ${op}`, { op });
+    if (entry === undefined || entry.isAsk) {
+      throw new ActorError('ACTOR_MISUSE', `${this.#cell.path} has no tell ${op}`, { op });
+    }
     return entry;
   }
 }

@@ -34,6 +34,8 @@ export class DeadLetters {
     'unknown-op': 0,
   };
   total = 0;
+  /** Letters at which a listener threw. */
+  listenerFaults = 0;
   readonly #recent: DeadLetter[] = [];
   readonly #listeners: ((letter: DeadLetter) => void)[] = [];
 
@@ -52,6 +54,13 @@ export class DeadLetters {
     const letter = { target, op, reason };
     if (this.#recent.length === RECENT_MAX) this.#recent.shift();
     this.#recent.push(letter);
-    for (const listen of this.#listeners) listen(letter);
+    for (const listen of this.#listeners) {
+      try {
+        listen(letter);
+      } catch {
+        // `tell` never throws, whatever a listener does.
+        this.listenerFaults += 1;
+      }
+    }
   }
 }

@@ -20,6 +20,7 @@ import {
   KIND_SIGNAL,
   KIND_TELL,
   SIGNAL_CHILD_FAILED,
+  SIGNAL_ESCALATED,
   SIGNAL_SPAWN,
   SIGNAL_STOP,
   SIGNAL_TERMINATED,
@@ -84,9 +85,7 @@ export class Inbound {
         return;
       }
       case KIND_CANCEL: {
-        const from = readId(view, at + 24);
-        const cell = this.#host.cellOf(readId(view, at + 8));
-        cell?.cancelAsk((to) => typeof to === 'object' && sameId(to as RefId, from));
+        this.#host.cellOf(readId(view, at + 8))?.cancelAsk(readId(view, at + 24));
         return;
       }
       case KIND_SIGNAL:
@@ -207,12 +206,16 @@ export class Inbound {
       } else if (code === SIGNAL_TERMINATED) {
         const { cause, id } = endedCodec.decode(bytes, payloadAt, payloadEnd);
         cell?.endWatch(host.refOfId(id), cause);
-        cell?.remoteChildEnded(id);
+        cell?.childrenEndedElsewhere((child) => sameId(child, id));
         host.remoteEnded(id);
       } else if (code === SIGNAL_CHILD_FAILED) {
         const error = failureCodec.decode(bytes, payloadAt, payloadEnd);
         const signal = { type: 'child-failed', child: host.refOfId(from), error } as const;
         cell?.postSystem({ kind: 'signal', signal });
+      } else if (code === SIGNAL_ESCALATED) {
+        const error = failureCodec.decode(bytes, payloadAt, payloadEnd);
+        // Only a thread of this node has children of an actor here.
+        if (from.node === host.place.node) cell?.postSystem({ kind: 'fail', error });
       } else if (code === SIGNAL_SPAWN && from.node === host.place.node) {
         host.spawnRequested(spawnRequestCodec.decode(bytes, payloadAt, payloadEnd));
       } else host.deadLetters.add(idPath(target), `signal ${code}`, 'malformed');

@@ -48,7 +48,7 @@ export function inspectCells(
       omitted[name] = count - perClassMax;
       return [];
     }
-    return [infoOf(cell, [...(cell.children?.values() ?? [])].flatMap(look))];
+    return [infoOf(cell, [...(cell.children?.here.values() ?? [])].flatMap(look))];
   };
   return { actors: [...cells].flatMap(look), omitted };
 }

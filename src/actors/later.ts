@@ -59,3 +59,10 @@ export class LaterReply<R> implements Later<R> {
     else this.#answers.answer(this.#op, this.#to, this.#outcome.value);
   }
 }
+
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  if (value instanceof Promise) return true;
+  // A promise of another realm (a test runner's) is no instance of ours.
+  if (typeof value !== 'object' || value === null) return false;
+  return typeof (value as { readonly then?: unknown }).then === 'function';
+}

@@ -36,6 +36,8 @@ export const SIGNAL_STOP = 4;
 export const SIGNAL_CHILD_FAILED = 5;
 /** Payload: a SpawnRequest. A signal, as what is sent to the new actor follows in the same ring. */
 export const SIGNAL_SPAWN = 6;
+/** A child's failure is its parent's. Payload: as of a failure. */
+export const SIGNAL_ESCALATED = 7;
 
 export function paddedSize(bytes: number): number {
   return (bytes + (RECORD_ALIGN_BYTES - 1)) & ~(RECORD_ALIGN_BYTES - 1);

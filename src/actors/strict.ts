@@ -1,6 +1,7 @@
 // Strict mode: a message between two actors of one thread is encoded, decoded and frozen as if it had
 // crossed a wire, and its bytes are poisoned when the handler has returned. So aliasing, missing codec
 // fields and kept views show in tests. On by default there, off in production.
+import { ActorError, detailsFrom, failureOf } from './errors.ts';
 import { HeldInput } from './held-input.ts';
 import type { Codec, OpEntry } from './protocol.ts';
 
@@ -39,6 +40,12 @@ export function encodeExact(codec: Codec<unknown>, value: unknown): Uint8Array {
 export function roundTrip(codec: Codec<unknown>, value: unknown): unknown {
   const bytes = encodeExact(codec, value);
   return freezeDeep(codec.decode(bytes, 0, bytes.length));
+}
+
+/** An error as the other side of a wire would get it; the thrown one is its cause, for whoever debugs. */
+export function rebuilt(error: Error): Error {
+  const { code, message, details } = failureOf(error);
+  return new ActorError(code, message, detailsFrom(details), error);
 }
 
 /** Freezes plain objects and arrays; byte arrays cannot be frozen and are poisoned instead. */

@@ -1,6 +1,7 @@
 // The runtime of one thread: it makes actors, refs and routes and owns the turn. Every thread of every
 // node has one; they know each other only through routes (rings and links). Not here: threads, sockets.
 import type { Clock, Environment, Log, Random } from '../env/environment.ts';
+import { messageOf } from '../std/errors.ts';
 import type { Actor, EndCause, Placement, Spawner } from './actor.ts';
 import type { RefHost } from './actor-ref.ts';
 import { CellRef, IdRef } from './actor-ref.ts';
@@ -25,6 +26,7 @@ import {
   KIND_REPLY,
   KIND_SIGNAL,
   SIGNAL_CHILD_FAILED,
+  SIGNAL_ESCALATED,
   SIGNAL_SPAWN,
   SIGNAL_STOP,
   SIGNAL_TERMINATED,
@@ -41,13 +43,14 @@ import {
   threadKey,
   WELL_KNOWN_SLOT_MAX,
 } from './ref.ts';
+import { RemoteSpawns } from './remote-spawns.ts';
 import type { Route, RouteAdmission } from './route.ts';
 import type { RuntimePort } from './runtime-actor.ts';
 import { RUNTIME_SLOT, RuntimeActor, RuntimeProtocol } from './runtime-actor.ts';
-import { isRemoteSlot, RemoteSlots, Slots } from './slots.ts';
+import { Slots } from './slots.ts';
 import { STATUS_TURNS, STATUS_WORDS } from './status.ts';
-import { encodeExact, roundTrip } from './strict.ts';
-import type { Manifest, SystemOptions } from './system-options.ts';
+import { rebuilt, roundTrip } from './strict.ts';
+import type { SystemOptions } from './system-options.ts';
 import { DEFAULT_LIMITS } from './system-options.ts';
 import { Heartbeat } from './threads/heartbeat.ts';
 import { Deadlines } from './timers.ts';
@@ -86,21 +89,21 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly status: Int32Array;
   /** Where rings and links deliver what arrived. */
   readonly inbound: Inbound;
-  readonly #manifest: Manifest;
+  readonly #remote: RemoteSpawns;
   readonly #slots = new Slots();
-  readonly #remoteSlots = new Map<number, RemoteSlots>();
   readonly #spawnedOn: number[];
   /**
    * Slots by name. Not cells: a table that has grown or shrunk leaves an old one behind, which would keep
    * every cell in it alive until old memory is collected.
    */
   readonly #top = new Map<string, number>();
-  readonly #topElsewhere = new Map<string, AnyRef>();
   readonly #routes = new Map<number, Route>();
   /** Of classes whose instances are handlers. */
   readonly #methods = new WeakMap<object, ClassMethods>();
   #findRoute: ((node: number, thread: number) => Route | undefined) | undefined;
   #onEmpty: (() => void) | undefined;
+  #shutdown: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(env: Environment, options: SystemOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -124,7 +127,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.asks = new AskSlab(this.deadlines, limits.asksMax);
     this.status = options.status ?? new Int32Array(STATUS_WORDS);
     this.inbound = new Inbound(this);
-    this.#manifest = options.manifest ?? {};
+    this.#remote = new RemoteSpawns(this.place, this.threadIncarnation, options.manifest ?? {});
     this.#spawnedOn = new Array<number>(this.threadCount).fill(0);
     const heartbeat = new Heartbeat(this.status, STATUS_TURNS);
     this.turn.onPoll(() => heartbeat.beat());
@@ -222,20 +225,20 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     cell.ref = ref;
     this.#slots.put(slot, cell);
     if (parent === undefined) this.#top.set(name, slot);
-    else {
-      parent.children ??= new Map();
-      parent.children.set(name, cell);
-    }
+    else parent.adopt(name, cell);
     return ref;
   }
 
   #checkName(parent: Cell | undefined, name: string): void {
+    if (this.#isClosed) throw new ActorError('ACTOR_STOPPED', 'the system has shut down');
     if (name === '' || name.includes('/')) {
       throw new ActorError('ACTOR_MISUSE', `${JSON.stringify(name)} is no name for an actor`);
     }
-    const here = parent === undefined ? this.#top : parent.children;
-    const there = parent === undefined ? this.#topElsewhere : parent.remoteChildren;
-    if (here?.has(name) || there?.has(name)) {
+    const isTaken =
+      parent === undefined
+        ? this.#top.has(name) || this.#remote.top.has(name)
+        : parent.children?.has(name) === true;
+    if (isTaken) {
       throw new ActorError('ACTOR_MISUSE', `the name ${parent?.path ?? ''}/${name} is taken`);
     }
   }
@@ -249,63 +252,42 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     args: A,
     thread: number,
   ): Ref<P> {
-    const exported = Object.entries(this.#manifest).find(([, each]) => each.setup === actor.setup);
-    const codec = actor.options.args as Codec<unknown> | undefined;
+    const order = { thread, name, actor: actor as never, args, parent: parent?.id };
     const route = this.routeTo(this.place.node, thread);
-    if (exported === undefined || codec === undefined || route === undefined) {
-      const why =
-        exported === undefined
-          ? 'is not in the manifest'
-          : codec === undefined
-            ? 'has no codec for its arguments'
-            : `has no way to thread ${thread}`;
-      throw new ActorError('ACTOR_MISUSE', `${name} cannot be spawned elsewhere: it ${why}`);
-    }
-    let slots = this.#remoteSlots.get(thread);
-    if (slots === undefined) {
-      slots = new RemoteSlots();
-      this.#remoteSlots.set(thread, slots);
-    }
-    const next = slots.next(this.place.thread);
-    const generation = packGeneration(route.threadIncarnation, next.generation);
-    const id: RefId = { ...this.place, thread, slot: next.slot, generation };
-    const parentId = parent?.id ?? { ...this.place, slot: 0, generation: 0 };
+    const id = this.#remote.request(order, route, (way, to, request) =>
+      way.send(
+        KIND_SIGNAL,
+        SIGNAL_SPAWN,
+        { ...to, slot: 0 },
+        to.slot,
+        to.generation,
+        spawnRequestCodec,
+        request,
+      ),
+    );
     this.#spawnedOn[thread]! += 1;
-    const request: SpawnRequest = {
-      slot: next.slot,
-      generation,
-      parent: parentId,
-      name,
-      actor: exported[0],
-      args: encodeExact(codec, args),
-    };
-    this.#signal(SIGNAL_SPAWN, { ...id, slot: 0 }, id, spawnRequestCodec, request);
     const ref = new IdRef<P>(this, actor.protocol, id, `${parent?.path ?? ''}/${name}`);
-    if (parent === undefined) this.#topElsewhere.set(name, ref);
-    else {
-      parent.remoteChildren ??= new Map();
-      parent.remoteChildren.set(name, ref);
-    }
+    if (parent === undefined) this.#remote.addTop(name, ref);
+    else parent.adoptElsewhere(name, ref);
     return ref;
   }
 
   spawnRequested(request: SpawnRequest): void {
-    const actor = this.#manifest[request.actor];
+    const { name } = request;
     const id: RefId = { ...this.place, slot: request.slot, generation: request.generation };
-    const codec = actor?.options.args as Codec<unknown> | undefined;
-    if (
-      actor === undefined ||
-      codec === undefined ||
-      !isRemoteSlot(id.slot) ||
-      !isOfThreadIncarnation(id.generation, this.threadIncarnation)
-    ) {
-      this.log.error('spawn from another thread refused', { actor: request.actor });
+    let wanted: ReturnType<RemoteSpawns['parse']>;
+    try {
+      wanted = this.#remote.parse(request);
+    } catch (error) {
+      this.codecFailed(name, request.actor, error);
+    }
+    if (wanted === undefined || this.#isClosed) {
+      this.log.error('spawn from another thread refused', { actor: request.actor, name });
       this.sendEnded(request.parent, id, 'failed');
       return;
     }
-    const { name } = request;
+    const { actor, args } = wanted;
     const remoteParent = this.refOfId(request.parent);
-    const args = codec.decode(request.args, 0, request.args.length);
     const metrics = this.metrics.of(actor.protocol.name);
     const identity = { id, name, parent: undefined, remoteParent };
     const cell = new Cell(this, actor, args, identity, metrics);
@@ -365,13 +347,9 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.failAsks(node, thread, isLost, code);
     this.watches.lost(node, thread, isLost, cause);
     const isThere = (id: RefId) => id.node === node && id.thread === thread && isLost(id);
-    for (const [name, ref] of this.#topElsewhere) {
-      if (isThere(ref.id)) this.#topElsewhere.delete(name);
-    }
+    this.#remote.ended(isThere);
     for (const cell of this.#slots.cells()) {
-      for (const [name, ref] of cell.remoteChildren ?? []) {
-        if (isThere(ref.id)) cell.remoteChildren!.delete(name);
-      }
+      cell.childrenEndedElsewhere(isThere);
       cell.dropWatchers(isThere);
       // A child does not outlive its parent, wherever that lived.
       const { remoteParent } = cell;
@@ -381,9 +359,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   /** An actor that was spawned from here at the top of another thread has ended: its name is free. */
   remoteEnded(id: RefId): void {
-    for (const [name, ref] of this.#topElsewhere) {
-      if (sameId(ref.id, id)) this.#topElsewhere.delete(name);
-    }
+    this.#remote.ended((each) => sameId(each, id));
   }
 
   failAsks(
@@ -429,7 +405,12 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   methodsOf(handlers: object, protocol: AnyProtocol): readonly Method[] {
     const kind = Object.getPrototypeOf(handlers) as object | null;
     const byName = handlers as Readonly<Record<string, Method>>;
-    const make = () => protocol.table.map((op) => byName[op.name]!);
+    const make = () =>
+      protocol.table.map((op) => {
+        const method = byName[op.name];
+        if (typeof method === 'function') return method;
+        throw new ActorError('ACTOR_MISUSE', `${protocol.name} has no handler for ${op.name}`);
+      });
     // Instances of a class share their methods, unless they have one of their own.
     if (kind === null || kind === Object.prototype) return make();
     if (protocol.table.some((op) => Object.hasOwn(handlers, op.name))) return make();
@@ -452,16 +433,14 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       }
     } catch (error) {
       this.codecFailed('reply', op.name, error);
-      this.failAnswer(
-        to,
-        new ActorError('ACTOR_MALFORMED', `the reply of ${op.name} is malformed`),
-      );
+      const message = `the reply of ${op.name} cannot be encoded: ${messageOf(error)}`;
+      this.failAnswer(to, new ActorError('ACTOR_MALFORMED', message, { op: op.name }, error));
     }
   }
 
   failAnswer(to: ReplyTo, error: Error): void {
     if (typeof to === 'number') {
-      if (to !== NO_REPLY) this.asks.fail(to, error);
+      if (to !== NO_REPLY) this.asks.fail(to, this.isStrict ? rebuilt(error) : error);
       return;
     }
     const id = to as RefId;
@@ -525,8 +504,10 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     return route.send(KIND_SIGNAL, code, target, from.slot, from.generation, codec, value);
   }
 
-  escalated(cell: Cell, error: unknown): void {
-    this.log.error('a failure reached the top', { path: cell.path, error });
+  escalated(cell: Cell, parent: AnyRef | undefined, error: unknown): void {
+    if (parent !== undefined && parent.id.slot !== 0) {
+      this.#signal(SIGNAL_ESCALATED, parent.id, cell.id, failureCodec, error);
+    } else this.log.error('a failure reached the top', { path: cell.path, error });
   }
 
   release(cell: Cell): void {
@@ -561,10 +542,16 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   /**
    * Stops every actor of this thread, children before parents, then the turn itself. Rejects with
-   * ACTOR_ASK_TIMEOUT when an actor is still there after `timeoutMs`; the turn ends all the same.
+   * ACTOR_ASK_TIMEOUT when an actor is still there after `timeoutMs`; the turn ends all the same. A
+   * second call waits for the first.
    */
-  async shutdown(options: { readonly timeoutMs: number }): Promise<void> {
-    for (const ref of this.#topElsewhere.values()) this.sendStop(ref.id);
+  shutdown(options: { readonly timeoutMs: number }): Promise<void> {
+    this.#shutdown ??= this.#shutDown(options);
+    return this.#shutdown;
+  }
+
+  async #shutDown(options: { readonly timeoutMs: number }): Promise<void> {
+    for (const ref of this.#remote.top.values()) this.sendStop(ref.id);
     const done = new Promise<void>((resolve, reject) => {
       if (this.#top.size === 0) {
         resolve();
@@ -582,12 +569,12 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     try {
       await done;
     } finally {
-      this.asks.failWhere(
-        () => true,
-        () => new ActorError('ACTOR_STOPPED', 'the system has shut down'),
-      );
+      this.#isClosed = true;
+      this.asks.close();
       this.turn.close();
       this.deadlines.close();
+      this.#routes.clear();
+      this.#findRoute = undefined;
     }
   }
 }

@@ -2,6 +2,7 @@
 // runtime's own. The environment holds a single timer, for the earliest. Invariant: deadlines fire in
 // order of (due, creation), never early, and never after they were cancelled.
 import type { Cancel, Clock, Timers } from '../env/environment.ts';
+import { assert } from '../std/assert.ts';
 
 /** A deadline that can be cancelled in O(log n); keep it to cancel it. */
 export interface Deadline {
@@ -19,6 +20,7 @@ export class Deadlines {
   #sequence = 0;
   #armedDueMs = Number.POSITIVE_INFINITY;
   #disarm: Cancel | undefined;
+  #isClosed = false;
 
   constructor(clock: Clock, timers: Timers) {
     this.#clock = clock;
@@ -39,8 +41,10 @@ export class Deadlines {
   }
 
   at(dueMs: number, fire: () => void): Deadline {
+    assert(!Number.isNaN(dueMs), 'a deadline is a number');
     const deadline: Deadline = { dueMs, sequence: this.#sequence, fire, position: -1 };
     this.#sequence += 1;
+    if (this.#isClosed) return deadline;
     this.#place(deadline, this.#heap.length);
     this.#rise(deadline);
     this.#arm();
@@ -62,8 +66,9 @@ export class Deadlines {
     this.#sink(last);
   }
 
-  /** Drops every deadline and the environment's timer. */
+  /** Drops every deadline and the environment's timer; what is set from now on never fires. */
   close(): void {
+    this.#isClosed = true;
     for (const each of this.#heap) each.position = -1;
     this.#heap.length = 0;
     this.#disarm?.();

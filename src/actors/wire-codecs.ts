@@ -2,16 +2,15 @@
 import type { Codec, Value } from '../codec/codec.ts';
 import { mapped, oneOf, record } from '../codec/composites.ts';
 import { bytesCopy, u32, utf8 } from '../codec/scalars.ts';
-import { messageOf } from '../std/errors.ts';
 import type { EndCause } from './actor.ts';
-import { ActorError, errorCode } from './errors.ts';
+import { ActorError, detailsFrom, failureOf } from './errors.ts';
 import { refId } from './ref.ts';
 
-/** An error as code and message: rebuilt by code, never by class. */
+/** An error as code, message and details: rebuilt by code, never by class. Any thrown value can be encoded. */
 export const failureCodec: Codec<unknown> = mapped(
-  record({ code: utf8, message: utf8 }),
-  (error: unknown) => ({ code: errorCode(error), message: messageOf(error) }),
-  ({ code, message }): unknown => new ActorError(code, message),
+  record({ code: utf8, message: utf8, details: utf8 }),
+  failureOf,
+  ({ code, message, details }): unknown => new ActorError(code, message, detailsFrom(details)),
 );
 
 const endCause: Codec<EndCause> = oneOf('stopped', 'failed', 'thread-lost', 'node-lost');

@@ -27,6 +27,6 @@ test('a promise that the program made itself ends its process on the main thread
   const { status, stdout, stderr } = run(program, 'own');
   expect(status).toBe(1);
   expect(stdout).toBe('');
-  expect(stderr).toContain('ActorError: /target is gone');
+  expect(stderr).toContain('ActorError: the system has shut down');
   expect(stderr).toContain('unawaited.mjs');
 });

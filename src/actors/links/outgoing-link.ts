@@ -88,7 +88,9 @@ export class OutgoingLink implements Route {
       return 'full';
     }
     const length = RECORD_HEADER_BYTES + (codec === undefined ? 0 : codec.size(value));
-    if (length > RECORD_BYTES_MAX) throw new RangeError(`a record of ${length} bytes is too large`);
+    if (length >>> 0 !== length || length < RECORD_HEADER_BYTES || length > RECORD_BYTES_MAX) {
+      throw new RangeError(`${length} bytes are more than the ${RECORD_BYTES_MAX} of a record`);
+    }
     const { place, turn } = this.#host.system;
     this.#writer ??= new FrameWriter(this.#host.crc32c, this.#host.buffers);
     const writer = this.#writer;

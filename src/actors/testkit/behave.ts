@@ -120,6 +120,7 @@ class RecordingContext<O extends Ops> implements Context<O> {
   readonly random: ManualEnvironment['random'];
   readonly log: ManualEnvironment['log'];
   readonly stopped: AbortSignal;
+  readonly cancelled: AbortSignal;
   handlers: Handlers<O> | undefined;
   signalHandler: ((signal: Signal) => void) | undefined;
   inspectHandler: (() => Shown) | undefined;
@@ -133,6 +134,7 @@ class RecordingContext<O extends Ops> implements Context<O> {
     this.random = env.random;
     this.log = env.log;
     this.stopped = this.#abort.signal;
+    this.cancelled = this.#abort.signal;
     this.#effects = effects;
   }
 

@@ -115,8 +115,9 @@ export class RingRoute implements Route {
     if (writer === undefined) return target.generation === 0 ? 'unreachable' : 'gone';
     const payload = codec === undefined ? 0 : codec.size(value);
     // Also a reply: one that never fits would hold up everything behind it.
-    if (payload > this.#owner.slab.bytes.length) {
-      throw new RangeError(`${payload} bytes are more than a message may have`);
+    const payloadMax = this.#owner.slab.bytes.length;
+    if (payload >>> 0 !== payload || payload > payloadMax) {
+      throw new RangeError(`${payload} bytes are more than the ${payloadMax} of a message here`);
     }
     if (this.#waiting.size > 0) {
       if (isUser) return this.#refuse();
