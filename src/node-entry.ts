@@ -25,6 +25,7 @@ export const startNode: StartNode = async (env, config) => {
   const { net, threads } = env as NodeEnvironment;
   const start = nodeStarter({
     makeShards: await shardMaker(config.shards),
+    amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,
     rocketmq: async () => (await import('./rocketmq.ts')).startRocket,
     http: createHttpServer({ log: env.log, names: namesOf(config) }),
     counters: () => ({ ...net.counters, ...prefixed('main.threads', threads.counters) }),

@@ -4,6 +4,7 @@ import { runWorker } from './assembly/worker.ts';
 import { prefixed } from './assembly/worker-boot.ts';
 import { createNodeEnvironment, type NodeEnvironment } from './env/node/environment.ts';
 import { logLevelOf } from './env/node/log.ts';
+import { collectStartGarbage } from './env/node/start-garbage.ts';
 
 await runWorker(
   {
@@ -12,6 +13,7 @@ await runWorker(
         logLevel: logLevelOf(process.env),
         ...(dataRoot === undefined ? {} : { dataRoot }),
       }),
+    amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,
     rocketmq: async () => (await import('./rocketmq.ts')).startRocket,
     counters(env) {
       const { net, threads } = env as NodeEnvironment;
@@ -20,3 +22,4 @@ await runWorker(
   },
   (workerData as { readonly data: unknown }).data,
 );
+collectStartGarbage();

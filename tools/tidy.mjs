@@ -61,6 +61,7 @@ export const WALLS = {
     'protocols/kafka',
     'protocols/amqp',
     'protocols/rocketmq',
+    'protocols/listening',
     'admin',
     'replication',
     'raft',

@@ -29,7 +29,7 @@ export class LocalShards implements Shards {
       propose: (proposal) => metadata.proposeSafeSet(proposal, 0),
       resignLog: (logId, epoch) => metadata.resignLog(logId, epoch),
       onStoreFailure: onFailed,
-      rocketmq: this.#options.rocketmq,
+      ...this.#options.clients,
     });
     this.#shard = shard;
     metadata.onSafeSetRejected((logId, attempt) => shard.host.safeSetRejected(logId, attempt));

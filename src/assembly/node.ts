@@ -16,6 +16,7 @@ import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import { BrokerError } from '../std/errors.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
+import type { LoadClients } from './client-protocols.ts';
 import { Fences } from './fences.ts';
 import { hostRefs } from './host-refs.ts';
 import {
@@ -31,7 +32,6 @@ import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
 import { Replicas } from './replica-status.ts';
-import type { LoadRocket } from './rocket-door.ts';
 import type { MakeShards, Shards } from './shards.ts';
 import { ThreadLooks } from './thread-looks.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
@@ -39,13 +39,12 @@ import { VERSION } from './version.ts';
 import { watchLinks } from './watch-links.ts';
 import { Watcher } from './watcher.ts';
 
-export interface NodeParts {
+/** Without `rocketmq` the node has no listener for RocketMQ. */
+export interface NodeParts extends LoadClients {
   /** On this thread (`localShards`) or on worker threads (`workerShards`); it must fit `shards`. */
   readonly makeShards: MakeShards;
   /** Without it the node has no HTTP listener. */
   readonly http?: HttpServer;
-  /** Without it the node has no listener for RocketMQ. */
-  readonly rocketmq?: LoadRocket;
   readonly timing?: Partial<Timing>;
   readonly isStrict?: boolean;
   readonly shardStore?: Pick<
@@ -286,7 +285,7 @@ class Node implements ProbedNode {
       autoCreate: this.#parts.autoCreate ?? true,
       store: this.#parts.shardStore ?? {},
       queues: this.#parts.queues ?? {},
-      rocketmq: this.#parts.rocketmq,
+      clients: { amqp: this.#parts.amqp, rocketmq: this.#parts.rocketmq },
       onRestarted: () => this.#registration?.changed(),
       onFailed: (error: Error) => this.#fail(error),
       onShardUp: () => this.#registration?.changed(),

@@ -1,10 +1,10 @@
 // RocketMQ's listener on one shard: the room's service behind a gRPC transport, over the views of groups that
-// this shard's consumers use. Loaded when the first client comes (rocket-door.ts); the transport is the root's.
+// this shard's consumers use. Loaded when the first client comes (client-door.ts); the transport is the root's.
 import { StreamViews } from '../broker/access/stream-views.ts';
 import type { GrpcServer } from '../env/grpc.ts';
 import { createRocketBroker, handleKeyOf } from '../protocols/rocketmq/grpc/broker.ts';
 import { createRocketGrpcService } from '../protocols/rocketmq/grpc/listener.ts';
-import type { RocketListener, RocketOptions } from './rocket-door.ts';
+import type { RocketListener, RocketOptions } from './client-protocols.ts';
 
 /** Twice the largest body, so that a whole message with everything around it fits, and a few small ones. */
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;

@@ -16,13 +16,17 @@ import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/chan
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
 import type { Connection } from '../env/environment.ts';
+import { type GrpcCounters, noGrpcCounts } from '../env/grpc.ts';
 import type { AmqpLimits } from '../protocols/amqp/limits.ts';
-import { type AmqpListener, startAmqpListener } from '../protocols/amqp/listener.ts';
+import type { AmqpListenerOptions } from '../protocols/amqp/listener.ts';
 import type { KafkaLimits } from '../protocols/kafka/limits.ts';
 import { type KafkaListener, startKafkaListener } from '../protocols/kafka/listener.ts';
+import { type ListenerCounters, noListenerCounts } from '../protocols/listening/books.ts';
 import type { SafeSetProposal } from '../replication/types.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
+import { ClientDoor } from './client-door.ts';
+import type { LoadClients, RocketOptions } from './client-protocols.ts';
 import { hostRefs } from './host-refs.ts';
 import {
   knownMistakes,
@@ -30,7 +34,6 @@ import {
   knownReadMistakes,
   viewsWithMistakes,
 } from './known-mistakes.ts';
-import { type LoadRocket, RocketDoor } from './rocket-door.ts';
 import { type ClientProtocol, shardDirectory } from './shard-names.ts';
 import { VERSION } from './version.ts';
 import { prefixed } from './worker-boot.ts';
@@ -54,19 +57,20 @@ export interface ShardConfig {
   readonly amqp?: Partial<AmqpLimits>;
 }
 
-export interface ShardPorts {
+export interface ShardPorts extends LoadClients {
   readonly send: SendChange;
   propose(proposal: SafeSetProposal): void;
   resignLog(logId: number, epoch: number): void;
   onStoreFailure(error: Error): void;
-  /** Without it no client of RocketMQ is served. */
-  readonly rocketmq?: LoadRocket | undefined;
 }
+
+type AmqpDoor = ClientDoor<AmqpListenerOptions, ListenerCounters>;
+type RocketDoor = ClientDoor<RocketOptions, GrpcCounters>;
 
 export interface Shard {
   readonly host: LogHost;
   readonly kafka: KafkaListener;
-  readonly amqp: AmqpListener;
+  readonly amqp: AmqpDoor;
   readonly rocketmq: RocketDoor;
   /** Takes over a connection from which nothing was read. */
   accept(connection: Connection, protocol: ClientProtocol): void;
@@ -181,25 +185,8 @@ export async function startShard(
     otherPorts: known(config.ports),
     ...(config.kafka === undefined ? {} : { limits: config.kafka }),
   });
-  const amqp = startAmqpListener({
-    system,
-    ports: broker,
-    place: { node, shard, shardIncarnation },
-    version: VERSION,
-    otherPorts: known(config.ports),
-    ...(config.queueReplicas === undefined ? {} : { queueReplicas: config.queueReplicas }),
-    ...(config.amqp === undefined ? {} : { limits: config.amqp }),
-  });
-  const rocketmq = new RocketDoor(ports.rocketmq, {
-    system,
-    log: system.log.child({ listener: 'rocketmq' }),
-    ports: broker,
-    clusterId,
-    shard,
-    shardIncarnation,
-    otherPorts: known(config.ports),
-    leaderHost,
-  });
+  const amqp = amqpDoor(system, broker, config, ports.amqp);
+  const rocketmq = rocketDoor(system, broker, config, ports.rocketmq, leaderHost);
   return {
     host: started,
     kafka,
@@ -221,12 +208,56 @@ export async function startShard(
       ...prefixed('rocketmq', rocketmq.counters),
     }),
     async stop() {
-      rocketmq.close();
+      await rocketmq.close();
       await amqp.close();
       started.stop();
       await store.close();
     },
   };
+}
+
+function amqpDoor(
+  system: System,
+  ports: BrokerPorts,
+  config: ShardConfig,
+  load: LoadClients['amqp'],
+): AmqpDoor {
+  const { node, shard, shardIncarnation, queueReplicas, amqp: limits } = config;
+  const log = system.log.child({ listener: 'amqp' });
+  const options: AmqpListenerOptions = {
+    system,
+    log,
+    ports,
+    place: { node, shard, shardIncarnation },
+    version: VERSION,
+    otherPorts: known(config.ports),
+    ...(queueReplicas === undefined ? {} : { queueReplicas }),
+    ...(limits === undefined ? {} : { limits }),
+  };
+  return new ClientDoor({ name: 'AMQP', load, options, log, noCounts: noListenerCounts() });
+}
+
+function rocketDoor(
+  system: System,
+  ports: BrokerPorts,
+  config: ShardConfig,
+  load: LoadClients['rocketmq'],
+  leaderHost: RocketOptions['leaderHost'],
+): RocketDoor {
+  const { clusterId, shard, shardIncarnation } = config;
+  const log = system.log.child({ listener: 'rocketmq' });
+  const otherPorts = known(config.ports);
+  const options: RocketOptions = {
+    system,
+    log,
+    ports,
+    clusterId,
+    shard,
+    shardIncarnation,
+    otherPorts,
+    leaderHost,
+  };
+  return new ClientDoor({ name: 'RocketMQ', load, options, log, noCounts: noGrpcCounts() });
 }
 
 /** Without those that are not known yet. */
@@ -238,7 +269,7 @@ function countersOf(
   system: System,
   store: ShardStore,
   kafka: KafkaListener,
-  amqp: AmqpListener,
+  amqp: AmqpDoor,
   queues: ShardQueues,
 ): Record<string, number> {
   const counters: Record<string, number> = {

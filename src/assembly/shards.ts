@@ -10,9 +10,9 @@ import type { MetadataService } from '../cluster/metadata-shell/metadata-service
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
+import type { LoadClients } from './client-protocols.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { ProbedReplica } from './probe.ts';
-import type { LoadRocket } from './rocket-door.ts';
 import type { ListenerPorts, ShardConfig } from './shard.ts';
 import type { ClientProtocol } from './shard-names.ts';
 
@@ -28,7 +28,7 @@ export interface ShardsOptions {
   readonly store: Partial<ShardStoreOptions>;
   readonly queues: Partial<QueueConfig>;
   /** For shards on this thread; those on others have their own. */
-  readonly rocketmq?: LoadRocket | undefined;
+  readonly clients: LoadClients;
   /** A shard lives anew: metadata must know before anything is hosted there. */
   onRestarted(): void;
   onFailed(error: Error): void;

@@ -13,9 +13,9 @@ import {
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
+import type { LoadClients } from './client-protocols.ts';
 import { Fences } from './fences.ts';
 import { PROTOCOLS } from './protocols.ts';
-import type { LoadRocket } from './rocket-door.ts';
 import { type Shard, startShard } from './shard.ts';
 import { isClientProtocol } from './shard-names.ts';
 import { watchLinks } from './watch-links.ts';
@@ -85,9 +85,8 @@ function appliedTeller(metadata: Ref<MetadataOps>, thread: number): (index: numb
 }
 
 /** What only the root of a worker has. */
-export interface WorkerParts {
+export interface WorkerParts extends LoadClients {
   makeEnvironment(boot: WorkerBoot): Environment;
-  readonly rocketmq?: LoadRocket;
   /** Counters of its environment. */
   counters?(env: Environment): Record<string, number>;
 }
@@ -120,6 +119,7 @@ export async function runWorker(parts: WorkerParts, threadData: unknown): Promis
     propose: (proposal) => metadata.tell('proposeSafeSet', { ...proposal, thread }),
     resignLog: (logId, epoch) => metadata.tell('resignLog', { logId, epoch }),
     onStoreFailure: (error) => post({ kind: 'failed', message: error.message }),
+    amqp: parts.amqp,
     rocketmq: parts.rocketmq,
   });
   args.shard = shard;

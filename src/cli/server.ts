@@ -8,6 +8,7 @@ import { QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
 import type { Log } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE, type LogLevel } from '../env/node/log.ts';
+import { collectStartGarbage } from '../env/node/start-garbage.ts';
 import type { CliContext } from './context.ts';
 import { watchStarter } from './dev/starter-watch.ts';
 import { EXIT, usageFailure } from './failure.ts';
@@ -180,6 +181,7 @@ class ServerLife {
   #tell(event: NodeEvent): void {
     this.#log.info(event.event, { ...event });
     this.#send(event, () => undefined);
+    if (event.event === 'ready') collectStartGarbage();
     if (event.event === 'failed' && !this.#isStopping) {
       this.#isStopping = true;
       setTimeout(() => process.exit(EXIT.failure), STOP_TIMEOUT_MS).unref();

@@ -40,12 +40,19 @@ it('is nothing of what only shards run', () => {
   expect([...main].filter(([file]) => FOR_SHARDS.test(file))).toEqual([]);
 });
 
+const FOR_AMQP = /^src\/protocols\/amqp\//;
+
 it.each(['worker-shards', 'local-shards'])(
-  'is nothing of RocketMQ before a client comes (%s)',
+  'is nothing of RocketMQ and AMQP before a client comes (%s)',
   (kind) => {
     const roots = ['src/node-entry.ts', 'src/worker.ts', `src/assembly/${kind}.ts`];
-    const early = [...loadedBy(...roots).keys()].filter((file) => FOR_ROCKETMQ.test(file));
+    const early = [...loadedBy(...roots).keys()].filter(
+      (file) => FOR_ROCKETMQ.test(file) || FOR_AMQP.test(file),
+    );
     expect(early).toEqual([]);
+    const all = [...loadedBy(...roots, 'src/protocols/amqp/listener.ts').keys()];
+    expect(loadedBy(...roots).size).toBeLessThan(all.length - 40);
+    expect(all.filter((file) => FOR_AMQP.test(file)).length).toBeGreaterThan(40);
     const late = [...loadedBy('src/rocketmq.ts').keys()];
     expect(late.filter((file) => FOR_ROCKETMQ.test(file)).length).toBeGreaterThan(20);
   },
@@ -53,7 +60,7 @@ it.each(['worker-shards', 'local-shards'])(
 
 it('is all of it where the main thread is the shard', () => {
   const main = [...loadedBy('src/node-entry.ts', 'src/assembly/local-shards.ts').keys()];
-  for (const room of ['src/protocols/kafka/', 'src/protocols/amqp/', 'src/broker/view/']) {
+  for (const room of ['src/protocols/kafka/', 'src/broker/exchange/', 'src/broker/view/']) {
     expect(main.some((file) => file.startsWith(room))).toBe(true);
   }
 });

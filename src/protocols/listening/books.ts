@@ -16,6 +16,10 @@ export interface ListenerCounters {
   socketWrites: number;
 }
 
+export function noListenerCounts(): ListenerCounters {
+  return { accepted: 0, open: 0, refused: 0, heldBytes: 0, flushes: 0, socketWrites: 0 };
+}
+
 export interface ListenerBounds {
   readonly connectionsPerAddressMax: number;
   readonly heldBytesMax: number;
@@ -29,14 +33,7 @@ export interface Writing {
 }
 
 export class ListenerBooks {
-  readonly counters: ListenerCounters = {
-    accepted: 0,
-    open: 0,
-    refused: 0,
-    heldBytes: 0,
-    flushes: 0,
-    socketWrites: 0,
-  };
+  readonly counters: ListenerCounters = noListenerCounts();
   readonly #system: System;
   readonly #bounds: ListenerBounds;
   readonly #perAddress = new Map<string, number>();

@@ -1,11 +1,12 @@
 // Three nodes as they are shipped, composed by the assembly room, and what is asked of them whoever drives
 // them: who may be hurt, what replicas must hold at every moment, whether all is at rest.
+import type { StartRocket } from '../../assembly/client-protocols.ts';
 import { localShards } from '../../assembly/local-shards.ts';
 import { type NodeParts, nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
-import type { StartRocket } from '../../assembly/rocket-door.ts';
 import { startRocketListener } from '../../assembly/rocket-listener.ts';
+import { startAmqpListener } from '../../protocols/amqp/listener.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
 import { uniform } from '../draws.ts';
 import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
@@ -77,6 +78,7 @@ export class SimulatedCluster {
         ...(checkpointBytes === undefined ? {} : { checkpointBytes }),
       },
       queues,
+      amqp: () => startAmqpListener,
       ...(servesRocket ? { rocketmq: () => startSimulatedRocket } : {}),
     });
     this.addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({

@@ -13,6 +13,7 @@ import type {
 import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
 import { createHttpServer } from '../../../src/env/node/http.ts';
 import { createNodeLog } from '../../../src/env/node/log.ts';
+import { startAmqpListener } from '../../../src/protocols/amqp/listener.ts';
 import { startRocket } from '../../../src/rocketmq.ts';
 
 async function freePorts(count: number): Promise<number[]> {
@@ -96,6 +97,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       });
       const start = nodeStarter({
         makeShards: localShards,
+        amqp: () => startAmqpListener,
         rocketmq: () => startRocket,
         http: createHttpServer({ log, names: [] }),
         ...options.parts,
