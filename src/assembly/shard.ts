@@ -8,13 +8,13 @@ import { createGroupBehavior } from '../broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
 import { GROUP_KIND, PARTITION_KIND } from '../broker/destination/kinds.ts';
 import { createPartitionBehavior } from '../broker/destination/partition.ts';
-import { messageBytesMax } from '../broker/destination/settings.ts';
+import { messageBytesMax, streamKeeping } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
+import { type Keeping, LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
 import type { Connection } from '../env/environment.ts';
 import { type GrpcCounters, noGrpcCounts } from '../env/grpc.ts';
 import type { AmqpLimits } from '../protocols/amqp/limits.ts';
@@ -107,6 +107,21 @@ function behaviors(
   ]);
 }
 
+/** One step of retention unlinks at most so many files, and frees at most so many bytes. */
+const STEP_SEGMENTS = 256;
+const STEP_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** Of clients' streams: queues let go of what is acknowledged, and the cluster's own logs look after themselves. */
+function keepingOf({ view }: MetadataReplica, logId: number): Keeping | undefined {
+  const log = view.log(logId);
+  if (log === undefined || log.kind !== PARTITION_KIND) return undefined;
+  const destination = view.destination(log.destination);
+  if (destination === undefined || destination.isInternal) return undefined;
+  const { ageMs, bytes, segmentBytes, segmentMs } = streamKeeping(destination.config);
+  const stepBytes = Math.min(STEP_SEGMENTS * segmentBytes, STEP_BYTES_MAX);
+  return { limits: { ageMs, bytes, stepBytes }, segmentBytes, segmentMs };
+}
+
 function brokerPorts(
   system: System,
   replica: MetadataReplica,
@@ -172,6 +187,7 @@ export async function startShard(
     faults,
     log: system.log.child({ shard }),
     behaviorOf: (kind) => kinds.get(kind),
+    keepingOf: (logId) => keepingOf(replica, logId),
     propose: (proposal) => ports.propose(proposal),
     resignLog: (logId, epoch) => ports.resignLog(logId, epoch),
     onStoreFailure: (error) => ports.onStoreFailure(error),

@@ -48,6 +48,7 @@ export type {
   QueueView,
   RouteChange,
   RouteListener,
+  TrimInput,
 } from '../cluster/ports.ts';
 export { LogHostProtocol, LogRepliesProtocol } from '../cluster/ports.ts';
 export * from './cursor/answers.ts';

@@ -119,6 +119,16 @@ export const LogHostProtocol = protocol('log-host', 1, {
   command: tell(record({ logId: u53, body: bytes, timeoutMs: u53, token: u53, replyTo: refId })),
   locate: tell(record({ logId: u53, epoch: i32, query: offsetQuery, token: u53, replyTo: refId })),
   status: ask(none, array(logStatus)),
+  trim: tell(
+    record({
+      logId: u53,
+      epoch: i32,
+      offset: fromMinusOne,
+      timeoutMs: u53,
+      token: u53,
+      replyTo: refId,
+    }),
+  ),
 });
 
 /** Spoken by whoever asks a log host: each answer names the token of its question. */

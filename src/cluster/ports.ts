@@ -264,6 +264,19 @@ export interface LocatedInput {
   readonly epoch: number;
 }
 
+/** Makes the log start later, for ever: DeleteRecords of Kafka (KIP-107). Answered by `located` when that is committed. */
+export interface TrimInput {
+  readonly logId: number;
+  /** The epoch the client believes in, or -1. */
+  readonly epoch: number;
+  /** The first offset that stays; -1: everything that is committed goes. Above the committed offset it is refused. */
+  readonly offset: number;
+  /** After so long the outcome is unknown (`timed-out`). */
+  readonly timeoutMs: number;
+  readonly token: number;
+  readonly replyTo: RefId;
+}
+
 // ---- Metadata changes ------------------------------------------------------------------------
 
 export interface CreateDestination {

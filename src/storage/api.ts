@@ -135,6 +135,9 @@ export interface StoreCounters {
   settledBatches: number;
   checkpoints: number;
   snapshotsWritten: number;
+  /** Segments below a log start, and their bytes. Those of deleted and rewritten logs are not counted. */
+  segmentsRemoved: number;
+  segmentBytesRemoved: number;
   /** Appends refused by back-pressure. */
   refusedFull: number;
   refusedPinned: number;
@@ -348,6 +351,11 @@ export interface StoredLog {
   state(): StateAtSeq | undefined;
   /** Raises the log start; whole segments below it are removed when nobody reads them. */
   setStartOffset(offset: number): void;
+  /**
+   * From the next batch on: bytes of a segment (or one batch), at most 1 GiB, and ms of log time between its first
+   * and its last batch. Without it, those of the store and no limit of time.
+   */
+  limitSegments(bytesMax: number, ageMs: number): void;
   /** Bytes of segment files. */
   readonly segmentBytes: number;
 

@@ -16,7 +16,9 @@ export async function donate(log: StoredLogCore): Promise<Donation | undefined> 
     }
     await nextTimer(log);
   }
-  const { ranges, release } = log.segments.ranges(record.endOffset);
+  // The log may start behind the end of its newest state: what lies between comes as frames.
+  const startOffset = Math.min(log.startOffset, record.endOffset);
+  const { ranges, release } = log.segments.ranges(startOffset, record.endOffset);
   return {
     snapshot: {
       seq,
@@ -24,7 +26,7 @@ export async function donate(log: StoredLogCore): Promise<Donation | undefined> 
       chain: record.chain,
       logTimeMs: record.logTimeMs,
       endOffset: record.endOffset,
-      startOffset: log.startOffset,
+      startOffset,
       epochs: [{ epoch: record.epoch, firstSeq: record.epochFirstSeq }],
       state: record.state,
     },

@@ -46,10 +46,9 @@ class LogInstall implements Install {
     log.isSettleFrozen = !this.#isScratch;
     const { host } = log;
     const { generation } = log.segments;
-    const { segmentBytesMax } = host.options;
     this.#set = new SegmentSet(
       host,
-      { folder: log.folder, logId: log.logId, segmentBytesMax, isFresh: true },
+      { folder: log.folder, logId: log.logId, limits: log.segmentLimits, isFresh: true },
       { ...NO_MARK, generation: generation + 1, generationMin: generation + 1 },
     );
   }
@@ -66,7 +65,7 @@ class LogInstall implements Install {
       if (size === 0) break;
       const isSound =
         checkBatch(bytes, at, bytes.length, codec.crc32c, STORED_BATCH) === 'ok' &&
-        baseOffset(bytes, at) >= this.nextOffset;
+        this.#isNext(baseOffset(bytes, at), lastOffset(bytes, at));
       if (!isSound) return 'corrupt';
       if (segment !== undefined && at + size - runAt > this.#set.roomIn(segment)) {
         segment.append(bytes.subarray(runAt, at));
@@ -74,7 +73,7 @@ class LogInstall implements Install {
       }
       if (segment === undefined) {
         const from = at;
-        segment = this.#set.segmentFor(size, () => baseOffset(bytes, from));
+        segment = this.#set.segmentFor(size, 0, () => baseOffset(bytes, from));
         runAt = at;
       }
       this.nextOffset = lastOffset(bytes, at) + 1;
@@ -85,6 +84,12 @@ class LogInstall implements Install {
     if (left < BATCH_HEADER_BYTES) return at;
     const rest = checkBatch(bytes, at, bytes.length, codec.crc32c, STORED_BATCH);
     return rest === 'truncated' ? at : 'corrupt';
+  }
+
+  /** The log start may lie inside the first batch. */
+  #isNext(base: number, last: number): boolean {
+    const isFirst = this.#isScratch && this.#set.last === undefined;
+    return isFirst ? last >= this.nextOffset : base >= this.nextOffset;
   }
 
   async commit(snapshot: LogSnapshot): Promise<void> {
@@ -193,7 +198,7 @@ class LogInstall implements Install {
       isFloor: true,
       ...(log.isMemory ? { record: encodeRecord(record) } : {}),
     });
-    segments.removeBelow(log.startOffset);
+    segments.removeBelow(log.startOffset, log.settledOffset);
   }
 
   abort(): void {

@@ -32,15 +32,30 @@ export const NO_MARK: SettledMark = {
   segmentLength: 0,
 };
 
+/** What a segment may hold: bytes of the file (or one batch), and time between its first and its last batch. */
+export interface SegmentLimits {
+  bytesMax: number;
+  ageMs: number;
+}
+
+/** As in Kafka. */
+export const SEGMENT_BYTES_MAX = 1 << 30;
+/** A last segment is not given up early before it has so many bytes. */
+const ROLL_BYTES_MIN = 256 * 1024;
+
 export class SegmentSet {
   readonly #host: SegmentHost;
   readonly #folder: string;
   readonly #logId: number;
-  readonly #segmentBytesMax: number;
+  readonly #limits: SegmentLimits;
   readonly list: Segment[] = [];
   generation: number;
   /** The last segment takes no more: it was sealed, or adopted. */
   #isSealed = false;
+  /** It takes no more after what is being written. */
+  #isMostlyDead = false;
+  /** Log time of its first batch; of one that an earlier run began, of the first in this run. */
+  #sinceMs: number | undefined;
   /** A file is shorter than the checkpoint says. */
   isDamaged = false;
   /** A file was made or removed since the folder was last synced. */
@@ -51,7 +66,8 @@ export class SegmentSet {
     options: {
       readonly folder: string;
       readonly logId: number;
-      readonly segmentBytesMax: number;
+      /** Of the log; they may change. */
+      readonly limits: SegmentLimits;
       /** A set of new files only, for a catch-up: the folder is not looked at. */
       readonly isFresh?: boolean;
     },
@@ -60,7 +76,7 @@ export class SegmentSet {
     this.#host = host;
     this.#folder = options.folder;
     this.#logId = options.logId;
-    this.#segmentBytesMax = options.segmentBytesMax;
+    this.#limits = options.limits;
     this.generation = mark.generation;
     if (options.isFresh === true) this.#isSealed = true;
     else this.#load(mark);
@@ -117,18 +133,28 @@ export class SegmentSet {
 
   // ---- appending ------------------------------------------------------------------------------
 
-  /** The segment that takes a batch of `size` bytes next; made if need be. Throws DiskError. */
-  segmentFor(size: number, baseOffsetOf: () => number): Segment {
+  /**
+   * The segment that takes a batch of `size` bytes next, appended at that log time; made if need be. Nothing is
+   * being written to any meanwhile. Throws DiskError.
+   */
+  segmentFor(size: number, logTimeMs: number, baseOffsetOf: () => number): Segment {
     const last = this.last;
     if (last !== undefined && !this.#isSealed) {
-      if (!last.hasBatches || size <= this.roomIn(last)) return last;
+      if (!last.hasBatches || (size <= this.roomIn(last) && !this.#isOver(logTimeMs))) return last;
       this.seal();
     }
+    this.#sinceMs = logTimeMs;
     return this.#roll(baseOffsetOf());
   }
 
+  /** The last segment has covered its time, or more of it is below the log start than above. */
+  #isOver(logTimeMs: number): boolean {
+    this.#sinceMs ??= logTimeMs;
+    return this.#isMostlyDead || logTimeMs - this.#sinceMs > this.#limits.ageMs;
+  }
+
   roomIn(segment: Segment): number {
-    return Math.max(0, this.#segmentBytesMax - segment.length);
+    return Math.max(0, this.#limits.bytesMax - segment.length);
   }
 
   #roll(baseOffset: number): Segment {
@@ -138,7 +164,7 @@ export class SegmentSet {
     const segment = new Segment(this.#host, this.#folder, name, 0);
     segment.create();
     this.list.push(segment);
-    this.#isSealed = false;
+    this.#isSealed = this.#isMostlyDead = false;
     this.isFolderDirty = true;
     return segment;
   }
@@ -191,8 +217,12 @@ export class SegmentSet {
   // ---- removing -------------------------------------------------------------------------------
 
   /** Removes whole segments below `offset`, never the last one. */
-  removeBelow(offset: number): void {
+  removeBelow(offset: number, settledOffset: number): void {
     while (this.list.length > 1 && this.list[1]!.baseOffset <= offset) this.#remove();
+    const last = this.list.length === 1 ? this.last : undefined;
+    if (last === undefined || last.length < ROLL_BYTES_MIN) return;
+    // So that what is dead takes no more room than what lives, however slowly the segment fills.
+    this.#isMostlyDead = 2 * (offset - last.baseOffset) > settledOffset - last.baseOffset;
   }
 
   /** No batch in any of them is wanted any more: the next one begins a new segment. */
@@ -202,7 +232,11 @@ export class SegmentSet {
   }
 
   #remove(): void {
-    this.list.shift()!.doom();
+    const segment = this.list.shift()!;
+    const { counters } = this.#host;
+    counters.segmentsRemoved += 1;
+    counters.segmentBytesRemoved += segment.length;
+    segment.doom();
     // A file that comes back after a power cut would be taken for one that is whole.
     this.isFolderDirty = true;
   }
@@ -317,13 +351,21 @@ export class SegmentSet {
     return found;
   }
 
-  /** Everything settled up to `endOffset`, which is the end of a batch; pinned until `release`. */
-  ranges(endOffset: number): { readonly ranges: readonly SegmentRange[]; release(): void } {
+  /**
+   * Every batch that ends above `startOffset`, up to `endOffset`, which is the end of a batch; all settled, pinned
+   * until `release`.
+   */
+  ranges(
+    startOffset: number,
+    endOffset: number,
+  ): { readonly ranges: readonly SegmentRange[]; release(): void } {
     const ranges: SegmentRange[] = [];
     const pinned: (() => void)[] = [];
     for (const segment of this.list) {
       if (!segment.hasBatches || segment.baseOffset >= endOffset) continue;
       let { length, nextOffset } = segment;
+      if (nextOffset <= startOffset) continue;
+      const position = firstAbove(segment, startOffset);
       if (nextOffset > endOffset) {
         const first = segment.index().positionForOffset(endOffset);
         segment.scan(first, 0, (place) => {
@@ -339,8 +381,8 @@ export class SegmentSet {
         baseOffset: segment.baseOffset,
         endOffset: nextOffset,
         file: open.file,
-        position: SEGMENT_HEADER_BYTES,
-        length: length - SEGMENT_HEADER_BYTES,
+        position,
+        length: length - position,
       });
     }
     const release = (): void => {
@@ -348,4 +390,15 @@ export class SegmentSet {
     };
     return { ranges, release };
   }
+}
+
+/** Where the first batch lies that ends above `offset`. */
+function firstAbove(segment: Segment, offset: number): number {
+  let position = SEGMENT_HEADER_BYTES;
+  if (segment.baseOffset >= offset) return position;
+  segment.scan(segment.index().positionForOffset(offset), 0, (place) => {
+    ({ position } = place);
+    return place.nextOffset <= offset;
+  });
+  return position;
 }

@@ -13,7 +13,7 @@ import {
 } from '../records/batch.ts';
 import { readU32le, readU64le, writeU32le, writeU64le } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
-import type { StorageEnvironment } from './api.ts';
+import type { StorageEnvironment, StoreCounters } from './api.ts';
 import { StorageError } from './errors.ts';
 import type { OpenFile, OpenFiles } from './open-files.ts';
 import { type SegmentName, SparseIndex } from './sparse-index.ts';
@@ -31,6 +31,7 @@ const INDEX_BYTES_MAX = 1 << 20;
 export interface SegmentHost {
   readonly env: StorageEnvironment;
   readonly openFiles: OpenFiles;
+  readonly counters: StoreCounters;
   /** 64 KiB of scratch, used within one call. */
   readonly scratch: Uint8Array;
 }

@@ -115,7 +115,8 @@ function settleFrames(
 function runFrom(log: StoredLogCore, first: number, target: number, bytesMax: number): Run {
   const { table } = log;
   let bytes = table.batchLength[table.slot(first)]!;
-  const segment = log.segments.segmentFor(bytes, () => baseOffset(batchOf(log, first), 0));
+  const timeMs = table.logTimeAt(first)!;
+  const segment = log.segments.segmentFor(bytes, timeMs, () => baseOffset(batchOf(log, first), 0));
   const limit = Math.min(bytesMax, log.segments.roomIn(segment));
   let lastSeq = first;
   for (let seq = first + 1; seq <= target; seq += 1) {

@@ -54,6 +54,8 @@ export function newCounters(): StoreCounters {
     settledBatches: 0,
     checkpoints: 0,
     snapshotsWritten: 0,
+    segmentsRemoved: 0,
+    segmentBytesRemoved: 0,
     refusedFull: 0,
     refusedPinned: 0,
   };

@@ -5,6 +5,7 @@ import { StorageError, storageErrorFrom } from './errors.ts';
 import { FrameCodec } from './frame-format.ts';
 import type { ResolvedOptions } from './log-host.ts';
 import { type Recovered, recover } from './recovery.ts';
+import { SEGMENT_BYTES_MAX } from './segment-set.ts';
 import { newCounters, ShardStoreCore } from './shard-store.ts';
 import { checkSuperblock, StoreMarks } from './store-files.ts';
 import { StoredLogCore } from './stored-log.ts';
@@ -12,7 +13,6 @@ import { WalFiles } from './wal-files.ts';
 
 const MIB = 1 << 20;
 const WAL_FILE_STEP_BYTES = 64 * 1024;
-const SEGMENT_BYTES_MAX = 1 << 30;
 
 function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
   const walFileBytesMin = options.walFileBytesMin ?? 4 * MIB;

@@ -33,7 +33,13 @@ import { framesFrom, residentFrames } from './log-frames.ts';
 import type { LogHost } from './log-host.ts';
 import { maxTimestamp, offsetForTimestamp, readLog } from './log-reads.ts';
 import { LogSnapshots } from './log-snapshots.ts';
-import { NO_MARK, SegmentSet, type SettledMark } from './segment-set.ts';
+import {
+  NO_MARK,
+  SEGMENT_BYTES_MAX,
+  type SegmentLimits,
+  SegmentSet,
+  type SettledMark,
+} from './segment-set.ts';
 import type { SettleFlight } from './settle.ts';
 import type { GroupMember } from './wal-writer.ts';
 
@@ -61,6 +67,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
   mark: SettledMark = NO_MARK;
   isMarkDirty = false;
   #segments: SegmentSet | undefined;
+  readonly segmentLimits: SegmentLimits;
   /** Bytes of committed frames that are not settled, and when the oldest of them is due. */
   tailBytes = 0;
   settleDueMs = 0;
@@ -81,6 +88,10 @@ export class StoredLogCore implements StoredLog, GroupMember {
     this.host = host;
     this.logId = logId;
     this.durability = durability;
+    this.segmentLimits = {
+      bytesMax: host.options.segmentBytesMax,
+      ageMs: Number.POSITIVE_INFINITY,
+    };
     this.snapshots = new LogSnapshots(this);
   }
 
@@ -123,7 +134,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
       {
         folder: this.folder,
         logId: this.logId,
-        segmentBytesMax: this.host.options.segmentBytesMax,
+        limits: this.segmentLimits,
       },
       this.mark,
     );
@@ -471,7 +482,12 @@ export class StoredLogCore implements StoredLog, GroupMember {
       // What is being written goes with its segment, and settles again where it is wanted.
       if (this.settleFlight !== undefined) this.settleFlight.isVoid = true;
       this.segments.removeAll();
-    } else this.segments.removeBelow(this.startOffset);
+    } else this.segments.removeBelow(this.startOffset, this.settledOffset);
+  }
+
+  limitSegments(bytesMax: number, ageMs: number): void {
+    this.segmentLimits.bytesMax = Math.min(bytesMax, SEGMENT_BYTES_MAX);
+    this.segmentLimits.ageMs = ageMs;
   }
 
   donate(): Promise<Donation | undefined> {

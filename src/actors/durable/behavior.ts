@@ -72,6 +72,8 @@ export type BatchRefusal = 'too-large' | 'corrupt' | 'invalid' | 'unsupported' |
 
 export interface DurableBehavior<State, Local> {
   readonly kind: string;
+  /** Its records may go by age and size: the host keeps account of both for its logs. */
+  readonly isRetained?: boolean;
   /** The state before the first frame. */
   initial(): State;
   /** Leader's soft state at promotion, when the epoch-begin frame is committed. */

@@ -62,6 +62,7 @@ export function createPartitionBehavior(
   const rulesOf = (logId: number) => ({ batchBytesMax: config.messageBytesMax(logId), faults });
   return {
     kind: PARTITION_KIND,
+    isRetained: true,
     initial: () => fresh(0, 0, 0, 0),
     promote: (state) => views.promote(state.views),
     demote: (local) => views.demote(local),

@@ -24,10 +24,24 @@ const NAME_SPREAD_DEFAULT = 4;
 const NAME_SPREAD = 'callboard.broker.names';
 const MAX_MESSAGE_BYTES = 'max.message.bytes';
 const MIN_INSYNC_REPLICAS = 'min.insync.replicas';
+const RETENTION_BYTES = 'retention.bytes';
+const RETENTION_MS = 'retention.ms';
+const SEGMENT_BYTES = 'segment.bytes';
+const SEGMENT_MS = 'segment.ms';
+
+/** Kafka's: a week. */
+const RETENTION_MS_DEFAULT = 7 * 86_400_000;
+const NO_LIMIT = -1;
+/** 2^63 - 1, which many write for "for ever". */
+const LONG_MAX = Number('9223372036854775807');
+/** As the store has it; Kafka's is 1 GiB, of which a node with many partitions needs a lot. */
+const SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024;
+const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
+const SEGMENT_MS_DEFAULT = 7 * 86_400_000;
 
 function integer(min: number, max: number): Setting['refuse'] {
   return (value) => {
-    const number = /^-?\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+    const number = /^-?\d{1,19}$/.test(value) ? Number(value) : Number.NaN;
     const isGood = number >= min && number <= max;
     return isGood ? undefined : `must be an integer from ${min} to ${max}, not "${value}"`;
   };
@@ -83,18 +97,32 @@ export const SETTINGS: readonly Setting[] = [
     refuse: integer(1, 100),
   },
   {
-    name: 'retention.bytes',
+    name: RETENTION_BYTES,
     type: 'long',
-    defaultValue: '-1',
-    about: 'The size beyond which old records go; -1: none.',
-    refuse: only('-1', 'records are kept until their destination is removed'),
+    defaultValue: String(NO_LIMIT),
+    about: 'Bytes of a partition beyond which its oldest records go; -1: no limit.',
+    refuse: integer(NO_LIMIT, LONG_MAX),
   },
   {
-    name: 'retention.ms',
+    name: RETENTION_MS,
     type: 'long',
-    defaultValue: '-1',
-    about: 'The age in ms beyond which records go; -1: none.',
-    refuse: only('-1', 'records are kept until their destination is removed'),
+    defaultValue: String(RETENTION_MS_DEFAULT),
+    about: 'Age in ms, from when a record was appended, beyond which records go; -1: no limit.',
+    refuse: integer(NO_LIMIT, LONG_MAX),
+  },
+  {
+    name: SEGMENT_BYTES,
+    type: 'int',
+    defaultValue: String(SEGMENT_BYTES_DEFAULT),
+    about: 'Size of a segment file: what is deleted goes from the disk in such pieces.',
+    refuse: integer(14, SEGMENT_BYTES_MAX),
+  },
+  {
+    name: SEGMENT_MS,
+    type: 'long',
+    defaultValue: String(SEGMENT_MS_DEFAULT),
+    about: 'Time in ms after which a segment file takes no more records.',
+    refuse: integer(1, LONG_MAX),
   },
   {
     name: 'unclean.leader.election.enable',
@@ -128,6 +156,25 @@ export function refuseSettings(
 export function messageBytesMax(config: ReadonlyMap<string, string> | undefined): number {
   const value = config?.get(MAX_MESSAGE_BYTES);
   return value === undefined ? MESSAGE_BYTES_DEFAULT : Number(value);
+}
+
+/** What is kept of each log of a stream, and in what pieces. `Infinity`: no limit. */
+export interface StreamKeeping {
+  readonly ageMs: number;
+  readonly bytes: number;
+  readonly segmentBytes: number;
+  readonly segmentMs: number;
+}
+
+export function streamKeeping(config: ReadonlyMap<string, string> | undefined): StreamKeeping {
+  const numberOf = (name: string, otherwise: number) => Number(config?.get(name) ?? otherwise);
+  const limit = (value: number) => (value < 0 ? Number.POSITIVE_INFINITY : value);
+  return {
+    ageMs: limit(numberOf(RETENTION_MS, RETENTION_MS_DEFAULT)),
+    bytes: limit(numberOf(RETENTION_BYTES, NO_LIMIT)),
+    segmentBytes: numberOf(SEGMENT_BYTES, SEGMENT_BYTES_DEFAULT),
+    segmentMs: numberOf(SEGMENT_MS, SEGMENT_MS_DEFAULT),
+  };
 }
 
 /** Over how many names of brokers the logs of a destination with this configuration are spread. */

@@ -83,6 +83,12 @@ export class MetadataReplica {
         this.#changedLogs.delete(change.logId);
         this.#deletedLogs.add(change.logId);
         return;
+      case 'destination-changed':
+        // What is kept of its logs may be another.
+        for (const logId of this.image.destination(change.vhost, change.name)?.logIds ?? []) {
+          this.#changedLogs.add(logId);
+        }
+        return;
       case 'node-changed':
       case 'node-removed':
         this.#changedNodes.add(change.node);

@@ -172,7 +172,7 @@ export class Answers implements ReplySink {
     });
   }
 
-  refuseLocate(input: OffsetInput, result: LogResult): void {
+  refuseLocate(input: Pick<OffsetInput, 'token' | 'replyTo'>, result: LogResult): void {
     const nowhere = { offset: -1, timestampMs: -1, epoch: -1 };
     this.#tell(input.replyTo, 'located', { token: input.token, result, ...nowhere });
   }

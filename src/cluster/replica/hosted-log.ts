@@ -6,7 +6,8 @@ import type { RefId } from '../../actors/ref.ts';
 import type { Fence, LeaderConfig, ReplicaId } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
-import type { CommandInput, LogResult, LogStatus } from '../ports.ts';
+import type { CommandInput, LogResult, LogStatus, TrimInput } from '../ports.ts';
+import type { RetentionLimits } from './extents.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
 import { FrameClock } from './frame-clock.ts';
 import { HeldAppends } from './held-appends.ts';
@@ -35,12 +36,14 @@ export type HostPort = Omit<
   | 'frameClock'
   | 'markDirty'
   | 'markActive'
+  | 'retentionMoved'
   | 'quarantine'
   | 'takeToken'
   | 'roleEnded'
 > & {
   markDirty(hosted: HostedLog): void;
   markActive(hosted: HostedLog): void;
+  retentionMoved(hosted: HostedLog): void;
   advanced(to: RefId, token: number): void;
   /** Asks metadata for a new epoch of a log whose leader here gave up. */
   resignLog(logId: number, epoch: number): void;
@@ -65,6 +68,8 @@ export class HostedLog {
   readonly machine: Machine;
   readonly waiters: Waiters;
   role: LeaderRole | FollowerRole | undefined;
+  /** What is kept of a log whose records go by age and size. */
+  #limits: RetentionLimits | undefined;
   #assignment: Assignment | undefined;
   #failure: string | undefined;
   #isRebuilding = false;
@@ -105,6 +110,7 @@ export class HostedLog {
       propose: (proposal) => port.propose(proposal),
       markDirty: () => port.markDirty(this),
       markActive: () => port.markActive(this),
+      retentionMoved: () => port.retentionMoved(this),
       quarantine: (reason) => this.quarantine(reason),
       takeToken: (token) => this.#takeToken(token),
       roleEnded: () => this.#leaderEnded(),
@@ -352,6 +358,14 @@ export class HostedLog {
     this.#context.replies.answered(replyTo, { token, result, body: NO_BODY });
   }
 
+  trim(input: TrimInput): void {
+    const result = this.leader?.trim(input) ?? this.absence();
+    if (result === 'ok') return;
+    const { token, replyTo } = input;
+    const nowhere = { offset: -1, timestampMs: -1, epoch: -1 };
+    this.#context.replies.located(replyTo, { token, result, ...nowhere });
+  }
+
   /** Why there is no leader here. */
   absence(): LogResult {
     if (this.#failure !== undefined) return 'storage-error';
@@ -387,6 +401,31 @@ export class HostedLog {
     for (const { to, token } of owners) {
       this.#context.replies.answered(to, { token, result, body: NO_BODY });
     }
+  }
+
+  // ---- Retention --------------------------------------------------------------------------------
+
+  get limits(): RetentionLimits | undefined {
+    return this.#limits;
+  }
+
+  keep(limits: RetentionLimits): void {
+    this.#limits = limits;
+    this.#context.retentionMoved();
+  }
+
+  /** Infinity: nothing goes by waiting. */
+  retentionDueInMs(): number {
+    const limits = this.#limits;
+    if (limits === undefined) return Number.POSITIVE_INFINITY;
+    return this.leader?.retentionDueInMs(limits) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** What is too old or too much goes; answers when to look again. */
+  retain(): number {
+    const limits = this.#limits;
+    if (limits === undefined) return Number.POSITIVE_INFINITY;
+    return this.leader?.retain(limits) ?? Number.POSITIVE_INFINITY;
   }
 
   // ---- Time and storage ---------------------------------------------------------------------------
@@ -430,7 +469,7 @@ export class HostedLog {
   }
 
   status(): LogStatus {
-    const { stored, machine, leader } = this;
+    const { stored, leader } = this;
     const committedSeq = leader?.core.committedSeq ?? stored.committedSeq;
     return {
       logId: this.logId,
@@ -444,8 +483,8 @@ export class HostedLog {
               : 'starting',
       epoch: this.role?.epoch ?? 0,
       lastEpoch: stored.lastEpoch,
-      startOffset: machine.startOffset,
-      committedOffset: stored.offsetAt(committedSeq) ?? machine.startOffset,
+      startOffset: stored.startOffset,
+      committedOffset: stored.offsetAt(committedSeq) ?? stored.startOffset,
       endOffset: stored.endOffset,
       endSeq: stored.endSeq,
       committedSeq,

@@ -7,7 +7,8 @@ import { LeaderCore } from '../../replication/leader-core.ts';
 import type { Hello, Leader, LeaderConfig, LeaderOutput } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { AppendRefusal } from '../../storage/api.ts';
-import type { LogResult } from '../ports.ts';
+import type { LogResult, TrimInput } from '../ports.ts';
+import type { RetentionLimits } from './extents.ts';
 import { FrameSender } from './frame-sender.ts';
 import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
 import { LogStart } from './log-start.ts';
@@ -69,9 +70,8 @@ export class LeaderRole {
   }
 
   committedOffset(): number {
-    return (
-      this.#context.stored.offsetAt(this.core.committedSeq) ?? this.#context.machine.startOffset
-    );
+    const { stored } = this.#context;
+    return stored.offsetAt(this.core.committedSeq) ?? stored.startOffset;
   }
 
   /**
@@ -118,7 +118,7 @@ export class LeaderRole {
   }
 
   #refuseAppend({ token, replyTo }: AppendRequest, result: LogResult): void {
-    const startOffset = this.#context.machine.startOffset;
+    const { startOffset } = this.#context.stored;
     const leaderEpoch = this.core.epoch;
     const input = { token, result, baseOffset: -1, startOffset, leaderEpoch };
     this.#context.replies.appended(replyTo, input);
@@ -383,7 +383,8 @@ export class LeaderRole {
 
   #skewMs(): number {
     const { behavior, trustsWallClock, frameClock } = this.#context;
-    const isWanted = behavior.skewed !== undefined && !trustsWallClock;
+    const countsTime = behavior.skewed !== undefined || behavior.isRetained === true;
+    const isWanted = countsTime && !trustsWallClock;
     return isWanted ? frameClock.skewMs(this.logTimeMs()) : 0;
   }
 
@@ -402,12 +403,14 @@ export class LeaderRole {
     this.#context.markActive();
     // Who came early is served in this turn's durable phase.
     this.#context.markDirty();
+    this.#context.retentionMoved();
   }
 
   #advance(seq: number): void {
     const { stored, machine } = this.#context;
     stored.setCommitted(seq);
-    this.#committed.release(seq, machine.startOffset, this.core.epoch);
+    machine.committed(seq);
+    this.#committed.release(seq, stored.startOffset, this.core.epoch);
     this.#context.waiters.advance(this.committedOffset());
     const pending = this.#pendingSnapshot;
     if (pending !== undefined && seq >= pending.seq) {
@@ -416,6 +419,7 @@ export class LeaderRole {
     }
     this.#owesCommitted = this.#context.behavior.committed !== undefined;
     this.#context.markDirty();
+    this.#context.retentionMoved();
   }
 
   /** What is released is committed by now; the frame itself rides along. */
@@ -424,11 +428,64 @@ export class LeaderRole {
     if (offset === undefined || !this.isActive) return;
     if (offset > this.#context.machine.startOffset) {
       // A store without room is asked again in the next turn that moves anything.
-      const seq = this.#appendFrame(encodeLogStart(offset), undefined, false);
+      const seq = this.#startAt(offset, false);
       if (typeof seq !== 'number') return;
     }
     this.#logStart.moved();
     this.drain();
+  }
+
+  /** The frame from which on the log starts at `offset` at the latest: a new one, or the last there is. */
+  #startAt(offset: number, isAwaited: boolean): number | LogResult {
+    const { machine, stored } = this.#context;
+    if (offset <= machine.startOffset) return stored.endSeq;
+    return this.#appendFrame(encodeLogStart(offset), undefined, isAwaited);
+  }
+
+  // ---- Retention ------------------------------------------------------------------------------
+
+  /** Anything but `ok`: nothing was done, and no answer comes. */
+  trim({ offset, epoch, timeoutMs, token, replyTo }: TrimInput): LogResult {
+    const { behavior, stored, replies } = this.#context;
+    if (behavior.isRetained !== true) return 'unsupported';
+    if (!this.isActive) return 'not-available';
+    if (!this.core.canAppend()) return 'not-leader';
+    const believed = checkEpoch(epoch, this.core.epoch);
+    if (believed !== 'ok') return believed;
+    const committedOffset = this.committedOffset();
+    if (offset > committedOffset) return 'offset-out-of-range';
+    const start = offset < 0 ? committedOffset : offset;
+    const seq = start <= stored.startOffset ? this.core.committedSeq : this.#startAt(start, true);
+    if (typeof seq !== 'number') return seq;
+    if (this.core.hasReached(seq, 'committed')) {
+      const at = { offset: stored.startOffset, timestampMs: -1, epoch: this.core.epoch };
+      replies.located(replyTo, { token, result: 'ok', ...at });
+    } else this.#committed.addTrim(seq, replyTo, token, this.#context.nowMs() + timeoutMs);
+    this.drain();
+    return 'ok';
+  }
+
+  retentionDueInMs(limits: RetentionLimits): number {
+    if (!this.isActive) return Number.POSITIVE_INFINITY;
+    return this.#context.machine.extents.dueInMs(limits, this.logTimeMs());
+  }
+
+  /** Moves the start past what is too old or too much, if that is committed; answers when to look again. */
+  retain(limits: RetentionLimits): number {
+    if (!this.isActive || !this.core.canAppend()) return Number.POSITIVE_INFINITY;
+    const { extents } = this.#context.machine;
+    const committedOffset = this.committedOffset();
+    const start = extents.startFor(limits, this.logTimeMs(), committedOffset);
+    if (start !== undefined) {
+      // A store without room is asked again.
+      this.#startAt(start, false);
+      this.drain();
+      return 0;
+    }
+    const { oldestEnd } = extents;
+    // What is not committed is looked at when it is.
+    if (oldestEnd === undefined || oldestEnd > committedOffset) return Number.POSITIVE_INFINITY;
+    return extents.dueInMs(limits, this.logTimeMs());
   }
 
   // ---- Events from outside --------------------------------------------------------------------
@@ -436,7 +493,7 @@ export class LeaderRole {
   localDurable(seq: number): void {
     this.core.localDurable(seq);
     this.drain();
-    this.#local.release(seq, this.#context.machine.startOffset, this.core.epoch);
+    this.#local.release(seq, this.#context.stored.startOffset, this.core.epoch);
   }
 
   hello(hello: Hello): void {
@@ -479,7 +536,7 @@ export class LeaderRole {
     this.drain();
     this.roomMade();
     if (this.#isStopped) return false;
-    const { startOffset } = this.#context.machine;
+    const { startOffset } = this.#context.stored;
     this.#local.expire(nowMs, startOffset, this.core.epoch);
     this.#committed.expire(nowMs, startOffset, this.core.epoch);
     this.#context.markDirty();
@@ -503,12 +560,12 @@ export class LeaderRole {
   stop(result: LogResult): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    const { machine, waiters } = this.#context;
+    const { stored, waiters } = this.#context;
     this.#demote();
     // Whoever leads next may have what these wait for.
     const outcome = result === 'not-leader' ? 'leader-lost' : result;
-    this.#local.failAll(outcome, machine.startOffset, this.core.epoch);
-    this.#committed.failAll(outcome, machine.startOffset, this.core.epoch);
+    this.#local.failAll(outcome, stored.startOffset, this.core.epoch);
+    this.#committed.failAll(outcome, stored.startOffset, this.core.epoch);
     waiters.tellAll();
     this.#context.roleEnded();
   }

@@ -19,17 +19,24 @@ import type { HostedLog } from './hosted-log.ts';
 import { checkEpoch } from './role.ts';
 import { recordPlace } from './timestamp-search.ts';
 
-const { append, fetch, await: awaitOp, command, locate } = LogHostProtocol.ops;
+const { append, fetch, await: awaitOp, command, locate, trim } = LogHostProtocol.ops;
 
 /** The client ops of the host, served per log. */
-export const LogProtocol = protocol('log', 1, { append, fetch, await: awaitOp, command, locate });
+export const LogProtocol = protocol('log', 1, {
+  append,
+  fetch,
+  await: awaitOp,
+  command,
+  locate,
+  trim,
+});
 
 export interface LogAnswers {
   fetched(to: RefId, input: FetchedInput): void;
   located(to: RefId, input: LocatedInput): void;
   advanced(to: RefId, token: number): void;
   refuseFetch(input: FetchInput, result: LogResult): void;
-  refuseLocate(input: OffsetInput, result: LogResult): void;
+  refuseLocate(input: Pick<OffsetInput, 'token' | 'replyTo'>, result: LogResult): void;
 }
 
 export interface LogActorArgs {
@@ -50,7 +57,7 @@ function release(): void {
 }
 
 function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
-  const { leader, stored, machine } = hosted;
+  const { leader, stored } = hosted;
   const { token } = input;
   const base = {
     token,
@@ -65,8 +72,7 @@ function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
   const believed = checkEpoch(input.epoch, leader.epoch);
   if (believed !== 'ok') return { ...base, result: believed };
   const committedOffset = leader.committedOffset();
-  const { startOffset } = machine;
-  const { endOffset } = stored;
+  const { startOffset, endOffset } = stored;
   const known = { ...base, committedOffset, startOffset, endOffset };
   if (input.offset < startOffset || input.offset > endOffset) {
     return { ...known, result: 'offset-out-of-range' };
@@ -100,7 +106,7 @@ function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {
   if (believed !== 'ok') return { ...nowhere, result: believed };
   const epochOf = (offset: number) => machine.epochs.epochAt(offset);
   if (query.kind === 'earliest') {
-    const offset = machine.startOffset;
+    const offset = stored.startOffset;
     return { token, result: 'ok', offset, timestampMs: -1, epoch: epochOf(offset) };
   }
   if (query.kind === 'end-of-epoch') {
@@ -142,6 +148,7 @@ export const LogActor = actor(
     return {
       append: (input) => guard(hosted, () => hosted.append(input)),
       command: (input) => guard(hosted, () => hosted.command(input)),
+      trim: (input) => guard(hosted, () => hosted.trim(input)),
       fetch: (input) =>
         read(
           () => answers.fetched(input.replyTo, fetchFrom(hosted, input)),

@@ -14,18 +14,28 @@ import { messageOf } from '../../std/errors.ts';
 import type { ShardStore, StoredLog } from '../../storage/api.ts';
 import type { LogHostOps } from '../log-protocol.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
-import type { AppendInput, LogResult, LogStatus } from '../ports.ts';
+import type { AppendInput, LogResult, LogStatus, OffsetInput, TrimInput } from '../ports.ts';
 import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
 import { Answers } from './answers.ts';
 import type { Directory, LogsChange } from './directory.ts';
 import { Donations } from './donations.ts';
 import { EarlyHellos } from './early-hellos.ts';
+import type { RetentionLimits } from './extents.ts';
 import { HostedLog, type HostPort } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
+import { RetentionSweep } from './retention-sweep.ts';
 
 const TICK_MS = 100;
+
+/** How long records of a log are kept, and in what pieces they lie on disk. */
+export interface Keeping {
+  readonly limits: RetentionLimits;
+  readonly segmentBytes: number;
+  /** Log time between the first and the last batch of a segment. */
+  readonly segmentMs: number;
+}
 
 export interface LogHostConfig {
   readonly system: System;
@@ -39,6 +49,8 @@ export interface LogHostConfig {
   /** Where every leader has the same wall clock, time counts while nobody leads; else it must not. */
   readonly trustsWallClock?: boolean;
   behaviorOf(kind: string): AnyDurableBehavior | undefined;
+  /** Undefined for logs whose records do not go by age or size. Asked again when metadata says that a log has changed. */
+  keepingOf?(logId: number): Keeping | undefined;
   /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
   propose(proposal: SafeSetProposal): void;
   /** A leader here gave the log up in this epoch; asked again until the metadata has another. */
@@ -67,6 +79,7 @@ export class LogHost {
   /** Ticked when something is due. Earlier for nothing is cheap, so who is active stays in it. */
   readonly #sleeping = new Map<HostedLog, Deadline>();
   readonly #answers: Answers;
+  readonly #retention: RetentionSweep;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
   #isTicking = false;
@@ -81,6 +94,16 @@ export class LogHost {
     this.peers = new PeerLinks(peerRefs(system), directory, this.self);
     this.donations = new Donations(() => system.clock.monotonicMs());
     this.#answers = new Answers(system);
+    this.#retention = new RetentionSweep({
+      nowMs: () => system.clock.monotonicMs(),
+      after: (delayMs, fire) => {
+        system.deadlines.after(delayMs, () => {
+          fire();
+          system.turn.request();
+        });
+      },
+      guard: (hosted, work) => this.guard(hosted, work),
+    });
     this.#port = {
       self: this.self,
       writer: this.#writer,
@@ -102,6 +125,7 @@ export class LogHost {
         this.#active.add(hosted);
         this.#armTick();
       },
+      retentionMoved: (hosted) => this.#retention.touch(hosted),
       advanced: (to, token) => this.#answers.advanced(to, token),
       leads: (hosted) => this.#greetEarly(hosted),
     };
@@ -158,7 +182,14 @@ export class LogHost {
     const entry = this.#logs.get(logId) ?? this.#tryHost(logId);
     const assignment = this.config.directory.assignment(logId);
     if (entry === undefined || assignment === undefined) return;
-    this.guard(entry.hosted, () => entry.hosted.assign(assignment));
+    const { hosted } = entry;
+    this.guard(hosted, () => {
+      hosted.assign(assignment);
+      const keeping = this.config.keepingOf?.(logId);
+      if (keeping === undefined) return;
+      hosted.stored.limitSegments(keeping.segmentBytes, keeping.segmentMs);
+      hosted.keep(keeping.limits);
+    });
   }
 
   /** A log that cannot be opened (a state that nobody can read) is absent here; the others go on. */
@@ -208,6 +239,7 @@ export class LogHost {
       this.#dirty.delete(entry.hosted);
       this.#active.delete(entry.hosted);
       this.#wake(entry.hosted);
+      this.#retention.forget(entry.hosted);
       entry.hosted.close('unknown-log');
       this.#context?.stop(entry.ref);
     }
@@ -290,10 +322,16 @@ export class LogHost {
         const { token, replyTo } = input;
         if (result !== undefined) this.#answers.answered(replyTo, { token, result, body });
       },
-      locate: (input: Parameters<Answers['refuseLocate']>[0]) => {
+      locate: (input: OffsetInput) => {
         const ref = this.#logs.get(input.logId)?.ref;
         const result =
           ref === undefined ? absent(input.logId) : refusalOf(ref.offer('locate', input));
+        if (result !== undefined) this.#answers.refuseLocate(input, result);
+      },
+      trim: (input: TrimInput) => {
+        const ref = this.#logs.get(input.logId)?.ref;
+        const result =
+          ref === undefined ? absent(input.logId) : refusalOf(ref.offer('trim', input));
         if (result !== undefined) this.#answers.refuseLocate(input, result);
       },
       status: (): readonly LogStatus[] => {
@@ -438,6 +476,7 @@ export class LogHost {
 
   stop(): void {
     this.#isStopped = true;
+    this.#retention.stop();
     for (const { hosted } of this.#logs.values()) {
       hosted.close('not-leader');
       this.#wake(hosted);

@@ -1,15 +1,22 @@
-// The state of one log on this replica: the behavior's state, the epoch table in offsets, and how far
-// both are applied. A follower applies committed frames only, so it never undoes; the leader applies
-// at append (the tip) and is rebuilt from snapshot and committed frames when it steps down.
+// The state of one log on this replica: the behavior's state, the epoch table in offsets, how old its records
+// are, and how far all that is applied. A follower applies committed frames only, so it never undoes; the leader
+// applies at append (the tip) and is rebuilt from snapshot and committed frames when it steps down. Records go
+// from the store when the frame that says so is committed: what a leader cuts off its tip may come back.
+//
+// Snapshot: u8 1 | offset u64 | start u64 | epoch table, sized | extents | the behavior's own bytes. Without the
+// first byte (an offset begins with 0) it is of the first version, which knew no extents.
 import type { AnyDurableBehavior, FrameView } from '../../actors/durable/behavior.ts';
 import { baseOffset as baseOffsetOf, lastOffset } from '../../records/batch.ts';
 import { OffsetEpochTable } from '../../replication/offset-epoch-table.ts';
+import { assert } from '../../std/assert.ts';
 import { ByteReader, ByteWriter } from '../../std/bytes.ts';
 import { fnv1a32 } from '../../std/hash.ts';
 import type { FrameHeader, StateAtSeq, StoredLog } from '../../storage/api.ts';
+import { Extents } from './extents.ts';
 import { behaviorEvents, decodeHostEvent } from './host-events.ts';
 
 const APPLY_BYTES_MAX = 1024 * 1024;
+const SNAPSHOT_VERSION = 1;
 
 export class Machine {
   readonly behavior: AnyDurableBehavior;
@@ -17,8 +24,13 @@ export class Machine {
   state: unknown;
   appliedSeq = 0;
   appliedOffset = 0;
+  /** At the tip; what is committed of it is the store's. */
   startOffset = 0;
   epochs: OffsetEpochTable = new OffsetEpochTable();
+  /** Empty unless the behavior is one whose records go by age and size. */
+  extents: Extents = new Extents();
+  /** Moves of the start that are not committed, in order. */
+  #starts: { readonly seq: number; readonly offset: number }[] = [];
   readonly #stored: StoredLog;
 
   constructor(behavior: AnyDurableBehavior, stored: StoredLog) {
@@ -34,37 +46,52 @@ export class Machine {
   }
 
   #load(saved: StateAtSeq | undefined): void {
+    this.#starts = [];
     if (saved === undefined) {
       this.state = this.behavior.initial();
       this.appliedSeq = 0;
       this.appliedOffset = 0;
       this.startOffset = 0;
       this.epochs = new OffsetEpochTable();
+      this.extents = new Extents();
       return;
     }
     const read = new ByteReader(saved.bytes);
+    const version = saved.bytes[0]! > 0 ? read.u8() : 0;
+    assert(version <= SNAPSHOT_VERSION, `a log's snapshot has version ${version}`);
     this.appliedSeq = saved.seq;
     this.appliedOffset = read.u64();
     this.startOffset = read.u64();
     this.epochs = OffsetEpochTable.fromBytes(read.sized());
+    this.extents = version === 0 ? Extents.from(this.startOffset) : Extents.get(read);
     this.state = this.behavior.restore(read.view(saved.bytes.length - read.at));
+    // A state is committed, and may be newer than what the last checkpoint of the store says.
+    this.#stored.setStartOffset(this.startOffset);
   }
 
   /** Canonical bytes of everything a replica needs at `appliedSeq`. */
   snapshot(): Uint8Array {
-    return this.#encode(this.appliedOffset, this.startOffset, this.epochs, this.state);
+    const { appliedOffset, startOffset, epochs, extents, state } = this;
+    return this.#encode({ appliedOffset, startOffset, epochs, extents }, state);
   }
 
   /** The snapshot of a log without frames. */
   initialSnapshot(): Uint8Array {
-    return this.#encode(0, 0, new OffsetEpochTable(), this.behavior.initial());
+    const epochs = new OffsetEpochTable();
+    const empty = { appliedOffset: 0, startOffset: 0, epochs, extents: new Extents() };
+    return this.#encode(empty, this.behavior.initial());
   }
 
-  #encode(offset: number, start: number, epochs: OffsetEpochTable, state: unknown): Uint8Array {
+  #encode(
+    of: Pick<Machine, 'appliedOffset' | 'startOffset' | 'epochs' | 'extents'>,
+    state: unknown,
+  ): Uint8Array {
     const out = new ByteWriter(256);
-    out.u64(offset);
-    out.u64(start);
-    out.sized(epochs.toBytes());
+    out.u8(SNAPSHOT_VERSION);
+    out.u64(of.appliedOffset);
+    out.u64(of.startOffset);
+    out.sized(of.epochs.toBytes());
+    of.extents.put(out);
     out.raw(this.behavior.snapshot(state));
     return out.toBytes();
   }
@@ -81,11 +108,13 @@ export class Machine {
     if (own?.kind === 'epoch-begin') {
       this.epochs.begin(own.epoch, this.appliedOffset);
       if (own.skewMs !== 0) this.behavior.skewed?.(this.state, own.skewMs);
+      if (own.skewMs > 0) this.extents.skew(own.skewMs);
     }
     if (own?.kind === 'log-start' && own.offset > this.startOffset) {
-      this.startOffset = own.offset;
-      this.epochs.pruneBelow(own.offset);
-      this.#stored.setStartOffset(own.offset);
+      this.#startAt(own.offset, header.seq);
+    }
+    if (batch !== undefined && this.behavior.isRetained === true) {
+      this.extents.add(nextOffset, batch.length, header.logTimeMs);
     }
     if (own === undefined) {
       const frame: FrameView = {
@@ -101,6 +130,21 @@ export class Machine {
     }
     this.appliedSeq = header.seq;
     this.appliedOffset = nextOffset;
+  }
+
+  #startAt(offset: number, seq: number): void {
+    this.startOffset = offset;
+    this.epochs.pruneBelow(offset);
+    this.extents.dropBelow(offset);
+    if (seq <= this.#stored.committedSeq) this.#stored.setStartOffset(offset);
+    else this.#starts.push({ seq, offset });
+  }
+
+  /** Frames up to `seq` are committed: records below the starts that they set may go. */
+  committed(seq: number): void {
+    while (this.#starts.length > 0 && this.#starts[0]!.seq <= seq) {
+      this.#stored.setStartOffset(this.#starts.shift()!.offset);
+    }
   }
 
   /**

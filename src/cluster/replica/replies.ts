@@ -3,16 +3,17 @@
 // waiting (deadline) is answered 'timed-out': the outcome is then unknown, the frame may still commit.
 import type { RefId } from '../../actors/ref.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
-import type { AnsweredInput, AppendedInput, LogResult } from '../ports.ts';
+import type { AnsweredInput, AppendedInput, LocatedInput, LogResult } from '../ports.ts';
 
 /** Sends an answer to the actor that asked. */
 export interface ReplySink {
   appended(to: RefId, input: AppendedInput): void;
   answered(to: RefId, input: AnsweredInput): void;
+  located(to: RefId, input: LocatedInput): void;
 }
 
 interface Pending {
-  readonly kind: 'append' | 'command';
+  readonly kind: 'append' | 'command' | 'trim';
   readonly seq: number;
   readonly to: RefId;
   readonly token: number;
@@ -63,6 +64,13 @@ export class ReplyQueue {
     });
   }
 
+  /** Answered with where the log starts then. */
+  addTrim(seq: number, to: RefId, token: number, dueMs: number): void {
+    const kind = 'trim';
+    const nothing = { baseOffset: -1, body: NO_BODY };
+    this.#queue.push({ kind, seq, to, token, dueMs, ...nothing, isAnswered: false });
+  }
+
   /** Answers everything that waits for a frame up to `seq`. */
   release(seq: number, startOffset: number, leaderEpoch: number): void {
     for (let next = this.#queue.peek(); next !== undefined && next.seq <= seq; ) {
@@ -93,6 +101,9 @@ export class ReplyQueue {
     if (pending.kind === 'append') {
       const baseOffset = result === 'ok' ? pending.baseOffset : -1;
       this.#sink.appended(to, { token, result, baseOffset, startOffset, leaderEpoch });
+    } else if (pending.kind === 'trim') {
+      const offset = result === 'ok' ? startOffset : -1;
+      this.#sink.located(to, { token, result, offset, timestampMs: -1, epoch: leaderEpoch });
     } else {
       this.#sink.answered(to, { token, result, body: result === 'ok' ? pending.body : NO_BODY });
     }

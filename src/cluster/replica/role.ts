@@ -75,6 +75,8 @@ export interface LogContext {
   markDirty(): void;
   /** Wants ticks until it is quiet. */
   markActive(): void;
+  /** Records may be due to go by age or size, now or at another time than before. */
+  retentionMoved(): void;
   propose(proposal: SafeSetProposal): void;
   /** The log cannot go on (a throwing apply, a diverged history): answers stop, data stays. */
   quarantine(reason: string): void;

@@ -6,6 +6,7 @@ import {
   messageBytesMax,
   refuseSettings,
   SETTINGS,
+  streamKeeping,
 } from '../../../src/broker/destination/settings.ts';
 import { freshView, putViews } from '../../../src/broker/view/views-state.ts';
 import { encodeBatch } from '../../../src/records/records.ts';
@@ -44,6 +45,21 @@ describe('names', () => {
 });
 
 describe('settings', () => {
+  it('keep a week of records, whatever their size, unless something else is said', () => {
+    const none = Number.POSITIVE_INFINITY;
+    const usual = { ageMs: 604_800_000, bytes: none };
+    expect(streamKeeping(undefined)).toMatchObject(usual);
+    expect(streamKeeping(new Map())).toMatchObject(usual);
+    const config = new Map([
+      ['retention.ms', '-1'],
+      ['retention.bytes', '5000'],
+      ['segment.bytes', '10000'],
+      ['segment.ms', '7'],
+    ]);
+    const keeping = { ageMs: none, bytes: 5_000, segmentBytes: 10_000, segmentMs: 7 };
+    expect(streamKeeping(config)).toEqual(keeping);
+  });
+
   it('take their own defaults', () => {
     for (const { name, defaultValue, refuse } of SETTINGS)
       expect(refuse(defaultValue), name).toBeUndefined();
@@ -60,7 +76,18 @@ describe('settings', () => {
       ]),
     ).toContain('twice');
     expect(refuseSettings([['retention.ms', null]])).toContain('no value');
-    expect(refuseSettings([['retention.ms', '1000']])).toContain('retention.ms');
+    for (const name of ['retention.ms', 'retention.bytes']) {
+      for (const value of ['-1', '0', '1000', '9223372036854775807']) {
+        expect(refuseSettings([[name, value]]), value).toBeUndefined();
+      }
+      for (const value of ['-2', '', '1.5', 'x', '9223372036854780000', '99999999999999999999']) {
+        expect(refuseSettings([[name, value]]), value).toContain(name);
+      }
+    }
+    expect(refuseSettings([['segment.bytes', '10000']])).toBeUndefined();
+    expect(refuseSettings([['segment.bytes', '13']])).toContain('segment.bytes');
+    expect(refuseSettings([['segment.bytes', '1073741825']])).toContain('segment.bytes');
+    expect(refuseSettings([['segment.ms', '0']])).toContain('segment.ms');
     expect(refuseSettings([['cleanup.policy', 'compact']])).toContain('compaction');
     for (const value of ['', ' 1', '1e3', '0x10', '-2', '99999999999', 'NaN', '1.5']) {
       expect(refuseSettings([['max.message.bytes', value]]), value).toBeTypeOf('string');

@@ -57,6 +57,7 @@ export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState,
   };
   return {
     kind: 'partition',
+    isRetained: true,
     initial: () => ({ values: [] }),
     promote: () => ({ held: [], asleep: [], alarm: undefined }),
     demote(local) {

@@ -13,7 +13,7 @@ import {
 } from '../../../src/cluster/ports.ts';
 import type { Directory, LogsChange } from '../../../src/cluster/replica/directory.ts';
 import type { Assignment } from '../../../src/cluster/replica/hosted-log.ts';
-import { LogHost, spawnLogHost } from '../../../src/cluster/replica/log-host.ts';
+import { type Keeping, LogHost, spawnLogHost } from '../../../src/cluster/replica/log-host.ts';
 import { SLOT_LOG_HOST } from '../../../src/cluster/slots.ts';
 import type { Environment } from '../../../src/env/environment.ts';
 import { encodeBatch } from '../../../src/records/records.ts';
@@ -88,6 +88,7 @@ export class RigNode {
       log: parts.env.log,
       faults: {},
       behaviorOf: (kind) => rig.behaviors.get(kind) ?? rig.behaviorOf(parts.id),
+      keepingOf: () => rig.keeping,
       propose: (proposal) => rig.propose(this, proposal),
       resignLog: (logId, epoch) => this.resigned.push([logId, epoch]),
       onStoreFailure: (error) => this.failures.push(error.message),
@@ -115,6 +116,8 @@ export class Rig {
   behavior: AnyDurableBehavior | undefined;
   /** By kind of log, where it is not that one. */
   readonly behaviors = new Map<string, AnyDurableBehavior>();
+  /** How long records are kept, of every log; for ever if left out. */
+  keeping: Keeping | undefined;
   /** Grows with every change. */
   version = 0;
   readonly #records = new Map<number, NodeRecord>();
@@ -422,6 +425,28 @@ export class Rig {
     const query = { kind: 'at-time' as const, timestampMs };
     return this.#ask(node, (token, replyTo) =>
       node.ref.tell('locate', { logId, epoch: -1, query, token, replyTo }),
+    );
+  }
+
+  trim(id: number, logId: number, offset: number, epoch = -1): number {
+    const node = this.at(id);
+    return this.#ask(node, (token, replyTo) =>
+      node.ref.tell('trim', { logId, epoch, offset, timeoutMs: 5_000, token, replyTo }),
+    );
+  }
+
+  earliest(id: number, logId: number): number {
+    const node = this.at(id);
+    const query = { kind: 'earliest' as const };
+    return this.#ask(node, (token, replyTo) =>
+      node.ref.tell('locate', { logId, epoch: -1, query, token, replyTo }),
+    );
+  }
+
+  fetch(id: number, logId: number, offset: number): number {
+    const node = this.at(id);
+    return this.#ask(node, (token, replyTo) =>
+      node.ref.tell('fetch', { logId, offset, epoch: -1, maxBytes: 1_000, token, replyTo }),
     );
   }
 

@@ -28,6 +28,7 @@ import {
   type MetadataView,
   type NodeView,
   type OffsetInput,
+  type TrimInput,
 } from '../../../src/broker/ports.ts';
 import type {
   Connection,
@@ -70,6 +71,7 @@ interface StoredBatch {
 
 export class FakeLog {
   readonly batches: StoredBatch[] = [];
+  start = 0;
   end = 0;
   /** -1: committed follows the end. */
   held = -1;
@@ -522,7 +524,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
       const { query } = input;
       let offset = log.committed;
       let timestampMs = -1;
-      if (query.kind === 'earliest') offset = 0;
+      if (query.kind === 'earliest') offset = log.start;
       if (query.kind === 'at-time') {
         const found = log.batches.find(
           (batch) => maxTimestampMs(batch.bytes, 0) >= query.timestampMs,
@@ -535,6 +537,21 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
         result: log.appendResult === 'not-leader' ? 'not-leader' : 'ok',
         offset,
         timestampMs,
+        epoch: 3,
+      });
+    },
+    trim(input: TrimInput) {
+      const log = world.logs.get(input.logId)!;
+      if (log.isMute) return;
+      const isBeyond = input.offset > log.committed;
+      if (!isBeyond) {
+        log.start = Math.max(log.start, input.offset < 0 ? log.committed : input.offset);
+      }
+      to(input).tell('located', {
+        token: input.token,
+        result: isBeyond ? 'offset-out-of-range' : 'ok',
+        offset: isBeyond ? -1 : log.start,
+        timestampMs: -1,
         epoch: 3,
       });
     },

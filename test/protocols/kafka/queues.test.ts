@@ -197,7 +197,7 @@ describe('queues as topics', () => {
       'callboard.queue.auto.delete': 'false',
       'min.insync.replicas': '1',
     });
-    expect(ofStream).toMatchObject({ 'callboard.kind': 'stream', 'retention.ms': '-1' });
+    expect(ofStream).toMatchObject({ 'callboard.kind': 'stream', 'retention.ms': '604800000' });
   });
 
   it('that another has replaced is not deleted', async () => {

@@ -1,0 +1,229 @@
+// Retention and DeleteRecords of one log on three nodes: the leader decides, every replica follows, the start never
+// goes back, and nothing goes before the frame that says so is committed.
+import { expect, test } from 'vitest';
+import type { Keeping } from '../../../src/cluster/replica/log-host.ts';
+import { inRig, LOG, led, type Rig } from './rig.ts';
+
+const FOREVER = Number.POSITIVE_INFINITY;
+const SMALL = { settleBytes: 4_096, settleAgeMs: 200, segmentBytesMax: 64 * 1024 };
+
+function keeping(limits: Partial<Keeping['limits']>): Keeping {
+  return {
+    limits: { ageMs: FOREVER, bytes: FOREVER, stepBytes: FOREVER, ...limits },
+    segmentBytes: 64 * 1024,
+    segmentMs: FOREVER,
+  };
+}
+
+async function write(rig: Rig, count: number, size = 10, leader = 1): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    const token = rig.append(leader, LOG, 'x'.repeat(size));
+    expect(await rig.result(leader, token)).toBe('ok');
+  }
+}
+
+function starts(rig: Rig): number[] {
+  return [...rig.nodes.values()].map(({ store }) => store.log(LOG)!.startOffset);
+}
+
+test('records go when they are too old, on every replica, also those of a log that is idle', async () => {
+  await inRig(81, async (rig) => {
+    rig.keeping = keeping({ ageMs: 60_000 });
+    await led(rig);
+    await write(rig, 5);
+    await rig.advance(30_000);
+    await write(rig, 5);
+    await rig.advance(29_000);
+    expect(starts(rig)).toEqual([0, 0, 0]);
+    await rig.until(() => starts(rig).every((start) => start === 5));
+    expect(await rig.result(1, rig.fetch(1, LOG, 4))).toBe('offset-out-of-range');
+    expect(await rig.result(1, rig.fetch(1, LOG, 5))).toBe('ok');
+    await rig.until(() => starts(rig).every((start) => start === 10), 60_000);
+    // Nothing is left to lose, and nothing waits for a time any more.
+    const frames = rig.at(1).store.log(LOG)!.endSeq;
+    await rig.advance(200_000);
+    expect(rig.at(1).store.log(LOG)!.endSeq).toBe(frames);
+  });
+});
+
+test('records go when there are too many bytes, and with them segments', async () => {
+  await inRig(
+    82,
+    async (rig) => {
+      rig.keeping = keeping({ bytes: 400_000 });
+      await led(rig);
+      await write(rig, 100, 20_000);
+      await rig.until(() => starts(rig).every((start) => start >= 70));
+      await rig.advance(5_000);
+      const kept = 100 - starts(rig)[0]!;
+      expect(kept * 20_000).toBeGreaterThanOrEqual(400_000 - 20_000);
+      for (const { store } of rig.nodes.values()) {
+        expect(store.log(LOG)!.segmentBytes).toBeLessThan(800_000);
+        expect(store.counters.segmentsRemoved).toBeGreaterThan(15);
+        expect(store.counters.segmentBytesRemoved).toBeGreaterThan(1_000_000);
+      }
+    },
+    SMALL,
+  );
+});
+
+test('limits that are changed count from then on', async () => {
+  await inRig(83, async (rig) => {
+    rig.keeping = keeping({});
+    await led(rig);
+    await write(rig, 5);
+    await rig.advance(100_000);
+    expect(starts(rig)).toEqual([0, 0, 0]);
+    rig.keeping = keeping({ ageMs: 50_000 });
+    rig.changed();
+    await rig.until(() => starts(rig).every((start) => start === 5));
+  });
+});
+
+test('DeleteRecords is answered with the start when it is committed, and asked twice changes nothing', async () => {
+  await inRig(84, async (rig) => {
+    await led(rig);
+    await write(rig, 10);
+    rig.world.node('n3').pause();
+    const token = rig.trim(1, LOG, 4);
+    await rig.advance(300);
+    // Not on every member of the set yet: nothing is gone, nobody is told.
+    expect(rig.answer(1, token)).toBeUndefined();
+    expect(rig.at(1).store.log(LOG)!.startOffset).toBe(0);
+    expect(await rig.result(1, rig.fetch(1, LOG, 0))).toBe('ok');
+    rig.world.node('n3').resume();
+    expect(await rig.result(1, token)).toBe('ok');
+    expect(rig.answer(1, token)).toMatchObject({ op: 'located', offset: 4 });
+    await rig.until(() => starts(rig).every((start) => start === 4));
+    const frames = rig.at(1).store.log(LOG)!.endSeq;
+    for (const offset of [4, 2, 0]) {
+      const again = rig.trim(1, LOG, offset);
+      expect(await rig.result(1, again)).toBe('ok');
+      expect(rig.answer(1, again)).toMatchObject({ offset: 4 });
+    }
+    expect(rig.at(1).store.log(LOG)!.endSeq).toBe(frames);
+    const all = rig.trim(1, LOG, -1);
+    expect(await rig.result(1, all)).toBe('ok');
+    expect(rig.answer(1, all)).toMatchObject({ offset: 10 });
+    const earliest = rig.earliest(1, LOG);
+    expect(await rig.result(1, earliest)).toBe('ok');
+    expect(rig.answer(1, earliest)).toMatchObject({ offset: 10 });
+  });
+});
+
+test('DeleteRecords beyond what is committed, of a follower or in an old epoch is refused', async () => {
+  await inRig(85, async (rig) => {
+    await led(rig);
+    await write(rig, 3);
+    expect(await rig.result(1, rig.trim(1, LOG, 4))).toBe('offset-out-of-range');
+    expect(await rig.result(2, rig.trim(2, LOG, 1))).toBe('not-leader');
+    expect(await rig.result(1, rig.trim(1, LOG, 1, 99))).toBe('unknown-epoch');
+    expect(await rig.result(1, rig.trim(1, 12_345, 1))).toBe('unknown-log');
+    expect(starts(rig)).toEqual([0, 0, 0]);
+  });
+});
+
+test('a start that was never committed is undone with its leader: the next one has all records', async () => {
+  await inRig(86, async (rig) => {
+    await led(rig);
+    await write(rig, 10);
+    rig.world.node('n2').pause();
+    rig.world.node('n3').pause();
+    const token = rig.trim(1, LOG, 8);
+    await rig.advance(200);
+    expect(rig.answer(1, token)).toBeUndefined();
+    rig.kill(1);
+    rig.world.node('n2').resume();
+    rig.world.node('n3').resume();
+    rig.fence(1);
+    rig.grant(LOG, 2);
+    await rig.until(() => rig.isLeading(2, LOG));
+    const start = rig.at(2).store.log(LOG)!.startOffset;
+    await rig.startNode(1);
+    await write(rig, 3, 10, 2);
+    await rig.until(() => rig.values(1, LOG).length === rig.values(2, LOG).length);
+    expect(new Set(starts(rig)).size).toBe(1);
+    expect(starts(rig)[0]).toBe(start);
+    expect(await rig.result(2, rig.fetch(2, LOG, start))).toBe('ok');
+    const read = rig.at(1).store.log(LOG)!.read(start, 1, 10);
+    expect(['memory', 'file']).toContain(read.kind);
+    if ('release' in read) read.release();
+  });
+});
+
+test('the start lasts through kill -9 of all, and through a new leader', async () => {
+  await inRig(
+    87,
+    async (rig) => {
+      rig.keeping = keeping({ bytes: 200_000 });
+      await led(rig);
+      await write(rig, 60, 20_000);
+      await rig.until(() => starts(rig).every((start) => start > 30));
+      await rig.advance(1_000);
+      const [before] = starts(rig);
+      for (const id of [1, 2, 3]) rig.kill(id);
+      for (const id of [1, 2, 3]) await rig.startNode(id);
+      rig.grant(LOG, 2);
+      await rig.until(() => rig.isLeading(2, LOG));
+      await rig.until(() => starts(rig).every((start) => start >= before!));
+      const earliest = rig.earliest(2, LOG);
+      expect(await rig.result(2, earliest)).toBe('ok');
+      expect(rig.answer(2, earliest)!['offset']).toBeGreaterThanOrEqual(before!);
+    },
+    SMALL,
+  );
+});
+
+test('a replica that is behind the start copies from there, also where that lies inside a segment', async () => {
+  await inRig(
+    88,
+    async (rig) => {
+      await led(rig);
+      await write(rig, 2);
+      rig.kill(3);
+      rig.fence(3);
+      await write(rig, 60, 5_000);
+      expect(await rig.result(1, rig.trim(1, LOG, 31))).toBe('ok');
+      for (let round = 0; round < 12; round += 1) {
+        let isDone = false;
+        rig
+          .at(1)
+          .store.checkpoint()
+          .then(
+            () => {
+              isDone = true;
+            },
+            () => undefined,
+          );
+        await rig.until(() => isDone);
+        await write(rig, 1);
+      }
+      expect(rig.at(1).store.log(LOG)!.firstSeq).toBeGreaterThan(60);
+      await rig.startNode(3);
+      await rig.until(() => rig.values(3, LOG).length === rig.values(1, LOG).length);
+      expect(starts(rig)).toEqual([31, 31, 31]);
+      const stored = rig.at(3).store.log(LOG)!;
+      const read = stored.read(31, 1, stored.endOffset);
+      expect(read).toMatchObject({ baseOffset: 31 });
+      if ('release' in read) read.release();
+    },
+    { ...SMALL, walFileBytesMin: 64 * 1024, walFileBytesMax: 64 * 1024, checkpointMs: 3_600_000 },
+  );
+});
+
+test('a new leader whose clock is days ahead takes nothing away before its time', async () => {
+  await inRig(89, async (rig) => {
+    rig.keeping = keeping({ ageMs: 60_000 });
+    await led(rig);
+    await write(rig, 5);
+    await rig.advance(20_000);
+    rig.world.node('n2').clock.jumpWall(5 * 86_400_000);
+    rig.kill(1);
+    rig.fence(1);
+    rig.grant(LOG, 2);
+    await rig.until(() => rig.isLeading(2, LOG));
+    await rig.advance(30_000);
+    expect(starts(rig)).toEqual([0, 0]);
+    await rig.until(() => starts(rig).every((start) => start === 5), 15_000);
+  });
+});
