@@ -48,7 +48,7 @@ export class AskSlab {
     refused: 0,
   };
   readonly #deadlines: Deadlines;
-  readonly #asksMax: number;
+  #asksMax: number;
   readonly #slots: Slot[] = [];
   readonly #free: number[] = [];
   #open = 0;
@@ -56,6 +56,16 @@ export class AskSlab {
 
   constructor(deadlines: Deadlines, asksMax: number) {
     this.#deadlines = deadlines;
+    this.#asksMax = Math.min(asksMax, ASKS_MAX - 1);
+  }
+
+  /** Asks that may be open at once. */
+  get limit(): number {
+    return this.#asksMax;
+  }
+
+  /** Those that are open beyond a lower limit stay so. */
+  setLimit(asksMax: number): void {
     this.#asksMax = Math.min(asksMax, ASKS_MAX - 1);
   }
 

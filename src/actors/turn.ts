@@ -29,7 +29,7 @@ export class Turn {
   /** The last drain used up its budget: who lets messages in from elsewhere should let in fewer. */
   isBehind = false;
   readonly #runQueue: RunQueue;
-  readonly #limits: TurnLimits;
+  #limits: TurnLimits;
   readonly #ready = new RingQueue<Runnable>(64);
   readonly #polls: (() => void)[] = [];
   readonly #phases: Record<Phase, (() => void)[]> = { durable: [], flush: [], publish: [] };
@@ -41,6 +41,15 @@ export class Turn {
   constructor(runQueue: RunQueue, limits: TurnLimits) {
     this.#runQueue = runQueue;
     this.#limits = limits;
+  }
+
+  get limits(): TurnLimits {
+    return this.#limits;
+  }
+
+  /** From the next drain on; what is left out stays. */
+  setLimits(limits: Partial<TurnLimits>): void {
+    this.#limits = { ...this.#limits, ...limits };
   }
 
   /** Cells with something to do. */

@@ -3,8 +3,15 @@
 export * from '../actors/index.ts';
 export type { LinkCounters, LinkIdentity, LinksOptions } from '../actors/links/links.ts';
 export { Links } from '../actors/links/links.ts';
+export type {
+  MemberControl,
+  SettingsInForce,
+  ThreadCounts,
+  ThreadSettings,
+} from '../actors/threads/control.ts';
 export type { Member, MemberOptions } from '../actors/threads/member.ts';
 export { joinThreadGroup } from '../actors/threads/member.ts';
+export type { StallLimits } from '../actors/threads/standstill.ts';
 export type { Suspect, ThreadGroupOptions } from '../actors/threads/thread-group.ts';
 export { ThreadGroup } from '../actors/threads/thread-group.ts';
 export * from '../codec/index.ts';
@@ -15,11 +22,18 @@ export type {
   Environment,
   Listener,
   Log,
+  LogLevel,
   Net,
   Random,
   Timers,
 } from '../env/environment.ts';
-export type { ThreadExit, ThreadLimits } from '../env/threads.ts';
+export type {
+  ControlOptions,
+  ThreadControlCode,
+  ThreadExit,
+  ThreadFacts,
+  ThreadLimits,
+} from '../env/threads.ts';
 export type { ActorEnvironmentOptions } from './actor-environment.ts';
 export { createActorEnvironment } from './actor-environment.ts';
 export type { RunningThreads, ThreadsOptions } from './threads.ts';

@@ -32,6 +32,8 @@ export interface RunQueue {
   soon(task: () => void): void;
 }
 
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
 export interface Log {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -39,6 +41,10 @@ export interface Log {
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
   /** A log whose every line carries `fields`. */
   child(fields: Readonly<Record<string, unknown>>): Log;
+  /** What is written now. Absent where the log has no levels of its own. */
+  readonly level?: LogLevel;
+  /** From here on for this log, those it is a child of, and all of their children. Goes with `level`. */
+  setLevel?(level: LogLevel): void;
 }
 
 /** Buggify: true only in simulation, where an armed site fires at random. Always false in production. */

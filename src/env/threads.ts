@@ -8,6 +8,58 @@ export interface ThreadExit {
   readonly message: string;
 }
 
+/** How a control call fails. Codes are never renamed. */
+export type ThreadControlCode =
+  /** The thread ended, before the call or during it. */
+  | 'THREAD_CONTROL_LOST'
+  /** No answer in time: the thread is blocked, or takes longer. What was asked may still be done there. */
+  | 'THREAD_CONTROL_TIMEOUT'
+  /** The same is under way for somebody else. */
+  | 'THREAD_CONTROL_BUSY'
+  /** The thread refused, or could not. */
+  | 'THREAD_CONTROL_FAILED'
+  /** The thread has nothing of this name. */
+  | 'THREAD_CONTROL_UNKNOWN';
+
+export interface ThreadControlError extends Error {
+  readonly code: ThreadControlCode;
+}
+
+export interface ControlOptions {
+  /** In milliseconds: who does not answer within it is not waited for. */
+  readonly timeoutMs: number;
+}
+
+/** What a thread answers beside what every thread does: structured-clonable values, or promises of them. */
+export type ControlService = Readonly<Record<string, (argument: unknown) => unknown>>;
+
+/** The thread as its machine sees it. */
+export interface ThreadFacts {
+  readonly heapUsedBytes: number;
+  readonly heapLimitBytes: number;
+  /** Of array buffers and other memory outside the heap. */
+  readonly externalBytes: number;
+  /** Counters of the thread's side of `Threads`, by name. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/**
+ * Rare and slow questions to a thread, outside the rings and never on a message's path. Every call ends: with
+ * its answer, with the thread, or with its timeout. All reject with ThreadControlError.
+ */
+export interface ThreadControl {
+  /** Asks the service that the thread serves. */
+  call(name: string, argument: unknown, options: ControlOptions): Promise<unknown>;
+  facts(options: ControlOptions): Promise<ThreadFacts>;
+  /** A V8 CPU profile over `durationMs` (1 to 600,000) as the JSON of a .cpuprofile file. The timeout is on top. */
+  cpuProfile(durationMs: number, options: ControlOptions): Promise<string>;
+  /**
+   * A V8 heap snapshot (.heapsnapshot) in pieces, at the pace of the reader. The thread stands still until the
+   * first; the timeout is that of each piece. Ending the iteration early ends the snapshot.
+   */
+  heapSnapshot(options: ControlOptions): AsyncGenerator<Uint8Array, void, undefined>;
+}
+
 /** Rings the bell of another thread: cheap to call, at most one pending ring per peer is needed. */
 export interface Doorbell {
   ring(): void;
@@ -34,6 +86,7 @@ export interface ThreadHandle {
   onMessage(handle: (message: unknown) => void): void;
   /** Ends the thread; the exit event follows with this cause and message. */
   stop(cause?: 'stopped' | 'stalled' | 'boot-failed', message?: string): void;
+  readonly control: ThreadControl;
   /** Fraction of the time since the last call in which the loop was busy, in [0, 1]. Read from outside. */
   utilization(): number;
 }
@@ -54,6 +107,10 @@ export interface Threads {
   /** Worker only: the control channel to the starter. */
   post(message: unknown): void;
   onMessage(handle: (message: unknown) => void): void;
+  /** Control calls of this thread to itself. */
+  readonly control: ThreadControl;
+  /** What this thread answers to `call`, its own and its starter's; a later service replaces it. */
+  serveControl(service: ControlService): void;
   /** A doorbell to the peer thread, and the handler of our own bell. One direct channel per pair of threads. */
   doorbell(peer: number): Doorbell;
   onBell(handle: (peer: number) => void): void;

@@ -7,6 +7,9 @@ export function singleThread(guard: (call: string) => void): Threads {
     throw new Error(`threads.${call}: a simulated process has one thread; set shards to 0`);
   };
   return {
+    get control() {
+      return refuse('control');
+    },
     boot: { index: 0, incarnation: 1, data: undefined },
     canHandOver: false,
     start: () => refuse('start'),
@@ -14,6 +17,7 @@ export function singleThread(guard: (call: string) => void): Threads {
     post: () => refuse('post'),
     doorbell: () => refuse('doorbell'),
     handOver: () => refuse('handOver'),
+    serveControl: () => guard('threads.serveControl'),
     // Handlers may be set: nothing will ever call them.
     onMessage: () => guard('threads.onMessage'),
     onBell: () => guard('threads.onBell'),

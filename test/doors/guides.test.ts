@@ -13,6 +13,7 @@ const PRINTED = new Map([
   ['actors.md: Full, gone and dead letters', 'it had to wait'],
   ['actors.md: Failing, and being told', 'did one\nthe worker failed'],
   ['actors.md: Threads', '25'],
+  ['actors.md: Looking into a thread, and changing it', '16\n(root)\ntrue'],
   ['actors.md: Tests', 'scheduled\n0\n1'],
   ['durable.md: An account', '70\nthere is only 70\n70'],
   ['durable.md: A timer', 'paid'],

@@ -7,6 +7,7 @@ import { protocolDifference, protocolSummaries } from '../protocol.ts';
 import type { System } from '../system.ts';
 import { createSystem } from '../system.ts';
 import type { Manifest, SystemLimits } from '../system-options.ts';
+import { applySettings, controlService } from './control.ts';
 import type { MemberBoot, ToMember } from './membership.ts';
 import { RingHub } from './ring-hub.ts';
 import { SlabPool } from './slab-pool.ts';
@@ -57,6 +58,8 @@ export function joinThreadGroup(env: Environment, options: MemberOptions = {}): 
     throw new ActorError('ACTOR_MISUSE', `thread ${boot.thread} does not fit: ${difference}`);
   }
   const hub = new RingHub(system, threads, new SlabPool(boot.slab));
+  applySettings(system, boot.settings);
+  threads.serveControl(controlService(system, hub));
   for (const { thread, pair } of boot.peers) hub.attach(thread, pair);
   let stop: () => Promise<void> | void = () => undefined;
   const handlers: ((body: unknown) => void)[] = [];

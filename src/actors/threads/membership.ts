@@ -1,6 +1,7 @@
 // What thread 0 and a worker tell each other when the worker boots and when peers come and go. Shared
 // memory and small facts only: everything else travels in the rings.
 import type { ProtocolSummary } from '../protocol.ts';
+import type { ThreadSettings } from './control.ts';
 import type { RingPair } from './ring-route.ts';
 
 export interface PeerRings {
@@ -21,6 +22,8 @@ export interface MemberBoot {
   readonly peers: readonly PeerRings[];
   readonly slab: SharedArrayBuffer;
   readonly status: SharedArrayBuffer;
+  /** What was changed in the lives before. */
+  readonly settings: ThreadSettings;
   /** The application's own boot data, as it gave it. */
   readonly app: unknown;
 }

@@ -3,26 +3,23 @@
 // the dead one was handling is named as the suspect and never delivered again.
 // Invariant: a peer hears `peer-lost` before it gets the rings of the next incarnation.
 import type { Environment } from '../../env/environment.ts';
-import type { ThreadExit, ThreadHandle, ThreadLimits } from '../../env/threads.ts';
+import type { ControlOptions, ThreadExit, ThreadHandle, ThreadLimits } from '../../env/threads.ts';
+import { ActorError } from '../errors.ts';
 import { protocolSummaries } from '../protocol.ts';
-import {
-  STATUS_MESSAGES,
-  STATUS_OP,
-  STATUS_PROTOCOL,
-  STATUS_SLOT,
-  STATUS_TURNS,
-  STATUS_WORDS,
-} from '../status.ts';
+import { STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT, STATUS_WORDS } from '../status.ts';
 import type { RestartPolicy } from '../supervise.ts';
 import { RestartBudget } from '../supervise.ts';
 import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
-import { HeartbeatWatch } from './heartbeat.ts';
+import type { MemberControl, SettingsInForce, ThreadSettings } from './control.ts';
+import { checkSettings, controlService, memberControl } from './control.ts';
 import type { FromMember, MemberBoot, PeerRings } from './membership.ts';
 import { createRing } from './ring.ts';
 import { RingHub } from './ring-hub.ts';
 import type { RingPair } from './ring-route.ts';
 import { createSlab, SlabPool } from './slab-pool.ts';
+import type { StallLimits } from './standstill.ts';
+import { DEFAULT_STALL, Standstill } from './standstill.ts';
 
 /** The message that a thread was handling when it ended. */
 export interface Suspect {
@@ -51,7 +48,7 @@ export interface ThreadGroupOptions {
    * A worker that was busy without beginning a turn or a message in this many samples in a row is ended.
    * So one handler may hold its thread for less than `sampleMs` times `samples`. Default: 3 of 500 ms.
    */
-  readonly stall?: { readonly sampleMs: number; readonly samples: number };
+  readonly stall?: StallLimits;
   /** Tests start the free-running ring indices near their wrap. */
   readonly ringStartIndex?: number;
   readonly onThreadLost?: (thread: number, exit: ThreadExit, suspect?: Suspect) => void;
@@ -64,9 +61,6 @@ export interface ThreadGroupOptions {
 const DEFAULT_RING_BYTES = 1024 * 1024;
 const DEFAULT_SLAB_BYTES = 64 * 1024 * 1024;
 const DEFAULT_BOOT_TIMEOUT_MS = 30_000;
-const DEFAULT_STALL = { sampleMs: 500, samples: 3 };
-/** Busy for less than this share of a sample means that the loop came round. */
-const BUSY_SHARE = 0.999;
 const DEFAULT_RESTART: RestartPolicy = {
   maxRestarts: 3,
   windowMs: 60_000,
@@ -82,8 +76,8 @@ interface Member {
   handle: ThreadHandle | undefined;
   isReady: boolean;
   isStopping: boolean;
-  watch: HeartbeatWatch;
-  messagesSeen: number;
+  /** What was changed while it ran: its next life begins with it. */
+  settings: ThreadSettings;
   restart: Deadline | undefined;
 }
 
@@ -95,31 +89,29 @@ export class ThreadGroup {
   readonly #members: Member[] = [];
   readonly #slab: SharedArrayBuffer;
   readonly #ringBytes: number;
-  readonly #stall: { readonly sampleMs: number; readonly samples: number };
+  readonly #standstill: Standstill;
   #isStopping = false;
-  #sampling: Deadline | undefined;
 
   constructor(system: System, options: ThreadGroupOptions) {
     this.#system = system;
     this.#env = system.env;
     this.#options = options;
     this.#ringBytes = options.ringBytes ?? DEFAULT_RING_BYTES;
-    this.#stall = options.stall ?? DEFAULT_STALL;
+    this.#standstill = new Standstill(system);
     this.#slab = this.#newSlab();
     this.hub = new RingHub(system, this.#env.threads, new SlabPool(this.#slab));
+    this.#env.threads.serveControl(controlService(system, this.hub));
     for (let thread = 1; thread <= options.workers; thread += 1) {
-      const status = newStatus();
       this.#members.push({
         thread,
         budget: new RestartBudget(options.restart ?? DEFAULT_RESTART),
         incarnation: 1,
         slab: this.#newSlab(),
-        status,
-        watch: this.#watch(status),
+        status: newStatus(),
         handle: undefined,
         isReady: false,
         isStopping: false,
-        messagesSeen: -1,
+        settings: {},
         restart: undefined,
       });
     }
@@ -137,7 +129,7 @@ export class ThreadGroup {
     }
     for (const { thread, pair } of rings.get(0)!) this.hub.attach(thread, pair);
     const all = this.#members.map((member) => this.#launch(member, rings.get(member.thread)!));
-    if (this.#members.length > 0) this.#sample();
+    for (const member of this.#members) this.#watch(member);
     await Promise.all(all);
   }
 
@@ -152,6 +144,63 @@ export class ThreadGroup {
     return member?.handle === undefined ? undefined : member.incarnation;
   }
 
+  /**
+   * Looks into a thread and changes it while it runs: 0 is this one, 1 and up are the workers.
+   *
+   * @throws ActorError if the group has no such thread.
+   */
+  control(thread: number): MemberControl {
+    const { threads } = this.#env;
+    if (thread === 0) return memberControl(() => threads.control);
+    const member = this.#member(thread);
+    if (member === undefined) {
+      throw new ActorError('ACTOR_MISUSE', `the group has no thread ${thread}`, { thread });
+    }
+    const plain = memberControl(() => {
+      if (member.handle !== undefined) return member.handle.control;
+      throw new ActorError('THREAD_CONTROL_LOST', `thread ${thread} is not running`, { thread });
+    });
+    const excuse = () => this.#standstill.excuse(thread);
+    return {
+      ...plain,
+      configure: (settings, options) => this.#configure(member, plain, settings, options),
+      async cpuProfile(durationMs, options) {
+        const end = excuse();
+        return plain.cpuProfile(durationMs, options).finally(end);
+      },
+      async *heapSnapshot(options) {
+        const pieces = plain.heapSnapshot(options);
+        try {
+          for (;;) {
+            // Only while the thread works on a piece: its reader may take all the time it wants.
+            const end = excuse();
+            const { done, value } = await pieces.next().finally(end);
+            if (done === true) return;
+            yield value;
+          }
+        } finally {
+          await pieces.return();
+        }
+      },
+    };
+  }
+
+  async #configure(
+    member: Member,
+    plain: MemberControl,
+    settings: ThreadSettings,
+    options: ControlOptions,
+  ): Promise<SettingsInForce> {
+    checkSettings(settings);
+    const { stall, ...inside } = settings;
+    const inForce = await plain.configure(inside, options);
+    const limits = { ...member.settings.limits, ...inside.limits };
+    member.settings = { ...member.settings, ...inside, limits };
+    if (stall !== undefined) this.#standstill.setLimits(member.thread, stall);
+    const watched = this.#standstill.limitsOf(member.thread);
+    return { ...inForce, ...(watched === undefined ? {} : { stall: watched }) };
+  }
+
   /** Ends one worker as if it had died; it is replaced under the budget. */
   kill(thread: number): void {
     this.#member(thread)?.handle?.stop();
@@ -160,7 +209,7 @@ export class ThreadGroup {
   /** Asks every worker to shut down, then ends them; nothing is restarted any more. */
   async stop(options: { readonly timeoutMs: number }): Promise<void> {
     this.#isStopping = true;
-    if (this.#sampling !== undefined) this.#system.deadlines.cancel(this.#sampling);
+    this.#standstill.close();
     await Promise.all(this.#members.map((member) => this.#stopMember(member, options.timeoutMs)));
   }
 
@@ -188,10 +237,6 @@ export class ThreadGroup {
 
   #newSlab(): SharedArrayBuffer {
     return createSlab(this.#options.slabBytes ?? DEFAULT_SLAB_BYTES);
-  }
-
-  #watch(status: Int32Array): HeartbeatWatch {
-    return new HeartbeatWatch(status, STATUS_TURNS, this.#stall.samples);
   }
 
   /** Makes both rings between two threads and tells each side its view. */
@@ -228,12 +273,14 @@ export class ThreadGroup {
       peers,
       slab: member.slab,
       status: member.status.buffer as SharedArrayBuffer,
+      settings: member.settings,
       app: this.#options.appData?.(thread, incarnation),
     };
     const { entry, limits } = this.#options;
     const handle = this.#env.threads.start(entry, thread, boot, limits);
     member.handle = handle;
     member.isReady = false;
+    this.#standstill.forget(thread);
     handle.onMessage((raw) => {
       const message = raw as FromMember;
       if (message.kind === 'app') this.#options.onMessage?.(thread, message.body);
@@ -283,7 +330,6 @@ export class ThreadGroup {
     member.incarnation += 1;
     member.slab = this.#newSlab();
     member.status = newStatus();
-    member.watch = this.#watch(member.status);
     const mine: PeerRings[] = [];
     const others = this.#members.filter((each) => each.handle !== undefined);
     for (const peer of [0, ...others.map((each) => each.thread)]) {
@@ -313,26 +359,18 @@ export class ThreadGroup {
     };
   }
 
-  /**
-   * Looks from outside, so that a worker needs no heartbeat timer: busy, and neither a message nor a turn
-   * although its bell was rung, is standstill.
-   */
-  #sample(): void {
-    this.#sampling = this.#system.deadlines.after(this.#stall.sampleMs, () => {
-      for (const member of this.#members) {
-        if (member.handle === undefined || !member.isReady) continue;
-        const messages = member.status[STATUS_MESSAGES]!;
-        const isBusy = member.handle.utilization() >= BUSY_SHARE;
-        const isStill = member.watch.look(isBusy && messages === member.messagesSeen);
-        member.messagesSeen = messages;
-        // It may be busy with what is no actor's: whoever comes round to its bell takes a turn.
-        if (member.watch.looksInRow > 0) this.#env.threads.doorbell(member.thread).ring();
-        if (!isStill) continue;
-        this.#env.log.error('a thread stands still', { thread: member.thread });
-        member.handle.stop('stalled');
-      }
-      this.#sample();
-    });
+  #watch(member: Member): void {
+    const { thread } = member;
+    const watched = {
+      status: () => (member.isReady ? member.status : undefined),
+      utilization: () => member.handle?.utilization() ?? 0,
+      ring: () => this.#env.threads.doorbell(thread).ring(),
+      standsStill: () => {
+        this.#env.log.error('a thread stands still', { thread });
+        member.handle?.stop('stalled');
+      },
+    };
+    this.#standstill.watch(thread, watched, this.#options.stall ?? DEFAULT_STALL);
   }
 }
 

@@ -1,11 +1,11 @@
 // The real world, put together for one thread. The only function of this room that other rooms'
 // composition roots need; whatever it returns is built from the neighbouring files.
 import { readFileSync } from 'node:fs';
-import type { Environment, Log } from '../environment.ts';
+import type { Environment, Log, LogLevel } from '../environment.ts';
 import { createNodeClock } from './clock.ts';
 import { createCrc32c, loadNativeCrc32c } from './crc.ts';
 import { createNodeDisk } from './disk.ts';
-import { createNodeLog, type LogLevel } from './log.ts';
+import { createNodeLog } from './log.ts';
 import { createMemoryDisk } from './memory-disk.ts';
 import { type Capability, loadNative } from './native.ts';
 import { createNodeNet, type NodeNet } from './net.ts';

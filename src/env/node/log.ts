@@ -4,14 +4,16 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Logger } from 'pino';
-import type { Log } from '../environment.ts';
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+import type { Log, LogLevel } from '../environment.ts';
 
 /** The variable in which a process tells its worker threads the level. */
 export const LOG_LEVEL_VARIABLE = 'CALLBOARD_LOG_LEVEL';
 
 const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error', 'silent'];
+const DEBUG = 0;
+const INFO = 1;
+const WARN = 2;
+const ERROR = 3;
 
 /** The level of the variable above, `info` if it says nothing that we know. */
 export function logLevelOf(environment: NodeJS.ProcessEnv): LogLevel {
@@ -92,31 +94,47 @@ function writeWhole(fd: number, text: string): void {
   }
 }
 
+/** Shared by a log and its children, which pino would leave at the level that they were made with. */
+interface Gate {
+  /** Index in LEVELS of the least that is written. */
+  least: number;
+}
+
 class PinoLog implements Log {
   readonly #logger: Logger;
+  readonly #gate: Gate;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, gate: Gate) {
     this.#logger = logger;
+    this.#gate = gate;
+  }
+
+  get level(): LogLevel {
+    return LEVELS[this.#gate.least] as LogLevel;
+  }
+
+  setLevel(level: LogLevel): void {
+    this.#gate.least = LEVELS.indexOf(level);
   }
 
   debug(message: string, fields?: Fields): void {
-    this.#logger.debug(fields ?? {}, message);
+    if (this.#gate.least <= DEBUG) this.#logger.debug(fields ?? {}, message);
   }
 
   info(message: string, fields?: Fields): void {
-    this.#logger.info(fields ?? {}, message);
+    if (this.#gate.least <= INFO) this.#logger.info(fields ?? {}, message);
   }
 
   warn(message: string, fields?: Fields): void {
-    this.#logger.warn(fields ?? {}, message);
+    if (this.#gate.least <= WARN) this.#logger.warn(fields ?? {}, message);
   }
 
   error(message: string, fields?: Fields): void {
-    this.#logger.error(fields ?? {}, message);
+    if (this.#gate.least <= ERROR) this.#logger.error(fields ?? {}, message);
   }
 
   child(fields: Fields): Log {
-    return new PinoLog(this.#logger.child(fields));
+    return new PinoLog(this.#logger.child(fields), this.#gate);
   }
 }
 
@@ -131,11 +149,11 @@ export function createNodeLog(options: LogOptions): Log {
     write: (line: string) => writeWhole(fd, isPretty ? prettyLine(line, isColored) : line),
   };
   const settings = {
-    level: options.level,
+    level: 'debug',
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { error: pino.stdSerializers.err },
   };
-  return new PinoLog(pino.pino(settings, destination));
+  return new PinoLog(pino.pino(settings, destination), { least: LEVELS.indexOf(options.level) });
 }

@@ -1,7 +1,7 @@
 // A log for programs that bring none: warnings and errors as lines on stderr, without any package.
 // Who wants more passes a log of their own; a node uses the one over pino.
 import fs from 'node:fs';
-import type { Log } from '../environment.ts';
+import type { Log, LogLevel } from '../environment.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -21,19 +21,31 @@ function line(level: string, message: string, fields: Fields): string {
   return `${level} ${message}${texts.join('')}\n`;
 }
 
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+
 /** `write` gets whole lines; by default they go to stderr. */
 export function createPlainLog(
   write = (text: string): void => void fs.writeSync(STDERR, text),
-  inherited: Fields = {},
 ): Log {
-  const say = (level: string) => (message: string, fields?: Fields) =>
-    write(line(level, message, { ...inherited, ...fields }));
-  const nothing = (): void => undefined;
-  return {
-    debug: nothing,
-    info: nothing,
-    warn: say('warn'),
-    error: say('error'),
-    child: (fields) => createPlainLog(write, { ...inherited, ...fields }),
+  let level: LogLevel = 'warn';
+  const make = (inherited: Fields): Log => {
+    const say = (of: LogLevel) => (message: string, fields?: Fields) => {
+      if (LEVELS.indexOf(of) < LEVELS.indexOf(level)) return;
+      write(line(of, message, { ...inherited, ...fields }));
+    };
+    return {
+      debug: say('debug'),
+      info: say('info'),
+      warn: say('warn'),
+      error: say('error'),
+      child: (fields) => make({ ...inherited, ...fields }),
+      get level() {
+        return level;
+      },
+      setLevel(wanted) {
+        level = wanted;
+      },
+    };
   };
+  return make({});
 }

@@ -15,13 +15,17 @@ import {
 } from 'node:worker_threads';
 import type { Address, Connection, Log } from '../environment.ts';
 import type {
+  ControlService,
   Doorbell,
   ThreadBoot,
+  ThreadControl,
   ThreadExit,
   ThreadHandle,
   ThreadLimits,
   Threads,
 } from '../threads.ts';
+import { answerControl, OwnControl, WorkerControl } from './control.ts';
+import { ControlTarget } from './control-target.ts';
 import type { HandOverSupport } from './hand-over.ts';
 import { isSource } from './import-module.ts';
 import { isRing, PortBell } from './port-bell.ts';
@@ -39,6 +43,8 @@ export interface ThreadCounters {
   /** Bytes of arrays inside control messages: message payloads have no business there. */
   postedBytes: number;
   handedOver: number;
+  /** Control calls begun here to other threads, or answered here. */
+  controlCalls: number;
 }
 
 export interface NodeThreads extends Threads {
@@ -67,6 +73,7 @@ interface BootData {
 type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'post'; readonly body: unknown };
 type ToWorker =
   | { readonly kind: 'port'; readonly peer: number; readonly port: MessagePort }
+  | { readonly kind: 'control'; readonly port: MessagePort }
   | { readonly kind: 'post'; readonly body: unknown };
 
 interface Moved {
@@ -104,6 +111,7 @@ class Ports {
     posts: 0,
     postedBytes: 0,
     handedOver: 0,
+    controlCalls: 0,
   };
   readonly #net: HandOverSupport;
   readonly #log: Log;
@@ -202,12 +210,20 @@ class Ports {
 
 class StarterSide implements NodeThreads {
   readonly boot: ThreadBoot = { index: 0, incarnation: 1, data: undefined };
+  readonly control: ThreadControl;
   readonly #ports: Ports;
+  readonly #target: ControlTarget;
   readonly #live = new Map<number, WorkerHandle>();
   readonly #starts = new Map<number, number>();
 
   constructor(options: NodeThreadsOptions) {
     this.#ports = new Ports(options);
+    this.#target = new ControlTarget(this.#ports.counters);
+    this.control = new OwnControl(this.#target);
+  }
+
+  serveControl(service: ControlService): void {
+    this.#target.serve(service);
   }
 
   get counters(): ThreadCounters {
@@ -294,6 +310,7 @@ class WorkerHandle implements ThreadHandle {
   readonly index: number;
   readonly incarnation: number;
   readonly ready: Promise<void>;
+  readonly control: WorkerControl;
   readonly #entry: URL;
   readonly #worker: Worker;
   readonly #ports: Ports;
@@ -312,6 +329,10 @@ class WorkerHandle implements ThreadHandle {
     this.#entry = start.entry;
     this.index = start.index;
     this.incarnation = start.incarnation;
+    this.control = new WorkerControl((port) => {
+      ports.counters.controlCalls += 1;
+      worker.postMessage({ kind: 'control', port } satisfies ToWorker, [port]);
+    });
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -374,6 +395,7 @@ class WorkerHandle implements ThreadHandle {
     this.#exit = exit;
     this.#settleReady?.reject(new Error(exit.message));
     this.#settleReady = undefined;
+    this.control.lost(`thread ${this.index} has ended: ${exit.cause}`);
     for (const handle of this.#onExit) handle(exit);
   }
 
@@ -397,18 +419,26 @@ class WorkerHandle implements ThreadHandle {
 
 class WorkerSide implements NodeThreads {
   readonly boot: ThreadBoot;
+  readonly control: ThreadControl;
   readonly #ports: Ports;
+  readonly #target: ControlTarget;
   readonly #onMessage: ((message: unknown) => void)[] = [];
   readonly #early: unknown[] = [];
 
   constructor(options: NodeThreadsOptions, boot: BootData) {
     this.boot = { index: boot.index, incarnation: boot.incarnation, data: boot.data };
     this.#ports = new Ports(options);
+    const { counters } = this.#ports;
+    this.#target = new ControlTarget(counters);
+    this.control = new OwnControl(this.#target);
     for (const { peer, port } of boot.ports) this.#ports.set(peer, port);
     // This listener is what keeps an idle worker alive until it is stopped.
     parentPort!.on('message', (message: ToWorker) => {
       if (message.kind === 'port') this.#ports.set(message.peer, message.port);
-      else if (this.#onMessage.length === 0) this.#early.push(message.body);
+      else if (message.kind === 'control') {
+        counters.controlCalls += 1;
+        answerControl(this.#target, message.port);
+      } else if (this.#onMessage.length === 0) this.#early.push(message.body);
       else for (const handle of this.#onMessage) handle(message.body);
     });
   }
@@ -419,6 +449,10 @@ class WorkerSide implements NodeThreads {
 
   get canHandOver(): boolean {
     return this.#ports.canHandOver;
+  }
+
+  serveControl(service: ControlService): void {
+    this.#target.serve(service);
   }
 
   start(): ThreadHandle {

@@ -4,7 +4,7 @@ import type { System } from '../../../src/actors/index.ts';
 import { ask, createSystem, protocol, tell } from '../../../src/actors/index.ts';
 import type { Suspect, ThreadGroupOptions } from '../../../src/actors/threads/thread-group.ts';
 import { ThreadGroup } from '../../../src/actors/threads/thread-group.ts';
-import { bytes, none, record, u32, utf8 } from '../../../src/codec/index.ts';
+import { bool, bytes, none, record, u32, utf8 } from '../../../src/codec/index.ts';
 import type { Log } from '../../../src/env/environment.ts';
 import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
 import type { NodeThreads } from '../../../src/env/node/threads.ts';
@@ -18,6 +18,8 @@ export const Peer = protocol('peer', 1, {
   die: tell(utf8),
   never: ask(none, u32),
   cpuWakes: ask(none, u32),
+  /** Ports that keep the thread alive, and whether it has loaded the package for control calls. */
+  footprint: ask(none, record({ ports: u32, hasComlink: bool })),
 });
 
 export const entry = new URL('../workers/member.mjs', import.meta.url);

@@ -33,6 +33,11 @@ test('no message byte crosses by postMessage and bells are fewer than records', 
   await reportOf(system, 1, 10_000);
   expect(threads.counters.postedBytes).toBe(0);
   expect(threads.counters.posts).toBe(before);
+  expect(threads.counters.controlCalls).toBe(0);
+  // The first control call, and it says of itself that it is.
+  const { counters } = await group.control(1).facts({ timeoutMs: 5_000 });
+  expect(counters).toMatchObject({ postedBytes: 0, controlCalls: 1 });
+  expect(threads.counters.controlCalls).toBe(1);
   expect(group.hub.counters.bells).toBeLessThan(500);
 });
 

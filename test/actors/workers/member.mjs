@@ -1,8 +1,10 @@
 // The worker of the thread tests: one actor at a well-known slot that receives, answers, sends on and
 // dies in every way a thread can die. Plain JavaScript over dist, as workers load compiled code.
+import Module from 'node:module';
+import { workerData } from 'node:worker_threads';
 import { actor, ask, protocol, tell } from '../../../dist/actors/index.js';
 import { joinThreadGroup } from '../../../dist/actors/threads/member.js';
-import { bytes, none, record, u32, utf8 } from '../../../dist/codec/index.js';
+import { bool, bytes, none, record, u32, utf8 } from '../../../dist/codec/index.js';
 import { createNodeEnvironment } from '../../../dist/env/node/environment.js';
 
 const Peer = protocol('peer', 1, {
@@ -13,11 +15,21 @@ const Peer = protocol('peer', 1, {
   die: tell(utf8),
   never: ask(none, u32),
   cpuWakes: ask(none, u32),
+  footprint: ask(none, record({ ports: u32, hasComlink: bool })),
 });
 
 const nothing = () => undefined;
 const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => quiet };
-const env = createNodeEnvironment({ log: quiet });
+const leveled = {
+  ...quiet,
+  level: 'info',
+  setLevel(level) {
+    this.level = level;
+  },
+};
+const env = createNodeEnvironment({
+  log: workerData.data.app?.hasLevels === true ? leveled : quiet,
+});
 const member = joinThreadGroup(env, {
   protocols: member_protocols(),
   ...(env.threads.boot.data.app?.limits === undefined
@@ -35,6 +47,9 @@ if (member.app?.mode === 'boot-spin') for (;;);
 
 /** Words [has arrived in `die`, may die]: what happens in between happens to a thread that takes nothing. */
 const gate = member.app?.gate;
+
+/** What makes a heap snapshot take its time. */
+globalThis.hoard = Array.from({ length: member.app?.hoard ?? 0 }, (_, at) => ({ at: `${at}` }));
 
 /** Work that is no actor's and that lets the loop come round. */
 function busy() {
@@ -96,6 +111,10 @@ const PeerActor = actor(
         if (how === 'wait') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       },
       never: () => ctx.later(),
+      footprint: () => ({
+        ports: process.getActiveResourcesInfo().filter((each) => each === 'MessagePort').length,
+        hasComlink: Object.keys(Module._cache).some((each) => each.includes('comlink')),
+      }),
       cpuWakes: () => member.system.turn.count,
     };
   },

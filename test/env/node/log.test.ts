@@ -22,6 +22,16 @@ describe('the log', () => {
     expect(lines[1]).toMatchObject({ level: 'error', error: { message: 'why' } });
   });
 
+  test('changes its level while it runs, for the children that it has', () => {
+    const lines = runLog(
+      `const log = createNodeLog({ level: 'warn' });
+       const child = log.child({ node: 2 });
+       child.info('one'); log.setLevel('debug'); child.debug('two');
+       child.setLevel('silent'); log.error('three'); log.setLevel('error'); log.error(child.level);`,
+    ).map((line) => (JSON.parse(line) as { msg: string }).msg);
+    expect(lines).toEqual(['two', 'error']);
+  });
+
   test('loses nothing when the process exits in the tick that logged', () => {
     const lines = runLog(
       `const log = createNodeLog({ level: 'info' });

@@ -16,3 +16,16 @@ test('warnings and errors are lines with their fields, and the rest is silent', 
     'error failed actor=/a error=Error: no\n    at here\n',
   ]);
 });
+
+test('its level may change, for children that exist as well', () => {
+  const lines: string[] = [];
+  const log = createPlainLog((line) => lines.push(line));
+  const child = log.child({ actor: '/a' });
+  expect(log.level).toBe('warn');
+  child.info('before');
+  log.setLevel?.('debug');
+  child.debug('after');
+  child.setLevel?.('silent');
+  log.error('silent');
+  expect(lines).toEqual(['debug after actor=/a\n']);
+});
