@@ -64,6 +64,7 @@ const shard = await startShard(
     send: () => Promise.reject(new Error('no metadata changes here')),
     propose: () => undefined,
     resignLog: () => undefined,
+    kinds: [],
     onStoreFailure: (error) => {
       throw error;
     },

@@ -1,5 +1,6 @@
 // The package's front door: a node as a library. The actor runtime, the simulator and the test kit get
 // doors of their own when they are ready for other people's code.
+export type { ReplicatedActors, ReplicatedOptions } from './assembly/durable-actors.ts';
 export type {
   NodeAddress,
   NodeConfig,
@@ -14,4 +15,4 @@ export {
   type NodeEnvironment,
   type NodeEnvironmentOptions,
 } from './env/node/environment.ts';
-export { startNode } from './node-entry.ts';
+export { type EmbeddedNode, startNode } from './node-entry.ts';

@@ -2,10 +2,13 @@
 // line loads this module by its URL when it starts a node, and nothing of it before. What runs on worker
 // threads is loaded by them, not here.
 
+import type { ReplicatedActors } from './assembly/durable-actors.ts';
+import { loadKinds } from './assembly/durable-kinds.ts';
 import { nodeStarter } from './assembly/node.ts';
-import type { NodeConfig, StartNode } from './assembly/node-config.ts';
+import type { NodeConfig, RunningNode } from './assembly/node-config.ts';
 import type { MakeShards } from './assembly/shards.ts';
 import { prefixed } from './assembly/worker-boot.ts';
+import type { Environment } from './env/environment.ts';
 import type { NodeEnvironment } from './env/node/environment.ts';
 import { createHttpServer } from './env/node/http.ts';
 
@@ -20,12 +23,21 @@ function namesOf({ host, nodes, nodeId }: NodeConfig): string[] {
   return [host, ...nodes.filter(({ id }) => id === nodeId).map((node) => node.host)];
 }
 
+/** A node in the process of an application. */
+export interface EmbeddedNode extends RunningNode {
+  /** The durable actors of its cluster. */
+  readonly durable: ReplicatedActors;
+}
+
 /** Starts one node over an Environment of this process. */
-export const startNode: StartNode = async (env, config) => {
+export const startNode = async (env: Environment, config: NodeConfig): Promise<EmbeddedNode> => {
+  const { durableKinds } = config;
+  const load = (url: string) => import(url);
   const { net, threads } = env as NodeEnvironment;
   const start = nodeStarter({
     makeShards: await shardMaker(config.shards),
     amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,
+    ...(durableKinds === undefined ? {} : { kinds: await loadKinds(load, durableKinds) }),
     rocketmq: async () => (await import('./rocketmq.ts')).startRocket,
     http: createHttpServer({ log: env.log, names: namesOf(config) }),
     counters: () => ({ ...net.counters, ...prefixed('main.threads', threads.counters) }),

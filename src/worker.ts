@@ -14,6 +14,7 @@ await runWorker(
         ...(dataRoot === undefined ? {} : { dataRoot }),
       }),
     amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,
+    load: (url) => import(url),
     rocketmq: async () => (await import('./rocketmq.ts')).startRocket,
     counters(env) {
       const { net, threads } = env as NodeEnvironment;

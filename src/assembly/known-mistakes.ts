@@ -1,5 +1,6 @@
 // Mistakes that the simulator can switch on by name, to prove that it would find them. Nowhere else:
 // outside a simulation `buggify` is always false, so every rule holds.
+import type { ActorFaults } from '../actors/durable/event-source.ts';
 import type { ReadFaults } from '../broker/access/stream-log.ts';
 import type { QueueFaults } from '../broker/view/config.ts';
 import { VIEW_DEFAULTS, type ViewsConfig } from '../broker/view/views.ts';
@@ -29,6 +30,12 @@ const OF_READERS: readonly (readonly [string, keyof ReadFaults])[] = [
   ['bug.stream-reads-again', 'stepBack'],
 ];
 
+const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [
+  ['bug.decide-again', 'forgetAnswers'],
+  ['bug.trust-clocks', 'trustClocks'],
+  ['bug.fire-again', 'fireAgain'],
+];
+
 /** The rules of replication to take away in this run, or undefined: none. */
 export function knownMistakes(env: Environment): Faults | undefined {
   return taken(env, OF_REPLICATION);
@@ -54,6 +61,11 @@ export function viewsWithMistakes(env: Environment): ViewsConfig {
 /** The same of those who read streams. */
 export function knownReadMistakes(env: Environment): ReadFaults | undefined {
   return taken(env, OF_READERS);
+}
+
+/** The same of durable actors of applications. */
+export function knownActorMistakes(env: Environment): ActorFaults {
+  return taken(env, OF_ACTORS) ?? {};
 }
 
 function taken<K extends string>(

@@ -30,6 +30,7 @@ export class LocalShards implements Shards {
       resignLog: (logId, epoch) => metadata.resignLog(logId, epoch),
       onStoreFailure: onFailed,
       ...this.#options.clients,
+      kinds: this.#options.kinds,
     });
     this.#shard = shard;
     metadata.onSafeSetRejected((logId, attempt) => shard.host.safeSetRejected(logId, attempt));

@@ -39,6 +39,11 @@ export interface NodeConfig {
    * a newcomer: it must not vote from a memory that it has lost.
    */
   readonly isFounding?: boolean;
+  /**
+   * URL of a module of the application that exports `kinds`: the kinds of durable actors that this node brings.
+   * The main thread and every worker thread import it. Without it the node has no replica of a durable actor.
+   */
+  readonly durableKinds?: string;
   /** Secret that the nodes of a cluster show each other on their links. */
   readonly token: string;
 }

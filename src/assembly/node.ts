@@ -1,13 +1,15 @@
 // Composes one node over any Environment: links, metadata, shards, listeners, admin. Used by the process
 // root, the in-process cluster, and the simulator alike. The main thread runs this; with `shards: 0` its
 // one shard runs here too.
+import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import { Links } from '../actors/links/links.ts';
 import { createSystem, type System } from '../actors/system.ts';
 import { adminHandler } from '../admin/routes.ts';
 import { LogClient } from '../broker/access/log-client.ts';
 import { createRecordAccess } from '../broker/access/record-access.ts';
 import type { QueueConfig } from '../broker/view/config.ts';
-import type { MetadataChange } from '../cluster/metadata/commands.ts';
+import type { MetadataChange, MetadataCommand } from '../cluster/metadata/commands.ts';
+import { type ProposeAnswer, UNAVAILABLE } from '../cluster/metadata-shell/metadata-protocol.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { MetadataService, type Survivor } from '../cluster/metadata-shell/metadata-service.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
@@ -17,6 +19,9 @@ import { BrokerError } from '../std/errors.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import type { LoadClients } from './client-protocols.ts';
+import { DurableActorsOfCluster, type ReplicatedActors } from './durable-actors.ts';
+import { DurableCommands } from './durable-commands.ts';
+import { kindOf } from './durable-kinds.ts';
 import { Fences } from './fences.ts';
 import { hostRefs } from './host-refs.ts';
 import {
@@ -56,6 +61,8 @@ export interface NodeParts extends LoadClients {
   /** Counters of the environment (sockets, sendfile) for the admin API. */
   readonly counters?: () => Readonly<Record<string, number>>;
   readonly autoCreate?: boolean;
+  /** Kinds of durable actors that the application brings; what `durableKinds` of the configuration names. */
+  readonly kinds?: readonly AnyDurableActor[];
 }
 
 const META_SHARD = 255;
@@ -84,6 +91,8 @@ class Node implements ProbedNode {
   #registration: Registration | undefined;
   readonly #watcher: Watcher;
   readonly #fences: Fences;
+  readonly #commands: DurableCommands;
+  readonly durable: ReplicatedActors;
   readonly #listeners: Listener[] = [];
   readonly #startedAtMs: number;
   readonly #events: NodeEvent[] = [];
@@ -118,6 +127,31 @@ class Node implements ProbedNode {
     this.#imageProbe = new ImageProbe(this.#replica);
     this.#fences = new Fences(this.#replica, this.#links);
     this.#watcher = new Watcher(this.#replica.image, (event) => this.#tell(event));
+    const { view } = this.#replica;
+    const refOf = hostRefs(this.#system, this.#replica);
+    this.#commands = new DurableCommands({
+      system: this.#system,
+      view,
+      leaderHost: (logId) => {
+        const leader = view.log(logId)?.leader ?? -1;
+        return leader < 0 ? undefined : refOf(leader, logId);
+      },
+    });
+    this.durable = new DurableActorsOfCluster({
+      system: this.#system,
+      replica: this.#replica,
+      change: (command, timeoutMs) => this.#change(command, timeoutMs),
+      kinds: this.#kinds,
+      commands: this.#commands,
+    });
+  }
+
+  get #kinds(): readonly AnyDurableActor[] {
+    return this.#parts.kinds ?? [];
+  }
+
+  async #change(command: MetadataCommand, timeoutMs: number): Promise<ProposeAnswer> {
+    return this.#metadata?.changeCommand(command, timeoutMs) ?? UNAVAILABLE;
   }
 
   onEvent(handle: (event: NodeEvent) => void): void {
@@ -163,6 +197,9 @@ class Node implements ProbedNode {
     const rocketmq = await this.#listenForRocket(shards, address.rocketmqPort);
     const http = await this.#startAdmin(shards, address.httpPort);
     this.#tell({ event: 'listening', ports: { kafka, amqp, rocketmq, http, link } });
+    watchLinks(this.#links, nodeId, this.#config.nodes, (node, thread) =>
+      this.#commands.linkEnded(node, thread),
+    );
     await metadata.start();
     if (this.#identity.incarnation !== FOUNDING_INCARNATION) {
       // A folder that was lost must not vote from memory: it comes as a newcomer, until it is a voter.
@@ -188,6 +225,11 @@ class Node implements ProbedNode {
       founders: this.#config.nodes.map((node) => node.id),
       shards,
       changes: shards.changes,
+      kinds: this.#kinds.map(kindOf),
+      onRegistered: () => {
+        // Whoever registers later does so at a higher version: lives of this node have an order.
+        this.#commands.known({ clientId: nodeId, life: this.#replica.image.version });
+      },
       onRenamed: (dataIncarnation) => this.#renamed(dataIncarnation),
       onFailed: (error) => this.#fail(error),
     });
@@ -286,6 +328,7 @@ class Node implements ProbedNode {
       store: this.#parts.shardStore ?? {},
       queues: this.#parts.queues ?? {},
       clients: { amqp: this.#parts.amqp, rocketmq: this.#parts.rocketmq },
+      kinds: this.#kinds,
       onRestarted: () => this.#registration?.changed(),
       onFailed: (error: Error) => this.#fail(error),
       onShardUp: () => this.#registration?.changed(),
@@ -420,6 +463,7 @@ class Node implements ProbedNode {
     if (this.#isStopping) return;
     this.#isStopping = true;
     for (const listener of this.#listeners) listener.close();
+    this.#commands.close();
     await this.#registration?.resign(this.#timing.resignMs);
     await this.#shards?.stop();
     this.#metadata?.stop();

@@ -4,6 +4,7 @@ import { hashImage } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
 import type { ShardStore } from '../storage/api.ts';
+import type { ReplicatedActors } from './durable-actors.ts';
 import type { RunningNode } from './node-config.ts';
 
 /** One replica of one log. Valid until the next event. */
@@ -54,6 +55,7 @@ export interface Standing {
 
 /** A node whose shards run on its own thread, as a simulation starts it. */
 export interface ProbedNode extends RunningNode {
+  readonly durable: ReplicatedActors;
   probe(): NodeProbe;
 }
 

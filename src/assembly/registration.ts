@@ -3,8 +3,9 @@
 // while this node leads metadata; and gives leaderships away before a stop.
 import type { System } from '../actors/system.ts';
 import type { Deadline } from '../actors/timers.ts';
+import type { MetadataCommand } from '../cluster/metadata/commands.ts';
 import { chooseLeader } from '../cluster/metadata/election.ts';
-import type { Endpoint, NodeRecord } from '../cluster/metadata/types.ts';
+import type { ActorKind, Endpoint, NodeRecord } from '../cluster/metadata/types.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
@@ -20,6 +21,10 @@ const CHANGE_MS = 2_000;
 /** Internal destinations are placed on all founders, or after this on whoever is there. */
 const FOUNDERS_GRACE_MS = 3_000;
 
+/** How long a node with older kinds of actors may go on to count as live. */
+const OLDER_GRACE_MS = 20_000;
+const OLDER_POLL_MS = 500;
+
 /** Incarnations grow, by steps that two copies of one folder do not take alike. */
 const RENAME_STEP_MAX = 0x1_0000;
 
@@ -31,8 +36,12 @@ export interface RegistrationOptions {
   readonly pid: number;
   readonly endpoints: readonly Endpoint[];
   readonly founders: readonly number[];
+  /** Of durable actors, that this node brings. */
+  readonly kinds: readonly ActorKind[];
   readonly shards: Shards;
   readonly changes: Changes;
+  /** The metadata knows this very process. */
+  onRegistered(): void;
   /** The data goes by another incarnation from now on. */
   onRenamed(dataIncarnation: number): void;
   onFailed(error: Error): void;
@@ -49,6 +58,7 @@ export class Registration {
   #isDue = false;
   #deadline: Deadline | undefined;
   #ledSinceMs = -1;
+  #olderSinceMs = -1;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
@@ -178,6 +188,7 @@ export class Registration {
   #tellRegistered(): void {
     this.#isTold = true;
     this.#options.metadata.registered(this.#incarnation);
+    this.#options.onRegistered();
   }
 
   async #found(): Promise<void> {
@@ -193,26 +204,27 @@ export class Registration {
   }
 
   async #register(): Promise<void> {
-    const { metadata, replica, identity, shards, endpoints, pid, system } = this.#options;
+    const { metadata, replica, identity, shards, endpoints, pid, system, kinds } = this.#options;
     const { nodeId, bootCounter, isClean, osBootId } = identity;
-    const answer = await metadata.changeCommand(
-      {
-        kind: 'register-node',
-        node: nodeId,
-        incarnation: this.#incarnation,
-        previousIncarnation: this.#previous,
-        bootCounter,
-        isClean,
-        hasFailedSync: shards.hasFailedSync(),
-        osBootId,
-        pid,
-        rack: undefined,
-        endpoints,
-        firstShardThread: shards.firstThread,
-        shardIncarnations: shards.incarnations(),
-      },
-      CHANGE_MS,
-    );
+    const registration = {
+      node: nodeId,
+      incarnation: this.#incarnation,
+      previousIncarnation: this.#previous,
+      bootCounter,
+      isClean,
+      hasFailedSync: shards.hasFailedSync(),
+      osBootId,
+      pid,
+      rack: undefined,
+      endpoints,
+      firstShardThread: shards.firstThread,
+      shardIncarnations: shards.incarnations(),
+    };
+    const command: MetadataCommand =
+      kinds.length === 0
+        ? { kind: 'register-node', ...registration }
+        : { kind: 'register-node-with-kinds', ...registration, kinds };
+    const answer = await metadata.changeCommand(command, CHANGE_MS);
     if (answer.kind === 'done') this.#tellRegistered();
     if (answer.kind !== 'refused') return;
     if (answer.code === 'new-incarnation-needed' || answer.code === 'rolled-back') {
@@ -226,7 +238,21 @@ export class Registration {
       this.#options.onRenamed(this.#incarnation);
       return;
     }
+    if (answer.code === 'older-kind-live' && this.#mayWaitForOlder()) {
+      system.log.warn('a node with older actors is live: waiting for its end', {
+        why: answer.message,
+      });
+      await new Promise<void>((resolve) => system.deadlines.after(OLDER_POLL_MS, () => resolve()));
+      return;
+    }
     throw new Error(`the cluster refuses this node: ${answer.message}`);
+  }
+
+  /** A node that was stopped with this one counts as live until it is fenced. */
+  #mayWaitForOlder(): boolean {
+    const nowMs = this.#options.system.clock.monotonicMs();
+    if (this.#olderSinceMs < 0) this.#olderSinceMs = nowMs;
+    return nowMs - this.#olderSinceMs < OLDER_GRACE_MS;
   }
 
   /** Asks metadata to move leaderships away, and waits until all have that can or the time is over. */

@@ -2,6 +2,7 @@
 // connections. Everything it needs of the rest of the node comes through ShardPorts.
 
 import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
+import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import type { System } from '../actors/system.ts';
 import { ShardQueues } from '../broker/access/shard-queues.ts';
 import { createGroupBehavior } from '../broker/cursor/behavior.ts';
@@ -29,6 +30,7 @@ import { ClientDoor } from './client-door.ts';
 import type { LoadClients, RocketOptions } from './client-protocols.ts';
 import { hostRefs } from './host-refs.ts';
 import {
+  knownActorMistakes,
   knownMistakes,
   knownQueueMistakes,
   knownReadMistakes,
@@ -62,6 +64,8 @@ export interface ShardPorts extends LoadClients {
   propose(proposal: SafeSetProposal): void;
   resignLog(logId: number, epoch: number): void;
   onStoreFailure(error: Error): void;
+  /** Of durable actors, that this node brings. */
+  readonly kinds: readonly AnyDurableActor[];
 }
 
 type AmqpDoor = ClientDoor<AmqpListenerOptions, ListenerCounters>;
@@ -86,6 +90,7 @@ function behaviors(
   system: System,
   replica: MetadataReplica,
   queues: Partial<QueueConfig> | undefined,
+  actorKinds: readonly AnyDurableActor[],
 ): Map<string, AnyDurableBehavior> {
   const { view } = replica;
   const crc32c = system.env.crc32c.bind(system.env);
@@ -100,7 +105,9 @@ function behaviors(
   const faults = knownQueueMistakes(system.env);
   const queue = { ...QUEUE_DEFAULTS, ...queues, ...(faults === undefined ? {} : { faults }) };
   const group = createGroupBehavior({ ...GROUP_DEFAULTS, crc32c });
+  const actorFaults = knownActorMistakes(system.env);
   return new Map<string, AnyDurableBehavior>([
+    ...actorKinds.map((each) => [each.kind, each.withFaults(actorFaults)] as const),
     [PARTITION_KIND, partition],
     [GROUP_KIND, group],
     [QUEUE_KIND, createQueueBehavior(queue)],
@@ -177,7 +184,7 @@ export async function startShard(
     onSnapshotWanted: (logId) => host?.snapshotWanted(logId),
   });
   const faults = knownMistakes(system.env);
-  const kinds = behaviors(system, replica, config.queues);
+  const kinds = behaviors(system, replica, config.queues, ports.kinds);
   const started = new LogHost({
     system,
     node,

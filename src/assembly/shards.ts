@@ -1,6 +1,7 @@
 // The shards of a node as the main thread sees them. Two kinds: one on this very thread
 // (local-shards.ts) or worker threads (worker-shards.ts). Both take connections, count, report failed
 // syncs, and are stopped in order. A node that has worker threads loads nothing of what runs on them.
+import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import type { Links } from '../actors/links/links.ts';
 import type { System } from '../actors/system.ts';
 import type { QueueConfig } from '../broker/view/config.ts';
@@ -27,6 +28,8 @@ export interface ShardsOptions {
   readonly autoCreate: boolean;
   readonly store: Partial<ShardStoreOptions>;
   readonly queues: Partial<QueueConfig>;
+  /** Of durable actors. Threads import them anew. */
+  readonly kinds: readonly AnyDurableActor[];
   /** For shards on this thread; those on others have their own. */
   readonly clients: LoadClients;
   /** A shard lives anew: metadata must know before anything is hosted there. */

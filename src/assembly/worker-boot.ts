@@ -1,4 +1,5 @@
 // What a node's main thread and its worker threads tell each other outside the rings: small facts only.
+import type { ActorKind } from '../cluster/metadata/types.ts';
 import type { NodeAddress } from './node-config.ts';
 import type { ShardConfig } from './shard.ts';
 
@@ -8,6 +9,8 @@ export interface WorkerBoot {
   readonly clusterId: string;
   readonly token: string;
   readonly nodes: readonly NodeAddress[];
+  /** The module with the kinds of durable actors, and what the main thread found there. */
+  readonly kinds: { readonly url: string; readonly expected: readonly ActorKind[] } | undefined;
 }
 
 export type FromWorker =

@@ -4,6 +4,7 @@ import { ThreadGroup } from '../actors/threads/thread-group.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { releaseDeadStore } from '../storage/store.ts';
+import { kindOf } from './durable-kinds.ts';
 import { type ClientProtocol, isClientProtocol, shardDirectory } from './shard-names.ts';
 import { changesOf, newLife, type Shards, type ShardsOptions, shardConfig } from './shards.ts';
 import type { FromWorker, WorkerBoot } from './worker-boot.ts';
@@ -93,6 +94,10 @@ export class WorkerShards implements Shards {
       clusterId: config.clusterId,
       token: config.token,
       nodes: config.nodes,
+      kinds:
+        config.durableKinds === undefined
+          ? undefined
+          : { url: config.durableKinds, expected: this.#options.kinds.map(kindOf) },
     };
   }
 

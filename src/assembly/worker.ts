@@ -14,6 +14,7 @@ import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../cluster/slots.ts';
 import type { Environment } from '../env/environment.ts';
 import type { LoadClients } from './client-protocols.ts';
+import { DurableKindsError, kindOf, type LoadModule, loadKinds } from './durable-kinds.ts';
 import { Fences } from './fences.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { type Shard, startShard } from './shard.ts';
@@ -87,8 +88,21 @@ function appliedTeller(metadata: Ref<MetadataOps>, thread: number): (index: numb
 /** What only the root of a worker has. */
 export interface WorkerParts extends LoadClients {
   makeEnvironment(boot: WorkerBoot): Environment;
+  /** Imports a module of the application. */
+  readonly load: LoadModule;
   /** Counters of its environment. */
   counters?(env: Environment): Record<string, number>;
+}
+
+async function kindsOfWorker(parts: WorkerParts, { kinds }: WorkerBoot) {
+  if (kinds === undefined) return [];
+  const found = await loadKinds(parts.load, kinds.url);
+  // The file may have changed since the node began: what is registered is what counts.
+  const known = JSON.stringify(kinds.expected);
+  if (JSON.stringify(found.map(kindOf)) === known) return found;
+  throw new DurableKindsError(
+    `${kinds.url} is another one than when the node began: stop the node`,
+  );
 }
 
 /** Runs one shard in this worker until the main thread ends it. */
@@ -121,6 +135,7 @@ export async function runWorker(parts: WorkerParts, threadData: unknown): Promis
     onStoreFailure: (error) => post({ kind: 'failed', message: error.message }),
     amqp: parts.amqp,
     rocketmq: parts.rocketmq,
+    kinds: await kindsOfWorker(parts, app),
   });
   args.shard = shard;
   system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);

@@ -1,6 +1,7 @@
 // `callboard/durable`: event-sourced actors whose state outlives the process, on the storage and the log host that
 // the broker's queues use. Loads neither protocols nor the broker.
 export type {
+  AnyDurableActor,
   Asks,
   DecisionContext,
   DurableActor,
@@ -12,7 +13,6 @@ export type {
 } from '../actors/durable/event-sourced.ts';
 export { durable } from '../actors/durable/event-sourced.ts';
 export type {
-  AnyDurableActor,
   DurableActors,
   DurableActorsOptions,
 } from './durable/durable-actors.ts';

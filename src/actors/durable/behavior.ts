@@ -74,6 +74,8 @@ export interface DurableBehavior<State, Local> {
   readonly kind: string;
   /** Its records may go by age and size: the host keeps account of both for its logs. */
   readonly isRetained?: boolean;
+  /** What changes the state is refused at once while fewer replicas are in sync than the log needs. */
+  readonly needsInsync?: boolean;
   /** The state before the first frame. */
   initial(): State;
   /** Leader's soft state at promotion, when the epoch-begin frame is committed. */

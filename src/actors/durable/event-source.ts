@@ -54,9 +54,9 @@ const TIME_PASSED = 0xfff4;
 export const ANSWERED = 0;
 const REFUSED = 1;
 /** An earlier command of the client has not been seen here: it must come first. Nothing was decided. */
-const NOT_NOW = 2;
+export const NOT_NOW = 2;
 /** The client has its answer already, or another life of it is at work. Nothing was decided. */
-const STALE = 3;
+export const STALE = 3;
 /** It was decided once; the answer was too large to be remembered. */
 export const FORGOTTEN = 4;
 
@@ -82,6 +82,7 @@ export function eventSource(
   const source = new EventSource(ops, parts, faults);
   return {
     kind,
+    needsInsync: true,
     initial: () => new ActorState(parts.initial()),
     promote: () => new RememberedClients(),
     demote: () => [],

@@ -85,6 +85,9 @@ export interface DurableActor<O extends Ops> {
   withFaults(faults: ActorFaults): AnyDurableBehavior;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: kinds of any operations, looked up by their name only.
+export type AnyDurableActor = DurableActor<any>;
+
 /**
  * @example
  * const Account = durable(protocol('account', 1, { deposit: ask(u32, u53) }), {

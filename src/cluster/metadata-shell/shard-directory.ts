@@ -3,6 +3,7 @@
 // an earlier life of this node a leader.
 
 import type { Faults, ReplicaId } from '../../replication/types.ts';
+import { kindOfVhost } from '../metadata/actor-kinds.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { shardOf } from '../metadata/placement.ts';
 import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
@@ -61,7 +62,7 @@ export class ShardDirectory implements Directory {
     if (log === undefined || !this.#isMine(log)) return undefined;
     return {
       logId,
-      kind: log.kind,
+      kind: kindOfVhost(log.vhost) ?? log.kind,
       // `replicated` and `async` wait for the same write as `sync`, which is more than they ask.
       durability: 'sync',
       name: `${log.destination}-${log.partition}`,

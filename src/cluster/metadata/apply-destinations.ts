@@ -40,6 +40,7 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
   const { name, vhost, assignments, topicId } = command;
   if (!isValidName(name)) return refused('invalid-name', 'a name has 1 to 255 printable bytes');
   if (command.logKind === 'queue') return refused('malformed', 'a queue is declared');
+  if (command.logKind === 'actor') return refused('malformed', 'an actor is created by its kind');
   if (topicId.length !== UUID_BYTES) return refused('malformed', 'a topic id has 16 bytes');
   if (image.destination(vhost, name) !== undefined) return refused('exists', name);
   if (image.destinationByTopicId(topicId) !== undefined) return refused('exists', 'topic id');

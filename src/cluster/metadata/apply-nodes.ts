@@ -2,6 +2,7 @@
 // brings back is all that it ever acknowledged; what is not is taken out of `all` sets here and
 // nowhere else. In `quorum` sets a lost member stays listed: only the leader may change those.
 
+import { KINDS_MAX, kindsFault } from './actor-kinds.ts';
 import { dropTransientExchanges } from './apply-exchanges.ts';
 import { dropQueuesOfNode, dropQueuesOfShard, endsWithNode } from './apply-queues.ts';
 import { type Applying, OK, refused } from './applying.ts';
@@ -10,24 +11,40 @@ import type {
   FenceNode,
   Outcome,
   RegisterNode,
+  RegisterNodeWithKinds,
   ResignNode,
   RestartShard,
   UnfenceNode,
 } from './commands.ts';
 import { chooseLeader, grant, isCandidate, reelect } from './election.ts';
+import { isValidName } from './names.ts';
 import { shardOf } from './placement.ts';
-import { isLive, type LogRecord, NO_NODE, type NodeRecord, type SafeMember } from './types.ts';
+import {
+  type ActorKind,
+  isLive,
+  type LogRecord,
+  NO_NODE,
+  type NodeRecord,
+  type SafeMember,
+} from './types.ts';
 
 const NODE_ID_MAX = 2 ** 21 - 1;
 const U32_MAX = 0xffff_ffff;
 
-export function registerNode(applying: Applying, command: RegisterNode): Outcome {
-  const invalid = registrationFault(command);
+type Registration = RegisterNode | RegisterNodeWithKinds;
+
+export function registerNode(applying: Applying, command: Registration): Outcome {
+  const kinds = 'kinds' in command ? sortedKinds(command.kinds) : [];
+  const invalid = registrationFault(command, kinds);
   if (invalid !== undefined) return refused('invalid-registration', invalid);
   const { image } = applying;
   const known = image.node(command.node);
   if (known !== undefined) {
     if (isRepeat(known, command)) return OK;
+  }
+  const fault = kindsFault(image, command.node, kinds);
+  if (fault !== undefined) return refused(fault.code, fault.message);
+  if (known !== undefined) {
     if (command.incarnation < known.incarnation) {
       // Replicas take the lower of two incarnations for the older one.
       const why = `node ${known.id} is already known as ${known.incarnation}`;
@@ -56,6 +73,7 @@ export function registerNode(applying: Applying, command: RegisterNode): Outcome
     endpoints,
     firstShardThread,
     shardIncarnations,
+    kinds,
     isFenced: true,
     isDraining: false,
   });
@@ -67,9 +85,18 @@ export function registerNode(applying: Applying, command: RegisterNode): Outcome
   return OK;
 }
 
-function registrationFault(command: RegisterNode): string | undefined {
+function sortedKinds(kinds: readonly ActorKind[]): readonly ActorKind[] {
+  return [...kinds].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function registrationFault(command: Registration, kinds: readonly ActorKind[]): string | undefined {
   const isU32 = (value: number) => Number.isInteger(value) && value >= 1 && value <= U32_MAX;
   const { node } = command;
+  if (kinds.length > KINDS_MAX) return `${kinds.length} kinds of actors, more than ${KINDS_MAX}`;
+  const twice = kinds.find(({ name }, i) => name === kinds[i + 1]?.name);
+  if (twice !== undefined) return `the kind ${twice.name} twice`;
+  const nameless = kinds.find(({ name }) => !isValidName(name));
+  if (nameless !== undefined) return `a kind is named "${nameless.name}"`;
   if (!Number.isInteger(node) || node < 0 || node > NODE_ID_MAX) return `node id ${node}`;
   if (!isU32(command.incarnation)) return `incarnation ${command.incarnation}`;
   if (!isU32(command.bootCounter)) return `boot counter ${command.bootCounter}`;
@@ -80,7 +107,7 @@ function registrationFault(command: RegisterNode): string | undefined {
 }
 
 /** The same life of the same process again, after an answer was lost. */
-function isRepeat(known: NodeRecord, command: RegisterNode): boolean {
+function isRepeat(known: NodeRecord, command: Registration): boolean {
   return (
     known.incarnation === command.incarnation &&
     known.bootCounter === command.bootCounter &&
@@ -92,7 +119,7 @@ function isRepeat(known: NodeRecord, command: RegisterNode): boolean {
 }
 
 /** The data is that of the known incarnation, under its old or a new name. */
-function continues(known: NodeRecord, command: RegisterNode): boolean {
+function continues(known: NodeRecord, command: Registration): boolean {
   const isSame = command.incarnation === known.incarnation;
   return isSame || command.previousIncarnation === known.incarnation;
 }
@@ -102,13 +129,13 @@ function isSafe(log: LogRecord, node: NodeRecord): boolean {
 }
 
 /** Does the log on this node still hold everything that was acknowledged? */
-function isLossless(log: LogRecord, known: NodeRecord, command: RegisterNode): boolean {
+function isLossless(log: LogRecord, known: NodeRecord, command: Registration): boolean {
   if (!continues(known, command) || command.hasFailedSync) return false;
   if (command.isClean || log.durability === 'sync') return true;
   return command.osBootId === known.osBootId;
 }
 
-function rejoinLogs(applying: Applying, known: NodeRecord, command: RegisterNode): void {
+function rejoinLogs(applying: Applying, known: NodeRecord, command: Registration): void {
   const { image } = applying;
   for (const logId of image.logsOn(known.id)) {
     const log = image.log(logId)!;
@@ -124,7 +151,7 @@ function rejoinLogs(applying: Applying, known: NodeRecord, command: RegisterNode
 function safeSetAfter(
   log: LogRecord,
   known: NodeRecord,
-  command: RegisterNode,
+  command: Registration,
 ): readonly SafeMember[] {
   if (!isSafe(log, known)) return log.safeSet;
   if (isLossless(log, known, command)) {

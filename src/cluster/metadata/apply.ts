@@ -2,6 +2,7 @@
 // clock, no randomness, no configuration outside the image; what cannot be done is an outcome, never
 // a throw. Every node applies the same committed commands in the same order.
 import { unreachable } from '../../std/assert.ts';
+import { createActor, deleteActor } from './apply-actors.ts';
 import {
   addPartitions,
   configureDestination,
@@ -52,6 +53,7 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
     case 'init-cluster':
       return initCluster(applying, command);
     case 'register-node':
+    case 'register-node-with-kinds':
       return registerNode(applying, command);
     case 'unfence-node':
       return unfenceNode(applying, command);
@@ -65,6 +67,10 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return restartShard(applying, command);
     case 'create-destination':
       return createDestination(applying, command);
+    case 'create-actor':
+      return createActor(applying, command);
+    case 'delete-actor':
+      return deleteActor(applying, command);
     case 'delete-destination':
       return deleteDestination(applying, command);
     case 'add-partitions':

@@ -2,9 +2,10 @@
 // never reused; a field that is added gets a new version of its command's code. Integers are varints,
 // text and bytes are sized. Decoding malformed bytes throws BytesError.
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
-import type { MetadataCommand } from './commands.ts';
+import type { MetadataCommand, RegisterNode } from './commands.ts';
 import {
   readEndpoints,
+  readKind,
   readList,
   readLogKind,
   readMode,
@@ -13,6 +14,7 @@ import {
   readPairs,
   readSafeSet,
   writeEndpoints,
+  writeKind,
   writeList,
   writeLogKind,
   writeMode,
@@ -65,6 +67,43 @@ function readAssignments(input: ByteReader): number[][] {
   return readList(input, readNodeIds);
 }
 
+function writeRegistration(out: ByteWriter, command: Omit<RegisterNode, 'kind'>): void {
+  writeLife(out, command);
+  out.varU53(command.previousIncarnation);
+  out.varU53(command.bootCounter);
+  out.u8((command.isClean ? 1 : 0) | (command.hasFailedSync ? 2 : 0));
+  out.text(command.osBootId);
+  out.varU53(command.pid);
+  writeOptionalText(out, command.rack);
+  writeEndpoints(out, command.endpoints);
+  out.u8(command.firstShardThread);
+  writeNodeIds(out, command.shardIncarnations);
+}
+
+function readRegistration(input: ByteReader): Omit<RegisterNode, 'kind'> {
+  const life = readLife(input);
+  const previousIncarnation = input.varU53();
+  const bootCounter = input.varU53();
+  const flags = input.u8();
+  const osBootId = input.text();
+  const pid = input.varU53();
+  const rack = readOptionalText(input);
+  const endpoints = readEndpoints(input);
+  return {
+    ...life,
+    previousIncarnation,
+    bootCounter,
+    isClean: (flags & 1) !== 0,
+    hasFailedSync: (flags & 2) !== 0,
+    osBootId,
+    pid,
+    rack,
+    endpoints,
+    firstShardThread: input.u8(),
+    shardIncarnations: readNodeIds(input),
+  };
+}
+
 const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
   'init-cluster': {
     code: 1,
@@ -79,43 +118,14 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       return { clusterId, defaults: { partitions, replicationFactor: input.varI53() } };
     },
   },
-  'register-node': {
-    code: 2,
+  'register-node': { code: 2, write: writeRegistration, read: readRegistration },
+  'register-node-with-kinds': {
+    code: 24,
     write(out, command) {
-      writeLife(out, command);
-      out.varU53(command.previousIncarnation);
-      out.varU53(command.bootCounter);
-      out.u8((command.isClean ? 1 : 0) | (command.hasFailedSync ? 2 : 0));
-      out.text(command.osBootId);
-      out.varU53(command.pid);
-      writeOptionalText(out, command.rack);
-      writeEndpoints(out, command.endpoints);
-      out.u8(command.firstShardThread);
-      writeNodeIds(out, command.shardIncarnations);
+      writeRegistration(out, command);
+      writeList(out, command.kinds, writeKind);
     },
-    read(input) {
-      const life = readLife(input);
-      const previousIncarnation = input.varU53();
-      const bootCounter = input.varU53();
-      const flags = input.u8();
-      const osBootId = input.text();
-      const pid = input.varU53();
-      const rack = readOptionalText(input);
-      const endpoints = readEndpoints(input);
-      return {
-        ...life,
-        previousIncarnation,
-        bootCounter,
-        isClean: (flags & 1) !== 0,
-        hasFailedSync: (flags & 2) !== 0,
-        osBootId,
-        pid,
-        rack,
-        endpoints,
-        firstShardThread: input.u8(),
-        shardIncarnations: readNodeIds(input),
-      };
-    },
+    read: (input) => ({ ...readRegistration(input), kinds: readList(input, readKind) }),
   },
   'unfence-node': { code: 3, write: writeLife, read: readLife },
   'fence-node': { code: 4, write: writeLife, read: readLife },
@@ -161,6 +171,36 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       const assignments = readAssignments(input);
       const counts = { partitions, replicationFactor, minInsync };
       return { ...name, ...counts, topicId, logKind, mode, isInternal, config, assignments };
+    },
+  },
+  'create-actor': {
+    code: 25,
+    write(out, command) {
+      writeKind(out, command.actor);
+      out.text(command.name);
+      out.sized(command.topicId);
+      out.varI53(command.replicationFactor);
+      out.varI53(command.minInsync);
+    },
+    read(input) {
+      const actor = readKind(input);
+      const name = input.text();
+      const topicId = input.sized().slice();
+      const replicationFactor = input.varI53();
+      return { actor, name, topicId, replicationFactor, minInsync: input.varI53() };
+    },
+  },
+  'delete-actor': {
+    code: 26,
+    write(out, command) {
+      out.text(command.actorKind);
+      out.text(command.name);
+      out.varU53(command.logId);
+    },
+    read(input) {
+      const actorKind = input.text();
+      const name = input.text();
+      return { actorKind, name, logId: input.varU53() };
     },
   },
   'delete-destination': { code: 9, write: writeName, read: readName },

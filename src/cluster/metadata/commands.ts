@@ -6,7 +6,14 @@ import type {
   RoutingCommand,
   RoutingRefusalCode,
 } from './routing-commands.ts';
-import type { ClusterDefaults, Endpoint, LogKind, LogMode, SafeMember } from './types.ts';
+import type {
+  ActorKind,
+  ClusterDefaults,
+  Endpoint,
+  LogKind,
+  LogMode,
+  SafeMember,
+} from './types.ts';
 
 export interface InitCluster {
   readonly kind: 'init-cluster';
@@ -39,6 +46,12 @@ export interface RegisterNode {
   /** Thread of shard 0: 0 when the main thread is the one shard, else 1. */
   readonly firstShardThread: number;
   readonly shardIncarnations: readonly number[];
+}
+
+/** The same of a node that brings kinds of durable actors. Refused where another one brings something else. */
+export interface RegisterNodeWithKinds extends Omit<RegisterNode, 'kind'> {
+  readonly kind: 'register-node-with-kinds';
+  readonly kinds: readonly ActorKind[];
 }
 
 export interface UnfenceNode {
@@ -94,6 +107,26 @@ export interface CreateDestinationCommand {
   readonly config: readonly (readonly [string, string])[];
   /** Replicas by partition, or empty for placement by the cluster. */
   readonly assignments: readonly (readonly number[])[];
+}
+
+/** A durable actor of an application; one that is there already is as good. */
+export interface CreateActor {
+  readonly kind: 'create-actor';
+  readonly actor: ActorKind;
+  readonly name: string;
+  readonly topicId: Uint8Array;
+  /** -1: the default of the cluster, or as many nodes as bring the kind. */
+  readonly replicationFactor: number;
+  /** -1: a majority of three replicas or more. Else as `min.insync.replicas` of a topic. */
+  readonly minInsync: number;
+}
+
+export interface DeleteActor {
+  readonly kind: 'delete-actor';
+  readonly actorKind: string;
+  readonly name: string;
+  /** Refused as `stale-log` unless it still has this log; 0: whichever it has. */
+  readonly logId: number;
 }
 
 export interface DeleteDestination {
@@ -166,12 +199,15 @@ export interface SetSetting {
 export type MetadataCommand =
   | InitCluster
   | RegisterNode
+  | RegisterNodeWithKinds
   | UnfenceNode
   | FenceNode
   | ResignNode
   | DeregisterNode
   | RestartShard
   | CreateDestinationCommand
+  | CreateActor
+  | DeleteActor
   | DeleteDestination
   | AddPartitions
   | ConfigureDestination
@@ -193,6 +229,11 @@ export type RefusalCode =
   | 'new-incarnation-needed'
   | 'node-in-use'
   | 'invalid-registration'
+  /** Kinds of actors: the same name in a version that is not older; an older one that is live; replicas without it. */
+  | 'other-kind'
+  | 'older-kind-live'
+  | 'missing-kind'
+  | 'too-many'
   | 'exists'
   | 'unknown-destination'
   | 'invalid-name'

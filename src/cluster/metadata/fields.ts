@@ -1,9 +1,9 @@
 // Field codecs that commands and snapshots share. Lists are a varint count and the items; a count is
 // believed only as far as there are bytes for it.
 import { type ByteReader, BytesError, type ByteWriter } from '../../std/bytes.ts';
-import type { Endpoint, LogKind, LogMode, SafeMember } from './types.ts';
+import type { ActorKind, Endpoint, LogKind, LogMode, SafeMember } from './types.ts';
 
-const LOG_KINDS = ['partition', 'group', 'queue'] as const satisfies readonly LogKind[];
+const LOG_KINDS = ['partition', 'group', 'queue', 'actor'] as const satisfies readonly LogKind[];
 const MODES = ['all', 'quorum', 'auto'] as const;
 
 export function writeList<T>(
@@ -68,6 +68,18 @@ export function readEndpoints(input: ByteReader): Endpoint[] {
     const host = from.text();
     return { listener, host, port: from.u16() };
   });
+}
+
+export function writeKind(out: ByteWriter, kind: ActorKind): void {
+  out.text(kind.name);
+  out.varU53(kind.version);
+  out.u32(kind.hash);
+}
+
+export function readKind(input: ByteReader): ActorKind {
+  const name = input.text();
+  const version = input.varU53();
+  return { name, version, hash: input.u32() };
 }
 
 export function writeSafeSet(out: ByteWriter, safeSet: readonly SafeMember[]): void {

@@ -43,6 +43,9 @@ export class MetadataImage {
   readonly #owned = new Map<string, Set<string>>();
   readonly #led = new Map<number, Set<number>>();
   readonly #hosted = new Map<number, Set<number>>();
+  /** Names of durable actors, by vhost. */
+  readonly #actors = new Map<string, Set<string>>();
+  #actorCount = 0;
   #sortedDestinations: readonly DestinationRecord[] | undefined;
   #sortedNodes: readonly NodeRecord[] | undefined;
 
@@ -87,6 +90,15 @@ export class MetadataImage {
   ownedBy(owner: QueueOwner): readonly DestinationRecord[] {
     const keys = [...(this.#owned.get(ownerKey(owner)) ?? [])].sort();
     return keys.map((key) => this.#destinations.get(key)!);
+  }
+
+  /** Sorted. */
+  actorsIn(vhost: string): readonly string[] {
+    return [...(this.#actors.get(vhost) ?? [])].sort(compareText);
+  }
+
+  get actorCount(): number {
+    return this.#actorCount;
   }
 
   log(logId: number): LogRecord | undefined {
@@ -149,6 +161,11 @@ export class MetadataImage {
     this.#byTopicId.set(toHex(destination.topicId), key);
     const owner = destination.queue?.owner;
     if (owner !== undefined) member(this.#owned, ownerKey(owner)).add(key);
+    if (destination.kind === 'actor') {
+      const names = member(this.#actors, destination.vhost);
+      if (!names.has(destination.name)) this.#actorCount += 1;
+      names.add(destination.name);
+    }
     this.#sortedDestinations = undefined;
   }
 
@@ -158,6 +175,7 @@ export class MetadataImage {
     this.#byTopicId.delete(toHex(destination.topicId));
     const owner = destination.queue?.owner;
     if (owner !== undefined) this.#leaveOwner(ownerKey(owner), key);
+    if (this.#actors.get(destination.vhost)?.delete(destination.name)) this.#actorCount -= 1;
     this.#sortedDestinations = undefined;
   }
 
@@ -201,6 +219,8 @@ export class MetadataImage {
     for (const table of [this.#nodes, this.#destinations, this.#logs, this.#settings])
       table.clear();
     for (const table of [this.#byTopicId, this.#owned, this.#led, this.#hosted]) table.clear();
+    this.#actors.clear();
+    this.#actorCount = 0;
     this.routing.clear();
     this.#sortedDestinations = undefined;
     this.#sortedNodes = undefined;

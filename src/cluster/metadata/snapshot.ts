@@ -5,11 +5,13 @@
 //   version u8 | scalars | nodes | destinations | logs | settings, each a sorted list
 //   from version 2 on: rules of a queue behind its destination, and at the end
 //   exchanges, sorted | bindings in the order in which they were made
+//   from version 3 on: kinds of durable actors at the end of a node
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
 import {
   readEndpoints,
+  readKind,
   readList,
   readLogKind,
   readMode,
@@ -18,6 +20,7 @@ import {
   readPairs,
   readSafeSet,
   writeEndpoints,
+  writeKind,
   writeList,
   writeLogKind,
   writeMode,
@@ -37,7 +40,9 @@ import {
 } from './routing-fields.ts';
 import type { DestinationRecord, Durability, LogRecord, NodeRecord } from './types.ts';
 
-const VERSION = 2;
+const VERSION = 3;
+/** Before kinds of actors. Still read. */
+const VERSION_WITHOUT_KINDS = 2;
 /** Before there were exchanges and queues. Still read. */
 const VERSION_WITHOUT_ROUTING = 1;
 const DURABILITIES = ['sync', 'replicated', 'async'] as const satisfies readonly Durability[];
@@ -73,7 +78,7 @@ export function hashImage(image: MetadataImage): number {
 export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const input = new ByteReader(bytes);
   const format = input.u8();
-  if (format !== VERSION && format !== VERSION_WITHOUT_ROUTING) {
+  if (format < VERSION_WITHOUT_ROUTING || format > VERSION) {
     throw new BytesError('BYTES_TRUNCATED', 'unknown metadata snapshot version', { format });
   }
   const version = input.varU53();
@@ -82,7 +87,7 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const defaults = { partitions, replicationFactor: input.varI53() };
   const nextLogId = input.varU53();
   const placedLogs = input.varU53();
-  const nodes = readList(input, readNode);
+  const nodes = readList(input, (from) => readNode(from, format > VERSION_WITHOUT_KINDS));
   const hasRouting = format !== VERSION_WITHOUT_ROUTING;
   const destinations = readList(input, (from) => readDestination(from, hasRouting));
   const logs = readList(input, readLog);
@@ -113,9 +118,10 @@ function writeNode(out: ByteWriter, node: NodeRecord): void {
   out.u8(node.firstShardThread);
   writeNodeIds(out, node.shardIncarnations);
   out.u8((node.isFenced ? 1 : 0) | (node.isDraining ? 2 : 0));
+  writeList(out, node.kinds, writeKind);
 }
 
-function readNode(input: ByteReader): NodeRecord {
+function readNode(input: ByteReader, hasKinds: boolean): NodeRecord {
   const id = input.varI53();
   const incarnation = input.varU53();
   const bootCounter = input.varU53();
@@ -126,9 +132,10 @@ function readNode(input: ByteReader): NodeRecord {
   const firstShardThread = input.u8();
   const shardIncarnations = readNodeIds(input);
   const flags = input.u8();
+  const kinds = hasKinds ? readList(input, readKind) : [];
   const life = { id, incarnation, bootCounter, osBootId, pid };
   const marks = { isFenced: (flags & 1) !== 0, isDraining: (flags & 2) !== 0 };
-  return { ...life, rack, endpoints, firstShardThread, shardIncarnations, ...marks };
+  return { ...life, rack, endpoints, firstShardThread, shardIncarnations, kinds, ...marks };
 }
 
 function writeDestination(out: ByteWriter, destination: DestinationRecord): void {

@@ -8,7 +8,8 @@ export interface SafeMember {
   readonly incarnation: number;
 }
 
-export type LogKind = 'partition' | 'group' | 'queue';
+/** `actor`: of an application; which one its vhost says. */
+export type LogKind = 'partition' | 'group' | 'queue' | 'actor';
 
 /** `all`: a frame commits on the whole safe set. `quorum`: on `minInsync` members of it. */
 export type LogMode = 'all' | 'quorum';
@@ -72,6 +73,15 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** A kind of durable actors, as a node brings it. */
+export interface ActorKind {
+  readonly name: string;
+  /** A higher one takes the place of a lower one when no node is live that brings that. */
+  readonly version: number;
+  /** Of all that two replicas of a log must agree on. */
+  readonly hash: number;
+}
+
 export interface NodeRecord {
   readonly id: number;
   /** Of the node's data; see `register-node`. */
@@ -86,6 +96,8 @@ export interface NodeRecord {
   readonly firstShardThread: number;
   /** By shard number; at least one (the main thread). */
   readonly shardIncarnations: readonly number[];
+  /** In order of name. */
+  readonly kinds: readonly ActorKind[];
   readonly isFenced: boolean;
   /** Live, but asked to lead nothing: it is about to stop. */
   readonly isDraining: boolean;

@@ -190,6 +190,7 @@ export class LeaderRole {
   }
 
   #obey(decision: Decision): void {
+    const { behavior } = this.#context;
     const { replies, releaseBelow } = decision;
     if (releaseBelow !== undefined) this.#logStart.want(releaseBelow, this.#context.stored.endSeq);
     let seq = this.#context.stored.endSeq;
@@ -199,7 +200,10 @@ export class LeaderRole {
       if (batch !== undefined) {
         stampBatch(batch, 0, this.#context.machine.appliedOffset, this.core.epoch);
       }
-      const answer = this.#appendFrame(markBehaviorEvents(decision.events), batch, isAwaited);
+      const isShort = behavior.needsInsync === true && !this.core.canAcceptAll();
+      const answer = isShort
+        ? 'not-enough-replicas'
+        : this.#appendFrame(markBehaviorEvents(decision.events), batch, isAwaited);
       if (typeof answer === 'number') seq = answer;
       else refused = answer;
     }

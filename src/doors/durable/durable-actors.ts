@@ -1,13 +1,14 @@
 // Durable actors in a folder: a store, a log host over it, and for each actor that is asked an actor in the
 // application's system that sends its asks to the log. The host has a system of its own on the same thread, so
 // that all well-known slots of the application stay free.
-import { actor } from '../../actors/actor.ts';
 import {
+  type AnyDurableActor,
   type Asks,
   type DurableActor,
   decodeAnswer,
   encodeCommand,
 } from '../../actors/durable/event-sourced.ts';
+import { frontOf } from '../../actors/durable/front.ts';
 import { ActorError } from '../../actors/errors.ts';
 import type { Ops } from '../../actors/protocol.ts';
 import type { Ref } from '../../actors/ref.ts';
@@ -30,9 +31,6 @@ export interface DurableActorsOptions {
   /** The disk failed: nothing more is kept, every ask fails. Default: only the log says so. */
   readonly onFailure?: (error: Error) => void;
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: kinds of any operations, looked up by their name only.
-export type AnyDurableActor = DurableActor<any>;
 
 /** The durable actors of a folder. */
 export interface DurableActors {
@@ -128,24 +126,9 @@ class FolderOfActors implements DurableActors {
 
   spawn<O extends Asks & Ops>(system: System, kind: DurableActor<O>, name: string): Ref<O> {
     this.#check(kind);
-    const front = actor<O, undefined>(kind.protocol, (ctx) => {
-      const handlers: Record<string, (input: unknown) => unknown> = {};
-      for (const op of kind.protocol.table) {
-        handlers[op.name] = (input) => {
-          const later = ctx.later<unknown>();
-          // What throws fails this ask alone: a handler that throws would end those that wait beside it.
-          const answer = async (): Promise<unknown> => {
-            const { logId } = this.#logOf(kind, name);
-            return decodeAnswer(op, await this.#commands.send(logId, encodeCommand(op, input)));
-          };
-          answer().then(
-            (reply) => later.ok(reply),
-            (error: Error) => later.fail(error),
-          );
-          return later;
-        };
-      }
-      return handlers as never;
+    const front = frontOf(kind, async (op, input) => {
+      const { logId } = this.#logOf(kind, name);
+      return decodeAnswer(op, await this.#commands.send(logId, encodeCommand(op, input)));
     });
     const ref = system.spawn(name, front, undefined);
     this.#logOf(kind, name);

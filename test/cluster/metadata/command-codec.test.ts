@@ -78,10 +78,27 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
     '0115012f017110000000000000000000000000000000050603000001',
   ],
   [{ kind: 'delete-queue', ...name, logId: 300 }, '0116012f02c3a9ac02'],
+  [
+    {
+      kind: 'create-actor',
+      actor: { name: 'a', version: 2, hash: 0xabc },
+      name: 'n',
+      topicId: topicId(4),
+      replicationFactor: 3,
+      minInsync: -1,
+    },
+    '011901610200000abc016e10000000000000000000000000000000050601',
+  ],
+  [{ kind: 'delete-actor', actorKind: 'a', name: 'n', logId: 300 }, '011a0161016eac02'],
   [{ kind: 'release-owner', owner: owner(1, 5, 1) }, '01170265010205'],
 ];
 
 const BIG: readonly MetadataCommand[] = [
+  {
+    ...registration(3),
+    kind: 'register-node-with-kinds',
+    kinds: [{ name: 'app.a', version: 2, hash: 0xffff_ffff }],
+  },
   registration(3, { rack: 'r', isClean: true, hasFailedSync: true, previousIncarnation: 9 }),
   creation('t', {
     topicId: topicId(5),
@@ -104,7 +121,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(23);
+    expect(kinds.size).toBe(26);
   });
 
   test('cut short or with a rest, it is refused', () => {

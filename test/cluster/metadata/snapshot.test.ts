@@ -29,6 +29,15 @@ const VERSION_2 =
   '2f016505746f706963030101610002012f0165000171016b000109012f0165010a616d712e66616e6f75' +
   '74016b0000';
 
+/** The same with a byte for no kinds of actors. */
+const VERSION_3 =
+  '0307000601030201026501046f732d31e9070001056b61666b61093132372e302e302e31232901020204' +
+  '000002012f016410000000000000000000000000000000040200010001040101010501016e0176017301' +
+  '2f017110000000000000000000000000fe35573c020001000102010402650001070000020102012f0171' +
+  '00010202026502010265010200000102000202012f016400010202026502010265010200000100000001' +
+  '012f016505746f706963030101610002012f0165000171016b000109012f0165010a616d712e66616e6f' +
+  '7574016b0000';
+
 describe('a snapshot', () => {
   test('of version 1 gives the image it was made of, without exchanges', () => {
     const image = new MetadataImage();
@@ -43,6 +52,13 @@ describe('a snapshot', () => {
     expect(hashImage(again)).toBe(hashImage(image));
   });
 
+  test('of version 2 gives the image it was made of, without kinds of actors', () => {
+    const image = new MetadataImage();
+    restoreImage(image, new Uint8Array(Buffer.from(VERSION_2, 'hex')));
+    expect(image.node(1)).toMatchObject({ kinds: [], isFenced: false });
+    expect(image.destination('/', 'd')?.queue?.durable).toBe(true);
+  });
+
   test('has fixed bytes', () => {
     const world = new World([1]);
     world.do(exchange('e', { type: 'topic', alternate: 'a', autoDelete: true }));
@@ -51,7 +67,7 @@ describe('a snapshot', () => {
     world.do(queue('d', 1, { compared, arguments: new Uint8Array([5]), topicId: topicId(3) }));
     world.do(bind('e', 'q', 'k', { headerMatch: new Uint8Array([9]) }));
     world.do(bind('e', 'x:amq.fanout'));
-    expect(toHex(snapshotImage(world.image))).toBe(VERSION_2);
+    expect(toHex(snapshotImage(world.image))).toBe(VERSION_3);
   });
 
   test('of an unknown version or cut anywhere is refused', () => {
@@ -62,7 +78,7 @@ describe('a snapshot', () => {
     for (let size = 0; size < bytes.length; size += 1) {
       expect(() => restoreImage(new MetadataImage(), bytes.subarray(0, size))).toThrow();
     }
-    bytes[0] = 3;
+    bytes[0] = 4;
     expect(() => restoreImage(new MetadataImage(), bytes)).toThrow();
   });
 });
