@@ -1,12 +1,8 @@
 // The work: how many primes are below a number. The protocol gives types and bytes at once, so an actor can be
 // spawned on any thread that has it in its manifest.
-import { actor, ask, none, protocol, tell, u32 } from 'callboard/actors';
+import { actor, ask, none, protocol, u32 } from 'callboard/actors';
 
-export const Counter = protocol('counter', 1, {
-  primesBelow: ask(u32, u32),
-  /** For the demonstration: the thread that handles it dies. */
-  crash: tell(none),
-});
+export const Counter = protocol('counter', 1, { primesBelow: ask(u32, u32) });
 
 export const CounterActor = actor(
   Counter,
@@ -16,7 +12,6 @@ export const CounterActor = actor(
       for (let n = 2; n < limit; n += 1) if (isPrime(n)) count += 1;
       return count;
     },
-    crash: () => process.exit(7),
   }),
   { args: none },
 );

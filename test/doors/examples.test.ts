@@ -54,13 +54,13 @@ test('a pool of workers loses a thread and no job', () => {
 });
 
 test('guests of a chat hear each other, and who left or died', async () => {
-  const chat = 'examples/chat/chat.mjs';
-  const room = run(chat, 'room');
+  const guest = 'examples/chat/guest.mjs';
+  const room = run('examples/chat/room.mjs');
   const port = (await room.line(/port \d+$/)).split(' ').at(-1)!;
-  const ada = run(chat, 'guest', port, 'ada');
+  const ada = run(guest, port, 'ada');
   await ada.line(/^ada is here$/);
-  const bob = run(chat, 'guest', port, 'bob');
-  const eve = run(chat, 'guest', port, 'eve');
+  const bob = run(guest, port, 'bob');
+  const eve = run(guest, port, 'eve');
   await ada.line(/^bob is here$/);
   await ada.line(/^eve is here$/);
   bob.say('hello');

@@ -172,12 +172,12 @@ export class GuideRun {
     return compiled === '' ? this.#output(process.execPath, [`block-${at}.js`]) : compiled;
   }
 
-  /** What the command prints; one that fails adds how it ended. */
+  /** What the command prints; one that fails adds its errors and how it ended. */
   #output(command: string, args: readonly string[]): Promise<string> {
     return new Promise((resolve) => {
       execFile(command, args, { cwd: this.folder }, (error, stdout, stderr) => {
-        const end = error === null ? '' : `\nended with ${error.code ?? error.signal}`;
-        resolve(`${stdout}${stderr}`.trimEnd() + end);
+        const how = error === null ? '' : `${stderr}ended with ${error.code ?? error.signal}`;
+        resolve(`${stdout}${how}`.trimEnd());
       });
     });
   }
