@@ -1,8 +1,9 @@
 // What a cell and its thread know of each other: types, apart from both.
 import type { Clock, Log, Random } from '../env/environment.ts';
-import type { EndCause } from './actor.ts';
+import type { EndCause, Signal } from './actor.ts';
 import type { Cell } from './cell.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { Observer } from './inspect/observer.ts';
 import type { Answers } from './later.ts';
 import type { AnyProtocol } from './protocol.ts';
 import type { AnyRef, Place, RefId } from './ref.ts';
@@ -19,6 +20,7 @@ export interface CellHost extends Answers {
   readonly turn: Turn;
   readonly deadlines: Deadlines;
   readonly deadLetters: DeadLetters;
+  readonly observer: Observer;
   readonly watches: WatchTable;
   /** Words that a parent thread may read: see status.ts. */
   readonly status: Int32Array;
@@ -46,3 +48,8 @@ export interface Identity {
 }
 
 export type Method = (this: object, input: unknown) => unknown;
+
+export type SystemMessage =
+  | { readonly kind: 'signal'; readonly signal: Signal }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'fail'; readonly error: unknown };

@@ -7,7 +7,7 @@
 //
 // Invariant: everything that arrived is handled, stashed or a dead letter; every ask is settled.
 import type { AnyActor, EndCause, Shown, Signal } from './actor.ts';
-import type { CellHost, Identity, Method } from './cell-host.ts';
+import type { CellHost, Identity, Method, SystemMessage } from './cell-host.ts';
 import { CellWatches } from './cell-watches.ts';
 import { Children } from './children.ts';
 import type { DeadReason } from './dead-letters.ts';
@@ -17,11 +17,13 @@ import { KeyedTimers } from './keyed-timers.ts';
 import { isPromise, LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { DEFAULT_MAILBOX, NO_REPLY, Stash, UserLane } from './mailbox.ts';
-import type { ClassMetrics } from './metrics.ts';
+import type { ClassRecord } from './metrics.ts';
 import { OpenAnswers } from './open-answers.ts';
+import { atLimit } from './overflow.ts';
 import type { OpEntry } from './protocol.ts';
 import type { Admission, AnyRef, RefId } from './ref.ts';
 import { idPath } from './ref.ts';
+import { RoomWaiters } from './room.ts';
 import {
   STATUS_HANDLED,
   STATUS_MESSAGES,
@@ -41,11 +43,6 @@ const STATE_STOPPING = 3;
 export const STATE_STOPPED = 4;
 export const STATE_NAMES = ['new', 'running', 'suspended', 'stopping', 'stopped'] as const;
 
-type SystemMessage =
-  | { readonly kind: 'signal'; readonly signal: Signal }
-  | { readonly kind: 'stop' }
-  | { readonly kind: 'fail'; readonly error: unknown };
-
 export class Cell implements Runnable, Watcher {
   readonly host: CellHost;
   readonly actor: AnyActor;
@@ -56,12 +53,17 @@ export class Cell implements Runnable, Watcher {
   readonly parent: Cell | undefined;
   /** The parent on another thread, if that is where it was spawned from. */
   readonly remoteParent: AnyRef | undefined;
-  readonly metrics: ClassMetrics;
+  readonly metrics: ClassRecord;
   readonly lane: UserLane;
   ref: AnyRef | undefined;
   state = STATE_NEW;
   restarts = 0;
   handled = 0;
+  failed = 0;
+  dropped = 0;
+  depthMax = 0;
+  /** An async handler is at work: user messages wait. */
+  isHeld = false;
   /** Changes with every restart, so that results of the life before are recognised. */
   epoch = 0;
   signalHandler: ((signal: Signal) => void) | undefined;
@@ -70,7 +72,6 @@ export class Cell implements Runnable, Watcher {
   #handlers: object | undefined;
   #methods: readonly Method[] = NO_METHODS;
   #isQueued = false;
-  #isHeld = false;
   #heldReply: ReplyTo = NO_REPLY;
   #op: OpEntry | undefined;
   #input: unknown;
@@ -83,7 +84,7 @@ export class Cell implements Runnable, Watcher {
   #backoff: Deadline | undefined;
   #watches: CellWatches | undefined;
   #answers: OpenAnswers | undefined;
-  #roomWaiters: (() => void)[] | undefined;
+  #roomWaiters: RoomWaiters | undefined;
   #budget: RestartBudget | undefined;
   #abort: AbortController | undefined;
   /** Why it ended, or `stopped` while it lives. */
@@ -94,7 +95,7 @@ export class Cell implements Runnable, Watcher {
     actor: AnyActor,
     args: unknown,
     identity: Identity,
-    metrics: ClassMetrics,
+    metrics: ClassRecord,
   ) {
     this.host = host;
     this.actor = actor;
@@ -115,16 +116,9 @@ export class Cell implements Runnable, Watcher {
   post(op: OpEntry, input: unknown, reply: ReplyTo): Admission {
     if (this.state >= STATE_STOPPING) return 'gone';
     const lane = this.lane;
-    if (lane.count >= lane.capacity) {
-      const overflow = this.actor.options.mailbox?.overflow ?? DEFAULT_MAILBOX.overflow;
-      if (overflow === 'reject') return 'full';
-      this.metrics.dropped += 1;
-      if (overflow === 'drop-newest') {
-        this.#discard(op, input, reply, 'dropped');
-        return 'accepted';
-      }
-      lane.take();
-      this.#discard(lane.op!, lane.input, lane.reply, 'dropped');
+    if (lane.count >= lane.limit) {
+      const refused = atLimit(this, op, input, reply);
+      if (refused !== undefined) return refused;
     }
     lane.push(op, input, reply);
     if (!this.#isQueued) this.#enqueue();
@@ -147,10 +141,8 @@ export class Cell implements Runnable, Watcher {
   /** Resolves when the mailbox has room or the actor is gone. */
   roomAvailable(): Promise<void> {
     if (this.state >= STATE_STOPPING || !this.lane.isFull) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#roomWaiters ??= [];
-      this.#roomWaiters.push(resolve);
-    });
+    this.#roomWaiters ??= new RoomWaiters();
+    return this.#roomWaiters.wait();
   }
 
   /** The asker gave up: a handler that still works on the answer can see it. */
@@ -175,14 +167,18 @@ export class Cell implements Runnable, Watcher {
     this.#isQueued = false;
     let handled = this.#runSystem();
     if (this.state === STATE_NEW) this.#start();
-    const { lane } = this;
-    if (lane.count > this.metrics.depthMax) this.metrics.depthMax = lane.count;
-    while (handled < budget && this.state === STATE_RUNNING && !this.#isHeld) {
+    const { lane, metrics } = this;
+    if (lane.count > this.depthMax) this.host.observer.deeper(this);
+    metrics.runsLeft -= 1;
+    const isObserved = metrics.runsLeft <= 0;
+    if (isObserved) this.host.observer.runBegins(this);
+    while (handled < budget && this.state === STATE_RUNNING && !this.isHeld) {
       if (this.#timers?.hasDue === true) {
         const { op, input } = this.#timers.takeDue()!;
-        this.#handle(op, input, NO_REPLY);
+        this.handle(op, input, NO_REPLY);
       } else if (lane.take()) {
-        this.#handle(lane.op!, lane.input, lane.reply);
+        if (isObserved) this.host.observer.handle(this, lane.op!, lane.input, lane.reply);
+        else this.handle(lane.op!, lane.input, lane.reply);
       } else break;
       handled += 1;
       if (this.#system !== undefined) handled += this.#runSystem();
@@ -191,8 +187,9 @@ export class Cell implements Runnable, Watcher {
     if (this.#answers !== undefined && lane.count === 0 && this.#stash === undefined) {
       this.#answers.noneWaits();
     }
+    if (metrics.runsLeft <= 0) this.host.observer.runEnded(this, isObserved);
     this.handled += handled;
-    this.metrics.handled += handled;
+    metrics.handled += handled;
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
     if (this.#hasWork()) this.#enqueue();
     return handled;
@@ -202,7 +199,7 @@ export class Cell implements Runnable, Watcher {
     if (this.#isQueued || this.state === STATE_STOPPED) return false;
     if (this.#system !== undefined) return true;
     if (this.state === STATE_NEW) return true;
-    if (this.state !== STATE_RUNNING || this.#isHeld) return false;
+    if (this.state !== STATE_RUNNING || this.isHeld) return false;
     return this.lane.count > 0 || this.#timers?.hasDue === true;
   }
 
@@ -241,7 +238,7 @@ export class Cell implements Runnable, Watcher {
     this.#methods = this.host.methodsOf(handlers, this.actor.protocol);
   }
 
-  #handle(op: OpEntry, raw: unknown, reply: ReplyTo): void {
+  handle(op: OpEntry, raw: unknown, reply: ReplyTo): void {
     const { status } = this.host;
     status[STATUS_SLOT] = this.id.slot;
     status[STATUS_OP] = op.code + 1;
@@ -274,7 +271,7 @@ export class Cell implements Runnable, Watcher {
       input = raw.decode(op);
     } catch (error) {
       this.host.codecFailed(this.path, op.name, error);
-      this.#discard(op, raw, reply, 'malformed');
+      this.discard(op, raw, reply, 'malformed');
       return;
     }
     try {
@@ -305,12 +302,15 @@ export class Cell implements Runnable, Watcher {
   }
 
   #hold(op: OpEntry, reply: ReplyTo, work: PromiseLike<unknown>): void {
-    this.#isHeld = true;
+    this.isHeld = true;
     this.#heldReply = reply;
     const epoch = this.epoch;
+    const { observer } = this.host;
+    const startMs = observer.nowMs();
     const release = (): boolean => {
+      observer.handled(this, op, observer.nowMs() - startMs);
       if (this.epoch !== epoch || this.state >= STATE_STOPPING) return false;
-      this.#isHeld = false;
+      this.isHeld = false;
       this.#heldReply = NO_REPLY;
       this.#answers?.settled(reply);
       if (this.#hasWork()) this.#enqueue();
@@ -344,6 +344,7 @@ export class Cell implements Runnable, Watcher {
 
   unstash(): void {
     if (this.#stash === undefined) return;
+    this.host.observer.forget(this);
     this.#stash.putBack(this.lane);
     this.#stash = undefined;
     if (this.#hasWork()) this.#enqueue();
@@ -359,6 +360,15 @@ export class Cell implements Runnable, Watcher {
 
   cancelTimer(key: string): void {
     this.#timers?.cancel(key);
+  }
+
+  get stashCount(): number {
+    return this.#stash?.count ?? 0;
+  }
+
+  /** Asks that it has taken and not answered: of an async handler, and of answers given later. */
+  get asksOpen(): number {
+    return (this.#answers?.laterCount ?? 0) + (this.#heldReply === NO_REPLY ? 0 : 1);
   }
 
   get timerCount(): number {
@@ -438,6 +448,8 @@ export class Cell implements Runnable, Watcher {
       this.host.log.error('supervision threw', { path: this.path, error: broken });
     });
     this.metrics.failed += 1;
+    this.failed += 1;
+    this.host.observer.failed(this, error, directive);
     const isSetUp = this.#handlers !== undefined;
     this.host.log.warn('actor failed', { path: this.path, directive, error });
     if (directive === 'resume' && isSetUp) return;
@@ -489,7 +501,7 @@ export class Cell implements Runnable, Watcher {
     this.#answers = undefined;
     if (this.#heldReply !== NO_REPLY) this.host.failAnswer(this.#heldReply, error());
     this.#heldReply = NO_REPLY;
-    this.#isHeld = false;
+    this.isHeld = false;
     this.#watches?.forgetAll();
     this.signalHandler = undefined;
     this.inspectHandler = undefined;
@@ -559,7 +571,8 @@ export class Cell implements Runnable, Watcher {
     const { lane } = this;
     this.#stash?.putBack(lane);
     this.#stash = undefined;
-    while (lane.take()) this.#discard(lane.op!, lane.input, lane.reply, reason);
+    if (lane.count > 0) this.host.observer.forget(this);
+    while (lane.take()) this.discard(lane.op!, lane.input, lane.reply, reason);
     lane.clearTaken();
     this.#system = undefined;
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
@@ -568,7 +581,7 @@ export class Cell implements Runnable, Watcher {
     this.parent?.childEnded(this);
   }
 
-  #discard(op: OpEntry, input: unknown, reply: ReplyTo, reason: DeadReason): void {
+  discard(op: OpEntry, input: unknown, reply: ReplyTo, reason: DeadReason): void {
     if (input instanceof HeldInput) input.release();
     if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, reason);
     else {
@@ -577,10 +590,7 @@ export class Cell implements Runnable, Watcher {
   }
 
   #wakeSenders(): void {
-    if (this.state < STATE_STOPPING && this.lane.isFull) return;
-    const waiters = this.#roomWaiters!;
-    this.#roomWaiters = undefined;
-    for (const resolve of waiters) resolve();
+    if (this.state >= STATE_STOPPING || !this.lane.isFull) this.#roomWaiters!.wake();
   }
 }
 

@@ -16,10 +16,18 @@ export type {
   Supervision,
 } from './actor.ts';
 export { actor } from './actor.ts';
-export type { DeadLetter, DeadReason } from './dead-letters.ts';
+export type { DeadLetter, DeadLetterGroup, DeadReason } from './dead-letters.ts';
 export type { ActorErrorCode } from './errors.ts';
 export { ActorError } from './errors.ts';
-export type { ActorInfo, ThreadInfo } from './inspection.ts';
+export type { SeenFailure, SlowDrains, SlowHandler, SlowRun } from './inspect/observer.ts';
+export type {
+  ActorFigures,
+  ActorInfo,
+  ClassInfo,
+  DeadLettersInfo,
+  ThreadInfo,
+} from './inspect/snapshot.ts';
+export type { TimingInfo } from './inspect/timing.ts';
 export type { ClassMetrics } from './metrics.ts';
 export { threadOfKey } from './placement.ts';
 export type {

@@ -16,6 +16,8 @@ const PLACES = 3;
 
 export class UserLane {
   readonly capacity: number;
+  /** From how many on a message is not just put in: the capacity, or less while the next one is to be noticed. */
+  limit: number;
   /** The message taken last; empty them when it is done so that nothing is kept alive. */
   op: OpEntry | undefined;
   input: unknown;
@@ -28,6 +30,7 @@ export class UserLane {
 
   constructor(capacity: number) {
     this.capacity = capacity;
+    this.limit = capacity;
   }
 
   get isFull(): boolean {

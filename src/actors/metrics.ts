@@ -1,42 +1,82 @@
 // Counters by class of actor, never by path: a label per actor would be a label per queue. A class is
-// the name of a protocol.
+// the name of a protocol. Durations are of samples: see inspect/observer.ts.
+import type { TimingInfo } from './inspect/timing.ts';
+import { Timing } from './inspect/timing.ts';
 
 export interface ClassMetrics {
   readonly name: string;
-  spawned: number;
-  stopped: number;
-  failed: number;
-  restarted: number;
-  handled: number;
+  readonly spawned: number;
+  readonly stopped: number;
+  readonly failed: number;
+  readonly restarted: number;
+  readonly handled: number;
   /** Messages dropped by the overflow policy of a mailbox. */
-  dropped: number;
+  readonly dropped: number;
   /** The deepest mailbox seen at the start of a run. */
-  depthMax: number;
+  readonly depthMax: number;
+  /** How long sampled messages waited in their mailbox. */
+  readonly wait: TimingInfo;
+  /** How long sampled handlers ran; of async ones all, until their promise settled. */
+  readonly handler: TimingInfo;
+}
+
+/** What a class is counted in, and how far its next sample is. */
+export class ClassRecord {
+  readonly name: string;
+  spawned = 0;
+  stopped = 0;
+  failed = 0;
+  restarted = 0;
+  handled = 0;
+  dropped = 0;
+  depthMax = 0;
+  readonly wait = new Timing();
+  readonly handler = new Timing();
+  /** Runs of actors of this class until attention is paid to one; at most 0 while it is. */
+  runsLeft = 1;
+  /** Until the next sample, while attention is paid to a followed message. */
+  samplesLeft = 0;
+  /** Runs between two that are timed, on average; when the last one was. */
+  interval = 1;
+  sampledMs = 0;
+  /** Messages that are timed. */
+  timedLeft = 0;
+  /** Runs that are all timed: after something was slow and nobody knows what. */
+  denseRuns = 0;
+  /** Whose mailbox holds the message that is followed, since when, and how many are in front of it. */
+  stamped: object | undefined;
+  stampMs = 0;
+  stampAhead = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  snapshot(): ClassMetrics {
+    const { name, spawned, stopped, failed, restarted, handled, dropped, depthMax } = this;
+    const counts = { name, spawned, stopped, failed, restarted, handled, dropped, depthMax };
+    return { ...counts, wait: this.wait.info(), handler: this.handler.info() };
+  }
 }
 
 export class Metrics {
-  readonly #classes = new Map<string, ClassMetrics>();
+  readonly #classes = new Map<string, ClassRecord>();
 
-  of(name: string): ClassMetrics {
+  of(name: string): ClassRecord {
     let found = this.#classes.get(name);
     if (found === undefined) {
-      found = {
-        name,
-        spawned: 0,
-        stopped: 0,
-        failed: 0,
-        restarted: 0,
-        handled: 0,
-        dropped: 0,
-        depthMax: 0,
-      };
+      found = new ClassRecord(name);
       this.#classes.set(name, found);
     }
     return found;
   }
 
+  records(): Iterable<ClassRecord> {
+    return this.#classes.values();
+  }
+
   /** Copies, in order of first spawn. */
   snapshot(): ClassMetrics[] {
-    return [...this.#classes.values()].map((each) => ({ ...each }));
+    return [...this.#classes.values()].map((each) => each.snapshot());
   }
 }

@@ -22,6 +22,10 @@ export class OpenAnswers {
     this.#answers = answers;
   }
 
+  get laterCount(): number {
+    return this.#laters.size;
+  }
+
   makeLater<R>(): LaterReply<R> {
     return new LaterReply<R>(this.#answers, (later) => {
       this.#laters.delete(later);

@@ -33,6 +33,8 @@ export interface SystemOptions {
   /** Encode, decode and freeze messages within the thread too: on in tests. */
   readonly strict?: boolean;
   readonly limits?: Partial<SystemLimits>;
+  /** Milliseconds from which a handler counts as slow, for inspection. Default: 50. */
+  readonly slowMs?: number;
   readonly manifest?: Manifest;
   /** What handshakes compare; the runtime's own protocol is added. */
   readonly protocols?: readonly AnyProtocol[];

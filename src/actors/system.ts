@@ -14,8 +14,9 @@ import { DeadLetters } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
 import type { InboundHost } from './inbound.ts';
 import { Inbound } from './inbound.ts';
-import type { ActorInfo, ThreadInfo } from './inspection.ts';
-import { inspectCells } from './inspection.ts';
+import { Observer } from './inspect/observer.ts';
+import type { ActorInfo, ThreadInfo } from './inspect/snapshot.ts';
+import { inspectCells, inspectThread } from './inspect/snapshot.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { NO_REPLY } from './mailbox.ts';
 import { Metrics } from './metrics.ts';
@@ -65,8 +66,6 @@ interface ClassMethods {
 }
 
 const LOOK_UP_TIMEOUT_MS = 5_000;
-/** Actors of one class that are shown to others: what they are shown stays far below the size of a message. */
-const INSPECTED_PER_CLASS_MAX = 1_000;
 const INCARNATION_MAX = 0x7fff_fffe;
 
 export class System implements Spawner, CellHost, ContextHost, RefHost, InboundHost, RuntimePort {
@@ -83,7 +82,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly turn: Turn;
   readonly deadlines: Deadlines;
   readonly asks: AskSlab;
-  readonly deadLetters = new DeadLetters();
+  readonly deadLetters: DeadLetters;
+  readonly observer: Observer;
   readonly metrics = new Metrics();
   readonly watches = new WatchTable();
   readonly status: Int32Array;
@@ -122,10 +122,12 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.clock = env.clock;
     this.random = env.random.fork(`actors/${thread}`);
     this.log = env.log;
-    this.turn = new Turn(env.runQueue, limits);
     this.deadlines = new Deadlines(env.clock, env.timers);
     this.asks = new AskSlab(this.deadlines, limits.asksMax);
     this.status = options.status ?? new Int32Array(STATUS_WORDS);
+    this.deadLetters = new DeadLetters(env.clock);
+    this.observer = new Observer(env.clock, this.metrics, this.status, options.slowMs);
+    this.turn = new Turn(env.runQueue, limits, this.observer);
     this.inbound = new Inbound(this);
     this.#remote = new RemoteSpawns(this.place, this.threadIncarnation, options.manifest ?? {});
     this.#spawnedOn = new Array<number>(this.threadCount).fill(0);
@@ -529,15 +531,13 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     return inspectCells(this.#topCells()).actors;
   }
 
-  /** The same as others see it, with a bound on its size. */
-  inspectThread(): ThreadInfo {
-    const { clock, turn } = this;
-    const seen = inspectCells(this.#topCells(), INSPECTED_PER_CLASS_MAX);
-    return { atMs: clock.monotonicMs(), turns: turn.count, ...seen };
+  /** This thread as data, with a bound on its size. */
+  inspection(): ThreadInfo {
+    return inspectThread(this, this.#topCells());
   }
 
   inspectJson(): string {
-    return JSON.stringify(this.inspectThread());
+    return JSON.stringify(this.inspection());
   }
 
   /**

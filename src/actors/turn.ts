@@ -21,6 +21,13 @@ export interface TurnLimits {
   readonly messagesPerDrain: number;
 }
 
+/** Hears of every drain: when it began, by its own clock, and when it ended. */
+export interface DrainWatch {
+  drainBegins(): number;
+  /** `only`: who ran, if it was one actor with at most one message. */
+  drainEnded(startMs: number, only: Runnable | undefined): void;
+}
+
 export class Turn {
   /** Turns run since the start: read by whoever suspects this thread of standing still. */
   count = 0;
@@ -29,6 +36,7 @@ export class Turn {
   /** The last drain used up its budget: who lets messages in from elsewhere should let in fewer. */
   isBehind = false;
   readonly #runQueue: RunQueue;
+  readonly #watch: DrainWatch | undefined;
   #limits: TurnLimits;
   readonly #ready = new RingQueue<Runnable>(64);
   readonly #polls: (() => void)[] = [];
@@ -38,9 +46,10 @@ export class Turn {
   #isRunning = false;
   #isClosed = false;
 
-  constructor(runQueue: RunQueue, limits: TurnLimits) {
+  constructor(runQueue: RunQueue, limits: TurnLimits, watch?: DrainWatch) {
     this.#runQueue = runQueue;
     this.#limits = limits;
+    this.#watch = watch;
   }
 
   get limits(): TurnLimits {
@@ -110,15 +119,23 @@ export class Turn {
   }
 
   #drain(): void {
-    let left = this.#limits.messagesPerDrain;
+    const first = this.#ready.peek();
+    if (first === undefined) {
+      this.isBehind = false;
+      return;
+    }
+    const startMs = this.#watch?.drainBegins() ?? 0;
+    const { messagesPerDrain, messagesPerCell } = this.#limits;
+    let left = messagesPerDrain;
     while (left > 0) {
       const cell = this.#ready.shift();
       if (cell === undefined) break;
-      const handled = cell.run(Math.min(left, this.#limits.messagesPerCell));
+      const handled = cell.run(Math.min(left, messagesPerCell));
       this.messages += handled;
       // A run without messages costs one too, so that no loop of signals can hold the thread.
       left -= Math.max(1, handled);
     }
+    this.#watch?.drainEnded(startMs, left === messagesPerDrain - 1 ? first : undefined);
     this.isBehind = this.#ready.size > 0;
   }
 }

@@ -1,6 +1,6 @@
 // The tree of actors, with rates: every thread is looked at twice, and what has grown meanwhile is divided by
 // the time between, by the clock of that thread. Pure but for the two looks.
-import type { ActorInfo, ThreadInfo } from '../actors/inspection.ts';
+import type { ActorInfo, ThreadInfo } from '../actors/inspect/snapshot.ts';
 import type { HttpRequest } from '../env/http.ts';
 import { ApiProblem, invalid, numberOf } from './answers.ts';
 import type { ApiActor, ApiActors, ApiThread } from './api-types.ts';

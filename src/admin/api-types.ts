@@ -96,6 +96,12 @@ export interface ApiActor {
   readonly handled: number;
   readonly restarts: number;
   readonly timers: number;
+  /** The most that waited when it had its turn; failures; messages dropped by its mailbox; put aside; asks it has not answered. */
+  readonly depthMax: number;
+  readonly failed: number;
+  readonly dropped: number;
+  readonly stash: number;
+  readonly asksOpen: number;
   /** What it counts itself since it was spawned; of an exchange: published, routed, copies. */
   readonly counts: Readonly<Record<string, number>>;
   readonly facts: Readonly<Record<string, number | string>>;

@@ -1,6 +1,6 @@
 // What the admin room needs of the node it shows.
 
-import type { ThreadInfo } from '../actors/inspection.ts';
+import type { ThreadInfo } from '../actors/inspect/snapshot.ts';
 import type { RecordAccess } from '../broker/ports.ts';
 import type { MetadataView, ReplicaStatus } from '../cluster/ports.ts';
 

@@ -1,6 +1,6 @@
 // The actors of the threads of this node and of the others, by their runtimes. Who does not answer in time is
 // named all the same.
-import type { ThreadInfo } from '../actors/inspection.ts';
+import type { ThreadInfo } from '../actors/inspect/snapshot.ts';
 import { RUNTIME_SLOT, RuntimeProtocol } from '../actors/runtime-actor.ts';
 import type { System } from '../actors/system.ts';
 import type { ThreadLook } from '../admin/ports.ts';
@@ -43,7 +43,7 @@ export class ThreadLooks {
 
   async #infoOf(node: number, thread: number): Promise<ThreadInfo | undefined> {
     const { place } = this.#system;
-    if (node === place.node && thread === place.thread) return this.#system.inspectThread();
+    if (node === place.node && thread === place.thread) return this.#system.inspection();
     const runtime = this.#system.wellKnown(RuntimeProtocol, { node, thread, slot: RUNTIME_SLOT });
     const text = await runtime
       .ask('inspect', undefined, { timeoutMs: ANSWER_MS })

@@ -439,7 +439,7 @@ test('of a class only so many are shown to others, and how many more there are',
   const f = fixture(1);
   for (let i = 0; i < 1_003; i += 1) f.spawn(`w${i}`, supervised('stop'), undefined);
   f.stepUntilIdle();
-  const { actors, omitted, turns, atMs } = f.system.inspectThread();
+  const { actors, omitted, turns, atMs } = f.system.inspection();
   expect(omitted).toEqual({ work: 3 });
   expect(actors.length).toBe(1_001);
   expect([turns, atMs]).toEqual([f.system.turn.count, f.system.clock.monotonicMs()]);

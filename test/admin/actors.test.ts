@@ -1,31 +1,17 @@
 // The tree of actors over looks that a test has made.
 import { expect, test } from 'vitest';
-import type { ActorInfo, ThreadInfo } from '../../src/actors/inspection.ts';
+import type { ActorInfo } from '../../src/actors/inspect/snapshot.ts';
 import { actorsOf } from '../../src/admin/actors.ts';
 import type { AdminPorts, ThreadLook } from '../../src/admin/ports.ts';
 import type { HttpRequest } from '../../src/env/http.ts';
+import { actorInfo, threadInfo } from '../setup/thread-info.ts';
 
 function info(path: string, handled: number, more: Partial<ActorInfo> = {}): ActorInfo {
-  return {
-    path,
-    class: 'exchange',
-    state: 'running',
-    depth: 0,
-    capacity: 1_024,
-    handled,
-    restarts: 0,
-    timers: 0,
-    slot: 300,
-    counts: {},
-    facts: {},
-    children: [],
-    ...more,
-  };
+  return actorInfo(path, { class: 'exchange', handled, ...more });
 }
 
 function look(atMs: number, turns: number, actors: readonly ActorInfo[]): ThreadLook {
-  const seen: ThreadInfo = { atMs, turns, actors, omitted: {} };
-  return { node: 1, thread: 0, role: 'main', info: seen };
+  return { node: 1, thread: 0, role: 'main', info: threadInfo({ atMs, turns, actors }) };
 }
 
 async function answer(query: Record<string, string>, ...looks: (readonly ThreadLook[])[]) {

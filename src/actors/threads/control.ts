@@ -11,7 +11,7 @@ import type {
 import type { AskCounters } from '../ask.ts';
 import { ASKS_MAX } from '../ask.ts';
 import { ActorError } from '../errors.ts';
-import type { ThreadInfo } from '../inspection.ts';
+import type { ThreadInfo } from '../inspect/snapshot.ts';
 import type { ClassMetrics } from '../metrics.ts';
 import type { System } from '../system.ts';
 import type { SystemLimits } from '../system-options.ts';
@@ -156,7 +156,7 @@ function countsOf(system: System, hub: RingHub | undefined): ThreadCounts {
 /** What a thread with actors answers. */
 export function controlService(system: System, hub?: RingHub): ControlService {
   return {
-    inspect: () => system.inspectThread(),
+    inspect: () => system.inspection(),
     counters: () => countsOf(system, hub),
     configure: (settings) => applySettings(system, settings as ThreadSettings),
   };
