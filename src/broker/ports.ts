@@ -24,6 +24,7 @@ export type {
   BindingView,
   CommandInput,
   ComparedArgument,
+  ConfigureDestination,
   CreateDestination,
   DeclareQueue,
   DestinationView,
@@ -62,6 +63,7 @@ export {
   refuseSettings,
   SETTINGS,
   type Setting,
+  settingNamed,
 } from './destination/settings.ts';
 export {
   encodeHeaderMatch,

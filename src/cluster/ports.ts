@@ -292,6 +292,15 @@ export interface CreateDestination {
   readonly validateOnly: boolean;
 }
 
+export interface ConfigureDestination {
+  readonly name: string;
+  /** The entries are the whole configuration; else they change it. */
+  readonly replace: boolean;
+  /** Without a value: back to the default. */
+  readonly entries: readonly (readonly [name: string, value: string | undefined])[];
+  readonly validateOnly: boolean;
+}
+
 export interface DeclareQueue extends Omit<QueueView, 'compared'> {
   readonly name: string;
   /** In any order, each name once. */
@@ -326,11 +335,7 @@ export type MetadataResult =
 export interface MetadataService {
   create(what: CreateDestination, timeoutMs: number): Promise<MetadataResult>;
   remove(name: string, timeoutMs: number): Promise<MetadataResult>;
-  configure(
-    name: string,
-    config: readonly (readonly [string, string])[],
-    timeoutMs: number,
-  ): Promise<MetadataResult>;
+  configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult>;
   /** Idempotent; `inequivalent` with the difference where something else is there under the name. */
   declareExchange(exchange: ExchangeView, timeoutMs: number): Promise<MetadataResult>;
   /** With its bindings. `ifUnused`: refused as `exchange-in-use` while it has bindings as source. */

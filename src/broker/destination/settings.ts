@@ -9,6 +9,8 @@ export interface Setting {
   readonly type: SettingType;
   readonly defaultValue: string;
   readonly about: string;
+  /** Decided when the destination is made: it is not set afterwards. */
+  readonly isFixed?: boolean;
   /** A sentence for people if the value is refused. */
   readonly refuse: (value: string) => string | undefined;
 }
@@ -59,6 +61,7 @@ export const SETTINGS: readonly Setting[] = [
     defaultValue: String(NAME_SPREAD_DEFAULT),
     about:
       'Over how many names of brokers the partitions are spread for clients that know brokers by name.',
+    isFixed: true,
     refuse: integer(1, 1_000),
   },
   {
@@ -150,6 +153,10 @@ export function refuseSettings(
     if (refusal !== undefined) return `${name}: ${refusal}`;
   }
   return undefined;
+}
+
+export function settingNamed(name: string): Setting | undefined {
+  return BY_NAME.get(name);
 }
 
 /** The largest batch that a destination with this configuration takes. */

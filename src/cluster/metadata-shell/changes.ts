@@ -10,6 +10,7 @@ import type { BindingRecord } from '../metadata/routing-types.ts';
 import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
 import type {
   BindingView,
+  ConfigureDestination,
   CreateDestination,
   DeclareQueue,
   ExchangeView,
@@ -66,13 +67,12 @@ export class MetadataChanges implements MetadataService {
     return this.#change({ kind: 'delete-destination', vhost: VHOST, name }, timeoutMs);
   }
 
-  configure(
-    name: string,
-    config: readonly (readonly [string, string])[],
-    timeoutMs: number,
-  ): Promise<MetadataResult> {
+  async configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult> {
+    const { name, replace, entries, validateOnly } = what;
+    const command = { vhost: VHOST, name, replace, entries };
     const kind = 'configure-destination';
-    return this.#change({ kind, vhost: VHOST, name, replace: true, entries: config }, timeoutMs);
+    if (validateOnly) return this.#validate({ kind, ...command });
+    return this.#change({ kind, ...command }, timeoutMs);
   }
 
   declareExchange(exchange: ExchangeView, timeoutMs: number): Promise<MetadataResult> {
@@ -137,7 +137,7 @@ export class MetadataChanges implements MetadataService {
   }
 
   /** Applies to a copy: the same judgement as the real thing, without the thing. */
-  #validate(command: CreateDestinationCommand): MetadataResult {
+  #validate(command: MetadataCommand): MetadataResult {
     const copy = new MetadataImage();
     restoreImage(copy, snapshotImage(this.#image));
     const { outcome } = applyCommand(copy, command, copy.version + 1);

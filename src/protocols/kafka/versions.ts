@@ -4,9 +4,11 @@
 // login), OffsetForLeaderEpoch includes 2 (librdkafka asks for exactly that). Keys with a schema that
 // are not served (producer ids, for one) are not in the list.
 import {
+  AlterConfigs,
   type Api,
   ApiVersions,
   CreateTopics,
+  DeleteRecords,
   DeleteTopics,
   DescribeCluster,
   DescribeConfigs,
@@ -14,6 +16,7 @@ import {
   Fetch,
   FindCoordinator,
   Heartbeat,
+  IncrementalAlterConfigs,
   JoinGroup,
   LeaveGroup,
   ListGroups,
@@ -50,8 +53,11 @@ const ADVERTISED: readonly VersionRange[] = [
   { api: ApiVersions, min: 0, max: 4 },
   { api: CreateTopics, min: 2, max: 7 },
   { api: DeleteTopics, min: 1, max: 6 },
+  { api: DeleteRecords, min: 0, max: 2 },
   { api: OffsetForLeaderEpoch, min: 2, max: 4 },
   { api: DescribeConfigs, min: 1, max: 4 },
+  { api: AlterConfigs, min: 0, max: 2 },
+  { api: IncrementalAlterConfigs, min: 0, max: 1 },
   { api: DescribeCluster, min: 0, max: 2 },
 ];
 

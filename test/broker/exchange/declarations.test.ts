@@ -71,7 +71,7 @@ test('everything else passes', async () => {
     metadata.deleteQueue('q', 0, 10),
     metadata.releaseOwner(owner, 10),
     metadata.remove('q', 10),
-    metadata.configure('q', [], 10),
+    metadata.configure({ name: 'q', replace: false, entries: [], validateOnly: false }, 10),
     metadata.create(stream('s', false), 10),
     metadata.declareQueue(queue('q'), 10),
   ];

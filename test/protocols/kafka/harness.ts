@@ -346,7 +346,17 @@ export class FakeNode<E extends Environment> {
         this.destinations.delete(name);
         return { kind: 'ok', version: 3 };
       },
-      configure: async () => ({ kind: 'ok', version: 4 }),
+      configure: async ({ name, replace, entries, validateOnly }) => {
+        if (this.metadataResult !== undefined) return this.metadataResult;
+        const found = this.destinations.get(name)!;
+        const config = new Map(replace ? [] : found.config);
+        for (const [key, value] of entries) {
+          if (value === undefined) config.delete(key);
+          else config.set(key, value);
+        }
+        if (!validateOnly) this.destinations.set(name, { ...found, config });
+        return { kind: 'ok', version: 4 };
+      },
       declareExchange: notOfKafka,
       deleteExchange: notOfKafka,
       bind: notOfKafka,

@@ -1,5 +1,5 @@
 // The most used Node client, unmodified, over a real socket. The logs behind the listener are in memory.
-import { Kafka, logLevel, type Producer } from 'kafkajs';
+import { ConfigResourceTypes, Kafka, logLevel, type Producer } from 'kafkajs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createNodeEnvironment, type NodeEnvironment } from '../../../src/env/node/environment.ts';
 import { FakeNode } from './harness.ts';
@@ -72,6 +72,50 @@ describe('kafkajs', () => {
         .catch(reject);
     });
     expect([...seen].sort()).toEqual([...sent].sort());
+  });
+
+  it('deletes records, and changes what a topic keeps', async () => {
+    const { kafka, node } = await start();
+    node.create('t', 2);
+    const producer = await producing(kafka);
+    for (const partition of [0, 1]) {
+      const messages = Array.from({ length: 10 }, (_, i) => ({ partition, value: `v${i}` }));
+      await producer.send({ topic: 't', messages });
+    }
+    const admin = kafka.admin();
+    closing.push(() => admin.disconnect());
+    await admin.connect();
+    const partitions = [
+      { partition: 0, offset: '4' },
+      { partition: 1, offset: '-1' },
+    ];
+    // It looks for leaders in what it has asked before.
+    await admin.fetchTopicOffsets('t');
+    await admin.deleteTopicRecords({ topic: 't', partitions });
+    const offsets = await admin.fetchTopicOffsets('t');
+    expect(offsets.sort((a, b) => a.partition - b.partition).map(({ low }) => low)).toEqual([
+      '4',
+      '10',
+    ]);
+    const beyond = [{ partition: 0, offset: '11' }];
+    await expect(admin.deleteTopicRecords({ topic: 't', partitions: beyond })).rejects.toThrow();
+    const type = ConfigResourceTypes.TOPIC;
+    const configEntries = [{ name: 'retention.ms', value: '1000' }];
+    const resources = [{ type, name: 't', configEntries }];
+    await admin.alterConfigs({ validateOnly: false, resources });
+    const described = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type, name: 't', configNames: ['retention.ms', 'retention.bytes'] }],
+    });
+    const entries = described.resources[0]!.configEntries;
+    expect(
+      entries.map(({ configName, configValue, isDefault }) => [configName, configValue, isDefault]),
+    ).toEqual([
+      ['retention.bytes', '-1', true],
+      ['retention.ms', '1000', false],
+    ]);
+    const bad = [{ type, name: 't', configEntries: [{ name: 'no.such', value: '1' }] }];
+    await expect(admin.alterConfigs({ validateOnly: false, resources: bad })).rejects.toThrow();
   });
 
   it('goes on in a second life of the group where the first had committed', async () => {

@@ -1,6 +1,6 @@
 // Schema rows of the keys that describe and change the cluster. Field order is wire order; versions
 // follow the message definitions of Apache Kafka (clients/src/main/resources/common/message).
-import { api, bool, i8, i16, i32, list, listOf, str, uuid } from './row-types.ts';
+import { api, bool, i8, i16, i32, i64, list, listOf, str, uuid } from './row-types.ts';
 
 /** An authorized-operations bit field that was not asked for. */
 const NOT_ASKED = -0x8000_0000;
@@ -103,6 +103,25 @@ export const DeleteTopics = api(
   },
 );
 
+/** KIP-107. An offset of -1 stands for the high watermark. */
+export const DeleteRecords = api(
+  21,
+  'DeleteRecords',
+  [0, 2],
+  2,
+  {
+    topics: list({ name: str, partitions: list({ partitionIndex: i32, offset: i64 }) }),
+    timeoutMs: i32,
+  },
+  {
+    throttleTimeMs: i32.or(0),
+    topics: list({
+      name: str,
+      partitions: list({ partitionIndex: i32, lowWatermark: i64, errorCode: i16 }),
+    }),
+  },
+);
+
 export const DescribeConfigs = api(
   32,
   'DescribeConfigs',
@@ -134,6 +153,56 @@ export const DescribeConfigs = api(
         configType: i8.v(3),
         documentation: str.v(3).nullable(3),
       }),
+    }),
+  },
+);
+
+/** The configs are the whole of each resource: what is not named goes back to its default. */
+export const AlterConfigs = api(
+  33,
+  'AlterConfigs',
+  [0, 2],
+  2,
+  {
+    resources: list({
+      resourceType: i8,
+      resourceName: str,
+      configs: list({ name: str, value: str.nullable() }),
+    }),
+    validateOnly: bool,
+  },
+  {
+    throttleTimeMs: i32.or(0),
+    responses: list({
+      errorCode: i16,
+      errorMessage: str.nullable(),
+      resourceType: i8,
+      resourceName: str,
+    }),
+  },
+);
+
+/** KIP-339. Operations: 0 set, 1 delete, 2 append, 3 subtract; the last two of lists. */
+export const IncrementalAlterConfigs = api(
+  44,
+  'IncrementalAlterConfigs',
+  [0, 1],
+  1,
+  {
+    resources: list({
+      resourceType: i8,
+      resourceName: str,
+      configs: list({ name: str, configOperation: i8, value: str.nullable() }),
+    }),
+    validateOnly: bool,
+  },
+  {
+    throttleTimeMs: i32.or(0),
+    responses: list({
+      errorCode: i16,
+      errorMessage: str.nullable(),
+      resourceType: i8,
+      resourceName: str,
     }),
   },
 );

@@ -1,10 +1,13 @@
 // All API keys that have a schema here, and how to find one. What a listener advertises is the
 // session's choice; a key or version that is not in this table cannot be spoken at all.
 import {
+  AlterConfigs,
   CreateTopics,
+  DeleteRecords,
   DeleteTopics,
   DescribeCluster,
   DescribeConfigs,
+  IncrementalAlterConfigs,
   Metadata,
 } from './admin-apis.ts';
 import {
@@ -50,9 +53,12 @@ export const APIS: readonly Api[] = Object.freeze([
   ApiVersions,
   CreateTopics,
   DeleteTopics,
+  DeleteRecords,
   InitProducerId,
   OffsetForLeaderEpoch,
   DescribeConfigs,
+  AlterConfigs,
+  IncrementalAlterConfigs,
   DescribeCluster,
 ]);
 

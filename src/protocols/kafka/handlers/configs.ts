@@ -1,4 +1,4 @@
-// DescribeConfigs, read only: the settings of topics, what kind of destination they are, and the few of a node
+// DescribeConfigs: the settings of topics, what kind of destination they are, and the few of a node
 // that clients look at.
 import { type DestinationView, SETTINGS, type Setting } from '../../../broker/ports.ts';
 import type { DescribeConfigs, RequestOf, ResponseInput } from '../codec/index.ts';
@@ -10,8 +10,9 @@ type Wanted = RequestOf<typeof DescribeConfigs>['resources'][number];
 type Described = ResponseInput<typeof DescribeConfigs>['results'][number];
 type ConfigEntry = Described['configs'][number];
 
-const TOPIC = 2;
-const BROKER = 4;
+/** Kinds of resources. */
+export const TOPIC = 2;
+export const BROKER = 4;
 const SOURCE_TOPIC = 1;
 const SOURCE_STATIC_BROKER = 4;
 const SOURCE_DEFAULT = 5;
@@ -97,7 +98,7 @@ function settingsOf(
   return configRows(config).map(({ setting, name, value, source }) => ({
     name,
     value,
-    readOnly: false,
+    readOnly: setting.isFixed === true,
     configSource: source,
     isSensitive: false,
     synonyms: includeSynonyms ? synonyms(setting, value, source) : [],

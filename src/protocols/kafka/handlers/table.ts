@@ -1,8 +1,10 @@
 // Which handler serves which key: one row for each key that is advertised.
 import {
+  AlterConfigs,
   type Api,
   ApiVersions,
   CreateTopics,
+  DeleteRecords,
   DeleteTopics,
   DescribeCluster,
   DescribeConfigs,
@@ -10,6 +12,7 @@ import {
   Fetch,
   FindCoordinator,
   Heartbeat,
+  IncrementalAlterConfigs,
   JoinGroup,
   LeaveGroup,
   ListGroups,
@@ -22,6 +25,7 @@ import {
   SyncGroup,
 } from '../codec/index.ts';
 import type { Handler } from '../exchange.ts';
+import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
 import { apiVersions } from './api-versions.ts';
 import { describeConfigs } from './configs.ts';
 import { findCoordinator } from './coordinator.ts';
@@ -38,6 +42,7 @@ import {
 import { describeCluster, metadata } from './metadata.ts';
 import { listOffsets, offsetForLeaderEpoch } from './offsets.ts';
 import { produce } from './produce.ts';
+import { deleteRecords } from './records.ts';
 import { createTopics, deleteTopics } from './topics.ts';
 
 /** Pairs an API with its handler; from here on its types are known to the pair alone. */
@@ -62,7 +67,10 @@ export const HANDLERS: ReadonlyMap<number, Handler<Api>> = new Map([
   row(ApiVersions, apiVersions),
   row(CreateTopics, createTopics),
   row(DeleteTopics, deleteTopics),
+  row(DeleteRecords, deleteRecords),
   row(OffsetForLeaderEpoch, offsetForLeaderEpoch),
   row(DescribeConfigs, describeConfigs),
+  row(AlterConfigs, alterConfigs),
+  row(IncrementalAlterConfigs, incrementalAlterConfigs),
   row(DescribeCluster, describeCluster),
 ]);

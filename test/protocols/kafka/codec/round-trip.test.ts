@@ -131,9 +131,12 @@ describe('versions', () => {
       'ApiVersions 0-4 flexible 3',
       'CreateTopics 2-7 flexible 5',
       'DeleteTopics 1-6 flexible 4',
+      'DeleteRecords 0-2 flexible 2',
       'InitProducerId 0-5 flexible 2',
       'OffsetForLeaderEpoch 2-4 flexible 4',
       'DescribeConfigs 1-4 flexible 4',
+      'AlterConfigs 0-2 flexible 2',
+      'IncrementalAlterConfigs 0-1 flexible 1',
       'DescribeCluster 0-2 flexible 0',
     ]);
   });

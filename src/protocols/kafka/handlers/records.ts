@@ -1,0 +1,47 @@
+// DeleteRecords (KIP-107): a partition starts later, for ever and on every replica. Answered when that is committed,
+// with where the partition starts then: in the log of every replica that is in sync.
+import type { DeleteRecords } from '../codec/index.ts';
+import { KafkaErrorCode as E } from '../errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { topicNamed } from '../visible-topics.ts';
+import { LocateFlow, type Question } from './locate-flow.ts';
+
+const HIGH_WATERMARK = -1;
+const TIMEOUT_MAX_MS = 600_000;
+/** The log's own deadline comes first: it knows whether anything was done. */
+const SLACK_MS = 500;
+
+export function deleteRecords(exchange: Exchange<typeof DeleteRecords>): void {
+  const { topics, timeoutMs } = exchange.body;
+  const questions = topics.flatMap(({ name, partitions }) => {
+    const refusal = refuse(exchange, name);
+    return partitions.map(({ partitionIndex, offset }): Question => {
+      const query = refusal ?? trimAt(offset);
+      return { destination: name, partition: partitionIndex, epoch: -1, query };
+    });
+  });
+  new LocateFlow(exchange, (answers) => {
+    let at = 0;
+    exchange.respond({
+      topics: topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(({ partitionIndex }) => {
+          const { errorCode, offset } = answers[at++]!;
+          return { partitionIndex, errorCode, lowWatermark: offset };
+        }),
+      })),
+    });
+  }).start(questions, Math.min(Math.max(timeoutMs, 1), TIMEOUT_MAX_MS) + SLACK_MS);
+}
+
+function trimAt(offset: number): Question['query'] {
+  return offset < HIGH_WATERMARK ? E.OFFSET_OUT_OF_RANGE : { kind: 'trim', offset };
+}
+
+/** What lets go of records by itself, and what the cluster keeps for itself, has no records to delete. */
+function refuse({ ports }: Exchange<typeof DeleteRecords>, name: string): number | undefined {
+  const found = topicNamed(ports.view, name);
+  if (typeof found === 'number') return undefined;
+  if (found.isInternal) return E.INVALID_TOPIC_EXCEPTION;
+  return found.queue === undefined ? undefined : E.POLICY_VIOLATION;
+}
