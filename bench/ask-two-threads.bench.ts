@@ -1,10 +1,10 @@
 // How long does an ask of an actor on another thread take when both threads were asleep? p50 and p99.
 import { performance } from 'node:perf_hooks';
-import { ask, createSystem, protocol, tell } from '../dist/actors/index.js';
+import { createSystem } from '../dist/actors/index.js';
 import { ThreadGroup } from '../dist/actors/threads/thread-group.js';
-import { bytes, none, u32 } from '../dist/codec/index.js';
 import { createNodeEnvironment } from '../dist/env/node/environment.js';
 import { machineLoad, tellFigure } from './lib/figure.ts';
+import { Sink } from './lib/ring-sink.ts';
 
 const ASKS = 3_000;
 const WARM_UP = 500;
@@ -12,7 +12,6 @@ const WARM_UP = 500;
 const PAUSE_MS = 1;
 
 const load = machineLoad();
-const Sink = protocol('sink', 1, { take: tell(bytes), taken: ask(none, u32) });
 const env = createNodeEnvironment({ logLevel: 'warn' });
 const system = createSystem(env, { name: 'bench', threadCount: 2, protocols: [Sink] });
 const group = new ThreadGroup(system, {

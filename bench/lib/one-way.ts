@@ -1,5 +1,5 @@
 // Sends messages to a counting actor as fast as it takes them, and waits until all of them have arrived.
-import type { AskOp, Ref, TellOp } from '../../dist/actors/index.js';
+import type { AskOp, Ref } from '../../dist/actors/index.js';
 import type { Ask, Tell } from '../../dist/actors/protocol.js';
 import type { RunQueue } from '../../dist/env/environment.js';
 
@@ -18,8 +18,10 @@ export async function sendAll(
   count: number,
   expected: number,
   runQueue: RunQueue,
+  op: 'take' | 'lend' = 'take',
 ): Promise<void> {
-  const take: TellOp<CountingOps> = 'take';
+  // A sink that lends is asked for by those who have one.
+  const take = op as 'take';
   const taken: AskOp<CountingOps> = 'taken';
   for (let sent = 0; sent < count; ) {
     for (let i = 0; i < BATCH && sent < count; i += 1) {

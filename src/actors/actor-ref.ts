@@ -188,9 +188,10 @@ export class IdRef<O extends Ops> extends BaseRef<O> {
     const route = host.routeTo(id.node, id.thread);
     // Without a route there is nobody whose room `ready` could wait for: an offer must not say `full`.
     if (route === undefined) return askId === 0 ? 'gone' : 'unreachable';
-    if (askId === 0) return route.send(KIND_TELL, op.code, id, 0, 0, op.input, input);
+    if (askId === 0) return route.send(KIND_TELL, op.code, id, 0, 0, op.input, input, op.isLent);
+    const slot = askId % ASKS_MAX;
     const generation = Math.floor(askId / ASKS_MAX);
-    return route.send(KIND_ASK, op.code, id, askId % ASKS_MAX, generation, op.input, input);
+    return route.send(KIND_ASK, op.code, id, slot, generation, op.input, input, op.isLent);
   }
 
   protected cancelAsk(askId: number): void {

@@ -130,6 +130,14 @@ export interface Context<O extends Ops> extends Spawner {
   /** Puts the stashed messages back in front of the mailbox, in their order. */
   unstash(): void;
   later<R>(): Later<R>;
+  /**
+   * Keeps the memory behind the views of the present message beyond its handler, until the answered function
+   * is called; calling that again does nothing. Who retains for ever makes senders of lent messages hear
+   * `full`. It is also kept when the actor stops: a write may still be reading it.
+   *
+   * @throws ActorError ACTOR_MISUSE outside of a handler, and after its first `await`.
+   */
+  retain(): () => void;
   /** A usable ref of an id that arrived in a message. */
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P>;
 }

@@ -73,8 +73,9 @@ export class Cell implements Runnable, Watcher {
   #methods: readonly Method[] = NO_METHODS;
   #isQueued = false;
   #heldReply: ReplyTo = NO_REPLY;
-  #op: OpEntry | undefined;
-  #input: unknown;
+  /** The message that is being handled, as it arrived. */
+  op: OpEntry | undefined;
+  input: unknown;
   #reply: ReplyTo = NO_REPLY;
   #isStashing = false;
   #system: SystemMessage[] | undefined;
@@ -245,8 +246,8 @@ export class Cell implements Runnable, Watcher {
     status[STATUS_HANDLED] = op.code;
     status[STATUS_PROTOCOL] = this.actor.protocol.hash;
     status[STATUS_MESSAGES]! += 1;
-    this.#op = op;
-    this.#input = raw;
+    this.op = op;
+    this.input = raw;
     this.#reply = reply;
     this.#isStashing = false;
     if (raw instanceof HeldInput) this.#handleHeld(op, raw, reply);
@@ -259,8 +260,8 @@ export class Cell implements Runnable, Watcher {
       }
     }
     status[STATUS_OP] = 0;
-    this.#op = undefined;
-    this.#input = undefined;
+    this.op = undefined;
+    this.input = undefined;
     this.#reply = NO_REPLY;
   }
 
@@ -333,11 +334,11 @@ export class Cell implements Runnable, Watcher {
   // ---- Stash and timers ---------------------------------------------------------------------------
 
   stash(): boolean {
-    const op = this.#op;
+    const op = this.op;
     if (op === undefined || this.#isStashing) return false;
     this.#stash ??= new Stash();
     if (this.#stash.count >= this.lane.capacity) return false;
-    this.#stash.push(op, this.#input, this.#reply);
+    this.#stash.push(op, this.input, this.#reply);
     this.#isStashing = true;
     return true;
   }
@@ -584,9 +585,7 @@ export class Cell implements Runnable, Watcher {
   discard(op: OpEntry, input: unknown, reply: ReplyTo, reason: DeadReason): void {
     if (input instanceof HeldInput) input.release();
     if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, reason);
-    else {
-      this.host.failAnswer(reply, discarded(this.path, op.name, reason));
-    }
+    else this.host.failAnswer(reply, discarded(this.path, op.name, reason));
   }
 
   #wakeSenders(): void {

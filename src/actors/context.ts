@@ -4,6 +4,7 @@ import type { Clock, Log, Random } from '../env/environment.ts';
 import type { Actor, Context, Handlers, Later, Placement, Shown, Signal } from './actor.ts';
 import type { Cell } from './cell.ts';
 import { ActorError } from './errors.ts';
+import { retained } from './held-input.ts';
 import type { Input, OpEntry, Ops, Protocol, TellOp } from './protocol.ts';
 import type { AnyRef, Ref, RefId } from './ref.ts';
 import { sameId } from './ref.ts';
@@ -153,6 +154,12 @@ export class CellContext<O extends Ops> implements Context<O> {
 
   later<R>(): Later<R> {
     return this.#cell.makeLater<R>();
+  }
+
+  retain(): () => void {
+    if (this.#isCurrent && this.#cell.op !== undefined) return retained(this.#cell.input);
+    const message = 'retain is for the message that is being handled, before the first await';
+    throw new ActorError('ACTOR_MISUSE', message);
   }
 
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P> {

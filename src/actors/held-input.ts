@@ -1,35 +1,70 @@
 // Messages that wait in a mailbox together with memory that somebody wants back when they were handled.
+// Invariant: memory goes back once, when its handler has returned and everybody who retained it is done.
 import type { OpEntry } from './protocol.ts';
+
+/** What memory that may not be read any more is filled with in strict mode: a view that was kept reads this. */
+export const POISON = 0xdd;
 
 /** A message whose bytes are let go of when its handler has returned, or when it is discarded. */
 export abstract class HeldInput {
+  /** The handler, and everybody who retains. */
+  #holders = 1;
+
   abstract decode(op: OpEntry): unknown;
-  abstract release(): void;
+  /** Nobody reads the bytes any more. */
+  protected abstract letGo(): void;
+
+  /** Keeps the bytes until the answered function is called, at the first time. */
+  retain(): () => void {
+    let isHeld = true;
+    this.#holders += 1;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.release();
+    };
+  }
+
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) this.letGo();
+  }
 }
 
-/** Gets whole arrays back that it once gave. */
+/** Keeps the memory of an input as it lies in a mailbox, until the answer is called. */
+export function retained(input: unknown): () => void {
+  return input instanceof HeldInput ? input.retain() : NOTHING_HELD;
+}
+
+/** Memory that is the receiver's own, as long as it looks at it. */
+const NOTHING_HELD = (): void => undefined;
+
+/** Gets back memory that it once gave. */
 export interface GivesBack {
   give(bytes: Uint8Array): void;
 }
 
-/** An input decoded as views of `bytes`, which nothing else uses and which go back to their pool. */
+/** An input decoded as views of `bytes`, which nothing else uses and which go back to where they are from. */
 export class LentInput extends HeldInput {
   readonly #input: unknown;
   readonly #bytes: Uint8Array;
-  readonly #pool: GivesBack;
+  readonly #owner: GivesBack;
+  readonly #isPoisoned: boolean;
 
-  constructor(input: unknown, bytes: Uint8Array, pool: GivesBack) {
+  constructor(input: unknown, bytes: Uint8Array, owner: GivesBack, isPoisoned: boolean) {
     super();
     this.#input = input;
     this.#bytes = bytes;
-    this.#pool = pool;
+    this.#owner = owner;
+    this.#isPoisoned = isPoisoned;
   }
 
   decode(): unknown {
     return this.#input;
   }
 
-  release(): void {
-    this.#pool.give(this.#bytes);
+  protected letGo(): void {
+    if (this.#isPoisoned) this.#bytes.fill(POISON);
+    this.#owner.give(this.#bytes);
   }
 }

@@ -9,7 +9,7 @@ import { ASKS_MAX } from './ask.ts';
 import type { Cell } from './cell.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
-import { type GivesBack, LentInput } from './held-input.ts';
+import { type GivesBack, HeldInput, LentInput } from './held-input.ts';
 import { NO_REPLY } from './mailbox.ts';
 import type { OpEntry } from './protocol.ts';
 import {
@@ -59,7 +59,7 @@ export class Inbound {
    * Takes one record whose header is at `at`. The payload is bytes[payloadAt, payloadEnd): behind the
    * header, or elsewhere for an out-of-band payload. Decoded views point into `bytes`, which the caller
    * must not reuse. If nothing else lies in `bytes`, `pool` may be named: it gets them back after a
-   * message that was only lent.
+   * message that was only lent (see `lends`).
    */
   receive(
     view: DataView,
@@ -96,6 +96,15 @@ export class Inbound {
     }
   }
 
+  /** True if the record is a message whose handler gives its memory back. */
+  lends(view: DataView, at: number): boolean {
+    const kind = view.getUint8(at + 6);
+    if (kind !== KIND_TELL && kind !== KIND_ASK) return false;
+    const target = readId(view, at + 8);
+    const cell = this.#host.isHere(target) ? this.#host.cellOf(target) : undefined;
+    return cell?.actor.protocol.table[view.getUint16(at + 4, true)]?.isLent === true;
+  }
+
   #message(
     kind: number,
     code: number,
@@ -123,11 +132,14 @@ export class Inbound {
     try {
       input = this.#decode(op, bytes, payloadAt, payloadEnd, pool);
     } catch {
+      if (op.isLent) pool?.give(bytes);
       this.#refuse(cell.path, op.name, reply, 'malformed');
       return;
     }
     const admission = cell.post(op, input, reply);
-    if (admission !== 'accepted') this.#refuse(cell.path, op.name, reply, admission);
+    if (admission === 'accepted') return;
+    if (input instanceof HeldInput) input.release();
+    this.#refuse(cell.path, op.name, reply, admission);
   }
 
   #decode(
@@ -139,12 +151,12 @@ export class Inbound {
   ): unknown {
     this.#reader.reset(bytes, at, end);
     const input = readWhole(op.input, this.#reader);
-    const isLent = pool !== undefined && op.isLent;
-    if (!this.#host.isStrict) return isLent ? new LentInput(input, bytes, pool) : input;
+    const { isStrict } = this.#host;
+    if (pool !== undefined && op.isLent) {
+      return new LentInput(isStrict ? freezeDeep(input) : input, bytes, pool, isStrict);
+    }
     // Strict mode keeps its own copy of the bytes, so that a view kept too long reads poison.
-    const copy = new EncodedInput(op.input, input);
-    if (isLent) pool.give(bytes);
-    return copy;
+    return isStrict ? new EncodedInput(op.input, input) : input;
   }
 
   #refuse(

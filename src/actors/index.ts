@@ -44,6 +44,7 @@ export type {
 } from './protocol.ts';
 export {
   ask,
+  lentAsk,
   lentTell,
   protocol,
   protocolDifference,

@@ -19,6 +19,7 @@ export interface Ask<I, R> {
   readonly kind: 'ask';
   readonly input: Codec<I>;
   readonly reply: Codec<R>;
+  readonly isLent?: boolean;
 }
 
 /** The ops of a protocol by name, in opcode order. */
@@ -66,11 +67,18 @@ export function tell<I>(input: Codec<I>): Tell<I> {
 }
 
 /**
- * A tell of bulk bytes: when it came from another node, the memory behind the views of its input is used
- * again as soon as the handler has returned. So the handler neither keeps nor passes on such a view.
+ * A tell of bulk bytes. When it came from elsewhere, and is large, the views of its input point into memory
+ * that is used again as soon as the handler has returned (an async one: at its first `await`): that of the
+ * sending thread, or a pooled array of a link. So the handler neither keeps nor passes on such a view,
+ * unless it calls `ctx.retain()`. Between threads it may have three quarters of a slab.
  */
 export function lentTell<I>(input: Codec<I>): Tell<I> {
   return { kind: 'tell', input, isLent: true };
+}
+
+/** The same for a question, whose reply is copied as always. */
+export function lentAsk<I, R>(input: Codec<I>, reply: Codec<R>): Ask<I, R> {
+  return { kind: 'ask', input, reply, isLent: true };
 }
 
 export function ask<I, R>(input: Codec<I>, reply: Codec<R>): Ask<I, R> {
@@ -99,7 +107,7 @@ export function protocol<const O extends Ops>(name: string, version: number, ops
       isAsk: definition.kind === 'ask',
       input: definition.input,
       reply: definition.kind === 'ask' ? definition.reply : undefined,
-      isLent: definition.kind === 'tell' && definition.isLent === true,
+      isLent: definition.isLent === true,
     });
     const replyShape = entry.reply === undefined ? '' : ` -> ${entry.reply.shape}`;
     table.push(entry);

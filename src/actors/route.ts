@@ -21,6 +21,8 @@ export interface Route {
     fromGeneration: number,
     codec: Codec<unknown> | undefined,
     value: unknown,
+    /** Its handler gives the memory back: see `lentTell`. */
+    isLent?: boolean,
   ): RouteAdmission;
   /** Resolves when there is room again or the peer is gone. */
   ready(signal?: AbortSignal): Promise<void>;

@@ -2,11 +2,8 @@
 // crossed a wire, and its bytes are poisoned when the handler has returned. So aliasing, missing codec
 // fields and kept views show in tests. On by default there, off in production.
 import { ActorError, detailsFrom, failureOf } from './errors.ts';
-import { HeldInput } from './held-input.ts';
+import { HeldInput, POISON } from './held-input.ts';
 import type { Codec, OpEntry } from './protocol.ts';
-
-/** What released memory is filled with: a view that was kept reads this. */
-const POISON = 0xdd;
 
 /** A message that waits in a mailbox in its encoded form. */
 export class EncodedInput extends HeldInput {
@@ -21,7 +18,7 @@ export class EncodedInput extends HeldInput {
     return freezeDeep(op.input.decode(this.bytes, 0, this.bytes.length));
   }
 
-  release(): void {
+  protected letGo(): void {
     this.bytes.fill(POISON);
   }
 }

@@ -27,7 +27,7 @@ export type Effect =
   | { readonly kind: 'cancelled'; readonly key: string }
   | { readonly kind: 'watched' | 'unwatched' | 'stopped'; readonly target: string }
   | { readonly kind: 'piped'; readonly op: string }
-  | { readonly kind: 'became' | 'stashed' | 'unstashed' };
+  | { readonly kind: 'became' | 'stashed' | 'unstashed' | 'retained' | 'released' };
 
 export interface Behaviour<O extends Ops> {
   /** Calls a handler and answers what it returned: a reply, a promise, or a Later that was taken. */
@@ -216,6 +216,15 @@ class RecordingContext<O extends Ops> implements Context<O> {
         outcome ??= { error };
       },
       outcome: () => outcome,
+    };
+  }
+
+  retain(): () => void {
+    this.#effects.push({ kind: 'retained' });
+    let isHeld = true;
+    return () => {
+      if (isHeld) this.#effects.push({ kind: 'released' });
+      isHeld = false;
     };
   }
 

@@ -5,6 +5,7 @@
 import type { Doorbell, Threads } from '../../env/threads.ts';
 import { readU32le } from '../../std/byte-ops.ts';
 import type { EndCause } from '../actor.ts';
+import type { GivesBack } from '../held-input.ts';
 import { FLAG_OUT_OF_BAND, paddedSize, RECORD_HEADER_BYTES } from '../record.ts';
 import type { Place } from '../ref.ts';
 import { idPath } from '../ref.ts';
@@ -13,7 +14,7 @@ import type { Deadline } from '../timers.ts';
 import type { Chunk, RingReader } from './ring.ts';
 import type { RingCounters, RingPair, RouteOwner } from './ring-route.ts';
 import { RingRoute } from './ring-route.ts';
-import type { SlabPool } from './slab-pool.ts';
+import type { SlabPool, SlabReader } from './slab-pool.ts';
 
 /** Records delivered per turn: half of a drain, so that what arrives is handled in the same turn. */
 const RECORDS_PER_POLL = 512;
@@ -21,6 +22,25 @@ const RECORDS_PER_POLL = 512;
 const RECORDS_WHEN_BEHIND = 64;
 /** A published record that is not taken for this long gets another bell. */
 const SAFETY_BELL_MS = 100;
+
+/** One large payload that is read where its sender wrote it. */
+class SlabLoan implements GivesBack {
+  readonly #hub: RingHub;
+  readonly #route: RingRoute;
+  readonly #slab: SlabReader;
+  readonly #position: number;
+
+  constructor(hub: RingHub, route: RingRoute, slab: SlabReader, position: number) {
+    this.#hub = hub;
+    this.#route = route;
+    this.#slab = slab;
+    this.#position = position;
+  }
+
+  give(bytes: Uint8Array): void {
+    this.#hub.giveBack(this.#route, this.#slab, this.#position, bytes.length);
+  }
+}
 
 export class RingHub implements RouteOwner {
   readonly place: Place;
@@ -33,6 +53,7 @@ export class RingHub implements RouteOwner {
     bytesSent: 0,
     outOfBandBytes: 0,
     full: 0,
+    heldBytes: 0,
   };
   readonly #system: System;
   readonly #threads: Threads;
@@ -96,6 +117,7 @@ export class RingHub implements RouteOwner {
 
   #poll(): void {
     const count = this.#routes.length;
+    const isReleased = !this.slab.isWanting;
     let left = this.#system.turn.isBehind ? RECORDS_WHEN_BEHIND : RECORDS_PER_POLL;
     for (let i = 0; i < count; i += 1) {
       const route = this.#routes[(this.#firstPolled + i) % count]!;
@@ -103,7 +125,7 @@ export class RingHub implements RouteOwner {
       if (left > 0) left -= this.#take(route, left);
       // A chunk ends where the buffer ends: the rest of a full ring is a second one.
       if (left > 0) left -= this.#take(route, left);
-      if (route.wantsRoom) route.roomMade();
+      if (route.wantsRoom) route.roomMade(isReleased);
     }
     if (count > 0) this.#firstPolled = (this.#firstPolled + 1) % count;
   }
@@ -112,7 +134,7 @@ export class RingHub implements RouteOwner {
     const { reader } = route;
     const chunk = reader?.take(recordsMax);
     if (reader === undefined || chunk === undefined) return 0;
-    if (reader.takeRoomWish()) this.#ring(route.thread);
+    if (reader.takeRoomWish()) this.ring(route.thread);
     this.counters.recordsReceived += chunk.count;
     this.#deliver(route, chunk);
     return chunk.count;
@@ -128,19 +150,42 @@ export class RingHub implements RouteOwner {
       if (view.getUint8(at + 7) === FLAG_OUT_OF_BAND) {
         const position = readU32le(bytes, payloadAt);
         const size = readU32le(bytes, payloadAt + 4);
-        const slab = route.peerSlab!;
-        // slice copies out of shared memory, so the peer has its slab back at once.
-        const payload = slab.bytes.slice(position, position + size);
-        if (slab.release(position)) this.#ring(route.thread);
-        inbound.receive(view, at, payload, 0, payload.length);
+        this.#deliverOutOfBand(route, view, at, position, size);
       } else inbound.receive(view, at, bytes, payloadAt, at + length);
       at += paddedSize(length);
     }
   }
 
+  #deliverOutOfBand(
+    route: RingRoute,
+    view: DataView,
+    at: number,
+    position: number,
+    size: number,
+  ): void {
+    const { inbound } = this.#system;
+    const slab = route.peerSlab!;
+    const payload = slab.bytes.subarray(position, position + size);
+    if (inbound.lends(view, at)) {
+      this.counters.heldBytes += size;
+      inbound.receive(view, at, payload, 0, size, new SlabLoan(this, route, slab, position));
+      return;
+    }
+    // slice copies out of shared memory, so the peer has its slab back at once.
+    const copy = payload.slice();
+    if (slab.release(position)) this.ring(route.thread);
+    inbound.receive(view, at, copy, 0, size);
+  }
+
+  /** A loan has ended; its lender may have ended before. */
+  giveBack(route: RingRoute, slab: SlabReader, position: number, size: number): void {
+    this.counters.heldBytes -= size;
+    if (slab.release(position) && route.peerSlab === slab) this.ring(route.thread);
+  }
+
   #publish(): void {
     for (const route of this.#routes) {
-      if (route.publish()) this.#ring(route.thread);
+      if (route.publish()) this.ring(route.thread);
     }
     if (this.#safety === undefined) this.#armSafety();
     const { turn } = this.#system;
@@ -156,7 +201,7 @@ export class RingHub implements RouteOwner {
     return reader.sleep();
   }
 
-  #ring(thread: number): void {
+  ring(thread: number): void {
     this.counters.bells += 1;
     this.#bells.get(thread)?.ring();
   }
@@ -166,16 +211,18 @@ export class RingHub implements RouteOwner {
     let before: Map<RingRoute, number> | undefined;
     for (const route of this.#routes) {
       const used = route.writer?.usedBytes ?? 0;
-      if (used > 0) before = (before ?? new Map<RingRoute, number>()).set(route, used);
+      if (used > 0 || route.isShortOfSlab)
+        before = (before ?? new Map<RingRoute, number>()).set(route, used);
     }
     if (before === undefined) return;
     const waiting = before;
     this.#safety = this.#system.deadlines.after(SAFETY_BELL_MS, () => {
       this.#safety = undefined;
       for (const [route, used] of waiting) {
-        if (route.writer === undefined || route.writer.usedBytes < used) continue;
+        if (route.isShortOfSlab) route.roomMade(true);
+        if (used === 0 || route.writer === undefined || route.writer.usedBytes < used) continue;
         this.counters.safetyBells += 1;
-        this.#ring(route.thread);
+        this.ring(route.thread);
       }
       this.#armSafety();
     });

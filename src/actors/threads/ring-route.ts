@@ -20,7 +20,7 @@ import type { Route, RouteAdmission } from '../route.ts';
 import { encodeExact } from '../strict.ts';
 import { RingReader, RingWriter } from './ring.ts';
 import type { SlabPool } from './slab-pool.ts';
-import { SlabReader } from './slab-pool.ts';
+import { SLAB_UNIT_BYTES, SlabReader } from './slab-pool.ts';
 
 /** What crosses when a peer starts: shared memory only, so it is cheap to post. */
 export interface RingPair {
@@ -43,6 +43,8 @@ export interface RingCounters {
   outOfBandBytes: number;
   /** Records refused because a ring was full. */
   full: number;
+  /** Bytes of the peers' slabs that messages and retains of this thread hold now. */
+  heldBytes: number;
 }
 
 export interface RouteOwner {
@@ -51,9 +53,15 @@ export interface RouteOwner {
   readonly counters: RingCounters;
   /** Something was written: publish at the end of this turn. */
   wrote(): void;
+  /** The peer sleeps, and there is something to see. */
+  ring(thread: number): void;
 }
 
 const SLAB_REF_BYTES = 8;
+/** From this size on a lent payload goes through the slab: that saves the copy out of the ring. */
+const LENT_BYTES_MIN = 32 * 1024;
+/** So much of the slab is shown before the turn ends: the peer reads it while it is warm, and both work at once. */
+const SHOWN_EARLY_BYTES = 256 * 1024;
 const FLAGS_AT = 7;
 
 export class RingRoute implements Route {
@@ -66,8 +74,12 @@ export class RingRoute implements Route {
   /** Whole records that may not be refused and found no room. */
   readonly #waiting = new RingQueue<Uint8Array>();
   #roomWaiters: (() => void)[] = [];
-  /** A payload was refused for lack of slab: only a release can help. */
+  /** Who waits for a part of the slab, which turns of this thread alone do not bring. */
+  #slabWaiters: (() => void)[] = [];
+  /** The last refusal was for lack of slab: only a release can help. */
   #wantsSlab = false;
+  /** Written to the slab since the tail was shown. */
+  #unshownBytes = 0;
 
   constructor(owner: RouteOwner, thread: number) {
     this.#owner = owner;
@@ -79,6 +91,7 @@ export class RingRoute implements Route {
     this.reader = new RingReader(pair.incoming);
     this.writer = new RingWriter(pair.outgoing);
     this.peerSlab = new SlabReader(pair.slab);
+    this.#unshownBytes = 0;
     this.#wakeWaiters();
   }
 
@@ -108,6 +121,7 @@ export class RingRoute implements Route {
     fromGeneration: number,
     codec: Codec<unknown> | undefined,
     value: unknown,
+    isLent = false,
   ): RouteAdmission {
     const { writer } = this;
     const isUser = kind <= KIND_ASK;
@@ -115,7 +129,7 @@ export class RingRoute implements Route {
     if (writer === undefined) return target.generation === 0 ? 'unreachable' : 'gone';
     const payload = codec === undefined ? 0 : codec.size(value);
     // Also a reply: one that never fits would hold up everything behind it.
-    const payloadMax = this.#owner.slab.bytes.length;
+    const payloadMax = this.#slabLimit(isLent);
     if (payload >>> 0 !== payload || payload > payloadMax) {
       throw new RangeError(`${payload} bytes are more than the ${payloadMax} of a message here`);
     }
@@ -123,11 +137,21 @@ export class RingRoute implements Route {
       if (isUser) return this.#refuse();
       return this.#wait(kind, code, target, fromSlot, fromGeneration, codec, value);
     }
-    if (RECORD_HEADER_BYTES + payload > writer.size >>> 2) {
-      if (!isUser) return this.#wait(kind, code, target, fromSlot, fromGeneration, codec, value);
-      return this.#sendOutOfBand(kind, code, target, fromSlot, fromGeneration, codec!, value);
-    }
     const length = RECORD_HEADER_BYTES + payload;
+    if (length > writer.size >>> 2 || (isLent && payload >= LENT_BYTES_MIN)) {
+      if (!isUser) return this.#wait(kind, code, target, fromSlot, fromGeneration, codec, value);
+      const limit = this.#slabLimit(isLent);
+      return this.#sendOutOfBand(
+        kind,
+        code,
+        target,
+        fromSlot,
+        fromGeneration,
+        codec!,
+        value,
+        limit,
+      );
+    }
     const at = writer.reserve(length);
     if (at < 0) {
       if (isUser) return this.#refuse();
@@ -145,14 +169,22 @@ export class RingRoute implements Route {
 
   /** True while records or senders wait for room. */
   get wantsRoom(): boolean {
-    return this.#waiting.size > 0 || this.#roomWaiters.length > 0;
+    return this.#waiting.size > 0 || this.#roomWaiters.length > 0 || this.isShortOfSlab;
   }
 
-  /** The peer took records or released slab: what waits may go, and who waits may try again. */
-  roomMade(): void {
+  /** True while senders wait for the peer to release something. */
+  get isShortOfSlab(): boolean {
+    return this.#slabWaiters.length > 0;
+  }
+
+  /** The peer took records, or `isReleased` slab: what waits may go, and who waits may try again. */
+  roomMade(isReleased = !this.#owner.slab.isWanting): void {
     const { writer } = this;
     if (writer === undefined) return;
-    if (!this.#owner.slab.isWanting) this.#wantsSlab = false;
+    if (isReleased) {
+      this.#wantsSlab = false;
+      this.#slabWaiters = wake(this.#slabWaiters);
+    }
     for (let record = this.#waiting.peek(); record !== undefined; record = this.#waiting.peek()) {
       if (!this.#emit(record)) {
         writer.wantRoom();
@@ -160,19 +192,25 @@ export class RingRoute implements Route {
       }
       this.#waiting.shift();
     }
-    this.#wakeWaiters();
+    this.#roomWaiters = wake(this.#roomWaiters);
   }
 
   /** End of the turn: the tail is shown. True if the peer's bell must ring. */
   publish(): boolean {
     if (this.writer === undefined) return false;
     if (this.#waiting.size > 0) this.roomMade();
+    this.#unshownBytes = 0;
     return this.writer.publish();
   }
 
   ready(signal?: AbortSignal): Promise<void> {
     const { writer } = this;
-    if (writer !== undefined && this.#waiting.size === 0 && !this.#wantsSlab) {
+    if (writer !== undefined && this.#waiting.size === 0) {
+      if (this.#wantsSlab) {
+        // The turn sees to it that this is tried again, should a bell get lost.
+        this.#owner.wrote();
+        return abortable(new Promise((resolve) => this.#slabWaiters.push(resolve)), signal);
+      }
       if (writer.usedBytes <= writer.size >>> 1) return Promise.resolve();
       writer.wantRoom();
       // The peer may have taken everything before it could see the wish.
@@ -189,6 +227,7 @@ export class RingRoute implements Route {
   }
 
   #refuse(): RouteAdmission {
+    this.#wantsSlab = false;
     this.#owner.counters.full += 1;
     this.writer!.wantRoom();
     return 'full';
@@ -220,13 +259,15 @@ export class RingRoute implements Route {
     fromGeneration: number,
     codec: Codec<unknown>,
     value: unknown,
+    limit: number,
   ): RouteAdmission {
     const { slab } = this.#owner;
     const size = codec.size(value);
-    const position = this.#takeSlab(size);
+    const position = this.#takeSlab(size, limit);
     if (position < 0) {
+      this.#owner.counters.full += 1;
       this.#wantsSlab = true;
-      return this.#refuse();
+      return 'full';
     }
     let end = -1;
     try {
@@ -243,13 +284,22 @@ export class RingRoute implements Route {
     return 'accepted';
   }
 
+  /**
+   * Where the slab ends for a payload: the last quarter is for what the peer copies out at once. So replies
+   * get through while its actors hold what was lent to them, for as long as they like.
+   */
+  #slabLimit(isLent: boolean): number {
+    const size = this.#owner.slab.bytes.length;
+    return isLent ? Math.max(SLAB_UNIT_BYTES, size - (size >>> 2)) : size;
+  }
+
   /** Room in the slab, or -1: then a bell will say that a peer has released some. */
-  #takeSlab(size: number): number {
+  #takeSlab(size: number, limit: number): number {
     const { slab } = this.#owner;
-    const position = slab.take(size, this.thread);
+    const position = slab.take(size, this.thread, limit);
     if (position >= 0) return position;
     slab.wantRoom();
-    return slab.take(size, this.thread);
+    return slab.take(size, this.thread, limit);
   }
 
   /** Makes `record` point to a payload in the slab. */
@@ -259,6 +309,7 @@ export class RingRoute implements Route {
     writeU32le(record, RECORD_HEADER_BYTES, position);
     writeU32le(record, RECORD_HEADER_BYTES + 4, length);
     this.#owner.counters.outOfBandBytes += length;
+    this.#unshownBytes += length;
   }
 
   /** Sends a whole record that may not be refused: now, or when there is room. */
@@ -276,7 +327,7 @@ export class RingRoute implements Route {
       const size = whole.length - RECORD_HEADER_BYTES;
       const at = writer.reserve(RECORD_HEADER_BYTES + SLAB_REF_BYTES);
       if (at < 0) return false;
-      const position = this.#takeSlab(size);
+      const position = this.#takeSlab(size, this.#owner.slab.bytes.length);
       if (position < 0) return false;
       this.#owner.slab.bytes.set(whole.subarray(RECORD_HEADER_BYTES), position);
       record = whole.slice(0, RECORD_HEADER_BYTES + SLAB_REF_BYTES);
@@ -295,6 +346,9 @@ export class RingRoute implements Route {
     counters.recordsSent += 1;
     counters.bytesSent += length;
     this.#owner.wrote();
+    if (this.#unshownBytes < SHOWN_EARLY_BYTES) return;
+    this.#unshownBytes = 0;
+    if (this.writer!.publish()) this.#owner.ring(this.thread);
   }
 
   #header(
@@ -313,9 +367,14 @@ export class RingRoute implements Route {
   }
 
   #wakeWaiters(): void {
-    if (this.#roomWaiters.length === 0) return;
-    const waiters = this.#roomWaiters;
-    this.#roomWaiters = [];
-    for (const resolve of waiters) resolve();
+    this.#slabWaiters = wake(this.#slabWaiters);
+    this.#roomWaiters = wake(this.#roomWaiters);
   }
+}
+
+/** Answers the list of those who wait then. */
+function wake(waiters: (() => void)[]): (() => void)[] {
+  if (waiters.length === 0) return waiters;
+  for (const resolve of waiters) resolve();
+  return [];
 }

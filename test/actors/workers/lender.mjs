@@ -1,0 +1,56 @@
+// The worker of the tests of lent memory: sends bodies to the receiver on thread 0, and answers large ones.
+import { actor, ask, lentAsk, lentTell, protocol, tell } from '../../../dist/actors/index.js';
+import { joinThreadGroup } from '../../../dist/actors/threads/member.js';
+import { bytes, none, record, u32 } from '../../../dist/codec/index.js';
+import { createNodeEnvironment } from '../../../dist/env/node/environment.js';
+
+export const Receiver = protocol('receiver', 1, {
+  take: tell(bytes),
+  lend: lentTell(bytes),
+  lendAsk: lentAsk(bytes, u32),
+  poke: tell(none),
+});
+const Lender = protocol('lender', 1, {
+  send: ask(record({ size: u32, count: u32, isLent: u32 }), u32),
+  question: ask(u32, u32),
+  sendAll: ask(record({ size: u32, count: u32, isLent: u32 }), none),
+  usedBytes: ask(none, u32),
+  large: ask(u32, bytes),
+  hoard: lentTell(bytes),
+  die: tell(none),
+});
+
+const nothing = () => undefined;
+const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => quiet };
+const member = joinThreadGroup(createNodeEnvironment({ log: quiet }), {
+  protocols: [Receiver, Lender],
+});
+const receiver = member.system.wellKnown(Receiver, { thread: 0, slot: 11 });
+let sent = 0;
+const next = (size) => {
+  sent += 1;
+  return new Uint8Array(size).fill(sent);
+};
+
+const LenderActor = actor(Lender, (ctx) => ({
+  /** Answers how many were accepted before the first that was not. */
+  send({ size, count, isLent }) {
+    for (let done = 0; done < count; done += 1) {
+      if (receiver.offer(isLent === 1 ? 'lend' : 'take', next(size)) !== 'accepted') return done;
+    }
+    return count;
+  },
+  async sendAll({ size, count }) {
+    for (let done = 0; done < count; done += 1) {
+      const body = next(size);
+      while (receiver.offer('lend', body) !== 'accepted') await receiver.ready();
+    }
+  },
+  question: (size) => receiver.ask('lendAsk', next(size), { timeoutMs: 10_000 }),
+  usedBytes: () => member.hub.slab.usedBytes,
+  large: (size) => new Uint8Array(size).fill(5),
+  hoard: () => void ctx.retain(),
+  die: () => process.exit(7),
+}));
+member.system.spawnWellKnown(10, 'lender', LenderActor, undefined);
+member.ready();
