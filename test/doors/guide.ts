@@ -1,9 +1,11 @@
 // A guide as a reader follows it, block by block, in a folder of its own where the package is installed.
 //
-//   js, ts      run as a module; with a first line `// file: NAME` it is only written, for later blocks
+//   js          run as a module
+//   js, ts      with a first line `// file: NAME`: written, for later blocks
+//   json NAME   written
 //   sh          run by bash; `sh NAME` goes on in a terminal of that name
 //   input NAME  typed into that terminal; `^D` ends its input
-//   text        directly behind a js, ts or sh block: what it prints, to the letter
+//   text        directly behind a js or sh block: what it prints, to the letter
 //   text NAME   lines that appear in that terminal, in this order, behind those that were seen before
 //
 // Code of others is shown in fences of their language (scala, erlang, other) and not run.
@@ -14,19 +16,10 @@ import { join } from 'node:path';
 
 const FENCE = /^## (.+)$|^```([^\n]*)\n([\s\S]*?)^```$/gm;
 const FILE = /^\/\/ file: (\S+)\n/;
-const NOT_RUN = new Set(['scala', 'erlang', 'other', 'json']);
-const COMPILER_OPTIONS = {
-  target: 'es2022',
-  module: 'nodenext',
-  strict: true,
-  exactOptionalPropertyTypes: true,
-  skipLibCheck: false,
-  types: ['node'],
-};
-
+const NOT_RUN = new Set(['scala', 'erlang', 'other']);
 interface Block {
   readonly language: string;
-  /** Of a terminal, or ''. */
+  /** Of a terminal or a file, or ''. */
   readonly terminal: string;
   readonly text: string;
   readonly heading: string;
@@ -103,27 +96,24 @@ class Terminal {
 
 export class GuideRun {
   readonly folder: string;
-  readonly #root: string;
   readonly #guide: string;
   readonly #blocks: readonly Block[];
   readonly #terminals = new Map<string, Terminal>();
 
   constructor(root: string, guide: string) {
-    this.#root = root;
     this.#guide = guide;
     this.#blocks = blocksOf(guide);
     this.folder = mkdtempSync(join(tmpdir(), 'callboard-guide-'));
     mkdirSync(join(this.folder, 'node_modules/@types'), { recursive: true });
     symlinkSync(root, join(this.folder, 'node_modules/callboard'));
+    for (const tool of ['.bin', 'typescript']) {
+      symlinkSync(join(root, 'node_modules', tool), join(this.folder, 'node_modules', tool));
+    }
     symlinkSync(
       join(root, 'node_modules/@types/node'),
       join(this.folder, 'node_modules/@types/node'),
     );
     writeFileSync(join(this.folder, 'package.json'), '{ "type": "module", "private": true }');
-    writeFileSync(
-      join(this.folder, 'tsconfig.json'),
-      JSON.stringify({ compilerOptions: COMPILER_OPTIONS }),
-    );
   }
 
   close(): void {
@@ -145,6 +135,7 @@ export class GuideRun {
         if (terminal === '') this.#checkOutput(at);
         else for (const line of text.trimEnd().split('\n')) await this.#of(terminal).sees(line);
       } else if (language === 'input') this.#of(terminal).type(text);
+      else if (language === 'json') writeFileSync(join(this.folder, terminal), text);
       else if (language === 'sh' && terminal !== '') {
         this.#terminals.set(terminal, new Terminal(text, this.folder));
       } else if (FILE.test(text)) writeFileSync(join(this.folder, FILE.exec(text)![1]!), text);
@@ -164,12 +155,7 @@ export class GuideRun {
       writeFileSync(join(this.folder, `block-${at}.mjs`), text);
       return this.#output(process.execPath, [`block-${at}.mjs`]);
     }
-    if (language !== 'ts') throw new Error(`a guide has no blocks of ${language}`);
-    writeFileSync(join(this.folder, `block-${at}.ts`), text);
-    const compiled = await this.#output(process.execPath, [
-      join(this.#root, 'node_modules/typescript/bin/tsc'),
-    ]);
-    return compiled === '' ? this.#output(process.execPath, [`block-${at}.js`]) : compiled;
+    throw new Error(`a guide has no blocks of ${language} that run`);
   }
 
   /** What the command prints; one that fails adds its errors and how it ended. */
@@ -195,7 +181,7 @@ export class GuideRun {
     const before = this.#blocks[at - 1];
     const isOutput =
       before !== undefined &&
-      ['js', 'ts', 'sh'].includes(before.language) &&
+      ['js', 'sh'].includes(before.language) &&
       this.#outputOf(at - 1) !== undefined;
     if (!isOutput) throw new Error(`${this.#blocks[at]!.heading}: a text that no block prints`);
   }
