@@ -9,7 +9,7 @@
 //   text NAME   lines that appear in that terminal, in this order, behind those that were seen before
 //
 // Code of others is shown in fences of their language (scala, erlang, other) and not run.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -98,6 +98,7 @@ export class GuideRun {
   readonly folder: string;
   readonly #guide: string;
   readonly #blocks: readonly Block[];
+  readonly #groups: number[] = [];
   readonly #terminals = new Map<string, Terminal>();
 
   constructor(root: string, guide: string) {
@@ -118,6 +119,13 @@ export class GuideRun {
 
   close(): void {
     for (const each of this.#terminals.values()) each.close();
+    for (const pid of this.#groups) {
+      try {
+        process.kill(-pid, 'SIGKILL');
+      } catch {
+        // All of it has ended.
+      }
+    }
     rmSync(this.folder, { recursive: true });
   }
 
@@ -160,10 +168,21 @@ export class GuideRun {
 
   /** What the command prints; one that fails adds its errors and how it ended. */
   #output(command: string, args: readonly string[]): Promise<string> {
-    return new Promise((resolve) => {
-      execFile(command, args, { cwd: this.folder }, (error, stdout, stderr) => {
-        const how = error === null ? '' : `${stderr}ended with ${error.code ?? error.signal}`;
-        resolve(`${stdout}${how}`.trimEnd());
+    return new Promise((resolve, reject) => {
+      // A group of its own: what a block starts in the background ends with the guide.
+      const child = spawn(command, args, { cwd: this.folder, detached: true });
+      if (child.pid !== undefined) this.#groups.push(child.pid);
+      let [printed, errors] = ['', ''];
+      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+        printed += chunk;
+      });
+      child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+        errors += chunk;
+      });
+      child.on('error', reject);
+      child.on('close', (code, signal) => {
+        const how = code === 0 ? '' : `${errors}ended with ${code ?? signal}`;
+        resolve(`${printed}${how}`.trimEnd());
       });
     });
   }
