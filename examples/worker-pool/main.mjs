@@ -10,11 +10,16 @@ const JOBS = 40;
 const CRASH_AT = 10;
 const workers = 2;
 
+let tellLost;
+const lost = new Promise((resolve) => {
+  tellLost = resolve;
+});
 const { system, group, stop } = await startThreads(createActorEnvironment(), {
   name: 'primes',
   workers,
   manifest: new URL('./counter.mjs', import.meta.url),
   actors,
+  onThreadLost: (thread) => tellLost(thread),
 });
 const pool = system.spawn('pool', PoolActor, { group, workers });
 const jobs = Array.from({ length: JOBS }, async (_, i) => {
@@ -25,6 +30,8 @@ const jobs = Array.from({ length: JOBS }, async (_, i) => {
 for (const [limit, count] of await Promise.all(jobs)) {
   if (limit % 10_000 === 0) console.log(`${count} primes below ${limit}`);
 }
+// A thread that is told to end takes a moment; the other one may have done everything by then.
+await lost;
 const restarts = await pool.ask('restarts', undefined, { timeoutMs: 1_000 });
 console.log(`${JOBS} jobs done, ${restarts} worker lost on the way`);
 await stop({ timeoutMs: 1_000 });
