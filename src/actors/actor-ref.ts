@@ -7,16 +7,21 @@ import { ASKS_MAX } from './ask.ts';
 import type { Cell } from './cell.ts';
 import type { DeadLetters, DeadReason } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
+import type { Interposer } from './interposer.ts';
 import { NO_REPLY } from './mailbox.ts';
 import type { AnyProtocol, AskOp, Input, OpEntry, Ops, Reply, TellOp } from './protocol.ts';
 import { KIND_ASK, KIND_CANCEL, KIND_TELL } from './record.ts';
-import type { Admission, AskOptions, Ref, RefId } from './ref.ts';
+import type { Admission, AskOptions, Place, Ref, RefId } from './ref.ts';
 import type { Route, RouteAdmission } from './route.ts';
 import { EncodedInput } from './strict.ts';
+import type { Tracer } from './tracer.ts';
 
 /** What refs need of the system that made them. */
 export interface RefHost {
   readonly isStrict: boolean;
+  readonly place: Place;
+  readonly tracer: Tracer | undefined;
+  readonly interposer: Interposer | undefined;
   readonly asks: AskSlab;
   readonly deadLetters: DeadLetters;
   /** The living actor of a slot of this thread, if the id is of this thread. */
@@ -77,8 +82,11 @@ abstract class BaseRef<O extends Ops> implements Ref<O> {
     const askId = asks.open(entry, this.id);
     if (askId === 0) return refused(refusal(asks.isClosed, op));
     const givenUp = () => this.cancelAsk(askId);
-    const reply = asks.promise(askId, timeoutMs, signal, givenUp) as Promise<Reply<O[K]>>;
+    const waitMs = this.host.interposer?.timeoutOf(this.path, op, timeoutMs) ?? timeoutMs;
+    let reply = asks.promise(askId, waitMs, signal, givenUp) as Promise<Reply<O[K]>>;
     if (signal?.aborted === true) return reply;
+    const { tracer, place } = this.host;
+    if (tracer !== undefined) reply = tracer.asked(place, askId, this.id, this.path, op, reply);
     try {
       const outcome = this.send(entry, input, askId);
       if (outcome !== 'accepted') asks.fail(askId, admissionError(outcome, this.path, op));
@@ -213,7 +221,10 @@ function postLocal(
   input: unknown,
   askId: number,
 ): Admission {
-  return cell.post(op, host.isStrict ? new EncodedInput(op.input, input) : input, askId);
+  if (!host.isStrict) return cell.post(op, input, askId);
+  const from = host.tracer?.sender;
+  const held = new EncodedInput(op.input, input, from);
+  return host.interposer?.post(from, cell, op, held, askId) ?? cell.post(op, held, askId);
 }
 
 function reasonOf(outcome: Exclude<Outcome, 'accepted'>): DeadReason {

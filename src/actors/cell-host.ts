@@ -5,9 +5,9 @@ import type { Cell } from './cell.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { Observer } from './inspect/observer.ts';
 import type { Answers } from './later.ts';
-import type { AnyProtocol } from './protocol.ts';
 import type { AnyRef, Place, RefId } from './ref.ts';
 import type { Deadlines } from './timers.ts';
+import type { Tracer } from './tracer.ts';
 import type { Turn } from './turn.ts';
 import type { WatchTable } from './watch.ts';
 
@@ -22,12 +22,13 @@ export interface CellHost extends Answers {
   readonly deadLetters: DeadLetters;
   readonly observer: Observer;
   readonly watches: WatchTable;
+  readonly tracer: Tracer | undefined;
   /** Words that a parent thread may read: see status.ts. */
   readonly status: Int32Array;
   /** Makes the context and calls setup. */
   setup(cell: Cell): object;
   /** One method per opcode. */
-  methodsOf(handlers: object, protocol: AnyProtocol): readonly Method[];
+  methodsOf(handlers: object, cell: Cell): readonly Method[];
   sendWatch(target: RefId, watcher: RefId, isOn: boolean): void;
   sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void;
   sendStop(target: RefId): void;

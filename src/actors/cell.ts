@@ -57,6 +57,8 @@ export class Cell implements Runnable, Watcher {
   readonly lane: UserLane;
   ref: AnyRef | undefined;
   state = STATE_NEW;
+  /** Whose ask the present message is. */
+  presentReply: ReplyTo = NO_REPLY;
   restarts = 0;
   handled = 0;
   failed = 0;
@@ -76,7 +78,6 @@ export class Cell implements Runnable, Watcher {
   /** The message that is being handled, as it arrived. */
   op: OpEntry | undefined;
   input: unknown;
-  #reply: ReplyTo = NO_REPLY;
   #isStashing = false;
   #system: SystemMessage[] | undefined;
   #stash: Stash | undefined;
@@ -154,7 +155,7 @@ export class Cell implements Runnable, Watcher {
 
   /** Aborts when the asker of the present message gives up, and with this life of the actor. */
   get cancelledSignal(): AbortSignal {
-    return this.#openAnswers().signalOf(this.#reply);
+    return this.#openAnswers().signalOf(this.presentReply);
   }
 
   #openAnswers(): OpenAnswers {
@@ -236,7 +237,7 @@ export class Cell implements Runnable, Watcher {
   /** Installs one method per opcode. */
   become(handlers: object): void {
     this.#handlers = handlers;
-    this.#methods = this.host.methodsOf(handlers, this.actor.protocol);
+    this.#methods = this.host.methodsOf(handlers, this);
   }
 
   handle(op: OpEntry, raw: unknown, reply: ReplyTo): void {
@@ -248,25 +249,20 @@ export class Cell implements Runnable, Watcher {
     status[STATUS_MESSAGES]! += 1;
     this.op = op;
     this.input = raw;
-    this.#reply = reply;
+    this.presentReply = reply;
     this.#isStashing = false;
     if (raw instanceof HeldInput) this.#handleHeld(op, raw, reply);
-    else {
-      try {
-        const result = this.#methods[op.code]!.call(this.#handlers!, raw);
-        if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
-      } catch (error) {
-        this.#threw(op, reply, error);
-      }
-    }
+    else this.#call(op, raw, reply);
     status[STATUS_OP] = 0;
     this.op = undefined;
     this.input = undefined;
-    this.#reply = NO_REPLY;
+    this.presentReply = NO_REPLY;
   }
 
   /** Bytes that cannot be decoded are no fault of this actor; its own views live until it has answered. */
   #handleHeld(op: OpEntry, raw: HeldInput, reply: ReplyTo): void {
+    const { tracer } = this.host;
+    if (tracer !== undefined) tracer.incomingFrom = raw.from;
     let input: unknown;
     try {
       input = raw.decode(op);
@@ -275,20 +271,20 @@ export class Cell implements Runnable, Watcher {
       this.discard(op, raw, reply, 'malformed');
       return;
     }
+    this.#call(op, input, reply);
+    if (!this.#isStashing) raw.release();
+  }
+
+  #call(op: OpEntry, input: unknown, reply: ReplyTo): void {
     try {
       const result = this.#methods[op.code]!.call(this.#handlers!, input);
       if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
     } catch (error) {
-      this.#threw(op, reply, error);
+      // What fails is never delivered again, so it does not stay in the stash either.
+      if (this.#isStashing) this.#stash!.pop();
+      this.#isStashing = false;
+      this.#failMessage(op, reply, error);
     }
-    if (!this.#isStashing) raw.release();
-  }
-
-  #threw(op: OpEntry, reply: ReplyTo, error: unknown): void {
-    // What fails is never delivered again, so it does not stay in the stash either.
-    if (this.#isStashing) this.#stash!.pop();
-    this.#isStashing = false;
-    this.#failMessage(op, reply, error);
   }
 
   #finish(op: OpEntry, reply: ReplyTo, result: unknown): void {
@@ -338,7 +334,7 @@ export class Cell implements Runnable, Watcher {
     if (op === undefined || this.#isStashing) return false;
     this.#stash ??= new Stash();
     if (this.#stash.count >= this.lane.capacity) return false;
-    this.#stash.push(op, this.input, this.#reply);
+    this.#stash.push(op, this.input, this.presentReply);
     this.#isStashing = true;
     return true;
   }

@@ -10,6 +10,13 @@ export abstract class HeldInput {
   /** The handler, and everybody who retains. */
   #holders = 1;
 
+  /** Path of the sender, where somebody traces. */
+  readonly from: string | undefined;
+
+  constructor(from?: string) {
+    this.from = from;
+  }
+
   abstract decode(op: OpEntry): unknown;
   /** Nobody reads the bytes any more. */
   protected abstract letGo(): void;

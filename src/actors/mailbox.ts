@@ -15,7 +15,7 @@ const MESSAGES_MIN = 4;
 const PLACES = 3;
 
 export class UserLane {
-  readonly capacity: number;
+  capacity: number;
   /** From how many on a message is not just put in: the capacity, or less while the next one is to be noticed. */
   limit: number;
   /** The message taken last; empty them when it is done so that nothing is kept alive. */
@@ -31,6 +31,12 @@ export class UserLane {
   constructor(capacity: number) {
     this.capacity = capacity;
     this.limit = capacity;
+  }
+
+  /** Before it has had a message. */
+  shrink(capacity: number): void {
+    this.capacity = capacity;
+    this.limit = Math.min(this.limit, capacity);
   }
 
   get isFull(): boolean {

@@ -9,8 +9,8 @@ import type { Codec, OpEntry } from './protocol.ts';
 export class EncodedInput extends HeldInput {
   readonly bytes: Uint8Array;
 
-  constructor(codec: Codec<unknown>, value: unknown) {
-    super();
+  constructor(codec: Codec<unknown>, value: unknown, from?: string) {
+    super(from);
     this.bytes = encodeExact(codec, value);
   }
 

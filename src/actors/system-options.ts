@@ -1,6 +1,8 @@
 // What a system is made with: identity, limits, and what other threads may ask of it.
 import type { AnyActor } from './actor.ts';
+import type { Interposer } from './interposer.ts';
 import type { AnyProtocol } from './protocol.ts';
+import type { Tracer } from './tracer.ts';
 
 export interface SystemLimits {
   /** Asks of this thread that may wait at once. */
@@ -35,6 +37,10 @@ export interface SystemOptions {
   readonly limits?: Partial<SystemLimits>;
   /** Milliseconds from which a handler counts as slow, for inspection. Default: 50. */
   readonly slowMs?: number;
+  /** Sees who sends and who waits: for tests and simulations. */
+  readonly tracer?: Tracer;
+  /** Does what may happen, in tests of strict systems. */
+  readonly interposer?: Interposer;
   readonly manifest?: Manifest;
   /** What handshakes compare; the runtime's own protocol is added. */
   readonly protocols?: readonly AnyProtocol[];

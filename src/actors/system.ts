@@ -17,8 +17,10 @@ import { Inbound } from './inbound.ts';
 import { Observer } from './inspect/observer.ts';
 import type { ActorInfo, ThreadInfo } from './inspect/snapshot.ts';
 import { inspectCells, inspectThread } from './inspect/snapshot.ts';
+import type { Interposer } from './interposer.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { NO_REPLY } from './mailbox.ts';
+import { MethodTables, traced } from './methods.ts';
 import { Metrics } from './metrics.ts';
 import { placeOf } from './placement.ts';
 import type { AnyProtocol, Codec, OpEntry, Ops, Protocol } from './protocol.ts';
@@ -55,15 +57,11 @@ import type { SystemOptions } from './system-options.ts';
 import { DEFAULT_LIMITS } from './system-options.ts';
 import { Heartbeat } from './threads/heartbeat.ts';
 import { Deadlines } from './timers.ts';
+import type { Tracer } from './tracer.ts';
 import { Turn } from './turn.ts';
 import { WatchTable } from './watch.ts';
 import type { FindRequest, SpawnRequest } from './wire-codecs.ts';
 import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
-
-interface ClassMethods {
-  readonly protocol: AnyProtocol;
-  readonly methods: readonly Method[];
-}
 
 const LOOK_UP_TIMEOUT_MS = 5_000;
 const INCARNATION_MAX = 0x7fff_fffe;
@@ -74,6 +72,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly threadIncarnation: number;
   readonly threadCount: number;
   readonly isStrict: boolean;
+  readonly tracer: Tracer | undefined;
+  readonly interposer: Interposer | undefined;
   readonly protocols: readonly AnyProtocol[];
   readonly env: Environment;
   readonly clock: Clock;
@@ -98,8 +98,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
    */
   readonly #top = new Map<string, number>();
   readonly #routes = new Map<number, Route>();
-  /** Of classes whose instances are handlers. */
-  readonly #methods = new WeakMap<object, ClassMethods>();
+  readonly #methods = new MethodTables();
   #findRoute: ((node: number, thread: number) => Route | undefined) | undefined;
   #onEmpty: (() => void) | undefined;
   #shutdown: Promise<void> | undefined;
@@ -117,6 +116,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.threadIncarnation = options.threadIncarnation ?? 1;
     this.threadCount = options.threadCount ?? 1;
     this.isStrict = options.strict ?? false;
+    this.tracer = options.tracer;
+    this.interposer = options.interposer;
     this.protocols = [RuntimeProtocol, ...(options.protocols ?? [])];
     this.env = env;
     this.clock = env.clock;
@@ -223,12 +224,20 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     const id = { node, incarnation, thread, slot, generation };
     const identity = { id, name, parent, remoteParent: undefined };
     const cell = new Cell(this, actor, args, identity, this.metrics.of(actor.protocol.name));
+    this.#shrink(cell);
     const ref = new CellRef<P>(this, cell);
     cell.ref = ref;
     this.#slots.put(slot, cell);
     if (parent === undefined) this.#top.set(name, slot);
     else parent.adopt(name, cell);
     return ref;
+  }
+
+  #shrink(cell: Cell): void {
+    const { lane } = cell;
+    if (this.interposer !== undefined) {
+      lane.shrink(this.interposer.capacityOf(cell, lane.capacity));
+    }
   }
 
   #checkName(parent: Cell | undefined, name: string): void {
@@ -293,6 +302,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     const metrics = this.metrics.of(actor.protocol.name);
     const identity = { id, name, parent: undefined, remoteParent };
     const cell = new Cell(this, actor, args, identity, metrics);
+    this.#shrink(cell);
     cell.ref = new CellRef(this, cell);
     this.#slots.put(id.slot, cell);
     this.#top.set(cell.path, id.slot);
@@ -401,26 +411,13 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   setup(cell: Cell): object {
     const context = new CellContext<Ops>(this, cell);
-    return cell.actor.setup(context as never, cell.args as never);
+    const setUp = () => cell.actor.setup(context as never, cell.args as never);
+    return this.tracer === undefined ? setUp() : this.tracer.run(cell, 'setup', NO_REPLY, setUp);
   }
 
-  methodsOf(handlers: object, protocol: AnyProtocol): readonly Method[] {
-    const kind = Object.getPrototypeOf(handlers) as object | null;
-    const byName = handlers as Readonly<Record<string, Method>>;
-    const make = () =>
-      protocol.table.map((op) => {
-        const method = byName[op.name];
-        if (typeof method === 'function') return method;
-        throw new ActorError('ACTOR_MISUSE', `${protocol.name} has no handler for ${op.name}`);
-      });
-    // Instances of a class share their methods, unless they have one of their own.
-    if (kind === null || kind === Object.prototype) return make();
-    if (protocol.table.some((op) => Object.hasOwn(handlers, op.name))) return make();
-    const known = this.#methods.get(kind);
-    if (known?.protocol === protocol) return known.methods;
-    const methods = make();
-    this.#methods.set(kind, { protocol, methods });
-    return methods;
+  methodsOf(handlers: object, cell: Cell): readonly Method[] {
+    const methods = this.#methods.of(handlers, cell.actor.protocol);
+    return this.tracer === undefined ? methods : traced(methods, cell, this.tracer);
   }
 
   answer(op: OpEntry, to: ReplyTo, value: unknown): void {

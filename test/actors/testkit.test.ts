@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Context, Ref } from '../../src/actors/index.ts';
 import { actor, ask, protocol, tell } from '../../src/actors/index.ts';
-import { behave, fixture, forAllSeeds } from '../../src/actors/testkit/index.ts';
+import type { Effect } from '../../src/actors/testkit/index.ts';
+import { behave, fixture } from '../../src/actors/testkit/index.ts';
 import { none, u32 } from '../../src/codec/index.ts';
 
 const Out = protocol('out', 1, { value: tell(u32) });
@@ -28,19 +29,81 @@ const RelayActor = actor(Relay, (ctx: Context<RelayOps>, to: Ref<typeof Out.ops>
 
 describe('behave', () => {
   test('shows what an actor did as data and answers its replies', () => {
-    const out = behave(
-      actor(Out, (_ctx, _args: undefined) => ({ value: () => undefined })),
-      undefined,
-    ).self;
-    const relay = behave(RelayActor, out);
+    const relay = behave(RelayActor, (ref) => ref(Out, '/out'));
+    // What setup did comes first.
+    expect(relay.effects()).toEqual([{ kind: 'watched', target: '/out' }]);
     relay.run('later', 7);
-    expect(relay.effects()).toEqual([
-      { kind: 'scheduled', key: 'later', delayMs: 100, op: 'pass', input: 7 },
-    ]);
     relay.run('pass', 1);
     expect(relay.run('count', undefined)).toBe(1);
-    relay.signal({ type: 'terminated', ref: out, cause: 'stopped' });
-    expect(relay.effects()).toEqual([{ kind: 'stopped', target: '/self' }]);
+    relay.signal({ type: 'terminated', ref: relay.self, cause: 'stopped' });
+    expect(relay.effects()).toEqual([
+      { kind: 'scheduled', key: 'later', delayMs: 100, op: 'pass', input: 7 },
+      { kind: 'told', to: '/out', op: 'value', input: 1 },
+      { kind: 'stopped', target: '/self' },
+    ]);
+  });
+
+  test('copies what it is given and what it sends, and refuses what cannot be sent', () => {
+    const relay = behave(RelayActor, (ref) => ref(Out, '/out'));
+    expect(() => relay.run('pass', -1)).toThrow('does not fit u32');
+    const Wrong = actor(Relay, (_ctx, _args: undefined) => ({
+      pass: () => undefined,
+      later: () => undefined,
+      count: () => -1,
+    }));
+    expect(() => behave(Wrong, undefined).run('count', undefined)).toThrow('does not fit u32');
+  });
+
+  test('answers the asks of the actor, and shows what it then does', async () => {
+    const Asking = protocol('asking', 1, { go: tell(none), got: tell(u32) });
+    const AskingActor = actor(Asking, (ctx: Context<typeof Asking.ops>, of: Ref<RelayOps>) => ({
+      go: () =>
+        ctx.pipe(of.ask('count', undefined, { timeoutMs: 1 }), 'got', (result) =>
+          result.status === 'fulfilled' ? result.value : 99,
+        ),
+      got: () => undefined,
+    }));
+    const asking = behave(AskingActor, (ref) => ref(Relay, '/relay'));
+    const told: Effect[] = [];
+    for (const settle of [() => asking.answer(7), () => asking.fail(new Error('no'))]) {
+      asking.run('go', undefined);
+      expect(asking.effects().map(({ kind }) => kind)).toEqual(['asked', 'piped']);
+      settle();
+      await asking.env.settle();
+      told.push(...asking.effects());
+    }
+    expect(told).toEqual([
+      { kind: 'told', to: '/self', op: 'got', input: 7 },
+      { kind: 'told', to: '/self', op: 'got', input: 99 },
+    ]);
+    expect(() => asking.answer(1)).toThrow('no ask of the actor is open');
+  });
+});
+
+describe('probes', () => {
+  test('wait in virtual time, and not a moment longer', () => {
+    const f = fixture(1);
+    const probe = f.probe(Out);
+    const relay = f.spawn('relay', RelayActor, probe.ref);
+    relay.tell('later', 1);
+    expect(() => probe.next(99)).toThrow('probe-out got nothing within 99 ms');
+    expect(f.env.nowMs).toBe(99);
+    expect(probe.next(1_000)).toEqual({ op: 'value', input: 1 });
+    expect(f.env.nowMs).toBe(100);
+    relay.tell('pass', 2);
+    relay.tell('later', 3);
+    expect(probe.fish(({ input }) => input === 3, 1_000).input).toBe(3);
+    expect(f.env.nowMs).toBe(200);
+  });
+
+  test('answer asks as they are told to, and fail the others', async () => {
+    const f = fixture(1);
+    const answering = f.probe(Relay, 'answering', { count: () => 5 });
+    expect(await f.ask(answering.ref, 'count', undefined)).toBe(5);
+    expect(answering.next()).toEqual({ op: 'count', input: undefined });
+    const silent = f.probe(Relay, 'silent');
+    await expect(f.ask(silent.ref, 'count', undefined)).rejects.toThrow('has no answer to count');
+    expect(await f.ask(answering.ref, 'count', undefined)).toBe(5);
   });
 });
 
@@ -53,8 +116,16 @@ describe('fixture', () => {
     f.inject(relay, 'pass', 1);
     f.inject(relay, 'later', 2);
     f.expect('pass').to(relay);
-    expect(() => f.expect('pass').to(relay)).toThrow('expected pass');
+    expect(() => f.expect('pass').to(relay)).toThrow(
+      'expected pass to /relay; it was value from /relay to /probe-out',
+    );
+    f.expect('later').to(relay);
+    f.inject(relay, 'pass', 3);
+    f.expect('pass').to(relay);
+    f.expect('value').from(relay).to(probe.ref);
+    expect(() => f.expect('value').to(probe.ref)).toThrow('but everything rests');
     expect(probe.next()).toEqual({ op: 'value', input: 1 });
+    expect(probe.next()).toEqual({ op: 'value', input: 3 });
     expect(() => probe.next()).toThrow('got nothing');
   });
 
@@ -96,16 +167,4 @@ describe('fixture', () => {
     };
     expect(draws(true)).toEqual(draws(false));
   });
-});
-
-test('forAllSeeds names the seed and the smallest number of faults that fail', async () => {
-  const scenario = (f: ReturnType<typeof fixture>, faultLimit: number) => {
-    let faults = 0;
-    for (let i = 0; i < 10; i += 1) {
-      if (f.env.random.below(4) === 0 && faults < faultLimit) faults += 1;
-    }
-    if (faults >= 2) throw new Error('two faults are too many');
-  };
-  await expect(forAllSeeds(20, scenario)).rejects.toThrow(/seed \d+ fails with 2 faults/);
-  await forAllSeeds(20, () => undefined);
 });

@@ -1,9 +1,20 @@
 // One actor without a system: run a message or a signal, then read what it did as plain data. For
 // logic; the order and bounds of mailboxes are the fixture's subject.
 import type { Actor, Context, Handlers, Later, Placement, Shown, Signal } from '../actor.ts';
-import type { AnyProtocol, AskOp, Input, Ops, Protocol, Reply, TellOp } from '../protocol.ts';
+import { isPromise } from '../later.ts';
+import type {
+  AnyProtocol,
+  AskOp,
+  Input,
+  OpEntry,
+  Ops,
+  Protocol,
+  Reply,
+  TellOp,
+} from '../protocol.ts';
 import type { Admission, AnyRef, Ref, RefId } from '../ref.ts';
 import { idPath } from '../ref.ts';
+import { roundTrip } from '../strict.ts';
 import { ManualEnvironment } from './manual-environment.ts';
 
 /** What an actor did, in order. Targets are paths. */
@@ -30,8 +41,14 @@ export type Effect =
   | { readonly kind: 'became' | 'stashed' | 'unstashed' | 'retained' | 'released' };
 
 export interface Behaviour<O extends Ops> {
-  /** Calls a handler and answers what it returned: a reply, a promise, or a Later that was taken. */
+  /**
+   * Calls a handler and answers what it returned: a reply, a promise, or a Later that was taken. Input and
+   * reply are copied through their codecs, as between threads; what a codec refuses is thrown.
+   */
   run<K extends keyof O & string>(op: K, input: Input<O[K]>): unknown;
+  /** Settles the oldest ask of the actor that is still open. Throws when there is none. */
+  answer(reply: unknown): void;
+  fail(error: Error): void;
   signal(signal: Signal): void;
   /** The effects since the last call. */
   effects(): Effect[];
@@ -39,42 +56,92 @@ export interface Behaviour<O extends Ops> {
   readonly self: Ref<O>;
 }
 
+/** Makes a ref whose messages are effects of the actor that behaves. */
+export type MakeRef = <P extends Ops>(protocol: Protocol<P>, path: string) => Ref<P>;
+
 /**
- * Sets the actor up and lets it behave.
+ * Sets the actor up and lets it behave. `args` may be a function that makes them, with refs for the actor to
+ * talk to. What setup does is in `effects` first.
  *
  * @example
- * const queue = behave(Queue, { limit: 1 });
- * queue.run('publish', body);
- * expect(queue.effects()).toEqual([]);
+ * const relay = behave(Relay, (ref) => ({ to: ref(Out, '/out') }));
+ * relay.run('pass', 1);
+ * expect(relay.effects()).toEqual([{ kind: 'told', to: '/out', op: 'value', input: 1 }]);
  */
-export function behave<O extends Ops, A>(actor: Actor<O, A>, args: A, seed = 1): Behaviour<O> {
+export function behave<O extends Ops, A>(
+  actor: Actor<O, A>,
+  args: NoInfer<A> | ((ref: MakeRef) => NoInfer<A>),
+  seed = 1,
+): Behaviour<O> {
   const env = new ManualEnvironment(seed);
   const effects: Effect[] = [];
-  const self = recordingRef(actor.protocol, '/self', 1, effects);
-  const context = new RecordingContext<O>(env, self, effects);
-  context.become(actor.setup(context, args));
-  effects.length = 0;
+  const asks = new OpenAsks();
+  const self = recordingRef(actor.protocol, '/self', 1, effects, asks);
+  const context = new RecordingContext<O>(env, self, effects, asks);
+  let refs = 1;
+  const makeRef: MakeRef = (protocol, path) => {
+    refs += 1;
+    return recordingRef(protocol, path, FIRST_REF_SLOT + refs, effects, asks);
+  };
+  const given = typeof args === 'function' ? (args as (ref: MakeRef) => A)(makeRef) : args;
+  context.handlers = actor.setup(context, given);
   return {
     env,
     self,
     run(op, input) {
+      const entry = actor.protocol.byName.get(op);
+      if (entry === undefined) throw new Error(`${actor.protocol.name} has no op ${op}`);
       const handler = (context.handlers as Record<string, (input: unknown) => unknown>)[op]!;
-      return handler.call(context.handlers, input);
+      const result = handler.call(context.handlers, roundTrip(entry.input, input));
+      const isReply = entry.reply !== undefined && !isOpen(result) && !context.takeStashed();
+      return isReply ? roundTrip(entry.reply, result) : result;
     },
+    answer: (reply) => asks.next().answer(reply),
+    fail: (error) => asks.next().fail(error),
     signal: (signal) => context.signalHandler?.(signal),
     effects: () => effects.splice(0),
   };
 }
 
-/** A ref that records what it is told or asked. Asks never settle: the test reads the effect. */
+const FIRST_REF_SLOT = 1_000_000;
+
+/** A ref that records what it is told or asked. Asks wait for `answer` and `fail` of the test. */
 function recordingRef<O extends Ops>(
   protocol: Protocol<O>,
   path: string,
   slot: number,
   effects: Effect[],
+  asks: OpenAsks,
 ): Ref<O> {
   const id: RefId = { node: 0, incarnation: 1, thread: 0, slot, generation: 1 };
-  return new RecordingRef<O>(protocol, path, id, effects);
+  return new RecordingRef<O>(protocol, path, id, effects, asks);
+}
+
+/** A promise or a Later: what `run` answers is not a reply yet. */
+function isOpen(result: unknown): boolean {
+  return (
+    isPromise(result) || (typeof result === 'object' && result !== null && 'outcome' in result)
+  );
+}
+
+interface OpenAsk {
+  answer(reply: unknown): void;
+  fail(error: Error): void;
+}
+
+/** The asks of the actor that nobody has answered, oldest first. */
+class OpenAsks {
+  readonly #open: OpenAsk[] = [];
+
+  add(ask: OpenAsk): void {
+    this.#open.push(ask);
+  }
+
+  next(): OpenAsk {
+    const oldest = this.#open.shift();
+    if (oldest === undefined) throw new Error('no ask of the actor is open');
+    return oldest;
+  }
 }
 
 class RecordingRef<O extends Ops> implements Ref<O> {
@@ -82,8 +149,10 @@ class RecordingRef<O extends Ops> implements Ref<O> {
   readonly path: string;
   readonly #effects: Effect[];
   readonly #protocol: AnyProtocol;
+  readonly #asks: OpenAsks;
 
-  constructor(protocol: AnyProtocol, path: string, id: RefId, effects: Effect[]) {
+  constructor(protocol: AnyProtocol, path: string, id: RefId, effects: Effect[], asks: OpenAsks) {
+    this.#asks = asks;
     this.#protocol = protocol;
     this.path = path;
     this.id = id;
@@ -104,13 +173,25 @@ class RecordingRef<O extends Ops> implements Ref<O> {
   }
 
   ask<K extends AskOp<O>>(op: K, input: Input<O[K]>): Promise<Reply<O[K]>> {
-    this.#record('asked', op, input);
-    return new Promise(() => undefined);
+    const { reply } = this.#record('asked', op, input);
+    const promise = new Promise<Reply<O[K]>>((resolve, reject) => {
+      this.#asks.add({
+        answer: (value) => resolve(roundTrip(reply!, value) as Reply<O[K]>),
+        fail: reject,
+      });
+    });
+    promise.catch(() => undefined);
+    return promise;
   }
 
-  #record(kind: 'told' | 'asked', op: string, input: unknown): void {
-    if (!this.#protocol.byName.has(op)) throw new Error(`${this.path} has no op ${op}`);
-    this.#effects.push({ kind, to: this.path, op, input });
+  #record(kind: 'told' | 'asked', op: string, input: unknown): OpEntry {
+    const entry = this.#protocol.byName.get(op);
+    if (entry === undefined || entry.isAsk !== (kind === 'asked')) {
+      throw new Error(`${this.path} has no op ${op} that could be ${kind}`);
+    }
+    // A copy: what the actor changes afterwards was not sent.
+    this.#effects.push({ kind, to: this.path, op, input: roundTrip(entry.input, input) });
+    return entry;
   }
 }
 
@@ -125,10 +206,13 @@ class RecordingContext<O extends Ops> implements Context<O> {
   signalHandler: ((signal: Signal) => void) | undefined;
   inspectHandler: (() => Shown) | undefined;
   readonly #effects: Effect[];
+  readonly #asks: OpenAsks;
   readonly #abort = new AbortController();
   #children = 0;
+  #isStashed = false;
 
-  constructor(env: ManualEnvironment, self: Ref<O>, effects: Effect[]) {
+  constructor(env: ManualEnvironment, self: Ref<O>, effects: Effect[], asks: OpenAsks) {
+    this.#asks = asks;
     this.self = self;
     this.clock = env.clock;
     this.random = env.random;
@@ -147,7 +231,7 @@ class RecordingContext<O extends Ops> implements Context<O> {
     this.#effects.push({ kind: 'spawned', name, protocol: actor.protocol.name, args, where });
     this.#children += 1;
     const path = `${this.self.path}/${name}`;
-    return recordingRef(actor.protocol, path, 1 + this.#children, this.#effects);
+    return recordingRef(actor.protocol, path, 1 + this.#children, this.#effects, this.#asks);
   }
 
   stop(child?: AnyRef): void {
@@ -198,7 +282,15 @@ class RecordingContext<O extends Ops> implements Context<O> {
 
   stash(): boolean {
     this.#effects.push({ kind: 'stashed' });
+    this.#isStashed = true;
     return true;
+  }
+
+  /** True if the message of this run was put aside: what its handler returned is no reply. */
+  takeStashed(): boolean {
+    const isStashed = this.#isStashed;
+    this.#isStashed = false;
+    return isStashed;
   }
 
   unstash(): void {
@@ -229,6 +321,6 @@ class RecordingContext<O extends Ops> implements Context<O> {
   }
 
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P> {
-    return new RecordingRef<P>(protocol, idPath(id), id, this.#effects);
+    return new RecordingRef<P>(protocol, idPath(id), id, this.#effects, this.#asks);
   }
 }

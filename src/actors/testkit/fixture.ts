@@ -1,19 +1,37 @@
 // A whole system stepped by hand: one message per step, strict by default, time moved by the test.
 // `advance` drains before it moves time, so that telling and then advancing does what it reads like.
-import type { Actor, Placement } from '../actor.ts';
+import type { Actor, AnyActor, Placement } from '../actor.ts';
 import { actor } from '../actor.ts';
-import type { AskOp, Input, Ops, Protocol, TellOp } from '../protocol.ts';
-import type { AnyRef, Ref } from '../ref.ts';
-import { STATUS_HANDLED, STATUS_SLOT } from '../status.ts';
+import type { Cell } from '../cell.ts';
+import type { AskOp, Input, Ops, Protocol, Reply, TellOp } from '../protocol.ts';
+import type { AnyRef, Ref, RefId } from '../ref.ts';
+import { RuntimeProtocol } from '../runtime-actor.ts';
+import { DEFAULT_SUPERVISION } from '../supervise.ts';
 import type { System } from '../system.ts';
 import { createSystem } from '../system.ts';
 import type { SystemOptions } from '../system-options.ts';
+import type { AskCycle, Handled } from '../tracer.ts';
+import { Tracer } from '../tracer.ts';
+import type { FaultRates } from './faults.ts';
+import { FaultPlan, ThreadFaults } from './faults.ts';
 import type { ManualOptions } from './manual-environment.ts';
 import { ManualEnvironment } from './manual-environment.ts';
+import type { MakeSystem } from './places.ts';
+import { Places } from './places.ts';
 
 export interface FixtureOptions {
   readonly system?: Partial<SystemOptions>;
   readonly environment?: ManualOptions;
+  /** Of node 1; default 1. Each has a system of its own, and messages between them are encoded. */
+  readonly threads?: number;
+  /** Default 1. The others have one thread each. */
+  readonly nodes?: number;
+  /** Spawns what a thread has from its start; called for every thread, and again when one starts again. */
+  readonly start?: (system: System) => void;
+  /** Default: nothing goes wrong. */
+  readonly faults?: Partial<FaultRates>;
+  /** Of the faults and steps that the seed would bring, only these happen: what `forAllSeeds` prints. */
+  readonly only?: readonly string[];
 }
 
 /** A message that a probe recorded. */
@@ -22,68 +40,147 @@ export interface Recorded {
   readonly input: unknown;
 }
 
+/** What a step should have handled. */
+export interface Expected {
+  to(ref: AnyRef): void;
+}
+
+/** How a probe answers asks. */
+export type Answers<O extends Ops> = {
+  readonly [K in AskOp<O>]?: (input: Input<O[K]>) => Reply<O[K]>;
+};
+
 /** An actor that records what it gets. All times are virtual. */
 export interface Probe<O extends Ops> {
   readonly ref: Ref<O>;
-  /** The oldest recorded message; drains first, and throws when there is none. */
-  next(): Recorded;
+  /** The oldest recorded message; drains first, then moves time, and throws when there is none in time. */
+  next(withinMs?: number): Recorded;
   /** Drains, and throws if anything was recorded within `ms`. */
   none(ms: number): void;
-  /** Takes messages until one satisfies `isIt`; throws when there are no more. */
-  fish(isIt: (message: Recorded) => boolean): Recorded;
+  /** Takes messages until one satisfies `isIt`; throws when no more come in time. */
+  fish(isIt: (message: Recorded) => boolean, withinMs?: number): Recorded;
 }
 
-class Fixture {
+export class Fixture {
   readonly env: ManualEnvironment;
-  readonly system: System;
+  readonly plan: FaultPlan;
+  readonly #tracer = new Tracer();
+  readonly #places: Places;
+  readonly #probes = new Set<AnyActor>();
 
   constructor(seed: number, options: FixtureOptions = {}) {
+    const { faults = {}, only, threads = 1, nodes = 1 } = options;
     this.env = new ManualEnvironment(seed, options.environment);
-    this.system = createSystem(this.env, {
-      name: 'fixture',
-      node: 1,
-      incarnation: 1,
-      thread: 0,
-      threadCount: 1,
-      strict: true,
-      ...options.system,
-      limits: { messagesPerCell: 1, messagesPerDrain: 1, ...options.system?.limits },
-    });
+    this.plan = new FaultPlan(seed, faults, only, () => this.env.nowMs);
+    const isSpared = (cell: Cell) =>
+      cell.actor.protocol === RuntimeProtocol || this.#probes.has(cell.actor);
+    const interposer = new ThreadFaults(this.plan, this.env, isSpared);
+    const places = [
+      ...Array.from({ length: threads }, (_, thread) => ({ node: 1, thread })),
+      ...Array.from({ length: nodes - 1 }, (_, index) => ({ node: 2 + index, thread: 0 })),
+    ];
+    const make: MakeSystem = (env, { node, thread }, threadIncarnation) => {
+      const system = createSystem(env, {
+        name: 'fixture',
+        node,
+        incarnation: 1,
+        thread,
+        threadCount: node === 1 ? threads : 1,
+        threadIncarnation,
+        strict: true,
+        tracer: this.#tracer,
+        interposer,
+        ...options.system,
+        limits: { messagesPerCell: 1, messagesPerDrain: 1, ...options.system?.limits },
+      });
+      options.start?.(system);
+      return system;
+    };
+    this.#places = new Places(this.env, this.plan, make, places);
+    this.env.onStep = () => this.#places.mayKill();
     this.env.run();
+  }
+
+  /** Of thread 0 of node 1. */
+  get system(): System {
+    return this.#places.systems[0]!;
+  }
+
+  /** Of all threads of node 1, then of the other nodes. One that was killed is followed by another. */
+  get systems(): readonly System[] {
+    return this.#places.systems;
+  }
+
+  /** Asks that wait for each other in a circle, as far as they were seen. */
+  get askCycles(): readonly AskCycle[] {
+    return this.#tracer.cycles;
+  }
+
+  /** Kills a thread of node 1, but not thread 0: it starts again after a millisecond. */
+  kill(thread: number): void {
+    this.#places.kill(thread);
+  }
+
+  /** Breaks the link between two nodes: what was under way is lost. */
+  cut(a: number, b: number): void {
+    this.#places.cut(a, b);
+  }
+
+  /** Does `step` up to `count` times: as often as `forAllSeeds` has not found it to be without need. */
+  steps(count: number, step: (index: number) => void): void {
+    for (let i = 0; i < count; i += 1) if (this.plan.step(`step ${i} of ${count}`)) step(i);
   }
 
   spawn<P extends Ops, A>(name: string, spawned: Actor<P, A>, args: A, where?: Placement): Ref<P> {
     return this.system.spawn(name, spawned, args, where);
   }
 
-  /** Actors with something to do. */
+  /** Actors with something to do, and messages on their way to another thread or node. */
   pending(): number {
-    return this.system.turn.readyCount;
+    const ready = this.systems.reduce((sum, { turn }) => sum + turn.readyCount, 0);
+    return ready + this.#places.underWay;
   }
 
-  /** Handles one message (or the signals of one actor); false when all rest. */
+  /** Handles one message (or the signals of one actor), or carries one elsewhere; false when all rest. */
   step(): boolean {
     return this.env.step();
   }
 
+  /** @throws Error after `stepsMax` steps: something never rests. */
   stepUntilIdle(stepsMax?: number): number {
     return this.env.run(stepsMax);
   }
 
-  /** Steps once and throws unless that step handled this op of this actor. */
-  expect(op: string): { to(ref: AnyRef): void } {
-    return {
-      to: (ref) => {
-        const { status } = this.system;
-        status[STATUS_SLOT] = 0;
-        if (!this.step()) throw new Error(`expected ${op}, but everything rests`);
-        const cell = this.system.cellOf(ref.id);
-        const handled = cell?.actor.protocol.table[status[STATUS_HANDLED]!]?.name;
-        if (status[STATUS_SLOT] !== ref.id.slot || handled !== op) {
-          throw new Error(`expected ${op} to ${ref.path}; slot ${status[STATUS_SLOT]} ran`);
-        }
-      },
-    };
+  /**
+   * Steps once and throws unless that step handled this op of this actor, and came from that actor if one
+   * is named. What the test told itself comes from nobody.
+   *
+   * @example
+   * f.expect('value').from(relay).to(probe.ref);
+   */
+  expect(op: string): Expected & { from(sender: AnyRef): Expected } {
+    const expected = (from: AnyRef | undefined): Expected => ({
+      to: (ref) => this.#expect(op, from, ref),
+    });
+    return { ...expected(undefined), from: expected };
+  }
+
+  #expect(op: string, from: AnyRef | undefined, to: AnyRef): void {
+    const tracer = this.#tracer;
+    const sender = from === undefined ? '' : ` from ${from.path}`;
+    const wanted = `${op}${sender} to ${to.path}`;
+    tracer.takeLast();
+    let last: Handled | undefined;
+    do {
+      if (!this.step()) throw new Error(`expected ${wanted}, but everything rests`);
+      last = tracer.takeLast();
+      // An actor that starts handles nothing yet.
+    } while (last === undefined || last.op === SETUP);
+    const { cell, op: handled, from: came } = last;
+    const isRight = sameActor(cell.id, to.id) && handled === op;
+    if (isRight && (from === undefined || came === from.path)) return;
+    const was = `${handled}${came === undefined ? '' : ` from ${came}`} to ${cell.path}`;
+    throw new Error(`expected ${wanted}; it was ${was}`);
   }
 
   /** Drains, then moves the clock, firing what becomes due in order. */
@@ -120,23 +217,45 @@ class Fixture {
     this.env.run();
   }
 
-  /** An actor of the protocol that records every tell. Asks to it fail: it has no answers. */
-  probe<O extends Ops>(protocol: Protocol<O>, name = `probe-${protocol.name}`): Probe<O> {
+  /**
+   * An actor of the protocol that records what it gets. It answers asks as `answers` says; asks without an
+   * answer fail. No fault is ever its own.
+   */
+  probe<O extends Ops>(
+    protocol: Protocol<O>,
+    name = `probe-${protocol.name}`,
+    answers: Answers<O> = {},
+  ): Probe<O> {
     const recorded: Recorded[] = [];
-    const handlers: Record<string, (input: unknown) => void> = {};
+    const handlers: Record<string, (input: unknown) => unknown> = {};
     for (const op of protocol.table) {
+      const answer = answers[op.name as keyof Answers<O>] as
+        | ((input: unknown) => unknown)
+        | undefined;
       handlers[op.name] = (input) => {
-        if (op.isAsk) throw new Error(`a probe does not answer ${op.name}`);
+        if (op.isAsk && answer === undefined)
+          throw new Error(`${name} has no answer to ${op.name}`);
         recorded.push({ op: op.name, input });
+        return answer?.(input);
       };
     }
-    const Recorder = actor(protocol, (_ctx, _args: undefined) => handlers as never);
+    const Recorder = actor(protocol, (_ctx, _args: undefined) => handlers as never, {
+      supervision: { ...DEFAULT_SUPERVISION, decide: () => 'resume' },
+    });
+    this.#probes.add(Recorder as AnyActor);
     const ref = this.system.spawn(name, Recorder, undefined);
-    const next = (): Recorded => {
+    const next = (withinMs = 0): Recorded => {
+      const endMs = this.env.nowMs + withinMs;
       this.env.run();
+      while (recorded.length === 0) {
+        const dueMs = this.env.nextTimerMs;
+        if (dueMs === undefined || dueMs > endMs) break;
+        this.env.advance(Math.max(0, dueMs - this.env.nowMs));
+      }
       const first = recorded.shift();
-      if (first === undefined) throw new Error(`${name} got nothing`);
-      return first;
+      if (first !== undefined) return first;
+      this.env.advance(endMs - this.env.nowMs);
+      throw new Error(`${name} got nothing within ${withinMs} ms`);
     };
     return {
       ref,
@@ -145,51 +264,24 @@ class Fixture {
         this.env.advance(ms);
         if (recorded.length > 0) throw new Error(`${name} got ${recorded[0]!.op} within ${ms} ms`);
       },
-      fish: (isIt) => {
-        for (let message = next(); ; message = next()) if (isIt(message)) return message;
+      fish: (isIt, withinMs = 0) => {
+        const endMs = this.env.nowMs + withinMs;
+        for (;;) {
+          const message = next(Math.max(0, endMs - this.env.nowMs));
+          if (isIt(message)) return message;
+        }
       },
     };
   }
 }
 
+const SETUP = 'setup';
+
+/** A well-known ref names whoever holds the slot. */
+function sameActor(a: RefId, b: RefId): boolean {
+  return a.node === b.node && a.thread === b.thread && a.slot === b.slot;
+}
+
 export function fixture(seed: number, options?: FixtureOptions): Fixture {
   return new Fixture(seed, options);
-}
-
-/**
- * Runs a scenario under `count` seeds; the error of a failing seed names the seed, so that
- * `forAllSeeds(1, scenario, seed)` repeats it. A scenario draws its faults from the fixture's dice; on
- * failure it is run again with `faultLimit` 0, 1, 2 ... and the smallest failing limit is reported.
- */
-export async function forAllSeeds(
-  count: number,
-  scenario: (fixture: Fixture, faultLimit: number) => void | Promise<void>,
-  firstSeed = 1,
-  options?: FixtureOptions,
-): Promise<void> {
-  for (let seed = firstSeed; seed < firstSeed + count; seed += 1) {
-    const error = await failure(() => scenario(fixture(seed, options), Number.POSITIVE_INFINITY));
-    if (error === undefined) continue;
-    let limit = 0;
-    let smallest: unknown = error;
-    for (; limit < SHRINK_LIMIT; limit += 1) {
-      const again = await failure(() => scenario(fixture(seed, options), limit));
-      if (again === undefined) continue;
-      smallest = again;
-      break;
-    }
-    const faults = limit === SHRINK_LIMIT ? 'all its faults' : `${limit} faults`;
-    throw new Error(`seed ${seed} fails with ${faults}`, { cause: smallest });
-  }
-}
-
-const SHRINK_LIMIT = 32;
-
-async function failure(run: () => void | Promise<void>): Promise<unknown> {
-  try {
-    await run();
-    return undefined;
-  } catch (error) {
-    return error ?? new Error('thrown without an error');
-  }
 }

@@ -48,6 +48,8 @@ export class ManualEnvironment implements Environment {
   readonly threads: Threads;
   /** Virtual milliseconds since the start. */
   nowMs = 0;
+  /** Called before every task. */
+  onStep: (() => void) | undefined;
   readonly #wallMs: number;
   readonly #tasks = new RingQueue<() => void>();
   readonly #timers = new Heap<ManualTimer>((a, b) => a.dueMs - b.dueMs);
@@ -81,6 +83,7 @@ export class ManualEnvironment implements Environment {
   /** Runs the oldest task; false when there is none. */
   step(): boolean {
     const task = this.#tasks.shift();
+    if (task !== undefined) this.onStep?.();
     task?.();
     return task !== undefined;
   }
