@@ -99,7 +99,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly #top = new Map<string, number>();
   readonly #routes = new Map<number, Route>();
   readonly #methods = new MethodTables();
-  #findRoute: ((node: number, thread: number) => Route | undefined) | undefined;
+  #findRoute: ((node: number, thread: number, lane: 0 | 1) => Route | undefined) | undefined;
   #onEmpty: (() => void) | undefined;
   #shutdown: Promise<void> | undefined;
   #isClosed = false;
@@ -345,12 +345,13 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   }
 
   /** Asked for routes that are not set: links are opened on first use. */
-  onMissingRoute(find: (node: number, thread: number) => Route | undefined): void {
+  onMissingRoute(find: (node: number, thread: number, lane: 0 | 1) => Route | undefined): void {
     this.#findRoute = find;
   }
 
-  routeTo(node: number, thread: number): Route | undefined {
-    return this.#routes.get(threadKey(node, thread)) ?? this.#findRoute?.(node, thread);
+  /** A link has two lanes: messages, and the bulk of streams. */
+  routeTo(node: number, thread: number, lane: 0 | 1 = 0): Route | undefined {
+    return this.#routes.get(threadKey(node, thread)) ?? this.#findRoute?.(node, thread, lane);
   }
 
   /** A thread of a node ended: watchers hear it and asks in flight to it fail at once. */

@@ -19,6 +19,8 @@ export const RECORD_BYTES_MAX = 64 * 1024 * 1024 + RECORD_HEADER_BYTES;
 export const FRAME_RECORDS = 1;
 /** Payload: bytes and records (u32 each) that the receiver has handled since the last one. */
 export const FRAME_CREDIT = 2;
+/** Nothing but a sign of life; the receiver gives credit for it at once. */
+export const FRAME_PING = 3;
 
 /** What the peer sent is not a link: the connection is closed with this reason. */
 export class FrameError extends Error {}
@@ -67,7 +69,7 @@ export class FrameReader {
   #begin(): void {
     const length = readU32le(this.#header, 0);
     const kind = readU32le(this.#header, 8);
-    if (kind !== FRAME_RECORDS && kind !== FRAME_CREDIT) throw new FrameError(`frame kind ${kind}`);
+    if (kind < FRAME_RECORDS || kind > FRAME_PING) throw new FrameError(`frame kind ${kind}`);
     if (length === 0 || length > FRAME_PAYLOAD_MAX)
       throw new FrameError(`frame of ${length} bytes`);
     const memory = this.#pool.take(length);
@@ -143,11 +145,21 @@ export class RecordAssembler {
 }
 
 export function creditFrame(crc32c: Crc32c, bytes: number, records: number): Uint8Array {
-  const frame = new Uint8Array(FRAME_HEADER_BYTES + 8);
-  writeU32le(frame, 0, 8);
-  writeU32le(frame, 8, FRAME_CREDIT);
-  writeU32le(frame, FRAME_HEADER_BYTES, bytes);
-  writeU32le(frame, FRAME_HEADER_BYTES + 4, records);
+  return smallFrame(crc32c, FRAME_CREDIT, bytes, records);
+}
+
+export const PING_BYTES = FRAME_HEADER_BYTES + 8;
+
+export function pingFrame(crc32c: Crc32c): Uint8Array {
+  return smallFrame(crc32c, FRAME_PING, 0, 0);
+}
+
+function smallFrame(crc32c: Crc32c, kind: number, first: number, second: number): Uint8Array {
+  const frame = new Uint8Array(PING_BYTES);
+  writeU32le(frame, 0, PING_BYTES - FRAME_HEADER_BYTES);
+  writeU32le(frame, 8, kind);
+  writeU32le(frame, FRAME_HEADER_BYTES, first);
+  writeU32le(frame, FRAME_HEADER_BYTES + 4, second);
   writeU32le(frame, 4, crc32c(frame, FRAME_HEADER_BYTES, frame.length));
   return frame;
 }

@@ -12,6 +12,7 @@ import type { ArrivedRecord } from './frame.ts';
 import {
   creditFrame,
   FRAME_HEADER_BYTES,
+  FRAME_PING,
   FRAME_RECORDS,
   FrameError,
   FrameReader,
@@ -19,6 +20,7 @@ import {
 } from './frame.ts';
 import type { Greeting } from './handshake.ts';
 import type { LinkCounters } from './links.ts';
+import { again, type Refusals } from './refusals.ts';
 
 /** Credit goes back when this share of the window was handled, or after a moment. */
 const CREDIT_SHARE = 8;
@@ -26,6 +28,10 @@ const CREDIT_DELAY_MS = 20;
 /** Less than this share is missed by nobody: it goes back with much else, or late. */
 const SMALL_SHARE = 64;
 const SMALL_DELAY_MS = 1_000;
+/** Beats without a byte from a peer that sends a sign of life at every second one. */
+const SILENT_BEATS_MAX = 8;
+/** Windows that may wait for delivery: answers need no credit, and a peer may lie. Beyond, nothing is read. */
+const HELD_WINDOWS_MAX = 2;
 
 export class IncomingLink {
   readonly greeting: Greeting;
@@ -37,12 +43,19 @@ export class IncomingLink {
   readonly #records = new RingQueue<ArrivedRecord>(64);
   readonly #assembler: RecordAssembler;
   readonly #buffers: BufferPool;
+  readonly #refusals: Refusals;
   readonly #reader: FrameReader;
   #receivedBytes = 0;
   #deliveredRecords = 0;
   #creditTimer: Deadline | undefined;
   #isTimerSlow = false;
   #isClosed = false;
+  /** Bytes of records that wait for delivery. */
+  #heldBytes = 0;
+  #isPaused = false;
+  /** The peer waits for a sign of life: it gets one from the next turn, not from the socket. */
+  #isAsked = false;
+  #silentBeats = 0;
 
   constructor(
     system: System,
@@ -53,6 +66,7 @@ export class IncomingLink {
       readonly windowBytes: number;
       readonly crc32c: Crc32c;
       readonly buffers: BufferPool;
+      readonly refusals: Refusals;
     },
   ) {
     this.#system = system;
@@ -62,12 +76,14 @@ export class IncomingLink {
     this.#windowBytes = options.windowBytes;
     this.#crc32c = options.crc32c;
     this.#buffers = options.buffers;
+    this.#refusals = options.refusals;
     this.#assembler = new RecordAssembler(options.buffers);
     this.#reader = new FrameReader(options.crc32c, options.buffers, (kind, payload) => {
-      if (kind !== FRAME_RECORDS)
-        throw new FrameError(`a frame of kind ${kind} came the wrong way`);
       this.#receivedBytes += FRAME_HEADER_BYTES + payload.length;
-      this.#assembler.push(payload, (record) => this.#records.push(record));
+      if (kind === FRAME_PING) this.#isAsked = true;
+      else if (kind === FRAME_RECORDS)
+        this.#assembler.push(payload, (record) => this.#hold(record));
+      else throw new FrameError(`a frame of kind ${kind} came the wrong way`);
     });
   }
 
@@ -79,16 +95,17 @@ export class IncomingLink {
   received(view: Uint8Array): void {
     if (this.#isClosed) return;
     this.#counters.bytesReceived += view.length;
+    this.#silentBeats = 0;
     try {
       this.#reader.push(view);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#counters.malformed += 1;
-      const { fromNode, fromThread } = this.greeting;
-      this.#system.log.warn('a link sent what is no frame and was closed', {
-        node: fromNode,
-        thread: fromThread,
-        reason: error.message,
+      const { fromNode: node, fromThread: thread } = this.greeting;
+      const reason = error.message;
+      this.#refusals.tell(`frame ${node}/${thread} ${reason}`, (silent) => {
+        const words = 'a link sent what is no frame and was closed';
+        this.#system.log.warn(words, { node, thread, reason, ...again(silent) });
       });
       // onClose follows and ends the epoch.
       this.connection.destroy();
@@ -106,6 +123,7 @@ export class IncomingLink {
       const record = this.#records.shift();
       if (record === undefined) break;
       const { bytes, at, length } = record;
+      this.#heldBytes -= length;
       // The records of one frame lie in the same bytes: one view serves them all.
       if (view === undefined || bytes !== viewed) {
         view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -115,6 +133,10 @@ export class IncomingLink {
       const payloadAt = at + RECORD_HEADER_BYTES;
       this.#system.inbound.receive(view, at, bytes, payloadAt, at + length, pool);
       count += 1;
+    }
+    if (this.#isPaused && this.#heldBytes < this.#windowBytes) {
+      this.#isPaused = false;
+      this.connection.resumeReading();
     }
     this.#counters.recordsReceived += count;
     this.#deliveredRecords += count;
@@ -129,9 +151,26 @@ export class IncomingLink {
     this.connection.destroy();
   }
 
+  /** Called every few seconds. False: the peer is gone without a word, and the connection ends. */
+  beat(): boolean {
+    // Who is not read from cannot be heard.
+    if (this.#isPaused || this.#isClosed) return true;
+    this.#silentBeats += 1;
+    return this.#silentBeats < SILENT_BEATS_MAX;
+  }
+
+  #hold(record: ArrivedRecord): void {
+    this.#records.push(record);
+    this.#heldBytes += record.length;
+    if (this.#isPaused || this.#heldBytes <= this.#windowBytes * HELD_WINDOWS_MAX) return;
+    this.#isPaused = true;
+    this.connection.pauseReading();
+  }
+
   #giveCredit(): void {
     if (this.#receivedBytes === 0 || this.#isClosed) return;
-    if (this.#receivedBytes >= this.#windowBytes / CREDIT_SHARE) this.#sendCredit();
+    const isMuch = this.#receivedBytes >= this.#windowBytes / CREDIT_SHARE;
+    if (isMuch || this.#isAsked) this.#sendCredit();
     else {
       const isSmall = this.#receivedBytes < this.#windowBytes / SMALL_SHARE;
       if (this.#creditTimer === undefined || (this.#isTimerSlow && !isSmall)) this.#arm(isSmall);
@@ -153,6 +192,7 @@ export class IncomingLink {
     this.#creditTimer = undefined;
     const frame = creditFrame(this.#crc32c, this.#receivedBytes, this.#deliveredRecords);
     this.#receivedBytes = 0;
+    this.#isAsked = false;
     this.#deliveredRecords = 0;
     this.#counters.writes += 1;
     this.connection.write(frame);

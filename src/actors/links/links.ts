@@ -1,23 +1,39 @@
 // All links of one thread: outgoing ones opened by the first message to a thread of another node,
 // incoming ones accepted here or handed over by the thread that accepted. The loss of a node is told from
 // outside (the metadata group knows it); a broken socket only ends an epoch.
-import type { Address, Cancel, Connection } from '../../env/environment.ts';
+import type { Address, Cancel, Connection, Listener, Random } from '../../env/environment.ts';
 import { BufferPool } from '../../std/buffer-pool.ts';
+import { concatBytes } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
+import { encodeUtf8 } from '../../std/utf8.ts';
 import { protocolsHash } from '../protocol.ts';
 import { threadKey } from '../ref.ts';
 import type { System } from '../system.ts';
-import type { Greeting } from './handshake.ts';
-import { decodeGreeting, encodeAnswer, GREETING_BYTES, mayBeGreeting } from './handshake.ts';
+import { DialerHandshake } from './dialer.ts';
+import type { Greeting, Lane } from './handshake.ts';
+import {
+  decodeGreeting,
+  encodeAnswer,
+  encodeGreeting,
+  GREETING_BYTES,
+  LANES,
+} from './handshake.ts';
 import { IncomingLink } from './incoming-link.ts';
+import { checkReach } from './loopback.ts';
 import type { LinkHost } from './outgoing-link.ts';
 import { OutgoingLink } from './outgoing-link.ts';
+import { listProtocols } from './protocol-list.ts';
+import { drawNonce, Reception } from './reception.ts';
+import { Refusals } from './refusals.ts';
 
 export interface LinkIdentity {
   /** At most 40 bytes. */
   readonly clusterId: string;
-  /** Shared by the nodes of the cluster; at most 64 bytes. */
-  readonly token: string;
+  /**
+   * Shared by the nodes of the cluster, and never sent. Take a random text of some length: who reads a handshake can
+   * try tokens at leisure. Without one, links stay on this machine.
+   */
+  readonly token?: string;
 }
 
 export interface LinksOptions extends LinkIdentity {
@@ -40,7 +56,8 @@ export interface LinkCounters {
 }
 
 const DEFAULT_WINDOW_BYTES = 4 * 1024 * 1024;
-const GREETING_TIMEOUT_MS = 5_000;
+/** Between two looks at whether links still live, while there are any. */
+const BEAT_MS = 5_000;
 /** Records delivered per turn, shared by all incoming links, and the least that each may deliver. */
 const RECORDS_PER_POLL = 256;
 const RECORDS_WHEN_BEHIND = 64;
@@ -49,7 +66,6 @@ const LINK_TAG = 'link';
 
 export class Links implements LinkHost {
   readonly system: System;
-  readonly identity: LinkIdentity;
   readonly protocolsHash: number;
   readonly counters: LinkCounters = {
     writes: 0,
@@ -64,6 +80,7 @@ export class Links implements LinkHost {
     full: 0,
   };
   readonly crc32c: Crc32c;
+  readonly refusals: Refusals;
   /** For what is written and received by all links of this thread. */
   readonly buffers = new BufferPool();
   readonly #windowBytes: number;
@@ -71,22 +88,52 @@ export class Links implements LinkHost {
   readonly #outgoing = new Map<number, OutgoingLink>();
   readonly #incoming = new Map<number, IncomingLink>();
   readonly #epochEnds = new Map<number, Set<() => void>>();
-  readonly #greeting = new Set<Connection>();
+  readonly #clusterId: string;
+  readonly #token: string;
+  readonly #key: Uint8Array;
+  readonly #random: Random;
+  readonly #reception: Reception;
+  #isBeating = false;
   #isClosed = false;
 
   constructor(system: System, options: LinksOptions) {
     this.system = system;
-    this.identity = options;
+    this.#clusterId = options.clusterId;
+    this.#token = options.token ?? '';
+    this.#key = encodeUtf8(this.#token);
+    this.#random = system.random.fork('links');
+    this.refusals = new Refusals(() => system.clock.monotonicMs());
     this.crc32c = (bytes, start, end, seed) => system.env.crc32c(bytes, start, end, seed);
     this.protocolsHash = protocolsHash(system.protocols);
     this.#windowBytes = options.windowBytes ?? DEFAULT_WINDOW_BYTES;
-    system.onMissingRoute((node, thread) => this.#routeTo(node, thread));
+    this.#reception = new Reception({
+      system,
+      counters: this.counters,
+      refusals: this.refusals,
+      random: this.#random,
+      hasToken: this.#token !== '',
+      acceptor: {
+        clusterId: options.clusterId,
+        token: this.#key,
+        node: system.place.node,
+        threadCount: system.threadCount,
+        protocolsHash: this.protocolsHash,
+        protocols: () => listProtocols(system.protocols),
+      },
+      welcome: (...proved) => this.#proved(...proved),
+    });
+    system.onMissingRoute((node, thread, lane) => this.#routeTo(node, thread, lane));
     system.turn.onPoll(() => this.#poll());
     system.turn.onPhase('flush', () => this.#flush());
   }
 
-  /** Where the node's link listener is. A known link in back-off tries at once. */
+  /**
+   * Where the node's link listener is. A known link in back-off tries at once.
+   *
+   * @throws ActorError (ACTOR_MISUSE) without a token, if the address is not on this machine.
+   */
   setAddress(node: number, address: Address): void {
+    checkReach('dial', address.host, this.#token);
     this.#addresses.set(node, address);
     for (const link of this.#outgoing.values()) if (link.node === node) link.retryNow();
   }
@@ -96,41 +143,22 @@ export class Links implements LinkHost {
   }
 
   /**
-   * Takes an accepted connection, reads exactly the greeting, and keeps it or hands it to the thread
-   * that the greeting names. Bad greetings are answered with the reason and closed.
+   * Takes an accepted connection, reads exactly the handshake, and keeps it or hands it to the thread that the
+   * greeting names. Who does not know the token, or speaks otherwise, is told why and sent away. Never throws.
    */
   accept(connection: Connection): void {
-    const head = new Uint8Array(GREETING_BYTES);
-    let fill = 0;
-    let receiver: ((view: Uint8Array) => void) | undefined;
-    const ended = { onClose: (): void => undefined };
-    this.#greeting.add(connection);
-    const deadline = this.system.deadlines.after(GREETING_TIMEOUT_MS, () => {
-      this.#refuse(connection, 'no greeting in time');
-    });
-    const done = (): void => {
-      this.system.deadlines.cancel(deadline);
-      this.#greeting.delete(connection);
-    };
-    connection.start({
-      onBytes: (view) => {
-        if (receiver !== undefined) return receiver(view);
-        const count = Math.min(GREETING_BYTES - fill, view.length);
-        head.set(view.subarray(0, count), fill);
-        fill += count;
-        if (view.length > count || !mayBeGreeting(head.subarray(0, fill))) {
-          done();
-          this.#refuse(connection, 'this is no greeting of a link');
-        } else if (fill === GREETING_BYTES) {
-          done();
-          receiver = this.#greeted(connection, head, ended);
-        }
-      },
-      onClose: () => {
-        done();
-        ended.onClose();
-      },
-    });
+    if (this.#isClosed) connection.destroy();
+    else this.#reception.accept(connection);
+  }
+
+  /**
+   * Listens for other nodes. Port 0 picks a free one.
+   *
+   * @throws ActorError (ACTOR_MISUSE) without a token, if the address can be reached from other machines.
+   */
+  async listen(at: Address): Promise<Listener> {
+    checkReach('listen at', at.host, this.#token);
+    return this.system.env.net.listen(at, (connection) => this.accept(connection));
   }
 
   /** From now on takes the links that another thread accepted for this one. */
@@ -140,12 +168,17 @@ export class Links implements LinkHost {
     });
   }
 
-  /** A connection that another thread accepted and read the greeting of (tag LINK_TAG). */
+  /** A connection that another thread accepted and shook hands with (tag LINK_TAG). */
   adopt(connection: Connection, head: Uint8Array): void {
     const ended = { onClose: (): void => undefined };
     let receiver: (view: Uint8Array) => void = () => undefined;
     connection.start({ onBytes: (view) => receiver(view), onClose: () => ended.onClose() });
-    receiver = this.#greeted(connection, head, ended) ?? receiver;
+    const parsed = decodeGreeting(head.subarray(0, GREETING_BYTES));
+    if (parsed.kind === 'bad' || parsed.value.toThread !== this.system.place.thread) {
+      connection.destroy();
+      return;
+    }
+    receiver = this.#welcome(connection, parsed.value, head.slice(GREETING_BYTES), ended);
   }
 
   /** Calls `handle` whenever the way to or from that thread was lost: what was under way may be gone. */
@@ -179,24 +212,50 @@ export class Links implements LinkHost {
       link.close();
       this.epochEnded(node, link.greeting.fromThread);
     }
-    for (const link of outgoing) link.abort('the node was fenced');
+    for (const link of outgoing) link.abort('the node is lost');
   }
 
   /** Epoch of the outgoing link, 0 before the first; for inspection. */
   epochOf(node: number, thread: number): number {
-    return this.#outgoing.get(threadKey(node, thread))?.epoch ?? 0;
+    return this.#outgoing.get(linkKey(node, thread, 0))?.epoch ?? 0;
   }
 
   close(): void {
     this.#isClosed = true;
     for (const link of [...this.#outgoing.values()]) link.close();
     for (const link of [...this.#incoming.values()]) link.close();
-    for (const connection of this.#greeting) connection.destroy();
+    this.#reception.close();
     this.#outgoing.clear();
     this.#incoming.clear();
   }
 
   // ---- LinkHost -----------------------------------------------------------------------------------
+
+  handshake(to: Pick<Greeting, 'toNode' | 'toThread' | 'lane' | 'epoch'>): DialerHandshake {
+    const { place, protocols } = this.system;
+    return new DialerHandshake({
+      greeting: {
+        ...to,
+        clusterId: this.#clusterId,
+        fromNode: place.node,
+        fromIncarnation: place.incarnation,
+        fromThread: place.thread,
+        protocolsHash: this.protocolsHash,
+        nonce: drawNonce(this.#random),
+      },
+      token: this.#key,
+      protocols: () => listProtocols(protocols),
+    });
+  }
+
+  /** A link of either direction is open: from now on links are looked after. */
+  opened(): void {
+    if (this.#isBeating || this.#isClosed) return;
+    this.#isBeating = true;
+    this.system.deadlines.after(BEAT_MS, () => {
+      if (!this.#isClosed) this.#beat();
+    });
+  }
 
   epochEnded(node: number, thread: number): void {
     this.system.failAsks(node, thread, () => true, 'ACTOR_UNREACHABLE');
@@ -205,15 +264,33 @@ export class Links implements LinkHost {
 
   // ---- Inside -------------------------------------------------------------------------------------
 
-  #routeTo(node: number, thread: number): OutgoingLink | undefined {
+  #routeTo(node: number, thread: number, lane: Lane): OutgoingLink | undefined {
     if (node === this.system.place.node || this.#isClosed) return undefined;
-    const key = threadKey(node, thread);
+    const key = linkKey(node, thread, lane);
     let link = this.#outgoing.get(key);
     if (link === undefined) {
-      link = new OutgoingLink(this, node, thread);
+      link = new OutgoingLink(this, node, thread, lane);
       this.#outgoing.set(key, link);
     }
     return link;
+  }
+
+  /** Looks at every link now and then, until there is none. */
+  #beat(): void {
+    this.#isBeating = false;
+    for (const link of this.#outgoing.values()) link.beat();
+    for (const [key, link] of this.#incoming) {
+      if (!link.beat()) this.#endIncoming(key, link);
+    }
+    if (this.#incoming.size > 0 || [...this.#outgoing.values()].some(isOpen)) this.opened();
+  }
+
+  #endIncoming(key: number, link: IncomingLink): void {
+    const { fromNode: node, fromThread: thread } = link.greeting;
+    this.system.log.warn('a link ended', { node, thread, reason: 'no sign of life' });
+    this.#incoming.delete(key);
+    link.close();
+    this.epochEnded(node, thread);
   }
 
   #poll(): void {
@@ -230,63 +307,38 @@ export class Links implements LinkHost {
     for (const link of this.#outgoing.values()) link.flush();
   }
 
-  /** Decides about a greeting; answers who receives what follows. */
-  #greeted(
+  /** Who has proved to know the token, and means this node: kept, or handed to the thread that it means. */
+  #proved(
     connection: Connection,
-    head: Uint8Array,
+    greeting: Greeting,
+    proof: Uint8Array,
     ended: { onClose: () => void },
   ): ((view: Uint8Array) => void) | undefined {
-    const parsed = decodeGreeting(head);
-    if (parsed.kind === 'bad') {
-      this.#refuse(connection, parsed.reason);
-      return undefined;
-    }
-    const greeting = parsed.value;
-    const wrong = this.#whyNot(greeting);
-    if (wrong !== undefined) {
-      this.#refuse(connection, wrong, greeting);
-      return undefined;
-    }
     const { place, env } = this.system;
-    if (greeting.toThread !== place.thread) {
-      if (!env.threads.canHandOver) {
-        this.#refuse(connection, `connections cannot reach thread ${greeting.toThread}`, greeting);
-        return undefined;
-      }
-      connection.pauseReading();
-      env.threads.handOver(connection, greeting.toThread, LINK_TAG, head);
+    if (greeting.toThread === place.thread) {
+      return this.#welcome(connection, greeting, proof, ended);
+    }
+    if (!env.threads.canHandOver) {
+      const reason = `connections cannot reach thread ${greeting.toThread}`;
+      this.#reception.refuse(connection, reason, reason, greeting);
       return undefined;
     }
-    return this.#welcome(connection, greeting, ended);
-  }
-
-  #whyNot(greeting: Greeting): string | undefined {
-    const { place, threadCount } = this.system;
-    const { clusterId, token } = this.identity;
-    if (greeting.clusterId !== clusterId) {
-      return `cluster ${greeting.clusterId} there, ${clusterId} here`;
-    }
-    if (greeting.token !== token) return 'the token is wrong';
-    if (greeting.toNode !== place.node) {
-      return `this is node ${place.node}, not ${greeting.toNode}`;
-    }
-    if (greeting.toThread >= threadCount) return `there is no thread ${greeting.toThread} here`;
-    if (greeting.protocolsHash !== this.protocolsHash) {
-      const theirs = greeting.protocolsHash.toString(16);
-      return `protocols ${theirs} there, ${this.protocolsHash.toString(16)} here: other versions`;
-    }
+    connection.pauseReading();
+    const head = concatBytes([encodeGreeting(greeting), proof]);
+    env.threads.handOver(connection, greeting.toThread, LINK_TAG, head);
     return undefined;
   }
 
   #welcome(
     connection: Connection,
     greeting: Greeting,
+    proof: Uint8Array,
     ended: { onClose: () => void },
   ): (view: Uint8Array) => void {
-    const { fromNode, fromThread } = greeting;
-    const key = threadKey(fromNode, fromThread);
-    const { crc32c, buffers } = this;
-    const options = { windowBytes: this.#windowBytes, crc32c, buffers };
+    const { fromNode, fromThread, fromIncarnation, lane } = greeting;
+    const key = linkKey(fromNode, fromThread, lane);
+    const { crc32c, buffers, refusals } = this;
+    const options = { windowBytes: this.#windowBytes, crc32c, buffers, refusals };
     const link = new IncomingLink(this.system, this.counters, connection, greeting, options);
     // The newest connection is the one that the peer believes in. It gave up the one before, perhaps
     // unheard: what was under way there is lost, and nobody else will say so.
@@ -301,18 +353,21 @@ export class Links implements LinkHost {
     };
     const { incarnation } = this.system.place;
     connection.write(
-      encodeAnswer({ kind: 'welcome', incarnation, creditBytes: this.#windowBytes }),
+      encodeAnswer({ kind: 'welcome', incarnation, creditBytes: this.#windowBytes, proof }),
     );
-    this.#outgoing.get(key)?.greetedBy(greeting.fromIncarnation);
+    for (const each of LANES) {
+      this.#outgoing.get(linkKey(fromNode, fromThread, each))?.greetedBy(fromIncarnation);
+    }
+    this.opened();
     if (before !== undefined) this.epochEnded(fromNode, fromThread);
     return (view) => link.received(view);
   }
+}
 
-  #refuse(connection: Connection, reason: string, greeting?: Greeting): void {
-    this.counters.refused += 1;
-    const from = greeting === undefined ? connection.remote : greeting.fromNode;
-    this.system.log.warn('a link was refused', { reason, from });
-    connection.write(encodeAnswer({ kind: 'refused', reason }));
-    connection.end();
-  }
+function linkKey(node: number, thread: number, lane: Lane): number {
+  return threadKey(node, thread) * LANES.length + lane;
+}
+
+function isOpen({ state }: OutgoingLink): boolean {
+  return state === 'open';
 }

@@ -2,10 +2,10 @@
 // write per turn. The peer's credit bounds what may be under way. An epoch is the life of one
 // connection; when it ends, what was under way is lost and counted, asks fail, refs stay valid.
 //
-//   idle -> dialing (records wait) -> open -> closed -> backoff (unreachable) -> idle
+//   idle -> dialing (records wait) -> open -> backoff (unreachable) -> idle ... closed
 import type { Address, Connection } from '../../env/environment.ts';
 import type { BufferPool } from '../../std/buffer-pool.ts';
-import { concatBytes, readU32le } from '../../std/byte-ops.ts';
+import { readU32le } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { abortable } from '../actor-ref.ts';
 import type { Codec } from '../protocol.ts';
@@ -15,24 +15,30 @@ import { idPath } from '../ref.ts';
 import type { Route, RouteAdmission } from '../route.ts';
 import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
+import type { DialerHandshake, DialerStep } from './dialer.ts';
 import {
   FRAME_CREDIT,
   FrameError,
   FrameReader,
   FrameWriter,
   LARGE_RECORD_BYTES,
+  PING_BYTES,
+  pingFrame,
   RECORD_BYTES_MAX,
 } from './frame.ts';
-import { ANSWER_BYTES, decodeAnswer, encodeGreeting } from './handshake.ts';
-import type { LinkCounters, LinkIdentity } from './links.ts';
+import type { Greeting, Lane } from './handshake.ts';
+import type { LinkCounters } from './links.ts';
+import { again, type Refusals } from './refusals.ts';
 
 export interface LinkHost {
   readonly system: System;
-  readonly identity: LinkIdentity;
   readonly counters: LinkCounters;
-  readonly protocolsHash: number;
+  readonly refusals: Refusals;
   readonly crc32c: Crc32c;
   addressOf(node: number): Address | undefined;
+  /** What to say to that thread. */
+  handshake(to: Pick<Greeting, 'toNode' | 'toThread' | 'lane' | 'epoch'>): DialerHandshake;
+  opened(): void;
   readonly buffers: BufferPool;
   epochEnded(node: number, thread: number): void;
 }
@@ -43,11 +49,19 @@ const ANSWER_TIMEOUT_MS = 5_000;
 const DIALING_CREDIT_BYTES = 1024 * 1024;
 const BACKOFF_MIN_MS = 20;
 const BACKOFF_MAX_MS = 2_000;
+/** Who refuses does so until somebody changes something; who starts again greets us, and ends the wait. */
+const REFUSED_BACKOFF_MAX_MS = 10_000;
+/** Answers and signals need no credit. A peer that takes none of so many bytes takes nothing. */
+const UNACKED_BYTES_MAX = 256 * 1024 * 1024;
+/** Beats without anything to send until a sign of life is asked for, and beats without one. */
+const QUIET_BEATS = 2;
+const UNHEARD_BEATS_MAX = 4;
 
 export class OutgoingLink implements Route {
   readonly threadIncarnation = 0;
   readonly node: number;
   readonly thread: number;
+  readonly lane: Lane;
   /** Connections that were answered, over the life of this system. */
   epoch = 0;
   state: 'idle' | 'dialing' | 'open' | 'backoff' | 'closed' = 'idle';
@@ -55,18 +69,25 @@ export class OutgoingLink implements Route {
   #connection: Connection | undefined;
   #writer: FrameWriter | undefined;
   #reader: FrameReader | undefined;
-  #answer = new Uint8Array(0);
-  #creditBytes = DIALING_CREDIT_BYTES;
+  #handshake: DialerHandshake | undefined;
+  /** What may be under way, and what is: written, or about to be, and not yet handled over there. */
+  #windowBytes = DIALING_CREDIT_BYTES;
+  #unackedBytes = 0;
+  #quietBeats = 0;
+  #unheardBeats = 0;
+  #queuedBytes = 0;
   #recordsUnderWay = 0;
   #peerIncarnation = 0;
+  #lastReason: string | undefined;
   #failures = 0;
   #timer: Deadline | undefined;
   #roomWaiters: (() => void)[] = [];
 
-  constructor(host: LinkHost, node: number, thread: number) {
+  constructor(host: LinkHost, node: number, thread: number, lane: Lane) {
     this.#host = host;
     this.node = node;
     this.thread = thread;
+    this.lane = lane;
   }
 
   send(
@@ -83,10 +104,11 @@ export class OutgoingLink implements Route {
     if (this.state === 'backoff') return 'unreachable';
     const isUser = kind <= KIND_ASK;
     if (isUser && this.#isOther(target.incarnation)) return 'gone';
-    if (isUser && this.#creditBytes <= 0) {
+    if (isUser && this.#unackedBytes >= this.#windowBytes) {
       this.#host.counters.full += 1;
       return 'full';
     }
+    if (this.#unackedBytes > UNACKED_BYTES_MAX) return 'unreachable';
     const length = RECORD_HEADER_BYTES + (codec === undefined ? 0 : codec.size(value));
     if (length >>> 0 !== length || length < RECORD_HEADER_BYTES || length > RECORD_BYTES_MAX) {
       throw new RangeError(`${length} bytes are more than the ${RECORD_BYTES_MAX} of a record`);
@@ -106,7 +128,7 @@ export class OutgoingLink implements Route {
     }
     writeRecordHeader(view, at, length, kind, code, 0, target, place, fromSlot, fromGeneration);
     if (isLarge) writer.largeWritten(at, length);
-    this.#creditBytes -= writer.totalBytes - before;
+    this.#unackedBytes += writer.totalBytes - before;
     this.#recordsUnderWay += 1;
     this.#host.counters.recordsSent += 1;
     turn.request();
@@ -116,7 +138,7 @@ export class OutgoingLink implements Route {
   ready(signal?: AbortSignal): Promise<void> {
     if (this.state === 'closed') return Promise.resolve();
     if (this.state === 'idle') this.#dial();
-    if (this.state === 'open' && this.#creditBytes > 0) return Promise.resolve();
+    if (this.state === 'open' && this.#hasRoom()) return Promise.resolve();
     return abortable(new Promise((resolve) => this.#roomWaiters.push(resolve)), signal);
   }
 
@@ -124,14 +146,39 @@ export class OutgoingLink implements Route {
   flush(): void {
     const writer = this.#writer;
     if (this.state !== 'open' || writer === undefined) return;
-    this.#writer = undefined;
     const connection = this.#connection!;
+    if (this.#unackedBytes > UNACKED_BYTES_MAX) {
+      this.#fail(connection, 'it takes nothing of what it is sent');
+      return;
+    }
+    this.#writer = undefined;
+    this.#quietBeats = 0;
     const { counters } = this.#host;
     writer.flush((bytes, written) => {
       counters.writes += 1;
       counters.bytesSent += bytes.length;
       connection.write(bytes, written);
     });
+  }
+
+  /**
+   * Called every few seconds. A link that has nothing to send asks for a sign of life now and then; one whose bytes
+   * neither leave nor are acknowledged is half-open, whatever its socket says.
+   */
+  beat(): void {
+    const connection = this.#connection;
+    if (this.state !== 'open' || connection === undefined) return;
+    this.#quietBeats += 1;
+    const { queuedBytes } = connection;
+    const isMoving = this.#unackedBytes === 0 || queuedBytes !== this.#queuedBytes;
+    this.#queuedBytes = queuedBytes;
+    this.#unheardBeats = isMoving ? 0 : this.#unheardBeats + 1;
+    if (this.#unheardBeats >= UNHEARD_BEATS_MAX) this.#fail(connection, 'no sign of life');
+    else if (this.#quietBeats >= QUIET_BEATS) {
+      this.#quietBeats = 0;
+      this.#unackedBytes += PING_BYTES;
+      connection.write(pingFrame(this.#host.crc32c));
+    }
   }
 
   /** The system ends: nothing is sent any more. */
@@ -174,7 +221,9 @@ export class OutgoingLink implements Route {
       return;
     }
     this.state = 'dialing';
-    this.#answer = new Uint8Array(0);
+    const { node: toNode, thread: toThread, lane } = this;
+    const handshake = this.#host.handshake({ toNode, toThread, lane, epoch: this.epoch + 1 });
+    this.#handshake = handshake;
     const { system } = this.#host;
     const connection = system.env.net.connect(address, { timeoutMs: CONNECT_TIMEOUT_MS });
     this.#connection = connection;
@@ -184,7 +233,7 @@ export class OutgoingLink implements Route {
     const isCurrent = () => this.#connection === connection;
     connection.start({
       onOpen: () => {
-        if (isCurrent()) connection.write(this.#greeting());
+        if (isCurrent()) connection.write(handshake.greeting);
       },
       onBytes: (view) => {
         if (isCurrent()) this.#received(connection, view);
@@ -195,62 +244,51 @@ export class OutgoingLink implements Route {
     });
   }
 
-  #greeting(): Uint8Array {
-    const { identity, protocolsHash, system } = this.#host;
-    const { place } = system;
-    return encodeGreeting({
-      clusterId: identity.clusterId,
-      token: identity.token,
-      fromNode: place.node,
-      fromIncarnation: place.incarnation,
-      fromThread: place.thread,
-      toNode: this.node,
-      toThread: this.thread,
-      protocolsHash,
-      epoch: this.epoch + 1,
-    });
+  #received(connection: Connection, view: Uint8Array): void {
+    if (this.state !== 'open') this.#shakeHands(connection, view);
+    else this.#read(connection, view);
   }
 
-  #received(connection: Connection, view: Uint8Array): void {
+  #read(connection: Connection, view: Uint8Array): void {
     try {
-      if (this.state === 'open') {
-        this.#reader!.push(view);
-        return;
-      }
-      const joined = concatBytes([this.#answer, view]);
-      this.#answer = joined;
-      if (joined.length < ANSWER_BYTES) return;
-      this.#answered(connection, joined.subarray(0, ANSWER_BYTES));
-      if (joined.length > ANSWER_BYTES) this.#reader?.push(joined.subarray(ANSWER_BYTES));
+      this.#reader!.push(view);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
+      this.#host.counters.malformed += 1;
       this.#fail(connection, error.message);
     }
   }
 
-  #answered(connection: Connection, bytes: Uint8Array): void {
-    const parsed = decodeAnswer(bytes);
-    if (parsed.kind === 'bad') {
-      this.#fail(connection, parsed.reason);
-      return;
+  #shakeHands(connection: Connection, view: Uint8Array): void {
+    const step = this.#handshake?.receive(view);
+    if (step === undefined) return;
+    if (step.kind === 'wait') {
+      if (step.send.length > 0) connection.write(step.send);
+    } else if (step.kind === 'failed') this.#fail(connection, step.reason, step.isRefusal);
+    else {
+      this.#open(step);
+      if (step.rest.length > 0) this.#read(connection, step.rest);
     }
-    const answer = parsed.value;
-    if (answer.kind === 'refused') {
-      this.#fail(connection, `refused: ${answer.reason}`);
-      return;
-    }
-    const { system } = this.#host;
+  }
+
+  #open({ incarnation, creditBytes }: Extract<DialerStep, { kind: 'open' }>): void {
+    const { system, crc32c, buffers, counters, refusals } = this.#host;
     if (this.#timer !== undefined) system.deadlines.cancel(this.#timer);
     this.#timer = undefined;
-    this.#peerIncarnation = answer.incarnation;
-    this.#creditBytes += answer.creditBytes - DIALING_CREDIT_BYTES;
+    this.#handshake = undefined;
+    this.#peerIncarnation = incarnation;
+    this.#windowBytes = creditBytes;
+    this.#quietBeats = 0;
+    this.#unheardBeats = 0;
     this.#failures = 0;
+    if (this.#lastReason !== undefined) refusals.forget(this.#lastReason);
+    this.#lastReason = undefined;
     this.epoch += 1;
     this.state = 'open';
-    const { crc32c, buffers } = this.#host;
     this.#reader = new FrameReader(crc32c, buffers, (kind, payload) => this.#frame(kind, payload));
-    this.#host.counters.epochs += 1;
-    system.resendWatches(this.node, this.thread);
+    counters.epochs += 1;
+    this.#host.opened();
+    if (this.lane === 0) system.resendWatches(this.node, this.thread);
     system.turn.request();
     this.#wakeWaiters();
   }
@@ -259,23 +297,36 @@ export class OutgoingLink implements Route {
     if (kind !== FRAME_CREDIT || payload.length !== 8) {
       throw new FrameError(`a frame of kind ${kind} came the wrong way`);
     }
-    this.#creditBytes += readU32le(payload, 0);
-    this.#recordsUnderWay = Math.max(0, this.#recordsUnderWay - readU32le(payload, 4));
-    if (this.#creditBytes > 0) this.#wakeWaiters();
+    const bytes = readU32le(payload, 0);
+    const records = readU32le(payload, 4);
+    if (bytes > this.#unackedBytes || records > this.#recordsUnderWay) {
+      throw new FrameError('credit for what was never sent');
+    }
+    this.#unackedBytes -= bytes;
+    this.#recordsUnderWay -= records;
+    this.#unheardBeats = 0;
+    if (this.#hasRoom()) this.#wakeWaiters();
   }
 
-  #fail(connection: Connection, reason: string): void {
+  #hasRoom(): boolean {
+    return this.#unackedBytes < this.#windowBytes;
+  }
+
+  #fail(connection: Connection, reason: string, isRefusal = false): void {
     if (this.#connection !== connection) return;
     const wasOpen = this.state === 'open';
-    const { system } = this.#host;
-    system.log.warn(wasOpen ? 'a link ended' : 'a link was not made', {
-      node: this.node,
-      thread: this.thread,
-      reason,
+    const { system, refusals } = this.#host;
+    const { node, thread } = this;
+    const words = wasOpen ? 'a link ended' : 'a link was not made';
+    // Who cannot be reached is dialled again and again, on both lanes, and says the same.
+    const what = `${words} ${node}/${thread} ${reason}`;
+    this.#lastReason = what;
+    refusals.tell(what, (silent) => {
+      system.log.warn(words, { node, thread, reason, ...again(silent) });
     });
     const hadTraffic = wasOpen || this.#recordsUnderWay > 0;
     this.#drop();
-    this.#backOff();
+    this.#backOff(isRefusal ? REFUSED_BACKOFF_MAX_MS : BACKOFF_MAX_MS);
     if (hadTraffic) this.#host.epochEnded(this.node, this.thread);
   }
 
@@ -290,7 +341,9 @@ export class OutgoingLink implements Route {
     this.#writer?.discard();
     this.#writer = undefined;
     this.#reader = undefined;
-    this.#creditBytes = DIALING_CREDIT_BYTES;
+    this.#handshake = undefined;
+    this.#windowBytes = DIALING_CREDIT_BYTES;
+    this.#unackedBytes = 0;
     const lost = this.#recordsUnderWay;
     this.#recordsUnderWay = 0;
     if (lost === 0) return;
@@ -300,10 +353,10 @@ export class OutgoingLink implements Route {
     system.deadLetters.add(path, `${lost} records`, 'unreachable', lost);
   }
 
-  #backOff(): void {
+  #backOff(maxMs = BACKOFF_MAX_MS): void {
     this.state = 'backoff';
     const { system } = this.#host;
-    const fullMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#failures, 10));
+    const fullMs = Math.min(maxMs, BACKOFF_MIN_MS * 2 ** Math.min(this.#failures, 10));
     this.#failures += 1;
     const delayMs = fullMs * (0.5 + system.random.u32() / 0x2_0000_0000);
     this.#timer = system.deadlines.after(delayMs, () => this.#backoffOver());

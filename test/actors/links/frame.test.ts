@@ -17,6 +17,7 @@ import {
   encodeAnswer,
   encodeGreeting,
   GREETING_BYTES,
+  NONCE_BYTES,
 } from '../../../src/actors/links/handshake.ts';
 import { RECORD_HEADER_BYTES } from '../../../src/actors/record.ts';
 import { manualEnvironment } from '../../../src/actors/testkit/manual-environment.ts';
@@ -208,23 +209,24 @@ test('no record, however malformed, makes the runtime throw', () => {
 test('greeting and answer say what they were given, and strangers are bad', () => {
   const greeting = {
     clusterId: 'c-ü',
-    token: 't'.repeat(64),
     fromNode: 0xffff_ffff,
     fromIncarnation: 2,
     fromThread: 255,
     toNode: 3,
     toThread: 4,
+    lane: 1,
     protocolsHash: 0xdead_beef,
     epoch: 9,
-  };
+    nonce: new Uint8Array(NONCE_BYTES).map((_, i) => i + 1),
+  } as const;
   const bytes = encodeGreeting(greeting);
   expect(bytes.length).toBe(GREETING_BYTES);
   expect(decodeGreeting(bytes)).toEqual({ kind: 'ok', value: greeting });
-  expect(() => encodeGreeting({ ...greeting, token: 't'.repeat(65) })).toThrow('token');
+  expect(() => encodeGreeting({ ...greeting, clusterId: 'c'.repeat(41) })).toThrow('cluster id');
   const old = bytes.slice();
   old[4] = 9;
-  expect(decodeGreeting(old)).toEqual({ kind: 'bad', reason: 'link version 9 there, 1 here' });
-  const refused = encodeAnswer({ kind: 'refused', reason: 'x'.repeat(500) });
+  expect(decodeGreeting(old)).toEqual({ kind: 'bad', reason: 'link version 9 there, 2 here' });
+  const refused = encodeAnswer({ kind: 'refused', reason: 'ü'.repeat(500) });
   expect(refused.length).toBe(ANSWER_BYTES);
   expect(decodeAnswer(refused)).toMatchObject({ kind: 'ok', value: { kind: 'refused' } });
   fc.assert(

@@ -3,13 +3,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Signal, System } from '../../../src/actors/index.ts';
 import { actor, ask, createSystem, lentTell, protocol, tell } from '../../../src/actors/index.ts';
-import { FRAME_HEADER_BYTES } from '../../../src/actors/links/frame.ts';
-import { encodeGreeting } from '../../../src/actors/links/handshake.ts';
 import type { LinksOptions } from '../../../src/actors/links/links.ts';
 import { Links } from '../../../src/actors/links/links.ts';
 import { manualEnvironment } from '../../../src/actors/testkit/manual-environment.ts';
 import { MemoryNet } from '../../../src/actors/testkit/memory-net.ts';
 import { bytes, none, record, u32 } from '../../../src/codec/index.ts';
+import { rawDialer } from './raw-dialer.ts';
 
 const Sink = protocol('sink', 1, {
   take: tell(record({ sequence: u32, body: bytes })),
@@ -20,18 +19,6 @@ const Sink = protocol('sink', 1, {
   keep: tell(bytes),
 });
 const identity = { clusterId: 'test-cluster', token: 'secret' };
-/** How node 1 greets node 2, but for the hash. */
-const GREETING = {
-  ...identity,
-  fromNode: 1,
-  fromIncarnation: 1,
-  fromThread: 0,
-  toNode: 2,
-  toThread: 0,
-  protocolsHash: 0,
-  epoch: 1,
-};
-
 function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
   // The net needs the environment's run queue, and the environment its net.
   const base = manualEnvironment(seed);
@@ -211,13 +198,7 @@ describe('epochs', () => {
       ends += 1;
     });
     // Node 1 greets again; that its first connection is over was not heard.
-    const again = net.connect({ host: '127.0.0.1', port: 1002 });
-    again.start({
-      onOpen: () =>
-        again.write(encodeGreeting({ ...GREETING, protocolsHash: b.links.protocolsHash })),
-      onBytes: () => undefined,
-      onClose: () => undefined,
-    });
+    rawDialer(net, 1002, b.system);
     await env.settle();
     expect([received, ends]).toEqual([[0], 1]);
   });
@@ -306,7 +287,7 @@ describe('watching another node', () => {
     });
     // Nothing of the other side is heard, not even that it is gone.
     b.system.turn.close();
-    await env.advanceAsync(60_000);
+    await env.advanceAsync(10_000);
     expect([ends, net.live.size]).toEqual([0, open]);
     a.links.nodeLost(2);
     await env.settle();
@@ -384,81 +365,3 @@ function makeWatcher(system: System, target: unknown): Signal[] {
   system.spawn('watcher2', Watcher, undefined);
   return heard;
 }
-
-describe('refusals', () => {
-  test.each([
-    ['cluster other there, test-cluster here', { clusterId: 'other' }],
-    ['the token is wrong', { token: 'guess' }],
-    ['this is node 2, not 3', { toNode: 3 }],
-    ['there is no thread 4 here', { toThread: 4 }],
-    ['other versions', { protocolsHash: 1 }],
-  ])('%s', async (reason, change) => {
-    const { env, b, net } = await pair();
-    const connection = net.connect({ host: '127.0.0.1', port: 1002 });
-    let closed = false;
-    connection.start({
-      onOpen: () =>
-        connection.write(
-          encodeGreeting({ ...GREETING, protocolsHash: b.links.protocolsHash, ...change }),
-        ),
-      onBytes: () => undefined,
-      onClose: () => {
-        closed = true;
-      },
-    });
-    await env.settle();
-    expect(closed).toBe(true);
-    const lines = env.lines.filter((line) => line.message === 'a link was refused');
-    expect(lines.length).toBe(1);
-    expect(lines[0]!.fields['reason']).toContain(reason);
-  });
-
-  test('another protocol on the port is told apart by its first bytes, silence by a deadline', async () => {
-    const { env, b, net } = await pair();
-    const closed: string[] = [];
-    const open = (name: string, bytesToSend: Uint8Array) => {
-      const connection = net.connect({ host: '127.0.0.1', port: 1002 });
-      connection.start({
-        onOpen: () => connection.write(bytesToSend),
-        onBytes: () => undefined,
-        onClose: () => closed.push(name),
-      });
-    };
-    open('http', new TextEncoder().encode('GET'));
-    open('silent', new Uint8Array(0));
-    await env.settle();
-    expect(closed).toEqual(['http']);
-    await env.advanceAsync(5_000);
-    expect(closed).toEqual(['http', 'silent']);
-    expect(b.links.counters.refused).toBe(2);
-  });
-
-  test('frames that are none close the link with one line and harm nobody', async () => {
-    const { env, b, net, sink, received } = await pair();
-    const frames = [
-      new Uint8Array(FRAME_HEADER_BYTES).fill(0xff),
-      Uint8Array.of(8, 0, 0, 0, 1, 2, 3, 4, 1, 0, 0, 0, ...new Array(8).fill(0)),
-      Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0),
-    ];
-    for (const frame of frames) {
-      const connection = net.connect({ host: '127.0.0.1', port: 1002 });
-      connection.start({
-        onOpen: () =>
-          connection.write(
-            encodeGreeting({
-              ...GREETING,
-              fromNode: 77,
-              protocolsHash: b.links.protocolsHash,
-            }),
-          ),
-        onBytes: () => connection.write(frame),
-        onClose: () => undefined,
-      });
-      await env.settle();
-    }
-    expect(b.links.counters.malformed).toBe(3);
-    sink.tell('take', { sequence: 0, body: new Uint8Array(1) });
-    await env.advanceAsync(100);
-    expect(received).toEqual([0]);
-  });
-});
