@@ -6,12 +6,19 @@
 //   GET  /api/destinations                          -> ApiDestinations
 //   GET  /api/counters                              -> numbers by name
 //   GET  /api/actors?node=&sampleMs=                -> ApiActors
+//   GET  /api/threads/N?node=                       -> ApiThreadState, of the answering node
+//   POST /api/threads/N/settings?node=              ThreadSettings -> SettingsInForce
+//   POST /api/threads/N/profile?node=&seconds=      -> a .cpuprofile
+//   POST /api/threads/N/heap-snapshot?node=         -> a .heapsnapshot
 //   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
 //
-// Errors: status 400 (bad request), 403 (a page of another origin), 404 (unknown destination or partition),
+// Errors: status 400 (bad request), 403 (a page of another origin), 404 (unknown destination, partition or thread),
 // 409, 413 (too large), 421 (a Host that is not the node's), 500 (a bug, logged by the node), 503 (no leader,
-// too few replicas, timed out) with ApiError.
+// too few replicas, timed out, a thread that is gone), 504 (a thread that does not answer) with ApiError.
+
+import type { SettingsInForce, ThreadCounts } from '../actors/threads/control.ts';
+import type { ThreadFacts } from '../env/threads.ts';
 
 export interface ApiError {
   readonly error: {
@@ -179,4 +186,14 @@ export interface ApiMessagesQuery {
   readonly from: string;
   readonly max?: number;
   readonly waitMs?: number;
+}
+
+/** A thread of the answering node. */
+export interface ApiThreadState {
+  readonly node: number;
+  /** 0 is the main thread, shards begin at 1 where they have threads of their own. */
+  readonly thread: number;
+  readonly facts: ThreadFacts;
+  readonly counts: ThreadCounts;
+  readonly settings: SettingsInForce;
 }

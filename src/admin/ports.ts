@@ -1,6 +1,7 @@
 // What the admin room needs of the node it shows.
 
 import type { ThreadInfo } from '../actors/inspect/snapshot.ts';
+import type { MemberControl } from '../actors/threads/control.ts';
 import type { RecordAccess } from '../broker/ports.ts';
 import type { MetadataView, ReplicaStatus } from '../cluster/ports.ts';
 
@@ -23,5 +24,7 @@ export interface AdminPorts {
   counters(): Readonly<Record<string, number>>;
   /** The actors of one node, or of all that are live; empty if there is no such live node. */
   actors(node: number | undefined): Promise<readonly ThreadLook[]>;
+  /** Control of a thread of this node, 0 the main one; undefined if it has no such thread. */
+  control(thread: number): MemberControl | undefined;
   sleep(delayMs: number): Promise<void>;
 }

@@ -1,11 +1,13 @@
 // The routes of the admin API and the status page. Every answer of the API is JSON; every problem has a
-// stable code. Runs on the main thread of each node; any node answers for the whole cluster.
+// stable code. Runs on the main thread of each node; any node answers for the whole cluster, but for the
+// control of threads, which is their own node's.
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
 import { actorsOf } from './actors.ts';
 import { ApiProblem, failure, json } from './answers.ts';
 import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
 import type { AdminPorts } from './ports.ts';
+import { threadRoute } from './threads.ts';
 import { PAGE } from './web/page.ts';
 
 const MESSAGES = /^\/api\/destinations\/([^/]+)\/messages$/;
@@ -20,6 +22,8 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
     if (isRead) return json(200, await messages(ports, name, request));
     throw new ApiProblem(405, 'METHOD_NOT_ALLOWED', 'GET and POST are served here');
   }
+  const ofThread = await threadRoute(ports, request);
+  if (ofThread !== undefined) return ofThread;
   if (!isRead) throw new ApiProblem(405, 'METHOD_NOT_ALLOWED', 'only GET is served here');
   switch (path) {
     case '/':

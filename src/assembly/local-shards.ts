@@ -1,5 +1,7 @@
 // The shard of a node without worker threads: it shares the main thread with everything else. So run
 // the in-process cluster and the simulator.
+import type { MemberControl } from '../actors/threads/control.ts';
+import { controlService, memberControl } from '../actors/threads/control.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { type ProbedReplica, probeLogs } from './probe.ts';
@@ -20,6 +22,7 @@ export class LocalShards implements Shards {
     this.#options = options;
     this.#life = newLife(options.system);
     this.changes = changesOf(options);
+    options.env.threads.serveControl(controlService(options.system));
   }
 
   async start(): Promise<void> {
@@ -52,6 +55,11 @@ export class LocalShards implements Shards {
 
   counters(): Record<string, number> {
     return this.#shard?.counters() ?? {};
+  }
+
+  control(thread: number): MemberControl | undefined {
+    const { threads } = this.#options.env;
+    return thread === 0 ? memberControl(() => threads.control) : undefined;
   }
 
   /** The replicas as they are now, for a simulation. */

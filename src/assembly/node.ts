@@ -373,6 +373,7 @@ class Node implements ProbedNode {
           : { create: (name, timeoutMs) => autoCreate(shards.changes, name, timeoutMs) }),
       }),
       actors: (node) => looks.look(node),
+      control: (thread) => shards.control(thread),
       sleep,
       replicaStatus: () => status.collect(),
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,

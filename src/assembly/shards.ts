@@ -4,6 +4,7 @@
 import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import type { Links } from '../actors/links/links.ts';
 import type { System } from '../actors/system.ts';
+import type { MemberControl } from '../actors/threads/control.ts';
 import type { QueueConfig } from '../broker/view/config.ts';
 import { MetadataChanges } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
@@ -48,6 +49,8 @@ export interface Shards {
   incarnations(): readonly number[];
   hasFailedSync(): boolean;
   counters(): Record<string, number>;
+  /** Of a thread of the node, 0 the main one; undefined if there is no such thread. */
+  control(thread: number): MemberControl | undefined;
   /** Only where the shards run on this very thread. */
   probe?(): Iterable<ProbedReplica>;
   stop(): Promise<void>;

@@ -1,5 +1,6 @@
 // The shards of a node as worker threads: replaced when they die, each start a new life with new grants.
 import type { RestartPolicy } from '../actors/supervise.ts';
+import type { MemberControl } from '../actors/threads/control.ts';
 import { ThreadGroup } from '../actors/threads/thread-group.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
@@ -181,6 +182,10 @@ export class WorkerShards implements Shards {
       for (const [name, value] of Object.entries(counters)) sum[name] = (sum[name] ?? 0) + value;
     }
     return sum;
+  }
+
+  control(thread: number): MemberControl | undefined {
+    return thread > this.#workers.length ? undefined : this.#group.control(thread);
   }
 
   /** Ends one shard thread as if it had crashed; it is replaced. For tests and fault injection. */

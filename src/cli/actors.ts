@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { ApiActor, ApiThread } from '../admin/api-types.ts';
 import { usageFailure } from './failure.ts';
-import { integerIn } from './parse.ts';
+import { nodeNumber } from './parse.ts';
 import {
   addRemoteOptions,
   clientFor,
@@ -11,6 +11,7 @@ import {
   type RemoteOptions,
 } from './remote-options.ts';
 import { parseDurationMs, table } from './text.ts';
+import { defineThreadControl } from './thread-control.ts';
 
 const SAMPLE_MS_MAX = 10_000;
 
@@ -20,14 +21,16 @@ interface ActorsOptions extends RemoteOptions {
 }
 
 export function define(program: Command): void {
-  addRemoteOptions(program.command('actors').description('show the tree of actors and their rates'))
-    .option('--node <id>', 'of this node only', integerIn(1, 2 ** 31 - 1))
+  const command = program.command('actors').description('show the tree of actors and their rates');
+  addRemoteOptions(command)
+    .option('--node <id>', 'of this node only, as 1 or n1', nodeNumber)
     .option('--sample <time>', 'over how long rates are taken; 0s: no rates', sampleMs, 1_000)
     .action(async (options: ActorsOptions) => {
       const answer = await clientFor(options).actors(options.node, options.sample);
       if (options.json === true) printJson(answer);
       else printLines(answer.threads.flatMap(threadLines));
     });
+  defineThreadControl(command);
 }
 
 function sampleMs(text: string): number {

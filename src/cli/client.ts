@@ -1,7 +1,9 @@
 // The admin API from the outside: tries the nodes in order until one answers, and turns its errors into
 // exit codes. A request that may have done something is not repeated on another node.
-import http from 'node:http';
+import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type {
   ApiActors,
   ApiDestinations,
@@ -12,7 +14,7 @@ import type {
   ApiProduced,
   ApiStatus,
 } from '../admin/api-types.ts';
-import { CliFailure, EXIT } from './failure.ts';
+import { CliFailure, EXIT, usageFailure } from './failure.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 
@@ -50,6 +52,51 @@ export class AdminClient {
     return this.#call(path, undefined, query.waitMs ?? 0);
   }
 
+  /**
+   * A client of one node alone, by the address that the cluster has for it.
+   *
+   * @throws CliFailure if there is no such live node, or no id and more than one node.
+   */
+  async atNode(
+    id: number | undefined,
+  ): Promise<{ readonly node: number; readonly client: AdminClient }> {
+    const { nodes } = await this.status();
+    if (id === undefined && nodes.length !== 1) {
+      throw usageFailure(`the cluster has ${nodes.length} nodes: name one with --node`);
+    }
+    const node = id === undefined ? nodes[0] : nodes.find((each) => each.id === id);
+    if (node === undefined || !node.isLive) {
+      throw new CliFailure(`no live node ${id ?? node?.id}`, {
+        exitCode: EXIT.notFound,
+        code: 'CLI_NO_NODE',
+        hint: `Nodes: ${nodes.map((each) => each.id).join(', ')}. \`callboard status\` tells who is live.`,
+      });
+    }
+    const host = node.host.includes(':') ? `[${node.host}]` : node.host;
+    // As the nodes that were named are asked.
+    const scheme = this.#urls[0]?.startsWith('https:') === true ? 'https' : 'http';
+    return { node: node.id, client: new AdminClient([`${scheme}://${host}:${node.httpPort}`]) };
+  }
+
+  /** Asks for something large and writes it. Answers how many bytes; `silenceMs` is how long the node may say nothing. */
+  async download(path: string, out: Writable, silenceMs: number): Promise<number> {
+    const url = new URL(this.#urls[0] + path);
+    const response = await open(url, { silenceMs });
+    if (response.statusCode !== 200) {
+      return parsed({ status: response.statusCode ?? 0, text: await textOf(response) }, url.href);
+    }
+    let bytes = 0;
+    response.on('data', (part: Buffer) => {
+      bytes += part.length;
+    });
+    try {
+      await pipeline(response, out);
+    } catch (error) {
+      throw unreachable([url.href], error);
+    }
+    return bytes;
+  }
+
   async #call<T>(path: string, body?: object, waitMs = 0): Promise<T> {
     let last: unknown;
     for (const url of this.#urls) {
@@ -64,13 +111,17 @@ export class AdminClient {
       }
       return parsed<T>(answer, url + path);
     }
-    throw new CliFailure(`no node answers: ${codeOf(last) ?? (last as Error).message}`, {
-      exitCode: EXIT.unreachable,
-      code: 'CLI_UNREACHABLE',
-      hint: `Tried ${this.#urls.join(', ')}. Is the cluster running?`,
-      cause: last,
-    });
+    throw unreachable(this.#urls, last);
   }
+}
+
+function unreachable(urls: readonly string[], cause: unknown): CliFailure {
+  return new CliFailure(`no node answers: ${codeOf(cause) ?? (cause as Error).message}`, {
+    exitCode: EXIT.unreachable,
+    code: 'CLI_UNREACHABLE',
+    hint: `Tried ${urls.join(', ')}. Is the cluster running?`,
+    cause,
+  });
 }
 
 interface Answer {
@@ -99,6 +150,26 @@ function ask(url: URL, body: object | undefined, timeoutMs: number): Promise<Ans
     });
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+/** A POST whose answer is read by the caller. */
+function open(url: URL, { silenceMs }: { readonly silenceMs: number }): Promise<IncomingMessage> {
+  const { request } = url.protocol === 'https:' ? https : http;
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { method: 'POST', agent: false, timeout: silenceMs });
+    sent.once('timeout', () => {
+      sent.destroy(Object.assign(new Error('the node says nothing'), { code: 'ETIMEDOUT' }));
+    });
+    sent.once('error', (error) => reject(unreachable([url.href], error)));
+    sent.once('response', resolve);
+    sent.end();
+  });
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const part of response.setEncoding('utf8')) text += part;
+  return text;
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -12,6 +12,15 @@ export function integerIn(min: number, max: number): (text: string) => number {
   };
 }
 
+/** A parser for commander: a node, as 1 or n1. */
+export function nodeNumber(text: string): number {
+  const id = Number(/^n?(\d{1,10})$/.exec(text)?.[1]);
+  if (!(id >= 1 && id < 2 ** 31)) {
+    throw usageFailure(`${JSON.stringify(text)} is no node: name it as 1 or n1`);
+  }
+  return id;
+}
+
 /** A parser for commander: one of the words. */
 export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
   return (text) => {

@@ -14,7 +14,8 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly contentType: string;
-  readonly body: Uint8Array | string;
+  /** In pieces it is sent at the pace of the client; the iteration is ended when that goes away. */
+  readonly body: Uint8Array | string | AsyncIterable<Uint8Array>;
 }
 
 export interface HttpServer {

@@ -128,6 +128,9 @@ it('under load no message byte is posted, a turn rings each peer once at most, a
   };
   expect(value('threads.postedBytes')).toBe(0);
   expect(env.threads.counters.postedBytes).toBe(0);
+  // Nor does a message ever wait for a control call.
+  expect(value('threads.controlCalls')).toBe(0);
+  expect(env.threads.counters.controlCalls).toBe(0);
   // Half of the produces cross from the connection's shard to the other: the rings were used.
   expect(value('ring.recordsSent')).toBeGreaterThan(requests);
   expect(value('ring.bells')).toBeLessThanOrEqual(value('turns') * SHARDS);

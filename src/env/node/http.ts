@@ -4,6 +4,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { Address, Listener, Log } from '../environment.ts';
 import type { HttpRequest, HttpResponse, HttpServer } from '../http.ts';
 import { isOwnHost } from './http-host.ts';
@@ -35,13 +37,16 @@ function collect(request: IncomingMessage): Promise<Uint8Array | undefined> {
   });
 }
 
-function send(response: ServerResponse, answer: HttpResponse): void {
+async function send(response: ServerResponse, answer: HttpResponse): Promise<void> {
+  const { body } = answer;
   response.writeHead(answer.status, {
     'content-type': answer.contentType,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   });
-  response.end(answer.body);
+  if (typeof body === 'string' || body instanceof Uint8Array) response.end(body);
+  // Ends the iteration when the client is gone, and destroys the response when the iteration fails.
+  else await pipeline(Readable.from(body, { objectMode: false }), response);
 }
 
 /** The shape of every error of the HTTP API: a stable code and a sentence. */

@@ -32,14 +32,32 @@ let base: string;
 let asked: string[];
 let logged: Readonly<Record<string, unknown>>[];
 
+let ended: string[];
+
+/** Three pieces, or one and a failure, or no end. */
+async function* pieces(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    for (let n = 1; n <= 3 || path === '/pieces/endless'; n += 1) {
+      if (path === '/pieces/broken' && n === 2) throw new Error('broken');
+      yield new TextEncoder().encode(`piece ${n};`.padEnd(70_000));
+    }
+  } finally {
+    ended.push(path);
+  }
+}
+
 beforeEach(async () => {
   asked = [];
+  ended = [];
   logged = [];
   const log = silentLog((message, fields) => logged.push({ message, ...fields }));
   const server = createHttpServer({ log, names: ['Broker-1.example', '127.0.0.1'] });
   listener = await server.serve({ host: '127.0.0.1', port: 0 }, async ({ path }) => {
     asked.push(path);
     if (path === '/broken') throw new Error('broken');
+    if (path.startsWith('/pieces')) {
+      return { status: 200, contentType: 'text/plain', body: pieces(path) };
+    }
     return { status: 200, contentType: 'text/plain', body: 'yes' };
   });
   base = `http://127.0.0.1:${listener.address.port}`;
@@ -107,4 +125,21 @@ test('a request that fails inside is logged once, without its query; others are 
       error: expect.objectContaining({ message: 'broken' }),
     },
   ]);
+});
+
+test('a body in pieces arrives whole, or breaks where it broke, and ends when its reader goes away', async () => {
+  const whole = await (await fetch(`${base}/pieces`)).text();
+  expect(whole.length).toBe(3 * 70_000);
+  expect(whole.match(/piece \d/g)).toEqual(['piece 1', 'piece 2', 'piece 3']);
+  const broken = await fetch(`${base}/pieces/broken`);
+  expect(broken.status).toBe(200);
+  await expect(broken.text()).rejects.toThrow();
+  await new Promise<void>((resolve) => {
+    get(`${base}/pieces/endless`, (response) => {
+      response.once('data', () => response.destroy());
+      response.once('close', resolve);
+    });
+  });
+  while (ended.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  expect(ended).toEqual(['/pieces', '/pieces/broken', '/pieces/endless']);
 });
