@@ -33,7 +33,7 @@ const OF_READERS: readonly (readonly [string, keyof ReadFaults])[] = [
 const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [
   ['bug.decide-again', 'forgetAnswers'],
   ['bug.trust-clocks', 'trustClocks'],
-  ['bug.fire-again', 'fireAgain'],
+  ['bug.fire-twice', 'fireTwice'],
 ];
 
 /** The rules of replication to take away in this run, or undefined: none. */

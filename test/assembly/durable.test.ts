@@ -131,6 +131,16 @@ describe('a replicated account', PATIENT, () => {
     }
   });
 
+  test('may have any printable name', async () => {
+    const cluster = await start({ ...kinds, nodes: 1 });
+    for (const name of ['a/b', '..a', 'ünï cödé', '%2F', 'x'.repeat(255)]) {
+      const ref = await actorsOf(cluster, 1).create(Account, name);
+      expect(await ref.ask('deposit', 1, within)).toBe(1);
+    }
+    const refused = actorsOf(cluster, 1).create(Account, 'a\nb');
+    await expect(refused).rejects.toMatchObject({ code: 'DURABLE_REFUSED' });
+  });
+
   test('says when nobody can take a command, and that it is unknown only if it is', async () => {
     const cluster = await start(kinds);
     const here = actorsOf(cluster, 1);

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { runSeed } from '../../src/sim/runner.ts';
 import type { Scenario } from '../../src/sim/scenario.ts';
 import { amqpCluster, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
+import { durableActors } from '../../src/sim/scenarios/durable-actors.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
 import { rocketmqCluster } from '../../src/sim/scenarios/rocketmq-cluster.ts';
 
@@ -130,4 +131,28 @@ test.each([
     expect(await firstFailure(bug, from, scenario)).toMatch(check);
   },
   2 * LIMIT_MS,
+);
+
+test(
+  'a durable actor that decides a command again that comes again is found',
+  async () => {
+    expect(await firstFailure('decide-again', 1_002, durableActors)).toMatch(/^ledger\//);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a new leader whose clock is believed is found by a timer that is early',
+  async () => {
+    expect(await firstFailure('trust-clocks', 1_002, durableActors)).toBe('ledger/early');
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a timer that does twice what it does is found',
+  async () => {
+    expect(await firstFailure('fire-twice', 1_002, durableActors)).toBe('ledger/twice');
+  },
+  LIMIT_MS,
 );

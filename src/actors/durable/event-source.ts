@@ -66,8 +66,8 @@ export interface ActorFaults {
   readonly forgetAnswers?: true;
   /** The clock of whoever leads is believed. */
   readonly trustClocks?: true;
-  /** What fires is not written down. */
-  readonly fireAgain?: true;
+  /** What a timer does, it does twice. */
+  readonly fireTwice?: true;
 }
 
 /** What the leader knows beside the state: answers of commands that changed nothing. */
@@ -255,13 +255,12 @@ class EventSource {
     const { events } = this.#decideOne(state, timer.op, timer.input, position);
     const out = new ByteWriter(64);
     const { key, number } = timer;
-    if (this.#faults.fireAgain !== true) {
-      putEvent(out, FIRED, (to) => {
-        to.text(key);
-        to.varU53(number);
-      });
-    }
+    putEvent(out, FIRED, (to) => {
+      to.text(key);
+      to.varU53(number);
+    });
     if (events !== undefined) out.raw(events);
+    if (events !== undefined && this.#faults.fireTwice === true) out.raw(events);
     return { events: out.toBytes(), isMoreDue: true };
   }
 

@@ -218,7 +218,9 @@ export class LogHost {
     const hosted = new HostedLog(stored, behavior, this.#port);
     const guard = (of: HostedLog, work: () => void) => this.guard(of, work);
     const args = { hosted, kind: spec.kind, answers: this.#answers, log, guard };
-    const ref = this.#context.spawn(`${spec.name}#${logId}`, LogActor, args);
+    // A client may name a log what no actor may be named.
+    const path = `${spec.name.replaceAll('/', '%2F')}#${logId}`;
+    const ref = this.#context.spawn(path, LogActor, args);
     const entry = { hosted, ref };
     this.#logs.set(logId, entry);
     if (stored.needsRepair) hosted.quarantine('damaged on disk below its durable end');

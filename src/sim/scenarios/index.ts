@@ -1,6 +1,7 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
 import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
+import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { quorumLog } from './quorum-log.ts';
 import { rocketmqCluster } from './rocketmq-cluster.ts';
@@ -10,5 +11,6 @@ export const scenarios: readonly Scenario[] = [
   amqpCluster,
   amqpNormalMode,
   rocketmqCluster,
+  durableActors,
   quorumLog,
 ];

@@ -51,6 +51,10 @@ export interface SimulatedParts {
   /** Of durable AMQP queues, where they are not as many as topics have. */
   readonly queueReplicas?: number | undefined;
   readonly servesRocket?: boolean;
+  /** Of durable actors; each start of a node gets what this makes. */
+  readonly kinds?: NodeParts['kinds'];
+  /** A node runs, in this process: an application in it may begin. */
+  readonly onRunning?: (node: SimNode, process: SimProcess, running: ProbedNode) => void;
   /** A checkpoint follows after so many bytes of the WAL, and with it snapshots of what is behind. */
   readonly checkpointBytes?: number;
 }
@@ -65,11 +69,13 @@ export class SimulatedCluster {
   readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
   readonly #replicas = new ReplicaChecker();
   readonly #settings: Pick<NodeConfig, 'queueReplicas'>;
+  readonly #onRunning: SimulatedParts['onRunning'];
   #wasReady = false;
 
   constructor(world: World, parts: SimulatedParts = {}) {
     const { queues = {}, queueReplicas, checkpointBytes, servesRocket = false } = parts;
     this.#world = world;
+    this.#onRunning = parts.onRunning;
     this.#settings = queueReplicas === undefined ? {} : { queueReplicas };
     this.#startNode = nodeStarter({
       makeShards: localShards,
@@ -79,6 +85,7 @@ export class SimulatedCluster {
       },
       queues,
       amqp: () => startAmqpListener,
+      ...(parts.kinds === undefined ? {} : { kinds: parts.kinds }),
       ...(servesRocket ? { rocketmq: () => startSimulatedRocket } : {}),
     });
     this.addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({
@@ -114,6 +121,7 @@ export class SimulatedCluster {
     this.#startNode(process.environment, config).then(
       (running) => {
         this.#running.set(process, { node, running });
+        this.#onRunning?.(node, process, running);
         running.onEvent((event) => this.#heard(node, process, event));
       },
       (error: unknown) => this.#ended(node, process, codeOf(error), String(error)),

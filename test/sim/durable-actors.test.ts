@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { runSeed } from '../../src/sim/runner.ts';
+import { durableActors } from '../../src/sim/scenarios/durable-actors.ts';
+
+test('accounts on three real nodes under faults keep their books, and replay event for event', async () => {
+  const scenario = { ...durableActors, chaosMs: 12_000 };
+  const first = await runSeed(1_001, scenario);
+  expect(first.failure).toBeUndefined();
+  expect(first.counts.lost).toBe(0);
+  expect(first.counts.acknowledged).toBeGreaterThanOrEqual(600);
+  expect([...first.faults.values()].reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(3);
+  const second = await runSeed(1_001, scenario);
+  expect(second.traceHash).toBe(first.traceHash);
+}, 240_000);
+
+test('without any fault every command is answered', async () => {
+  const calm = await runSeed(5, { ...durableActors, chaosMs: 2_000 }, { calm: true });
+  expect(calm.failure).toBeUndefined();
+  expect(calm.counts.operations - calm.counts.acknowledged).toBeLessThan(300);
+}, 240_000);
