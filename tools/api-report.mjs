@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const FOLDER = 'docs/reference/api';
 /** Name of the report -> the door. */
 export const DOORS = new Map([
+  ['callboard', 'dist/index.d.ts'],
   ['actors', 'dist/doors/actors.d.ts'],
   ['actors-testkit', 'dist/doors/actors-testkit.d.ts'],
   ['actors-shared', 'dist/doors/actors-shared.d.ts'],

@@ -56,6 +56,8 @@ export interface ReplicatedActors {
   remove(kind: AnyDurableActor, name: string): Promise<void>;
   /** As this node knows them, sorted. */
   names(kind: AnyDurableActor): readonly string[];
+  /** The id of the node that leads the actor, as this node knows; undefined while there is none. */
+  leader(kind: AnyDurableActor, name: string): number | undefined;
 }
 
 export interface DurableActorsParts {
@@ -142,6 +144,13 @@ export class DurableActorsOfCluster implements ReplicatedActors {
   names(kind: AnyDurableActor): readonly string[] {
     this.#check(kind);
     return this.#parts.replica.image.actorsIn(actorVhost(kind.kind));
+  }
+
+  leader(kind: AnyDurableActor, name: string): number | undefined {
+    this.#check(kind);
+    const logId = this.#logIdOf(kind, name);
+    const leader = logId === undefined ? -1 : (this.#parts.replica.view.log(logId)?.leader ?? -1);
+    return leader < 0 ? undefined : leader;
   }
 
   #check(kind: AnyDurableActor): void {
