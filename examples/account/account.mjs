@@ -57,7 +57,7 @@ if (mode === 'balance') {
   const { balance, deposits } = await ada.ask('look', undefined, within);
   console.log(`${balance} after ${deposits} deposits`);
   await actors.close();
-  await system.shutdown({ timeoutMs: 1_000 });
+  await system.shutdown({ timeoutMs: 10_000 });
 } else {
   for (;;) console.log(await ada.ask('deposit', 1, within));
 }

@@ -34,7 +34,7 @@ export async function takePart(node, port) {
   const stop = async () => {
     listener.close();
     links.close();
-    await system.shutdown({ timeoutMs: 1_000 });
+    await system.shutdown({ timeoutMs: 10_000 });
   };
   return { system, links, port: listener.address.port, stop };
 }

@@ -6,7 +6,7 @@ import { actor } from 'callboard/actors';
 import { Guest, HOST, ROOM_NODE, Room, SLOT, takePart } from './chat.mjs';
 
 const [, , roomPort, name] = process.argv;
-const within = { timeoutMs: 5_000 };
+const within = { timeoutMs: 10_000 };
 // Nodes have different numbers; process ids do on one machine.
 const node = ROOM_NODE + process.pid;
 const { system, links, port, stop } = await takePart(node, 0);

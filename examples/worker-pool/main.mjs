@@ -32,6 +32,6 @@ for (const [limit, count] of await Promise.all(jobs)) {
 }
 // A thread that is told to end takes a moment; the other one may have done everything by then.
 await lost;
-const restarts = await pool.ask('restarts', undefined, { timeoutMs: 1_000 });
+const restarts = await pool.ask('restarts', undefined, { timeoutMs: 10_000 });
 console.log(`${JOBS} jobs done, ${restarts} worker lost on the way`);
-await stop({ timeoutMs: 1_000 });
+await stop({ timeoutMs: 10_000 });
