@@ -31,6 +31,8 @@ export async function sendAll(
     await new Promise<void>((resolve) => runQueue.soon(resolve));
   }
   for (let arrived = 0; arrived < expected; ) {
+    // A question too may find the way full.
+    await sink.ready();
     arrived = await sink.ask(taken, undefined, { timeoutMs: 10_000 });
   }
 }

@@ -269,6 +269,7 @@ export class RingRoute implements Route {
       this.#wantsSlab = true;
       return 'full';
     }
+    this.#wantsSlab = false;
     let end = -1;
     try {
       end = codec.encode(value, slab.bytes, position);
