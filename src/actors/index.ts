@@ -19,7 +19,10 @@ export { actor } from './actor.ts';
 export type { DeadLetter, DeadLetterGroup, DeadReason } from './dead-letters.ts';
 export type { ActorErrorCode } from './errors.ts';
 export { ActorError } from './errors.ts';
+export type { InspectionDoor, InspectOptions } from './inspect/door.ts';
+export type { Inspection, ThreadGlimpse, ThreadLook } from './inspect/looks.ts';
 export type { SeenFailure, SlowDrains, SlowHandler, SlowRun } from './inspect/observer.ts';
+export type { ClassRates, ThreadRates } from './inspect/rates.ts';
 export type {
   ActorFigures,
   ActorInfo,

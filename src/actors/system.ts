@@ -14,6 +14,9 @@ import { DeadLetters } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
 import type { InboundHost } from './inbound.ts';
 import { Inbound } from './inbound.ts';
+import { InspectionAccess } from './inspect/access.ts';
+import type { InspectionDoor, InspectOptions } from './inspect/door.ts';
+import type { Inspection } from './inspect/looks.ts';
 import { Observer } from './inspect/observer.ts';
 import type { ActorInfo, ThreadInfo } from './inspect/snapshot.ts';
 import { inspectCells, inspectThread } from './inspect/snapshot.ts';
@@ -84,6 +87,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly asks: AskSlab;
   readonly deadLetters: DeadLetters;
   readonly observer: Observer;
+  readonly access = new InspectionAccess();
   readonly metrics = new Metrics();
   readonly watches = new WatchTable();
   readonly status: Int32Array;
@@ -538,6 +542,16 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     return JSON.stringify(this.inspection());
   }
 
+  /** All threads of this node, and of nodes that links know; who does not answer in time is shown as such. */
+  inspectAll(options: { readonly timeoutMs?: number } = {}): Promise<Inspection> {
+    return this.access.look(this, options.timeoutMs);
+  }
+
+  /** Opens a door through which others see that, on a loopback port: see inspect/door.ts. Until then none is. */
+  inspect(options: InspectOptions = {}): Promise<InspectionDoor> {
+    return this.access.open(this, options);
+  }
+
   /**
    * Stops every actor of this thread, children before parents, then the turn itself. Rejects with
    * ACTOR_ASK_TIMEOUT when an actor is still there after `timeoutMs`; the turn ends all the same. A
@@ -568,6 +582,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
       await done;
     } finally {
       this.#isClosed = true;
+      this.access.close();
       this.asks.close();
       this.turn.close();
       this.deadlines.close();

@@ -123,6 +123,7 @@ export class Links implements LinkHost {
       welcome: (...proved) => this.#proved(...proved),
     });
     system.onMissingRoute((node, thread, lane) => this.#routeTo(node, thread, lane));
+    system.access.knownNodes = () => this.nodes();
     system.turn.onPoll(() => this.#poll());
     system.turn.onPhase('flush', () => this.#flush());
   }
@@ -136,6 +137,14 @@ export class Links implements LinkHost {
     checkReach('dial', address.host, this.#token);
     this.#addresses.set(node, address);
     for (const link of this.#outgoing.values()) if (link.node === node) link.retryNow();
+  }
+
+  /** Other nodes that have an address or a link here, in order. */
+  nodes(): readonly number[] {
+    const nodes = new Set(this.#addresses.keys());
+    for (const { greeting } of this.#incoming.values()) nodes.add(greeting.fromNode);
+    nodes.delete(this.system.place.node);
+    return [...nodes].sort((a, b) => a - b);
   }
 
   addressOf(node: number): Address | undefined {

@@ -5,6 +5,7 @@
 import type { Environment } from '../../env/environment.ts';
 import type { ControlOptions, ThreadExit, ThreadHandle, ThreadLimits } from '../../env/threads.ts';
 import { ActorError } from '../errors.ts';
+import type { ThreadGlimpse } from '../inspect/looks.ts';
 import { protocolSummaries } from '../protocol.ts';
 import { STATUS_OP, STATUS_PROTOCOL, STATUS_SLOT, STATUS_WORDS } from '../status.ts';
 import type { RestartPolicy } from '../supervise.ts';
@@ -95,6 +96,7 @@ export class ThreadGroup {
   constructor(system: System, options: ThreadGroupOptions) {
     this.#system = system;
     this.#env = system.env;
+    system.access.glimpse = (thread) => this.#glimpse(thread);
     this.#options = options;
     this.#ringBytes = options.ringBytes ?? DEFAULT_RING_BYTES;
     this.#standstill = new Standstill(system);
@@ -343,6 +345,17 @@ export class ThreadGroup {
       // The exit handler has it already: budget, next start or giving up.
       this.#env.log.error('a thread did not boot', { thread: member.thread, error });
     });
+  }
+
+  /** From outside, by its shared words: also of a thread that does not answer. */
+  #glimpse(thread: number): ThreadGlimpse | undefined {
+    const member = this.#member(thread);
+    if (member === undefined) return undefined;
+    const seen = { isAlive: member.handle !== undefined, incarnation: member.incarnation };
+    const suspect = this.#suspect(member);
+    if (suspect === undefined) return seen;
+    const { protocol, op, slot } = suspect;
+    return { ...seen, handling: { class: protocol, op, slot } };
   }
 
   #suspect(member: Member): Suspect | undefined {

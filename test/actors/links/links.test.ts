@@ -92,6 +92,24 @@ function watcherOf(system: System, target: Parameters<Parameters<typeof actor>[1
   return heard;
 }
 
+test('inspection of one node shows the other, and that it cannot be reached when it is cut off', async () => {
+  const { env, net, a } = await pair();
+  const seen = a.system.inspectAll({ timeoutMs: 1_000 });
+  await env.settle();
+  expect((await seen).threads).toMatchObject([
+    { node: 1, thread: 0, state: 'answering' },
+    { node: 2, thread: 0, state: 'answering', info: { node: 2, threadCount: 1 } },
+  ]);
+  net.isCut = true;
+  net.cut();
+  await env.settle();
+  const later = a.system.inspectAll({ timeoutMs: 1_000 });
+  await env.advanceAsync(1_000);
+  const [here, there] = (await later).threads;
+  expect(here!.state).toBe('answering');
+  expect(['silent', 'unreachable']).toContain(there!.state);
+});
+
 describe('messages', () => {
   test('arrive once, in order, whatever pieces the net cuts, in one write per turn', async () => {
     for (const seed of [1, 2, 3, 4, 5]) {
