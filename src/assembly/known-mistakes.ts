@@ -12,6 +12,7 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.hw-from-stale-epoch', 'hwFromStaleEpoch'],
   ['bug.truncate-below-hw', 'truncateBelowCommitted'],
   ['bug.same-epoch-after-restart', 'sameEpochAfterRestart'],
+  ['bug.start-before-commit', 'startBeforeCommit'],
 ];
 
 const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [

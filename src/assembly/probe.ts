@@ -3,7 +3,7 @@
 import { hashImage } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
-import type { ShardStore } from '../storage/api.ts';
+import type { ShardStore, StoredLog } from '../storage/api.ts';
 import type { ReplicatedActors } from './durable-actors.ts';
 import type { RunningNode } from './node-config.ts';
 
@@ -26,6 +26,11 @@ export interface ProbedReplica {
   heldBy(node: number, incarnation: number): number | undefined;
   /** Undefined where the frame is no longer at hand. */
   frameAt(seq: number): { readonly epoch: number; readonly chain: number } | undefined;
+  readonly startOffset: number;
+  /** Where it starts when all that an active leader has appended is committed; undefined for others. */
+  readonly tipStart: number | undefined;
+  /** The first offset from the start to the end that cannot be read here; undefined: there is none. */
+  firstHole(): number | undefined;
 }
 
 export interface NodeProbe {
@@ -104,7 +109,7 @@ export function* probeLogs({
   readonly store: ShardStore;
 }): IterableIterator<ProbedReplica> {
   const { incarnation } = host.self;
-  for (const { logId, stored, role, leader, failure } of host.hostedLogs()) {
+  for (const { logId, stored, role, leader, failure, machine } of host.hostedLogs()) {
     yield {
       logId,
       epoch: role?.epoch ?? -1,
@@ -125,6 +130,26 @@ export function* probeLogs({
         const chain = stored.chainAt(seq);
         return epoch === undefined || chain === undefined ? undefined : { epoch, chain };
       },
+      startOffset: stored.startOffset,
+      tipStart: leader?.isActive === true ? machine.startOffset : undefined,
+      firstHole: () => firstHole(stored),
     };
   }
+}
+
+const READ_BYTES = 1024 * 1024;
+
+/** Batches lie end to end: the first may begin below the start, and no other has a gap before it. */
+function firstHole(stored: StoredLog): number | undefined {
+  const { startOffset, endOffset } = stored;
+  let offset = startOffset;
+  while (offset < endOffset) {
+    const read = stored.read(offset, READ_BYTES, endOffset);
+    if (read.kind !== 'memory' && read.kind !== 'file') return offset;
+    read.release();
+    const isNext = read.baseOffset === offset || offset === startOffset;
+    if (!isNext || read.baseOffset > offset || read.nextOffset <= offset) return offset;
+    offset = read.nextOffset;
+  }
+  return undefined;
 }

@@ -91,6 +91,8 @@ export interface Faults {
    * not have.
    */
   readonly hwFromStaleEpoch?: boolean;
+  /** A log starts where its leader has just said, before that is committed. Obeyed by the shells. */
+  readonly startBeforeCommit?: boolean;
 }
 
 // ---- Messages between the two cores, by way of the shells ------------------------------------

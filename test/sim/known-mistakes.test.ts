@@ -6,6 +6,7 @@ import type { Scenario } from '../../src/sim/scenario.ts';
 import { amqpCluster, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
 import { durableActors } from '../../src/sim/scenarios/durable-actors.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
+import { kafkaRetention } from '../../src/sim/scenarios/kafka-retention.ts';
 import { rocketmqCluster } from '../../src/sim/scenarios/rocketmq-cluster.ts';
 
 const SEEDS_MAX = 3;
@@ -52,6 +53,15 @@ test(
   'a restarted leader that goes on in its old epoch is found',
   async () => {
     expect(await firstFailure('same-epoch-after-restart', 300)).toMatch(/^replicas\//);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a log that starts where its leader says before that is committed is found',
+  async () => {
+    const found = await firstFailure('start-before-commit', 101, kafkaRetention);
+    expect(found).toBe('replicas/start-undone');
   },
   LIMIT_MS,
 );

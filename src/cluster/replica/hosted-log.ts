@@ -90,7 +90,7 @@ export class HostedLog {
   constructor(stored: StoredLog, behavior: AnyDurableBehavior, port: HostPort) {
     this.logId = stored.logId;
     this.stored = stored;
-    this.machine = new Machine(behavior, stored);
+    this.machine = new Machine(behavior, stored, port.faults);
     this.waiters = new Waiters(
       (to, token) => port.advanced(to, token),
       () => port.nowMs(),

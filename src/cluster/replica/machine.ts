@@ -8,6 +8,7 @@
 import type { AnyDurableBehavior, FrameView } from '../../actors/durable/behavior.ts';
 import { baseOffset as baseOffsetOf, lastOffset } from '../../records/batch.ts';
 import { OffsetEpochTable } from '../../replication/offset-epoch-table.ts';
+import type { Faults } from '../../replication/types.ts';
 import { assert } from '../../std/assert.ts';
 import { ByteReader, ByteWriter } from '../../std/bytes.ts';
 import { fnv1a32 } from '../../std/hash.ts';
@@ -32,8 +33,10 @@ export class Machine {
   /** Moves of the start that are not committed, in order. */
   #starts: { readonly seq: number; readonly offset: number }[] = [];
   readonly #stored: StoredLog;
+  readonly #startsEarly: boolean;
 
-  constructor(behavior: AnyDurableBehavior, stored: StoredLog) {
+  constructor(behavior: AnyDurableBehavior, stored: StoredLog, faults?: Faults) {
+    this.#startsEarly = faults?.startBeforeCommit === true;
     this.behavior = behavior;
     this.#stored = stored;
     this.state = behavior.initial();
@@ -136,7 +139,7 @@ export class Machine {
     this.startOffset = offset;
     this.epochs.pruneBelow(offset);
     this.extents.dropBelow(offset);
-    if (seq <= this.#stored.committedSeq) this.#stored.setStartOffset(offset);
+    if (this.#startsEarly || seq <= this.#stored.committedSeq) this.#stored.setStartOffset(offset);
     else this.#starts.push({ seq, offset });
   }
 

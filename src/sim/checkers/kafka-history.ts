@@ -19,6 +19,11 @@ export interface Send {
   outcome: 'acknowledged' | 'unknown' | 'failed';
   /** Offset from the acknowledgement. */
   offset: number | undefined;
+  /** Of its body. */
+  readonly bytes?: number;
+  /** World time when it was begun, and when its answer came; where somebody wants to know. */
+  readonly beganMs?: number;
+  endedMs?: number;
 }
 
 export interface Poll {
@@ -32,16 +37,41 @@ export interface Poll {
   readonly bodyHashes: readonly number[];
 }
 
+/** Where a log was said to start. */
+export interface StartSeen {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly beganMs: number;
+  readonly endedMs: number;
+}
+
+/** Records of a log that somebody asked to delete. */
+export interface Trim {
+  readonly topic: string;
+  readonly partition: number;
+  /** The first that stays; Infinity: whatever is there goes. */
+  readonly offset: number;
+  readonly beganMs: number;
+  endedMs: number | undefined;
+  /** `failed` only if the broker said that nothing was done, for the one attempt. */
+  outcome: 'acknowledged' | 'unknown' | 'failed';
+  /** Where the log starts, from the acknowledgement. */
+  low: number | undefined;
+}
+
 /** A history as a workload grows it. */
 export interface KafkaHistory {
   readonly sends: Send[];
   readonly polls: Poll[];
   /** Polls of the read-back after all faults: from the log start to the end, by one reader per partition. */
   readonly finalPolls: Poll[];
+  /** By log: where the read-back began, and when. What is below may be gone if something explains it. */
+  readonly finalStarts: Map<string, { readonly offset: number; readonly atMs: number }>;
 }
 
 export function emptyHistory(): KafkaHistory {
-  return { sends: [], polls: [], finalPolls: [] };
+  return { sends: [], polls: [], finalPolls: [], finalStarts: new Map() };
 }
 
 /** One record that a poll returned. */

@@ -5,9 +5,12 @@
 //   committed-backwards the committed seq of one life of a replica never falls
 //   committed-past-end  nothing is committed beyond a replica's own end
 //   acknowledged a follower has on disk what its leader counts it for
+//   start-backwards     the start of one life of a replica never falls
+//   start-undone        where any replica started once, a leader of a later epoch starts at the earliest
 //   state               the replicated state after one index is the same on every node
 // At rest, when the faults are over and everything is drained:
-//   not-converged       the replicas of a log are not copies of one another, or not all committed
+//   not-converged       the replicas of a log are not copies of one another, do not start at one offset, lack something
+//                       from there on, or have not all committed
 import type { Violation } from '../scenario.ts';
 
 /** A frame's place in the history of its log. */
@@ -35,6 +38,11 @@ export interface ReplicaProbe {
   heldBy?(node: number, incarnation: number): number | undefined;
   /** Undefined where the frame is no longer at hand (cut by a snapshot). */
   frameAt(seq: number): FrameMark | undefined;
+  /** Where the replica's records start, and the first of them that cannot be read. */
+  readonly startOffset?: number;
+  /** The same of what an active leader has appended; undefined for others. */
+  readonly tipStart?: number | undefined;
+  firstHole?(): number | undefined;
 }
 
 /** A node's replicated metadata at one moment. */
@@ -50,9 +58,12 @@ interface LogMemory {
   /** Chain by `epoch:seq`. */
   readonly chains: Map<string, { readonly chain: number; readonly node: string }>;
   readonly committed: Map<number, FrameMark & { readonly node: string }>;
+  /** The highest start that a replica had, and in which epoch it was seen first. */
+  start: { readonly offset: number; readonly epoch: number; readonly node: string };
 }
 
 interface LifeMemory {
+  startOffset: number;
   committedSeq: number;
   checkedSeq: number;
 }
@@ -71,7 +82,11 @@ export class ReplicaChecker {
   /** The first violation among the probes of one moment. */
   observe(probes: readonly ReplicaProbe[]): Violation | undefined {
     for (const probe of probes) {
-      const violation = this.#leader(probe) ?? this.#progress(probe) ?? this.#frameChecks(probe);
+      const violation =
+        this.#leader(probe) ??
+        this.#progress(probe) ??
+        this.#starts(probe) ??
+        this.#frameChecks(probe);
       if (violation !== undefined) return violation;
     }
     return acknowledgedCheck(probes);
@@ -134,6 +149,23 @@ export class ReplicaChecker {
     return undefined;
   }
 
+  #starts(probe: ReplicaProbe): Violation | undefined {
+    const { logId, node, epoch, startOffset = 0, tipStart } = probe;
+    const life = this.#life(probe);
+    if (startOffset < life.startOffset) {
+      const falls = `${life.startOffset}, then ${startOffset}`;
+      return broken('start-backwards', `log ${logId} on ${node}: ${falls}`);
+    }
+    life.startOffset = startOffset;
+    const log = this.#log(logId);
+    if (startOffset > log.start.offset) log.start = { offset: startOffset, epoch, node };
+    const { start } = log;
+    if (tipStart === undefined || epoch <= start.epoch || tipStart >= start.offset)
+      return undefined;
+    const was = `${start.offset} on ${start.node} in epoch ${start.epoch}`;
+    return broken('start-undone', `log ${logId}: ${was}, ${tipStart} on ${node} in epoch ${epoch}`);
+  }
+
   #frameChecks(probe: ReplicaProbe): Violation | undefined {
     const log = this.#log(probe.logId);
     const life = this.#life(probe);
@@ -154,7 +186,8 @@ export class ReplicaChecker {
   #log(logId: number): LogMemory {
     let log = this.#logs.get(logId);
     if (log === undefined) {
-      log = { leaders: new Map(), chains: new Map(), committed: new Map() };
+      const start = { offset: 0, epoch: 0, node: '' };
+      log = { leaders: new Map(), chains: new Map(), committed: new Map(), start };
       this.#logs.set(logId, log);
     }
     return log;
@@ -164,7 +197,7 @@ export class ReplicaChecker {
     const key = `${probe.node}/${probe.life}/${probe.logId}`;
     let life = this.#lives.get(key);
     if (life === undefined) {
-      life = { committedSeq: -1, checkedSeq: -1 };
+      life = { startOffset: 0, committedSeq: -1, checkedSeq: -1 };
       this.#lives.set(key, life);
     }
     return life;
@@ -182,6 +215,13 @@ function unlike(of: readonly ReplicaProbe[], replicas: number): string | undefin
   for (const other of of) {
     const isEqual = other.endSeq === first!.endSeq && other.committedSeq === other.endSeq;
     if (!isEqual) return `${at(first!)}, ${at(other)}`;
+  }
+  for (const { node, startOffset, firstHole } of of) {
+    if (startOffset !== first!.startOffset) {
+      return `${first!.node} starts at ${first!.startOffset}, ${node} at ${startOffset}`;
+    }
+    const hole = firstHole?.();
+    if (hole !== undefined) return `${node} cannot read ${hole}`;
   }
   for (const other of others) {
     for (let seq = 1; seq <= first!.endSeq; seq += 1) {

@@ -3,11 +3,13 @@ import type { Scenario } from '../scenario.ts';
 import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
 import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
+import { kafkaRetention } from './kafka-retention.ts';
 import { quorumLog } from './quorum-log.ts';
 import { rocketmqCluster } from './rocketmq-cluster.ts';
 
 export const scenarios: readonly Scenario[] = [
   kafkaCluster,
+  kafkaRetention,
   amqpCluster,
   amqpNormalMode,
   rocketmqCluster,

@@ -76,9 +76,15 @@ export class KafkaClient {
   }
 
   /** The error code of the creation; 36 means that it exists. */
-  async createTopic(name: string, partitions: number, replicas: number): Promise<number> {
+  async createTopic(
+    name: string,
+    partitions: number,
+    replicas: number,
+    config: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
+    const configs = Object.entries(config).map(([key, value]) => ({ name: key, value }));
     const answer = await this.callAny(CreateTopics, CREATE_VERSION, {
-      topics: [{ name, numPartitions: partitions, replicationFactor: replicas }],
+      topics: [{ name, numPartitions: partitions, replicationFactor: replicas, configs }],
       timeoutMs: 2_000,
     });
     return answer.topics[0]?.errorCode ?? -1;

@@ -27,6 +27,8 @@ export interface ProducerOptions {
   /** Probability that a batch asks for acks=1 instead of all. */
   readonly leaderAcks: number;
   readonly bodyBytesMax: number;
+  /** World time, where the history is to tell when sends were begun and answered. */
+  readonly nowMs?: () => number;
 }
 
 /** Hands out ids that are unique in one history. */
@@ -96,6 +98,7 @@ export class KafkaProducer {
         for (const [i, { send }] of sends.entries()) {
           send.outcome = 'acknowledged';
           send.offset = outcome + i;
+          this.#stamp(send);
         }
         return;
       }
@@ -112,6 +115,7 @@ export class KafkaProducer {
     const count = between(this.#random, 1, BATCH_RECORDS_MAX);
     const acks = chance(this.#random, this.#options.leaderAcks) ? 1 : -1;
     const lane = `${topic}-${partition}`;
+    const { nowMs } = this.#options;
     return Array.from({ length: count }, () => {
       const id = this.#ids.next;
       this.#ids.next += 1;
@@ -130,10 +134,17 @@ export class KafkaProducer {
         attempts: 0,
         outcome: 'unknown',
         offset: undefined,
+        bytes: body.length,
+        ...(nowMs === undefined ? {} : { beganMs: nowMs() }),
       };
       this.#history.sends.push(send);
       return { send, body };
     });
+  }
+
+  #stamp(send: Send): void {
+    const { nowMs } = this.#options;
+    if (nowMs !== undefined) send.endedMs = nowMs();
   }
 
   /** The base offset, or what is known of the failure. */

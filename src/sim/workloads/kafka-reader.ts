@@ -67,7 +67,7 @@ export async function fetchOnce(
 }
 
 /** The offset at one end of a partition, or undefined. */
-async function endOf(
+export async function endOf(
   client: KafkaClient,
   topic: string,
   partition: number,
@@ -140,23 +140,36 @@ export class FollowingConsumer {
   }
 }
 
-/** Reads a whole partition, from its start to the end it has when asked. */
+/**
+ * Reads a whole partition, from its start to the end it has when asked, and answers the start. When that has moved
+ * on meanwhile, it is read anew.
+ */
 export async function readBack(
   client: KafkaClient,
   polls: Poll[],
   topic: string,
   partition: number,
-): Promise<void> {
-  let position = await insist(client, () => endOf(client, topic, partition, 'earliest'));
-  const end = await insist(client, () => endOf(client, topic, partition, 'latest'));
-  while (position < end) {
-    const batch = await fetchOnce(client, topic, partition, position);
-    if (batch === undefined || batch === 'out-of-range') {
-      await client.sleep(200);
-      continue;
+): Promise<number> {
+  for (;;) {
+    const start = await insist(client, () => endOf(client, topic, partition, 'earliest'));
+    const end = await insist(client, () => endOf(client, topic, partition, 'latest'));
+    const read: Poll[] = [];
+    let position = start;
+    while (position < end) {
+      const batch = await fetchOnce(client, topic, partition, position);
+      if (batch === 'out-of-range') break;
+      if (batch === undefined) {
+        await client.sleep(200);
+        continue;
+      }
+      read.push({ ...batch.poll, consumer: `${client.id}-final`, session: 1 });
+      position = batch.next;
     }
-    polls.push({ ...batch.poll, consumer: `${client.id}-final`, session: 1 });
-    position = batch.next;
+    if (position >= end) {
+      polls.push(...read);
+      return start;
+    }
+    await client.sleep(200);
   }
 }
 
@@ -168,7 +181,7 @@ async function insist<T>(client: KafkaClient, ask: () => Promise<T | undefined>)
   }
 }
 
-async function leaderOf(
+export async function leaderOf(
   client: KafkaClient,
   topic: string,
   partition: number,

@@ -7,6 +7,9 @@ interface Sketch {
   readonly epoch?: number;
   readonly isLeader?: boolean;
   readonly committed?: number;
+  readonly start?: number;
+  readonly tipStart?: number;
+  readonly hole?: number;
   /** Chain per seq from 0; a frame's epoch is the hundreds of its chain. */
   readonly chains: readonly number[];
 }
@@ -18,6 +21,9 @@ function probe(sketch: Sketch): ReplicaProbe {
     logId: 1,
     epoch: sketch.epoch ?? 1,
     isLeader: sketch.isLeader ?? false,
+    startOffset: sketch.start ?? 0,
+    tipStart: sketch.tipStart,
+    firstHole: () => sketch.hole,
     committedSeq: sketch.committed ?? sketch.chains.length - 1,
     endSeq: sketch.chains.length - 1,
     frameAt: (seq) => {
@@ -121,4 +127,27 @@ test('a leader that counts a follower for more than is on its disk is found, one
   expect(check(0, 1)).toBe('replicas/acknowledged');
   // In another epoch it may have cut what this leader still counts.
   expect(check(0, 2)).toBeUndefined();
+});
+
+test('a start that falls, or that a later leader does not know, is found', () => {
+  const at = { chains: [100], epoch: 1 };
+  expect(observe([{ ...at, start: 5 }], [{ ...at, start: 4 }])).toBe('replicas/start-backwards');
+  // A new life reads its log first.
+  expect(observe([{ ...at, start: 5 }], [{ ...at, life: 2, start: 4 }])).toBeUndefined();
+  const later = { chains: [100], node: 'n2', epoch: 2, isLeader: true };
+  expect(observe([{ ...at, start: 5 }], [{ ...later, tipStart: 4 }])).toBe('replicas/start-undone');
+  expect(observe([{ ...at, start: 5 }], [{ ...later, tipStart: 5, start: 3 }])).toBeUndefined();
+  expect(observe([{ ...at, start: 5 }], [{ ...later, epoch: 1, tipStart: 4 }])).toBeUndefined();
+});
+
+test('at rest replicas start alike and lack nothing', () => {
+  const checker = new ReplicaChecker();
+  const rest = (other: Partial<Sketch>) => {
+    const leader = probe({ chains: [100], isLeader: true, start: 3 });
+    const follower = probe({ chains: [100], node: 'n2', start: 3, ...other });
+    return checker.converged([leader, follower], new Map([[1, 2]]))?.message;
+  };
+  expect(rest({})).toBeUndefined();
+  expect(rest({ start: 2 })).toBe('log 1: n1 starts at 3, n2 at 2');
+  expect(rest({ hole: 7 })).toBe('log 1: n2 cannot read 7');
 });

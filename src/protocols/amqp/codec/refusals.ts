@@ -203,6 +203,7 @@ export const argumentFaults = {
   unacceptable: (type: FieldType) => `{unacceptable_type,${type}}`,
   unsupported: (what: 'type' | 'mode', value: string) => `"unsupported queue ${what} '${value}'"`,
   overflow: () => 'invalid_overflow',
+  maxAge: () => 'invalid_max_age',
   invalidStreamOffset: (value: FieldValue) =>
     `{invalid_stream_offset_arg,{${value.type},${value.type === 'longstr' ? `<<"${valueAsTerm(value)}">>` : valueAsTerm(value)}}}`,
   keyWithoutExchange: () => 'routing_key_but_no_dlx_defined',

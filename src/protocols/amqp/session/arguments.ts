@@ -14,6 +14,7 @@ import {
   refusals,
   writeTable,
 } from '../codec/index.ts';
+import { ageOf } from './stream-age.ts';
 
 /** What is wrong with a value, as a refusal shows it; undefined: nothing. */
 type Check = (value: FieldValue) => string | undefined;
@@ -62,9 +63,16 @@ function oneOf(words: readonly string[], fault: (value: string) => string): Chec
   };
 }
 
+function age(value: FieldValue): string | undefined {
+  if (value.type !== 'longstr') return argumentFaults.unacceptable(value.type);
+  return ageOf(value.value) === undefined ? argumentFaults.maxAge() : undefined;
+}
+
 const anything: Check = () => undefined;
 
 const TTL_MAX = 4_294_967_295;
+/** RabbitMQ takes 3,000,000,000; a segment of ours has at most 1 GiB. */
+const SEGMENT_BYTES_MAX = 1_073_741_824;
 const OVERFLOWS = ['drop-head', 'reject-publish', 'reject-publish-dlx'];
 const LOCATORS = ['client-local', 'balanced', 'random', 'least-leaders', 'min-masters'];
 
@@ -106,8 +114,8 @@ const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['x-delayed-retry-type', { check: ofType('longstr') }],
   ['x-delayed-retry-min', { check: integer(0) }],
   ['x-delayed-retry-max', { check: integer(0) }],
-  ['x-max-age', { check: ofType('longstr') }],
-  ['x-stream-max-segment-size-bytes', { check: integer(0) }],
+  ['x-max-age', { check: age }],
+  ['x-stream-max-segment-size-bytes', { check: integer(0, SEGMENT_BYTES_MAX) }],
   ['x-stream-filter-size-bytes', { check: integer(0) }],
   ['x-initial-cluster-size', { check: integer(1) }],
   ['x-partitions', { check: integer(1, 10_000) }],
@@ -120,9 +128,9 @@ const STREAM_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
   ['x-queue-type', true],
   ['x-initial-cluster-size', true],
   ['x-partitions', true],
-  ['x-max-length-bytes', false],
-  ['x-max-age', false],
-  ['x-stream-max-segment-size-bytes', false],
+  ['x-max-length-bytes', true],
+  ['x-max-age', true],
+  ['x-stream-max-segment-size-bytes', true],
   ['x-stream-filter-size-bytes', false],
   ['x-queue-leader-locator', false],
 ]);

@@ -16,6 +16,8 @@ import type { Channel } from './channel.ts';
 import { cleanName, isReserved, VHOST } from './names.ts';
 import { refuseResult } from './outcomes.ts';
 import { declared, destinationNamed } from './queues.ts';
+import { ageOf } from './stream-age.ts';
+import { keepingOf, otherLimit } from './stream-keeping.ts';
 
 /** What RabbitMQ calls the type in its texts. */
 const STREAM_TYPE = 'rabbit_stream_queue';
@@ -67,7 +69,7 @@ function wanted(channel: Channel, name: string, table: FieldTable): CreateDestin
     partitions: numberOf(table, PARTITIONS) ?? 1,
     replicationFactor: replicas === undefined ? -1 : Math.max(1, Math.min(live, replicas)),
     assignments: [],
-    config: [],
+    config: keepingOf(table),
     isInternal: false,
     kind: PARTITION_KIND,
     validateOnly: false,
@@ -88,7 +90,7 @@ function agree(
   args: MethodArgs<'queue.declare'>,
   what: Named,
 ): Refusal | undefined {
-  const { queue, logs } = destinationNamed(channel, what.name)!;
+  const { queue, logs, config } = destinationNamed(channel, what.name)!;
   if (queue !== undefined) {
     return refusals.inequivalentArgument('x-queue-type', what, STREAM, CLASSIC);
   }
@@ -99,6 +101,12 @@ function agree(
   if (partitions !== undefined && numberOf(args.arguments, PARTITIONS) !== logs.length) {
     const current = { type: 'signedint', value: logs.length } as const;
     return refusals.inequivalentArgument(PARTITIONS, what, partitions, current);
+  }
+  const other = otherLimit(args.arguments, config);
+  if (other !== undefined) {
+    const { argument, current } = other;
+    const received = fieldOf(args.arguments, argument);
+    return refusals.inequivalentArgument(argument, what, received, current);
   }
   return declared(channel, args, what.name, true);
 }
@@ -157,23 +165,9 @@ function isPlace(number: number): boolean {
   return Number.isSafeInteger(number) && number >= 0;
 }
 
-const SECOND_MS = 1_000;
-const DAY_MS = 86_400 * SECOND_MS;
-/** A month has 30 days and a year 365, as in RabbitMQ. */
-const UNITS_MS: ReadonlyMap<string, number> = new Map([
-  ['Y', 365 * DAY_MS],
-  ['M', 30 * DAY_MS],
-  ['D', DAY_MS],
-  ['h', 3_600 * SECOND_MS],
-  ['m', 60 * SECOND_MS],
-  ['s', SECOND_MS],
-]);
-
 /** A word, or an interval such as `1h`. */
 function startNamed(text: string | Uint8Array): StreamStart | undefined {
   if (text === 'first' || text === 'last' || text === 'next') return { kind: text };
-  const parts = typeof text === 'string' ? /^([0-9]{1,15})([YMDhms])$/.exec(text) : null;
-  if (parts === null) return undefined;
-  const count = Number(parts[1]);
-  return count > 0 ? { kind: 'age', ageMs: count * UNITS_MS.get(parts[2]!)! } : undefined;
+  const ageMs = ageOf(text);
+  return ageMs === undefined ? undefined : { kind: 'age', ageMs };
 }

@@ -139,6 +139,7 @@ const CASES: readonly (readonly [string, readonly Step[], Step, string])[] = [
       ['x-dead-letter-routing-key', text('k'), 'routing_key_but_no_dlx_defined'],
       ['x-dead-letter-exchange', text('x'), 'it is not honoured by this version'],
       ['x-max-age', text('1D'), 'it is not honoured by this version'],
+      ['x-max-age', text('1w'), 'invalid_max_age'],
     ] as const
   ).map(
     ([name, value, reason]) =>

@@ -89,6 +89,33 @@ describe('a stream', () => {
     expect(lines(await declare(client, fields).send())).toEqual(["1 queue.declare-ok 's' 0 0"]);
   });
 
+  it('keeps what it is asked to keep, and is the same when it is declared so again', async () => {
+    const world = new AmqpWorld();
+    const client = await world.connect();
+    const fields = {
+      'x-max-age': text('2h'),
+      'x-max-length-bytes': int(5_000_000),
+      'x-stream-max-segment-size-bytes': int(100_000),
+    };
+    for (let i = 0; i < 2; i += 1) {
+      expect(lines(await declare(client, fields).send())).toEqual(["1 queue.declare-ok 's' 0 0"]);
+    }
+    expect(Object.fromEntries(world.replica.view.destination('s')!.config)).toEqual({
+      'retention.ms': '7200000',
+      'retention.bytes': '5000000',
+      'segment.bytes': '100000',
+    });
+    // Whoever names no limit is content with those there are.
+    expect(lines(await declare(client).send())).toEqual(["1 queue.declare-ok 's' 0 0"]);
+    const hours = { 'x-max-age': text('120m') };
+    expect(lines(await declare(client, hours).send())).toEqual(["1 queue.declare-ok 's' 0 0"]);
+  });
+
+  it('keeps everything for ever unless it is told otherwise', async () => {
+    const [world] = await withStream();
+    expect([...world.replica.view.destination('s')!.config]).toEqual([['retention.ms', '-1']]);
+  });
+
   it('of another protocol is one too', async () => {
     const world = new AmqpWorld();
     world.apply(encodeCommand(creation('s')));
@@ -273,16 +300,40 @@ const REFUSALS: readonly (readonly [string, Step, Step, string])[] = [
     "1 406 PRECONDITION_FAILED - invalid name '..': a name has 1 to 255 printable bytes",
   ],
   [
-    'with a limit of age',
+    'with an age that is none',
     alone,
-    (c) => declare(c, { 'x-max-age': text('7D') }),
-    `1 406 PRECONDITION_FAILED - invalid arg 'x-max-age' for ${queue}: it is not honoured by this version`,
+    (c) => declare(c, { 'x-max-age': text('7d') }),
+    `1 406 PRECONDITION_FAILED - invalid arg 'x-max-age' for ${queue}: invalid_max_age`,
   ],
   [
-    'with a limit of bytes',
+    'with no age at all',
     alone,
-    (c) => declare(c, { 'x-max-length-bytes': int(5) }),
-    `1 406 PRECONDITION_FAILED - invalid arg 'x-max-length-bytes' for ${queue}: it is not honoured by this version`,
+    (c) => declare(c, { 'x-max-age': text('0D') }),
+    `1 406 PRECONDITION_FAILED - invalid arg 'x-max-age' for ${queue}: invalid_max_age`,
+  ],
+  [
+    'with a negative length',
+    alone,
+    (c) => declare(c, { 'x-max-length-bytes': int(-5) }),
+    `1 406 PRECONDITION_FAILED - invalid arg 'x-max-length-bytes' for ${queue}: {value_negative,-5}`,
+  ],
+  [
+    'in files that are too large',
+    alone,
+    (c) => declare(c, { 'x-stream-max-segment-size-bytes': int(1_073_741_825) }),
+    `1 406 PRECONDITION_FAILED - invalid arg 'x-stream-max-segment-size-bytes' for ${queue}: {max_value_exceeded,1073741825}`,
+  ],
+  [
+    'again, but with another age',
+    (c) => declare(c, { 'x-max-age': text('7D') }),
+    (c) => declare(c, { 'x-max-age': text('8D') }),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-max-age' for ${queue}: received '8D' but current is '604800s'`,
+  ],
+  [
+    'again, but with a length',
+    (c) => declare(c),
+    (c) => declare(c, { 'x-max-length-bytes': int(100) }),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-max-length-bytes' for ${queue}: received the value '100' of type 'signedint' but current is none`,
   ],
   [
     'with an argument of other queues',

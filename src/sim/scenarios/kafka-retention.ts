@@ -1,0 +1,273 @@
+// Kafka topics whose records go: by age, by size, because somebody deletes them, while nodes die and lose power between
+// the decision and the files. What is above a log's start is judged as in every Kafka log; where a log starts has a
+// checker of its own; and in the end every replica holds everything from the same start on.
+import { emptyHistory, type KafkaHistory, type Send } from '../checkers/kafka-history.ts';
+import { checkKafkaLog, countLost } from '../checkers/kafka-log.ts';
+import {
+  checkKafkaStarts,
+  type KeepingPromise,
+  type StartHistory,
+} from '../checkers/kafka-starts.ts';
+import { between } from '../draws.ts';
+import type { SimNode } from '../node.ts';
+import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
+import { KafkaClient } from '../workloads/kafka-client.ts';
+import { CallFailedError } from '../workloads/kafka-connection.ts';
+import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
+import { endOf, FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import { KafkaTrimmer } from '../workloads/kafka-trimmer.ts';
+import type { World } from '../world.ts';
+import {
+  CLUSTER_FAULTS,
+  KAFKA_PORT,
+  NODE_COUNT,
+  PROBE_EVERY_EVENTS,
+  SimulatedCluster,
+} from './simulated-cluster.ts';
+
+const ACKNOWLEDGED_MIN = 1_500;
+const RETENTION_MS = 5_000;
+const RETENTION_BYTES = 60_000;
+/** Small, so that there is something to remove at every turn. */
+const SEGMENT = { 'segment.bytes': '8000' };
+const CHECKPOINT_BYTES = 48 * 1024;
+
+interface Plan extends TopicPlan {
+  readonly config: Readonly<Record<string, string>>;
+  readonly promise: KeepingPromise;
+}
+
+const AGED: Plan = {
+  name: 'aged',
+  partitions: 2,
+  config: { ...SEGMENT, 'retention.ms': String(RETENTION_MS) },
+  promise: { ageMs: RETENTION_MS },
+};
+const TOPICS: readonly Plan[] = [
+  AGED,
+  {
+    name: 'sized',
+    partitions: 1,
+    config: { ...SEGMENT, 'retention.bytes': String(RETENTION_BYTES) },
+    promise: { bytes: RETENTION_BYTES },
+  },
+  { name: 'trimmed', partitions: 6, config: { ...SEGMENT, 'segment.ms': '3000' }, promise: {} },
+  { name: 'kept', partitions: 1, config: SEGMENT, promise: {} },
+];
+
+export const kafkaRetention: Scenario = {
+  name: 'kafka-retention',
+  faults: CLUSTER_FAULTS,
+  chaosMs: 30_000,
+  drainMs: 120_000,
+  probeEvery: PROBE_EVERY_EVENTS,
+  bugs: ['start-before-commit'],
+  create: (world) => new KafkaRetentionRun(world),
+};
+
+class KafkaRetentionRun implements ScenarioRun {
+  readonly #world: World;
+  readonly #history: KafkaHistory = emptyHistory();
+  readonly #starts: StartHistory = { starts: [], trims: [] };
+  readonly #cluster: SimulatedCluster;
+  readonly #producers: KafkaProducer[] = [];
+  readonly #followers: FollowingConsumer[] = [];
+  readonly #trimmers: KafkaTrimmer[] = [];
+  #observer: KafkaClient | undefined;
+  #isAtRest = false;
+  #step = 'workload';
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#cluster = new SimulatedCluster(world, { checkpointBytes: CHECKPOINT_BYTES });
+  }
+
+  // ---- nodes ---------------------------------------------------------------------------------
+
+  start(): void {
+    this.#cluster.start();
+    this.#startClients();
+  }
+
+  boot(node: SimNode): void {
+    this.#cluster.boot(node);
+  }
+
+  hasRecovered(node: SimNode): boolean {
+    return this.#cluster.hasRecovered(node);
+  }
+
+  mayDamage(node: SimNode): boolean {
+    return this.#cluster.mayDamage(node);
+  }
+
+  probe(): Violation | undefined {
+    return this.#cluster.probe();
+  }
+
+  // ---- clients -------------------------------------------------------------------------------
+
+  #client(id: string): KafkaClient {
+    const process = this.#world.node(id, 'client').start();
+    const bootstrap = this.#cluster.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
+    return new KafkaClient(process.environment, id, bootstrap);
+  }
+
+  #startClients(): void {
+    const { workload } = this.#world;
+    const nowMs = () => this.#world.nowMs;
+    this.#observer = this.#client('observer');
+    this.#run(this.#createTopics(this.#observer));
+    const ids = { next: 0 };
+    for (let i = 1; i <= 2; i += 1) {
+      const random = workload.fork(`producer ${i}`);
+      const producer = new KafkaProducer(this.#client(`p${i}`), this.#history, ids, random, {
+        topics: TOPICS,
+        meanGapMs: between(random, 30, 90),
+        leaderAcks: 0.1,
+        bodyBytesMax: between(random, 2_000, 10_000),
+        nowMs,
+      });
+      this.#producers.push(producer);
+      this.#run(producer.run());
+    }
+    for (const { name, partitions } of TOPICS) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        const client = this.#client(`f-${name}-${partition}`);
+        const follower = new FollowingConsumer(client, this.#history.polls, name, partition);
+        this.#followers.push(follower);
+        this.#run(follower.run());
+      }
+    }
+    for (let i = 1; i <= 2; i += 1) {
+      const random = workload.fork(`trimmer ${i}`);
+      const trimmer = new KafkaTrimmer(this.#client(`t${i}`), this.#starts, random, {
+        trimmed: TOPICS.filter(({ name }) => name === 'trimmed'),
+        watched: TOPICS,
+        retained: AGED.name,
+        retentionMs: [RETENTION_MS, 2 * RETENTION_MS],
+        meanGapMs: between(random, 100, 500),
+        nowMs,
+      });
+      this.#trimmers.push(trimmer);
+      this.#run(trimmer.run());
+    }
+  }
+
+  async #createTopics(client: KafkaClient): Promise<void> {
+    for (const { name, partitions, config } of TOPICS) {
+      for (let code = -1; code !== 0 && code !== 36; ) {
+        try {
+          code = await client.createTopic(name, partitions, NODE_COUNT, config);
+        } catch (error) {
+          if (!(error instanceof CallFailedError)) throw error;
+        }
+        if (code !== 0) await client.sleep(200);
+      }
+    }
+  }
+
+  #run(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#world.fail('client', text);
+    });
+  }
+
+  // ---- the end -------------------------------------------------------------------------------
+
+  startDrain(): void {
+    this.#run(this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    const client = this.#observer!;
+    while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
+    for (const each of [...this.#producers, ...this.#trimmers]) each.stop();
+    this.#step = 'producers and trimmers finish';
+    const isDone = () => [...this.#producers, ...this.#trimmers].every((each) => each.isDone);
+    while (!isDone()) await client.sleep(100);
+    for (let partition = 0; partition < AGED.partitions; partition += 1) {
+      this.#step = `old records of ${AGED.name}-${partition} go`;
+      const middle = this.#middleOf(AGED.name, partition);
+      for (let start = -1; start <= middle; ) {
+        start = (await endOf(client, AGED.name, partition, 'earliest')) ?? -1;
+        await client.sleep(200);
+      }
+    }
+    const reader = this.#client('reader');
+    for (const { name: topic, partitions } of TOPICS) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        this.#step = `read-back of ${topic}-${partition}`;
+        const offset = await readBack(reader, this.#history.finalPolls, topic, partition);
+        const atMs = this.#world.nowMs;
+        this.#history.finalStarts.set(`${topic}-${partition}`, { offset, atMs });
+      }
+    }
+    for (const follower of this.#followers) follower.stop();
+    for (;;) {
+      const unrest = this.#cluster.unrest();
+      if (unrest === undefined) break;
+      this.#step = `replicas converge (${unrest})`;
+      await client.sleep(100);
+    }
+    this.#isAtRest = true;
+  }
+
+  /** Half of what was acknowledged lies below; -1 if nothing was. */
+  #middleOf(topic: string, partition: number): number {
+    const isOfLog = (send: Send) => send.topic === topic && send.partition === partition;
+    const offsets = this.#history.sends.filter(isOfLog).flatMap(({ offset }) => offset ?? []);
+    return offsets.sort((a, b) => a - b)[Math.floor(offsets.length / 2)] ?? -1;
+  }
+
+  isDrained(): boolean {
+    return this.#isAtRest;
+  }
+
+  describe(): string {
+    const starts = [...this.#history.finalStarts].map(([name, { offset }]) => `${name}@${offset}`);
+    return [
+      `${this.#acknowledged()} acknowledged, ${this.#starts.trims.length} deletions`,
+      `starts: ${starts.join(' ') || 'unknown'}`,
+      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+    ].join('; ');
+  }
+
+  check(): readonly Violation[] {
+    const promises = new Map(TOPICS.map(({ name, promise }) => [name, promise]));
+    const mistakes = this.#trimmers.flatMap((trimmer) => trimmer.mistakes);
+    return [
+      ...checkKafkaLog(this.#history),
+      ...checkKafkaStarts(this.#history, this.#starts, promises),
+      ...mistakes.map((message) => ({ check: 'kafka-starts/beyond', message })),
+      ...this.#cluster.idleViolations(),
+      ...this.#idle(),
+    ];
+  }
+
+  /** Checkers that saw nothing move would prove nothing. */
+  #idle(): Violation[] {
+    const hasMoved = (topic: string) =>
+      [...this.#history.finalStarts].some(([name, { offset }]) => {
+        return name.startsWith(`${topic}-`) && offset > 0;
+      });
+    const still = ['aged', 'sized'].filter((topic) => !hasMoved(topic));
+    const trims = this.#starts.trims.filter(({ outcome }) => outcome === 'acknowledged').length;
+    if (still.length === 0 && trims > 0) return [];
+    const message = `${trims} deletions acknowledged, nothing went of ${still.join(', ')}`;
+    return [{ check: 'workload', message }];
+  }
+
+  counts(): ScenarioCounts {
+    return {
+      operations: this.#history.sends.length,
+      acknowledged: this.#acknowledged(),
+      lost: countLost(this.#history),
+    };
+  }
+
+  #acknowledged(): number {
+    return this.#history.sends.filter((send) => send.outcome === 'acknowledged').length;
+  }
+}
