@@ -12,7 +12,10 @@ import type { ActorSummary } from './manifest.ts';
 import { actorSummaries, readManifest } from './manifest.ts';
 
 type OfSystem = Pick<SystemOptions, 'name' | 'node' | 'incarnation' | 'strict' | 'limits'>;
-type OfGroup = Omit<ThreadGroupOptions, 'entry' | 'appData' | 'limits' | 'ringStartIndex'>;
+type OfGroup = Omit<
+  ThreadGroupOptions,
+  'entry' | 'loads' | 'appData' | 'limits' | 'ringStartIndex'
+>;
 
 export interface ThreadsOptions extends OfSystem, OfGroup {
   /**
@@ -90,6 +93,7 @@ export async function startThreads(
   const group = new ThreadGroup(system, {
     ...ofGroup,
     entry: new URL('./thread.js', import.meta.url),
+    loads: manifest,
     appData: () => boot,
     ...(threadLimits === undefined ? {} : { limits: threadLimits }),
   });

@@ -96,12 +96,17 @@ export interface ThreadLimits {
   readonly heapMegabytesMax?: number;
 }
 
+export interface ThreadStart extends ThreadLimits {
+  /** The application's module, where the entry is not: what the words of a failed boot name. */
+  readonly loads?: URL;
+}
+
 export interface Threads {
   readonly boot: ThreadBoot;
   /** True if connections can be handed to another thread (dup of the descriptor). */
   readonly canHandOver: boolean;
   /** Main thread only. `entry` is a module URL; TypeScript where the application has a loader for it. */
-  start(entry: URL, index: number, data: unknown, limits?: ThreadLimits): ThreadHandle;
+  start(entry: URL, index: number, data: unknown, options?: ThreadStart): ThreadHandle;
   /** Worker only: tells the starter that this thread is up. */
   ready(): void;
   /** Worker only: the control channel to the starter. */

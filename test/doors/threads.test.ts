@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { RunningThreads } from '../../dist/doors/actors.js';
+import type { RunningThreads, ThreadsOptions } from '../../dist/doors/actors.js';
 import {
   actor,
   ask,
@@ -52,9 +52,14 @@ function write(files: Readonly<Record<string, string>>): URL {
   return pathToFileURL(join(folder, first!));
 }
 
-async function start(manifest: URL, given: object = actors): Promise<RunningThreads> {
+async function start(
+  manifest: URL,
+  given: object = actors,
+  more: Partial<ThreadsOptions> = {},
+): Promise<RunningThreads> {
   const env = createActorEnvironment({ log: quiet });
-  running = await startThreads(env, { name: 'app', workers: 1, manifest, actors: given });
+  const options = { name: 'app', workers: 1, manifest, actors: given, ...more };
+  running = await startThreads(env, options);
   return running;
 }
 
@@ -148,6 +153,7 @@ const failures: readonly [string, Readonly<Record<string, string>>, RegExp][] = 
     { 'e.js': `${MODULE}export const Other = protocol('counter', 2, {});` },
     /e\.js has two protocols named counter/,
   ],
+  ['it leaves', { 'h.js': 'process.exit(3);' }, /did not boot from .*h\.js: it exited with code 3/],
   ['it throws', { 'f.js': 'throw new Error("not today");' }, /not today[\s\S]*f\.js/],
   ['an import is missing', { 'g.js': "import './nowhere.js';" }, /nowhere\.js[\s\S]*g\.js/],
 ];
@@ -159,6 +165,12 @@ test.each(failures)('a worker that cannot take part says why: %s', async (_what,
     write({ ...files, 'package.json': '{ "type": "module" }' }),
   );
   await expect(start(manifest)).rejects.toThrow(says);
+});
+
+test('a manifest that is never loaded to its end is named when the time is over', async () => {
+  const manifest = write({ 'endless.js': 'await new Promise(() => undefined);' });
+  const started = start(manifest, actors, { bootTimeoutMs: 300 });
+  await expect(started).rejects.toThrow(/did not boot from .*endless\.js: not ready after 300 ms/);
 });
 
 test('what is given on this thread is checked before a thread starts', async () => {

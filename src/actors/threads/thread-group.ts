@@ -33,6 +33,8 @@ export interface Suspect {
 export interface ThreadGroupOptions {
   /** Compiled module that calls `joinThreadGroup`. */
   readonly entry: URL;
+  /** The application's module, where the entry is not: what the words of a failed boot name. */
+  readonly loads?: URL;
   /** Workers; their thread numbers are 1..workers. The system's threadCount is one more. */
   readonly workers: number;
   /** The application's boot data for a thread, made anew for every start. */
@@ -278,8 +280,9 @@ export class ThreadGroup {
       settings: member.settings,
       app: this.#options.appData?.(thread, incarnation),
     };
-    const { entry, limits } = this.#options;
-    const handle = this.#env.threads.start(entry, thread, boot, limits);
+    const { entry, loads, limits } = this.#options;
+    const options = loads === undefined ? limits : { ...limits, loads };
+    const handle = this.#env.threads.start(entry, thread, boot, options);
     member.handle = handle;
     member.isReady = false;
     this.#standstill.forget(thread);
@@ -294,9 +297,9 @@ export class ThreadGroup {
   }
 
   async #booted(handle: ThreadHandle): Promise<void> {
-    const { entry, bootTimeoutMs = DEFAULT_BOOT_TIMEOUT_MS } = this.#options;
+    const { entry, loads = entry, bootTimeoutMs = DEFAULT_BOOT_TIMEOUT_MS } = this.#options;
     const { index } = handle;
-    const late = `thread ${index} did not boot from ${entry.href}: not ready after ${bootTimeoutMs} ms`;
+    const late = `thread ${index} did not boot from ${loads.href}: not ready after ${bootTimeoutMs} ms`;
     const timeout = this.#system.deadlines.after(bootTimeoutMs, () => {
       handle.stop('boot-failed', late);
     });

@@ -21,7 +21,7 @@ import type {
   ThreadControl,
   ThreadExit,
   ThreadHandle,
-  ThreadLimits,
+  ThreadStart,
   Threads,
 } from '../threads.ts';
 import { answerControl, OwnControl, WorkerControl } from './control.ts';
@@ -234,7 +234,7 @@ class StarterSide implements NodeThreads {
     return this.#ports.canHandOver;
   }
 
-  start(entry: URL, index: number, data: unknown, limits: ThreadLimits = {}): ThreadHandle {
+  start(entry: URL, index: number, data: unknown, options: ThreadStart = {}): ThreadHandle {
     if (index < 1 || this.#live.has(index)) throw new Error(`thread ${index} cannot be started`);
     const incarnation = (this.#starts.get(index) ?? 0) + 1;
     this.#starts.set(index, incarnation);
@@ -254,14 +254,14 @@ class StarterSide implements NodeThreads {
       ports,
       ...(boots ? { entry: entry.href } : {}),
     };
-    const heap = limits.heapMegabytesMax;
+    const { heapMegabytesMax: heap, loads = entry } = options;
     const worker = new Worker(boots ? TYPESCRIPT_ENTRY : entry, {
       workerData: boot,
       transferList: ports.map((each) => each.port),
       name: `callboard-${index}`,
       ...(heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heap } }),
     });
-    const handle = new WorkerHandle(worker, { entry, index, incarnation }, this.#ports);
+    const handle = new WorkerHandle(worker, { loads, index, incarnation }, this.#ports);
     this.#live.set(index, handle);
     handle.onExit(() => {
       this.#live.delete(index);
@@ -301,7 +301,7 @@ class StarterSide implements NodeThreads {
 
 /** Which start of which thread, and of what. */
 interface Start {
-  readonly entry: URL;
+  readonly loads: URL;
   readonly index: number;
   readonly incarnation: number;
 }
@@ -311,7 +311,7 @@ class WorkerHandle implements ThreadHandle {
   readonly incarnation: number;
   readonly ready: Promise<void>;
   readonly control: WorkerControl;
-  readonly #entry: URL;
+  readonly #loads: URL;
   readonly #worker: Worker;
   readonly #ports: Ports;
   readonly #onExit: ((exit: ThreadExit) => void)[] = [];
@@ -326,7 +326,7 @@ class WorkerHandle implements ThreadHandle {
   constructor(worker: Worker, start: Start, ports: Ports) {
     this.#worker = worker;
     this.#ports = ports;
-    this.#entry = start.entry;
+    this.#loads = start.loads;
     this.index = start.index;
     this.incarnation = start.incarnation;
     this.control = new WorkerControl((port) => {
@@ -412,7 +412,7 @@ class WorkerHandle implements ThreadHandle {
         : { cause: 'threw', message: how };
     }
     const hint = error instanceof SyntaxError && !how.includes('file:') ? SYNTAX_HINT : '';
-    const message = `thread ${this.index} did not boot from ${this.#entry.href}: ${how}${hint}`;
+    const message = `thread ${this.index} did not boot from ${this.#loads.href}: ${how}${hint}`;
     return { cause: 'boot-failed', message };
   }
 }
