@@ -125,13 +125,21 @@ export function checkpointPath(directory: string, sequence: number): string {
   return `${directory}/ckpt.${sequence % 2 === 0 ? 'a' : 'b'}`;
 }
 
-/** The newer of the two sound slots; undefined if there is none. Throws DiskError. */
+/**
+ * The newer of the two sound slots (undefined if there is none), and from where on the WAL must stay so that the
+ * older one can stand in for it. Throws DiskError.
+ */
 export function readCheckpoint(
   disk: Disk,
   directory: string,
   crc32c: Crc32c,
-): { readonly newest: Checkpoint | undefined; readonly isSlotDamaged: boolean } {
+): {
+  readonly newest: Checkpoint | undefined;
+  readonly keptLsn: number;
+  readonly isSlotDamaged: boolean;
+} {
   let newest: Checkpoint | undefined;
+  let keptLsn = Number.POSITIVE_INFINITY;
   let isSlotDamaged = false;
   for (const slot of [0, 1]) {
     const path = checkpointPath(directory, slot);
@@ -147,8 +155,12 @@ export function readCheckpoint(
       file.close();
     }
     const found = decodeCheckpoint(bytes, crc32c);
-    if (found === undefined) isSlotDamaged = true;
-    else if (newest === undefined || found.sequence > newest.sequence) newest = found;
+    if (found === undefined) {
+      isSlotDamaged = true;
+      continue;
+    }
+    keptLsn = Math.min(keptLsn, found.replayLsn);
+    if (newest === undefined || found.sequence > newest.sequence) newest = found;
   }
-  return { newest, isSlotDamaged };
+  return { newest, keptLsn: newest === undefined ? 0 : keptLsn, isSlotDamaged };
 }

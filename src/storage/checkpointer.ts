@@ -252,10 +252,12 @@ export class Checkpointer {
       const file = disk.open(path, { mode: 'create', dsync: true });
       file.write(bytes, 0, (error) => {
         file.close();
-        if (error !== undefined) reject(storageErrorFrom(error, 'writing a checkpoint'));
-        else {
+        try {
+          if (error !== undefined) throw error;
           if (isNew) disk.syncDirectory(directory);
           resolve();
+        } catch (failed) {
+          reject(storageErrorFrom(failed, 'writing a checkpoint'));
         }
       });
     });

@@ -50,11 +50,11 @@ export interface Recovered {
 /** Reads everything back into `parts.logs`. Throws StorageError, DiskError. */
 export async function recover(parts: RecoveryParts): Promise<Recovered> {
   const { env, codec, directory } = parts;
-  const { newest, isSlotDamaged } = readCheckpoint(env.disk, directory, env.crc32c);
+  const { newest, keptLsn, isSlotDamaged } = readCheckpoint(env.disk, directory, env.crc32c);
   if (isSlotDamaged) env.log.warn('a checkpoint slot is damaged or torn', { directory });
   if (newest !== undefined) await syncCheckpoint(env, checkpointPath(directory, newest.sequence));
   const replayLsn = newest?.replayLsn ?? 0;
-  const files = openWalFiles(parts, replayLsn);
+  const files = openWalFiles(parts, keptLsn);
   if (newest === undefined && isSlotDamaged && (files[0]?.file.firstLsn ?? 0) > 0) {
     throw new StorageError('STORAGE_DAMAGED', `${directory} has no sound checkpoint`, {
       directory,
@@ -86,8 +86,8 @@ function syncFile({ file }: { readonly file: DiskFile }): Promise<void> {
   });
 }
 
-/** Opens the WAL files and sorts them: needed ones by LSN, the others are spares. */
-function openWalFiles(parts: RecoveryParts, replayLsn: number): readonly ScanFile[] {
+/** Opens the WAL files and sorts them: those that reach above `keptLsn` by LSN, the others are spares. */
+function openWalFiles(parts: RecoveryParts, keptLsn: number): readonly ScanFile[] {
   const { env, walFiles } = parts;
   const folder = `${parts.directory}/wal`;
   const used: ScanFile[] = [];
@@ -116,7 +116,7 @@ function openWalFiles(parts: RecoveryParts, replayLsn: number): readonly ScanFil
   env.disk.syncDirectory(folder);
   used.sort((a, b) => a.file.firstLsn - b.file.firstLsn);
   return used.filter(({ file }, i) => {
-    const isNeeded = (used[i + 1]?.file.firstLsn ?? Number.POSITIVE_INFINITY) > replayLsn;
+    const isNeeded = (used[i + 1]?.file.firstLsn ?? Number.POSITIVE_INFINITY) > keptLsn;
     walFiles.adopt(file, isNeeded);
     return isNeeded;
   });

@@ -73,6 +73,8 @@ export class FaultDisk implements Disk {
   /** Answers an errno to fail a call. */
   onCall: (call: 'write' | 'sync' | 'read' | 'open', path: string) => string | undefined = () =>
     undefined;
+  /** A write or sync is about to end; the power may still fail first. */
+  onEnd: () => void = () => undefined;
   /** How many bytes of a write that fails have been written before it failed; none unless a test says so. */
   tornBytes: (length: number) => number = () => 0;
   opens = 0;
@@ -229,6 +231,8 @@ export class FaultDisk implements Disk {
         const sum = crc32c(bytes);
         const error = attempt(() => begin(change));
         this.#later(IO_MS, () => {
+          this.onEnd();
+          if (this.#isDead) return;
           change.isUnderWay = false;
           if (crc32c(bytes) !== sum) throw new Error(`bytes changed on their way to ${path}`);
           if (error === undefined && isDsync) harden([change]);
@@ -257,6 +261,8 @@ export class FaultDisk implements Disk {
         const changes = inode.unsynced.filter(({ isUnderWay }) => isUnderWay !== true);
         const error = attempt(() => this.#check('sync', path));
         this.#later(IO_MS, () => {
+          this.onEnd();
+          if (this.#isDead) return;
           if (error === undefined) {
             harden(changes);
             const { length } = inode.bytes;

@@ -1,0 +1,246 @@
+// Mistakes that a storage engine may have, each a text of src/storage and what stands in its place. Most are
+// bugs that others had (reference: fsync errors, stale frames in recycled files, names that were never synced).
+const WAL_FILES = 'src/storage/wal-files.ts';
+const WAL_WRITER = 'src/storage/wal-writer.ts';
+const WAL_SCAN = 'src/storage/wal-scan.ts';
+const RECOVERY = 'src/storage/recovery.ts';
+const CHECKPOINTER = 'src/storage/checkpointer.ts';
+const CHECKPOINT = 'src/storage/checkpoint.ts';
+const SEGMENT = 'src/storage/segment.ts';
+const SEGMENTS = 'src/storage/segment-set.ts';
+const SNAPSHOTS = 'src/storage/log-snapshots.ts';
+const SETTLE = 'src/storage/settle.ts';
+
+/** What is run: `powerRun(seed, cuts)`. */
+export const entry = 'test/storage/support/power-run.ts';
+
+/** @type {readonly { name: string, file: string, from: string, to: string }[]} */
+export const mutants = [
+  {
+    name: 'the WAL is written without O_DSYNC',
+    file: WAL_FILES,
+    from: `const file = this.#env.disk.open(path, { mode: 'write', dsync: true });`,
+    to: `const file = this.#env.disk.open(path, { mode: 'write' });`,
+  },
+  {
+    name: 'the WAL is opened without O_DSYNC at a start',
+    file: RECOVERY,
+    from: `const file = env.disk.open(path, { mode: 'write', dsync: true });`,
+    to: `const file = env.disk.open(path, { mode: 'write' });`,
+  },
+  {
+    name: 'the name of a new WAL file is not synced',
+    file: WAL_FILES,
+    from: `      this.#env.disk.syncDirectory(this.#options.directory);
+      this.#counters.walFilesMade += 1;
+      this.#retryPrepareMs = 0;`,
+    to: '      this.#counters.walFilesMade += 1;',
+  },
+  {
+    name: 'a group counts as durable when its write begins',
+    file: WAL_WRITER,
+    from: '(error) => this.#written(group, error));',
+    to: '() => undefined);\n    this.#written(group, undefined);',
+  },
+  {
+    name: 'a failed write of the WAL counts as done',
+    file: WAL_WRITER,
+    from: `    if (error !== undefined) {
+      this.#fail(error);
+      return;
+    }
+    this.#inFlight = undefined;`,
+    to: '    this.#inFlight = undefined;',
+  },
+  {
+    name: 'every group says that all before it is durable',
+    file: WAL_WRITER,
+    from: 'fields.seq = this.durableLsn;',
+    to: 'fields.seq = group.firstLsn + length;',
+  },
+  {
+    name: 'a start goes on with the salt of the run before',
+    file: 'src/storage/store.ts',
+    from: 'walFiles.salt = (end.salt + 1 + env.random.below(0xffff_fffe)) >>> 0;',
+    to: 'walFiles.salt = end.salt;',
+  },
+  {
+    name: 'frames are taken whatever their salt',
+    file: WAL_SCAN,
+    from: `        frame.salt === salt &&
+`,
+    to: '',
+  },
+  {
+    name: 'groups are taken whatever their LSN',
+    file: WAL_SCAN,
+    from: '    if (group.lsn !== lsn) return undefined;\n',
+    to: '',
+  },
+  {
+    name: 'damage in the middle is taken for a tear and cut',
+    file: WAL_SCAN,
+    from: 'if (after.durable <= lsn) return undefined;',
+    to: 'if (after.durable <= lsn || lsn >= 0) return undefined;',
+  },
+  {
+    name: 'the payload of a frame is not checked',
+    file: WAL_SCAN,
+    from: 'if (codec.payloadCrc(payload.subarray(length), batch) !== payloadCrc) return -1;',
+    to: '',
+  },
+  {
+    name: 'what a killed process left in the page cache is not synced at a start',
+    file: RECOVERY,
+    from: 'if (last !== undefined) await syncFile(last.file);',
+    to: '',
+  },
+  {
+    name: 'a checkpoint found in the page cache is not synced at a start',
+    file: RECOVERY,
+    from: 'if (newest !== undefined) await syncCheckpoint(env, checkpointPath(directory, newest.sequence));',
+    to: '',
+  },
+  {
+    name: 'a start reuses WAL files that the older checkpoint needs',
+    file: RECOVERY,
+    from: 'openWalFiles(parts, keptLsn)',
+    to: 'openWalFiles(parts, replayLsn)',
+  },
+  {
+    name: 'a WAL file is recycled one checkpoint too early',
+    file: CHECKPOINTER,
+    from: 'releaseBelow(Math.min(replayLsn, this.#replayLsnBefore))',
+    to: 'releaseBelow(replayLsn)',
+  },
+  {
+    name: 'the frames behind a state are not kept',
+    file: CHECKPOINTER,
+    from: 'Math.min(log.mark.settledSeq, log.snapshots.coveredSeq)',
+    to: 'log.mark.settledSeq',
+  },
+  {
+    name: 'the WAL frame of a state is not kept',
+    file: CHECKPOINTER,
+    from: 'let lsn = log.snapshots.minLsn;',
+    to: 'let lsn = Number.POSITIVE_INFINITY;',
+  },
+  {
+    name: 'segments are not synced before a checkpoint counts them',
+    file: CHECKPOINTER,
+    from: '    await this.#syncSegments([...marks.keys()]);\n',
+    to: '',
+  },
+  {
+    name: 'a checkpoint counts what was settled while it synced',
+    file: CHECKPOINTER,
+    from: `    const marks = this.#captureMarks();
+    await this.#syncSegments([...marks.keys()]);`,
+    to: `    await this.#syncSegments([...this.#durableLogs()]);
+    const marks = this.#captureMarks();`,
+  },
+  {
+    name: 'a failed sync of a segment is passed over',
+    file: CHECKPOINTER,
+    from: 'if (error === undefined) resolve();',
+    to: 'if (error === undefined || error !== undefined) resolve();',
+  },
+  {
+    name: 'checkpoints are written over the only one',
+    file: CHECKPOINT,
+    from: `sequence % 2 === 0 ? 'a' : 'b'`,
+    to: `'a'`,
+  },
+  {
+    name: 'a checkpoint is not synced',
+    file: CHECKPOINTER,
+    from: `const file = disk.open(path, { mode: 'create', dsync: true });`,
+    to: `const file = disk.open(path, { mode: 'create' });`,
+  },
+  {
+    name: 'the name of a checkpoint is not synced',
+    file: CHECKPOINTER,
+    from: 'if (isNew) disk.syncDirectory(directory);',
+    to: 'void isNew;',
+  },
+  {
+    name: 'batches settle before they are committed',
+    file: SETTLE,
+    from: 'return Math.min(log.committedSeq, log.durableSeq);',
+    to: 'return log.durableSeq;',
+  },
+  {
+    name: 'a batch at the log start is skipped when its log settles',
+    file: SETTLE,
+    from: 'log.table.nextOffset[slot]! <= log.startOffset;',
+    to: 'log.table.nextOffset[slot]! <= log.startOffset + 1;',
+  },
+  {
+    name: 'bytes that were written during a sync count as synced',
+    file: SEGMENT,
+    from: 'if (this.length === length && this.#dirty === open) {',
+    to: 'if (this.#dirty === open) {',
+  },
+  {
+    name: 'bytes behind the checkpointed end of a segment count',
+    file: SEGMENTS,
+    from: 'const length = isActive ? Math.min(size, mark.segmentLength) : size;',
+    to: 'const length = size;',
+  },
+  {
+    name: 'the name of a segment is not synced',
+    file: SEGMENTS,
+    from: 'if (!this.isFolderDirty) return;',
+    to: 'if (this.isFolderDirty || !this.isFolderDirty) return;',
+  },
+  {
+    name: 'the removal of a segment is not synced',
+    file: SEGMENTS,
+    from: `    // A file that comes back after a power cut would be taken for one that is whole.
+    this.isFolderDirty = true;
+`,
+    to: '',
+  },
+  {
+    name: 'the segment that holds the log start is removed',
+    file: SEGMENTS,
+    from: 'this.list[1]!.baseOffset <= offset) this.#remove();',
+    to: 'this.list[0]!.baseOffset < offset) this.#remove();',
+  },
+  {
+    name: 'an index is trusted whatever its segment',
+    file: 'src/storage/sparse-index.ts',
+    from: 'found.index.coveredBytes === segmentBytes;',
+    to: 'segmentBytes > 0;',
+  },
+  {
+    name: 'a torn index is trusted',
+    file: 'src/storage/sparse-index.ts',
+    from: '    if (readU32le(bytes, 64) !== sumOf(bytes, crc32c)) return undefined;\n',
+    to: '',
+  },
+  {
+    name: 'only one state is kept',
+    file: SNAPSHOTS,
+    from: 'const KEPT = 2;',
+    to: 'const KEPT = 1;',
+  },
+  {
+    name: 'a state counts before its file is synced',
+    file: SNAPSHOTS,
+    from: `const file = disk.open(path, { mode: 'create', dsync: true });`,
+    to: `const file = disk.open(path, { mode: 'create' });`,
+  },
+  {
+    name: 'the name of a state file is not synced',
+    file: SNAPSHOTS,
+    from: 'depth < 3; depth += 1',
+    to: 'depth < 0; depth += 1',
+  },
+  {
+    name: 'a cut is not logged',
+    file: 'src/storage/stored-log.ts',
+    from: 'if (!this.isMemory) this.writeMark(TYPE_TRUNCATE, toSeq);',
+    to: '',
+  },
+];
