@@ -121,6 +121,18 @@ test('TypeScript is loaded with the tsx of the application, and its source is fo
   }
 });
 
+test('a manifest that is named as its source is found where it was compiled', async () => {
+  write({ 'compiled.js': MODULE });
+  expect(await sumOn(1, await start(pathToFileURL(join(folder, 'compiled.ts'))))).toBe(6);
+});
+
+test('what was compiled beside its source is taken where nothing loads the source', async () => {
+  const manifest = write({ 'beside.ts': TYPED['typed.ts'], 'beside.js': MODULE });
+  const started = start(manifest);
+  // Node that strips types takes the source.
+  expect(await sumOn(1, await started)).toBe(6);
+});
+
 test.skipIf(runsTypeScript)('TypeScript that nothing loads: the file, and what to do', async () => {
   const refused = start(new URL('./typed.js', write(TYPED)));
   await expect(refused).rejects.toThrow(

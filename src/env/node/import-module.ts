@@ -8,11 +8,15 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export type Exports = Readonly<Record<string, unknown>>;
 
-/** Extension of a compiled file -> those that its source may have. */
-const SOURCES: Readonly<Record<string, readonly string[]>> = {
+/** Extension of a compiled file -> those that its source may have, and back. */
+const OTHERS: Readonly<Record<string, readonly string[]>> = {
   '.js': ['.ts', '.tsx'],
   '.mjs': ['.mts'],
   '.cjs': ['.cts'],
+  '.ts': ['.js'],
+  '.tsx': ['.js'],
+  '.mts': ['.mjs'],
+  '.cts': ['.cjs'],
 };
 const EXTENSION = /\.[cm]?[jt]sx?$/;
 const TYPESCRIPT = /\.[cm]?tsx?$/;
@@ -28,9 +32,11 @@ class ModuleLoadError extends Error {
   }
 }
 
-/** True for TypeScript, and for a compiled file that is not there while its source is. */
-export function isSource(url: URL): boolean {
-  return url.protocol === 'file:' && TYPESCRIPT.test(fileOf(url) ?? '');
+/** True for TypeScript, and where only the source of a compiled file is there, or the other way round. */
+export function needsLoader(url: URL): boolean {
+  if (url.protocol !== 'file:') return false;
+  const file = namesOf(url).find((each) => existsSync(each));
+  return file !== undefined && (file !== fileURLToPath(url) || TYPESCRIPT.test(file));
 }
 
 /**
@@ -40,36 +46,42 @@ export function isSource(url: URL): boolean {
  */
 export async function importModule(url: URL): Promise<Exports> {
   if (url.protocol !== 'file:') return (await import(url.href)) as Exports;
-  const file = fileOf(url);
+  const names = namesOf(url);
+  const file = names.find((each) => existsSync(each));
   if (file === undefined) {
-    const { path, sources } = namesOf(url);
-    const others = sources.map((each) => ` or ${each}`).join('');
     throw new ModuleLoadError(
-      `there is no ${path}${others}. Name a module that is there, as in new URL('./actors.js', import.meta.url)`,
+      `there is no ${names.join(' or ')}. Name a module that is there, as in new URL('./actors.js', import.meta.url)`,
     );
   }
   const isTypeScript = TYPESCRIPT.test(file);
   const tsx = isTypeScript || isUnderTsx() ? findTsx(file) : undefined;
   if (tsx !== undefined) await registerTsx(tsx);
+  const isAlone = isTypeScript && tsx === undefined;
+  const compiled = isAlone && !stripsTypes() ? otherOf(file) : undefined;
   try {
-    return (await import(pathToFileURL(file).href)) as Exports;
+    return (await import(pathToFileURL(compiled ?? file).href)) as Exports;
   } catch (error) {
-    const advice = isTypeScript && tsx === undefined ? adviceFor(file, error) : undefined;
+    const advice = isAlone ? adviceFor(file, error) : undefined;
     throw advice === undefined ? error : new ModuleLoadError(advice, error);
   }
 }
 
-/** The file behind the URL: itself, or the source that it would be compiled from. */
-function fileOf(url: URL): string | undefined {
-  const { path, sources } = namesOf(url);
-  return [path, ...sources].find((each) => existsSync(each));
-}
-
-function namesOf(url: URL): { readonly path: string; readonly sources: readonly string[] } {
+/** The file of the URL, and those that it is compiled from or to. */
+function namesOf(url: URL): readonly string[] {
   const path = fileURLToPath(url);
   const extension = EXTENSION.exec(path)?.[0] ?? '';
   const stem = path.slice(0, path.length - extension.length);
-  return { path, sources: (SOURCES[extension] ?? []).map((each) => `${stem}${each}`) };
+  return [path, ...(OTHERS[extension] ?? []).map((each) => `${stem}${each}`)];
+}
+
+/** What the file is compiled from or to, if that is there. */
+function otherOf(file: string): string | undefined {
+  const [, ...others] = namesOf(pathToFileURL(file));
+  return others.find((each) => existsSync(each));
+}
+
+function stripsTypes(): boolean {
+  return (process.features as { readonly typescript?: unknown }).typescript !== undefined;
 }
 
 /** Options that the process was started with; a worker is told those of its parent. */
@@ -119,25 +131,15 @@ function adviceFor(file: string, error: unknown): string | undefined {
   const { code, message } = error as NodeJS.ErrnoException;
   const text = String(message);
   const node = `Node.js ${process.versions.node}`;
-  const stripsTypes = (process.features as { readonly typescript?: unknown }).typescript;
-  if (code === 'ERR_UNKNOWN_FILE_EXTENSION' || (stripsTypes === undefined && isSyntax(error))) {
+  if (code === 'ERR_UNKNOWN_FILE_EXTENSION' || (!stripsTypes() && error instanceof SyntaxError)) {
     return `a worker thread cannot load ${file}: ${node} does not run TypeScript. Do one of these: ${INSTALL_TSX}; ${COMPILE}; use Node.js 22.18 or newer`;
   }
   if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
     return `a worker thread cannot load ${file}: ${node} only strips types, and this needs more (${text.split('\n')[0]}). Do one of these: ${INSTALL_TSX}; ${COMPILE}; write types that can be erased`;
   }
   const missing = /Cannot find module '([^']+\.[cm]?js)'/.exec(text)?.[1];
-  if (code === 'ERR_MODULE_NOT_FOUND' && missing !== undefined && hasSource(missing)) {
+  if (code === 'ERR_MODULE_NOT_FOUND' && missing !== undefined && otherOf(missing) !== undefined) {
     return `a worker thread cannot load ${file}: ${node} does not look for the source of ${missing}. Do one of these: ${INSTALL_TSX}; ${COMPILE}; import it with its extension, .ts`;
   }
   return undefined;
-}
-
-function isSyntax(error: unknown): boolean {
-  return error instanceof SyntaxError;
-}
-
-function hasSource(file: string): boolean {
-  const { path, sources } = namesOf(pathToFileURL(file));
-  return !existsSync(path) && sources.some((each) => existsSync(each));
 }

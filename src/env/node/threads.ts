@@ -27,7 +27,7 @@ import type {
 import { answerControl, OwnControl, WorkerControl } from './control.ts';
 import { ControlTarget } from './control-target.ts';
 import type { HandOverSupport } from './hand-over.ts';
-import { isSource } from './import-module.ts';
+import { needsLoader } from './import-module.ts';
 import { isRing, PortBell } from './port-bell.ts';
 
 export interface NodeThreadsOptions {
@@ -245,7 +245,7 @@ class StarterSide implements NodeThreads {
       if (peer === 0) this.#ports.set(index, port2);
       else this.#live.get(peer)!.sendPort(index, port2);
     }
-    const boots = isSource(entry);
+    const boots = needsLoader(entry);
     const boot: BootData = {
       callboardThread: true,
       index,
