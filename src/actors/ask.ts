@@ -12,8 +12,14 @@ export const ASKS_MAX = 1 << 20;
 
 const ignore = (): void => undefined;
 
+/**
+ * Generations of a thread's lives begin far apart (2^32 divided by the golden ratio): an answer that was meant for a
+ * life before must not find an ask of this one.
+ */
+const LIFE_STEP = 0x9e37_79b1;
+
 class Slot {
-  generation = 0;
+  generation: number;
   isOpen = false;
   op: OpEntry | undefined;
   target: RefId | undefined;
@@ -25,6 +31,10 @@ class Slot {
   onAbort: (() => void) | undefined;
   /** Tells the target that nobody waits any more. */
   onGivenUp: (() => void) | undefined;
+
+  constructor(generation: number) {
+    this.generation = generation;
+  }
 }
 
 export interface AskCounters {
@@ -49,13 +59,16 @@ export class AskSlab {
   };
   readonly #deadlines: Deadlines;
   #asksMax: number;
+  readonly #firstGeneration: number;
   readonly #slots: Slot[] = [];
   readonly #free: number[] = [];
   #open = 0;
   #isClosed = false;
 
-  constructor(deadlines: Deadlines, asksMax: number) {
+  /** `life`: counts the starts of the thread. */
+  constructor(deadlines: Deadlines, asksMax: number, life: number) {
     this.#deadlines = deadlines;
+    this.#firstGeneration = Math.imul(life, LIFE_STEP) >>> 0;
     this.#asksMax = Math.min(asksMax, ASKS_MAX - 1);
   }
 
@@ -82,7 +95,7 @@ export class AskSlab {
     let index = this.#free.pop();
     if (index === undefined) {
       index = this.#slots.length;
-      this.#slots.push(new Slot());
+      this.#slots.push(new Slot(this.#firstGeneration));
     }
     const slot = this.#slots[index]!;
     slot.generation = (slot.generation + 1) >>> 0;

@@ -128,7 +128,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.random = env.random.fork(`actors/${thread}`);
     this.log = env.log;
     this.deadlines = new Deadlines(env.clock, env.timers);
-    this.asks = new AskSlab(this.deadlines, limits.asksMax);
+    this.asks = new AskSlab(this.deadlines, limits.asksMax, this.threadIncarnation);
     this.status = options.status ?? new Int32Array(STATUS_WORDS);
     this.deadLetters = new DeadLetters(env.clock);
     this.observer = new Observer(env.clock, this.metrics, this.status, options.slowMs);

@@ -8,6 +8,7 @@ import { createNodeDisk } from './disk.ts';
 import { createNodeLog } from './log.ts';
 import { createMemoryDisk } from './memory-disk.ts';
 import { type Capability, loadNative } from './native.ts';
+import { loadGuarded } from './native-gate.ts';
 import { createNodeNet, type NodeNet } from './net.ts';
 import { createNodeRandom } from './random.ts';
 import { NodeRunQueue } from './run-queue.ts';
@@ -44,8 +45,10 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
   const isNative = options.isNativeEnabled ?? process.env['CALLBOARD_NATIVE'] !== 'off';
   const log = options.log ?? createNodeLog({ level: options.logLevel ?? 'info' });
   const clock = createNodeClock();
-  const native = loadNative(isNative);
-  const nativeCrc32c = isNative ? loadNativeCrc32c() : undefined;
+  const { native, nativeCrc32c } = loadGuarded(() => ({
+    native: loadNative(isNative),
+    nativeCrc32c: isNative ? loadNativeCrc32c() : undefined,
+  }));
   const net = createNodeNet({ native: native.calls, log });
   return {
     facts: { pid: process.pid, osBootId: readOsBootId() },

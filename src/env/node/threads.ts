@@ -28,6 +28,8 @@ import { answerControl, OwnControl, WorkerControl } from './control.ts';
 import { ControlTarget } from './control-target.ts';
 import type { HandOverSupport } from './hand-over.ts';
 import { needsLoader } from './import-module.ts';
+import type { NativeGate } from './native-gate.ts';
+import { createNativeGate, mayEnd } from './native-gate.ts';
 import { isRing, PortBell } from './port-bell.ts';
 
 export interface NodeThreadsOptions {
@@ -66,6 +68,7 @@ interface BootData {
   readonly incarnation: number;
   readonly data: unknown;
   readonly ports: readonly PeerPort[];
+  readonly nativeGate: NativeGate;
   /** What `thread-entry.ts` loads where the entry is TypeScript. */
   readonly entry?: string;
 }
@@ -246,12 +249,14 @@ class StarterSide implements NodeThreads {
       else this.#live.get(peer)!.sendPort(index, port2);
     }
     const boots = needsLoader(entry);
+    const nativeGate = createNativeGate();
     const boot: BootData = {
       callboardThread: true,
       index,
       incarnation,
       data,
       ports,
+      nativeGate,
       ...(boots ? { entry: entry.href } : {}),
     };
     const { heapMegabytesMax: heap, loads = entry } = options;
@@ -261,7 +266,8 @@ class StarterSide implements NodeThreads {
       name: `callboard-${index}`,
       ...(heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heap } }),
     });
-    const handle = new WorkerHandle(worker, { loads, index, incarnation }, this.#ports);
+    const start = { loads, index, incarnation, nativeGate };
+    const handle = new WorkerHandle(worker, start, this.#ports);
     this.#live.set(index, handle);
     handle.onExit(() => {
       this.#live.delete(index);
@@ -304,6 +310,7 @@ interface Start {
   readonly loads: URL;
   readonly index: number;
   readonly incarnation: number;
+  readonly nativeGate: NativeGate;
 }
 
 class WorkerHandle implements ThreadHandle {
@@ -312,6 +319,7 @@ class WorkerHandle implements ThreadHandle {
   readonly ready: Promise<void>;
   readonly control: WorkerControl;
   readonly #loads: URL;
+  readonly #nativeGate: NativeGate;
   readonly #worker: Worker;
   readonly #ports: Ports;
   readonly #onExit: ((exit: ThreadExit) => void)[] = [];
@@ -327,6 +335,7 @@ class WorkerHandle implements ThreadHandle {
     this.#worker = worker;
     this.#ports = ports;
     this.#loads = start.loads;
+    this.#nativeGate = start.nativeGate;
     this.index = start.index;
     this.incarnation = start.incarnation;
     this.control = new WorkerControl((port) => {
@@ -366,7 +375,13 @@ class WorkerHandle implements ThreadHandle {
     message = `thread ${this.index} was ${cause}`,
   ): void {
     this.#stopped ??= { cause, message };
-    void this.#worker.terminate();
+    this.#end(NATIVE_LOAD_MS_MAX);
+  }
+
+  /** A moment later if the thread loads native code. */
+  #end(patienceMs: number): void {
+    if (mayEnd(this.#nativeGate) || patienceMs === 0) void this.#worker.terminate();
+    else setTimeout(() => this.#end(patienceMs - 1), 1);
   }
 
   utilization(): number {
@@ -493,6 +508,8 @@ class WorkerSide implements NodeThreads {
 /** What crosses from a worker has lost the place of a syntax error, and with it the module. */
 const SYNTAX_HINT =
   '\n  (in that module or in one that it imports: `node --check` on each names the line)';
+/** A load that takes longer hangs: then the process is at risk either way. */
+const NATIVE_LOAD_MS_MAX = 10_000;
 const NO_BYTES = new Uint8Array(0);
 const DEPTH_MAX = 8;
 

@@ -18,9 +18,14 @@ export const Peer = protocol('peer', 1, {
   die: tell(utf8),
   never: ask(none, u32),
   cpuWakes: ask(none, u32),
+  /** Asks thread 0 at `ASKED_SLOT`, and answers what that answers. */
+  askMain: ask(none, u32),
   /** Ports that keep the thread alive, and whether it has loaded the package for control calls. */
   footprint: ask(none, record({ ports: u32, hasComlink: bool })),
 });
+
+/** What workers ask. */
+export const ASKED_SLOT = 11;
 
 export const entry = new URL('../workers/member.mjs', import.meta.url);
 export const ignore = () => undefined;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Ref, Signal } from '../../../src/actors/index.ts';
+import type { Later, Ref, Signal } from '../../../src/actors/index.ts';
 import { actor, protocol, tell } from '../../../src/actors/index.ts';
 import { RestartBudget } from '../../../src/actors/supervise.ts';
 import { none } from '../../../src/codec/index.ts';
@@ -13,7 +13,7 @@ import type { Connection } from '../../../src/env/environment.ts';
 import type { ThreadHandle } from '../../../src/env/threads.ts';
 import { runs } from '../../setup/runs.ts';
 import type { World } from './support.ts';
-import { ignore, mailbox, Peer, reportOf, until, world } from './support.ts';
+import { ASKED_SLOT, ignore, mailbox, Peer, reportOf, until, world } from './support.ts';
 
 const NO_RESTART = {
   maxRestarts: 0,
@@ -134,6 +134,43 @@ test.each([
     expect(group.incarnationOf(1)).toBe(2);
   },
 );
+
+test('an answer that comes after the death of its asker is not for the next life', async () => {
+  const made = world(1);
+  const asked = mailbox<Later<number>>();
+  const nothing = () => undefined as never;
+  const Asked = actor(Peer, (ctx, _args: undefined) => ({
+    take: nothing,
+    report: nothing,
+    echo: nothing,
+    sendTo: nothing,
+    die: nothing,
+    never: nothing,
+    cpuWakes: nothing,
+    footprint: nothing,
+    askMain() {
+      const later = ctx.later<number>();
+      asked.put(later);
+      return later;
+    },
+  }));
+  made.system.spawnWellKnown(ASKED_SLOT, 'asked', Asked, undefined);
+  await made.group.start();
+  await made.nextReady();
+  const peer = peerOf(made);
+  const lost = peer.ask('askMain', undefined, { timeoutMs: 20_000 });
+  const first = await asked.next();
+  made.group.kill(1);
+  await expect(lost).rejects.toMatchObject({ code: 'ACTOR_THREAD_LOST' });
+  await made.nextReady();
+  const answer = peer.ask('askMain', undefined, { timeoutMs: 20_000 });
+  const second = await asked.next();
+  first.ok(1);
+  // It has gone the way that the answer will go.
+  await peer.ask('report', undefined, { timeoutMs: 20_000 });
+  second.ok(2);
+  expect(await answer).toBe(2);
+});
 
 test('many kills under load: the process lives and the last incarnation answers', async () => {
   const made = world(1, {

@@ -15,6 +15,7 @@ const Peer = protocol('peer', 1, {
   die: tell(utf8),
   never: ask(none, u32),
   cpuWakes: ask(none, u32),
+  askMain: ask(none, u32),
   footprint: ask(none, record({ ports: u32, hasComlink: bool })),
 });
 
@@ -111,6 +112,14 @@ const PeerActor = actor(
         if (how === 'wait') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       },
       never: () => ctx.later(),
+      askMain() {
+        const later = ctx.later();
+        const main = member.system.wellKnown(Peer, { thread: 0, slot: 11 });
+        main
+          .ask('askMain', undefined, { timeoutMs: 20_000 })
+          .then(later.ok.bind(later), later.fail.bind(later));
+        return later;
+      },
       footprint: () => ({
         ports: process.getActiveResourcesInfo().filter((each) => each === 'MessagePort').length,
         hasComlink: Object.keys(Module._cache).some((each) => each.includes('comlink')),
