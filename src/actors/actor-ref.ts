@@ -27,7 +27,7 @@ export interface RefHost {
   /** The living actor of a slot of this thread, if the id is of this thread. */
   cellOf(id: RefId): Cell | undefined;
   isHere(id: RefId): boolean;
-  routeTo(node: number, thread: number): Route | undefined;
+  routeTo(node: number, thread: number, lane?: 0 | 1): Route | undefined;
   /** Logs what the codec of a message threw. */
   codecFailed(path: string, op: string, error: unknown): void;
 }
@@ -178,7 +178,9 @@ export class IdRef<O extends Ops> extends BaseRef<O> {
     if (host.isHere(id)) {
       return abortable(host.cellOf(id)?.roomAvailable() ?? Promise.resolve(), signal);
     }
-    return host.routeTo(id.node, id.thread)?.ready(signal) ?? Promise.resolve();
+    return (
+      host.routeTo(id.node, id.thread, this.#protocol.lane)?.ready(signal) ?? Promise.resolve()
+    );
   }
 
   protected entry(op: string): OpEntry | undefined {
@@ -193,7 +195,7 @@ export class IdRef<O extends Ops> extends BaseRef<O> {
       if (cell.actor.protocol !== this.#protocol) return 'unknown-op';
       return postLocal(host, cell, op, input, askId);
     }
-    const route = host.routeTo(id.node, id.thread);
+    const route = host.routeTo(id.node, id.thread, this.#protocol.lane);
     // Without a route there is nobody whose room `ready` could wait for: an offer must not say `full`.
     if (route === undefined) return askId === 0 ? 'gone' : 'unreachable';
     if (askId === 0) return route.send(KIND_TELL, op.code, id, 0, 0, op.input, input, op.isLent);
@@ -208,7 +210,7 @@ export class IdRef<O extends Ops> extends BaseRef<O> {
       host.cellOf(id)?.cancelAsk(askId);
       return;
     }
-    const route = host.routeTo(id.node, id.thread);
+    const route = host.routeTo(id.node, id.thread, this.#protocol.lane);
     const generation = Math.floor(askId / ASKS_MAX);
     route?.send(KIND_CANCEL, 0, id, askId % ASKS_MAX, generation, undefined, undefined);
   }

@@ -4,6 +4,9 @@
 import type { Clock, Log, Random } from '../env/environment.ts';
 import type { AnyProtocol, Ask, Codec, Input, Ops, Protocol, Tell, TellOp } from './protocol.ts';
 import type { AnyRef, Ref, RefId } from './ref.ts';
+import type { AcceptOptions, IncomingStream, StreamReader } from './streams/incoming-stream.ts';
+import type { OpenOptions, OutgoingStream } from './streams/outgoing-stream.ts';
+import type { StreamAddress } from './streams/protocols.ts';
 
 /** Why an actor ended, as its watchers hear it. */
 export type EndCause = 'stopped' | 'failed' | 'thread-lost' | 'node-lost';
@@ -138,6 +141,22 @@ export interface Context<O extends Ops> extends Spawner {
    * @throws ActorError ACTOR_MISUSE outside of a handler, and after its first `await`.
    */
   retain(): () => void;
+  /**
+   * Opens a stream of bytes that somebody else reads: who gets its `address` in a message and accepts it first.
+   *
+   * @throws ActorError ACTOR_FULL when this thread has as many streams as it may (`streamsMax`).
+   */
+  openStream(options?: OpenOptions): OutgoingStream;
+  /**
+   * Reads the stream of an address that arrived in a message, wherever it is written.
+   *
+   * @throws ActorError ACTOR_FULL as `openStream`; ACTOR_MISUSE for a window that is none.
+   */
+  acceptStream(
+    address: StreamAddress,
+    reader: StreamReader,
+    options?: AcceptOptions,
+  ): IncomingStream;
   /** A usable ref of an id that arrived in a message. */
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P>;
 }

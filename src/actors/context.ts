@@ -8,6 +8,11 @@ import { retained } from './held-input.ts';
 import type { Input, OpEntry, Ops, Protocol, TellOp } from './protocol.ts';
 import type { AnyRef, Ref, RefId } from './ref.ts';
 import { sameId } from './ref.ts';
+import type { AcceptOptions, IncomingStream, StreamReader } from './streams/incoming-stream.ts';
+import { acceptStream, openStream } from './streams/open.ts';
+import type { OpenOptions, OutgoingStream } from './streams/outgoing-stream.ts';
+import type { StreamAddress } from './streams/protocols.ts';
+import type { StreamTable } from './streams/stream-table.ts';
 
 /** What a context needs of the system beyond its cell. */
 export interface ContextHost {
@@ -19,6 +24,7 @@ export interface ContextHost {
     where: Placement,
   ): Ref<P>;
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P>;
+  readonly streams: StreamTable;
 }
 
 export class CellContext<O extends Ops> implements Context<O> {
@@ -164,6 +170,18 @@ export class CellContext<O extends Ops> implements Context<O> {
 
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P> {
     return this.#host.ref(protocol, id);
+  }
+
+  openStream(options?: OpenOptions): OutgoingStream {
+    return openStream(this.#host.streams, this, options);
+  }
+
+  acceptStream(
+    address: StreamAddress,
+    reader: StreamReader,
+    options?: AcceptOptions,
+  ): IncomingStream {
+    return acceptStream(this.#host.streams, this, address, reader, options);
   }
 
   get #isCurrent(): boolean {

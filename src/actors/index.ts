@@ -59,6 +59,10 @@ export type { Admission, AnyRef, AskOptions, Place, Ref, RefId } from './ref.ts'
 export { refId, sameId, sameRef } from './ref.ts';
 export type { Routing } from './router.ts';
 export { Router } from './router.ts';
+export type { AcceptOptions, IncomingStream, StreamReader } from './streams/incoming-stream.ts';
+export type { OpenOptions, OutgoingStream } from './streams/outgoing-stream.ts';
+export type { StreamAddress, StreamEnd } from './streams/protocols.ts';
+export { streamAddress } from './streams/protocols.ts';
 export { DEFAULT_SUPERVISION, RestartBudget } from './supervise.ts';
 export type { ChildSpec, SupervisorArgs } from './supervisor.ts';
 export { Supervisor } from './supervisor.ts';

@@ -45,6 +45,8 @@ export interface AnyProtocol {
   readonly byName: ReadonlyMap<string, OpEntry>;
   /** FNV-1a of name, version, and the ops in order with the shapes of their codecs (u32). */
   readonly hash: number;
+  /** Of links: 1 for bulk, which no other message waits behind. */
+  readonly lane: 0 | 1;
 }
 
 export interface Protocol<O extends Ops> extends AnyProtocol {
@@ -89,13 +91,26 @@ const OPS_MAX = 0xffff;
 /** Identifiers only: names that look like integers would not keep their declaration order. */
 const OP_NAME = /^[A-Za-z][A-Za-z0-9]*$/;
 
+export interface ProtocolOptions {
+  /**
+   * Its messages are bulk: between nodes they have a connection of their own, so that others do not wait behind them.
+   * To one actor they keep their order; what is sent to others, answers and ends may overtake them.
+   */
+  readonly isBulk?: boolean;
+}
+
 /**
  * Declares a protocol. The order of `ops` is the order of the opcodes: append new ops at the end and
  * raise `version` when the meaning of an existing one changes.
  *
  * @throws Error when an op name is not an identifier or there are more than 65,535 ops.
  */
-export function protocol<const O extends Ops>(name: string, version: number, ops: O): Protocol<O> {
+export function protocol<const O extends Ops>(
+  name: string,
+  version: number,
+  ops: O,
+  options: ProtocolOptions = {},
+): Protocol<O> {
   const table: OpEntry[] = [];
   const byName = new Map<string, OpEntry>();
   let hash = fnv1a32(`${name}/${version}`);
@@ -115,7 +130,9 @@ export function protocol<const O extends Ops>(name: string, version: number, ops
     hash = fnv1a32(`;${op}:${definition.input.shape}${replyShape}`, hash);
   }
   if (table.length > OPS_MAX) throw new Error(`protocol ${name}: more than ${OPS_MAX} ops`);
-  return Object.freeze({ name, version, ops: Object.freeze(ops), table, byName, hash });
+  const lane = options.isBulk === true ? 1 : 0;
+  if (lane === 1) hash = fnv1a32(';bulk', hash);
+  return Object.freeze({ name, version, ops: Object.freeze(ops), table, byName, hash, lane });
 }
 
 /** One hash over a list of protocols, independent of the order of the list: compared by handshakes. */

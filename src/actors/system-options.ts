@@ -35,6 +35,8 @@ export interface SystemOptions {
   /** Encode, decode and freeze messages within the thread too: on in tests. */
   readonly strict?: boolean;
   readonly limits?: Partial<SystemLimits>;
+  /** Ends of streams that may be open at once on this thread. Default: 4,096. */
+  readonly streamsMax?: number;
   /** Milliseconds from which a handler counts as slow, for inspection. Default: 50. */
   readonly slowMs?: number;
   /** Sees who sends and who waits: for tests and simulations. */

@@ -55,6 +55,7 @@ import type { RuntimePort } from './runtime-actor.ts';
 import { RUNTIME_SLOT, RuntimeActor, RuntimeProtocol } from './runtime-actor.ts';
 import { Slots } from './slots.ts';
 import { STATUS_TURNS, STATUS_WORDS } from './status.ts';
+import { STREAM_PROTOCOLS, StreamTable } from './streams/stream-table.ts';
 import { rebuilt, roundTrip } from './strict.ts';
 import type { SystemOptions } from './system-options.ts';
 import { DEFAULT_LIMITS } from './system-options.ts';
@@ -90,6 +91,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly access = new InspectionAccess();
   readonly metrics = new Metrics();
   readonly watches = new WatchTable();
+  readonly streams: StreamTable;
   readonly status: Int32Array;
   /** Where rings and links deliver what arrived. */
   readonly inbound: Inbound;
@@ -122,7 +124,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.isStrict = options.strict ?? false;
     this.tracer = options.tracer;
     this.interposer = options.interposer;
-    this.protocols = [RuntimeProtocol, ...(options.protocols ?? [])];
+    this.protocols = [RuntimeProtocol, ...STREAM_PROTOCOLS, ...(options.protocols ?? [])];
+    this.streams = new StreamTable(options.streamsMax);
     this.env = env;
     this.clock = env.clock;
     this.random = env.random.fork(`actors/${thread}`);

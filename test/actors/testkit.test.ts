@@ -168,3 +168,9 @@ describe('fixture', () => {
     expect(draws(true)).toEqual(draws(false));
   });
 });
+
+test('streams are for a system: behave refuses them, and says where they are', () => {
+  const Plain = protocol('plain', 1, { go: tell(none) });
+  const PlainActor = actor(Plain, (ctx, _args: undefined) => ({ go: () => void ctx.openStream() }));
+  expect(() => behave(PlainActor, undefined).run('go', undefined)).toThrow(/use `fixture`/);
+});

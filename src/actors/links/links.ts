@@ -268,6 +268,7 @@ export class Links implements LinkHost {
 
   epochEnded(node: number, thread: number): void {
     this.system.failAsks(node, thread, () => true, 'ACTOR_UNREACHABLE');
+    this.system.streams.wayLost(node, thread);
     for (const handle of [...(this.#epochEnds.get(threadKey(node, thread)) ?? [])]) handle();
   }
 

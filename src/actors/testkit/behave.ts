@@ -1,6 +1,7 @@
 // One actor without a system: run a message or a signal, then read what it did as plain data. For
 // logic; the order and bounds of mailboxes are the fixture's subject.
 import type { Actor, Context, Handlers, Later, Placement, Shown, Signal } from '../actor.ts';
+import { ActorError } from '../errors.ts';
 import { isPromise } from '../later.ts';
 import type {
   AnyProtocol,
@@ -275,6 +276,14 @@ class RecordingContext<O extends Ops> implements Context<O> {
     );
   }
 
+  openStream(): never {
+    throw noStreams();
+  }
+
+  acceptStream(): never {
+    throw noStreams();
+  }
+
   become(handlers: Handlers<O>): void {
     this.handlers = handlers;
     this.#effects.push({ kind: 'became' });
@@ -323,4 +332,8 @@ class RecordingContext<O extends Ops> implements Context<O> {
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P> {
     return new RecordingRef<P>(protocol, idPath(id), id, this.#effects, this.#asks);
   }
+}
+
+function noStreams(): ActorError {
+  return new ActorError('ACTOR_MISUSE', 'behave has no streams: use `fixture`, which has a system');
 }
