@@ -53,12 +53,6 @@ export const mutants = [
     to: '    this.#inFlight = undefined;',
   },
   {
-    name: 'every group says that all before it is durable',
-    file: WAL_WRITER,
-    from: 'fields.seq = this.durableLsn;',
-    to: 'fields.seq = group.firstLsn + length;',
-  },
-  {
     name: 'a start goes on with the salt of the run before',
     file: 'src/storage/store.ts',
     from: 'walFiles.salt = (end.salt + 1 + env.random.below(0xffff_fffe)) >>> 0;',

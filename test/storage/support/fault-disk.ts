@@ -18,6 +18,9 @@ export function diskError(code: string, message: string): DiskError {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
+/** Says what a cut keeps: `below(2)` and `below(3)`. */
+type Dice = Pick<SeededRandom, 'below'>;
+
 interface Change {
   readonly position: number;
   readonly bytes: Uint8Array;
@@ -88,7 +91,7 @@ export class FaultDisk implements Disk {
   // ---- faults ---------------------------------------------------------------------------------
 
   /** What a machine finds after its power failed now. The old disk must not be used any more. */
-  powerCut(random: SeededRandom, later: (delayMs: number, fire: () => void) => void): FaultDisk {
+  powerCut(random: Dice, later: (delayMs: number, fire: () => void) => void): FaultDisk {
     this.#isDead = true;
     const next = new FaultDisk(later);
     next.#folders = new Set(this.#folders);
@@ -378,7 +381,7 @@ export class FaultDisk implements Disk {
   }
 }
 
-function afterCut(inode: Inode, random: SeededRandom): Uint8Array<ArrayBuffer> {
+function afterCut(inode: Inode, random: Dice): Uint8Array<ArrayBuffer> {
   let bytes: Uint8Array<ArrayBuffer> = inode.durable.slice();
   for (const change of inode.unsynced) {
     const fate = random.below(3);

@@ -195,6 +195,34 @@ export class PowerRun {
     this.disk = isKill ? this.disk.kill(later) : this.disk.powerCut(this.random, later);
   }
 
+  /**
+   * Two cuts that meet in one place: a group loses its first block, and the group that is then written there
+   * loses all others. What is left of the first has the right LSNs, and frames that begin where those of the
+   * second do.
+   */
+  async tearTwice(): Promise<void> {
+    for (const keeps of [(block: number) => block > 0, (block: number) => block === 0]) {
+      // Nothing else is in the group, and nothing under way.
+      await this.world.advance(50);
+      if (this.opened.store.failure !== undefined) return;
+      const log = this.log(1);
+      const ledger = this.ledgers.get(1)!;
+      for (let i = 0; i < 10; i += 1) {
+        const { chain: before, endOffset: baseOffset } = log;
+        appendBatch(log, UNIFORM_BYTES, { fill: this.random.below(255) });
+        this.#note(log, ledger, before, baseOffset);
+      }
+      this.opened.store.startGroup();
+      this.world.clear();
+      this.disk = this.disk.powerCut(tearing(keeps), (ms, fire) =>
+        this.world.at(this.world.nowMs + ms, fire),
+      );
+      this.checkFiles();
+      await this.open();
+      await this.check();
+    }
+  }
+
   /** A stop in order. */
   close(): Promise<void> {
     return this.world.drive(this.opened.store.close());
@@ -325,6 +353,22 @@ export class PowerRun {
   }
 }
 
+/** Dice for a cut that tears every write that is not synced, and keeps these of its blocks. */
+function tearing(keeps: (block: number) => boolean): Pick<SeededRandom, 'below'> {
+  let block = 0;
+  return {
+    below(n) {
+      // Of three fates, the last is to be torn; after it each block is asked for.
+      if (n === 3) {
+        block = 0;
+        return 2;
+      }
+      block += 1;
+      return keeps(block - 1) ? 0 : 1;
+    },
+  };
+}
+
 /** Every frame that was durable, and every committed batch, is in the files; nothing else was made up. */
 function checkLog({ logs }: Findings, id: number, ledger: Ledger): void {
   const found = logs.get(id);
@@ -411,6 +455,7 @@ export async function powerRun(
       for (let events = run.random.below(4); events > 0; events -= 1) run.world.step();
       if (step % 8 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
+    if (i % 6 === 5) await run.tearTwice();
     run.cut();
     onCut();
     run.checkFiles();
