@@ -1,9 +1,10 @@
 // The tree of actors, with rates: every thread is looked at twice, and what has grown meanwhile is divided by
 // the time between, by the clock of that thread. Pure but for the two looks.
+import { withRates } from '../actors/inspect/looks.ts';
 import type { ActorInfo, ThreadInfo } from '../actors/inspect/snapshot.ts';
 import type { HttpRequest } from '../env/http.ts';
 import { ApiProblem, invalid, numberOf } from './answers.ts';
-import type { ApiActor, ApiActors, ApiThread } from './api-types.ts';
+import type { ApiActor, ApiActors, ApiInspection, ApiThread } from './api-types.ts';
 import type { AdminPorts, ThreadLook } from './ports.ts';
 
 const SAMPLE_MS_DEFAULT = 1_000;
@@ -12,6 +13,23 @@ const NODE_MAX = 2 ** 31 - 1;
 const FIELDS = ['node', 'sampleMs'];
 
 export async function actorsOf(ports: AdminPorts, request: HttpRequest): Promise<ApiActors> {
+  const { sampleMs, before, after } = await twoLooks(ports, request);
+  return { sampleMs, threads: after.map((look) => threadOf(look, infoOf(before, look))) };
+}
+
+export async function inspectionOf(
+  ports: AdminPorts,
+  request: HttpRequest,
+): Promise<ApiInspection> {
+  const { before, after } = await twoLooks(ports, request);
+  const made = (threads: readonly ThreadLook[]): ApiInspection => {
+    const { nodeId, clusterId } = ports.view;
+    return { version: 1, name: clusterId, node: nodeId, wallMs: ports.wallMs(), threads };
+  };
+  return withRates(before.length === 0 ? undefined : made(before), made(after));
+}
+
+async function twoLooks(ports: AdminPorts, request: HttpRequest) {
   for (const field of request.query.keys()) {
     if (!FIELDS.includes(field)) {
       throw invalid(`unknown field ${field}; known: ${FIELDS.join(', ')}`);
@@ -26,7 +44,7 @@ export async function actorsOf(ports: AdminPorts, request: HttpRequest): Promise
   }
   const after = await ports.actors(node);
   if (after.length === 0) throw new ApiProblem(404, 'NODE_UNKNOWN', `no live node ${node}`);
-  return { sampleMs, threads: after.map((look) => threadOf(look, infoOf(before, look))) };
+  return { sampleMs, before, after };
 }
 
 function infoOf(looks: readonly ThreadLook[], of: ThreadLook): ThreadInfo | undefined {

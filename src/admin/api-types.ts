@@ -6,6 +6,7 @@
 //   GET  /api/destinations                          -> ApiDestinations
 //   GET  /api/counters                              -> numbers by name
 //   GET  /api/actors?node=&sampleMs=                -> ApiActors
+//   GET  /api/inspection?node=&sampleMs=            -> ApiInspection
 //   GET  /api/threads/N?node=                       -> ApiThreadState, of the answering node
 //   POST /api/threads/N/settings?node=              ThreadSettings -> SettingsInForce
 //   POST /api/threads/N/profile?node=&seconds=      -> a .cpuprofile
@@ -17,6 +18,7 @@
 // 409, 413 (too large), 421 (a Host that is not the node's), 500 (a bug, logged by the node), 503 (no leader,
 // too few replicas, timed out, a thread that is gone), 504 (a thread that does not answer) with ApiError.
 
+import type { Inspection } from '../actors/inspect/looks.ts';
 import type { SettingsInForce, ThreadCounts } from '../actors/threads/control.ts';
 import type { ThreadFacts } from '../env/threads.ts';
 
@@ -197,3 +199,6 @@ export interface ApiThreadState {
   readonly counts: ThreadCounts;
   readonly settings: SettingsInForce;
 }
+
+/** What the door of `system.inspect()` answers for one process, here for the nodes of the cluster. */
+export type ApiInspection = Inspection;

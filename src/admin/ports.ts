@@ -1,16 +1,13 @@
 // What the admin room needs of the node it shows.
 
-import type { ThreadInfo } from '../actors/inspect/snapshot.ts';
+import type { ThreadLook as InspectedThread } from '../actors/inspect/looks.ts';
 import type { MemberControl } from '../actors/threads/control.ts';
 import type { RecordAccess } from '../broker/ports.ts';
 import type { MetadataView, ReplicaStatus } from '../cluster/ports.ts';
 
-/** One look at a thread; without `info` it did not answer in time. */
-export interface ThreadLook {
-  readonly node: number;
-  readonly thread: number;
+/** One look at a thread. */
+export interface ThreadLook extends InspectedThread {
   readonly role: 'main' | 'shard' | 'main and shard';
-  readonly info: ThreadInfo | undefined;
 }
 
 export interface AdminPorts {
@@ -20,6 +17,7 @@ export interface AdminPorts {
   /** What the replicas of all logs are doing, from every node that answers in time. */
   replicaStatus(): Promise<ReplicaStatus>;
   uptimeMs(): number;
+  wallMs(): number;
   /** Counters of this node by name, for `GET /api/counters`. */
   counters(): Readonly<Record<string, number>>;
   /** The actors of one node, or of all that are live; empty if there is no such live node. */

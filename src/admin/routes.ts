@@ -2,7 +2,7 @@
 // stable code. Runs on the main thread of each node; any node answers for the whole cluster, but for the
 // control of threads, which is their own node's.
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
-import { actorsOf } from './actors.ts';
+import { actorsOf, inspectionOf } from './actors.ts';
 import { ApiProblem, failure, json } from './answers.ts';
 import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
@@ -36,6 +36,8 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
       return json(200, ports.counters());
     case '/api/actors':
       return json(200, await actorsOf(ports, request));
+    case '/api/inspection':
+      return json(200, await inspectionOf(ports, request));
     default:
       throw new ApiProblem(404, 'PATH_UNKNOWN', `nothing is served at ${path}`);
   }

@@ -377,6 +377,7 @@ class Node implements ProbedNode {
       sleep,
       replicaStatus: () => status.collect(),
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
+      wallMs: () => this.#env.clock.wallMs(),
       counters: () => ({
         'main.turns': this.#system.turn.count,
         'main.messages': this.#system.turn.messages,

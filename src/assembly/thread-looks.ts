@@ -1,7 +1,6 @@
 // The actors of the threads of this node and of the others, by their runtimes. Who does not answer in time is
 // named all the same.
-import type { ThreadInfo } from '../actors/inspect/snapshot.ts';
-import { RUNTIME_SLOT, RuntimeProtocol } from '../actors/runtime-actor.ts';
+import { lookAt } from '../actors/inspect/looks.ts';
 import type { System } from '../actors/system.ts';
 import type { ThreadLook } from '../admin/ports.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
@@ -38,16 +37,6 @@ export class ThreadLooks {
 
   async #lookAt(node: number, thread: number, workers: number): Promise<ThreadLook> {
     const role = thread > 0 ? 'shard' : workers > 0 ? 'main' : 'main and shard';
-    return { node, thread, role, info: await this.#infoOf(node, thread) };
-  }
-
-  async #infoOf(node: number, thread: number): Promise<ThreadInfo | undefined> {
-    const { place } = this.#system;
-    if (node === place.node && thread === place.thread) return this.#system.inspection();
-    const runtime = this.#system.wellKnown(RuntimeProtocol, { node, thread, slot: RUNTIME_SLOT });
-    const text = await runtime
-      .ask('inspect', undefined, { timeoutMs: ANSWER_MS })
-      .catch(() => undefined);
-    return text === undefined ? undefined : (JSON.parse(text) as ThreadInfo);
+    return { ...(await lookAt(this.#system, node, thread, ANSWER_MS)), role };
   }
 }

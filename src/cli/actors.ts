@@ -12,6 +12,7 @@ import {
 } from './remote-options.ts';
 import { parseDurationMs, table } from './text.ts';
 import { defineThreadControl } from './thread-control.ts';
+import { defineTop } from './top/command.ts';
 
 const SAMPLE_MS_MAX = 10_000;
 
@@ -31,6 +32,7 @@ export function define(program: Command): void {
       else printLines(answer.threads.flatMap(threadLines));
     });
   defineThreadControl(command);
+  defineTop(command);
 }
 
 function sampleMs(text: string): number {

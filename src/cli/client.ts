@@ -8,6 +8,7 @@ import type {
   ApiActors,
   ApiDestinations,
   ApiError,
+  ApiInspection,
   ApiMessages,
   ApiMessagesQuery,
   ApiProduce,
@@ -97,12 +98,23 @@ export class AdminClient {
     return bytes;
   }
 
-  async #call<T>(path: string, body?: object, waitMs = 0): Promise<T> {
+  /** What the threads of one node or of all are doing; answered when it was looked at for so long. */
+  inspection(
+    node: number | undefined,
+    sampleMs: number,
+    signal?: AbortSignal,
+  ): Promise<ApiInspection> {
+    const of = node === undefined ? '' : `&node=${node}`;
+    return this.#call(`/api/inspection?sampleMs=${sampleMs}${of}`, undefined, sampleMs, signal);
+  }
+
+  async #call<T>(path: string, body?: object, waitMs = 0, signal?: AbortSignal): Promise<T> {
     let last: unknown;
     for (const url of this.#urls) {
       let answer: Answer;
       try {
-        answer = await ask(new URL(url + path), body, ANSWER_TIMEOUT_MS + waitMs);
+        const timeoutMs = ANSWER_TIMEOUT_MS + waitMs;
+        answer = await ask(new URL(url + path), body, { timeoutMs, ...(signal && { signal }) });
       } catch (error) {
         last = error;
         // Only a connection that was never made proves that nothing happened there.
@@ -112,6 +124,56 @@ export class AdminClient {
       return parsed<T>(answer, url + path);
     }
     throw unreachable(this.#urls, last);
+  }
+}
+
+/** The door of a process that has called `system.inspect()`. */
+export class InspectionClient {
+  readonly #url: string;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  /** @throws CliFailure if that is no URL of HTTP, or no token can be so. */
+  constructor(url: string, token: string | undefined) {
+    const text = /^[a-z]+:\/\//i.test(url) ? url : `http://${url}`;
+    if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+      throw usageFailure(
+        `${JSON.stringify(url)} is not a URL`,
+        'As --attach http://127.0.0.1:PORT',
+      );
+    }
+    if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+      throw usageFailure('the token has characters that cannot be sent');
+    }
+    this.#url = new URL(text).origin;
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  }
+
+  async inspection(sampleMs: number, signal?: AbortSignal): Promise<ApiInspection> {
+    const url = new URL(`${this.#url}/inspection?sampleMs=${sampleMs}`);
+    const timeoutMs = ANSWER_TIMEOUT_MS + sampleMs;
+    let answer: Answer;
+    try {
+      answer = await ask(url, undefined, {
+        timeoutMs,
+        headers: this.#headers,
+        ...(signal && { signal }),
+      });
+    } catch (cause) {
+      const why = codeOf(cause) ?? (cause as Error).message;
+      throw new CliFailure(`nothing answers at ${this.#url}: ${why}`, {
+        exitCode: EXIT.unreachable,
+        code: 'CLI_UNREACHABLE',
+        hint: 'Is the process alive, and has it called system.inspect()?',
+        cause,
+      });
+    }
+    const seen = parsed<ApiInspection>(answer, url.href);
+    if (seen.version === 1 && Array.isArray(seen.threads)) return seen;
+    throw new CliFailure(`${this.#url} answers, but not as this version of callboard does`, {
+      exitCode: EXIT.failure,
+      code: 'CLI_NOT_A_DOOR',
+      hint: 'Use the callboard of the version that the process uses.',
+    });
   }
 }
 
@@ -130,13 +192,24 @@ interface Answer {
 }
 
 /** One request. Not `fetch`, which refuses a list of port numbers that our nodes may well have. */
-function ask(url: URL, body: object | undefined, timeoutMs: number): Promise<Answer> {
+function ask(
+  url: URL,
+  body: object | undefined,
+  options: {
+    readonly timeoutMs: number;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly signal?: AbortSignal;
+  },
+): Promise<Answer> {
+  const timeout = AbortSignal.timeout(options.timeoutMs);
+  const signal =
+    options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
   const { request } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
     const sent = request(url, {
       method: body === undefined ? 'GET' : 'POST',
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-      signal: AbortSignal.timeout(timeoutMs),
+      headers: { ...options.headers, ...(body && { 'content-type': 'application/json' }) },
+      signal,
       agent: false,
     });
     sent.once('error', reject);

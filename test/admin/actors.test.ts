@@ -11,7 +11,13 @@ function info(path: string, handled: number, more: Partial<ActorInfo> = {}): Act
 }
 
 function look(atMs: number, turns: number, actors: readonly ActorInfo[]): ThreadLook {
-  return { node: 1, thread: 0, role: 'main', info: threadInfo({ atMs, turns, actors }) };
+  return {
+    node: 1,
+    thread: 0,
+    role: 'main',
+    state: 'answering',
+    info: threadInfo({ atMs, turns, actors }),
+  };
 }
 
 async function answer(query: Record<string, string>, ...looks: (readonly ThreadLook[])[]) {
@@ -68,7 +74,7 @@ test('one look has no rates; a thread that starts anew or is silent has none eit
     [look(200, 4, [info('/a', 1)])],
   );
   expect(anew.threads[0]!.actors[0]!.perSecond).toEqual({});
-  const silent: ThreadLook = { node: 2, thread: 1, role: 'shard', info: undefined };
+  const silent: ThreadLook = { node: 2, thread: 1, role: 'shard', state: 'silent' };
   const { threads } = await answer({}, [silent], [silent]);
   expect(threads).toEqual([
     { node: 2, thread: 1, role: 'shard', isAnswering: false, turns: 0, actors: [], omitted: {} },

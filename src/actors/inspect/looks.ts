@@ -58,7 +58,8 @@ async function lookAtNode(system: System, node: number, timeoutMs: number): Prom
   return [first, ...(await Promise.all(rest))];
 }
 
-async function lookAt(
+/** One thread. */
+export async function lookAt(
   system: System,
   node: number,
   thread: number,
