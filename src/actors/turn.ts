@@ -42,6 +42,7 @@ export class Turn {
   readonly #polls: (() => void)[] = [];
   readonly #phases: Record<Phase, (() => void)[]> = { durable: [], flush: [], publish: [] };
   readonly #task = () => this.#run();
+  #idle: (() => void) | undefined;
   #isRequested = false;
   #isRunning = false;
   #isClosed = false;
@@ -81,6 +82,11 @@ export class Turn {
     return addTo(this.#polls, poll);
   }
 
+  /** Registers what a turn ends with when nothing waits: it may block the thread, and then requests a turn. */
+  onIdle(hook: () => void): void {
+    this.#idle = hook;
+  }
+
   /** Asks for a turn. IO callbacks outside an actor tell, which requests one; calling often is free. */
   request(): void {
     if (this.#isRequested || this.#isClosed) return;
@@ -109,6 +115,7 @@ export class Turn {
       for (const poll of this.#polls) poll();
       this.#drain();
       for (const phase of PHASES) for (const hook of this.#phases[phase]) hook();
+      if (!this.#isRequested && this.#ready.size === 0 && !this.#isClosed) this.#idle?.();
     } finally {
       // A throw here is a broken runtime and ends the thread, but a thread that is kept alive by its
       // embedder must still be able to go on.

@@ -11,6 +11,7 @@ import { applySettings, controlService } from './control.ts';
 import type { MemberBoot, ToMember } from './membership.ts';
 import { RingHub } from './ring-hub.ts';
 import { SlabPool } from './slab-pool.ts';
+import { bellOf } from './wait-bell.ts';
 
 export interface MemberOptions {
   readonly protocols?: readonly AnyProtocol[];
@@ -83,7 +84,13 @@ export function joinThreadGroup(env: Environment, options: MemberOptions = {}): 
     system,
     hub,
     app: boot.app,
-    ready: () => threads.ready(),
+    ready() {
+      threads.ready();
+      // Not before: what boots may wait for files and other IO.
+      if (boot.bell === undefined) return;
+      hub.blockOn(bellOf(boot.bell));
+      system.turn.request();
+    },
     onStop(work) {
       stop = work;
     },

@@ -22,6 +22,8 @@ export interface MemberBoot {
   readonly peers: readonly PeerRings[];
   readonly slab: SharedArrayBuffer;
   readonly status: SharedArrayBuffer;
+  /** The word of its bell, if it blocks when it is idle. */
+  readonly bell: SharedArrayBuffer | undefined;
   /** What was changed in the lives before. */
   readonly settings: ThreadSettings;
   /** The application's own boot data, as it gave it. */

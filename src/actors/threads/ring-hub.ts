@@ -15,6 +15,7 @@ import type { Chunk, RingReader } from './ring.ts';
 import type { RingCounters, RingPair, RouteOwner } from './ring-route.ts';
 import { RingRoute } from './ring-route.ts';
 import type { SlabPool, SlabReader } from './slab-pool.ts';
+import { bellOf, type WaitBell } from './wait-bell.ts';
 
 /** Records delivered per turn: half of a drain, so that what arrives is handled in the same turn. */
 const RECORDS_PER_POLL = 512;
@@ -22,6 +23,8 @@ const RECORDS_PER_POLL = 512;
 const RECORDS_WHEN_BEHIND = 64;
 /** A published record that is not taken for this long gets another bell. */
 const SAFETY_BELL_MS = 100;
+/** Four wake-ups a second of a thread that blocks and is idle. */
+const BLOCKED_MS_MAX = 250;
 
 /** One large payload that is read where its sender wrote it. */
 class SlabLoan implements GivesBack {
@@ -81,7 +84,10 @@ export class RingHub implements RouteOwner {
       this.#system.setRoute(this.place.node, thread, route);
     }
     route.attach(pair);
-    this.#bells.set(thread, this.#threads.doorbell(thread));
+    this.#bells.set(
+      thread,
+      pair.bell === undefined ? this.#threads.doorbell(thread) : bellOf(pair.bell),
+    );
     this.#system.turn.request();
   }
 
@@ -103,6 +109,21 @@ export class RingHub implements RouteOwner {
     this.#system.threadLost(this.place.node, thread, () => true, cause);
     // What it held of our slab is free: who waits on another way may try again.
     this.#system.turn.request();
+  }
+
+  /**
+   * When there is nothing to do, this thread blocks until `bell` rings. It looks after its event loop at least
+   * every 250 ms: control messages from thread 0 ring, other IO does not.
+   */
+  blockOn(bell: WaitBell): void {
+    const { turn, deadlines, clock } = this.#system;
+    turn.onIdle(() => {
+      const dueMs = deadlines.nextDueMs ?? Number.POSITIVE_INFINITY;
+      const limitMs = Math.min(BLOCKED_MS_MAX, dueMs - clock.monotonicMs());
+      if (limitMs > 0) bell.wait(limitMs);
+      // Promises and the event loop come round before it.
+      turn.request();
+    });
   }
 
   /** RouteOwner: a turn is needed to publish. */

@@ -31,6 +31,8 @@ export interface RingPair {
   readonly outgoing: SharedArrayBuffer;
   /** The peer's slab, which this thread may read. */
   readonly slab: SharedArrayBuffer;
+  /** The word of the peer's bell, if it blocks when it is idle. */
+  readonly bell?: SharedArrayBuffer | undefined;
 }
 
 export interface RingCounters {

@@ -14,13 +14,14 @@ import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
 import type { MemberControl, SettingsInForce, ThreadSettings } from './control.ts';
 import { checkSettings, controlService, memberControl } from './control.ts';
-import type { FromMember, MemberBoot, PeerRings } from './membership.ts';
+import type { FromMember, MemberBoot, PeerRings, ToMember } from './membership.ts';
 import { createRing } from './ring.ts';
 import { RingHub } from './ring-hub.ts';
 import type { RingPair } from './ring-route.ts';
 import { createSlab, SlabPool } from './slab-pool.ts';
 import type { StallLimits } from './standstill.ts';
 import { DEFAULT_STALL, Standstill } from './standstill.ts';
+import { bellOf } from './wait-bell.ts';
 
 /** The message that a thread was handling when it ended. */
 export interface Suspect {
@@ -52,6 +53,13 @@ export interface ThreadGroupOptions {
    * So one handler may hold its thread for less than `sampleMs` times `samples`. Default: 3 of 500 ms.
    */
   readonly stall?: StallLimits;
+  /**
+   * What a worker does between messages. `loop`: it sleeps in its event loop, as threads with IO must. `block`:
+   * it blocks in Atomics.wait, which wakes faster; that is for workers that only compute. Actors, their timers
+   * and asks work as ever there; sockets, timers of Node's own and its thread pool wait up to 250 ms.
+   * Default: `loop`.
+   */
+  readonly idle?: 'loop' | 'block';
   /** Tests start the free-running ring indices near their wrap. */
   readonly ringStartIndex?: number;
   readonly onThreadLost?: (thread: number, exit: ThreadExit, suspect?: Suspect) => void;
@@ -76,6 +84,7 @@ interface Member {
   incarnation: number;
   slab: SharedArrayBuffer;
   status: Int32Array;
+  bell: SharedArrayBuffer | undefined;
   handle: ThreadHandle | undefined;
   isReady: boolean;
   isStopping: boolean;
@@ -112,6 +121,7 @@ export class ThreadGroup {
         incarnation: 1,
         slab: this.#newSlab(),
         status: newStatus(),
+        bell: this.#newBell(),
         handle: undefined,
         isReady: false,
         isStopping: false,
@@ -139,7 +149,8 @@ export class ThreadGroup {
 
   /** Small control messages to the application's code in a worker. */
   post(thread: number, body: unknown): void {
-    this.#member(thread)?.handle?.post({ kind: 'app', body });
+    const member = this.#member(thread);
+    if (member !== undefined) this.#post(member, { kind: 'app', body });
   }
 
   /** Starts of the thread so far, or undefined while it is dead. */
@@ -231,12 +242,28 @@ export class ThreadGroup {
         this.#system.deadlines.cancel(timeout);
         resolve();
       });
-      handle.post({ kind: 'stop' });
+      this.#post(member, { kind: 'stop' });
     });
   }
 
   #member(thread: number): Member | undefined {
     return this.#members[thread - 1];
+  }
+
+  #post(member: Member, message: ToMember): void {
+    member.handle?.post(message);
+    // A thread that blocks does not hear its control messages.
+    if (member.bell !== undefined) this.#ring(member);
+  }
+
+  /** Its event loop comes round. */
+  #ring({ thread, bell }: Member): void {
+    if (bell === undefined) this.#env.threads.doorbell(thread).ring();
+    else bellOf(bell).ring();
+  }
+
+  #newBell(): SharedArrayBuffer | undefined {
+    return this.#options.idle === 'block' ? new SharedArrayBuffer(4) : undefined;
   }
 
   #newSlab(): SharedArrayBuffer {
@@ -257,6 +284,7 @@ export class ThreadGroup {
       incoming,
       outgoing,
       slab: this.#member(of)?.slab ?? this.#slab,
+      bell: this.#member(of)?.bell,
     });
     give(a, { thread: b, pair: pair(b, ba, ab) });
     give(b, { thread: a, pair: pair(a, ab, ba) });
@@ -277,6 +305,7 @@ export class ThreadGroup {
       peers,
       slab: member.slab,
       status: member.status.buffer as SharedArrayBuffer,
+      bell: member.bell,
       settings: member.settings,
       app: this.#options.appData?.(thread, incarnation),
     };
@@ -318,7 +347,7 @@ export class ThreadGroup {
     if (!this.#isStopping) {
       this.#env.log.error('a thread ended', { thread, ...exit, suspect });
     }
-    for (const peer of this.#members) peer.handle?.post({ kind: 'peer-lost', thread });
+    for (const peer of this.#members) this.#post(peer, { kind: 'peer-lost', thread });
     this.hub.detach(thread, 'thread-lost');
     this.#options.onThreadLost?.(thread, exit, suspect);
     if (this.#isStopping || member.isStopping) return;
@@ -335,13 +364,14 @@ export class ThreadGroup {
     member.incarnation += 1;
     member.slab = this.#newSlab();
     member.status = newStatus();
+    member.bell = this.#newBell();
     const mine: PeerRings[] = [];
     const others = this.#members.filter((each) => each.handle !== undefined);
     for (const peer of [0, ...others.map((each) => each.thread)]) {
       this.#connect(member.thread, peer, (owner, rings) => {
         if (owner === member.thread) mine.push(rings);
         else if (owner === 0) this.hub.attach(rings.thread, rings.pair);
-        else this.#member(owner)!.handle!.post({ kind: 'peer', rings });
+        else this.#post(this.#member(owner)!, { kind: 'peer', rings });
       });
     }
     this.#launch(member, mine).catch((error: unknown) => {
@@ -380,7 +410,7 @@ export class ThreadGroup {
     const watched = {
       status: () => (member.isReady ? member.status : undefined),
       utilization: () => member.handle?.utilization() ?? 0,
-      ring: () => this.#env.threads.doorbell(thread).ring(),
+      ring: () => this.#ring(member),
       standsStill: () => {
         this.#env.log.error('a thread stands still', { thread });
         member.handle?.stop('stalled');

@@ -6,6 +6,11 @@ import type { Doorbell } from '../../env/threads.ts';
 
 const RUNG = 1;
 
+/** The bell whose one word is all of `memory`. */
+export function bellOf(memory: SharedArrayBuffer): WaitBell {
+  return new WaitBell(new Int32Array(memory));
+}
+
 export class WaitBell implements Doorbell {
   readonly #words: Int32Array;
   readonly #index: number;

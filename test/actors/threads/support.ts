@@ -22,6 +22,9 @@ export const Peer = protocol('peer', 1, {
   askMain: ask(none, u32),
   /** Ports that keep the thread alive, and whether it has loaded the package for control calls. */
   footprint: ask(none, record({ ports: u32, hasComlink: bool })),
+  /** Answered by a timer of the actor. */
+  afterMs: ask(u32, none),
+  due: tell(none),
 });
 
 /** What workers ask. */

@@ -148,6 +148,8 @@ test('an answer that comes after the death of its asker is not for the next life
     never: nothing,
     cpuWakes: nothing,
     footprint: nothing,
+    afterMs: nothing,
+    due: nothing,
     askMain() {
       const later = ctx.later<number>();
       asked.put(later);

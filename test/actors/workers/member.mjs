@@ -17,6 +17,8 @@ const Peer = protocol('peer', 1, {
   cpuWakes: ask(none, u32),
   askMain: ask(none, u32),
   footprint: ask(none, record({ ports: u32, hasComlink: bool })),
+  afterMs: ask(u32, none),
+  due: tell(none),
 });
 
 const nothing = () => undefined;
@@ -70,6 +72,7 @@ const PeerActor = actor(
     let taken = 0;
     let wrong = 0;
     let byteCount = 0;
+    let answer;
     const send = async ({ thread, count, sizeMax }) => {
       const to = member.system.wellKnown(Peer, { thread, slot: 10 });
       for (let sequence = 0; sequence < count; sequence += 1) {
@@ -120,6 +123,12 @@ const PeerActor = actor(
           .then(later.ok.bind(later), later.fail.bind(later));
         return later;
       },
+      afterMs(ms) {
+        answer = ctx.later();
+        ctx.schedule('due', ms, 'due', undefined);
+        return answer;
+      },
+      due: () => answer.ok(undefined),
       footprint: () => ({
         ports: process.getActiveResourcesInfo().filter((each) => each === 'MessagePort').length,
         hasComlink: Object.keys(Module._cache).some((each) => each.includes('comlink')),
