@@ -39,6 +39,13 @@ test.concurrent.each(readdirSync(guides))('%s', { timeout: 120_000 }, async (fil
   });
 });
 
+test('the index names every guide', () => {
+  const index = readFileSync(new URL('README.md', guides), 'utf8');
+  for (const file of readdirSync(guides)) {
+    if (file !== 'README.md') expect(index).toContain(`[${file}](${file})`);
+  }
+});
+
 const examples = new URL('examples/', `file://${root}`);
 const LINES_MAX = 150;
 
