@@ -39,6 +39,8 @@ export interface ThreadFacts {
   readonly heapLimitBytes: number;
   /** Of array buffers and other memory outside the heap. */
   readonly externalBytes: number;
+  /** How often the loop came round, which counts what woke the thread. Absent on a Node that does not count it. */
+  readonly loopCount?: number;
   /** Counters of the thread's side of `Threads`, by name. */
   readonly counters: Readonly<Record<string, number>>;
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ApiThreadState } from '../../src/admin/api-types.ts';
 import type { DevCluster } from '../../tools/lib/dev-cluster.mjs';
-import { BIN, freshFolder, shardsWanted, startDev } from '../../tools/lib/dev-cluster.mjs';
+import { BIN, freshFolder, shardsWanted, startDev, until } from '../../tools/lib/dev-cluster.mjs';
 
 const folder = freshFolder();
 /** The last thread: a shard where shards have threads of their own. */
@@ -99,3 +99,27 @@ it('changes the log level of a thread while it runs', async () => {
   const foreign = await fetch(`${url}/heap-snapshot`, { method: 'POST', headers: { origin } });
   expect(foreign.status).toBe(403);
 });
+
+it.runIf(thread > 0)(
+  'a shard of a cluster at rest is woken less than ten times a second',
+  async () => {
+    const seconds = 3;
+    const loops = async () => {
+      const urls = cluster.nodes.flatMap(({ http }) =>
+        Array.from({ length: thread }, (_, at) => `${http}/api/threads/${at + 1}`),
+      );
+      const states = urls.map(async (url) => (await (await fetch(url)).json()) as ApiThreadState);
+      return (await Promise.all(states)).map(({ facts }) => facts.loopCount ?? Number.NaN);
+    };
+    const rates = async () => {
+      const before = await loops();
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+      return (await loops()).map((count, at) => (count - before[at]!) / seconds);
+    };
+    // What the tests before have begun (a checkpoint, say) comes to its end first.
+    await until('every shard rests', async () => {
+      const now = await rates();
+      return now.length > 0 && now.every((rate) => rate < 10);
+    });
+  },
+);

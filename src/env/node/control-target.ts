@@ -34,6 +34,14 @@ function builtIn<T>(name: string): T {
   return createRequire(import.meta.url)(name) as T;
 }
 
+/** From Node 20.18 and 22.8 on, of this thread's own loop. */
+function loopCount(): { readonly loopCount?: number } {
+  const { uvMetricsInfo } = performance.nodeTiming as {
+    readonly uvMetricsInfo?: { readonly loopCount: number };
+  };
+  return uvMetricsInfo === undefined ? {} : { loopCount: uvMetricsInfo.loopCount };
+}
+
 function refused(code: ThreadControlCode, message: string): Answer<never> {
   return { code, message };
 }
@@ -98,6 +106,7 @@ export class ControlTarget {
       heapUsedBytes: heap.used_heap_size,
       heapLimitBytes: heap.heap_size_limit,
       externalBytes: heap.external_memory,
+      ...loopCount(),
       counters: { ...this.#counters },
     };
   }

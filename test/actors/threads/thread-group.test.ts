@@ -59,17 +59,34 @@ test('payloads beyond a quarter of the ring go out of band, keep their place and
   expect(group.hub.slab.usedBytes).toBe(0);
 });
 
-test('an idle worker is not woken', async () => {
-  const { system, group, env } = world(1);
+test('an idle thread is woken less than ten times a second, by nothing of the runtime', async () => {
+  const { group, env } = world(2, { stall: { sampleMs: 100, samples: 3 } });
   await group.start();
-  const peer = system.wellKnown(Peer, { thread: 1, slot: 10 });
-  const before = await peer.ask('cpuWakes', undefined, { timeoutMs: 5_000 });
+  const within = { timeoutMs: 10_000 };
+  const look = async (thread: number) => {
+    const control = group.control(thread);
+    // In this order, so that the second look ends the interval as early as the first began it.
+    const { loopCount, counters } = await control.facts(within);
+    const { turns, deadlines } = await control.counters(within);
+    return { loopCount, bells: counters['bellsHeard']!, turns, deadlines };
+  };
+  await look(1);
+  await look(2);
+  const before = [await look(1), await look(2)];
+  const seconds = 2;
   await new Promise<void>((resolve) => {
-    env.timers.at(env.clock.monotonicMs() + 500, resolve);
+    env.timers.at(env.clock.monotonicMs() + seconds * 1_000, resolve);
   });
-  const after = await peer.ask('cpuWakes', undefined, { timeoutMs: 5_000 });
-  // The two asks themselves take a few turns; half a second of idling must take next to none.
-  expect(after - before).toBeLessThan(5);
+  const after = [await look(1), await look(2)];
+  for (const [at, was] of before.entries()) {
+    const now = after[at]!;
+    // Nobody asked for a turn, nobody rang, and no timer waits. This thread looked at both all the time.
+    expect({ ...now, loopCount: 0 }).toEqual({ ...was, loopCount: 0, deadlines: 0 });
+    if (now.loopCount === undefined) continue;
+    expect(now.loopCount).toBeGreaterThan(was.loopCount!);
+    // The looks themselves are a few of these.
+    expect(now.loopCount - was.loopCount!).toBeLessThan(10 * seconds);
+  }
 });
 
 test('a connection is handed over with what was read of it', async () => {
