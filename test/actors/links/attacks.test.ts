@@ -11,6 +11,7 @@ import {
 } from '../../../src/actors/links/handshake.ts';
 import { Links, type LinksOptions } from '../../../src/actors/links/links.ts';
 import {
+  KIND_REPLY,
   KIND_TELL,
   paddedSize,
   RECORD_HEADER_BYTES,
@@ -474,5 +475,43 @@ describe('who is not there any more', () => {
     expect([dialer.outcome(), ends]).toEqual(['open', 0]);
     await env.advanceAsync(20_000);
     expect([dialer.isClosed, ends]).toEqual([true, 1]);
+  });
+
+  test('answers for a peer that takes none are bounded, and then it is given up', async () => {
+    const { env, make, net } = await node();
+    const a = make(1);
+    const real = make(3);
+    // It welcomes, and from then on nothing reaches it; the system takes what is written.
+    let isDeaf = false;
+    await net.listen({ host: '127.0.0.1', port: 1003 }, (accepted) => real.links.accept(accepted));
+    const connect = net.connect.bind(net);
+    net.connect = (to) => {
+      const connection = connect(to);
+      const write = connection.write.bind(connection);
+      connection.write = (what, done) => {
+        if (!isDeaf) write(what, done);
+        else if (done !== undefined) env.runQueue.soon(done);
+      };
+      return connection;
+    };
+    a.links.setAddress(3, { host: '127.0.0.1', port: 1003 });
+    a.system.wellKnown(Sink, { node: 3, thread: 0, slot: 5 }).tell('note', 1);
+    await env.advanceAsync(1_500);
+    isDeaf = true;
+    const route = a.system.routeTo(3, 0)!;
+    const id = { node: 3, incarnation: 3, thread: 0, slot: 9, generation: 1 };
+    const answer = new Uint8Array(16 * 1024 * 1024);
+    const outcomes: string[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      outcomes.push(route.send(KIND_REPLY, 0, id, 0, 0, bytes as never, answer));
+      // A slow system: the turn that writes them does not come.
+    }
+    expect(outcomes.filter((each) => each === 'accepted').length).toBe(16);
+    await env.advanceAsync(10);
+    const said = env.lines.filter(({ message }) => message === 'a link ended');
+    expect(said.map(({ fields }) => fields['reason'])).toEqual([
+      'it takes nothing of what it is sent',
+    ]);
+    expect(a.links.counters.recordsLost).toBe(16);
   });
 });
