@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test, vi } from 'vitest';
+import type { ApiInspection } from '../../src/admin/api-types.ts';
+import { shardsWanted, startDev } from '../../tools/lib/dev-cluster.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const processes: ChildProcess[] = [];
@@ -98,4 +100,26 @@ test.each([
   [['--every', '1ms'], 2],
 ])('%j ends with %i', async (words, code) => {
   expect(await top(...words)).toMatchObject({ code });
+});
+
+test('of a cluster it shows every thread of every node, or of one', async () => {
+  const cluster = await startDev({ nodes: 2 });
+  try {
+    const url = cluster.nodes[0]!.http;
+    const { code, text } = await top('--url', url, '--once', '--every', '200ms');
+    expect(code).toBe(0);
+    const threads = [1, 2].flatMap((node) =>
+      Array.from({ length: 1 + shardsWanted() }, (_, thread) => `n${node}/${thread}`),
+    );
+    expect(text.match(/^n\d\/\d(?= +busy)/gm)).toEqual(threads);
+    expect(text).toMatch(/^callboard\.runtime +\d+ /m);
+    const json = await top('--url', url, '--once', '--json', '--every', '100ms', '--node', 'n2');
+    const { threads: shown } = JSON.parse(json.text) as ApiInspection;
+    expect(shown.map(({ node, state }) => [node, state])).toEqual(
+      Array(1 + shardsWanted()).fill([2, 'answering']),
+    );
+    expect(await top('--url', url, '--once', '--node', '9')).toMatchObject({ code: 4 });
+  } finally {
+    await cluster.stop();
+  }
 });
