@@ -31,6 +31,8 @@ export interface CellHost extends Answers {
   methodsOf(handlers: object, cell: Cell): readonly Method[];
   sendWatch(target: RefId, watcher: RefId, isOn: boolean): void;
   sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void;
+  /** The living child of `parent` on this thread that has this id. */
+  childOf(parent: Cell, id: RefId): Cell | undefined;
   sendStop(target: RefId): void;
   childFailed(parent: AnyRef, child: AnyRef, error: unknown): void;
   /** Fails the parent elsewhere, if there is one. */

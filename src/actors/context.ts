@@ -85,11 +85,10 @@ export class CellContext<O extends Ops> implements Context<O> {
       if (this.#isCurrent) cell.requestStop();
       return;
     }
-    for (const each of cell.children?.here.values() ?? []) {
-      if (sameId(each.id, child.id)) {
-        each.requestStop();
-        return;
-      }
+    const near = cell.host.childOf(cell, child.id);
+    if (near !== undefined) {
+      near.requestStop();
+      return;
     }
     for (const each of cell.children?.elsewhere.values() ?? []) {
       if (sameId(each.id, child.id)) cell.host.sendStop(each.id);

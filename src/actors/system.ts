@@ -412,6 +412,11 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     return this.#slots.get(id.slot, id.generation);
   }
 
+  childOf(parent: Cell, id: RefId): Cell | undefined {
+    const cell = this.isHere(id) ? this.cellOf(id) : undefined;
+    return cell?.parent === parent ? cell : undefined;
+  }
+
   refOfId(id: RefId): AnyRef {
     const cell = this.isHere(id) ? this.cellOf(id) : undefined;
     return cell?.ref ?? { id, path: idPath(id) };

@@ -4,6 +4,7 @@
 import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import { Links } from '../actors/links/links.ts';
 import { createSystem, type System } from '../actors/system.ts';
+import type { Tracer } from '../actors/tracer.ts';
 import { adminHandler } from '../admin/routes.ts';
 import { LogClient } from '../broker/access/log-client.ts';
 import { createRecordAccess } from '../broker/access/record-access.ts';
@@ -52,6 +53,8 @@ export interface NodeParts extends LoadClients {
   readonly http?: HttpServer;
   readonly timing?: Partial<Timing>;
   readonly isStrict?: boolean;
+  /** Sees who waits for whom: for simulations. */
+  readonly tracer?: Tracer;
   readonly shardStore?: Pick<
     ShardStoreOptions,
     'walFileBytesMin' | 'slabBytesMax' | 'checkpointBytes'
@@ -114,6 +117,7 @@ class Node implements ProbedNode {
       thread: 0,
       threadCount: config.shards + 1,
       strict: parts.isStrict ?? false,
+      ...(parts.tracer === undefined ? {} : { tracer: parts.tracer }),
       protocols: PROTOCOLS,
     });
     this.#links = new Links(this.#system, {

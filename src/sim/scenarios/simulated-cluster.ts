@@ -7,6 +7,7 @@ import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-con
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
 import { startRocketListener } from '../../assembly/rocket-listener.ts';
 import { startAmqpListener } from '../../protocols/amqp/listener.ts';
+import { cycleTracer } from '../ask-cycles.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
 import { uniform } from '../draws.ts';
 import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
@@ -78,6 +79,8 @@ export class SimulatedCluster {
     this.#onRunning = parts.onRunning;
     this.#settings = queueReplicas === undefined ? {} : { queueReplicas };
     this.#startNode = nodeStarter({
+      tracer: cycleTracer(world),
+      isStrict: true,
       makeShards: localShards,
       shardStore: {
         walFileBytesMin: WAL_FILE_BYTES,
