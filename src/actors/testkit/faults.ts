@@ -118,6 +118,8 @@ interface Delayed {
 
 /** The faults between actors of one thread. */
 export class ThreadFaults implements Interposer {
+  /** While it is true nothing that is sent is hurt. */
+  isPaused = false;
   readonly #plan: FaultPlan;
   readonly #env: ManualEnvironment;
   readonly #isSpared: (cell: Cell) => boolean;
@@ -138,6 +140,7 @@ export class ThreadFaults implements Interposer {
   }
 
   timeoutOf(path: string, op: string, timeoutMs: number): number {
+    if (this.isPaused) return timeoutMs;
     const shorter = (dice: Random) => dice.below(Math.max(1, Math.floor(timeoutMs)));
     const dice = this.#plan.draw('squeeze', (d) => `${op} of ${path} has ${shorter(d)} ms`);
     return dice === undefined ? timeoutMs : shorter(dice);
@@ -150,6 +153,7 @@ export class ThreadFaults implements Interposer {
     input: HeldInput,
     reply: ReplyTo,
   ): Admission | undefined {
+    if (this.isPaused) return undefined;
     const sender = from ?? 'the test';
     const waiting = this.#delayed.get(cell)?.get(sender);
     if (waiting !== undefined) {

@@ -66,6 +66,7 @@ export class Fixture {
   readonly plan: FaultPlan;
   readonly #tracer = new Tracer();
   readonly #places: Places;
+  readonly #faults: ThreadFaults;
   readonly #probes = new Set<AnyActor>();
 
   constructor(seed: number, options: FixtureOptions = {}) {
@@ -74,7 +75,7 @@ export class Fixture {
     this.plan = new FaultPlan(seed, faults, only, () => this.env.nowMs);
     const isSpared = (cell: Cell) =>
       cell.actor.protocol === RuntimeProtocol || this.#probes.has(cell.actor);
-    const interposer = new ThreadFaults(this.plan, this.env, isSpared);
+    this.#faults = new ThreadFaults(this.plan, this.env, isSpared);
     const places = [
       ...Array.from({ length: threads }, (_, thread) => ({ node: 1, thread })),
       ...Array.from({ length: nodes - 1 }, (_, index) => ({ node: 2 + index, thread: 0 })),
@@ -89,7 +90,7 @@ export class Fixture {
         threadIncarnation,
         strict: true,
         tracer: this.#tracer,
-        interposer,
+        interposer: this.#faults,
         ...options.system,
         limits: { messagesPerCell: 1, messagesPerDrain: 1, ...options.system?.limits },
       });
@@ -203,11 +204,25 @@ export class Fixture {
     ref.tell(op, input);
   }
 
-  /** Asks and settles: the reply, or the error as a rejection. Time stands still. */
-  async ask<P extends Ops, K extends AskOp<P>>(ref: Ref<P>, op: K, input: Input<P[K]>) {
+  /**
+   * Asks and settles: the reply, or the error as a rejection. Time stands still, so an answer that needs time
+   * rejects at once: use `ref.ask` and `advanceAsync` for it. No fault meets the question itself.
+   */
+  async ask<P extends Ops, K extends AskOp<P>>(
+    ref: Ref<P>,
+    op: K,
+    input: Input<P[K]>,
+  ): Promise<Reply<P[K]>> {
+    let isOpen = true;
+    const settled = (): void => {
+      isOpen = false;
+    };
+    this.#faults.isPaused = true;
     const reply = ref.ask(op, input, { timeoutMs: 60_000 });
-    reply.catch(() => undefined);
+    this.#faults.isPaused = false;
+    reply.then(settled, settled);
     await this.env.settle();
+    if (isOpen) throw new Error(`${op} of ${ref.path} is not answered while time stands still`);
     return reply;
   }
 

@@ -80,7 +80,6 @@ export class SimulatedCluster {
     this.#settings = queueReplicas === undefined ? {} : { queueReplicas };
     this.#startNode = nodeStarter({
       tracer: cycleTracer(world),
-      isStrict: true,
       makeShards: localShards,
       shardStore: {
         walFileBytesMin: WAL_FILE_BYTES,
