@@ -12,6 +12,7 @@ import type { ContextHost } from './context.ts';
 import { CellContext } from './context.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { ActorError } from './errors.ts';
+import { findOn } from './find.ts';
 import type { InboundHost } from './inbound.ts';
 import { Inbound } from './inbound.ts';
 import { InspectionAccess } from './inspect/access.ts';
@@ -67,7 +68,6 @@ import { WatchTable } from './watch.ts';
 import type { FindRequest, SpawnRequest } from './wire-codecs.ts';
 import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
 
-const LOOK_UP_TIMEOUT_MS = 5_000;
 const INCARNATION_MAX = 0x7fff_fffe;
 
 export class System implements Spawner, CellHost, ContextHost, RefHost, InboundHost, RuntimePort {
@@ -316,19 +316,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   }
 
   /** The first actor of that protocol and name at the top of any thread of this node. */
-  async find<P extends Ops>(protocol: Protocol<P>, name: string): Promise<Ref<P> | undefined> {
-    const here = this.findHere({ protocol: protocol.name, name });
-    if (here !== undefined) return this.ref(protocol, here);
-    for (let thread = 0; thread < this.threadCount; thread += 1) {
-      if (thread === this.place.thread) continue;
-      const runtime = this.wellKnown(RuntimeProtocol, { thread, slot: RUNTIME_SLOT });
-      const request = { protocol: protocol.name, name };
-      const id = await runtime
-        .ask('find', request, { timeoutMs: LOOK_UP_TIMEOUT_MS })
-        .catch(() => undefined);
-      if (id !== undefined) return this.ref(protocol, id);
-    }
-    return undefined;
+  find<P extends Ops>(protocol: Protocol<P>, name: string): Promise<Ref<P> | undefined> {
+    return findOn(this, protocol, name);
   }
 
   #topCell(slot: number | undefined): Cell | undefined {
