@@ -33,6 +33,7 @@ const OF_READERS: readonly (readonly [string, keyof ReadFaults])[] = [
 
 const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [
   ['bug.decide-again', 'forgetAnswers'],
+  ['bug.answer-at-once', 'answerAtOnce'],
   ['bug.trust-clocks', 'trustClocks'],
   ['bug.fire-twice', 'fireTwice'],
 ];

@@ -166,3 +166,11 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  'an account that is answered for by a leader that leads no more is found',
+  async () => {
+    expect(await firstFailure('answer-at-once', 1_006, durableActors)).toBe('ledger/stale');
+  },
+  LIMIT_MS,
+);

@@ -10,7 +10,7 @@
 //   0xfff1  a timer is set                key, afterMs, u16 opcode, sized input
 //   0xfff2  a timer is cancelled          key
 //   0xfff3  a client was answered         client, and its answers by number
-//   0xfff4  time passed                   nothing: the frame's log time says it
+//   0xfff4  time passed                   nothing: the frame says it, and that whoever appended it leads
 import { ByteReader, ByteWriter, encodeUtf8 } from '../../std/bytes.ts';
 import { messageOf } from '../../std/errors.ts';
 import { ActorError, errorCode } from '../errors.ts';
@@ -66,6 +66,8 @@ export interface ActorFaults {
   readonly forgetAnswers?: true;
   /** The clock of whoever leads is believed. */
   readonly trustClocks?: true;
+  /** Answers that rest on no change leave at once. */
+  readonly answerAtOnce?: true;
   /** What a timer does, it does twice. */
   readonly fireTwice?: true;
 }
@@ -141,7 +143,8 @@ class EventSource {
       return reply(refusal(error));
     }
     const known = from === undefined ? undefined : this.#knownAnswer(state, local, from);
-    if (known !== undefined) return reply(known);
+    if (known !== undefined)
+      return { ...reply(known.answer), ...(known.isHere ? this.#proof() : {}) };
     // Copied: what a decision keeps of its input must not change under it.
     const { events, answer } = this.#decideOne(state, code, body.slice(read.at), position);
     if (from === undefined)
@@ -151,21 +154,37 @@ class EventSource {
       return { events: withAnswers(events, from, answers), ...reply(answer) };
     }
     local.remember(from, answer.length > REMEMBERED_BYTES_MAX ? [] : [[from.number, answer]]);
-    return reply(answer);
+    return { ...reply(answer), ...this.#proof() };
+  }
+
+  /**
+   * Who answers without a change must still lead: another leader may have changed the state since. A frame behind the
+   * decision proves it, when it is committed.
+   */
+  #proof(): Decision {
+    return this.#faults.answerAtOnce === true ? {} : { events: TIME_HAS_PASSED };
   }
 
   /** What the client was answered, or why it is not answered; undefined: it is to be decided. */
-  #knownAnswer(state: ActorState, local: ActorLocal, from: CommandNumber): Uint8Array | undefined {
+  #knownAnswer(
+    state: ActorState,
+    local: ActorLocal,
+    from: CommandNumber,
+  ): { readonly answer: Uint8Array; readonly isHere?: boolean } | undefined {
     const { clientId, life, number, previous } = from;
-    if (life < Math.max(state.clients.lifeOf(clientId), local.lifeOf(clientId))) return mark(STALE);
+    if (life < Math.max(state.clients.lifeOf(clientId), local.lifeOf(clientId)))
+      return STALE_ANSWER;
     const logged = state.clients.ofLife(from);
     const heard = local.ofLife(from);
     const settledBelow = Math.max(logged?.settledBelow ?? 0, heard?.settledBelow ?? 0);
-    if (number < settledBelow) return mark(STALE);
+    if (number < settledBelow) return STALE_ANSWER;
     if (this.#faults.forgetAnswers === true) return undefined;
-    const answer = logged?.answers.get(number) ?? heard?.answers.get(number);
-    if (answer !== undefined) return answer;
-    return previous > Math.max(logged?.last ?? 0, heard?.last ?? 0) ? mark(NOT_NOW) : undefined;
+    const decided = logged?.answers.get(number);
+    if (decided !== undefined) return { answer: decided };
+    const answer = heard?.answers.get(number);
+    if (answer !== undefined) return { answer, isHere: true };
+    const isNext = previous <= Math.max(logged?.last ?? 0, heard?.last ?? 0);
+    return isNext ? undefined : NOT_NOW_ANSWER;
   }
 
   /** No events: nothing changes. */
@@ -247,11 +266,7 @@ class EventSource {
     const nowMs = position.logTimeMs - state.skewMs;
     const timer = state.timers.first();
     if (timer === undefined) return {};
-    if (timer.dueMs > nowMs) {
-      const out = new ByteWriter(8);
-      putEvent(out, TIME_PASSED, () => undefined);
-      return { events: out.toBytes(), isAwaited: false };
-    }
+    if (timer.dueMs > nowMs) return { events: TIME_HAS_PASSED, isAwaited: false };
     const { events } = this.#decideOne(state, timer.op, timer.input, position);
     const out = new ByteWriter(64);
     const { key, number } = timer;
@@ -349,6 +364,10 @@ function putEvent(out: ByteWriter, number: number, put: (to: ByteWriter) => void
   out.u16(number);
   out.sized(value.toBytes());
 }
+
+const STALE_ANSWER = { answer: mark(STALE) };
+const NOT_NOW_ANSWER = { answer: mark(NOT_NOW) };
+const TIME_HAS_PASSED = Uint8Array.of(TIME_PASSED >>> 8, TIME_PASSED & 0xff, 0);
 
 function mark(what: number): Uint8Array {
   return Uint8Array.of(what);

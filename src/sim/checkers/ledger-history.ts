@@ -32,10 +32,20 @@ export interface LedgerCommand {
   /** Where in the book its line is, and the balance then. */
   position: number;
   balance: number;
+  /** When the client had its answer. */
+  doneMs: number;
+}
+
+/** A client has looked at an account, and found so many lines. */
+export interface LedgerLook {
+  readonly account: string;
+  readonly sentMs: number;
+  readonly lines: number;
 }
 
 export interface LedgerHistory {
   readonly commands: LedgerCommand[];
+  readonly looks: LedgerLook[];
   /** When a leader, any, decided that a timer rings, by the id of its wait. The first time counts. */
   readonly rings: Map<number, number>;
   /** What a client found in an actor that it had just made, and which must have been empty. */
@@ -48,6 +58,7 @@ export interface LedgerHistory {
 export function emptyLedger(): LedgerHistory {
   return {
     commands: [],
+    looks: [],
     rings: new Map(),
     haunted: [],
     books: new Map(),

@@ -22,6 +22,7 @@ export function checkLedger(history: LedgerHistory): Violation[] {
     if (book === undefined) say('unread', `${command.account} was not read in the end`);
     else checkOutcome(command, book, say);
   }
+  checkLooks(history, say);
   for (const what of history.haunted) say('haunted', what);
   return found;
 }
@@ -100,6 +101,20 @@ function checkTimers(
     if (early >= 0 && gone.every((line) => line > early)) {
       say('dropped', `${what} was set when line ${early} said that it was not`);
     }
+  }
+}
+
+/** Whoever looks sees what was answered before, to whomever. */
+function checkLooks({ commands, looks }: LedgerHistory, say: Say): void {
+  const done = commands.filter(({ outcome }) => outcome === 'done');
+  for (const { account, sentMs, lines } of looks) {
+    const missed = done.find(
+      (command) =>
+        command.account === account && command.doneMs <= sentMs && command.position >= lines,
+    );
+    if (missed === undefined) continue;
+    const what = `line ${missed.position} of ${account}, answered at ${missed.doneMs}`;
+    say('stale', `${what}, is not among the ${lines} that were seen at ${sentMs} or later`);
   }
 }
 

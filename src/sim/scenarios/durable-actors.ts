@@ -14,7 +14,8 @@ import type { World } from '../world.ts';
 import { CLUSTER_FAULTS, REPLICATION_BUGS, SimulatedCluster } from './simulated-cluster.ts';
 
 const ACKNOWLEDGED_MIN = 600;
-const CLIENTS_PER_NODE = 2;
+/** The last of them is a reader. */
+const CLIENTS_PER_NODE = 3;
 const STEP_MS = 100;
 /** Timers that have not rung then are a finding. */
 const RING_LIMIT_MS = 60_000;
@@ -27,7 +28,7 @@ export const durableActors: Scenario = {
   chaosMs: 30_000,
   drainMs: 300_000,
   probeEvery: 100,
-  bugs: [...REPLICATION_BUGS, 'decide-again', 'trust-clocks', 'fire-twice'],
+  bugs: [...REPLICATION_BUGS, 'decide-again', 'answer-at-once', 'trust-clocks', 'fire-twice'],
   create: (world) => new DurableActorsRun(world),
 };
 
@@ -101,6 +102,7 @@ class DurableActorsRun implements ScenarioRun {
         history: this.#history,
         nowMs: () => this.#world.nowMs,
         meanGapMs: between(random, 30, 200),
+        isReader: i === CLIENTS_PER_NODE - 1,
       });
       application.clients.push(client);
       this.#run(client.run());

@@ -23,7 +23,10 @@ const RETRY_MS = 250;
 /** Fails an ask and says that nothing has happened. */
 const NOTHING: ReadonlySet<string> = new Set(['DURABLE_UNAVAILABLE', 'DURABLE_NO_ACTOR']);
 
-export const ACCOUNTS = ['ada', 'bob', 'cleo', 'dan', 'eve'];
+const BUSY = ['ada', 'bob', 'cleo', 'dan', 'eve'];
+/** Seldom changed: what was asked of their leaders before is kept, when these are cut off. */
+const QUIET = ['fay', 'gus', 'hal', 'ivy', 'jo'];
+export const ACCOUNTS: readonly string[] = [...BUSY, ...QUIET];
 
 const kind = oneOf('add', 'take', 'wait', 'drop', 'ring');
 const entry = record({ id: u53, kind, amount: u32, target: u53, balance: u53 });
@@ -109,6 +112,8 @@ export interface AccountClientOptions {
   readonly history: LedgerHistory;
   readonly nowMs: () => number;
   readonly meanGapMs: number;
+  /** It changes nothing, and so goes on where no change is possible. */
+  readonly isReader: boolean;
 }
 
 export class AccountClient {
@@ -128,9 +133,10 @@ export class AccountClient {
 
   async run(): Promise<void> {
     for (const name of ACCOUNTS) await this.#make(name);
-    const { random, meanGapMs } = this.#options;
+    const { random, meanGapMs, isReader } = this.#options;
     while (!this.#isStopped) {
-      await this.#once();
+      if (isReader) await this.#look(pick(random, QUIET)!);
+      else await this.#once();
       await this.#sleep(between(random, 1, 2 * meanGapMs));
     }
     this.isDone = true;
@@ -146,7 +152,7 @@ export class AccountClient {
   /** All replicas, or not yet. */
   async #make(name: string): Promise<Ref<AccountOps>> {
     const { actors, kind: of } = this.#options;
-    const isStrict = name === ACCOUNTS[0];
+    const isStrict = name === BUSY[0];
     for (;;) {
       try {
         const options = { replicationFactor: 3, ...(isStrict ? { minInsync: 2 } : {}) };
@@ -160,12 +166,14 @@ export class AccountClient {
 
   async #once(): Promise<void> {
     const { random } = this.#options;
-    const account = pick(random, ACCOUNTS)!;
+    const account = pick(random, BUSY)!;
     const draw = random.below(100);
-    if (draw < 40) await this.#burst(account);
+    if (draw < 35) await this.#burst(account);
+    else if (draw < 40) await this.#send(pick(random, QUIET)!, 'add');
     else if (draw < 65) await this.#transfer(account);
     else if (draw < 85) await this.#wait(account);
-    else if (draw < 95) await this.#drop();
+    else if (draw < 90) await this.#drop();
+    else if (draw < 97) await this.#look(account);
     else await this.#passing();
   }
 
@@ -181,7 +189,7 @@ export class AccountClient {
     const { random } = this.#options;
     const amount = between(random, 1, AMOUNT_MAX);
     const taken = await this.#send(account, 'take', { amount });
-    if (taken.outcome === 'done') await this.#send(pick(random, ACCOUNTS)!, 'add', { amount });
+    if (taken.outcome === 'done') await this.#send(pick(random, BUSY)!, 'add', { amount });
   }
 
   async #wait(account: string): Promise<void> {
@@ -193,6 +201,17 @@ export class AccountClient {
   async #drop(): Promise<void> {
     const wait = pick(this.#options.random, this.#waits);
     if (wait !== undefined) await this.#send(wait.account, 'drop', { target: wait.id });
+  }
+
+  async #look(account: string): Promise<void> {
+    const { history, actors, nowMs, kind: of } = this.#options;
+    const sentMs = nowMs();
+    try {
+      const book = await actors.ref(of, account).ask('look', undefined, within);
+      history.looks.push({ account, sentMs, lines: book.length });
+    } catch (error) {
+      codeOf(error);
+    }
   }
 
   /** An actor that is made, used and removed, under a name that comes again. */
@@ -228,7 +247,7 @@ export class AccountClient {
     const { target = 0, afterMs = 0 } = more;
     const id = history.commands.length + 1;
     const sent = { id, amount, target, afterMs };
-    const nothing = { outcome: 'unknown' as const, position: -1, balance: -1 };
+    const nothing = { outcome: 'unknown' as const, position: -1, balance: -1, doneMs: -1 };
     const command: LedgerCommand = {
       ...sent,
       client,
@@ -240,7 +259,7 @@ export class AccountClient {
     history.commands.push(command);
     try {
       const { position, balance } = await actors.ref(accounts, account).ask(of, sent, within);
-      Object.assign(command, { outcome: 'done', position, balance });
+      Object.assign(command, { outcome: 'done', position, balance, doneMs: nowMs() });
     } catch (error) {
       const code = codeOf(error);
       if (code === TOO_LITTLE) command.outcome = 'refused';

@@ -235,6 +235,18 @@ describe('numbered commands', () => {
     expect(host.ask('add', 'c', behind)).toBe(3);
   });
 
+  test('that change nothing are answered behind a frame by which the leader proves that it leads', () => {
+    const host = new Host();
+    const before = host.frames.length;
+    expect(host.ask('all', undefined, from(1))).toEqual([]);
+    expect(host.ask('all', undefined, from(1))).toEqual([]);
+    expect(() => host.ask('add', '', from(2))).toThrow('nothing');
+    expect(host.frames.length).toBe(before + 3);
+    // Nobody else can lead where commands are not numbered.
+    expect(host.notes).toEqual([]);
+    expect(host.frames.length).toBe(before + 3);
+  });
+
   test('an earlier refusal stays one behind a later change', () => {
     const host = new Host();
     expect(() => host.ask('add', '', from(1))).toThrow('nothing');

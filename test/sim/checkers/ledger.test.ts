@@ -42,6 +42,7 @@ function right(): LedgerHistory {
       outcome: 'done',
       position,
       balance: book[position]?.balance ?? -1,
+      doneMs: 2_000,
       ...more,
     });
   };
@@ -56,6 +57,8 @@ function right(): LedgerHistory {
   history.rings.set(2, 1_500);
   history.books.set('ada', book);
   history.booksAgain.set('ada', book);
+  history.looks.push({ account: 'ada', sentMs: 2_100, lines: 7 });
+  history.looks.push({ account: 'ada', sentMs: 1_900, lines: 1 });
   return history;
 }
 
@@ -114,6 +117,7 @@ describe('the ledger', () => {
         }),
     ],
     ['dropped', (history) => edit(history, (book) => void book.push(...book.splice(4, 1)))],
+    ['stale', (history) => history.looks.push({ account: 'ada', sentMs: 2_000, lines: 6 })],
     ['haunted', (history) => history.haunted.push('somebody')],
     ['forgotten', (history) => history.booksAgain.set('ada', history.books.get('ada')!.slice(1))],
     ['unread', (history) => history.booksAgain.clear()],
