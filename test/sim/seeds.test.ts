@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { CRASH_KINDS, LOSS_KINDS } from '../../src/sim/faults/policy.ts';
 import { runSeed } from '../../src/sim/runner.ts';
 import { amqpCluster } from '../../src/sim/scenarios/amqp-cluster.ts';
+import { durableActors } from '../../src/sim/scenarios/durable-actors.ts';
 import { kafkaCluster } from '../../src/sim/scenarios/kafka-cluster.ts';
 import { rocketmqCluster } from '../../src/sim/scenarios/rocketmq-cluster.ts';
 
@@ -84,6 +85,22 @@ test.each([
   'RocketMQ seed %i: %s',
   async (seed, _found, kinds) => {
     const scenario = { ...rocketmqCluster, faults: { ...rocketmqCluster.faults, kinds } };
+    const { failure } = await runSeed(seed, scenario, {});
+    expect(failure).toBeUndefined();
+  },
+  240_000,
+);
+
+test.each([
+  [
+    1_075,
+    'an epoch that began in the millisecond of the frame before counted time twice, and a timer rang early',
+    [...CRASH_KINDS, ...LOSS_KINDS],
+  ],
+])(
+  'durable actors seed %i: %s',
+  async (seed, _found, kinds) => {
+    const scenario = { ...durableActors, faults: { ...durableActors.faults, kinds } };
     const { failure } = await runSeed(seed, scenario, {});
     expect(failure).toBeUndefined();
   },

@@ -7,20 +7,24 @@ export class FrameClock {
   readonly #stored: Pick<StoredLog, 'lastLogTimeMs' | 'endSeq'>;
   readonly #nowMs: () => number;
   #logMs: number;
+  /** Two frames may have one log time: the begin of an epoch has that of the frame before, if its clock is behind. */
+  #seq: number;
   #seenMs: number;
 
   constructor(stored: Pick<StoredLog, 'lastLogTimeMs' | 'endSeq'>, nowMs: () => number) {
     this.#stored = stored;
     this.#nowMs = nowMs;
     this.#logMs = stored.lastLogTimeMs;
+    this.#seq = stored.endSeq;
     this.#seenMs = nowMs();
   }
 
   /** The log may have another last frame. */
   look(): void {
-    const { lastLogTimeMs } = this.#stored;
-    if (lastLogTimeMs === this.#logMs) return;
+    const { lastLogTimeMs, endSeq } = this.#stored;
+    if (lastLogTimeMs === this.#logMs && endSeq === this.#seq) return;
     this.#logMs = lastLogTimeMs;
+    this.#seq = endSeq;
     this.#seenMs = this.#nowMs();
   }
 
