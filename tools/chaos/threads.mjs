@@ -81,12 +81,13 @@ const system = createSystem(createActorEnvironment({ log: silent }), {
   protocols: [Peer],
 });
 const ledger = new Ledger([0, survivor]);
-/** Of each thread: its life, the journal of it, whether somebody watches it, and whether it is up and not about to die. */
+/** Of each thread: its life, the journal of it, whether somebody watches it, whether it is up, and told to die. */
 const present = Array.from({ length: threads }, () => ({
   life: 0,
   memory: undefined,
   isWatched: false,
   isUp: false,
+  isDoomed: false,
 }));
 const ends = {};
 let deaths = 0;
@@ -97,7 +98,13 @@ let told = 0;
 function begin(thread, life) {
   const isOwn = thread === 0 || thread === survivor;
   const entries = isOwn ? (seconds + 60) * ENTRIES_PER_SECOND : VICTIM_ENTRIES;
-  present[thread] = { life, memory: journalMemory(entries), isWatched: false, isUp: false };
+  present[thread] = {
+    life,
+    memory: journalMemory(entries),
+    isWatched: false,
+    isUp: false,
+    isDoomed: false,
+  };
   return { thread, life, threads, memory: present[thread].memory };
 }
 
@@ -126,19 +133,19 @@ const group = new ThreadGroup(system, {
   restart: { maxRestarts: 1e6, windowMs: 60_000, backoff: { minMs: 1, maxMs: 1, jitter: 0 } },
   appData: (thread, life) => begin(thread, life),
   onThreadReady(thread) {
-    present[thread].isUp = true;
+    // It may have been told to die while it booted.
+    present[thread].isUp = !present[thread].isDoomed;
     present[thread].isWatched = true;
     watch.tell('again', thread);
   },
   onThreadLost(thread, exit) {
     if (isOver) return;
-    const { life, memory, isUp, isWatched } = present[thread];
+    const { life, memory, isDoomed, isWatched } = present[thread];
     present[thread].isUp = false;
     deaths += 1;
     if (isWatched) watchedDeaths += 1;
     ends[exit.cause] = (ends[exit.cause] ?? 0) + 1;
-    if (thread === survivor || isUp)
-      ledger.fault(`thread ${thread} died of itself: ${exit.cause} ${exit.message}`);
+    if (!isDoomed) ledger.fault(`thread ${thread} died of itself: ${exit.cause} ${exit.message}`);
     ledger.close(thread, life, memory, true);
   },
   onGivenUp: (thread) => ledger.fault(`thread ${thread} was given up`),
@@ -156,6 +163,7 @@ function killOne() {
   if (thread === undefined) return false;
   const way = isEarly ? 'kill' : WAYS[below(WAYS.length)];
   present[thread].isUp = false;
+  present[thread].isDoomed = true;
   if (way === 'kill') group.kill(thread);
   else if (peerOf(thread).offer('die', way) !== 'accepted') group.kill(thread);
   return true;

@@ -18,6 +18,13 @@ export function mayEnd(gate: NativeGate): boolean {
   return Atomics.compareExchange(gate, 0, FREE, ENDING) !== LOADING;
 }
 
+/** Starter, when its process ends: waits until the worker may be ended, or `timeoutMs` are over. */
+export function awaitMayEnd(gate: NativeGate, timeoutMs: number): void {
+  for (let leftMs = timeoutMs; leftMs > 0 && !mayEnd(gate); leftMs -= 1) {
+    Atomics.wait(gate, 0, LOADING, 1);
+  }
+}
+
 /**
  * Loads native code, on any thread.
  *

@@ -29,7 +29,7 @@ import { ControlTarget } from './control-target.ts';
 import type { HandOverSupport } from './hand-over.ts';
 import { needsLoader } from './import-module.ts';
 import type { NativeGate } from './native-gate.ts';
-import { createNativeGate, mayEnd } from './native-gate.ts';
+import { awaitMayEnd, createNativeGate, mayEnd } from './native-gate.ts';
 import { isRing, PortBell } from './port-bell.ts';
 
 export interface NodeThreadsOptions {
@@ -218,6 +218,10 @@ class StarterSide implements NodeThreads {
   readonly #target: ControlTarget;
   readonly #live = new Map<number, WorkerHandle>();
   readonly #starts = new Map<number, number>();
+  /** The end of the process ends its workers, wherever they are. */
+  readonly #onProcessExit = (): void => {
+    for (const handle of this.#live.values()) handle.awaitMayEnd();
+  };
 
   constructor(options: NodeThreadsOptions) {
     this.#ports = new Ports(options);
@@ -268,9 +272,11 @@ class StarterSide implements NodeThreads {
     });
     const start = { loads, index, incarnation, nativeGate };
     const handle = new WorkerHandle(worker, start, this.#ports);
+    if (this.#live.size === 0) process.on('exit', this.#onProcessExit);
     this.#live.set(index, handle);
     handle.onExit(() => {
       this.#live.delete(index);
+      if (this.#live.size === 0) process.off('exit', this.#onProcessExit);
       this.#ports.drop(index);
     });
     return handle;
@@ -376,6 +382,10 @@ class WorkerHandle implements ThreadHandle {
   ): void {
     this.#stopped ??= { cause, message };
     this.#end(NATIVE_LOAD_MS_MAX);
+  }
+
+  awaitMayEnd(): void {
+    awaitMayEnd(this.#nativeGate, NATIVE_LOAD_MS_MAX);
   }
 
   /** A moment later if the thread loads native code. */
