@@ -250,9 +250,12 @@ export class StreamReceive {
   }
 
   #passOver(leases: readonly Given[], why: string): void {
-    for (const { offset } of leases) {
-      this.#port.warn('a message is passed over', { logId: this.#logId, offset, why });
-    }
+    const [first] = leases;
+    if (first === undefined) return;
+    // Of many that retention took away, one line tells.
+    const { offset } = first;
+    const count = leases.length;
+    this.#port.warn('messages are passed over', { logId: this.#logId, offset, count, why });
     this.#port.say(this.#logId, this.#wish.group, true, leases);
   }
 

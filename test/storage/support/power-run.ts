@@ -134,6 +134,8 @@ export class PowerRun {
     ledger.committedSum = sumTo(log, to, ledger.committedOffset);
     // Before it is asked for: the power may fail while files are removed.
     ledger.startOffset = to;
+    // Segments of another size from here on, cut by time as well.
+    log.limitSegments(4_000 + this.random.below(40_000), this.random.below(100));
     log.setStartOffset(to);
   }
 
