@@ -12,7 +12,7 @@ it('makes a full collection, and adds nothing to the globals', async () => {
     wake();
   });
   observer.observe({ entryTypes: ['gc'] });
-  collectStartGarbage(0);
+  collectStartGarbage(0, 0);
   while (!kinds.includes(constants.NODE_PERFORMANCE_GC_MAJOR)) {
     await new Promise<void>((resolve) => {
       wake = resolve;
