@@ -1,5 +1,10 @@
-// The compiler's share of the contract: each line below that must not compile is marked, and the type
-// check of the tests fails when one of them starts to.
+// The compiler's share of the contract: each line below that must not compile is marked with the number of the
+// compiler's reason, and the type check of the tests fails when one of them starts to.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, expectTypeOf, test } from 'vitest';
 import type { AskOp, Handlers, Input, Ref, Reply, TellOp } from '../../src/actors/index.ts';
 import { actor, ask, protocol, tell } from '../../src/actors/index.ts';
@@ -26,21 +31,21 @@ test('a protocol value gives the types of its messages', () => {
 export function wrongUses(queue: Ref<QueueOps>): void {
   queue.tell('publish', { id: 1, body: new Uint8Array(1) });
   queue.tell('purge', undefined);
-  // @ts-expect-error a wrong payload
+  // @ts-expect-error TS2322: a wrong payload
   queue.tell('publish', { id: 'one', body: new Uint8Array(1) });
-  // @ts-expect-error a field is missing
+  // @ts-expect-error TS2741: a field is missing
   queue.tell('publish', { id: 1 });
-  // @ts-expect-error there is no such op
+  // @ts-expect-error TS2345: there is no such op
   queue.tell('unknown', undefined);
-  // @ts-expect-error an ask cannot be told
+  // @ts-expect-error TS2345: an ask cannot be told
   queue.tell('depth', undefined);
-  // @ts-expect-error a tell cannot be asked
+  // @ts-expect-error TS2345: a tell cannot be asked
   void queue.ask('publish', { id: 1, body: new Uint8Array(1) }, { timeoutMs: 1 });
-  // @ts-expect-error the timeout is missing
+  // @ts-expect-error TS2554: the timeout is missing
   void queue.ask('depth', undefined);
-  // @ts-expect-error the timeout is missing from the options
+  // @ts-expect-error TS2741: the timeout is missing from the options
   void queue.ask('depth', undefined, {});
-  // @ts-expect-error the reply is a number
+  // @ts-expect-error TS2345: the reply is a number
   void queue.ask('depth', undefined, { timeoutMs: 1 }).then((depth: string) => depth);
 }
 
@@ -50,23 +55,23 @@ export const complete: Handlers<QueueOps> = {
   depth: () => 1,
 };
 
-// @ts-expect-error a handler is missing
+// @ts-expect-error TS2741: a handler is missing
 export const incomplete: Handlers<QueueOps> = { publish: () => undefined, depth: () => 1 };
 
 export const wrongReply: Handlers<QueueOps> = {
   publish: () => undefined,
   purge: () => undefined,
-  // @ts-expect-error the reply has another type
+  // @ts-expect-error TS2322: the reply has another type
   depth: () => 'deep',
 };
 
-// @ts-expect-error setup forgets an op
+// @ts-expect-error TS2345: setup forgets an op
 export const Forgetful = actor(Queue, (_ctx, _args: undefined) => ({ publish: () => undefined }));
 
 export const Typed = actor(Queue, (ctx, args: { readonly name: string }) => {
-  // @ts-expect-error timers carry tells of the actor's own protocol
+  // @ts-expect-error TS2345: timers carry tells of the actor's own protocol
   ctx.schedule('t', 10, 'depth', undefined);
-  // @ts-expect-error of the right payload
+  // @ts-expect-error TS2322: of the right payload
   ctx.schedule('t', 10, 'publish', { id: args.name });
   ctx.schedule('t', 10, 'purge', undefined);
   return {
@@ -112,3 +117,43 @@ test('the hash of a protocol covers name, version, order, kind and the shapes of
   expect(new Set([base, ...others]).size).toBe(6);
   expect(protocol('p', 1, { a: tell(u32), b: tell(none) }).hash).toBe(base);
 });
+
+test('what must not compile does not for the reason that is stated', () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), 'callboard-types-'));
+  try {
+    const source = readFileSync(fileURLToPath(import.meta.url), 'utf8');
+    const marks = source.split('\n').flatMap((line, index) => {
+      const code = /^\s*\/\/ @ts-expect-error (TS\d+): /.exec(line)?.[1];
+      return code === undefined ? [] : [`${index + 2}: ${code}`];
+    });
+    // The same program without its marks, outside of the project.
+    const bare = source
+      .replaceAll('@ts-expect-error', 'expected')
+      .replaceAll("'../../src/", `'${root}src/`);
+    writeFileSync(join(folder, 'types.ts'), bare);
+    const compilerOptions = {
+      noEmit: true,
+      rootDir: '/',
+      types: ['node'],
+      typeRoots: [`${root}node_modules/@types`],
+      paths: { vitest: [`${root}node_modules/vitest`] },
+    };
+    const config = { extends: `${root}tsconfig.test.json`, compilerOptions, include: ['types.ts'] };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+    let said = '';
+    try {
+      execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', folder], {
+        cwd: folder,
+        encoding: 'utf8',
+      });
+    } catch (error) {
+      said = (error as { stdout: string }).stdout;
+    }
+    const found = [...said.matchAll(/^types\.ts\((\d+),\d+\): error (TS\d+): /gm)];
+    expect(found.map(([, line, code]) => `${line}: ${code}`)).toEqual(marks);
+    expect(marks.length).toBe(13);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}, 120_000);
