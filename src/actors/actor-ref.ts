@@ -224,9 +224,8 @@ function postLocal(
   askId: number,
 ): Admission {
   if (!host.isStrict) return cell.post(op, input, askId);
-  const from = host.tracer?.sender;
-  const held = new EncodedInput(op.input, input, from);
-  return host.interposer?.post(from, cell, op, held, askId) ?? cell.post(op, held, askId);
+  const held = new EncodedInput(op.input, input, host.tracer?.send());
+  return host.interposer?.post(cell, op, held, askId) ?? cell.post(op, held, askId);
 }
 
 function reasonOf(outcome: Exclude<Outcome, 'accepted'>): DeadReason {

@@ -262,7 +262,7 @@ export class Cell implements Runnable, Watcher {
   /** Bytes that cannot be decoded are no fault of this actor; its own views live until it has answered. */
   #handleHeld(op: OpEntry, raw: HeldInput, reply: ReplyTo): void {
     const { tracer } = this.host;
-    if (tracer !== undefined) tracer.incomingFrom = raw.from;
+    if (tracer !== undefined) tracer.incoming = raw.origin;
     let input: unknown;
     try {
       input = raw.decode(op);

@@ -127,7 +127,8 @@ export class CellContext<O extends Ops> implements Context<O> {
     op: K,
     map: (result: PromiseSettledResult<T>) => Input<O[K]>,
   ): void {
-    const deliver = (result: PromiseSettledResult<T>): void => {
+    const { tracer } = this.#cell.host;
+    const settled = (result: PromiseSettledResult<T>): void => {
       const cell = this.#cell;
       if (!this.#isCurrent) {
         cell.host.deadLetters.add(cell.path, op, 'stopped');
@@ -139,6 +140,7 @@ export class CellContext<O extends Ops> implements Context<O> {
         cell.postSystem({ kind: 'fail', error });
       }
     };
+    const deliver = tracer === undefined ? settled : tracer.bind(settled);
     work.then(
       (value) => deliver({ status: 'fulfilled', value }),
       (reason: unknown) => deliver({ status: 'rejected', reason }),

@@ -5,16 +5,24 @@ import type { OpEntry } from './protocol.ts';
 /** What memory that may not be read any more is filled with in strict mode: a view that was kept reads this. */
 export const POISON = 0xdd;
 
+/** Where a message is from. */
+export interface Origin {
+  /** Path of the sender; undefined for who is no actor. */
+  readonly from: string | undefined;
+  /** A number that the message has in every run in which what led to it happens. */
+  readonly lineage: number;
+}
+
 /** A message whose bytes are let go of when its handler has returned, or when it is discarded. */
 export abstract class HeldInput {
   /** The handler, and everybody who retains. */
   #holders = 1;
 
-  /** Path of the sender, where somebody traces. */
-  readonly from: string | undefined;
+  /** Where somebody traces. */
+  readonly origin: Origin | undefined;
 
-  constructor(from?: string) {
-    this.from = from;
+  constructor(origin?: Origin) {
+    this.origin = origin;
   }
 
   abstract decode(op: OpEntry): unknown;

@@ -12,11 +12,5 @@ export interface Interposer {
   /** How long an ask waits, in milliseconds. */
   timeoutOf(path: string, op: string, timeoutMs: number): number;
   /** Takes a message over, to post it later; undefined lets it pass. */
-  post(
-    from: string | undefined,
-    cell: Cell,
-    op: OpEntry,
-    input: HeldInput,
-    reply: ReplyTo,
-  ): Admission | undefined;
+  post(cell: Cell, op: OpEntry, input: HeldInput, reply: ReplyTo): Admission | undefined;
 }

@@ -2,6 +2,7 @@
 // crossed a wire, and its bytes are poisoned when the handler has returned. So aliasing, missing codec
 // fields and kept views show in tests. On by default there, off in production.
 import { ActorError, detailsFrom, failureOf } from './errors.ts';
+import type { Origin } from './held-input.ts';
 import { HeldInput, POISON } from './held-input.ts';
 import type { Codec, OpEntry } from './protocol.ts';
 
@@ -9,8 +10,8 @@ import type { Codec, OpEntry } from './protocol.ts';
 export class EncodedInput extends HeldInput {
   readonly bytes: Uint8Array;
 
-  constructor(codec: Codec<unknown>, value: unknown, from?: string) {
-    super(from);
+  constructor(codec: Codec<unknown>, value: unknown, origin?: Origin) {
+    super(origin);
     this.bytes = encodeExact(codec, value);
   }
 

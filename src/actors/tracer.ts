@@ -6,8 +6,10 @@
 // own handler has, and has not answered. Asks that wait for each other in a circle end by their timeouts.
 // Invariant: what is told of a handler's asks is true also behind its `await` of an ask; asks made behind an
 // `await` of anything else belong to nobody.
+import { fnv1a32 } from '../std/hash.ts';
 import { ASKS_MAX } from './ask.ts';
 import type { Cell } from './cell.ts';
+import type { Origin } from './held-input.ts';
 import { isPromise, LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { NO_REPLY } from './mailbox.ts';
@@ -29,8 +31,14 @@ export interface Handled {
   readonly from: string | undefined;
 }
 
+/** Whose messages are counted. */
+interface Sender {
+  readonly lineage: number;
+  sent: number;
+}
+
 /** One message in the hands of an actor. */
-interface Handling {
+interface Handling extends Sender {
   readonly cell: Cell;
   readonly epoch: number;
   /** The ask that it answers. */
@@ -56,22 +64,59 @@ const CYCLES_MAX = 64;
 export class Tracer {
   /** In the order in which they were found, each once; at most 64. */
   readonly cycles: AskCycle[] = [];
-  /** Path of whoever sent the message that is being decoded, or undefined. */
-  incomingFrom: string | undefined;
+  /** Of the message that is being decoded. */
+  incoming: Origin | undefined;
   readonly #onCycle: (cycle: AskCycle) => void;
   readonly #requests = new Map<string, Request>();
   readonly #held = new Map<string, Handling>();
   readonly #known = new Set<string>();
   #current: Handling | undefined;
+  readonly #roots = new Map<string, Sender>();
+  #root: Sender = { lineage: 0, sent: 0 };
+  /** Messages of no known origin, timers among them, by actor and op. */
+  readonly #unsent = new Map<string, number>();
   #last: Handled | undefined;
 
   constructor(onCycle: (cycle: AskCycle) => void = () => undefined) {
     this.#onCycle = onCycle;
   }
 
-  /** Path of the actor whose code runs, or undefined. */
-  get sender(): string | undefined {
-    return this.#current?.cell.path;
+  /** Where a message is from that is sent now. */
+  send(): Origin {
+    const sender = this.#current ?? this.#root;
+    const lineage = lineageOf(sender);
+    sender.sent += 1;
+    return { from: this.#current?.cell.path, lineage };
+  }
+
+  /** The lineage that the next message will have. */
+  get nextLineage(): number {
+    return lineageOf(this.#current ?? this.#root);
+  }
+
+  /** What is not sent by an actor from now on has a lineage of its own under this name. */
+  beginRoot(name: string): void {
+    let root = this.#roots.get(name);
+    if (root === undefined) {
+      root = { lineage: fnv1a32(name), sent: 0 };
+      this.#roots.set(name, root);
+    }
+    this.#root = root;
+  }
+
+  /** The same function, run on behalf of whoever runs now. */
+  bind<A>(call: (argument: A) => void): (argument: A) => void {
+    const handling = this.#current;
+    if (handling === undefined) return call;
+    return (argument) => {
+      const before = this.#current;
+      this.#current = handling;
+      try {
+        call(argument);
+      } finally {
+        this.#current = before;
+      }
+    };
   }
 
   /** The message that began last, once. */
@@ -84,8 +129,12 @@ export class Tracer {
   /** Runs a handler, a setup or a signal handler of `cell`. `reply` is whose ask it answers. */
   run<R>(cell: Cell, op: string, reply: ReplyTo, handler: () => R): R {
     const request = reply === NO_REPLY ? undefined : this.#requests.get(keyOf(cell, reply));
+    const { incoming } = this;
+    this.incoming = undefined;
     const handling: Handling = {
       cell,
+      lineage: incoming?.lineage ?? this.#lineageHere(cell, op),
+      sent: 0,
       epoch: cell.epoch,
       request,
       asks: new Set(),
@@ -93,8 +142,7 @@ export class Tracer {
       isOver: false,
     };
     if (request !== undefined) request.handling = handling;
-    this.#last = { cell, op, from: this.incomingFrom };
-    this.incomingFrom = undefined;
+    this.#last = { cell, op, from: incoming?.from };
     const before = this.#current;
     this.#current = handling;
     try {
@@ -139,6 +187,13 @@ export class Tracer {
     reply.then(settled, settled);
     if (asker.isHeld) this.#look(request);
     return new Followed(reply, (go) => this.#goOn(asker, go));
+  }
+
+  #lineageHere(cell: Cell, op: string): number {
+    const key = `${cell.path} ${op}`;
+    const count = (this.#unsent.get(key) ?? 0) + 1;
+    this.#unsent.set(key, count);
+    return fnv1a32(`${key} ${count}`);
   }
 
   #returned(handling: Handling, result: unknown): void {
@@ -251,6 +306,10 @@ class Followed<R> extends Promise<R> {
     if (goOn === undefined) return call;
     return (value) => goOn(() => call(value)) as A;
   }
+}
+
+function lineageOf({ lineage, sent }: Sender): number {
+  return fnv1a32(String(sent), lineage);
 }
 
 function textOf(asks: AskCycle['asks']): string {

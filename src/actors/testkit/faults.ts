@@ -1,6 +1,6 @@
-// What may go wrong in a fixture, drawn from its seed: each chance of a fault has a name (`delay#3` is the
-// third message that could have been delayed), and its dice hang on the seed and that name alone. So the
-// same run can be had again with only some of its faults.
+// What may go wrong in a fixture, drawn from its seed: each chance of a fault has a name that hangs on what led
+// to it (a message: who sent it, while handling what), and its dice hang on the seed and that name alone. So
+// the same run can be had again with only some of its faults and steps.
 // Only what the contract allows: messages are delayed in the order of their pair, or lost with a thread or a
 // link; mailboxes overflow as their actors say; asks time out. Nothing is ever delivered twice.
 import type { Random } from '../../env/environment.ts';
@@ -14,6 +14,7 @@ import type { ReplyTo } from '../mailbox.ts';
 import { NO_REPLY } from '../mailbox.ts';
 import type { OpEntry } from '../protocol.ts';
 import type { Admission } from '../ref.ts';
+import type { Tracer } from '../tracer.ts';
 import type { ManualEnvironment } from './manual-environment.ts';
 
 /** The chance of each kind of fault, from 0 (never, the default) to 1 (always). */
@@ -43,7 +44,7 @@ export type FaultKind = keyof FaultRates;
 
 /** Something of a run that can be left out: a fault that happened, or a step of the scenario. */
 export interface RunEvent {
-  /** Such as `delay#3`. */
+  /** Such as `step#3` or `delay#1f3a9c2b`. */
   readonly name: string;
   readonly what: string;
   readonly atMs: number;
@@ -62,6 +63,7 @@ export class FaultPlan {
   readonly #only: ReadonlySet<string> | undefined;
   readonly #nowMs: () => number;
   readonly #counts = new Map<string, number>();
+  #steps = 0;
 
   constructor(
     seed: number,
@@ -75,11 +77,11 @@ export class FaultPlan {
     this.#nowMs = nowMs;
   }
 
-  /** One chance of a fault: its dice if it happens. `what` says for people what it then is. */
-  draw(kind: FaultKind, what: (dice: Random) => string): Random | undefined {
+  /** One chance of a fault, named by `key`: its dice if it happens. `what` says for people what it then is. */
+  draw(kind: FaultKind, key: string, what: (dice: Random) => string): Random | undefined {
     const rate = this.#rates[kind] ?? 0;
     if (rate <= 0) return undefined;
-    const name = this.#next(kind);
+    const name = this.#next(`${kind}#${key}`);
     const dice = new SeededRandom(this.#seed).fork(name);
     if (dice.u32() / TWO_32 >= rate || !this.#isAllowed(name)) return undefined;
     this.events.push({ name, what: what(dice.fork('what')), atMs: this.#nowMs() });
@@ -88,21 +90,28 @@ export class FaultPlan {
 
   /** True if the next step of a scenario is to be done. */
   step(what: string): boolean {
-    const name = this.#next('step');
+    this.#steps += 1;
+    const name = `step#${this.#steps}`;
     if (!this.#isAllowed(name)) return false;
     this.events.push({ name, what, atMs: this.#nowMs() });
     return true;
   }
 
-  #next(kind: string): string {
-    const count = (this.#counts.get(kind) ?? 0) + 1;
-    this.#counts.set(kind, count);
-    return `${kind}#${count}`;
+  /** The same name again is another chance. */
+  #next(name: string): string {
+    const count = (this.#counts.get(name) ?? 0) + 1;
+    this.#counts.set(name, count);
+    return count === 1 ? name : `${name}:${count}`;
   }
 
   #isAllowed(name: string): boolean {
     return this.#only === undefined || this.#only.has(name);
   }
+}
+
+/** A lineage as the key of a chance. */
+export function keyOf(lineage: number): string {
+  return lineage.toString(16);
 }
 
 /** How long a drawn delay is, in milliseconds. */
@@ -123,11 +132,18 @@ export class ThreadFaults implements Interposer {
   readonly #plan: FaultPlan;
   readonly #env: ManualEnvironment;
   readonly #isSpared: (cell: Cell) => boolean;
+  readonly #tracer: Tracer;
   /** Messages that wait, by sender and target. */
   readonly #delayed = new Map<Cell, Map<string, Delayed[]>>();
 
-  constructor(plan: FaultPlan, env: ManualEnvironment, isSpared: (cell: Cell) => boolean) {
+  constructor(
+    plan: FaultPlan,
+    env: ManualEnvironment,
+    tracer: Tracer,
+    isSpared: (cell: Cell) => boolean,
+  ) {
     this.#plan = plan;
+    this.#tracer = tracer;
     this.#env = env;
     this.#isSpared = isSpared;
   }
@@ -135,26 +151,28 @@ export class ThreadFaults implements Interposer {
   capacityOf(cell: Cell, capacity: number): number {
     if (this.#isSpared(cell)) return capacity;
     const sizeOf = (dice: Random) => 1 + dice.below(Math.min(SHRUNK_CAPACITY_MAX, capacity));
-    const dice = this.#plan.draw('mailbox', (d) => `${cell.path} holds ${sizeOf(d)} messages`);
+    const dice = this.#plan.draw(
+      'mailbox',
+      cell.path,
+      (d) => `${cell.path} holds ${sizeOf(d)} messages`,
+    );
     return dice === undefined ? capacity : sizeOf(dice);
   }
 
   timeoutOf(path: string, op: string, timeoutMs: number): number {
     if (this.isPaused) return timeoutMs;
     const shorter = (dice: Random) => dice.below(Math.max(1, Math.floor(timeoutMs)));
-    const dice = this.#plan.draw('squeeze', (d) => `${op} of ${path} has ${shorter(d)} ms`);
+    const dice = this.#plan.draw(
+      'squeeze',
+      keyOf(this.#tracer.nextLineage),
+      (d) => `${op} of ${path} has ${shorter(d)} ms`,
+    );
     return dice === undefined ? timeoutMs : shorter(dice);
   }
 
-  post(
-    from: string | undefined,
-    cell: Cell,
-    op: OpEntry,
-    input: HeldInput,
-    reply: ReplyTo,
-  ): Admission | undefined {
-    if (this.isPaused) return undefined;
-    const sender = from ?? 'the test';
+  post(cell: Cell, op: OpEntry, input: HeldInput, reply: ReplyTo): Admission | undefined {
+    if (this.isPaused || input.origin === undefined) return undefined;
+    const sender = input.origin.from ?? 'the test';
     const waiting = this.#delayed.get(cell)?.get(sender);
     if (waiting !== undefined) {
       waiting.push({ op, input, reply });
@@ -162,7 +180,7 @@ export class ThreadFaults implements Interposer {
     }
     const describe = (dice: Random) =>
       `${op.name} from ${sender} to ${cell.path} waits ${delayOf(dice)} ms`;
-    const dice = this.#plan.draw('delay', describe);
+    const dice = this.#plan.draw('delay', keyOf(input.origin.lineage), describe);
     if (dice === undefined) return undefined;
     const pairs = this.#delayed.get(cell) ?? new Map<string, Delayed[]>();
     const messages = [{ op, input, reply }];

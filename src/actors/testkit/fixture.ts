@@ -68,6 +68,7 @@ export class Fixture {
   readonly #places: Places;
   readonly #faults: ThreadFaults;
   readonly #probes = new Set<AnyActor>();
+  #stepsBegun = 0;
 
   constructor(seed: number, options: FixtureOptions = {}) {
     const { faults = {}, only, threads = 1, nodes = 1 } = options;
@@ -75,7 +76,7 @@ export class Fixture {
     this.plan = new FaultPlan(seed, faults, only, () => this.env.nowMs);
     const isSpared = (cell: Cell) =>
       cell.actor.protocol === RuntimeProtocol || this.#probes.has(cell.actor);
-    this.#faults = new ThreadFaults(this.plan, this.env, isSpared);
+    this.#faults = new ThreadFaults(this.plan, this.env, this.#tracer, isSpared);
     const places = [
       ...Array.from({ length: threads }, (_, thread) => ({ node: 1, thread })),
       ...Array.from({ length: nodes - 1 }, (_, index) => ({ node: 2 + index, thread: 0 })),
@@ -97,7 +98,7 @@ export class Fixture {
       options.start?.(system);
       return system;
     };
-    this.#places = new Places(this.env, this.plan, make, places);
+    this.#places = new Places(this.env, this.plan, this.#tracer, make, places);
     this.env.onStep = () => this.#places.mayKill();
     this.env.run();
   }
@@ -129,7 +130,14 @@ export class Fixture {
 
   /** Does `step` up to `count` times: as often as `forAllSeeds` has not found it to be without need. */
   steps(count: number, step: (index: number) => void): void {
-    for (let i = 0; i < count; i += 1) if (this.plan.step(`step ${i} of ${count}`)) step(i);
+    this.#stepsBegun += 1;
+    for (let i = 0; i < count; i += 1) {
+      if (!this.plan.step(`step ${i} of ${count}`)) continue;
+      // What a step sends has the same faults, whichever other steps are left out.
+      this.#tracer.beginRoot(`steps ${this.#stepsBegun} step ${i}`);
+      step(i);
+    }
+    this.#tracer.beginRoot(`behind steps ${this.#stepsBegun}`);
   }
 
   spawn<P extends Ops, A>(name: string, spawned: Actor<P, A>, args: A, where?: Placement): Ref<P> {

@@ -11,8 +11,9 @@ import { idPath, isOfThreadIncarnation } from '../ref.ts';
 import type { Route, RouteAdmission } from '../route.ts';
 import { encodeExact } from '../strict.ts';
 import type { System } from '../system.ts';
+import type { Tracer } from '../tracer.ts';
 import type { FaultPlan } from './faults.ts';
-import { delayOf } from './faults.ts';
+import { delayOf, keyOf } from './faults.ts';
 import type { ManualEnvironment } from './manual-environment.ts';
 
 /** Records that may be under way from one thread to another before senders hear `full`. */
@@ -41,15 +42,20 @@ export class Places {
   readonly #make: MakeSystem;
   readonly #seats: Seat[] = [];
   readonly #routes: MemoryRoute[] = [];
+  readonly #tracer: Tracer;
+  /** Chances so far. */
+  #kills = 0;
 
   constructor(
     env: ManualEnvironment,
     plan: FaultPlan,
+    tracer: Tracer,
     make: MakeSystem,
     places: readonly { readonly node: number; readonly thread: number }[],
   ) {
     this.#env = env;
     this.#plan = plan;
+    this.#tracer = tracer;
     this.#make = make;
     for (const { node, thread } of places) {
       const seat = { node, thread, incarnation: 0, isAlive: false } as Seat;
@@ -96,8 +102,9 @@ export class Places {
   mayKill(): void {
     const count = this.#seats.filter(({ node }) => node === 1).length;
     if (count < 2) return;
+    this.#kills += 1;
     const victim = (dice: Random) => 1 + dice.below(count - 1);
-    const dice = this.#plan.draw('kill', (d) => `thread ${victim(d)} dies`);
+    const dice = this.#plan.draw('kill', String(this.#kills), (d) => `thread ${victim(d)} dies`);
     if (dice !== undefined) this.kill(victim(dice));
   }
 
@@ -131,12 +138,14 @@ export class Places {
     const isLink = from.node !== to.node;
     const route = new MemoryRoute(this.#env, from, to, isLink ? 0 : to.incarnation, () => {
       const broken = `the link of nodes ${from.node} and ${to.node} breaks`;
-      if (isLink && this.#plan.draw('cut', () => broken) !== undefined) {
+      // The number of a message between the two is the same in every run in which it is sent.
+      const key = keyOf(this.#tracer.nextLineage);
+      if (isLink && this.#plan.draw('cut', key, () => broken) !== undefined) {
         this.cut(from.node, to.node);
       }
       const slow = (dice: Random) =>
         `a record to ${to.node}/${to.thread} waits ${delayOf(dice)} ms`;
-      const dice = this.#plan.draw('delay', slow);
+      const dice = this.#plan.draw('delay', keyOf(this.#tracer.send().lineage), slow);
       return dice === undefined ? 0 : delayOf(dice);
     });
     this.#routes.push(route);
