@@ -46,7 +46,8 @@ export interface ManifestBoot {
 }
 
 /**
- * Starts a system on this thread and `workers` more.
+ * Starts a system on this thread and `workers` more. What happens to a worker is logged here; what a worker itself
+ * has to say, warnings and errors, goes to stderr.
  *
  * @throws ActorError for a manifest that is none. Rejects with what a worker says that cannot load it or
  *   whose actors differ; then everything has ended.

@@ -103,6 +103,8 @@ function application(rooms: readonly string[]): string {
       filter: (path) => !/\.(d\.ts|map)$/.test(path),
     });
   }
+  // Nothing above this folder is asked what `callboard` is.
+  writeFileSync(join(app, 'package.json'), '{ "private": true }');
   writeFileSync(join(app, 'actors.mjs'), FAR);
   return app;
 }
