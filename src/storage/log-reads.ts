@@ -130,7 +130,10 @@ function readMemory(log: StoredLogCore, from: number, maxBytes: number, limit: n
   return read;
 }
 
-/** Calls `visit` with each batch of the tail that is not in a segment, until it answers false. */
+/**
+ * Calls `visit` with each batch of the tail that is not in a segment and ends above the log start, until it
+ * answers false.
+ */
 function eachTailBatch(
   log: StoredLogCore,
   visit: (base: number, timestampMs: number) => boolean,
@@ -140,6 +143,7 @@ function eachTailBatch(
   for (let seq = from; seq <= table.endSeq; seq += 1) {
     const slot = table.slot(seq);
     if (table.batchLength[slot] === 0) continue;
+    if (table.nextOffset[slot]! <= log.startOffset) continue;
     const id = table.chunk[slot]!;
     const isCold = id === COLD;
     const bytes = isCold ? coldBatchHead(log, seq) : host.slabs.get(id).bytes;
@@ -164,7 +168,8 @@ export function offsetForTimestamp(log: StoredLogCore, timeMs: number): Timestam
 }
 
 export function maxTimestamp(log: StoredLogCore): TimestampPlace | undefined {
-  let found = log.settledOffset > log.startOffset ? log.segments.maxTimestamp() : undefined;
+  let found =
+    log.settledOffset > log.startOffset ? log.segments.maxTimestamp(log.startOffset) : undefined;
   eachTailBatch(log, (base, timestampMs) => {
     if (found === undefined || timestampMs > found.maxTimestampMs) {
       found = { baseOffset: base, maxTimestampMs: timestampMs };

@@ -341,11 +341,17 @@ export class SegmentSet {
     return undefined;
   }
 
-  maxTimestamp(): TimestampPlace | undefined {
+  /** Among the batches that end above `fromOffset`. */
+  maxTimestamp(fromOffset: number): TimestampPlace | undefined {
     let found: TimestampPlace | undefined;
     for (const segment of this.list) {
-      const { count, maxTimestampMs, maxTimestampOffset } = segment.index();
+      const { count, nextOffset, maxTimestampMs, maxTimestampOffset } = segment.index();
       if (count === 0 || maxTimestampMs <= (found?.maxTimestampMs ?? -1)) continue;
+      if (maxTimestampOffset < fromOffset) {
+        // The index speaks of a batch that is gone, or that the start cuts: the rest of the segment says it.
+        if (nextOffset > fromOffset) found = latestAbove(segment, fromOffset, found);
+        continue;
+      }
       found = { baseOffset: maxTimestampOffset, maxTimestampMs };
     }
     return found;
@@ -401,4 +407,19 @@ function firstAbove(segment: Segment, offset: number): number {
     return place.nextOffset <= offset;
   });
   return position;
+}
+
+function latestAbove(
+  segment: Segment,
+  offset: number,
+  best: TimestampPlace | undefined,
+): TimestampPlace | undefined {
+  let found = best;
+  segment.scan(segment.index().positionForOffset(offset), 0, (place) => {
+    const { baseOffset, maxTimestampMs, nextOffset } = place;
+    if (nextOffset > offset && maxTimestampMs > (found?.maxTimestampMs ?? -1)) {
+      found = { baseOffset, maxTimestampMs };
+    }
+  });
+  return found;
 }

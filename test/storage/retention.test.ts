@@ -1,6 +1,7 @@
 // What lies below a log start leaves the disk in whole segments, and comes back after no power cut; segments are cut
 // by size, by time and when they are mostly dead; what is offered to replicas begins at the start.
 import { describe, expect, it } from 'vitest';
+import { recordPlace } from '../../src/cluster/replica/timestamp-search.ts';
 import { equalBytes } from '../../src/std/bytes.ts';
 import { SeededRandom } from '../../src/std/prng.ts';
 import type { OpenedShardStore, ShardStoreOptions, StoredLog } from '../../src/storage/api.ts';
@@ -105,6 +106,33 @@ describe('a log start', () => {
         expect(equalBytes(kept, all.subarray(all.length - kept.length))).toBe(true);
         expect(kept.length).toBe(((100 - start) * all.length) / 100);
       }
+    },
+  );
+});
+
+describe('times', () => {
+  it.each(['the tail', 'segments'])(
+    'of what is below the start are no answer, in %s',
+    async (where) => {
+      const scene = await sceneOf({ settleAgeMs: 1_000_000, settleBytes: 1 << 20 });
+      const { log, store, world } = scene;
+      for (const [at, timeMs] of [9_000, 2_000, 5_000, 3_000].entries()) {
+        log.append(1, 1, eventsOf('e'), batchAt(at * 2, 2, 100, 0, timeMs), true);
+      }
+      store.startGroup();
+      await world.advance(5);
+      log.setCommitted(4);
+      if (where === 'segments') await world.drive(store.checkpoint());
+      expect(log.settledOffset).toBe(where === 'segments' ? 8 : 0);
+      expect(log.maxTimestamp()).toEqual({ baseOffset: 0, maxTimestampMs: 9_000 });
+      expect(log.offsetForTimestamp(1)?.baseOffset).toBe(0);
+      log.setStartOffset(3);
+      expect(log.maxTimestamp()).toEqual({ baseOffset: 4, maxTimestampMs: 5_000 });
+      expect(log.offsetForTimestamp(1)?.baseOffset).toBe(2);
+      expect(log.offsetForTimestamp(6_000)).toBeUndefined();
+      // The batch that the start cuts is answered from the start on.
+      const place = { baseOffset: 2, maxTimestampMs: 2_000 };
+      expect(recordPlace(log, place, 8, () => true)).toEqual({ offset: 3, timestampMs: 2_000 });
     },
   );
 });

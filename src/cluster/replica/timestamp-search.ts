@@ -1,5 +1,6 @@
 // The first record at or after a time, inside the batch that the time index found. Compressed batches
-// are answered with their first offset: a reader then skips at most one batch.
+// are answered with their first offset: a reader then skips at most one batch. Nothing below the log start is
+// an answer, though a batch may begin there.
 import { wholeBatchSize } from '../../records/batch.ts';
 import { RecordReader } from '../../records/records.ts';
 import type { ReadResult, StoredLog, TimestampPlace } from '../../storage/api.ts';
@@ -31,8 +32,9 @@ export function recordPlace(
   committedOffset: number,
   matches: (timestampMs: number) => boolean,
 ): RecordPlace {
-  const first = { offset: place.baseOffset, timestampMs: place.maxTimestampMs };
-  const read = stored.read(place.baseOffset, 1, committedOffset);
+  const from = Math.max(place.baseOffset, stored.startOffset);
+  const first = { offset: from, timestampMs: place.maxTimestampMs };
+  const read = stored.read(from, 1, committedOffset);
   if (read.kind !== 'memory' && read.kind !== 'file') return first;
   try {
     const bytes = bytesOf(read);
@@ -40,7 +42,7 @@ export function recordPlace(
     const reader = new RecordReader();
     if (reader.open(bytes, 0, bytes.length) !== 'ok') return first;
     while (reader.next()) {
-      if (matches(reader.timestampMs)) {
+      if (reader.offset >= from && matches(reader.timestampMs)) {
         return { offset: reader.offset, timestampMs: reader.timestampMs };
       }
     }
