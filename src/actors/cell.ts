@@ -135,7 +135,6 @@ export class Cell implements Runnable, Watcher {
     if (!this.#isQueued) this.#enqueue();
   }
 
-  /** As its parent or itself asks: after the present message. */
   requestStop(): void {
     this.postSystem(STOP);
   }
@@ -171,17 +170,14 @@ export class Cell implements Runnable, Watcher {
     if (this.state === STATE_NEW) this.#start();
     const { lane, metrics } = this;
     if (lane.count > this.depthMax) this.host.observer.deeper(this);
-    metrics.runsLeft -= 1;
-    const isObserved = metrics.runsLeft <= 0;
-    if (isObserved) this.host.observer.runBegins(this);
-    while (handled < budget && this.state === STATE_RUNNING && !this.isHeld) {
+    const isObserved = metrics.handled >= metrics.observeAt;
+    if (isObserved) handled = this.host.observer.run(this, handled, budget);
+    while (handled < budget && this.canHandle) {
       if (this.#timers?.hasDue === true) {
         const { op, input } = this.#timers.takeDue()!;
         this.handle(op, input, NO_REPLY);
-      } else if (lane.take()) {
-        if (isObserved) this.host.observer.handle(this, lane.op!, lane.input, lane.reply);
-        else this.handle(lane.op!, lane.input, lane.reply);
-      } else break;
+      } else if (lane.take()) this.handle(lane.op!, lane.input, lane.reply);
+      else break;
       handled += 1;
       if (this.#system !== undefined) handled += this.#runSystem();
     }
@@ -189,12 +185,21 @@ export class Cell implements Runnable, Watcher {
     if (this.#answers !== undefined && lane.count === 0 && this.#stash === undefined) {
       this.#answers.noneWaits();
     }
-    if (metrics.runsLeft <= 0) this.host.observer.runEnded(this, isObserved);
     this.handled += handled;
     metrics.handled += handled;
+    if (isObserved) this.host.observer.runEnded(metrics);
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
     if (this.#hasWork()) this.#enqueue();
     return handled;
+  }
+
+  get canHandle(): boolean {
+    return this.state === STATE_RUNNING && !this.isHeld;
+  }
+
+  /** A timer or a system message is due: it goes before the next user message. */
+  get isInterrupted(): boolean {
+    return this.#system !== undefined || this.#timers?.hasDue === true;
   }
 
   #hasWork(): boolean {
@@ -215,6 +220,7 @@ export class Cell implements Runnable, Watcher {
     while (this.#system !== undefined) {
       const messages = this.#system;
       this.#system = undefined;
+      this.host.observer.forget(this);
       for (const message of messages) {
         if (message.kind === 'stop') this.stop('stopped');
         else if (message.kind === 'fail') this.#fail(message.error);

@@ -32,13 +32,14 @@ export class ClassRecord {
   depthMax = 0;
   readonly wait = new Timing();
   readonly handler = new Timing();
-  /** Runs of actors of this class until attention is paid to one; at most 0 while it is. */
-  runsLeft = 1;
-  /** Until the next sample, while attention is paid to a followed message. */
-  samplesLeft = 0;
-  /** Runs between two that are timed, on average; when the last one was. */
+  /** From how many handled messages on attention is paid to a run, and a run is a sample. */
+  observeAt = 0;
+  sampleAt = 0;
+  /** Messages between two samples, on average; when the last one was. */
   interval = 1;
   sampledMs = 0;
+  /** Whose run attention is paid to now. */
+  observed: object | undefined;
   /** Messages that are timed. */
   timedLeft = 0;
   /** Runs that are all timed: after something was slow and nobody knows what. */

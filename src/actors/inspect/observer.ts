@@ -1,6 +1,6 @@
 // What a thread notices of its own slowness and failures, at a cost that no message feels. The clock is read
 // twice a drain, and for the messages of some runs of each class: of every run while there are less than 50 a
-// second, of at least one in about 1,024 whatever the rate, and of every run for a while after a slow drain.
+// second, of some in every 8,192 messages whatever the rate, and of every run for a while after a slow drain.
 // Async handlers are timed all. Memory is bounded by classes, operations and constants.
 //
 // What follows: a drain with a slow handler is always seen. Its operation is named when it was timed, or when
@@ -11,7 +11,7 @@ import type { Cell } from '../cell.ts';
 import type { ReplyTo } from '../mailbox.ts';
 import type { ClassRecord, Metrics } from '../metrics.ts';
 import type { OpEntry } from '../protocol.ts';
-import { STATUS_HANDLED, STATUS_SLOT } from '../status.ts';
+import { STATUS_HANDLED, STATUS_OP, STATUS_SLOT } from '../status.ts';
 import type { DrainWatch, Runnable } from '../turn.ts';
 import { toMicros } from './timing.ts';
 
@@ -65,7 +65,7 @@ const DEFAULT_SLOW_MS = 50;
 /** Samples of a class that are closer than the first make its interval longer, further than the second shorter. */
 const SAMPLE_CLOSE_MS = 20;
 const SAMPLE_FAR_MS = 200;
-const RUNS_PER_SAMPLE_MAX = 1_024;
+const INTERVAL_MAX = 4_096;
 const MESSAGES_PER_SAMPLE = 4;
 const DENSE_MESSAGES = 64;
 const DENSE_RUNS = 256;
@@ -106,13 +106,28 @@ export class Observer implements DrainWatch {
 
   // ---- Runs ---------------------------------------------------------------------------------------
 
-  /** A run begins to which attention is paid: a sample is due, or a message of the class is followed. */
-  runBegins(cell: Observed): void {
-    const record = cell.metrics;
-    if (record.samplesLeft > 0) {
-      record.samplesLeft -= 1;
-      return;
+  /** The part of a run to which attention is paid, from its begin. Answers how many messages it has handled by then. */
+  run(cell: Cell, before: number, budget: number): number {
+    const { lane, metrics } = cell;
+    let handled = before;
+    this.#runBegins(cell);
+    while (handled < budget && cell.canHandle && !cell.isInterrupted) {
+      if (metrics.timedLeft === 0 && metrics.stamped !== cell) break;
+      if (!lane.take()) break;
+      this.#handle(cell, lane.op!, lane.input, lane.reply);
+      handled += 1;
     }
+    metrics.observed = undefined;
+    // What follows is not looked at: the followed message would be passed unseen.
+    if (handled < budget && cell.canHandle) this.forget(cell);
+    return handled;
+  }
+
+  /** A run begins to which attention is paid: a sample is due, or a message of the class is followed. */
+  #runBegins(cell: Observed): void {
+    const record = cell.metrics;
+    record.observed = cell;
+    if (record.handled < record.sampleAt) return;
     // The next message that this actor is sent is followed.
     cell.lane.limit = -1;
     if (record.denseRuns > 0) {
@@ -124,26 +139,21 @@ export class Observer implements DrainWatch {
     const sinceMs = nowMs - record.sampledMs;
     record.sampledMs = nowMs;
     if (sinceMs < SAMPLE_CLOSE_MS) {
-      record.interval = Math.min(RUNS_PER_SAMPLE_MAX, 2 * record.interval);
+      record.interval = Math.min(INTERVAL_MAX, 2 * record.interval);
     } else if (sinceMs > SAMPLE_FAR_MS) record.interval = Math.max(1, record.interval >> 1);
     // Drawn around the interval, so that no pattern of the messages hides from it.
-    record.samplesLeft = this.#roll() % (2 * record.interval - 1);
+    record.sampleAt = record.handled + (this.#roll() % (2 * record.interval - 1));
     record.timedLeft = MESSAGES_PER_SAMPLE;
   }
 
-  /** The run is over: `isWhole` if attention was paid from its begin. */
-  runEnded(cell: Observed, isWhole: boolean): void {
-    const record = cell.metrics;
+  /** The whole run is over. */
+  runEnded(record: ClassRecord): void {
     record.timedLeft = 0;
-    // What it told itself meanwhile has an unknown number of messages in front.
-    if (!isWhole) this.forget(cell);
-    if (record.stamped !== undefined) return;
-    record.runsLeft = 1 + record.samplesLeft;
-    record.samplesLeft = 0;
+    record.observeAt = record.stamped === undefined ? record.sampleAt : 0;
   }
 
   /** A message of a run to which attention is paid. */
-  handle(cell: Cell, op: OpEntry, raw: unknown, reply: ReplyTo): void {
+  #handle(cell: Cell, op: OpEntry, raw: unknown, reply: ReplyTo): void {
     const { metrics } = cell;
     if (metrics.stamped === cell) this.#took(metrics);
     if (metrics.timedLeft === 0) {
@@ -174,6 +184,8 @@ export class Observer implements DrainWatch {
   /** A message that is to be followed will be put behind all others of that mailbox. */
   stamp(cell: Observed): void {
     const record = cell.metrics;
+    // What it tells itself in a run that nobody looks at has an unknown number of messages in front.
+    if (record.observed !== cell && this.#isRunning(cell)) return;
     const atMs = this.nowMs();
     if (record.stamped !== undefined) {
       // One at a time. Whoever has waited for very long is not waited for.
@@ -184,9 +196,11 @@ export class Observer implements DrainWatch {
     record.stampMs = atMs;
     record.stampAhead = cell.lane.count;
     // Every run of the class is looked at until it has been handled.
-    if (record.runsLeft <= 0) return;
-    record.samplesLeft = record.runsLeft - 1;
-    record.runsLeft = 0;
+    record.observeAt = 0;
+  }
+
+  #isRunning(cell: Observed): boolean {
+    return this.#status[STATUS_OP] !== 0 && this.#status[STATUS_SLOT] === cell.id.slot;
   }
 
   /** A message was taken out of the mailbox in which one is followed. */
@@ -229,8 +243,8 @@ export class Observer implements DrainWatch {
     this.#unattributed += 1;
     for (const record of this.#metrics.records()) {
       record.denseRuns = DENSE_RUNS;
-      record.runsLeft = 0;
-      record.samplesLeft = 0;
+      record.observeAt = 0;
+      record.sampleAt = 0;
     }
   }
 
