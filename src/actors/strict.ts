@@ -40,6 +40,17 @@ export function roundTrip(codec: Codec<unknown>, value: unknown): unknown {
   return freezeDeep(codec.decode(bytes, 0, bytes.length));
 }
 
+/** Arguments that have a codec, as they would arrive on another thread. @throws ActorError if it refuses them. */
+export function argsAsSent<A>(codec: Codec<A> | undefined, args: A, name: string): A {
+  if (codec === undefined) return args;
+  try {
+    return roundTrip(codec as Codec<unknown>, args) as A;
+  } catch (error) {
+    const message = `the arguments of ${name} cannot be encoded`;
+    throw new ActorError('ACTOR_MALFORMED', message, { name }, error);
+  }
+}
+
 /** An error as the other side of a wire would get it; the thrown one is its cause, for whoever debugs. */
 export function rebuilt(error: Error): Error {
   const { code, message, details } = failureOf(error);

@@ -57,7 +57,7 @@ import { RUNTIME_SLOT, RuntimeActor, RuntimeProtocol } from './runtime-actor.ts'
 import { Slots } from './slots.ts';
 import { STATUS_TURNS, STATUS_WORDS } from './status.ts';
 import { STREAM_PROTOCOLS, StreamTable } from './streams/stream-table.ts';
-import { rebuilt, roundTrip } from './strict.ts';
+import { argsAsSent, rebuilt, roundTrip } from './strict.ts';
 import type { SystemOptions } from './system-options.ts';
 import { DEFAULT_LIMITS } from './system-options.ts';
 import { Heartbeat } from './threads/heartbeat.ts';
@@ -213,10 +213,11 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     if (thread !== this.place.thread) {
       return this.#spawnElsewhere(parent, name, actor, args, thread);
     }
+    const given = this.isStrict ? argsAsSent(actor.options.args, args, name) : args;
     const slot = this.#slots.take();
     if (slot === undefined) throw new ActorError('ACTOR_MISUSE', 'no slot is free');
     this.#spawnedOn[thread]! += 1;
-    return this.#make(parent, name, actor, args, slot);
+    return this.#make(parent, name, actor, given, slot);
   }
 
   #make<P extends Ops, A>(

@@ -7,6 +7,7 @@ import { actor, ask, protocol, refId, tell } from '../../src/actors/index.ts';
 import { fixture } from '../../src/actors/testkit/index.ts';
 import { manualEnvironment } from '../../src/actors/testkit/manual-environment.ts';
 import { Deadlines } from '../../src/actors/timers.ts';
+import type { Value } from '../../src/codec/index.ts';
 import { bytes, none, record, u32, utf8 } from '../../src/codec/index.ts';
 
 const Work = protocol('work', 1, {
@@ -361,6 +362,31 @@ describe('strict mode', () => {
     f.stepUntilIdle();
     expect(isFrozen).toBe(true);
     expect(await f.ask(keep, 'first', undefined)).toBe(0xdd);
+  });
+
+  test('arguments with a codec arrive as on another thread, and what it refuses throws', () => {
+    const f = fixture(1);
+    const seen: unknown[] = [];
+    const args = record({ name: utf8, limit: u32 });
+    const Limited = actor(
+      Work,
+      (_ctx, given: Value<typeof args>) => {
+        seen.push(given);
+        return { note: () => undefined, boom: () => undefined, notes: () => '', boomAsk: () => 0 };
+      },
+      { args },
+    );
+    const given = { name: 'n', limit: 3 };
+    f.spawn('a', Limited, given);
+    given.limit = 9;
+    f.stepUntilIdle();
+    expect(seen).toEqual([{ name: 'n', limit: 3 }]);
+    expect(Object.isFrozen(seen[0])).toBe(true);
+    expect(() => f.spawn('b', Limited, { name: 'n', limit: -1 })).toThrow(
+      'the arguments of b cannot be encoded',
+    );
+    // Its name and its slot are free.
+    f.spawn('b', Limited, { name: 'n', limit: 1 });
   });
 
   test('what cannot be encoded is a dead letter or a failed ask, never an exception', async () => {
