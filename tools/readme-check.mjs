@@ -112,3 +112,5 @@ try {
 }
 await stop?.();
 rmSync(folder, { recursive: true, force: true });
+// What the profile wrote: it writes over nothing, so the next check needs it gone.
+rmSync(join(root, 'node1-thread0.cpuprofile'), { force: true });

@@ -58,7 +58,10 @@ export interface MemberControl {
   facts(options: ControlOptions): Promise<ThreadFacts>;
   /** Answers what is in force afterwards. It holds in the thread's next lives too. */
   configure(settings: ThreadSettings, options: ControlOptions): Promise<SettingsInForce>;
-  /** The JSON of a .cpuprofile file. `durationMs` is 1 to 600,000; the timeout is on top. */
+  /**
+   * The JSON of a .cpuprofile file. `durationMs` is 1 to 600,000; the timeout is on top. Until both are over nobody
+   * takes the thread for dead: writing down a long profile takes its time.
+   */
   cpuProfile(durationMs: number, options: ControlOptions): Promise<string>;
   /**
    * A .heapsnapshot in pieces, at the pace of the reader. The thread stands still until the first, which is no

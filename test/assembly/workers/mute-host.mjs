@@ -19,6 +19,7 @@ const MuteHost = actor(LogHostProtocol, () => {
     await: take,
     command: take,
     locate: take,
+    trim: take,
     status: () => [],
   };
 });
