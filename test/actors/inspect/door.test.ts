@@ -5,7 +5,7 @@ import { actor, createSystem, protocol, tell } from '../../../src/actors/index.t
 import type { Inspection } from '../../../src/actors/inspect/looks.ts';
 import { MemoryNet, manualEnvironment } from '../../../src/actors/testkit/index.ts';
 import { u32 } from '../../../src/codec/index.ts';
-import type { Connection, Net } from '../../../src/env/environment.ts';
+import type { Connection, ConnectionEvents, Net } from '../../../src/env/environment.ts';
 
 const Work = protocol('work', 1, { block: tell(u32) });
 
@@ -286,5 +286,51 @@ describe('attacks', () => {
     expect(piped.text.split('HTTP/1.1 200 OK').length).toBe(2);
     expect(statusOf(garbage)).toBe(400);
     expect(memory.live.size).toBe(0);
+  });
+
+  test('who does not read a stream gets no more of it, and is gone after 30 seconds', async () => {
+    let accept: ((connection: Connection) => void) | undefined;
+    const env = manualEnvironment(1, {
+      net: {
+        listen: (address, take) => {
+          accept = take;
+          return Promise.resolve({ address, close: () => undefined });
+        },
+        connect: () => {
+          throw new Error('nobody connects here');
+        },
+      },
+    });
+    const system = createSystem(env, { name: 'app', node: 1, incarnation: 1, thread: 0 });
+    await system.inspect();
+    let events: ConnectionEvents | undefined;
+    const reader = {
+      queuedBytes: 0,
+      writes: 0,
+      isGone: false,
+      start: (given: ConnectionEvents) => {
+        events = given;
+      },
+      write: () => {
+        reader.writes += 1;
+      },
+      end: () => undefined,
+      destroy: () => {
+        reader.isGone = true;
+      },
+    };
+    accept!(reader as unknown as Connection);
+    const request = 'GET /stream?everyMs=1000 HTTP/1.1\r\nhost: localhost\r\n\r\n';
+    events!.onBytes(new TextEncoder().encode(request));
+    await env.advanceAsync(60_000);
+    expect(reader.isGone).toBe(false);
+    const { writes } = reader;
+    expect(writes).toBeGreaterThan(60);
+    reader.queuedBytes = 2 * 1024 * 1024;
+    await env.advanceAsync(29_000);
+    expect([reader.writes, reader.isGone]).toEqual([writes, false]);
+    await env.advanceAsync(2_000);
+    expect([reader.writes, reader.isGone]).toEqual([writes, true]);
+    expect(system.deadlines.count).toBe(0);
   });
 });
