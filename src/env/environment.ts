@@ -202,6 +202,8 @@ export interface Environment {
   readonly threads: Threads;
   readonly log: Log;
   readonly buggify: Buggify;
+  /** Bytes that nobody outside can predict, for challenges. In a simulation they follow from the seed. */
+  unguessable(count: number): Uint8Array;
   /** CRC-32C (Castagnoli) of bytes[start, end), continuing from `seed`: native where a binary loads. */
   crc32c(bytes: Uint8Array, start: number, end: number, seed?: number): number;
   /** Takes its thread's time: only for readers that cannot take what is packed. Absent: nothing is unpacked here. */

@@ -3,6 +3,7 @@
 import type { Environment } from '../env/environment.ts';
 import { assert } from '../std/assert.ts';
 import { crc32c } from '../std/crc32c.ts';
+import { drawBytes } from '../std/prng.ts';
 import { SimDisk } from './disk/sim-disk.ts';
 import { between, chance } from './draws.ts';
 import type { NetHost } from './net/endpoint.ts';
@@ -123,6 +124,7 @@ export class SimProcess implements Owner, NetHost {
   #makeEnvironment(): Environment {
     const world = this.#world;
     const node = this.#node;
+    const challenges = world.products.fork(`${this.name} challenges`);
     return {
       facts: { osBootId: `${node.id} boot ${node.systemBoots}`, pid: 1_000 + node.number },
       clock: {
@@ -150,6 +152,7 @@ export class SimProcess implements Owner, NetHost {
       threads: singleThread(this.guard),
       log: ringLog(world.log, this.name, () => world.nowNs),
       buggify: world.buggify.visit,
+      unguessable: (count) => drawBytes(challenges, count),
       crc32c: (bytes, start, end, seed) => crc32c(bytes, start, end, seed),
     };
   }

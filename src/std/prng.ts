@@ -72,3 +72,10 @@ function splitSeed(seed: number): readonly number[] {
   });
   return [seed >>> 0, Math.floor(seed / TWO_32)];
 }
+
+/** So many bytes of a stream: an environment's `unguessable` where everything is seeded. */
+export function drawBytes(random: { u32(): number }, count: number): Uint8Array {
+  const drawn = new Uint8Array(count);
+  for (let at = 0; at < count; at += 1) drawn[at] = random.u32() & 0xff;
+  return drawn;
+}

@@ -1,7 +1,7 @@
 // All links of one thread: outgoing ones opened by the first message to a thread of another node,
 // incoming ones accepted here or handed over by the thread that accepted. The loss of a node is told from
 // outside (the metadata group knows it); a broken socket only ends an epoch.
-import type { Address, Cancel, Connection, Listener, Random } from '../../env/environment.ts';
+import type { Address, Cancel, Connection, Listener } from '../../env/environment.ts';
 import { BufferPool } from '../../std/buffer-pool.ts';
 import { concatBytes } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
@@ -10,20 +10,22 @@ import { protocolsHash } from '../protocol.ts';
 import { threadKey } from '../ref.ts';
 import type { System } from '../system.ts';
 import { DialerHandshake } from './dialer.ts';
-import type { Greeting, Lane } from './handshake.ts';
 import {
   decodeGreeting,
   encodeAnswer,
   encodeGreeting,
   GREETING_BYTES,
+  type Greeting,
   LANES,
+  type Lane,
+  NONCE_BYTES,
 } from './handshake.ts';
 import { IncomingLink } from './incoming-link.ts';
 import { checkReach } from './loopback.ts';
 import type { LinkHost } from './outgoing-link.ts';
 import { OutgoingLink } from './outgoing-link.ts';
 import { listProtocols } from './protocol-list.ts';
-import { drawNonce, Reception } from './reception.ts';
+import { Reception } from './reception.ts';
 import { Refusals } from './refusals.ts';
 
 export interface LinkIdentity {
@@ -91,7 +93,6 @@ export class Links implements LinkHost {
   readonly #clusterId: string;
   readonly #token: string;
   readonly #key: Uint8Array;
-  readonly #random: Random;
   readonly #reception: Reception;
   #isBeating = false;
   #isClosed = false;
@@ -101,7 +102,6 @@ export class Links implements LinkHost {
     this.#clusterId = options.clusterId;
     this.#token = options.token ?? '';
     this.#key = encodeUtf8(this.#token);
-    this.#random = system.random.fork('links');
     this.refusals = new Refusals(() => system.clock.monotonicMs());
     this.crc32c = (bytes, start, end, seed) => system.env.crc32c(bytes, start, end, seed);
     this.protocolsHash = protocolsHash(system.protocols);
@@ -110,7 +110,6 @@ export class Links implements LinkHost {
       system,
       counters: this.counters,
       refusals: this.refusals,
-      random: this.#random,
       hasToken: this.#token !== '',
       acceptor: {
         clusterId: options.clusterId,
@@ -250,7 +249,7 @@ export class Links implements LinkHost {
         fromIncarnation: place.incarnation,
         fromThread: place.thread,
         protocolsHash: this.protocolsHash,
-        nonce: drawNonce(this.#random),
+        nonce: this.system.env.unguessable(NONCE_BYTES),
       },
       token: this.#key,
       protocols: () => listProtocols(protocols),

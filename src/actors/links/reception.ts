@@ -1,7 +1,6 @@
 // Connections that have not proved anything yet. Each may take so many bytes and so long; of too many, the one that has
 // waited longest goes, which is never who is about to finish. What comes of a handshake is decided in acceptor.ts.
-import type { Connection, Random } from '../../env/environment.ts';
-import { writeU32le } from '../../std/byte-ops.ts';
+import type { Connection } from '../../env/environment.ts';
 import type { System } from '../system.ts';
 import { AcceptorHandshake, type AcceptorOptions, type AcceptorStep } from './acceptor.ts';
 import { encodeAnswer, type Greeting, NONCE_BYTES } from './handshake.ts';
@@ -13,7 +12,6 @@ export interface ReceptionOptions {
   readonly system: System;
   readonly counters: LinkCounters;
   readonly refusals: Refusals;
-  readonly random: Random;
   /** Without a token nobody from elsewhere is let in. */
   readonly hasToken: boolean;
   readonly acceptor: Omit<AcceptorOptions, 'nonce'>;
@@ -46,7 +44,7 @@ export class Reception {
   }
 
   accept(connection: Connection): void {
-    const { system, hasToken, acceptor, random } = this.#options;
+    const { system, hasToken, acceptor } = this.#options;
     if (!hasToken && !isLoopback(connection.remote.host)) {
       connection.start({ onBytes: nobody, onClose: nobody });
       const told = 'links without a token stay on one machine: give every node the same token';
@@ -54,7 +52,10 @@ export class Reception {
       return;
     }
     if (this.#unproved.size >= UNPROVED_MAX) this.#sendAwayOldest();
-    const handshake = new AcceptorHandshake({ ...acceptor, nonce: drawNonce(random) });
+    const handshake = new AcceptorHandshake({
+      ...acceptor,
+      nonce: system.env.unguessable(NONCE_BYTES),
+    });
     const ended = { onClose: nobody };
     let receiver: ((view: Uint8Array) => void) | undefined;
     const deadline = system.deadlines.after(HANDSHAKE_TIMEOUT_MS, () => {
@@ -128,10 +129,4 @@ export class Reception {
       return;
     }
   }
-}
-
-export function drawNonce(random: Random): Uint8Array {
-  const nonce = new Uint8Array(NONCE_BYTES);
-  for (let at = 0; at < NONCE_BYTES; at += 4) writeU32le(nonce, at, random.u32());
-  return nonce;
 }

@@ -14,7 +14,7 @@ import type {
 import type { Threads } from '../../env/threads.ts';
 import { crc32c } from '../../std/crc32c.ts';
 import { Heap } from '../../std/heap.ts';
-import { SeededRandom } from '../../std/prng.ts';
+import { drawBytes, SeededRandom } from '../../std/prng.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
 
 export interface LogLine {
@@ -51,11 +51,14 @@ export class ManualEnvironment implements Environment {
   /** Called before every task. */
   onStep: (() => void) | undefined;
   readonly #wallMs: number;
+  readonly #challenges: SeededRandom;
   readonly #tasks = new RingQueue<() => void>();
   readonly #timers = new Heap<ManualTimer>((a, b) => a.dueMs - b.dueMs);
 
   constructor(seed: number, options: ManualOptions = {}) {
-    this.random = new SeededRandom(seed);
+    const random = new SeededRandom(seed);
+    this.random = random;
+    this.#challenges = random.fork('challenges');
     this.log = this.#makeLog({});
     this.#wallMs = options.wallMs ?? 1_700_000_000_000;
     this.net = options.net ?? refusing<Net>('net');
@@ -64,6 +67,7 @@ export class ManualEnvironment implements Environment {
   }
 
   readonly buggify = (): boolean => false;
+  readonly unguessable = (count: number): Uint8Array => drawBytes(this.#challenges, count);
 
   crc32c(bytes: Uint8Array, start: number, end: number, seed?: number): number {
     return crc32c(bytes, start, end, seed);

@@ -292,6 +292,7 @@ function livingEnvironment(env: ManualEnvironment, isAlive: () => boolean): Envi
     disk: env.disk,
     threads: env.threads,
     buggify: env.buggify,
+    unguessable: env.unguessable,
     crc32c: (bytes, start, end, seed) => env.crc32c(bytes, start, end, seed),
     timers: { at: (dueMs, fire) => env.timers.at(dueMs, whileAlive(fire)) },
     runQueue: { soon: (task) => env.runQueue.soon(whileAlive(task)) },

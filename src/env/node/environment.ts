@@ -10,7 +10,7 @@ import { createMemoryDisk } from './memory-disk.ts';
 import { type Capability, loadNative } from './native.ts';
 import { loadGuarded } from './native-gate.ts';
 import { createNodeNet, type NodeNet } from './net.ts';
-import { createNodeRandom } from './random.ts';
+import { createNodeRandom, unguessable } from './random.ts';
 import { NodeRunQueue } from './run-queue.ts';
 import { createNodeThreads, type NodeThreads } from './threads.ts';
 import { NodeTimers } from './timers.ts';
@@ -61,6 +61,7 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
     threads: createNodeThreads({ net, log }),
     log,
     buggify: () => false,
+    unguessable,
     crc32c: createCrc32c(nativeCrc32c),
     unpack: createUnpack(),
     capabilities: [

@@ -1,8 +1,13 @@
 // Randomness of the real world: a seeded generator whose seed comes from the operating system.
 // Good for jitter, ids and sampling; never for secrets.
-import { randomFillSync } from 'node:crypto';
+import { randomBytes, randomFillSync } from 'node:crypto';
 import { SeededRandom } from '../../std/prng.ts';
 import type { Random } from '../environment.ts';
+
+/** From the operating system's generator. */
+export function unguessable(count: number): Uint8Array {
+  return randomBytes(count);
+}
 
 export function createNodeRandom(): Random {
   return new SeededRandom([...randomFillSync(new Uint32Array(4))]);
