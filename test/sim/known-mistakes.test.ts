@@ -103,7 +103,7 @@ test(
 test(
   'a confirm before its message is committed is found',
   async () => {
-    expect(await firstFailure('ack-before-durable', 1_006, amqpCluster)).toBe('queue/lost');
+    expect(await firstFailure('ack-before-durable', 1_009, amqpCluster)).toBe('queue/lost');
   },
   LIMIT_MS,
 );
@@ -134,7 +134,7 @@ test.each([
     rocketmqCluster,
     /^groups\/resurrected$/,
   ],
-  ['give-early', 'a leader that gives and leads no more', 1_006, rocketmqCluster, /^groups\//],
+  ['give-early', 'a leader that gives and leads no more', 1_017, rocketmqCluster, /^groups\//],
 ] as const)(
   '%s: %s is found',
   async (bug, _what, from, scenario, check) => {
