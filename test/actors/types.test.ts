@@ -2,7 +2,6 @@
 // compiler's reason, and the type check of the tests fails when one of them starts to.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, expectTypeOf, test } from 'vitest';
@@ -120,7 +119,7 @@ test('the hash of a protocol covers name, version, order, kind and the shapes of
 
 test('what must not compile does not for the reason that is stated', () => {
   const root = fileURLToPath(new URL('../../', import.meta.url));
-  const folder = mkdtempSync(join(tmpdir(), 'callboard-types-'));
+  const folder = mkdtempSync(join(root, 'node_modules', '.types-'));
   try {
     const source = readFileSync(fileURLToPath(import.meta.url), 'utf8');
     const marks = source.split('\n').flatMap((line, index) => {
@@ -132,14 +131,14 @@ test('what must not compile does not for the reason that is stated', () => {
       .replaceAll('@ts-expect-error', 'expected')
       .replaceAll("'../../src/", `'${root}src/`);
     writeFileSync(join(folder, 'types.ts'), bare);
-    const compilerOptions = {
-      noEmit: true,
-      rootDir: '/',
-      types: ['node'],
-      typeRoots: [`${root}node_modules/@types`],
-      paths: { vitest: [`${root}node_modules/vitest`] },
+    // In a folder of its own from which packages are found, and which nothing else compiles.
+    const compilerOptions = { noEmit: true, rootDir: root };
+    const config = {
+      extends: `${root}tsconfig.test.json`,
+      compilerOptions,
+      include: [],
+      files: ['types.ts'],
     };
-    const config = { extends: `${root}tsconfig.test.json`, compilerOptions, include: ['types.ts'] };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
     let said = '';
     try {
