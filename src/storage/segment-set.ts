@@ -85,6 +85,9 @@ export class SegmentSet {
   #load(mark: SettledMark): void {
     const { disk } = this.#host.env;
     if (!disk.exists(this.#folder)) return;
+    // A run that was killed may have removed files that a power cut would bring back: as parts of a log that
+    // goes beyond them by then.
+    this.isFolderDirty = !this.#host.cleanStart;
     for (const entry of disk.list(this.#folder)) {
       const name = parseSegmentFileName(entry.name);
       if (name === undefined) continue;
@@ -107,18 +110,15 @@ export class SegmentSet {
       const size = disk.fileSize(path) ?? 0;
       const length = isActive ? Math.min(size, mark.segmentLength) : size;
       const full = { logId: this.#logId, ...name };
-      this.list.push(new Segment(this.#host, this.#folder, full, length));
-      if (isActive && size > length) this.#cutFile(path, length);
+      const segment = new Segment(this.#host, this.#folder, full, length);
+      this.list.push(segment);
+      if (isActive && size > length) segment.dropTail();
       if (isActive && size < mark.segmentLength) this.isDamaged = true;
     }
     this.list.sort((a, b) => a.baseOffset - b.baseOffset || a.generation - b.generation);
     const last = this.list[this.list.length - 1];
     this.#isSealed = last === undefined || last.baseOffset !== mark.segmentBase;
     if (mark.segmentLength === 0) this.#isSealed = true;
-  }
-
-  #cutFile(path: string, length: number): void {
-    this.#host.openFiles.get(path).file.truncate(length);
   }
 
   get bytes(): number {
@@ -169,15 +169,14 @@ export class SegmentSet {
     return segment;
   }
 
-  /** The last segment is complete: its index goes to disk, the next batch begins a new one. */
+  /** The last segment is complete: its index goes to disk, the next batch begins a new one. Throws DiskError. */
   seal(): void {
     if (this.#isSealed) return;
-    this.#isSealed = true;
     const last = this.last;
+    last?.finish();
+    this.#isSealed = true;
     if (last === undefined) return;
     try {
-      const { file } = this.#host.openFiles.get(last.path);
-      if (file.size() > last.length) file.truncate(last.length);
       last.saveIndex();
     } catch (error) {
       // The index is derived: without its file it is rebuilt when needed.

@@ -34,6 +34,8 @@ export interface SegmentHost {
   readonly counters: StoreCounters;
   /** 64 KiB of scratch, used within one call. */
   readonly scratch: Uint8Array;
+  /** The last stop was clean: what is in the folders is on the device. */
+  readonly cleanStart: boolean;
 }
 
 export interface BatchPlace {
@@ -84,6 +86,7 @@ export class Segment implements SegmentName {
   readonly #header = new BatchHeader();
   #index: SparseIndex | undefined;
   #dirty: OpenFile | undefined;
+  #isTailDropped = false;
 
   constructor(host: SegmentHost, folder: string, name: SegmentName, length: number) {
     this.#host = host;
@@ -213,6 +216,20 @@ export class Segment implements SegmentName {
     for (const path of [this.path, indexPath(this.path)]) {
       if (env.disk.exists(path)) env.disk.remove(path);
     }
+  }
+
+  /** Drops what lies behind the counted end. Until the file is synced, a power cut may bring it back. */
+  dropTail(): void {
+    const { file } = this.#host.openFiles.get(this.path);
+    if (file.size() <= this.length) return;
+    file.truncate(this.length);
+    this.#isTailDropped = true;
+  }
+
+  /** No batches come any more. The file must end where they do, whatever happens: its size says how long it is. */
+  finish(): void {
+    this.dropTail();
+    if (this.#isTailDropped) this.#markDirty(this.#host.openFiles.get(this.path));
   }
 
   /** Writes the index beside the segment: done when no more batches come. */

@@ -188,6 +188,18 @@ export const mutants = [
     to: 'if (this.isFolderDirty || !this.isFolderDirty) return;',
   },
   {
+    name: 'a segment is sealed without a sync of where it was cut',
+    file: SEGMENT,
+    from: '    if (this.#isTailDropped) this.#markDirty(this.#host.openFiles.get(this.path));\n',
+    to: '',
+  },
+  {
+    name: 'what a killed run removed is not synced',
+    file: SEGMENTS,
+    from: 'this.isFolderDirty = !this.#host.cleanStart;',
+    to: '',
+  },
+  {
     name: 'the removal of a segment is not synced',
     file: SEGMENTS,
     from: `    // A file that comes back after a power cut would be taken for one that is whole.
