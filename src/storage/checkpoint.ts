@@ -136,11 +136,11 @@ export function readCheckpoint(
 ): {
   readonly newest: Checkpoint | undefined;
   readonly keptLsn: number;
-  readonly isSlotDamaged: boolean;
+  readonly damagedSlots: readonly string[];
 } {
   let newest: Checkpoint | undefined;
   let keptLsn = Number.POSITIVE_INFINITY;
-  let isSlotDamaged = false;
+  const damagedSlots: string[] = [];
   for (const slot of [0, 1]) {
     const path = checkpointPath(directory, slot);
     const size = disk.fileSize(path);
@@ -156,11 +156,11 @@ export function readCheckpoint(
     }
     const found = decodeCheckpoint(bytes, crc32c);
     if (found === undefined) {
-      isSlotDamaged = true;
+      damagedSlots.push(path);
       continue;
     }
     keptLsn = Math.min(keptLsn, found.replayLsn);
     if (newest === undefined || found.sequence > newest.sequence) newest = found;
   }
-  return { newest, keptLsn: newest === undefined ? 0 : keptLsn, isSlotDamaged };
+  return { newest, keptLsn: newest === undefined ? 0 : keptLsn, damagedSlots };
 }

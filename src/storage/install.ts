@@ -48,7 +48,7 @@ class LogInstall implements Install {
     const { generation } = log.segments;
     this.#set = new SegmentSet(
       host,
-      { folder: log.folder, logId: log.logId, limits: log.segmentLimits, isFresh: true },
+      { folder: log.folder, logId: log.logId, limits: log.segmentLimits, startOffset: 'fresh' },
       { ...NO_MARK, generation: generation + 1, generationMin: generation + 1 },
     );
   }

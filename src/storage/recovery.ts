@@ -10,6 +10,7 @@ import type { StorageEnvironment } from './api.ts';
 import { type Checkpoint, checkpointPath, readCheckpoint } from './checkpoint.ts';
 import { StorageError } from './errors.ts';
 import {
+  BLOCK_BYTES,
   type FrameCodec,
   type FrameFields,
   IN_FILE,
@@ -50,9 +51,13 @@ export interface Recovered {
 /** Reads everything back into `parts.logs`. Throws StorageError, DiskError. */
 export async function recover(parts: RecoveryParts): Promise<Recovered> {
   const { env, codec, directory } = parts;
-  const { newest, keptLsn, isSlotDamaged } = readCheckpoint(env.disk, directory, env.crc32c);
+  const { newest, keptLsn, damagedSlots } = readCheckpoint(env.disk, directory, env.crc32c);
+  const isSlotDamaged = damagedSlots.length > 0;
   if (isSlotDamaged) env.log.warn('a checkpoint slot is damaged or torn', { directory });
-  if (newest !== undefined) await syncCheckpoint(env, checkpointPath(directory, newest.sequence));
+  if (newest !== undefined) {
+    await syncCheckpoint(env, checkpointPath(directory, newest.sequence));
+    for (const path of damagedSlots) await blankCheckpoint(env, path);
+  }
   const replayLsn = newest?.replayLsn ?? 0;
   const files = openWalFiles(parts, keptLsn);
   if (newest === undefined && isSlotDamaged && (files[0]?.file.firstLsn ?? 0) > 0) {
@@ -78,6 +83,21 @@ async function syncCheckpoint(env: StorageEnvironment, path: string): Promise<vo
   } finally {
     file.close();
   }
+}
+
+/**
+ * What was found damaged must never be found sound: what is built from here on replaces files that it speaks of,
+ * and damage that was in memory only would be gone with the next start.
+ */
+function blankCheckpoint(env: StorageEnvironment, path: string): Promise<void> {
+  const slot = env.disk.open(path, { mode: 'write', dsync: true });
+  return new Promise((resolve, reject) => {
+    slot.write(new Uint8Array(BLOCK_BYTES), 0, (error) => {
+      slot.close();
+      if (error === undefined) resolve();
+      else reject(error);
+    });
+  });
 }
 
 function syncFile({ file }: { readonly file: DiskFile }): Promise<void> {

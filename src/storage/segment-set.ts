@@ -68,8 +68,8 @@ export class SegmentSet {
       readonly logId: number;
       /** Of the log; they may change. */
       readonly limits: SegmentLimits;
-      /** A set of new files only, for a catch-up: the folder is not looked at. */
-      readonly isFresh?: boolean;
+      /** The start of the log, or `fresh`: a set of new files only, for a catch-up; the folder is not looked at. */
+      readonly startOffset: number | 'fresh';
     },
     mark: SettledMark,
   ) {
@@ -78,21 +78,24 @@ export class SegmentSet {
     this.#logId = options.logId;
     this.#limits = options.limits;
     this.generation = mark.generation;
-    if (options.isFresh === true) this.#isSealed = true;
-    else this.#load(mark);
+    if (options.startOffset === 'fresh') this.#isSealed = true;
+    else this.#load(mark, options.startOffset);
   }
 
-  #load(mark: SettledMark): void {
+  #load(mark: SettledMark, startOffset: number): void {
     const { disk } = this.#host.env;
     if (!disk.exists(this.#folder)) return;
     // A run that was killed may have removed files that a power cut would bring back: as parts of a log that
     // goes beyond them by then.
     this.isFolderDirty = !this.#host.cleanStart;
+    // What was removed before a checkpoint synced it may be back as well, and not whole: nothing that is dead counts.
+    const isDead = startOffset >= mark.settledOffset;
     for (const entry of disk.list(this.#folder)) {
       const name = parseSegmentFileName(entry.name);
       if (name === undefined) continue;
       const path = `${this.#folder}/${entry.name}`;
       const isOurs =
+        !isDead &&
         name.generation >= mark.generationMin &&
         name.generation <= mark.generation &&
         name.baseOffset < mark.settledOffset;
@@ -116,6 +119,7 @@ export class SegmentSet {
       if (isActive && size < mark.segmentLength) this.isDamaged = true;
     }
     this.list.sort((a, b) => a.baseOffset - b.baseOffset || a.generation - b.generation);
+    while (this.list.length > 1 && this.list[1]!.baseOffset <= startOffset) this.#remove();
     const last = this.list[this.list.length - 1];
     this.#isSealed = last === undefined || last.baseOffset !== mark.segmentBase;
     if (mark.segmentLength === 0) this.#isSealed = true;

@@ -135,6 +135,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
         folder: this.folder,
         logId: this.logId,
         limits: this.segmentLimits,
+        startOffset: this.startOffset,
       },
       this.mark,
     );

@@ -22,4 +22,15 @@ describe('power cuts', () => {
     }
     expect(boots).toBeGreaterThan(seeds * CUTS);
   });
+
+  // Seeds that have found something, and what.
+  it.each([
+    [4, 'a start gave away WAL files that the older checkpoint needed'],
+    [34, 'an error of the sync behind a checkpoint ended the process'],
+    [202, 'a segment that a killed run had removed came back behind a power cut'],
+    [36, 'a segment below the log start came back without its bytes'],
+    [351, 'a checkpoint slot was damaged at one start and sound at the next'],
+  ])('seed %i: %s', { timeout: 60_000 }, async (seed) => {
+    expect(await powerRun(seed, CUTS)).toBeGreaterThan(CUTS);
+  });
 });

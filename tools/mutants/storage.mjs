@@ -92,7 +92,7 @@ export const mutants = [
   {
     name: 'a checkpoint found in the page cache is not synced at a start',
     file: RECOVERY,
-    from: 'if (newest !== undefined) await syncCheckpoint(env, checkpointPath(directory, newest.sequence));',
+    from: '    await syncCheckpoint(env, checkpointPath(directory, newest.sequence));\n',
     to: '',
   },
   {
@@ -192,6 +192,12 @@ export const mutants = [
     file: SEGMENT,
     from: '    if (this.#isTailDropped) this.#markDirty(this.#host.openFiles.get(this.path));\n',
     to: '',
+  },
+  {
+    name: 'segments below the log start count at a start',
+    file: SEGMENTS,
+    from: 'const isDead = startOffset >= mark.settledOffset;',
+    to: 'const isDead = startOffset < 0;',
   },
   {
     name: 'what a killed run removed is not synced',

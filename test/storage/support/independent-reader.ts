@@ -36,8 +36,6 @@ export interface FoundLog {
   /** By base offset: in segments, below the settled offset of the checkpoint. */
   readonly settled: Map<number, FoundBatch>;
   settledOffset: number;
-  /** Sound batches whose bytes are not what their CRC says. */
-  readonly damaged: string[];
 }
 
 export interface Findings {
@@ -78,7 +76,6 @@ export function readFolder(files: Files, directory: string): Findings {
         baseChain: undefined,
         settled: new Map(),
         settledOffset: 0,
-        damaged: [],
       };
       logs.set(id, log);
     }
@@ -174,10 +171,8 @@ function readSegments(files: Files, paths: readonly string[], entry: Entry, log:
     const end = isOpen && entry.segmentLength > 0 ? entry.segmentLength : bytes.length;
     for (let at = 64; at < end; ) {
       const batch = batchIn(bytes, at);
-      if (batch === undefined || at + batch.size > end) {
-        log.damaged.push(`${path} at ${at}`);
-        break;
-      }
+      // What was removed may be back, and not whole: who wants something of it looks for that.
+      if (batch === undefined || at + batch.size > end) break;
       // A sealed file may go on behind what the checkpoint counts: the log has it in the WAL too.
       if (batch.baseOffset < entry.settledOffset) log.settled.set(batch.baseOffset, batch);
       at += batch.size;
