@@ -6,6 +6,8 @@ export interface Mutant {
   readonly file: string;
   readonly from: string;
   readonly to: string;
+  /** May be missed. */
+  readonly isRare?: true;
 }
 
 export const ROOT: string;

@@ -34,12 +34,16 @@ async function main() {
       next += 1;
       const result = await inWorker({ entry, mutant: tasks[at], ...limits });
       found[at] = result;
-      const name = tasks[at]?.name ?? '(no mistake)';
-      console.log(`${String(result.runs ?? '-').padStart(6)} runs  ${name}${note(result)}`);
+      const { name = '(no mistake)', isRare } = tasks[at] ?? {};
+      console.log(
+        `${String(result.runs ?? '-').padStart(6)} runs  ${name}${isRare ? ' (rare)' : ''}${note(result)}`,
+      );
     }
   };
   await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, lane));
-  const missed = wanted.filter((_mutant, i) => found[i + 1].runs === undefined);
+  const missed = wanted.filter(
+    ({ isRare }, i) => isRare !== true && found[i + 1].runs === undefined,
+  );
   const counts = found.slice(1).flatMap(({ runs }) => runs ?? []);
   const median = counts.sort((a, b) => a - b)[Math.floor(counts.length / 2)];
   const seen = `${counts.length} of ${wanted.length} mistakes seen`;
