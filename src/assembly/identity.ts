@@ -6,6 +6,8 @@ import { BrokerError } from '../std/errors.ts';
 
 const FILE = 'node.json';
 const FORMAT = 1;
+/** What JSON may end with. */
+const SPACE = 0x20;
 /** The incarnation of nodes that found a cluster: known to all of them without asking. */
 export const FOUNDING_INCARNATION = 1;
 
@@ -120,5 +122,23 @@ export function writeIdentity(env: Environment, identity: NodeIdentity, isClean:
     isClean,
     osBootId,
   };
-  env.disk.replaceFile(FILE, encodeUtf8(`${JSON.stringify(stored)}\n`));
+  const bytes = encodeUtf8(`${JSON.stringify(stored)}\n`);
+  try {
+    env.disk.replaceFile(FILE, bytes);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ENOSPC' || !env.disk.exists(FILE)) throw error;
+    writeInPlace(env, bytes);
+  }
+}
+
+/** A full disk has no room for a second file, but the first has its block: a node starts with no byte free. */
+function writeInPlace(env: Environment, bytes: Uint8Array): void {
+  const file = env.disk.open(FILE, { mode: 'write', dsync: true });
+  try {
+    const whole = new Uint8Array(Math.max(bytes.length, file.size())).fill(SPACE);
+    whole.set(bytes);
+    file.writeSync(whole, 0);
+  } finally {
+    file.close();
+  }
 }

@@ -193,7 +193,14 @@ export class StoreMarks {
     writer.reserve(BLOCK_BYTES - writer.size);
     const bytes = writer.finish();
     writeU32(bytes, 4, this.#crc32c(bytes, 8, 32));
-    this.#file.writeSync(bytes, (sequence % 2) * BLOCK_BYTES);
+    const at = (sequence % 2) * BLOCK_BYTES;
+    if (sequence > 1) this.#file.writeSync(bytes, at);
+    else {
+      // Both slots have their blocks from the start: the next start may find no byte free.
+      const both = new Uint8Array(2 * BLOCK_BYTES);
+      both.set(bytes, at);
+      this.#file.writeSync(both, 0);
+    }
     // What failed is written into the same slot again: the other one is sound.
     this.#sequence = sequence;
   }

@@ -75,8 +75,8 @@ export function lockHolder(path: string): LockHolder | undefined {
 
 function createWhole(path: string, raw: string): boolean {
   const own = `${path}.${process.pid}`;
-  fs.writeFileSync(own, raw, { mode: 0o640 });
   try {
+    fs.writeFileSync(own, raw, { mode: 0o640 });
     fs.linkSync(own, path);
     return true;
   } catch (error) {
@@ -84,7 +84,7 @@ function createWhole(path: string, raw: string): boolean {
     if (code === 'EEXIST') return false;
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'ENOSYS') throw error;
   } finally {
-    fs.unlinkSync(own);
+    fs.rmSync(own, { force: true });
   }
   // A file system without hard links: exclusive creation is the next best.
   try {
@@ -112,6 +112,29 @@ function removeDead(path: string, raw: string): void {
   }
 }
 
+/** On a full disk there is no room for a file of one's own, but that of the dead has its block: it is taken over. */
+function takeOver(path: string, dead: string, raw: string): boolean {
+  const own = `${path}.${process.pid}`;
+  try {
+    fs.renameSync(path, own);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  try {
+    const isDead = fs.readFileSync(own, 'utf8') === dead;
+    // Padded, so that nothing of the old text is left behind the new; JSON may end with spaces.
+    if (isDead) fs.writeFileSync(own, raw.padEnd(dead.length), { flag: 'r+' });
+    fs.linkSync(own, path);
+    return isDead;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    fs.unlinkSync(own);
+  }
+}
+
 /** Takes the lock file at `path` for this process; undefined if another live process has it. */
 export function takeLock(path: string, text: string): { release(): void } | undefined {
   const holder: LockHolder = {
@@ -121,19 +144,28 @@ export function takeLock(path: string, text: string): { release(): void } | unde
     text,
   };
   const raw = `${JSON.stringify(holder)}\n`;
+  const taken = {
+    release() {
+      if (read(path)?.raw.trimEnd() === raw.trimEnd()) fs.unlinkSync(path);
+    },
+  };
   // Each round either wins, meets a live holder, or removes a dead one.
   for (let round = 0; round < 3; round += 1) {
-    if (createWhole(path, raw)) {
-      return {
-        release() {
-          if (read(path)?.raw === raw) fs.unlinkSync(path);
-        },
-      };
+    let full: unknown;
+    try {
+      if (createWhole(path, raw)) return taken;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      full = error;
     }
     const found = read(path);
-    if (found === undefined) continue;
+    if (found === undefined) {
+      if (full !== undefined) throw full;
+      continue;
+    }
     if (found.holder !== undefined && isLive(found.holder)) return undefined;
-    removeDead(path, found.raw);
+    if (full === undefined) removeDead(path, found.raw);
+    else if (takeOver(path, found.raw, raw)) return taken;
   }
   return undefined;
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Disk, DiskFile } from '../../../src/env/environment.ts';
 import { createNodeDisk } from '../../../src/env/node/disk.ts';
 import { isProcessAlive, lockHolder, processStart } from '../../../src/env/node/lock.ts';
@@ -175,6 +175,33 @@ describe('the lock of a process that is gone', () => {
     expect(lockHolder(path)).toBeUndefined();
     expect(createNodeDisk(base).lock('killed.lock', 'me')).toBeDefined();
     expect(lockHolder(path)?.text).toBe('me');
+  });
+
+  test('is taken over in its place when the disk has no room for another file, by one alone', () => {
+    const path = join(base, 'full.lock');
+    const dead = { pid: 2 ** 22 + 1, started: '1', takenAtMs: 0, text: 'dead, and longer than us' };
+    fs.writeFileSync(path, JSON.stringify(dead).padEnd(400));
+    const noRoom = Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    const real = fs.writeFileSync;
+    const spy = vi.spyOn(fs, 'writeFileSync').mockImplementation((at, data, options) => {
+      // Only what has its blocks already can be written.
+      if (typeof at === 'string' && !fs.existsSync(at)) throw noRoom;
+      real(at, data, options);
+    });
+    try {
+      const disk = createNodeDisk(base);
+      expect(() => disk.lock('none.lock', 'me')).toThrow('no space left');
+      const lock = disk.lock('full.lock', 'me');
+      expect(lockHolder(path)?.text).toBe('me');
+      expect(disk.lock('full.lock', 'another')).toBeUndefined();
+      expect(lockHolder(path)?.text).toBe('me');
+      lock?.release();
+      expect(fs.existsSync(path)).toBe(false);
+      const left = fs.readdirSync(base).filter((name) => name.includes('.lock.'));
+      expect(left).toEqual([]);
+    } finally {
+      spy.mockRestore();
+    }
   });
 
   test.runIf(process.platform === 'linux')(
