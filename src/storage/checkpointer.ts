@@ -289,7 +289,7 @@ function neededSeq(log: StoredLogCore): number {
 /** Where the WAL must begin for this log. Carried frames do not lie in the order of their seqs. */
 function neededLsn(log: StoredLogCore): number {
   const { table } = log;
-  let lsn = log.snapshots.minLsn;
+  let lsn = Math.min(log.snapshots.minLsn, log.keptLsn);
   for (let seq = neededSeq(log); seq <= table.endSeq; seq += 1) {
     lsn = Math.min(lsn, table.lsn[table.slot(seq)]!);
   }

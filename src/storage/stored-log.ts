@@ -83,6 +83,9 @@ export class StoredLogCore implements StoredLog, GroupMember {
   groupId = 0;
   #uncommittedBytes = 0;
   #commitMovedMs = 0;
+  /** Of the last cut: where it is logged, and the first of the frames that are back if that gets lost. */
+  #cutLsn = Number.NEGATIVE_INFINITY;
+  #cutFramesLsn = Number.POSITIVE_INFINITY;
 
   constructor(host: LogHost, logId: number, durability: LogDurability) {
     this.host = host;
@@ -338,8 +341,11 @@ export class StoredLogCore implements StoredLog, GroupMember {
     const { host, table } = this;
     if (toSeq >= table.endSeq || host.isStopped) return 'ok';
     let bytes = 0;
+    let framesLsn = this.keptLsn;
     for (let seq = toSeq + 1; seq <= table.endSeq; seq += 1) {
-      bytes += frameSize(table.payloadLength[table.slot(seq)]!);
+      const slot = table.slot(seq);
+      bytes += frameSize(table.payloadLength[slot]!);
+      framesLsn = Math.min(framesLsn, table.lsn[slot]!);
       this.makeCold(seq);
     }
     this.#discountUncommitted(bytes);
@@ -349,8 +355,17 @@ export class StoredLogCore implements StoredLog, GroupMember {
     while (this.epochs.length > 0 && this.epochs[this.epochs.length - 1]!.firstSeq > toSeq) {
       this.epochs.pop();
     }
-    if (!this.isMemory) this.writeMark(TYPE_TRUNCATE, toSeq);
+    if (!this.isMemory) this.#cutLsn = this.writeMark(TYPE_TRUNCATE, toSeq);
+    this.#cutFramesLsn = framesLsn;
     return 'ok';
+  }
+
+  /**
+   * Frames that were cut are needed until the cut is durable: without it the log goes on with them. Infinity: none.
+   */
+  get keptLsn(): number {
+    const isDurable = this.#cutLsn < this.host.wal.durableLsn;
+    return isDurable ? Number.POSITIVE_INFINITY : this.#cutFramesLsn;
   }
 
   /** A frame that says something about the log and has no payload. */

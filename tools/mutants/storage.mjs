@@ -121,8 +121,8 @@ export const mutants = [
   {
     name: 'the WAL frame of a state is not kept',
     file: CHECKPOINTER,
-    from: 'let lsn = log.snapshots.minLsn;',
-    to: 'let lsn = Number.POSITIVE_INFINITY;',
+    from: 'let lsn = Math.min(log.snapshots.minLsn, log.keptLsn);',
+    to: 'let lsn = log.keptLsn;',
   },
   {
     name: 'segments are not synced before a checkpoint counts them',
@@ -261,7 +261,7 @@ export const mutants = [
   {
     name: 'a cut is not logged',
     file: 'src/storage/stored-log.ts',
-    from: 'if (!this.isMemory) this.writeMark(TYPE_TRUNCATE, toSeq);',
+    from: 'if (!this.isMemory) this.#cutLsn = this.writeMark(TYPE_TRUNCATE, toSeq);',
     to: '',
   },
 ];
