@@ -134,7 +134,7 @@ test.each([
     rocketmqCluster,
     /^groups\/resurrected$/,
   ],
-  ['give-early', 'a leader that gives and leads no more', 1_017, rocketmqCluster, /^groups\//],
+  ['give-early', 'a leader that gives and leads no more', 2_005, rocketmqCluster, /^groups\//],
 ] as const)(
   '%s: %s is found',
   async (bug, _what, from, scenario, check) => {

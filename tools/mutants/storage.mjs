@@ -96,6 +96,7 @@ export const mutants = [
   },
   {
     name: 'a checkpoint found in the page cache is not synced at a start',
+    isRare: true,
     file: RECOVERY,
     from: '    await syncCheckpoint(env, checkpointPath(directory, newest.sequence));\n',
     to: '',
