@@ -8,7 +8,10 @@
 // is queued for each are bounded; looks are shared, so that many visitors cost what one does.
 import type { Address, Connection, Listener } from '../../env/environment.ts';
 import { messageOf } from '../../std/errors.ts';
+import { equalInConstantTime } from '../../std/sha256.ts';
+import { encodeUtf8 } from '../../std/utf8.ts';
 import { ActorError } from '../errors.ts';
+import { isLoopback } from '../links/loopback.ts';
 import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
 import type { Asked, Refused } from './http-request.ts';
@@ -35,7 +38,6 @@ export interface InspectionDoor {
   close(): void;
 }
 
-const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/;
 const TOKEN = /^[\w\-.~+/=]{16,256}$/;
 const CONNECTIONS_MAX = 32;
 const STREAMS_MAX = 8;
@@ -44,10 +46,10 @@ const HEAD_MS = 5_000;
 /** For all of an answer, sampling included, and for a stream that does not read. */
 const ANSWER_MS = 30_000;
 const QUEUED_BYTES_MAX = 1024 * 1024;
-const SAMPLE_MS_MAX = 10_000;
-const EVERY_MS = { min: 100, max: 60_000, usual: 1_000 };
 /** A look that is younger is shown again: visitors cannot make a thread do nothing else. */
 const LOOK_MS_MIN = 100;
+const SAMPLE_MS = { min: LOOK_MS_MIN, max: 10_000, usual: 0 };
+const EVERY_MS = { min: LOOK_MS_MIN, max: 60_000, usual: 1_000 };
 
 /**
  * Opens the door.
@@ -57,7 +59,7 @@ const LOOK_MS_MIN = 100;
  */
 export async function openDoor(system: System, options: InspectOptions): Promise<InspectionDoor> {
   const { host = '127.0.0.1', port = 0, token = '' } = options;
-  if (token === '' && !LOOPBACK.test(host)) {
+  if (token === '' && !isLoopback(host)) {
     const message = `${host} can be reached from other machines: set a token, or leave the host out`;
     throw new ActorError('ACTOR_MISUSE', message, { host });
   }
@@ -83,6 +85,7 @@ class Door {
   #listener: Listener | undefined;
   #looking: Promise<Inspection> | undefined;
   #last: Inspection | undefined;
+  /** When the last look began: threads answer then, however long one of them lets it wait. */
   #lastMs = 0;
   #streams = 0;
 
@@ -123,7 +126,7 @@ class Door {
       visitor.refuse(request);
       return;
     }
-    if (!isEqual(request.token, this.#terms.token)) {
+    if (!this.#isKnown(request.token)) {
       visitor.refuse(problem(401, 'TOKEN_WRONG', 'the token is missing or wrong'));
       return;
     }
@@ -139,8 +142,14 @@ class Door {
     }
   }
 
+  /** Who was given no token to ask for lets in whatever a client sends by habit. */
+  #isKnown(token: string): boolean {
+    const wanted = this.#terms.token;
+    return wanted === '' || equalInConstantTime(encodeUtf8(token), encodeUtf8(wanted));
+  }
+
   async #once(visitor: Visitor, { query }: Asked): Promise<void> {
-    const sampleMs = numberOf(query, 'sampleMs', { min: 0, max: SAMPLE_MS_MAX, usual: 0 });
+    const sampleMs = numberOf(query, 'sampleMs', SAMPLE_MS);
     if (typeof sampleMs !== 'number') {
       visitor.refuse(sampleMs);
       return;
@@ -186,11 +195,13 @@ class Door {
     if (this.#last !== undefined && clock.monotonicMs() - this.#lastMs < LOOK_MS_MIN) {
       return Promise.resolve(this.#last);
     }
-    this.#looking ??= lookAtAll(this.#system, this.#terms.timeoutMs).then(
+    if (this.#looking !== undefined) return this.#looking;
+    const startMs = clock.monotonicMs();
+    this.#looking = lookAtAll(this.#system, this.#terms.timeoutMs).then(
       (seen) => {
         this.#looking = undefined;
         this.#last = seen;
-        this.#lastMs = clock.monotonicMs();
+        this.#lastMs = startMs;
         return seen;
       },
       (error: unknown) => {
@@ -210,6 +221,7 @@ class Visitor {
   readonly #head = new Uint8Array(HEAD_BYTES_MAX);
   #fill = 0;
   #isAsked = false;
+  #isStreaming = false;
   #deadline: Deadline | undefined;
   #sleep: { readonly until: Deadline; readonly wake: () => void } | undefined;
   isOpen = true;
@@ -228,7 +240,7 @@ class Visitor {
     this.#patience(HEAD_MS, () => this.refuse(problem(408, 'HTTP_TIMEOUT', 'no request in time')));
     this.#connection.start({
       onBytes: (view) => this.#received(view),
-      onDrain: () => this.#patience(ANSWER_MS, () => this.drop()),
+      onDrain: () => this.#awaitReading(),
       onClose: () => this.#closed(),
     });
   }
@@ -237,19 +249,22 @@ class Visitor {
     this.#finish(200, body);
   }
 
+  /** Says what is wrong; in a stream, which has its head already, only the end says so. */
   refuse({ status, code, message }: Refused): void {
-    this.#finish(status, JSON.stringify({ error: { code, message } }));
+    if (this.#isStreaming) this.drop();
+    else this.#finish(status, JSON.stringify({ error: { code, message } }));
   }
 
   beginStream(): void {
-    this.#patience(ANSWER_MS, () => this.drop());
+    this.#isStreaming = true;
+    this.#awaitReading();
     this.#write(answerHead(200, 'text/event-stream'));
   }
 
   /** An update; left out while the ones before have not been read. */
   push(text: string): void {
     if (!this.isOpen || this.#connection.queuedBytes > QUEUED_BYTES_MAX) return;
-    if (this.#connection.queuedBytes === 0) this.#patience(ANSWER_MS, () => this.drop());
+    if (this.#connection.queuedBytes === 0) this.#awaitReading();
     this.#write(text);
   }
 
@@ -279,7 +294,7 @@ class Visitor {
     const end = text.indexOf('\r\n\r\n');
     if (end >= 0) {
       this.#isAsked = true;
-      this.#patience(ANSWER_MS, () => this.drop());
+      this.#awaitReading();
       void this.#on.asked(text.slice(0, end));
     } else if (this.#fill === HEAD_BYTES_MAX) {
       const message = `a request has at most ${HEAD_BYTES_MAX} bytes`;
@@ -291,7 +306,7 @@ class Visitor {
     if (!this.isOpen) return;
     this.#isAsked = true;
     const body = new TextEncoder().encode(`${json}\n`);
-    this.#patience(ANSWER_MS, () => this.drop());
+    this.#awaitReading();
     this.#write(answerHead(status, 'application/json', body.length));
     this.#connection.write(body);
     this.#connection.end();
@@ -299,6 +314,13 @@ class Visitor {
 
   #write(text: string): void {
     this.#connection.write(new TextEncoder().encode(text));
+  }
+
+  /** A stream that has been read may be silent for longer: its next update may be due later. */
+  #awaitReading(): void {
+    this.#patience(ANSWER_MS, () => {
+      if (!this.#isStreaming || this.#connection.queuedBytes > 0) this.drop();
+    });
   }
 
   #patience(ms: number, then: () => void): void {
@@ -331,21 +353,13 @@ function numberOf(
   const text = query.get(name);
   if (text === undefined) return usual;
   const value = Number(text);
-  if (/^\d{1,6}$/.test(text) && value >= min && value <= max) return value;
+  const isInRange = (value >= min && value <= max) || value === usual;
+  if (/^\d{1,6}$/.test(text) && isInRange) return value;
   return problem(400, 'FIELD_INVALID', `${name} is a whole number from ${min} to ${max}`);
 }
 
 function problem(status: number, code: string, message: string): Refused {
   return { status, code, message };
-}
-
-/** In a time that does not depend on where they differ. */
-function isEqual(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i += 1) {
-    difference |= a.charCodeAt(i) ^ b.charCodeAt(i % Math.max(1, b.length));
-  }
-  return difference === 0;
 }
 
 /** Heads are ASCII: what is not does not match anything. */

@@ -1,22 +1,32 @@
 // The door of inspection under the manual clock and over a net that cuts writes apart: who may come in, what
 // is answered, and how little a visitor can cost.
 import { describe, expect, test } from 'vitest';
-import { actor, createSystem, protocol, tell } from '../../../src/actors/index.ts';
+import {
+  actor,
+  createSystem,
+  protocol,
+  type SystemOptions,
+  tell,
+} from '../../../src/actors/index.ts';
 import type { Inspection } from '../../../src/actors/inspect/looks.ts';
+import type { Route } from '../../../src/actors/route.ts';
 import { MemoryNet, manualEnvironment } from '../../../src/actors/testkit/index.ts';
 import { u32 } from '../../../src/codec/index.ts';
 import type { Connection, ConnectionEvents, Net } from '../../../src/env/environment.ts';
 
 const Work = protocol('work', 1, { block: tell(u32) });
 
-function world() {
+function world(options: Partial<SystemOptions> = {}) {
   let net: Net | undefined;
   const env = manualEnvironment(1, {
     net: { listen: (...args) => net!.listen(...args), connect: (...args) => net!.connect(...args) },
   });
   const memory = new MemoryNet(env.runQueue, env.random);
   net = memory;
-  const system = createSystem(env, { name: 'app', node: 1, incarnation: 1, thread: 0 });
+  const system = createSystem(env, {
+    ...{ name: 'app', node: 1, incarnation: 1, thread: 0 },
+    ...options,
+  });
   const Worker = actor(Work, () => ({
     block: (ms) => {
       env.nowMs += ms;
@@ -46,6 +56,13 @@ function world() {
   return { env, memory, system, worker, visit, get };
 }
 
+/** The way to a thread that takes everything and never answers. */
+const silentRoute = (): Route => ({
+  threadIncarnation: 1,
+  send: () => 'accepted',
+  ready: () => Promise.resolve(),
+});
+
 const statusOf = ({ text }: { readonly text: string }): number => Number(text.split(' ')[1]);
 const bodyOf = ({ text }: { readonly text: string }): unknown =>
   JSON.parse(text.slice(text.indexOf('\r\n\r\n')));
@@ -74,6 +91,15 @@ describe('opening', () => {
     async (host) => {
       const { system } = world();
       await expect(system.inspect({ host })).rejects.toThrow('set a token');
+    },
+  );
+
+  test.each(['localhost', '::1', '127.9.8.7', '::ffff:127.0.0.1'])(
+    '%s needs none',
+    async (host) => {
+      const { system } = world();
+      const door = await system.inspect({ host });
+      expect(door.address.host).toBe(host);
     },
   );
 
@@ -149,6 +175,7 @@ describe('answers', () => {
   test.each([
     ['/', 404],
     ['/inspection?sampleMs=10001', 400],
+    ['/inspection?sampleMs=99', 400],
     ['/inspection?sampleMs=x', 400],
     ['/inspection?everyMs=5', 400],
     ['/stream?everyMs=1', 400],
@@ -178,10 +205,63 @@ describe('answers', () => {
     expect(asked.map(statusOf)).toEqual([401, 401, 401, 401, 200]);
   });
 
+  test('without a token whatever a client sends is let in', async () => {
+    const { env, system, get } = world();
+    const { address } = await system.inspect();
+    const asked = get(address.port, '/inspection', 'authorization: Bearer correct-horse-battery');
+    await env.settle();
+    expect(statusOf(asked)).toBe(200);
+  });
+
+  test('a sample is as long as it was asked for, and looked at once if it is none', async () => {
+    const { env, system, get } = world();
+    const { address } = await system.inspect();
+    const short = get(address.port, '/inspection?sampleMs=100');
+    const none = get(address.port, '/inspection?sampleMs=0');
+    await env.settle();
+    await env.advanceAsync(100);
+    const looks = [short, none].map((each) => bodyOf(each) as Inspection);
+    expect(looks.map(({ threads }) => threads[0]!.rates?.overMs)).toEqual([100, undefined]);
+  });
+
+  test('a thread that does not answer makes no look younger than it is', async () => {
+    // Two threads, of which nobody has started the second.
+    const { env, system, get } = world({ threadCount: 2 });
+    system.setRoute(1, 1, silentRoute());
+    const { address } = await system.inspect({ timeoutMs: 1_000 });
+    const asked = get(address.port, '/inspection');
+    await env.settle();
+    await env.advanceAsync(1_000);
+    const before = bodyOf(asked) as Inspection;
+    const again = get(address.port, '/inspection');
+    await env.settle();
+    await env.advanceAsync(1_000);
+    const after = bodyOf(again) as Inspection;
+    expect(before.threads.map(({ state }) => state)).toEqual(['answering', 'silent']);
+    expect(after.threads[0]!.info!.atMs - before.threads[0]!.info!.atMs).toBe(1_000);
+  });
+
+  test('a look that fails in a stream ends it, and says no second head', async () => {
+    const { env, memory, system, get } = world();
+    const { address } = await system.inspect();
+    const stream = get(address.port, '/stream?everyMs=100');
+    await env.settle();
+    system.inspection = () => {
+      throw new Error('this look fails');
+    };
+    await env.advanceAsync(100);
+    expect(stream.isClosed).toBe(true);
+    expect(stream.text.match(/HTTP\/1\.1/g)).toEqual(['HTTP/1.1']);
+    expect(stream.text).not.toContain('this look fails');
+    expect([memory.live.size, system.deadlines.count]).toEqual([0, 0]);
+  });
+
   test('an actor that cannot be looked into does not hide the others', async () => {
     const { env, system, get } = world();
     const Odd = actor(Work, (ctx) => {
-      ctx.onInspect(() => ({ facts: { huge: 'x'.repeat(100) } }));
+      ctx.onInspect(() => {
+        throw new Error('nothing to see here');
+      });
       return { block: () => undefined };
     });
     system.spawn('odd', Odd, undefined);
@@ -194,6 +274,11 @@ describe('answers', () => {
       '/runtime',
       '/worker',
       '/odd',
+    ]);
+    expect(threads[0]!.info!.actors.map(({ facts }) => facts)).toEqual([
+      {},
+      {},
+      { fault: 'nothing to see here' },
     ]);
   });
 });
@@ -288,7 +373,8 @@ describe('attacks', () => {
     expect(memory.live.size).toBe(0);
   });
 
-  test('who does not read a stream gets no more of it, and is gone after 30 seconds', async () => {
+  /** A visitor of a stream whose queue the test fills and empties. */
+  async function visitorOfStream(everyMs: number) {
     let accept: ((connection: Connection) => void) | undefined;
     const env = manualEnvironment(1, {
       net: {
@@ -320,8 +406,14 @@ describe('attacks', () => {
       },
     };
     accept!(reader as unknown as Connection);
-    const request = 'GET /stream?everyMs=1000 HTTP/1.1\r\nhost: localhost\r\n\r\n';
+    const request = `GET /stream?everyMs=${everyMs} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
     events!.onBytes(new TextEncoder().encode(request));
+    await env.settle();
+    return { env, system, reader, drained: () => events!.onDrain!() };
+  }
+
+  test('who does not read a stream gets no more of it, and is gone after 30 seconds', async () => {
+    const { env, system, reader } = await visitorOfStream(1_000);
     await env.advanceAsync(60_000);
     expect(reader.isGone).toBe(false);
     const { writes } = reader;
@@ -331,6 +423,27 @@ describe('attacks', () => {
     expect([reader.writes, reader.isGone]).toEqual([writes, false]);
     await env.advanceAsync(2_000);
     expect([reader.writes, reader.isGone]).toEqual([writes, true]);
+    expect(system.deadlines.count).toBe(0);
+  });
+
+  test('who reads a stream of one update a minute keeps it, until it reads no more', async () => {
+    const { env, system, reader, drained } = await visitorOfStream(60_000);
+    // The head and the first update, then one a minute.
+    await env.advanceAsync(59_000);
+    expect([reader.writes, reader.isGone]).toEqual([2, false]);
+    await env.advanceAsync(1_000);
+    reader.queuedBytes = 100;
+    await env.advanceAsync(20_000);
+    reader.queuedBytes = 0;
+    drained();
+    await env.advanceAsync(99_000);
+    expect([reader.writes, reader.isGone]).toEqual([4, false]);
+    await env.advanceAsync(1_000);
+    reader.queuedBytes = 100;
+    await env.advanceAsync(29_000);
+    expect([reader.writes, reader.isGone]).toEqual([5, false]);
+    await env.advanceAsync(1_000);
+    expect(reader.isGone).toBe(true);
     expect(system.deadlines.count).toBe(0);
   });
 });
