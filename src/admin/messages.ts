@@ -1,10 +1,11 @@
 // Producing and reading messages as JSON.
-import type { Outcome, ReadFrom, ReadRecord } from '../broker/ports.ts';
+import type { Outcome, ReadFrom } from '../broker/ports.ts';
 import type { HttpRequest } from '../env/http.ts';
 import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
-import { ApiProblem, base64, invalid, logProblem, numberOf, textOf } from './answers.ts';
-import type { ApiHeader, ApiMessage, ApiMessages, ApiProduced } from './api-types.ts';
+import { ApiProblem, invalid, logProblem, numberOf } from './answers.ts';
+import type { ApiMessages, ApiProduced } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
+import { messageOf } from './shown-message.ts';
 
 /** Below the five seconds within which every client hears of a cluster without a majority. */
 const PRODUCE_TIMEOUT_MS = 4_000;
@@ -97,33 +98,6 @@ function positions(ports: AdminPorts, name: string, request: HttpRequest): Map<n
     places.set(Number(match[1]), Number(match[2]));
   }
   return places;
-}
-
-function shown(bytes: Uint8Array | null): { text: string | null; base64?: string } {
-  if (bytes === null) return { text: null };
-  const text = textOf(bytes);
-  return text === undefined ? { text: null, base64: base64(bytes) } : { text };
-}
-
-/** A record as the API and the command line show it. */
-export function messageOf(record: ReadRecord): ApiMessage {
-  const key = shown(record.key);
-  const value = shown(record.value);
-  const headers: ApiHeader[] = record.headers.map((header) => ({
-    name: header.name,
-    value: header.value === null ? null : (textOf(header.value) ?? base64(header.value)),
-  }));
-  return {
-    partition: record.partition,
-    offset: record.offset,
-    timestampMs: record.timestampMs,
-    key: key.text,
-    ...(key.base64 === undefined ? {} : { keyBase64: key.base64 }),
-    value: value.text,
-    ...(value.base64 === undefined ? {} : { valueBase64: value.base64 }),
-    headers,
-    ...(record.note === undefined ? {} : { note: record.note }),
-  };
 }
 
 export async function messages(

@@ -1,6 +1,6 @@
 // `callboard doctor`: can this machine keep what a broker promises? Measures the disk under a folder,
-// looks at its file system and limits, and says which durability it carries. Exits 8 if a broker should
-// not run here.
+// looks at its file system and limits, and says which durability it carries. Exits 8 if nothing can be
+// written there (read-only, full): a broker could not run there either.
 import fs from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -46,7 +46,6 @@ export function define(program: Command): void {
           ),
         ]);
       }
-      if (verdict.findings.some(({ level }) => level === 'fail')) process.exitCode = EXIT.unhealthy;
     });
 }
 

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { messageOf } from '../admin/messages.ts';
+import { messageOf } from '../admin/shown-message.ts';
 import { createNodeDisk } from '../env/node/disk.ts';
 import { createNodeEnvironment, type NodeEnvironment } from '../env/node/environment.ts';
 import { lockHolder } from '../env/node/lock.ts';

@@ -83,30 +83,42 @@ async function fetchFile(options: ThreadOptions, wanted: Wanted): Promise<void> 
   const file = resolve(options.out ?? `node${node}-thread${thread}.${wanted.suffix}`);
   const separator = wanted.path.includes('?') ? '&' : '?';
   const path = `/api/threads/${thread}/${wanted.path}${separator}node=${node}`;
-  const out = await openNew(file);
+  const part = `${file}.part`;
+  refuseKnown(file);
+  const out = await openNew(part);
   let bytes = 0;
   try {
     bytes = await client.download(path, out, wanted.silenceMs);
-  } catch (error) {
-    fs.rmSync(file, { force: true });
-    throw error;
+    fs.renameSync(part, file);
+  } finally {
+    fs.rmSync(part, { force: true });
   }
   if (options.json === true) printJson({ node, thread, file, bytes });
   else printLines([`${file} (${sizeText(bytes)})`, wanted.hint]);
 }
 
-/** Opened before anything is asked: who cannot write should not stop a thread. */
+function refuseKnown(file: string): void {
+  if (!fs.existsSync(file)) return;
+  throw new CliFailure(`${file} is there already`, {
+    exitCode: EXIT.usage,
+    code: 'CLI_FILE_EXISTS',
+    hint: 'Name another file with --out.',
+  });
+}
+
+/**
+ * Opened before anything is asked: who cannot write should not stop a thread. What an interrupted command left is
+ * written over: it is nobody's.
+ */
 function openNew(file: string): Promise<fs.WriteStream> {
   return new Promise((opened, failed) => {
-    const out = fs.createWriteStream(file, { flags: 'wx' });
+    const out = fs.createWriteStream(file);
     out.once('open', () => opened(out));
     out.once('error', (error: NodeJS.ErrnoException) => {
-      const isThere = error.code === 'EEXIST';
-      const message = isThere ? `${file} is there already` : `${file}: ${error.message}`;
       failed(
-        new CliFailure(message, {
-          exitCode: isThere ? EXIT.usage : EXIT.failure,
-          code: isThere ? 'CLI_FILE_EXISTS' : 'CLI_FILE_FAILED',
+        new CliFailure(`${file}: ${error.message}`, {
+          exitCode: EXIT.failure,
+          code: 'CLI_FILE_FAILED',
           hint: 'Name another file with --out.',
           cause: error,
         }),

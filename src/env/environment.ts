@@ -32,7 +32,9 @@ export interface RunQueue {
   soon(task: () => void): void;
 }
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+/** From the least to the most silent. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Log {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;

@@ -23,7 +23,9 @@ export class OverlayDisk implements Disk {
       return new OverlayFile(path, {
         isCopied: () => this.#scratch.exists(path),
         copyUp: () => this.#copyUp(path),
-        openBase: () => this.#base.open(path, { mode: 'read' }),
+        // What was removed here is nowhere: the scratch disk says so.
+        openBase: () =>
+          (this.#isBelow(path) ? this.#base : this.#scratch).open(path, { mode: 'read' }),
         openScratch: () => this.#scratch.open(path, { mode: 'write' }),
       });
     }

@@ -1,6 +1,8 @@
 // The data folder of a node that is not running, read as a start would read it: metadata from its Raft log,
 // the logs of every shard recovered, all over a disk that keeps what is written to itself. What the other
 // replicas have is not known here: frames that this node does not know to be committed are marked.
+
+import type { AnyDurableBehavior } from '../actors/durable/behavior.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS } from '../broker/view/config.ts';
 import type { QueueState } from '../broker/view/queue-state.ts';
@@ -35,6 +37,24 @@ export interface FoundLog {
   readonly folder: string;
   readonly shard: number;
 }
+
+function nobody(): never {
+  throw new Error('nothing is led in a stopped folder');
+}
+
+/** For what is the host's in a log's frames: the moves of its start. */
+const NO_BEHAVIOR: AnyDurableBehavior = {
+  kind: 'none',
+  initial: () => undefined,
+  apply: () => undefined,
+  snapshot: () => new Uint8Array(0),
+  restore: () => undefined,
+  promote: nobody,
+  demote: nobody,
+  decide: nobody,
+  nextDueMs: nobody,
+  tick: nobody,
+};
 
 export class StoppedFolder {
   readonly #env: Environment;
@@ -98,6 +118,8 @@ export class StoppedFolder {
     for (const directory of this.#shards) {
       const stored = (await this.#store(directory)).log(logId);
       if (stored === undefined) continue;
+      // The checkpoint's start may be older than what the log itself says: a node would serve from there.
+      await new Machine(NO_BEHAVIOR, stored).applyColdThrough(stored.committedSeq);
       const low = (logId % 256).toString(16).padStart(2, '0');
       return {
         record: this.#replica.image.log(logId),

@@ -224,7 +224,7 @@ export class SegmentSet {
     while (this.list.length > 1 && this.list[1]!.baseOffset <= offset) this.#remove();
     const last = this.list.length === 1 ? this.last : undefined;
     if (last === undefined || last.length < ROLL_BYTES_MIN) return;
-    // So that what is dead takes no more room than what lives, however slowly the segment fills.
+    // So that it can go when the start passes its end, however slowly it fills.
     this.#isMostlyDead = 2 * (offset - last.baseOffset) > settledOffset - last.baseOffset;
   }
 

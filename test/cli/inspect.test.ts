@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import amqp from 'amqplib';
+import { Kafka, logLevel } from 'kafkajs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { callboard, freshFolder, keepForFile } from './run-dev.ts';
 
@@ -41,6 +42,23 @@ function sumOf(folder: string): string {
   return hash.digest('hex');
 }
 
+/** A topic of which two of three records are deleted, a moment before the node is killed: no checkpoint says so. */
+async function deleteFirstTwo(broker: string): Promise<void> {
+  const kafka = new Kafka({ brokers: [broker], logLevel: logLevel.NOTHING });
+  const admin = kafka.admin();
+  const producer = kafka.producer();
+  await Promise.all([admin.connect(), producer.connect()]);
+  await admin.createTopics({ topics: [{ topic: 'trimmed', numPartitions: 1 }] });
+  const messages = ['one', 'two', 'three'].map((value) => ({ value }));
+  await producer.send({ topic: 'trimmed', acks: -1, messages: messages.slice(0, 1) });
+  await producer.send({ topic: 'trimmed', acks: -1, messages: messages.slice(1, 2) });
+  await producer.send({ topic: 'trimmed', acks: -1, messages: messages.slice(2) });
+  // The client wants to have seen the offsets first.
+  await admin.fetchTopicOffsets('trimmed');
+  await admin.deleteTopicRecords({ topic: 'trimmed', partitions: [{ partition: 0, offset: '2' }] });
+  await Promise.all([admin.disconnect(), producer.disconnect()]);
+}
+
 describe('the folder of a killed node', () => {
   let data: string;
   let node: string;
@@ -55,6 +73,7 @@ describe('the folder of a killed node', () => {
       const words = ['produce', 'orders', '--key', 'k', '--value', value, '--data', data];
       expect(await callboard(words).exited).toBe(0);
     }
+    await deleteFirstTwo(ready!.kafka);
     const connection = await amqp.connect(ready!.amqp);
     const channel = await connection.createConfirmChannel();
     await channel.assertQueue('jobs', { durable: true });
@@ -107,6 +126,14 @@ describe('the folder of a killed node', () => {
       { offset: 1, key: 'k', value: 'zwei' },
       { offset: 2, key: 'k', value: 'drei' },
     ]);
+  });
+
+  test('what was deleted is not shown, though no checkpoint knows that yet', async () => {
+    const { stdout } = await inspect(node, '--topic', 'trimmed', '--json');
+    const { logs } = JSON.parse(stdout) as { logs: Record<string, unknown>[] };
+    expect(logs).toMatchObject([{ startOffset: 2, endOffset: 3 }]);
+    const messages = await inspect(node, '--topic', 'trimmed', '--messages');
+    expect(linesOf(messages.stdout).map(({ value }) => value)).toEqual(['three']);
   });
 
   test('of a queue it is told what was acknowledged', async () => {

@@ -65,6 +65,7 @@ describe('an overlay', () => {
     expect(textOf(disk, 'c/moved')).toBe('two');
     expect(disk.exists('a/x')).toBe(false);
     expect(textOf(disk, 'top')).toBeUndefined();
+    expect(() => disk.open('top', { mode: 'read' })).toThrow(/ENOENT/);
     await disk.removeTree('a');
     expect(disk.exists('a/b/y')).toBe(false);
     expect(namesOf(disk, '')).toEqual(['c']);

@@ -1,7 +1,7 @@
 // Control of the threads of a group: looking in, settings that change while a thread runs, profiles. Typed here,
 // on both sides; how a call gets there is the environment's. Slow, rare, and never on a message's path.
 // Invariant: settings are checked whole before any of them is changed.
-import type { LogLevel } from '../../env/environment.ts';
+import { LOG_LEVELS, type LogLevel } from '../../env/environment.ts';
 import type {
   ControlOptions,
   ControlService,
@@ -50,7 +50,8 @@ export interface ThreadCounts {
 
 /**
  * Control calls to one thread. Each ends with its answer, with the thread, or with its timeout, and rejects with a
- * stable code: THREAD_CONTROL_LOST, _TIMEOUT, _BUSY, _FAILED (see ThreadControlCode).
+ * stable code: THREAD_CONTROL_LOST, _TIMEOUT, _BUSY, _FAILED, and _UNKNOWN of a thread that has not joined its group
+ * yet (see ThreadControlCode).
  */
 export interface MemberControl {
   inspect(options: ControlOptions): Promise<ThreadInfo>;
@@ -70,7 +71,7 @@ export interface MemberControl {
   heapSnapshot(options: ControlOptions): AsyncGenerator<Uint8Array, void, undefined>;
 }
 
-const LEVELS: readonly unknown[] = ['debug', 'info', 'warn', 'error', 'silent'];
+const LEVELS: readonly unknown[] = LOG_LEVELS;
 const LIMITS: Readonly<Record<keyof SystemLimits, number>> = {
   asksMax: ASKS_MAX - 1,
   messagesPerCell: 1_000_000,

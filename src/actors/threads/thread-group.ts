@@ -176,12 +176,19 @@ export class ThreadGroup {
       throw new ActorError('THREAD_CONTROL_LOST', `thread ${thread} is not running`, { thread });
     });
     const excuse = () => this.#standstill.excuse(thread);
+    // A thread that blocks does not hear that it is called: the call has been posted when this rings.
+    const heard = <T>(answer: Promise<T>): Promise<T> => {
+      if (member.bell !== undefined) this.#ring(member);
+      return answer;
+    };
     return {
-      ...plain,
-      configure: (settings, options) => this.#configure(member, plain, settings, options),
+      inspect: (options) => heard(plain.inspect(options)),
+      counters: (options) => heard(plain.counters(options)),
+      facts: (options) => heard(plain.facts(options)),
+      configure: (settings, options) => this.#configure(member, plain, settings, options, heard),
       async cpuProfile(durationMs, options) {
         const end = excuse();
-        return plain.cpuProfile(durationMs, options).finally(end);
+        return heard(plain.cpuProfile(durationMs, options)).finally(end);
       },
       async *heapSnapshot(options) {
         const pieces = plain.heapSnapshot(options);
@@ -189,7 +196,7 @@ export class ThreadGroup {
           for (;;) {
             // Only while the thread works on a piece: its reader may take all the time it wants.
             const end = excuse();
-            const { done, value } = await pieces.next().finally(end);
+            const { done, value } = await heard(pieces.next()).finally(end);
             if (done === true) return;
             yield value;
           }
@@ -205,10 +212,11 @@ export class ThreadGroup {
     plain: MemberControl,
     settings: ThreadSettings,
     options: ControlOptions,
+    heard: <T>(answer: Promise<T>) => Promise<T>,
   ): Promise<SettingsInForce> {
     checkSettings(settings);
     const { stall, ...inside } = settings;
-    const inForce = await plain.configure(inside, options);
+    const inForce = await heard(plain.configure(inside, options));
     const limits = { ...member.settings.limits, ...inside.limits };
     member.settings = { ...member.settings, ...inside, limits };
     if (stall !== undefined) this.#standstill.setLimits(member.thread, stall);

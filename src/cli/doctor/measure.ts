@@ -1,6 +1,7 @@
 // Measures a disk the way the broker uses it: writes that are durable when they return (O_DSYNC over
 // pre-written blocks, as the write-ahead log does), a sequential stream with a sync behind it, and
-// reads beside the page cache where the system can. Uses one file, which is removed whatever happens.
+// reads beside the page cache where the system can. Uses one file, whose name is gone once it is open: it goes with
+// the process, however that ends.
 import fs from 'node:fs';
 import { join } from 'node:path';
 
@@ -43,58 +44,49 @@ export function measureDisk(folder: string, freeBytes: number, seconds: number):
   }
   const path = join(folder, `callboard-doctor-${process.pid}.tmp`);
   const eachMs = (seconds * 1000) / 4;
-  const remove = () => fs.rmSync(path, { force: true });
-  const interrupted = () => {
-    remove();
-    process.exit(130);
-  };
-  process.once('SIGINT', interrupted);
-  process.once('SIGTERM', interrupted);
+  const { O_RDWR, O_CREAT, O_EXCL, O_DSYNC = 0 } = fs.constants;
+  const hasDsync = process.platform === 'linux' && O_DSYNC !== 0;
+  const open: number[] = [];
   try {
-    const written = writeSequentially(path, wanted);
-    const { O_RDWR, O_DSYNC = 0 } = fs.constants;
-    const hasDsync = process.platform === 'linux' && O_DSYNC !== 0;
-    const fd = fs.openSync(path, O_RDWR | (hasDsync ? O_DSYNC : 0));
-    try {
-      const syncs = { fd, hasDsync, fileBytes: wanted, limitMs: eachMs };
-      const syncBlock = timeSyncs({ ...syncs, bytes: BLOCK_BYTES });
-      const syncGroup = timeSyncs({ ...syncs, bytes: GROUP_BYTES });
-      const reads = timeReads(path, wanted, eachMs);
-      return {
-        ...reads,
-        fileBytes: wanted,
-        sequentialWriteBytesPerS: written,
-        syncBlock,
-        syncGroup,
-        hasDsync,
-      };
-    } finally {
-      fs.closeSync(fd);
-    }
+    const plain = fs.openSync(path, O_RDWR | O_CREAT | O_EXCL, 0o600);
+    open.push(plain);
+    const synced = fs.openSync(path, O_RDWR | (hasDsync ? O_DSYNC : 0));
+    open.push(synced);
+    const direct = openDirect(path);
+    if (direct !== undefined) open.push(direct);
+    // Windows keeps the name of an open file: there it goes at the end.
+    if (process.platform !== 'win32') fs.rmSync(path);
+    const sequentialWriteBytesPerS = writeSequentially(plain, wanted);
+    const syncs = { fd: synced, hasDsync, fileBytes: wanted, limitMs: eachMs };
+    const syncBlock = timeSyncs({ ...syncs, bytes: BLOCK_BYTES });
+    const syncGroup = timeSyncs({ ...syncs, bytes: GROUP_BYTES });
+    const reads = timeReads(plain, direct, wanted, eachMs);
+    return {
+      ...reads,
+      fileBytes: wanted,
+      sequentialWriteBytesPerS,
+      syncBlock,
+      syncGroup,
+      hasDsync,
+    };
   } finally {
-    remove();
-    process.removeListener('SIGINT', interrupted);
-    process.removeListener('SIGTERM', interrupted);
+    for (const fd of open) fs.closeSync(fd);
+    fs.rmSync(path, { force: true });
   }
 }
 
 /** Bytes per second to the device: the sync at the end is counted. */
-function writeSequentially(path: string, bytes: number): number {
+function writeSequentially(fd: number, bytes: number): number {
   const chunk = Buffer.alloc(CHUNK_BYTES);
   // Devices and file systems that compress or store holes must not get zeros.
   for (let at = 0; at < chunk.length; at += 4) chunk.writeUInt32LE((at * 2654435761) >>> 0, at);
-  const fd = fs.openSync(path, 'wx', 0o600);
-  try {
-    const from = performance.now();
-    for (let at = 0; at < bytes; at += CHUNK_BYTES) {
-      chunk.writeUInt32LE(at, 0);
-      writeWhole(fd, chunk, at);
-    }
-    fs.fdatasyncSync(fd);
-    return (bytes / (performance.now() - from)) * 1000;
-  } finally {
-    fs.closeSync(fd);
+  const from = performance.now();
+  for (let at = 0; at < bytes; at += CHUNK_BYTES) {
+    chunk.writeUInt32LE(at, 0);
+    writeWhole(fd, chunk, at);
   }
+  fs.fdatasyncSync(fd);
+  return (bytes / (performance.now() - from)) * 1000;
 }
 
 interface SyncRun {
@@ -123,49 +115,52 @@ function writeWhole(fd: number, bytes: Buffer, position: number): void {
 
 type Reads = Pick<DiskFigures, 'sequentialReadBytesPerS' | 'randomRead' | 'isReadFromDevice'>;
 
-function timeReads(path: string, fileBytes: number, limitMs: number): Reads {
-  const direct = openDirect(path);
-  const fd = direct?.fd ?? fs.openSync(path, 'r');
-  const room = direct?.aligned ?? Buffer.alloc(CHUNK_BYTES);
+function timeReads(
+  plain: number,
+  direct: number | undefined,
+  fileBytes: number,
+  limitMs: number,
+): Reads {
+  const aligned = direct === undefined ? undefined : alignedFor(direct);
+  const fd = aligned === undefined ? plain : direct!;
+  const room = aligned ?? Buffer.alloc(CHUNK_BYTES);
+  let bytes = 0;
+  const from = performance.now();
+  for (let at = 0; at < fileBytes && performance.now() - from < limitMs; at += CHUNK_BYTES) {
+    bytes += fs.readSync(fd, room, 0, CHUNK_BYTES, at);
+  }
+  const sequentialReadBytesPerS = (bytes / (performance.now() - from)) * 1000;
+  const blocks = Math.floor(fileBytes / BLOCK_BYTES);
+  let place = 1;
+  const randomRead = timed(limitMs, () => {
+    place = (Math.imul(place, 1664525) + 1013904223) >>> 0;
+    fs.readSync(fd, room, 0, BLOCK_BYTES, (place % blocks) * BLOCK_BYTES);
+  });
+  return { sequentialReadBytesPerS, randomRead, isReadFromDevice: aligned !== undefined };
+}
+
+/** For reads past the page cache; undefined where the system or the file system has no such thing. */
+function openDirect(path: string): number | undefined {
+  const { O_RDONLY, O_DIRECT } = fs.constants;
+  if (O_DIRECT === undefined) return undefined;
   try {
-    let bytes = 0;
-    const from = performance.now();
-    for (let at = 0; at < fileBytes && performance.now() - from < limitMs; at += CHUNK_BYTES) {
-      bytes += fs.readSync(fd, room, 0, CHUNK_BYTES, at);
-    }
-    const sequentialReadBytesPerS = (bytes / (performance.now() - from)) * 1000;
-    const blocks = Math.floor(fileBytes / BLOCK_BYTES);
-    let place = 1;
-    const randomRead = timed(limitMs, () => {
-      place = (Math.imul(place, 1664525) + 1013904223) >>> 0;
-      fs.readSync(fd, room, 0, BLOCK_BYTES, (place % blocks) * BLOCK_BYTES);
-    });
-    return { sequentialReadBytesPerS, randomRead, isReadFromDevice: direct !== undefined };
-  } finally {
-    fs.closeSync(fd);
+    return fs.openSync(path, O_RDONLY | O_DIRECT);
+  } catch {
+    return undefined;
   }
 }
 
 /** O_DIRECT wants memory at a block boundary, which only a trial can find from here. */
-function openDirect(path: string): { readonly fd: number; readonly aligned: Buffer } | undefined {
-  const { O_RDONLY, O_DIRECT } = fs.constants;
-  if (O_DIRECT === undefined) return undefined;
-  let fd: number;
-  try {
-    fd = fs.openSync(path, O_RDONLY | O_DIRECT);
-  } catch {
-    return undefined;
-  }
+function alignedFor(direct: number): Buffer | undefined {
   const room = Buffer.alloc(CHUNK_BYTES + BLOCK_BYTES);
   for (let at = 0; at < BLOCK_BYTES; at += 16) {
     try {
-      fs.readSync(fd, room, at, BLOCK_BYTES, 0);
-      return { fd, aligned: room.subarray(at, at + CHUNK_BYTES) };
+      fs.readSync(direct, room, at, BLOCK_BYTES, 0);
+      return room.subarray(at, at + CHUNK_BYTES);
     } catch {
       // EINVAL: not this boundary.
     }
   }
-  fs.closeSync(fd);
   return undefined;
 }
 

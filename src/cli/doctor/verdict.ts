@@ -15,8 +15,8 @@ export interface DiskFacts {
 }
 
 export interface Finding {
-  /** `fail`: a broker should not run here; `warn`: know this; `ok`. */
-  readonly level: 'ok' | 'warn' | 'fail';
+  /** `warn`: know this before you trust it. */
+  readonly level: 'ok' | 'warn';
   readonly text: string;
 }
 
@@ -71,9 +71,6 @@ interface Place {
 
 function placeOf({ type, point, options }: Mount): Place {
   const where = `${type} at ${point}`;
-  if (options.includes('ro')) {
-    return { finding: fail(`${where} is mounted read-only`), outlives: true };
-  }
   if (IN_MEMORY.has(type)) {
     return {
       finding: warn(`${where} is memory: nothing in it outlives a reboot`),
@@ -141,8 +138,4 @@ function ok(text: string): Finding {
 
 function warn(text: string): Finding {
   return { level: 'warn', text };
-}
-
-function fail(text: string): Finding {
-  return { level: 'fail', text };
 }

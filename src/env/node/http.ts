@@ -116,7 +116,12 @@ export function createHttpServer({ log, names }: HttpServerOptions): HttpServer 
         answer(request, names, handle)
           .catch((error: unknown) => internal(log, request, error))
           .then((result) => send(response, result))
-          .catch(() => response.destroy());
+          .catch((error: unknown) => {
+            // Who went away is no failure of ours; a body that broke off is, and its status has been said already.
+            const { code } = error as { readonly code?: unknown };
+            if (code !== 'ERR_STREAM_PREMATURE_CLOSE') internal(log, request, error);
+            response.destroy();
+          });
       });
       server.on('clientError', (_error, socket) => {
         if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');

@@ -4,12 +4,12 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Logger } from 'pino';
-import type { Log, LogLevel } from '../environment.ts';
+import { LOG_LEVELS, type Log, type LogLevel } from '../environment.ts';
 
 /** The variable in which a process tells its worker threads the level. */
 export const LOG_LEVEL_VARIABLE = 'CALLBOARD_LOG_LEVEL';
 
-const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error', 'silent'];
+const LEVELS: readonly string[] = LOG_LEVELS;
 const DEBUG = 0;
 const INFO = 1;
 const WARN = 2;

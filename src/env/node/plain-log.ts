@@ -1,7 +1,7 @@
 // A log for programs that bring none: warnings and errors as lines on stderr, without any package.
 // Who wants more passes a log of their own; a node uses the one over pino.
 import fs from 'node:fs';
-import type { Log, LogLevel } from '../environment.ts';
+import { LOG_LEVELS, type Log, type LogLevel } from '../environment.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -21,8 +21,6 @@ function line(level: string, message: string, fields: Fields): string {
   return `${level} ${message}${texts.join('')}\n`;
 }
 
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
-
 /** `write` gets whole lines; by default they go to stderr. */
 export function createPlainLog(
   write = (text: string): void => void fs.writeSync(STDERR, text),
@@ -30,7 +28,7 @@ export function createPlainLog(
   let level: LogLevel = 'warn';
   const make = (inherited: Fields): Log => {
     const say = (of: LogLevel) => (message: string, fields?: Fields) => {
-      if (LEVELS.indexOf(of) < LEVELS.indexOf(level)) return;
+      if (LOG_LEVELS.indexOf(of) < LOG_LEVELS.indexOf(level)) return;
       write(line(of, message, { ...inherited, ...fields }));
     };
     return {

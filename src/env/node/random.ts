@@ -1,5 +1,5 @@
-// Randomness of the real world: a seeded generator whose seed comes from the operating system.
-// Good for jitter, ids and sampling; never for secrets.
+// Randomness of the real world: a seeded generator whose seed comes from the operating system, good for jitter,
+// ids and sampling and never for secrets, and the system's own for challenges.
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { SeededRandom } from '../../std/prng.ts';
 import type { Random } from '../environment.ts';

@@ -76,8 +76,7 @@ describe('what a disk carries', () => {
     },
   );
 
-  test('read-only is a failure; little room and few files are warnings', () => {
-    expect(warnings(mounted('ext4', 'ro'))[0]).toMatch(/^fail: .*read-only/);
+  test('little room and few files are warnings', () => {
     expect(warnings({ ...FACTS, freeBytes: 2 ** 20 })[0]).toContain('little for a log');
     expect(warnings({ ...FACTS, filesMax: 1024 })[0]).toContain('ulimit -n');
   });
