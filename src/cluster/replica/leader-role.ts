@@ -172,8 +172,9 @@ export class LeaderRole {
     for (let i = 0; i < TICKS_MAX; i += 1) {
       if (!this.isActive || this.#soft === undefined || this.behaviorDueInMs() !== 0) return;
       const decision = behavior.tick(machine.state, this.#soft.value, this.position());
-      this.#obey(decision);
-      if (decision.isMoreDue !== true) return;
+      const isTaken = this.#obey(decision);
+      // What has no room now is decided anew in the next tick.
+      if (!isTaken || decision.isMoreDue !== true) return;
     }
   }
 
@@ -189,7 +190,8 @@ export class LeaderRole {
     this.#context.markActive();
   }
 
-  #obey(decision: Decision): void {
+  /** Answers whether its frame was taken, if it has one. */
+  #obey(decision: Decision): boolean {
     const { behavior } = this.#context;
     const { replies, releaseBelow } = decision;
     if (releaseBelow !== undefined) this.#logStart.want(releaseBelow, this.#context.stored.endSeq);
@@ -221,6 +223,7 @@ export class LeaderRole {
       }
     }
     this.drain();
+    return refused === undefined;
   }
 
   /** Appends one frame, applies it to the tip and tells the core. */

@@ -1,5 +1,8 @@
 // What waits for a time to come is ticked then, and costs nothing until then.
 import { expect, test } from 'vitest';
+import { durable, encodeCommand } from '../../../src/actors/durable/event-sourced.ts';
+import { ask, protocol } from '../../../src/actors/index.ts';
+import { none, u32 } from '../../../src/codec/index.ts';
 import { decodeUtf8 } from '../../../src/std/bytes.ts';
 import { inRig, LOG, led, type Rig } from './rig.ts';
 
@@ -53,4 +56,51 @@ test('a log that is deleted while it sleeps is not woken', async () => {
     expect(rig.answer(1, parked)?.['result']).toBe('unknown-log');
     expect(rig.mischief(1).ticks).toEqual([]);
   });
+});
+
+test('a timer whose frame is refused is decided once a tick, and fires when it can be kept', async () => {
+  let decided = 0;
+  const Alarms = durable(protocol('alarms', 1, { set: ask(u32, none), ring: ask(none, none) }), {
+    events: { rang: none },
+    state: u32,
+    initial: () => 0,
+    decide: {
+      set: (_rung, count) => ({
+        timers: Array.from({ length: count }, (_, at) => {
+          return { key: `${at}`, afterMs: 2_000, op: 'ring' as const };
+        }),
+        reply: undefined,
+      }),
+      ring() {
+        decided += 1;
+        return { events: [{ type: 'rang', value: undefined }], reply: undefined };
+      },
+    },
+    apply: { rang: (rung) => rung + 1 },
+  });
+  const rung = (rig: Rig) => (rig.at(1).host.hosted(LOG)!.machine.state as { value: number }).value;
+  const set = async (rig: Rig): Promise<void> => {
+    const [op] = Alarms.protocol.table;
+    const token = rig.commandBytes(1, LOG, encodeCommand(op!, 300));
+    expect(await rig.result(1, token)).toBe('ok');
+  };
+  await inRig(
+    84,
+    async (rig) => {
+      await led(rig, 1, { minInsync: 2 });
+      await set(rig);
+      for (const id of [2, 3]) rig.fence(id);
+      await rig.advance(4_000);
+      expect(rung(rig)).toBe(0);
+      // A tick is every 100 ms.
+      expect(decided).toBeGreaterThan(5);
+      expect(decided).toBeLessThan(25);
+      for (const id of [2, 3]) rig.unfence(id);
+      const before = decided;
+      await rig.until(() => rung(rig) === 300);
+      expect(decided - before).toBeLessThan(310);
+    },
+    {},
+    Alarms.behavior,
+  );
 });
