@@ -7,10 +7,9 @@ import {
   decodeAnswer,
   encodeCommand,
 } from '../actors/durable/event-sourced.ts';
-import { frontOf } from '../actors/durable/front.ts';
 import { ActorError } from '../actors/errors.ts';
 import type { OpEntry, Ops } from '../actors/protocol.ts';
-import type { AnyRef, Ref } from '../actors/ref.ts';
+import type { Ref } from '../actors/ref.ts';
 import type { System } from '../actors/system.ts';
 import { actorVhost } from '../cluster/metadata/actor-kinds.ts';
 import type { MetadataCommand } from '../cluster/metadata/commands.ts';
@@ -18,6 +17,7 @@ import type { ProposeAnswer } from '../cluster/metadata-shell/metadata-protocol.
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { uuidFromDraws } from '../std/uuid.ts';
 import type { DurableCommands } from './durable-commands.ts';
+import { DurableFronts } from './durable-fronts.ts';
 import { kindOf } from './durable-kinds.ts';
 
 const CHANGE_MS = 15_000;
@@ -49,7 +49,8 @@ export interface ReplicatedActors {
    * A ref to the actor of that name. What is asked goes to whoever leads it, on any node, and is answered when it is
    * kept; it is decided once, however often leaders change meanwhile. An ask fails with DURABLE_NO_ACTOR where this
    * node knows of none, DURABLE_REMOVED, DURABLE_UNAVAILABLE (nothing has happened) or DURABLE_UNKNOWN (it may have);
-   * one that fails with its own timeout may happen later.
+   * one that fails with its own timeout may happen later. A ref ends with its actor (ACTOR_STOPPED, ACTOR_GONE): one
+   * that is made again under the name has another. So do the oldest of more than 1,024 refs to what there is not.
    */
   ref<O extends Asks & Ops>(kind: DurableActor<O>, name: string): Ref<O>;
   /** Deletes the actor and its log for ever. Resolves also if there is none. */
@@ -70,11 +71,11 @@ export interface DurableActorsParts {
 
 export class DurableActorsOfCluster implements ReplicatedActors {
   readonly #parts: DurableActorsParts;
-  /** By path within the system. */
-  readonly #refs = new Map<string, AnyRef>();
+  readonly #fronts: DurableFronts;
 
   constructor(parts: DurableActorsParts) {
     this.#parts = parts;
+    this.#fronts = new DurableFronts(parts.system, parts.replica);
   }
 
   async create<O extends Asks & Ops>(
@@ -82,7 +83,7 @@ export class DurableActorsOfCluster implements ReplicatedActors {
     name: string,
     { replicationFactor = -1, minInsync = -1 }: ReplicatedOptions = {},
   ): Promise<Ref<O>> {
-    const ref = this.ref(kind, name);
+    this.#check(kind, name);
     const { system } = this.#parts;
     const draw = () => system.random.below(0x1_0000_0000);
     await this.#change({
@@ -93,7 +94,7 @@ export class DurableActorsOfCluster implements ReplicatedActors {
       replicationFactor,
       minInsync,
     });
-    return ref;
+    return this.ref(kind, name);
   }
 
   async #change(command: MetadataCommand): Promise<void> {
@@ -105,15 +106,8 @@ export class DurableActorsOfCluster implements ReplicatedActors {
   }
 
   ref<O extends Asks & Ops>(kind: DurableActor<O>, name: string): Ref<O> {
-    this.#check(kind);
-    const path = `durable:${kind.kind}:${encodeURIComponent(name)}`;
-    const known = this.#refs.get(path) as Ref<O> | undefined;
-    if (known !== undefined) return known;
-    const { system } = this.#parts;
-    const send = (op: OpEntry, input: unknown) => this.#send(kind, name, op, input);
-    const made = system.spawn(path, frontOf(kind, send), undefined);
-    this.#refs.set(path, made);
-    return made;
+    this.#check(kind, name);
+    return this.#fronts.ref(kind, name, (op, input) => this.#send(kind, name, op, input));
   }
 
   async #send(kind: AnyDurableActor, name: string, op: OpEntry, input: unknown): Promise<unknown> {
@@ -153,8 +147,12 @@ export class DurableActorsOfCluster implements ReplicatedActors {
     return leader < 0 ? undefined : leader;
   }
 
-  #check(kind: AnyDurableActor): void {
-    if (this.#parts.kinds.includes(kind)) return;
-    throw new ActorError('ACTOR_MISUSE', `${kind.kind} is not among the kinds of this node`);
+  #check(kind: AnyDurableActor, name = ''): void {
+    if (!this.#parts.kinds.includes(kind)) {
+      throw new ActorError('ACTOR_MISUSE', `${kind.kind} is not among the kinds of this node`);
+    }
+    // Half of a pair is no character: in bytes it would be another name.
+    if (!/\p{Surrogate}/u.test(name)) return;
+    throw new ActorError('ACTOR_MISUSE', `${JSON.stringify(name)} is no name for an actor`);
   }
 }
