@@ -130,7 +130,10 @@ export interface Context<O extends Ops> extends Spawner {
   become(handlers: Handlers<O>): void;
   /** Puts the present message aside, at most as many as the mailbox holds; true if there was room. */
   stash(): boolean;
-  /** Puts the stashed messages back in front of the mailbox, in their order. */
+  /**
+   * Puts the stashed messages back in front of the mailbox, in their order: as soon as the handler is done if the present
+   * message is among them.
+   */
   unstash(): void;
   later<R>(): Later<R>;
   /**

@@ -16,7 +16,7 @@ import { HeldInput } from './held-input.ts';
 import { KeyedTimers } from './keyed-timers.ts';
 import { isPromise, LaterReply } from './later.ts';
 import type { ReplyTo } from './mailbox.ts';
-import { DEFAULT_MAILBOX, NO_REPLY, Stash, UserLane } from './mailbox.ts';
+import { DEFAULT_MAILBOX, NO_REPLY, UserLane } from './mailbox.ts';
 import type { ClassRecord } from './metrics.ts';
 import { OpenAnswers } from './open-answers.ts';
 import { atLimit } from './overflow.ts';
@@ -24,17 +24,11 @@ import type { OpEntry } from './protocol.ts';
 import type { Admission, AnyRef, RefId } from './ref.ts';
 import { idPath } from './ref.ts';
 import { RoomWaiters } from './room.ts';
-import {
-  STATUS_HANDLED,
-  STATUS_MESSAGES,
-  STATUS_OP,
-  STATUS_PROTOCOL,
-  STATUS_SLOT,
-} from './status.ts';
+import { Stash } from './stash.ts';
+import { STATUS_OP, showHandling } from './status.ts';
 import { DEFAULT_SUPERVISION, directiveOf, RestartBudget } from './supervise.ts';
 import type { Deadline } from './timers.ts';
 import type { Runnable } from './turn.ts';
-import type { Watcher } from './watch.ts';
 
 const STATE_NEW = 0;
 const STATE_RUNNING = 1;
@@ -43,7 +37,7 @@ const STATE_STOPPING = 3;
 export const STATE_STOPPED = 4;
 export const STATE_NAMES = ['new', 'running', 'suspended', 'stopping', 'stopped'] as const;
 
-export class Cell implements Runnable, Watcher {
+export class Cell implements Runnable {
   readonly host: CellHost;
   readonly actor: AnyActor;
   readonly args: unknown;
@@ -71,6 +65,7 @@ export class Cell implements Runnable, Watcher {
   signalHandler: ((signal: Signal) => void) | undefined;
   inspectHandler: (() => Shown) | undefined;
   children: Children | undefined;
+  watches: CellWatches | undefined;
   #handlers: object | undefined;
   #methods: readonly Method[] = NO_METHODS;
   #isQueued = false;
@@ -78,13 +73,11 @@ export class Cell implements Runnable, Watcher {
   /** The message that is being handled, as it arrived. */
   op: OpEntry | undefined;
   input: unknown;
-  #isStashing = false;
   #system: SystemMessage[] | undefined;
   #stash: Stash | undefined;
   #timers: KeyedTimers | undefined;
   /** While it is suspended: when it starts again. */
   #backoff: Deadline | undefined;
-  #watches: CellWatches | undefined;
   #answers: OpenAnswers | undefined;
   #roomWaiters: RoomWaiters | undefined;
   #budget: RestartBudget | undefined;
@@ -149,7 +142,9 @@ export class Cell implements Runnable, Watcher {
   /** The asker gave up: a handler that still works on the answer can see it. */
   cancelAsk(reply: ReplyTo): void {
     if (this.state >= STATE_STOPPING) return;
-    this.#openAnswers().giveUp(reply, this.lane.count + (this.#stash?.count ?? 0));
+    const present = this.presentReply === NO_REPLY ? 0 : 1;
+    const waitingMax = this.lane.count + (this.#stash?.count ?? 0) + present;
+    this.#openAnswers().giveUp(reply, this.#heldReply, waitingMax);
   }
 
   /** Aborts when the asker of the present message gives up, and with this life of the actor. */
@@ -248,21 +243,17 @@ export class Cell implements Runnable, Watcher {
 
   handle(op: OpEntry, raw: unknown, reply: ReplyTo): void {
     const { status } = this.host;
-    status[STATUS_SLOT] = this.id.slot;
-    status[STATUS_OP] = op.code + 1;
-    status[STATUS_HANDLED] = op.code;
-    status[STATUS_PROTOCOL] = this.actor.protocol.hash;
-    status[STATUS_MESSAGES]! += 1;
+    showHandling(status, this.id.slot, op.code, this.actor.protocol.hash);
     this.op = op;
     this.input = raw;
     this.presentReply = reply;
-    this.#isStashing = false;
     if (raw instanceof HeldInput) this.#handleHeld(op, raw, reply);
     else this.#call(op, raw, reply);
     status[STATUS_OP] = 0;
     this.op = undefined;
     this.input = undefined;
     this.presentReply = NO_REPLY;
+    if (this.#stash !== undefined && !this.isHeld) this.#leaveAside();
   }
 
   /** Bytes that cannot be decoded are no fault of this actor; its own views live until it has answered. */
@@ -278,7 +269,7 @@ export class Cell implements Runnable, Watcher {
       return;
     }
     this.#call(op, input, reply);
-    if (!this.#isStashing) raw.release();
+    if (!this.#isAside) raw.release();
   }
 
   #call(op: OpEntry, input: unknown, reply: ReplyTo): void {
@@ -286,19 +277,17 @@ export class Cell implements Runnable, Watcher {
       const result = this.#methods[op.code]!.call(this.#handlers!, input);
       if (result !== undefined || reply !== NO_REPLY) this.#finish(op, reply, result);
     } catch (error) {
-      // What fails is never delivered again, so it does not stay in the stash either.
-      if (this.#isStashing) this.#stash!.pop();
-      this.#isStashing = false;
+      this.#dropAside();
       this.#failMessage(op, reply, error);
     }
   }
 
   #finish(op: OpEntry, reply: ReplyTo, result: unknown): void {
     if (result instanceof LaterReply) {
-      if (reply === NO_REPLY || this.#isStashing) return;
+      if (reply === NO_REPLY || this.#isAside) return;
       this.#openAnswers().bind(result, op, reply);
-    } else if (isPromise(result)) this.#hold(op, this.#isStashing ? NO_REPLY : reply, result);
-    else if (reply !== NO_REPLY && !this.#isStashing) {
+    } else if (isPromise(result)) this.#hold(op, reply, result);
+    else if (reply !== NO_REPLY && !this.#isAside) {
       this.#answers?.settled(reply);
       this.host.answer(op, reply, result);
     }
@@ -306,7 +295,8 @@ export class Cell implements Runnable, Watcher {
 
   #hold(op: OpEntry, reply: ReplyTo, work: PromiseLike<unknown>): void {
     this.isHeld = true;
-    this.#heldReply = reply;
+    const isAside = this.#isAside;
+    if (!isAside) this.#heldReply = reply;
     const epoch = this.epoch;
     const { observer } = this.host;
     const startMs = observer.nowMs();
@@ -315,16 +305,23 @@ export class Cell implements Runnable, Watcher {
       if (this.epoch !== epoch || this.state >= STATE_STOPPING) return false;
       this.isHeld = false;
       this.#heldReply = NO_REPLY;
-      this.#answers?.settled(reply);
       if (this.#hasWork()) this.#enqueue();
       return true;
     };
     Promise.resolve(work).then(
       (value) => {
-        if (release() && reply !== NO_REPLY) this.host.answer(op, reply, value);
+        if (!release()) return;
+        if (isAside) this.#leaveAside();
+        else if (reply !== NO_REPLY) {
+          this.#answers?.settled(reply);
+          this.host.answer(op, reply, value);
+        }
       },
       (error: unknown) => {
-        if (release()) this.#failMessage(op, reply, error);
+        if (!release()) return;
+        const input = this.#dropAside();
+        if (input instanceof HeldInput) input.release();
+        this.#failMessage(op, reply, error);
       },
     );
   }
@@ -336,21 +333,34 @@ export class Cell implements Runnable, Watcher {
   // ---- Stash and timers ---------------------------------------------------------------------------
 
   stash(): boolean {
-    const op = this.op;
-    if (op === undefined || this.#isStashing) return false;
+    if (this.op === undefined) return false;
     this.#stash ??= new Stash();
-    if (this.#stash.count >= this.lane.capacity) return false;
-    this.#stash.push(op, this.input, this.presentReply);
-    this.#isStashing = true;
-    return true;
+    return this.#stash.take(this.op, this.input, this.presentReply, this.lane.capacity);
   }
 
   unstash(): void {
-    if (this.#stash === undefined) return;
+    if (this.#stash?.putBack(this.lane) !== true) return;
     this.host.observer.forget(this);
-    this.#stash.putBack(this.lane);
     this.#stash = undefined;
     if (this.#hasWork()) this.#enqueue();
+  }
+
+  /** The message that is being handled was put aside. */
+  get #isAside(): boolean {
+    return this.#stash?.hasPresent === true;
+  }
+
+  /** The handler is done: what it put aside is as the others, and they go if it wanted them back. */
+  #leaveAside(): void {
+    const stash = this.#stash;
+    if (stash !== undefined && (stash.release() || stash.count === 0)) this.unstash();
+  }
+
+  /** What fails is never delivered again, so it does not stay in the stash either. Answers its input if it was there. */
+  #dropAside(): unknown {
+    const input = this.#stash?.dropPresent();
+    this.#leaveAside();
+    return input;
   }
 
   schedule(key: string, delayMs: number, op: OpEntry, input: unknown): void {
@@ -380,26 +390,10 @@ export class Cell implements Runnable, Watcher {
 
   // ---- Watching -----------------------------------------------------------------------------------
 
-  /** Targets by refKey. */
-  get watching(): ReadonlyMap<string, AnyRef> {
-    return this.#watches?.watching ?? NO_WATCHES;
-  }
-
   watch(target: AnyRef): void {
     if (this.state >= STATE_STOPPING) return;
-    this.#watches ??= new CellWatches(this.host, this);
-    this.#watches.watch(target);
-  }
-
-  unwatch(target: AnyRef): void {
-    this.#watches?.unwatch(target);
-  }
-
-  /** The target ended: tell the handler, unless the watch was taken back meanwhile. */
-  endWatch(target: AnyRef, cause: EndCause): void {
-    const known = this.#watches?.forget(target);
-    if (known === undefined) return;
-    this.postSystem({ kind: 'signal', signal: { type: 'terminated', ref: known, cause } });
+    this.watches ??= new CellWatches(this.host, this);
+    this.watches.watch(target);
   }
 
   addWatcher(watcher: RefId, as: RefId): void {
@@ -407,16 +401,8 @@ export class Cell implements Runnable, Watcher {
       this.host.sendEnded(watcher, as, this.cause);
       return;
     }
-    this.#watches ??= new CellWatches(this.host, this);
-    this.#watches.addWatcher(watcher, as);
-  }
-
-  removeWatcher(watcher: RefId): void {
-    this.#watches?.removeWatcher(watcher);
-  }
-
-  dropWatchers(isLost: (id: RefId) => boolean): void {
-    this.#watches?.dropWatchers(isLost);
+    this.watches ??= new CellWatches(this.host, this);
+    this.watches.addWatcher(watcher, as);
   }
 
   #signal(signal: Signal): void {
@@ -440,7 +426,10 @@ export class Cell implements Runnable, Watcher {
 
   #failMessage(op: OpEntry, reply: ReplyTo, error: unknown): void {
     if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, 'failed');
-    else this.host.failAnswer(reply, asError(error));
+    else {
+      this.#answers?.settled(reply);
+      this.host.failAnswer(reply, asError(error));
+    }
     this.#fail(error);
   }
 
@@ -499,13 +488,14 @@ export class Cell implements Runnable, Watcher {
     this.#timers = undefined;
     if (this.#backoff !== undefined) this.host.deadlines.cancel(this.#backoff);
     this.#backoff = undefined;
+    this.#stash?.release();
     const error = () => new ActorError(code, `${this.path} ${how}`);
     this.#answers?.endLife(error);
     this.#answers = undefined;
     if (this.#heldReply !== NO_REPLY) this.host.failAnswer(this.#heldReply, error());
     this.#heldReply = NO_REPLY;
     this.isHeld = false;
-    this.#watches?.forgetAll();
+    this.watches?.forgetAll();
     this.signalHandler = undefined;
     this.inspectHandler = undefined;
     this.#handlers = undefined;
@@ -580,14 +570,17 @@ export class Cell implements Runnable, Watcher {
     this.#system = undefined;
     if (this.#roomWaiters !== undefined) this.#wakeSenders();
     this.host.release(this);
-    this.#watches?.tellWatchers(this.cause);
+    this.watches?.tellWatchers(this.cause);
     this.parent?.childEnded(this);
   }
 
   discard(op: OpEntry, input: unknown, reply: ReplyTo, reason: DeadReason): void {
     if (input instanceof HeldInput) input.release();
     if (reply === NO_REPLY) this.host.deadLetters.add(this.path, op.name, reason);
-    else this.host.failAnswer(reply, discarded(this.path, op.name, reason));
+    else {
+      this.#answers?.settled(reply);
+      this.host.failAnswer(reply, discarded(this.path, op.name, reason));
+    }
   }
 
   #wakeSenders(): void {
@@ -597,4 +590,3 @@ export class Cell implements Runnable, Watcher {
 
 const STOP: SystemMessage = { kind: 'stop' };
 const NO_METHODS: readonly Method[] = [];
-const NO_WATCHES: ReadonlyMap<string, AnyRef> = new Map();

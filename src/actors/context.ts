@@ -100,7 +100,7 @@ export class CellContext<O extends Ops> implements Context<O> {
   }
 
   unwatch(ref: AnyRef): void {
-    this.#cell.unwatch(ref);
+    this.#cell.watches?.unwatch(ref);
   }
 
   onSignal(handle: (signal: Signal) => void): void {

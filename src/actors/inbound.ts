@@ -212,12 +212,12 @@ export class Inbound {
     const cell = host.isHere(target) ? host.cellOf(target) : undefined;
     try {
       if (code === SIGNAL_WATCH) host.watchedFromAfar(target, from);
-      else if (code === SIGNAL_UNWATCH) cell?.removeWatcher(from);
+      else if (code === SIGNAL_UNWATCH) cell?.watches?.removeWatcher(from);
       else if (code === SIGNAL_STOP) {
         if (cell !== undefined && isParentThere(cell, from)) cell.postSystem({ kind: 'stop' });
       } else if (code === SIGNAL_TERMINATED) {
         const { cause, id } = endedCodec.decode(bytes, payloadAt, payloadEnd);
-        cell?.endWatch(host.refOfId(id), cause);
+        cell?.watches?.endWatch(host.refOfId(id), cause);
         cell?.childrenEndedElsewhere((child) => sameId(child, id));
         host.remoteEnded(id);
       } else if (code === SIGNAL_CHILD_FAILED) {

@@ -104,29 +104,3 @@ export class UserLane {
 
 /** Shared by lanes that never had a message; nothing is ever written into it. */
 const NO_PLACES: unknown[] = [];
-
-/** Messages put aside for another behaviour, in their order. */
-export class Stash {
-  readonly #waiting: { readonly op: OpEntry; readonly input: unknown; readonly reply: ReplyTo }[] =
-    [];
-
-  get count(): number {
-    return this.#waiting.length;
-  }
-
-  push(op: OpEntry, input: unknown, reply: ReplyTo): void {
-    this.#waiting.push({ op, input, reply });
-  }
-
-  /** Forgets the message that was put aside last. */
-  pop(): void {
-    this.#waiting.pop();
-  }
-
-  /** Puts all of them in front of `lane`. */
-  putBack(lane: UserLane): void {
-    for (let each = this.#waiting.pop(); each !== undefined; each = this.#waiting.pop()) {
-      lane.unshift(each.op, each.input, each.reply);
-    }
-  }
-}

@@ -1,6 +1,7 @@
 // What an actor owes: the answers that it gives later, and which of its askers have given up, as handlers
 // see it in `ctx.cancelled` and `Later.isCancelled`. Made for the first of them: most actors answer at
-// once. Invariant: bounded by the asks that wait or are worked on; an asker that gave up is forgotten.
+// once. Invariant: bounded by the asks that wait or are worked on; who is answered, or is known to have
+// given up by whoever works on it, is forgotten.
 import { ActorError } from './errors.ts';
 import type { Answers } from './later.ts';
 import { LaterReply } from './later.ts';
@@ -8,15 +9,17 @@ import type { ReplyTo } from './mailbox.ts';
 import { NO_REPLY } from './mailbox.ts';
 import type { OpEntry } from './protocol.ts';
 import type { RefId } from './ref.ts';
-import { sameId } from './ref.ts';
+import { refKey, sameId } from './ref.ts';
 
 export class OpenAnswers {
   readonly #answers: Answers;
   readonly #laters = new Set<LaterReply<unknown>>();
   /** Of the asks whose handlers looked. */
-  readonly #signals: { readonly reply: ReplyTo; readonly abort: AbortController }[] = [];
-  /** Given up while they waited in the mailbox or the stash. */
-  #givenUp: ReplyTo[] = [];
+  readonly #signals = new Map<number | string, AbortController>();
+  /** Of tells whose handlers looked: nobody can give them up. */
+  #life: AbortController | undefined;
+  /** Given up while they waited in the mailbox or the stash, the oldest first. */
+  readonly #givenUp = new Set<number | string>();
 
   constructor(answers: Answers) {
     this.#answers = answers;
@@ -24,6 +27,11 @@ export class OpenAnswers {
 
   get laterCount(): number {
     return this.#laters.size;
+  }
+
+  /** Askers that are remembered besides. */
+  get rememberedCount(): number {
+    return this.#signals.size + this.#givenUp.size;
   }
 
   makeLater<R>(): LaterReply<R> {
@@ -38,60 +46,84 @@ export class OpenAnswers {
     if (later.replyTo !== undefined) {
       throw new ActorError('ACTOR_MISUSE', `one Later cannot answer two asks of ${op.name}`);
     }
-    if (this.#isGivenUp(reply)) later.isCancelled = true;
-    else if (!later.isSettled) this.#laters.add(later);
+    if (this.#isGivenUp(reply)) {
+      later.isCancelled = true;
+      // It may never be answered.
+      this.settled(reply);
+    } else if (!later.isSettled) this.#laters.add(later);
     later.bind(op, reply);
   }
 
   /** The signal of the ask `reply`; of a tell, one that only the end of the actor's life aborts. */
   signalOf(reply: ReplyTo): AbortSignal {
-    const known = this.#signals.find((each) => sameReply(each.reply, reply));
-    if (known !== undefined) return known.abort.signal;
+    if (reply === NO_REPLY) {
+      this.#life ??= new AbortController();
+      return this.#life.signal;
+    }
+    const key = keyOf(reply);
+    const known = this.#signals.get(key);
+    if (known !== undefined) return known.signal;
     const abort = new AbortController();
-    if (this.#isGivenUp(reply)) abort.abort();
-    this.#signals.push({ reply, abort });
+    if (this.#givenUp.has(key)) abort.abort();
+    this.#signals.set(key, abort);
     return abort.signal;
   }
 
-  /** The asker gave up. `waitingMax`: how many messages wait, of which it may be one. */
-  giveUp(reply: ReplyTo, waitingMax: number): void {
-    let isKnown = false;
+  /**
+   * The asker gave up.
+   *
+   * @param held the ask that an async handler works on
+   * @param waitingMax how many messages wait or are handled now, of which it may be one
+   */
+  giveUp(reply: ReplyTo, held: ReplyTo, waitingMax: number): void {
+    let isWorkedOn = sameReply(reply, held);
     for (const later of this.#laters) {
       if (later.replyTo === undefined || !sameReply(later.replyTo, reply)) continue;
       later.isCancelled = true;
-      isKnown = true;
+      isWorkedOn = true;
       // Who is never answered must not be kept for it.
       this.#laters.delete(later);
+      break;
     }
-    for (const each of this.#signals) {
-      if (!sameReply(each.reply, reply)) continue;
-      each.abort.abort();
-      isKnown = true;
-    }
-    if (!isKnown && this.#givenUp.length < waitingMax) this.#givenUp.push(reply);
+    const key = keyOf(reply);
+    this.#signals.get(key)?.abort();
+    this.#signals.delete(key);
+    if (isWorkedOn || waitingMax === 0) return;
+    this.#givenUp.add(key);
+    // More than wait: the word of somebody crossed its answer. Messages leave in their order, so the oldest is it.
+    if (this.#givenUp.size > waitingMax) this.#givenUp.delete(this.#givenUp.values().next().value!);
   }
 
   /** Nobody works on it any more. */
   settled(reply: ReplyTo): void {
-    if (reply === NO_REPLY) return;
-    const at = this.#signals.findIndex((each) => sameReply(each.reply, reply));
-    if (at >= 0) this.#signals.splice(at, 1);
+    if (reply === NO_REPLY || this.rememberedCount === 0) return;
+    const key = keyOf(reply);
+    this.#signals.delete(key);
+    this.#givenUp.delete(key);
   }
 
   /** The mailbox is empty: nobody is left that gave up while it waited. */
   noneWaits(): void {
-    if (this.#givenUp.length > 0) this.#givenUp = [];
+    this.#givenUp.clear();
   }
 
   /** Fails what is open. An error costs microseconds to make, so it is made only for somebody who waits. */
   endLife(error: () => Error): void {
+    const signals = [...this.#signals.values()];
+    this.#signals.clear();
     for (const later of [...this.#laters]) later.fail(error());
-    for (const { abort } of this.#signals.splice(0)) abort.abort();
+    for (const abort of signals) abort.abort();
+    this.#life?.abort();
   }
 
   #isGivenUp(reply: ReplyTo): boolean {
-    return reply !== NO_REPLY && this.#givenUp.some((each) => sameReply(each, reply));
+    return this.#givenUp.size > 0 && reply !== NO_REPLY && this.#givenUp.has(keyOf(reply));
   }
+}
+
+/** An ask of this thread is a number; one from elsewhere has a text, made only where askers are remembered. */
+function keyOf(reply: ReplyTo): number | string {
+  return typeof reply === 'number' ? reply : refKey(reply as RefId);
 }
 
 function sameReply(a: ReplyTo, b: ReplyTo): boolean {

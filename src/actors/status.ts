@@ -15,3 +15,17 @@ export const STATUS_PROTOCOL = 3;
 export const STATUS_MESSAGES = 5;
 /** Opcode of the message handled last, kept when the handler has returned: read by stepped tests. */
 export const STATUS_HANDLED = 4;
+
+/** A message is about to be handled. */
+export function showHandling(
+  status: Int32Array,
+  slot: number,
+  code: number,
+  protocolHash: number,
+): void {
+  status[STATUS_SLOT] = slot;
+  status[STATUS_OP] = code + 1;
+  status[STATUS_HANDLED] = code;
+  status[STATUS_PROTOCOL] = protocolHash;
+  status[STATUS_MESSAGES]! += 1;
+}

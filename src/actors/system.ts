@@ -360,7 +360,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.#remote.ended(isThere);
     for (const cell of this.#slots.cells()) {
       cell.childrenEndedElsewhere(isThere);
-      cell.dropWatchers(isThere);
+      cell.watches?.dropWatchers(isThere);
       // A child does not outlive its parent, wherever that lived.
       const { remoteParent } = cell;
       if (remoteParent !== undefined && isThere(remoteParent.id)) cell.requestStop();
@@ -457,7 +457,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   sendWatch(target: RefId, watcher: RefId, isOn: boolean): void {
     if (this.isHere(target)) {
       if (isOn) this.watchedFromAfar(target, watcher);
-      else this.cellOf(target)?.removeWatcher(watcher);
+      else this.cellOf(target)?.watches?.removeWatcher(watcher);
       return;
     }
     const code = isOn ? SIGNAL_WATCH : SIGNAL_UNWATCH;
@@ -481,8 +481,9 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   }
 
   sendEnded(watcher: RefId, ended: RefId, cause: EndCause): void {
-    if (this.isHere(watcher)) this.cellOf(watcher)?.endWatch(this.refOfId(ended), cause);
-    else this.#signal(SIGNAL_TERMINATED, watcher, ended, endedCodec, { cause, id: ended });
+    if (this.isHere(watcher)) {
+      this.cellOf(watcher)?.watches?.endWatch(this.refOfId(ended), cause);
+    } else this.#signal(SIGNAL_TERMINATED, watcher, ended, endedCodec, { cause, id: ended });
   }
 
   sendStop(target: RefId): void {

@@ -5,11 +5,12 @@ import type { EndCause } from './actor.ts';
 import type { AnyRef, RefId } from './ref.ts';
 import { THREAD_MAX, threadKey } from './ref.ts';
 
-/** What the table needs of a watching cell. */
+/** What the table needs of whoever watches. */
 export interface Watcher {
   readonly id: RefId;
   /** Targets by refKey. */
   readonly watching: ReadonlyMap<string, AnyRef>;
+  /** The target ended: tells the handler, unless the watch was taken back meanwhile. */
   endWatch(target: AnyRef, cause: EndCause): void;
 }
 

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import type { Context, Ref, Signal, Supervision } from '../../src/actors/index.ts';
 import { type ActorError, actor, ask, protocol, tell } from '../../src/actors/index.ts';
 import { fixture } from '../../src/actors/testkit/index.ts';
-import { none, u32, utf8 } from '../../src/codec/index.ts';
+import { bytes, none, u32, utf8 } from '../../src/codec/index.ts';
 
 const Life = protocol('life', 1, {
   go: tell(none),
@@ -249,6 +249,161 @@ describe('the stash', () => {
     await f.env.settle();
     expect([await failed, await kept]).toEqual(['ACTOR_FAILED', 2]);
     expect(f.system.asks.counters.late).toBe(0);
+  });
+
+  const Late = protocol('late', 1, { pass: ask(u32, u32), finish: tell(none) });
+  type LateContext = Context<typeof Late.ops>;
+  /** Puts `pass` aside, opens at once, and does what the test says. */
+  function opening(
+    seen: string[],
+    then: (ctx: LateContext, n: number) => number | Promise<number>,
+  ) {
+    return actor(
+      Late,
+      (ctx: LateContext, _args: undefined) => ({
+        pass: (n) => {
+          seen.push(`first ${n}`);
+          const isStashed = ctx.stash();
+          if (!isStashed) throw new Error('the stash is full');
+          return n === 1 ? 0 : then(ctx, n);
+        },
+        finish: () => undefined,
+      }),
+      { supervision: { ...stopAtOnce, decide: () => 'resume' } },
+    );
+  }
+  function open(ctx: LateContext, seen: string[]): void {
+    ctx.become({
+      pass: (n) => {
+        seen.push(`then ${n}`);
+        return n * 2;
+      },
+      finish: () => undefined,
+    });
+    ctx.unstash();
+  }
+  async function passed(seen: string[], LateActor: ReturnType<typeof opening>) {
+    const f = fixture(1);
+    const late = f.spawn('late', LateActor, undefined);
+    const passes = [1, 2, 3].map((n) => late.ask('pass', n, { timeoutMs: 1_000 }));
+    const outcomes = Promise.all(passes.map((each) => each.catch(({ code }: ActorError) => code)));
+    await f.advanceAsync(100);
+    const again = late.ask('pass', 4, { timeoutMs: 1_000 });
+    await f.env.settle();
+    expect(f.system.asks.counters.late).toBe(0);
+    expect(late.offer('finish', undefined)).toBe('accepted');
+    expect(f.system.inspection().actors.find(({ path }) => path === '/late')!.stash).toBe(0);
+    return { seen, outcomes: [...(await outcomes), await again] };
+  }
+
+  test('what is put aside and put back by one handler comes after what waited, once', async () => {
+    const seen: string[] = [];
+    const LateActor = opening(seen, (ctx) => {
+      open(ctx, seen);
+      return 0;
+    });
+    expect(await passed(seen, LateActor)).toEqual({
+      seen: ['first 1', 'first 2', 'then 1', 'then 2', 'then 3', 'then 4'],
+      outcomes: [2, 4, 6, 8],
+    });
+  });
+
+  test.each(['throws', 'rejects', 'rejects later'])(
+    'a message that is put aside and put back by a handler that %s is not delivered again',
+    async (how) => {
+      const seen: string[] = [];
+      const LateActor = opening(seen, (ctx) => {
+        if (how !== 'rejects later') open(ctx, seen);
+        const error = new Error('fails after it was put back');
+        if (how === 'throws') throw error;
+        if (how === 'rejects') return Promise.reject(error);
+        return Promise.resolve().then(() => {
+          open(ctx, seen);
+          throw error;
+        });
+      });
+      expect(await passed(seen, LateActor)).toEqual({
+        seen: ['first 1', 'first 2', 'then 1', 'then 3', 'then 4'],
+        outcomes: [2, 'ACTOR_FAILED', 6, 8],
+      });
+    },
+  );
+
+  test('an async handler that puts its message aside answers it when it is delivered again', async () => {
+    const seen: string[] = [];
+    const LateActor = opening(seen, async (ctx, n) => {
+      await Promise.resolve();
+      open(ctx, seen);
+      return n;
+    });
+    expect(await passed(seen, LateActor)).toEqual({
+      seen: ['first 1', 'first 2', 'then 1', 'then 2', 'then 3', 'then 4'],
+      outcomes: [2, 4, 6, 8],
+    });
+  });
+
+  test('an async handler that fails lets go of the bytes of what it had put aside, once', async () => {
+    const f = fixture(1);
+    const Kept = protocol('kept', 1, { keep: tell(bytes), again: tell(none) });
+    const views: Uint8Array[] = [];
+    const KeptActor = actor(
+      Kept,
+      (ctx: Context<typeof Kept.ops>, _args: undefined) => ({
+        keep: async (view) => {
+          views.push(view);
+          expect(ctx.stash()).toBe(true);
+          await Promise.resolve();
+          if (view[0] === 2) throw new Error('fails after it was put aside');
+        },
+        again: () => ctx.unstash(),
+      }),
+      { supervision: { ...stopAtOnce, decide: () => 'resume' } },
+    );
+    const kept = f.spawn('kept', KeptActor, undefined);
+    for (const n of [1, 2, 3]) kept.tell('keep', Uint8Array.of(n));
+    await f.env.settle();
+    expect(views.map((view) => view[0])).toEqual([1, 0xdd, 3]);
+    expect(f.system.deadLetters.counts.failed).toBe(1);
+    kept.tell('again', undefined);
+    await f.env.settle();
+    expect(views.slice(3).map((view) => view[0])).toEqual([1, 3]);
+    f.stop(kept);
+    expect(views.map((view) => view[0])).toEqual(views.map(() => 0xdd));
+  });
+
+  test('what an async handler had put aside when its actor failed otherwise comes in its next life', async () => {
+    const f = fixture(1);
+    let lives = 0;
+    const seen: string[] = [];
+    const Restarted = actor(
+      Late,
+      (ctx: LateContext, _args: undefined) => {
+        lives += 1;
+        const life = lives;
+        ctx.onSignal(({ type }) => {
+          if (type === 'terminated') throw new Error('fails while another message is held');
+        });
+        if (life === 1) ctx.watch(doomed);
+        return {
+          pass: (n) => {
+            seen.push(`life ${life}: ${n}`);
+            if (life === 2) return n * 2;
+            ctx.stash();
+            return n === 1 ? 0 : new Promise<number>(() => undefined);
+          },
+          finish: () => undefined,
+        };
+      },
+      { supervision: { ...stopAtOnce, decide: () => 'restart', maxRestarts: 5 } },
+    );
+    const doomed = f.spawn('doomed', idle, undefined);
+    const late = f.spawn('late', Restarted, undefined);
+    const passes = [1, 2, 3].map((n) => late.ask('pass', n, { timeoutMs: 1_000 }));
+    await f.env.settle();
+    f.stop(doomed);
+    await f.advanceAsync(10);
+    expect(await Promise.all(passes)).toEqual([2, 4, 6]);
+    expect(seen).toEqual(['life 1: 1', 'life 1: 2', 'life 2: 1', 'life 2: 2', 'life 2: 3']);
   });
 });
 
