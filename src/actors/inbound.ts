@@ -96,13 +96,14 @@ export class Inbound {
     }
   }
 
-  /** True if the record is a message whose handler gives its memory back. */
+  /** True if the record is a message whose handler gives its memory back: none that is refused for its kind or op. */
   lends(view: DataView, at: number): boolean {
     const kind = view.getUint8(at + 6);
     if (kind !== KIND_TELL && kind !== KIND_ASK) return false;
     const target = readId(view, at + 8);
     const cell = this.#host.isHere(target) ? this.#host.cellOf(target) : undefined;
-    return cell?.actor.protocol.table[view.getUint16(at + 4, true)]?.isLent === true;
+    const op = cell?.actor.protocol.table[view.getUint16(at + 4, true)];
+    return op?.isLent === true && op.isAsk === (kind === KIND_ASK);
   }
 
   #message(

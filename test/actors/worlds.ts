@@ -30,7 +30,7 @@ export type Place = 'one thread' | 'one thread, strict' | 'ring' | 'link';
 export const PLACES: readonly Place[] = ['one thread', 'one thread, strict', 'ring', 'link'];
 
 export function makeWorld(place: Place, options: Partial<SystemOptions> = {}): World {
-  if (place === 'ring') return ringWorld(options);
+  if (place === 'ring') return ringWorld({ system: options });
   if (place === 'link') return linkWorld(options);
   const env = manualEnvironment(1);
   const strict = place === 'one thread, strict';
@@ -61,10 +61,16 @@ function makeSystem(
   });
 }
 
-function ringWorld(options: Partial<SystemOptions>): World {
+export interface RingWorldOptions {
+  readonly system?: Partial<SystemOptions>;
+  /** Default: `SLAB_BYTES`. */
+  readonly slabBytes?: number;
+}
+
+export function ringWorld({ system = {}, slabBytes = SLAB_BYTES }: RingWorldOptions): World {
   const env = manualEnvironment(1);
-  const systems = [0, 1].map((thread) => makeSystem(env, 1, thread, 2, options));
-  const slabs = systems.map(() => new SlabPool(createSlab(SLAB_BYTES)));
+  const systems = [0, 1].map((thread) => makeSystem(env, 1, thread, 2, system));
+  const slabs = systems.map(() => new SlabPool(createSlab(slabBytes)));
   // A bell is a task of the other thread's run queue.
   const bells: (() => void)[] = [];
   const hubs = systems.map((system, thread) => {

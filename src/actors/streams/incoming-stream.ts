@@ -26,7 +26,7 @@ export interface AcceptOptions {
 
 export interface StreamReader {
   /**
-   * Gets the bytes in order, in pieces of any size up to 64 KiB. The view is lent until it returns, or until its first
+   * Gets the bytes in order, in pieces of any size below 64 KiB. The view is lent until it returns, or until its first
    * `await`; the next piece comes when its promise has resolved. What it throws ends the stream for both sides.
    */
   onBytes(view: Uint8Array): void | Promise<void>;
@@ -47,6 +47,8 @@ const WINDOW_BYTES_MIN = 4 * 1024;
 /** Credit goes back in shares of the window: enough to keep the writer busy, not a message for each chunk. */
 const CREDIT_SHARE = 4;
 const NOTHING = {};
+/** There is no way to it, or another life is where it was. */
+const NO_WRITER: StreamEnd = { reason: 'unreachable', detail: 'the writer cannot be found' };
 
 export class ReadingEnd implements IncomingStream {
   readonly done: Promise<StreamEnd>;
@@ -171,9 +173,14 @@ export class ReadingEnd implements IncomingStream {
   }
 
   #isTaken(admission: 'accepted' | 'full' | 'gone'): boolean {
-    if (admission !== 'full') return admission === 'accepted';
-    this.#isWaitingForRoom = true;
-    this.#ctx!.pipe(this.#writer!.ready(), 'room', () => NOTHING);
+    if (admission === 'accepted') return true;
+    const ctx = this.#ctx!;
+    // A moment later: the watch may know better.
+    if (admission === 'gone') ctx.pipe(Promise.resolve(), 'gone', () => NO_WRITER);
+    else {
+      this.#isWaitingForRoom = true;
+      ctx.pipe(this.#writer!.ready(), 'room', () => NOTHING);
+    }
     return false;
   }
 

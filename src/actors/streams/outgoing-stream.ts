@@ -45,6 +45,8 @@ export interface OutgoingStream {
 }
 
 const NOTHING = {};
+/** There is no way to it, or another life is where it was. */
+const NO_READER: StreamEnd = { reason: 'unreachable', detail: 'the reader cannot be found' };
 
 export class WritingEnd implements OutgoingStream {
   readonly done: Promise<StreamEnd>;
@@ -216,13 +218,17 @@ export class WritingEnd implements OutgoingStream {
     this.#isLastWordSent = this.#isTaken(reader.offer('end', { chunks: this.#chunks, end }));
   }
 
-  /** Without room there is a next time; a reader that is gone is heard of by the watch. */
+  /** Without room there is a next time. A reader that is gone ends the stream, behind what it has said. */
   #isTaken(admission: 'accepted' | 'full' | 'gone'): boolean {
     if (admission === 'accepted') return true;
     const ctx = this.#ctx;
-    if (admission === 'gone' || ctx === undefined) return false;
-    this.#isWaitingForRoom = true;
-    ctx.pipe(this.#reader!.ready(), 'room', () => NOTHING);
+    if (ctx === undefined) return false;
+    // A moment later: the watch may know better.
+    if (admission === 'gone') ctx.pipe(Promise.resolve(), 'gone', () => NO_READER);
+    else {
+      this.#isWaitingForRoom = true;
+      ctx.pipe(this.#reader!.ready(), 'room', () => NOTHING);
+    }
     return false;
   }
 }

@@ -5,6 +5,7 @@ import { oneOf, record } from '../../codec/composites.ts';
 import { bytes, u32, u53, utf8 } from '../../codec/scalars.ts';
 import { type AnyProtocol, lentTell, protocol, tell } from '../protocol.ts';
 import { type RefId, refId } from '../ref.ts';
+import { SLAB_UNIT_BYTES } from '../threads/slab-pool.ts';
 
 /** Names the writing end, in any message to anybody: who accepts it first reads. */
 export type StreamAddress = RefId;
@@ -69,8 +70,10 @@ export const STREAM_PROTOCOLS: readonly AnyProtocol[] = [
 export type StreamWriterOps = (typeof StreamWriterProtocol)['ops'];
 export type StreamReaderOps = (typeof StreamReaderProtocol)['ops'];
 
-/** Bytes of a chunk at most: small enough to lie in a ring, large enough that its header is nothing. */
-export const CHUNK_BYTES = 64 * 1024;
+/** The sequence and the size in front of a body, at most. */
+const CHUNK_HEAD_BYTES = 8;
+/** Bytes of a chunk at most: with its head it fills one unit of a slab, so it goes through the smallest. */
+export const CHUNK_BYTES = SLAB_UNIT_BYTES - CHUNK_HEAD_BYTES;
 export const WINDOW_BYTES_MAX = 16 * 1024 * 1024;
 /** What a chunk costs at least: so many chunks wait at most, however small they are. */
 const CHUNK_COST_MIN = 256;

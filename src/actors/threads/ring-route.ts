@@ -293,7 +293,10 @@ export class RingRoute implements Route {
    */
   #slabLimit(isLent: boolean): number {
     const size = this.#owner.slab.bytes.length;
-    return isLent ? Math.max(SLAB_UNIT_BYTES, size - (size >>> 2)) : size;
+    if (!isLent) return size;
+    // Whole units: what is handed out ends with one, and what is longer than the rest would be refused for ever.
+    const units = Math.floor((size - (size >>> 2)) / SLAB_UNIT_BYTES);
+    return Math.max(1, units) * SLAB_UNIT_BYTES;
   }
 
   /** Room in the slab, or -1: then a bell will say that a peer has released some. */

@@ -16,6 +16,7 @@ import {
   tell,
 } from '../../../src/actors/index.ts';
 import { Links } from '../../../src/actors/links/links.ts';
+import { StreamWriterProtocol } from '../../../src/actors/streams/protocols.ts';
 import { manualEnvironment } from '../../../src/actors/testkit/manual-environment.ts';
 import { MemoryNet } from '../../../src/actors/testkit/memory-net.ts';
 import { none, record, u32 } from '../../../src/codec/index.ts';
@@ -113,6 +114,8 @@ function world(where: Where, seed = 1) {
     toTaker,
   };
 }
+
+const ignore = () => undefined;
 
 /** Bytes that tell their place. */
 function pattern(length: number, from = 0): Uint8Array {
@@ -332,6 +335,28 @@ describe.each(PLACES)('%s', (where) => {
     expect(near.streams.count).toBe(1);
   });
 });
+
+it.each(['one thread', 'strict'] as const)(
+  '%s: a stream ends when the other end is nowhere to be found, whichever end that is',
+  async (where) => {
+    const { env, near, open, writing, reading } = world(where);
+    const out = await open(4_096, false);
+    // A node that nobody knows a way to.
+    const nowhere = { ...out.address, node: 99, incarnation: 3 };
+    reading.ctx!.acceptStream(nowhere, { onBytes: ignore, onEnd: (end) => reading.ends.push(end) });
+    near.ref(StreamWriterProtocol, out.address).tell('attach', {
+      reader: nowhere,
+      windowBytes: 4_096,
+    });
+    await env.advanceAsync(100);
+    out.write(pattern(10));
+    await env.advanceAsync(100);
+    const lost = { reason: 'unreachable' };
+    expect([reading.ends, writing.ends]).toMatchObject([[lost], [lost]]);
+    expect(out.write(Uint8Array.of(1))).toBe('ended');
+    expect(near.streams.count).toBe(0);
+  },
+);
 
 describe('between nodes', () => {
   it('a cut ends it for both sides at once, whatever was under way; a new stream takes a new epoch', async () => {
