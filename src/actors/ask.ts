@@ -173,12 +173,16 @@ export class AskSlab {
     return true;
   }
 
-  /** Fails every open ask whose target satisfies `isLost`, in slot order. */
-  failWhere(isLost: (target: RefId) => boolean, error: (target: RefId) => Error): void {
+  /** Fails every open ask whose target and op satisfy `isLost`, in slot order. */
+  failWhere(
+    isLost: (target: RefId, op: OpEntry) => boolean,
+    error: (target: RefId) => Error,
+  ): void {
     for (let index = 0; index < this.#slots.length; index += 1) {
       const slot = this.#slots[index]!;
-      const target = slot.target;
-      if (!slot.isOpen || target === undefined || !isLost(target)) continue;
+      const { target, op } = slot;
+      if (!slot.isOpen || target === undefined || op === undefined) continue;
+      if (!isLost(target, op)) continue;
       this.fail(slot.generation * ASKS_MAX + index + 1, error(target));
     }
   }

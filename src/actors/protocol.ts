@@ -34,6 +34,8 @@ export interface OpEntry {
   readonly reply: Codec<unknown> | undefined;
   /** The memory of a large message is used again when its handler has returned. */
   readonly isLent: boolean;
+  /** Of its protocol. */
+  readonly lane: 0 | 1;
 }
 
 /** A protocol whose ops are not known to the type system: what tables and handshakes hold. */
@@ -113,6 +115,7 @@ export function protocol<const O extends Ops>(
 ): Protocol<O> {
   const table: OpEntry[] = [];
   const byName = new Map<string, OpEntry>();
+  const lane = options.isBulk === true ? 1 : 0;
   let hash = fnv1a32(`${name}/${version}`);
   for (const [op, definition] of Object.entries(ops)) {
     if (!OP_NAME.test(op)) throw new Error(`protocol ${name}: op name ${op} is not an identifier`);
@@ -123,6 +126,7 @@ export function protocol<const O extends Ops>(
       input: definition.input,
       reply: definition.kind === 'ask' ? definition.reply : undefined,
       isLent: definition.isLent === true,
+      lane,
     });
     const replyShape = entry.reply === undefined ? '' : ` -> ${entry.reply.shape}`;
     table.push(entry);
@@ -130,7 +134,6 @@ export function protocol<const O extends Ops>(
     hash = fnv1a32(`;${op}:${definition.input.shape}${replyShape}`, hash);
   }
   if (table.length > OPS_MAX) throw new Error(`protocol ${name}: more than ${OPS_MAX} ops`);
-  const lane = options.isBulk === true ? 1 : 0;
   if (lane === 1) hash = fnv1a32(';bulk', hash);
   return Object.freeze({ name, version, ops: Object.freeze(ops), table, byName, hash, lane });
 }

@@ -375,11 +375,11 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   failAsks(
     node: number,
     thread: number,
-    isLost: (id: RefId) => boolean,
+    isLost: (id: RefId, op: OpEntry) => boolean,
     code: 'ACTOR_NODE_LOST' | 'ACTOR_THREAD_LOST' | 'ACTOR_UNREACHABLE',
   ): void {
     this.asks.failWhere(
-      (id) => id.node === node && id.thread === thread && isLost(id),
+      (id, op) => id.node === node && id.thread === thread && isLost(id, op),
       (id) => new ActorError(code, `${idPath(id)}: the way is lost`, { node, thread }),
     );
   }

@@ -6,8 +6,8 @@ import { BufferPool } from '../../std/buffer-pool.ts';
 import { concatBytes } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { encodeUtf8 } from '../../std/utf8.ts';
-import { protocolsHash } from '../protocol.ts';
-import { threadKey } from '../ref.ts';
+import { type OpEntry, protocolsHash } from '../protocol.ts';
+import { type RefId, threadKey } from '../ref.ts';
 import type { System } from '../system.ts';
 import { DialerHandshake } from './dialer.ts';
 import {
@@ -189,9 +189,12 @@ export class Links implements LinkHost {
     receiver = this.#welcome(connection, parsed.value, head.slice(GREETING_BYTES), ended);
   }
 
-  /** Calls `handle` whenever the way to or from that thread was lost: what was under way may be gone. */
-  onEpochEnd(node: number, thread: number, handle: () => void): Cancel {
-    const key = threadKey(node, thread);
+  /**
+   * Calls `handle` whenever the way to or from that thread was lost: what was under way may be gone. `lane` 1 is the
+   * way of bulk, which ends by itself.
+   */
+  onEpochEnd(node: number, thread: number, handle: () => void, lane: Lane = 0): Cancel {
+    const key = linkKey(node, thread, lane);
     let handles = this.#epochEnds.get(key);
     if (handles === undefined) {
       handles = new Set();
@@ -218,7 +221,7 @@ export class Links implements LinkHost {
     for (const [key, link] of incoming) {
       this.#incoming.delete(key);
       link.close();
-      this.epochEnded(node, link.greeting.fromThread);
+      this.epochEnded(node, link.greeting.fromThread, link.greeting.lane);
     }
     for (const link of outgoing) link.abort('the node is lost');
   }
@@ -265,10 +268,12 @@ export class Links implements LinkHost {
     });
   }
 
-  epochEnded(node: number, thread: number): void {
-    this.system.failAsks(node, thread, () => true, 'ACTOR_UNREACHABLE');
+  epochEnded(node: number, thread: number, lane: Lane): void {
+    // Answers come with the messages, also to what was asked as bulk.
+    const isLost = (_id: RefId, op: OpEntry) => lane === 0 || op.lane === lane;
+    this.system.failAsks(node, thread, isLost, 'ACTOR_UNREACHABLE');
     this.system.streams.wayLost(node, thread);
-    for (const handle of [...(this.#epochEnds.get(threadKey(node, thread)) ?? [])]) handle();
+    for (const handle of [...(this.#epochEnds.get(linkKey(node, thread, lane)) ?? [])]) handle();
   }
 
   // ---- Inside -------------------------------------------------------------------------------------
@@ -295,11 +300,11 @@ export class Links implements LinkHost {
   }
 
   #endIncoming(key: number, link: IncomingLink): void {
-    const { fromNode: node, fromThread: thread } = link.greeting;
+    const { fromNode: node, fromThread: thread, lane } = link.greeting;
     this.system.log.warn('a link ended', { node, thread, reason: 'no sign of life' });
     this.#incoming.delete(key);
     link.close();
-    this.epochEnded(node, thread);
+    this.epochEnded(node, thread, lane);
   }
 
   #poll(): void {
@@ -358,7 +363,7 @@ export class Links implements LinkHost {
       link.close();
       if (this.#incoming.get(key) !== link) return;
       this.#incoming.delete(key);
-      this.epochEnded(fromNode, fromThread);
+      this.epochEnded(fromNode, fromThread, lane);
     };
     const { incarnation } = this.system.place;
     connection.write(
@@ -368,7 +373,7 @@ export class Links implements LinkHost {
       this.#outgoing.get(linkKey(fromNode, fromThread, each))?.greetedBy(fromIncarnation);
     }
     this.opened();
-    if (before !== undefined) this.epochEnded(fromNode, fromThread);
+    if (before !== undefined) this.epochEnded(fromNode, fromThread, lane);
     return (view) => link.received(view);
   }
 }

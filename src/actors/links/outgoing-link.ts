@@ -40,7 +40,7 @@ export interface LinkHost {
   handshake(to: Pick<Greeting, 'toNode' | 'toThread' | 'lane' | 'epoch'>): DialerHandshake;
   opened(): void;
   readonly buffers: BufferPool;
-  epochEnded(node: number, thread: number): void;
+  epochEnded(node: number, thread: number, lane: Lane): void;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -187,7 +187,7 @@ export class OutgoingLink implements Route {
     const wasOpen = this.#connection !== undefined;
     this.state = 'closed';
     this.#drop();
-    if (wasOpen) this.#host.epochEnded(this.node, this.thread);
+    if (wasOpen) this.#host.epochEnded(this.node, this.thread, this.lane);
     this.#wakeWaiters();
   }
 
@@ -327,7 +327,7 @@ export class OutgoingLink implements Route {
     const hadTraffic = wasOpen || this.#recordsUnderWay > 0;
     this.#drop();
     this.#backOff(isRefusal ? REFUSED_BACKOFF_MAX_MS : BACKOFF_MAX_MS);
-    if (hadTraffic) this.#host.epochEnded(this.node, this.thread);
+    if (hadTraffic) this.#host.epochEnded(this.node, this.thread, this.lane);
   }
 
   /** Ends the connection; what was under way is lost, and counted. */

@@ -5,6 +5,7 @@ import type { Signal, System } from '../../../src/actors/index.ts';
 import { actor, ask, createSystem, lentTell, protocol, tell } from '../../../src/actors/index.ts';
 import type { LinksOptions } from '../../../src/actors/links/links.ts';
 import { Links } from '../../../src/actors/links/links.ts';
+import type { AnyProtocol } from '../../../src/actors/protocol.ts';
 import { manualEnvironment } from '../../../src/actors/testkit/manual-environment.ts';
 import { MemoryNet } from '../../../src/actors/testkit/memory-net.ts';
 import { bytes, none, record, u32 } from '../../../src/codec/index.ts';
@@ -18,8 +19,14 @@ const Sink = protocol('sink', 1, {
   bulk: lentTell(bytes),
   keep: tell(bytes),
 });
+/** Bulk with an answer. */
+const Heap = protocol('heap', 1, { never: ask(bytes, u32) }, { isBulk: true });
 const identity = { clusterId: 'test-cluster', token: 'secret' };
-function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
+function makeWorld(
+  seed = 1,
+  options: Partial<LinksOptions> = {},
+  protocols: readonly AnyProtocol[] = [],
+) {
   // The net needs the environment's run queue, and the environment its net.
   const base = manualEnvironment(seed);
   const net = new MemoryNet(base.runQueue, base.random);
@@ -50,7 +57,7 @@ function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
       incarnation,
       thread: 0,
       threadCount: 1,
-      protocols: [Sink],
+      protocols: [Sink, ...protocols],
     });
     return { system, links: new Links(system, { ...identity, ...options, ...more }) };
   };
@@ -59,8 +66,13 @@ function makeWorld(seed = 1, options: Partial<LinksOptions> = {}) {
   return { env, net, received, wrong, kept, SinkActor, node, listen };
 }
 
-async function pair(seed = 1, options: Partial<LinksOptions> = {}, incarnationOfB = 1) {
-  const world = makeWorld(seed, options);
+async function pair(
+  seed = 1,
+  options: Partial<LinksOptions> = {},
+  incarnationOfB = 1,
+  more: readonly AnyProtocol[] = [],
+) {
+  const world = makeWorld(seed, options, more);
   const a = world.node(1, 1);
   const b = world.node(2, incarnationOfB);
   await world.listen(1001, () => a.links);
@@ -205,6 +217,46 @@ describe('epochs', () => {
     await env.advanceAsync(100);
     expect(received).toEqual([0, 7]);
     expect(a.links.epochOf(2, 0)).toBe(2);
+  });
+
+  test('the end of the bulk connection is none of the messages: their asks stay open, and nobody greets anew', async () => {
+    const { env, net, a, b, sink } = await pair(1, {}, 1, [Heap]);
+    const HeapActor = actor(Heap, (ctx, _args: undefined) => ({
+      never: () => ctx.later<number>(),
+    }));
+    b.system.spawnWellKnown(6, 'heap', HeapActor, undefined);
+    const heap = a.system.wellKnown(Heap, { node: 2, thread: 0, slot: 6 });
+    const ended: string[] = [];
+    a.links.onEpochEnd(2, 0, () => void ended.push('messages'));
+    a.links.onEpochEnd(2, 0, () => void ended.push('bulk'), 1);
+    const open = new Map<string, string>();
+    const asked = (name: string, work: Promise<number>) => {
+      open.set(name, 'open');
+      work.catch((error: { code: string }) => open.set(name, error.code));
+    };
+    // The messages have a connection each way before there is one for bulk.
+    await outcome(env, sink.ask('taken', undefined, { timeoutMs: 1_000 }));
+    const ofMessages = new Set(net.live);
+    asked('message', sink.ask('never', undefined, { timeoutMs: 60_000 }));
+    asked('bulk', heap.ask('never', new Uint8Array(10), { timeoutMs: 60_000 }));
+    await env.advanceAsync(100);
+    const ofBulk = [...net.live].filter((each) => !ofMessages.has(each));
+    expect([ofMessages.size, ofBulk.length]).toEqual([4, 2]);
+    for (const each of ofBulk) each.fail(new Error('cut by the test'));
+    await env.settle();
+    expect([...open]).toEqual([
+      ['message', 'open'],
+      ['bulk', 'ACTOR_UNREACHABLE'],
+    ]);
+    expect(ended).toEqual(['bulk']);
+    // The answer to bulk would have come with the messages: their end is its end, too.
+    await env.advanceAsync(5_000);
+    asked('bulk', heap.ask('never', new Uint8Array(10), { timeoutMs: 60_000 }));
+    await env.advanceAsync(100);
+    for (const each of ofMessages) each.fail(new Error('cut by the test'));
+    await env.settle();
+    expect([...open.values()]).toEqual(['ACTOR_UNREACHABLE', 'ACTOR_UNREACHABLE']);
+    expect(new Set(ended.slice(1))).toEqual(new Set(['messages']));
   });
 
   test('a connection that the peer gave up unheard ends for us with its next one', async () => {
