@@ -5,6 +5,9 @@
 //                     with less than was known when it was asked
 //   short-trim        a deletion was acknowledged with a start below what was asked
 //   deleted-early     a record is gone that nobody asked to delete, that is not too old and not too much
+//
+// A deletion explains what it was answered to have deleted. Without an answer it explains what it may have deleted: below
+// its offset, if the log is that long; of "whatever is there", what may have been there when it was carried out.
 import type { Violation } from '../scenario.ts';
 import {
   type KafkaHistory,
@@ -30,6 +33,8 @@ export interface StartHistory {
 
 /** Clocks go wrong by up to a tenth: what looks old to a node is at least so old. */
 const CLOCK_SLACK = 0.85;
+/** Somebody who has no answer goes after 3 s; clogs of 2 s and pauses of 6 s may lie before his node hears of both. */
+const CARRIED_OUT_MS = 12_000;
 /** A batch of one record is at most so much longer than its body. */
 const OVERHEAD_BYTES = 90;
 
@@ -57,12 +62,12 @@ export function checkKafkaStarts(
   const sendsOf = byLog(history.sends);
   for (const [name, { offset, atMs }] of history.finalStarts) {
     const sends = sendsOf.get(name) ?? [];
-    const asked = (trimsOf.get(name) ?? []).filter(({ outcome }) => outcome !== 'failed');
-    const askedBelow = Math.max(0, ...asked.map((trim) => trim.offset));
-    // Whatever was gone when somebody asked for all that was there is explained by that.
-    if (askedBelow >= offset) continue;
+    const end = endOf(history, name, offset);
+    const asked = (trimsOf.get(name) ?? []).filter((trim) => mayBeDone(trim, end));
     const promise = promises.get(sends[0]?.topic ?? '');
-    const gone = sends.filter((send) => isGone(send, askedBelow, offset));
+    const gone = sends.filter(
+      (send) => isGone(send, offset) && !asked.some((trim) => explains(trim, send)),
+    );
     const tooEarly = gone.find(({ beganMs }) => !isOld(promise?.ageMs, atMs - (beganMs ?? atMs)));
     if (tooEarly === undefined || isTooMuch(history, name, sends, promise?.bytes)) continue;
     const age = Math.round(atMs - (tooEarly.beganMs ?? atMs));
@@ -71,8 +76,28 @@ export function checkKafkaStarts(
   return found;
 }
 
-function isGone({ offset, outcome }: Send, from: number, below: number): boolean {
-  return outcome === 'acknowledged' && offset !== undefined && offset >= from && offset < below;
+/** Behind the last record that was read in the end. */
+function endOf({ finalPolls }: KafkaHistory, name: string, start: number): number {
+  let end = start;
+  for (const poll of finalPolls) {
+    if (logName(poll) === name) end = Math.max(end, (poll.offsets.at(-1) ?? -1) + 1);
+  }
+  return end;
+}
+
+/** What lies beyond the end in the end, did so before, and is refused. */
+function mayBeDone({ outcome, offset }: Trim, end: number): boolean {
+  return outcome !== 'failed' && (offset <= end || offset === Number.POSITIVE_INFINITY);
+}
+
+function explains({ offset, low, beganMs, endedMs }: Trim, send: Send): boolean {
+  if (offset !== Number.POSITIVE_INFINITY) return send.offset! < offset;
+  if (low !== undefined) return send.offset! < low;
+  return (send.beganMs ?? 0) < (endedMs ?? beganMs + CARRIED_OUT_MS);
+}
+
+function isGone({ offset, outcome }: Send, below: number): boolean {
+  return outcome === 'acknowledged' && offset !== undefined && offset < below;
 }
 
 function isOld(ageMs: number | undefined, passedMs: number): boolean {

@@ -1,5 +1,6 @@
 // Judges accounts by their books: every command that was answered is there once and where its answer said, what was
-// refused is not there, clients' commands are in their order, and each timer rang once, not early, or was dropped.
+// refused is not there, clients' commands are in their order, and each timer rang once, not early, or was dropped. What
+// is read after everything has lost its power must begin with what was read before, and is judged in the same way.
 import type { Violation } from '../scenario.ts';
 import type { LedgerCommand, LedgerEntry, LedgerHistory } from './ledger-history.ts';
 
@@ -12,15 +13,13 @@ export function checkLedger(history: LedgerHistory): Violation[] {
     found.push({ check: `ledger/${check}`, message });
   };
   const commands = new Map(history.commands.map((command) => [command.id, command]));
+  checkBooks(history, history.books, commands, say);
+  // The power cut takes nothing away and makes nothing good: what is read then is judged as what was read before.
+  checkBooks(history, history.booksAgain, commands, (check, message) =>
+    say(check, `after the power cut, ${message}`),
+  );
   for (const [account, book] of history.books) {
-    checkBook(account, book, commands, say);
-    checkTimers(account, book, commands, history.rings, say);
     checkAgain(account, book, history.booksAgain.get(account), say);
-  }
-  for (const command of history.commands) {
-    const book = history.books.get(command.account);
-    if (book === undefined) say('unread', `${command.account} was not read in the end`);
-    else checkOutcome(command, book, say);
   }
   checkLooks(history, say);
   for (const what of history.haunted) say('haunted', what);
@@ -28,6 +27,23 @@ export function checkLedger(history: LedgerHistory): Violation[] {
 }
 
 type Say = (check: string, message: string) => void;
+
+function checkBooks(
+  { commands: sent, rings }: LedgerHistory,
+  books: ReadonlyMap<string, readonly LedgerEntry[]>,
+  commands: ReadonlyMap<number, LedgerCommand>,
+  say: Say,
+): void {
+  for (const [account, book] of books) {
+    checkBook(account, book, commands, say);
+    checkTimers(account, book, commands, rings, say);
+  }
+  for (const command of sent) {
+    const book = books.get(command.account);
+    if (book === undefined) say('unread', `${command.account} was not read`);
+    else checkOutcome(command, book, say);
+  }
+}
 
 function checkBook(
   account: string,
@@ -124,16 +140,20 @@ function checkAgain(
   again: readonly LedgerEntry[] | undefined,
   say: Say,
 ): void {
-  if (again === undefined) {
-    say('unread', `${account} was not read after the power cut`);
-    return;
-  }
-  const differs = book.findIndex((entry, i) => {
-    const other = again[i];
-    return other?.id !== entry.id || other.kind !== entry.kind || other.balance !== entry.balance;
-  });
+  if (again === undefined) return;
+  const differs = book.findIndex((entry, i) => !isSame(entry, again[i]));
   if (differs >= 0)
     say('forgotten', `line ${differs} of ${account} is another one after a power cut`);
+}
+
+function isSame(entry: LedgerEntry, other: LedgerEntry | undefined): boolean {
+  return (
+    other?.id === entry.id &&
+    other.kind === entry.kind &&
+    other.amount === entry.amount &&
+    other.target === entry.target &&
+    other.balance === entry.balance
+  );
 }
 
 /** Answered commands that are not in the book. */

@@ -4,6 +4,7 @@ import {
   emptyHistory,
   type KafkaHistory,
   type Send,
+  type Trim,
 } from '../../../src/sim/checkers/kafka-history.ts';
 import { checkKafkaLog } from '../../../src/sim/checkers/kafka-log.ts';
 import {
@@ -31,7 +32,6 @@ function history(count: number, start: number): KafkaHistory {
       offset: id,
       bytes: 1_000,
       beganMs: id * 1_000,
-      endedMs: id * 1_000 + 10,
     };
     made.sends.push(send);
   }
@@ -87,6 +87,29 @@ describe('a start', () => {
     expect(found(of, { starts: [], trims: [trim(20, 20, 60_000)] })).toEqual(early);
     const refused = { ...trim(40, undefined, 60_000), outcome: 'failed' as const };
     expect(found(of, { starts: [], trims: [refused] })).toEqual(early);
+  });
+
+  it('above what somebody who wanted all gone can have deleted is found', () => {
+    const early = ['kafka-starts/deleted-early'];
+    const of = history(50, 30);
+    const all = Number.POSITIVE_INFINITY;
+    const after = (...trims: Trim[]) => found(of, { starts: [], trims });
+    // Answered: nothing from 20 on was there then.
+    expect(after(trim(all, 20, 20_000))).toEqual(early);
+    expect(after(trim(all, 20, 20_000), trim(30, 30, 60_000))).toEqual([]);
+    // An answer that tells nothing: it was carried out before that, or never.
+    expect(after({ ...trim(all, undefined, 20_000), endedMs: 29_001 })).toEqual([]);
+    expect(after({ ...trim(all, undefined, 20_000), endedMs: 29_000 })).toEqual(early);
+    // No answer: it may have been carried out a while later, not for ever.
+    expect(after(trim(all, undefined, 17_001))).toEqual([]);
+    expect(after(trim(all, undefined, 17_000))).toEqual(early);
+  });
+
+  it('that a deletion beyond the end is not the reason of is found', () => {
+    const of = history(50, 30);
+    const trims = [trim(51, undefined, 60_000)];
+    expect(found(of, { starts: [], trims })).toEqual(['kafka-starts/deleted-early']);
+    expect(found(of, { starts: [], trims: [trim(50, undefined, 60_000)] })).toEqual([]);
   });
 
   it('that is lower in the end than it was is found', () => {

@@ -129,6 +129,55 @@ describe('the ledger', () => {
     expect(checks(history)).toContain(`ledger/${check}`);
   });
 
+  /** What only the second reading shows: a book that begins with the first one, and goes on. */
+  function later(history: LedgerHistory, ...lines: readonly Line[]): void {
+    const book: LedgerEntry[] = [...history.books.get('ada')!];
+    for (const line of lines) book.push({ ...line, balance: 0 });
+    settle(book);
+    history.booksAgain.set('ada', book);
+  }
+
+  const afterwards: [string, (history: LedgerHistory) => void][] = [
+    ['phantom', (history) => later(history, { id: 99, kind: 'add', amount: 5, target: 0 })],
+    ['twice', (history) => later(history, { id: 1, kind: 'add', amount: 50, target: 0 })],
+    ['twice', (history) => later(history, { id: 2, kind: 'ring', amount: 7, target: 0 })],
+    ['undone', (history) => later(history, { id: 8, kind: 'add', amount: 5, target: 0 })],
+    ['dropped', (history) => later(history, { id: 5, kind: 'ring', amount: 9, target: 0 })],
+    [
+      'balance',
+      (history) => {
+        later(history);
+        const again = [...history.booksAgain.get('ada')!];
+        again[3] = { ...again[3]!, balance: 31 };
+        history.booksAgain.set('ada', again);
+      },
+    ],
+    [
+      'forgotten',
+      (history) => {
+        const again = [...history.books.get('ada')!];
+        again[5] = { ...again[5]!, target: 2 };
+        history.booksAgain.set('ada', again);
+      },
+    ],
+    ['unread', (history) => history.booksAgain.delete('ada')],
+  ];
+  test.each(afterwards)('sees %s that only comes with the power cut', (check, make) => {
+    const history = right();
+    make(history);
+    const found = checkLedger(history);
+    expect(found.map((each) => each.check)).toContain(`ledger/${check}`);
+    const [first] = found.filter((each) => each.check === `ledger/${check}`);
+    expect(first?.message).toContain('after ');
+  });
+
+  test('allows what is unknown to come between the two readings', () => {
+    const history = right();
+    history.commands[7]!.outcome = 'unknown';
+    later(history, { id: 8, kind: 'add', amount: 5, target: 0 });
+    expect(checkLedger(history)).toEqual([]);
+  });
+
   test('allows what is unknown to be there or not', () => {
     const history = right();
     history.commands[3]!.outcome = 'unknown';
