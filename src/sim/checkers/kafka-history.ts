@@ -21,9 +21,8 @@ export interface Send {
   offset: number | undefined;
   /** Of its body. */
   readonly bytes?: number;
-  /** World time when it was begun, and when its answer came; where somebody wants to know. */
+  /** World time when it was begun, where somebody wants to know. */
   readonly beganMs?: number;
-  endedMs?: number;
 }
 
 export interface Poll {

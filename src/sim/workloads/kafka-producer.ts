@@ -98,7 +98,6 @@ export class KafkaProducer {
         for (const [i, { send }] of sends.entries()) {
           send.outcome = 'acknowledged';
           send.offset = outcome + i;
-          this.#stamp(send);
         }
         return;
       }
@@ -140,11 +139,6 @@ export class KafkaProducer {
       this.#history.sends.push(send);
       return { send, body };
     });
-  }
-
-  #stamp(send: Send): void {
-    const { nowMs } = this.#options;
-    if (nowMs !== undefined) send.endedMs = nowMs();
   }
 
   /** The base offset, or what is known of the failure. */

@@ -65,15 +65,14 @@ export class KafkaTrimmer {
     this.isDone = true;
   }
 
-  async #look({ name, partitions }: TopicPlan): Promise<number | undefined> {
+  async #look({ name, partitions }: TopicPlan): Promise<void> {
     const { nowMs } = this.#options;
     const partition = this.#random.below(partitions);
     const beganMs = nowMs();
     const offset = await endOf(this.#client, name, partition, 'earliest');
-    if (offset === undefined) return undefined;
+    if (offset === undefined) return;
     const endedMs = nowMs();
     this.#history.starts.push({ topic: name, partition, offset, beganMs, endedMs });
-    return offset;
   }
 
   async #trim({ name, partitions }: TopicPlan): Promise<void> {
