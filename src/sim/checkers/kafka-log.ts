@@ -14,7 +14,7 @@
 //
 // What lies below the start that the read-back found is not owed any more: whether it may start there is for
 // kafka-starts.ts to say. Whoever reads a history without such starts owes everything.
-import type { Violation } from '../scenario.ts';
+import type { ScenarioCounts, Violation } from '../scenario.ts';
 import {
   type KafkaHistory,
   logName,
@@ -71,6 +71,18 @@ export function checkKafkaLog(history: KafkaHistory): readonly Violation[] {
   checkOrder(history, logs, report);
   for (const [name, log] of logs) checkVanished(name, log, startOf(history, name), report);
   return found;
+}
+
+export function countsOf(history: KafkaHistory): ScenarioCounts {
+  return {
+    operations: history.sends.length,
+    acknowledged: countAcknowledged(history),
+    lost: countLost(history),
+  };
+}
+
+export function countAcknowledged({ sends }: KafkaHistory): number {
+  return sends.filter(({ outcome }) => outcome === 'acknowledged').length;
 }
 
 /** Acknowledged sends that the read-back did not find. */

@@ -30,13 +30,11 @@ import {
   SIDE_ROUTES,
 } from '../workloads/amqp-session.ts';
 import { checkStream, createStream, readStream } from '../workloads/amqp-stream.ts';
-import { KafkaClient } from '../workloads/kafka-client.ts';
 import { KafkaToQueue } from '../workloads/kafka-to-queue.ts';
 import type { World } from '../world.ts';
 import {
   AMQP_PORT,
   CLUSTER_FAULTS,
-  KAFKA_PORT,
   NODE_COUNT,
   REPLICATION_BUGS,
   SimulatedCluster,
@@ -140,7 +138,7 @@ class AmqpClusterRun implements ScenarioRun {
     this.#startProducer();
     for (const options of CONSUMERS) this.#consumer(options);
     for (let i = 0; i < READERS; i += 1) this.#reader();
-    this.#run(createStream(this.#kafkaClient('maker'), NODE_COUNT));
+    this.#cluster.run(createStream(this.#cluster.kafkaClient('maker'), NODE_COUNT));
   }
 
   boot(node: SimNode): void {
@@ -171,53 +169,40 @@ class AmqpClusterRun implements ScenarioRun {
     return { env, id, random, nodes, recorder: this.#recorder };
   }
 
-  #kafkaClient(id: string): KafkaClient {
-    const process = this.#world.node(id, 'client').start();
-    const bootstrap = this.#cluster.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
-    return new KafkaClient(process.environment, id, bootstrap);
-  }
-
   #publisher(options: AmqpPublisherOptions): void {
     const publisher = new AmqpPublisher(this.#client(), options);
     this.#publishers.push(publisher);
-    this.#run(publisher.run());
+    this.#cluster.run(publisher.run());
   }
 
   /** Queues are topics to Kafka's clients. */
   #startProducer(): void {
     const random = this.#world.workload.fork('producer');
-    const client = this.#kafkaClient('producer');
+    const client = this.#cluster.kafkaClient('producer');
     const options = { queues: ['jobs', 'feed'], meanGapMs: between(random, 300, 900) };
     const producer = new KafkaToQueue(client, this.#recorder, random, options);
     this.#producer = producer;
     this.#publishers.push(producer);
-    this.#run(producer.run());
+    this.#cluster.run(producer.run());
   }
 
   #consumer(options: AmqpConsumerOptions): AmqpConsumer {
     const consumer = new AmqpConsumer(this.#client(), options);
     this.#consumers.push(consumer);
-    this.#run(consumer.run());
+    this.#cluster.run(consumer.run());
     return consumer;
   }
 
   #reader(isFinal = false): void {
     const reader = new AmqpReader(this.#client(), this.#journal, isFinal);
     this.#readers.push(reader);
-    this.#run(reader.run());
-  }
-
-  #run(work: Promise<void>): void {
-    work.catch((error: unknown) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#world.fail('client', text);
-    });
+    this.#cluster.run(reader.run());
   }
 
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#run(this.#drain());
+    this.#cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -246,11 +231,12 @@ class AmqpClusterRun implements ScenarioRun {
     await this.#leave();
     this.#recorder.add({ kind: 'disturbed', atMs: this.#world.nowMs });
     await this.#aftermath();
-    await this.#until('replicas converge', () => {
-      const unrest = this.#cluster.unrest();
-      if (unrest !== undefined) this.#step = `replicas converge (${unrest})`;
-      return unrest === undefined;
-    });
+    await this.#cluster.rest(
+      (step) => {
+        this.#step = step;
+      },
+      () => new Promise<void>((resolve) => this.#world.afterMs(STEP_MS, resolve)),
+    );
     this.#isAtRest = true;
   }
 
@@ -269,7 +255,7 @@ class AmqpClusterRun implements ScenarioRun {
     await this.#leave();
     await this.#until('all nodes recover again', () => this.#areNodesWhole());
     this.#step = 'read-back of the stream';
-    this.#streamPolls = await readStream(this.#kafkaClient('reader'));
+    this.#streamPolls = await readStream(this.#cluster.kafkaClient('reader'));
   }
 
   /** What is not read then is a finding. */

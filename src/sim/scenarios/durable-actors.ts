@@ -105,7 +105,7 @@ class DurableActorsRun implements ScenarioRun {
         isReader: i === CLIENTS_PER_NODE - 1,
       });
       application.clients.push(client);
-      this.#run(client.run());
+      this.#cluster.run(client.run());
     }
   }
 
@@ -113,17 +113,10 @@ class DurableActorsRun implements ScenarioRun {
     return this.#applications.filter(({ node, process }) => node.process === process);
   }
 
-  #run(work: Promise<void>): void {
-    work.catch((error: unknown) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#world.fail('client', text);
-    });
-  }
-
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#run(this.#drain());
+    this.#cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -145,11 +138,12 @@ class DurableActorsRun implements ScenarioRun {
     }
     await this.#until('all nodes recover again', () => this.#areNodesWhole());
     await this.#read(this.#history.booksAgain);
-    await this.#until('replicas converge', () => {
-      const unrest = this.#cluster.unrest();
-      if (unrest !== undefined) this.#step = `replicas converge (${unrest})`;
-      return unrest === undefined;
-    });
+    await this.#cluster.rest(
+      (step) => {
+        this.#step = step;
+      },
+      () => this.#pause(this.#step, STEP_MS),
+    );
     this.#isAtRest = true;
   }
 
@@ -212,7 +206,8 @@ class DurableActorsRun implements ScenarioRun {
 
   counts(): ScenarioCounts {
     return {
-      operations: this.#history.commands.length,
+      // What an account says no to is an answer too, and owes nothing.
+      operations: this.#history.commands.filter(({ outcome }) => outcome !== 'refused').length,
       acknowledged: this.#acknowledged(),
       lost: countLostCommands(this.#history),
     };

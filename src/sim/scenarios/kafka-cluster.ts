@@ -2,12 +2,12 @@
 // of our own, under every fault that durable synchronous writes on two of three nodes survive. What
 // clients were told is checked against what they read, and committed offsets against a register.
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
-import { checkKafkaLog, countLost } from '../checkers/kafka-log.ts';
+import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
 import { checkRegisters, type RegisterOperation } from '../checkers/register.ts';
 import { between } from '../draws.ts';
 import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
-import { KafkaClient } from '../workloads/kafka-client.ts';
+import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
 import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
 import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
@@ -15,7 +15,6 @@ import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import {
   CLUSTER_FAULTS,
-  KAFKA_PORT,
   NODE_COUNT,
   PROBE_EVERY_EVENTS,
   REPLICATION_BUGS,
@@ -85,17 +84,11 @@ class KafkaClusterRun implements ScenarioRun {
 
   // ---- clients -------------------------------------------------------------------------------
 
-  #client(id: string): KafkaClient {
-    const process = this.#world.node(id, 'client').start();
-    const bootstrap = this.#cluster.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
-    return new KafkaClient(process.environment, id, bootstrap);
-  }
-
   #startClients(): void {
     const { workload } = this.#world;
     const ids = { next: 0 };
-    this.#observer = this.#client('observer');
-    this.#run(this.#watch(this.#observer));
+    this.#observer = this.#cluster.kafkaClient('observer');
+    this.#cluster.run(this.#watch(this.#observer));
     for (let i = 1; i <= 2; i += 1) {
       const random = workload.fork(`producer ${i}`);
       const options = {
@@ -104,28 +97,28 @@ class KafkaClusterRun implements ScenarioRun {
         leaderAcks: 0.1,
         bodyBytesMax: between(random, 16, 2_000),
       };
-      const client = this.#client(`p${i}`);
+      const client = this.#cluster.kafkaClient(`p${i}`);
       const producer = new KafkaProducer(client, this.#history, ids, random, options);
       this.#producers.push(producer);
-      this.#run(producer.run());
+      this.#cluster.run(producer.run());
     }
     const reader = GROUP_TOPIC;
     for (let partition = 0; partition < reader.partitions; partition += 1) {
-      const client = this.#client(`f${partition}`);
+      const client = this.#cluster.kafkaClient(`f${partition}`);
       const follower = new FollowingConsumer(client, this.#history.polls, reader.name, partition);
       this.#followers.push(follower);
-      this.#run(follower.run());
+      this.#cluster.run(follower.run());
     }
     for (let i = 1; i <= 2; i += 1) this.#startMember();
   }
 
   #startMember(): GroupMember {
-    const client = this.#client(`g${this.#members.length + 1}`);
+    const client = this.#cluster.kafkaClient(`g${this.#members.length + 1}`);
     const { polls } = this.#history;
     const options = { group: GROUP, topic: GROUP_TOPIC };
     const member = new GroupMember(this.#world, client, polls, this.#registers, options);
     this.#members.push(member);
-    this.#run(member.run());
+    this.#cluster.run(member.run());
     return member;
   }
 
@@ -152,17 +145,10 @@ class KafkaClusterRun implements ScenarioRun {
     }
   }
 
-  #run(work: Promise<void>): void {
-    work.catch((error: unknown) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#world.fail('client', text);
-    });
-  }
-
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#run(this.#drain());
+    this.#cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -178,7 +164,7 @@ class KafkaClusterRun implements ScenarioRun {
     for (const producer of this.#producers) producer.stop();
     this.#step = 'producers finish';
     while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
-    const reader = this.#client('reader');
+    const reader = this.#cluster.kafkaClient('reader');
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
         this.#step = `read-back of ${name}-${partition}`;
@@ -189,12 +175,12 @@ class KafkaClusterRun implements ScenarioRun {
     for (const member of this.#members) member.stop();
     this.#step = 'members leave';
     while (!this.#members.every((member) => member.isDone)) await client.sleep(100);
-    for (;;) {
-      const unrest = this.#cluster.unrest();
-      if (unrest === undefined) break;
-      this.#step = `replicas converge (${unrest})`;
-      await client.sleep(100);
-    }
+    await this.#cluster.rest(
+      (step) => {
+        this.#step = step;
+      },
+      () => client.sleep(100),
+    );
     this.#isAtRest = true;
   }
 
@@ -232,14 +218,10 @@ class KafkaClusterRun implements ScenarioRun {
   }
 
   counts(): ScenarioCounts {
-    return {
-      operations: this.#history.sends.length,
-      acknowledged: this.#acknowledged(),
-      lost: countLost(this.#history),
-    };
+    return countsOf(this.#history);
   }
 
   #acknowledged(): number {
-    return this.#history.sends.filter((send) => send.outcome === 'acknowledged').length;
+    return countAcknowledged(this.#history);
   }
 }

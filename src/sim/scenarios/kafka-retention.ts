@@ -2,7 +2,7 @@
 // the decision and the files. What is above a log's start is judged as in every Kafka log; where a log starts has a
 // checker of its own; and in the end every replica holds everything from the same start on.
 import { emptyHistory, type KafkaHistory, type Send } from '../checkers/kafka-history.ts';
-import { checkKafkaLog, countLost } from '../checkers/kafka-log.ts';
+import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
 import {
   checkKafkaStarts,
   type KeepingPromise,
@@ -11,7 +11,7 @@ import {
 import { between } from '../draws.ts';
 import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
-import { KafkaClient } from '../workloads/kafka-client.ts';
+import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
 import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { endOf, FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
@@ -19,7 +19,6 @@ import { KafkaTrimmer } from '../workloads/kafka-trimmer.ts';
 import type { World } from '../world.ts';
 import {
   CLUSTER_FAULTS,
-  KAFKA_PORT,
   NODE_COUNT,
   PROBE_EVERY_EVENTS,
   SimulatedCluster,
@@ -107,41 +106,41 @@ class KafkaRetentionRun implements ScenarioRun {
 
   // ---- clients -------------------------------------------------------------------------------
 
-  #client(id: string): KafkaClient {
-    const process = this.#world.node(id, 'client').start();
-    const bootstrap = this.#cluster.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
-    return new KafkaClient(process.environment, id, bootstrap);
-  }
-
   #startClients(): void {
     const { workload } = this.#world;
     const nowMs = () => this.#world.nowMs;
-    this.#observer = this.#client('observer');
-    this.#run(this.#createTopics(this.#observer));
+    this.#observer = this.#cluster.kafkaClient('observer');
+    this.#cluster.run(this.#createTopics(this.#observer));
     const ids = { next: 0 };
     for (let i = 1; i <= 2; i += 1) {
       const random = workload.fork(`producer ${i}`);
-      const producer = new KafkaProducer(this.#client(`p${i}`), this.#history, ids, random, {
-        topics: TOPICS,
-        meanGapMs: between(random, 30, 90),
-        leaderAcks: 0.1,
-        bodyBytesMax: between(random, 2_000, 10_000),
-        nowMs,
-      });
+      const producer = new KafkaProducer(
+        this.#cluster.kafkaClient(`p${i}`),
+        this.#history,
+        ids,
+        random,
+        {
+          topics: TOPICS,
+          meanGapMs: between(random, 30, 90),
+          leaderAcks: 0.1,
+          bodyBytesMax: between(random, 2_000, 10_000),
+          nowMs,
+        },
+      );
       this.#producers.push(producer);
-      this.#run(producer.run());
+      this.#cluster.run(producer.run());
     }
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
-        const client = this.#client(`f-${name}-${partition}`);
+        const client = this.#cluster.kafkaClient(`f-${name}-${partition}`);
         const follower = new FollowingConsumer(client, this.#history.polls, name, partition);
         this.#followers.push(follower);
-        this.#run(follower.run());
+        this.#cluster.run(follower.run());
       }
     }
     for (let i = 1; i <= 2; i += 1) {
       const random = workload.fork(`trimmer ${i}`);
-      const trimmer = new KafkaTrimmer(this.#client(`t${i}`), this.#starts, random, {
+      const trimmer = new KafkaTrimmer(this.#cluster.kafkaClient(`t${i}`), this.#starts, random, {
         trimmed: TOPICS.filter(({ name }) => name === 'trimmed'),
         watched: TOPICS,
         retained: AGED.name,
@@ -150,7 +149,7 @@ class KafkaRetentionRun implements ScenarioRun {
         nowMs,
       });
       this.#trimmers.push(trimmer);
-      this.#run(trimmer.run());
+      this.#cluster.run(trimmer.run());
     }
   }
 
@@ -167,17 +166,10 @@ class KafkaRetentionRun implements ScenarioRun {
     }
   }
 
-  #run(work: Promise<void>): void {
-    work.catch((error: unknown) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#world.fail('client', text);
-    });
-  }
-
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#run(this.#drain());
+    this.#cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -195,7 +187,7 @@ class KafkaRetentionRun implements ScenarioRun {
         await client.sleep(200);
       }
     }
-    const reader = this.#client('reader');
+    const reader = this.#cluster.kafkaClient('reader');
     for (const { name: topic, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
         this.#step = `read-back of ${topic}-${partition}`;
@@ -205,12 +197,12 @@ class KafkaRetentionRun implements ScenarioRun {
       }
     }
     for (const follower of this.#followers) follower.stop();
-    for (;;) {
-      const unrest = this.#cluster.unrest();
-      if (unrest === undefined) break;
-      this.#step = `replicas converge (${unrest})`;
-      await client.sleep(100);
-    }
+    await this.#cluster.rest(
+      (step) => {
+        this.#step = step;
+      },
+      () => client.sleep(100),
+    );
     this.#isAtRest = true;
   }
 
@@ -260,14 +252,10 @@ class KafkaRetentionRun implements ScenarioRun {
   }
 
   counts(): ScenarioCounts {
-    return {
-      operations: this.#history.sends.length,
-      acknowledged: this.#acknowledged(),
-      lost: countLost(this.#history),
-    };
+    return countsOf(this.#history);
   }
 
   #acknowledged(): number {
-    return this.#history.sends.filter((send) => send.outcome === 'acknowledged').length;
+    return countAcknowledged(this.#history);
   }
 }

@@ -7,7 +7,7 @@ import { checkGroups, countLostSends, openMessages } from '../checkers/groups.ts
 import { between, exponential, pick } from '../draws.ts';
 import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
-import { KafkaClient } from '../workloads/kafka-client.ts';
+import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
 import type { RocketClientFacts } from '../workloads/rocket-client.ts';
 import { RocketConsumer } from '../workloads/rocket-consumer.ts';
@@ -16,7 +16,6 @@ import { RocketRecorder } from '../workloads/rocket-recorder.ts';
 import type { World } from '../world.ts';
 import {
   CLUSTER_FAULTS,
-  KAFKA_PORT,
   NODE_COUNT,
   REPLICATION_BUGS,
   ROCKET_PORT,
@@ -112,7 +111,7 @@ class RocketmqClusterRun implements ScenarioRun {
 
   start(): void {
     this.#cluster.start();
-    this.#run(this.#begin());
+    this.#cluster.run(this.#begin());
   }
 
   boot(node: SimNode): void {
@@ -138,9 +137,7 @@ class RocketmqClusterRun implements ScenarioRun {
    * live nodes, and could be lost with one.
    */
   async #begin(): Promise<void> {
-    const env = this.#world.node('maker', 'client').start().environment;
-    const addresses = this.#cluster.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
-    const maker = new KafkaClient(env, 'maker', addresses);
+    const maker = this.#cluster.kafkaClient('maker');
     for (const facts of [ORDERS, EVENTS]) await this.#make(maker, facts);
     const random = this.#world.workload.fork('producers');
     for (const facts of PRODUCERS) {
@@ -167,7 +164,7 @@ class RocketmqClusterRun implements ScenarioRun {
     this.#seat((facts) => {
       const producer = new RocketProducer(facts, options);
       this.#producers.set(seat, producer);
-      this.#run(producer.run());
+      this.#cluster.run(producer.run());
     });
   }
 
@@ -177,7 +174,7 @@ class RocketmqClusterRun implements ScenarioRun {
       const topics = GROUPS.filter((each) => each.group === group);
       const consumer = new RocketConsumer(facts, { group, topics, receives });
       this.#consumers.set(seat, consumer);
-      this.#run(consumer.run());
+      this.#cluster.run(consumer.run());
     });
     return this.#consumers.get(seat)!;
   }
@@ -205,17 +202,10 @@ class RocketmqClusterRun implements ScenarioRun {
     });
   }
 
-  #run(work: Promise<void>): void {
-    work.catch((error: unknown) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#world.fail('client', text);
-    });
-  }
-
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#run(this.#drain());
+    this.#cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -237,11 +227,12 @@ class RocketmqClusterRun implements ScenarioRun {
     await this.#leave();
     this.#recorder.add({ kind: 'drained' });
     await this.#aftermath();
-    await this.#until('replicas converge', () => {
-      const unrest = this.#cluster.unrest();
-      if (unrest !== undefined) this.#step = `replicas converge (${unrest})`;
-      return unrest === undefined;
-    });
+    await this.#cluster.rest(
+      (step) => {
+        this.#step = step;
+      },
+      () => new Promise<void>((resolve) => this.#world.afterMs(STEP_MS, resolve)),
+    );
     this.#isAtRest = true;
   }
 

@@ -1,5 +1,6 @@
 // Three nodes as they are shipped, composed by the assembly room, and what is asked of them whoever drives
-// them: who may be hurt, what replicas must hold at every moment, whether all is at rest.
+// them: who may be hurt, what replicas must hold at every moment, whether all is at rest. Starts Kafka's clients, which
+// every scenario has, and fails the run with whatever a client throws.
 import type { StartRocket } from '../../assembly/client-protocols.ts';
 import { localShards } from '../../assembly/local-shards.ts';
 import { type NodeParts, nodeStarter } from '../../assembly/node.ts';
@@ -15,10 +16,11 @@ import { simGrpcServer } from '../net/grpc-server.ts';
 import type { SimNode } from '../node.ts';
 import type { SimProcess } from '../process.ts';
 import type { Violation } from '../scenario.ts';
+import { KafkaClient } from '../workloads/kafka-client.ts';
 import type { World } from '../world.ts';
 
 export const NODE_COUNT = 3;
-export const KAFKA_PORT = 9_092;
+const KAFKA_PORT = 9_092;
 export const AMQP_PORT = 5_672;
 export const ROCKET_PORT = 8_081;
 const LINK_PORT = 7_001;
@@ -181,6 +183,23 @@ export class SimulatedCluster {
     });
   }
 
+  // ---- clients -------------------------------------------------------------------------------
+
+  /** A Kafka client on a host of its own. */
+  kafkaClient(id: string): KafkaClient {
+    const process = this.#world.node(id, 'client').start();
+    const bootstrap = this.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
+    return new KafkaClient(process.environment, id, bootstrap);
+  }
+
+  /** Work of a client: what it throws is a finding. */
+  run(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#world.fail('client', text);
+    });
+  }
+
   // ---- replicas ------------------------------------------------------------------------------
 
   probe(): Violation | undefined {
@@ -221,6 +240,16 @@ export class SimulatedCluster {
     if (versions.length !== NODE_COUNT) return `${versions.length} nodes are up`;
     if (new Set(versions).size > 1) return `metadata at ${versions.join(' ')}`;
     return this.#replicas.converged(probes, assigned)?.message;
+  }
+
+  /** Resolves when all is at rest. Looks again after each pause, and says before it what it waits for. */
+  async rest(say: (step: string) => void, pause: () => Promise<void>): Promise<void> {
+    for (;;) {
+      const unrest = this.unrest();
+      if (unrest === undefined) return;
+      say(`replicas converge (${unrest})`);
+      await pause();
+    }
   }
 
   /** Checkers that looked at nothing would find nothing. */
