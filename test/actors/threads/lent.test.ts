@@ -2,37 +2,12 @@
 // retains, poisoned in strict mode, and bounded whoever keeps what. The receiver is an actor of this thread.
 import { afterEach, expect, test } from 'vitest';
 import type { Context, Ref } from '../../../src/actors/index.ts';
-import {
-  actor,
-  ask,
-  createSystem,
-  lentAsk,
-  lentTell,
-  protocol,
-  tell,
-} from '../../../src/actors/index.ts';
+import { actor, createSystem } from '../../../src/actors/index.ts';
 import { SLAB_UNIT_BYTES } from '../../../src/actors/threads/slab-pool.ts';
 import { ThreadGroup } from '../../../src/actors/threads/thread-group.ts';
-import { bytes, none, record, u32 } from '../../../src/codec/index.ts';
 import type { Log } from '../../../src/env/environment.ts';
 import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
-
-const Receiver = protocol('receiver', 1, {
-  take: tell(bytes),
-  lend: lentTell(bytes),
-  lendAsk: lentAsk(bytes, u32),
-  poke: tell(none),
-});
-const Lender = protocol('lender', 1, {
-  send: ask(record({ size: u32, count: u32, isLent: u32 }), u32),
-  question: ask(u32, u32),
-  sendAll: ask(record({ size: u32, count: u32, isLent: u32 }), none),
-  usedBytes: ask(none, u32),
-  large: ask(u32, bytes),
-  hoard: lentTell(bytes),
-  die: tell(none),
-});
-type ReceiverOps = (typeof Receiver)['ops'];
+import { Lender, Receiver, type ReceiverOps } from '../workers/lending.mjs';
 
 const POISON = 0xdd;
 const LARGE = 100_000;

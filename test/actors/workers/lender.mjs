@@ -1,24 +1,8 @@
 // The worker of the tests of lent memory: sends bodies to the receiver on thread 0, and answers large ones.
-import { actor, ask, lentAsk, lentTell, protocol, tell } from '../../../dist/actors/index.js';
+import { actor } from '../../../dist/actors/index.js';
 import { joinThreadGroup } from '../../../dist/actors/threads/member.js';
-import { bytes, none, record, u32 } from '../../../dist/codec/index.js';
 import { createNodeEnvironment } from '../../../dist/env/node/environment.js';
-
-export const Receiver = protocol('receiver', 1, {
-  take: tell(bytes),
-  lend: lentTell(bytes),
-  lendAsk: lentAsk(bytes, u32),
-  poke: tell(none),
-});
-const Lender = protocol('lender', 1, {
-  send: ask(record({ size: u32, count: u32, isLent: u32 }), u32),
-  question: ask(u32, u32),
-  sendAll: ask(record({ size: u32, count: u32, isLent: u32 }), none),
-  usedBytes: ask(none, u32),
-  large: ask(u32, bytes),
-  hoard: lentTell(bytes),
-  die: tell(none),
-});
+import { Lender, Receiver } from './lending.mjs';
 
 const nothing = () => undefined;
 const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => quiet };
