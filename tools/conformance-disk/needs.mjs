@@ -1,6 +1,10 @@
-// What the run needs beside Node: strace and mount. What is missing is installed by name where that may be
-// done; else the answer says what is missing, and the run fails: nothing is left out in silence.
-import { spawnSync } from 'node:child_process';
+// What the run needs beside Node: strace and mount, and leave to use them. What is missing is installed by name
+// where that may be done. What may not be used is found by using it once; why comes as a sentence for people.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { freshFolder } from '../lib/dev-cluster.mjs';
+import { attach } from './trace.mjs';
 
 const INSTALL_TIMEOUT_MS = 240_000;
 /** A command that only looks, and the package of Debian and Ubuntu that holds it. */
@@ -20,19 +24,44 @@ function install(names) {
   if (apt('update')) apt('install', '-y', '--no-install-recommends', ...names);
 }
 
-/** Installs what is missing; answers what is missing still, as sentences. */
-export function provideNeeds() {
-  if (process.platform !== 'linux') return ['this run needs Linux'];
-  const missing = NEEDS.filter(({ command }) => !works(command)).map(({ name }) => name);
-  const isRoot = process.getuid() === 0;
-  if (missing.length > 0 && isRoot && works(['apt-get', '--version'])) {
-    console.log(`installing ${missing.join(' and ')}`);
-    install(missing);
+/** Why nobody may be traced: a kernel or a container may forbid it to whoever has strace. */
+async function tracingFault(folder) {
+  const traced = spawn('sleep', ['60'], { stdio: 'ignore' });
+  try {
+    const trace = await attach(traced.pid, join(folder, 'trace'));
+    await trace.end();
+    return undefined;
+  } catch (error) {
+    return error.message;
+  } finally {
+    traced.kill();
   }
-  const faults = NEEDS.filter(({ command }) => !works(command)).map(
-    ({ name }) =>
-      `${name} is missing: install it with the system's packages (apt-get install ${name})`,
-  );
-  if (!isRoot) faults.push('mounting a tmpfs needs root: run this as root');
-  return faults;
+}
+
+/** Why no tmpfs can be mounted: that needs root, and a container may forbid it to root too. */
+function mountingFault(folder) {
+  const disk = join(folder, 'disk');
+  mkdirSync(disk);
+  const options = { encoding: 'utf8' };
+  const args = ['-t', 'tmpfs', '-o', 'size=1m', 'callboard', disk];
+  const { status, stderr, error } = spawnSync('mount', args, options);
+  if (status !== 0) return error?.message ?? stderr.split('\n')[0];
+  spawnSync('umount', [disk], options);
+  return undefined;
+}
+
+/** Installs what is missing. Answers why system calls cannot be looked at, and why no tmpfs can be had, where that is so. */
+export async function provideNeeds() {
+  const missing = () => NEEDS.filter(({ command }) => !works(command)).map(({ name }) => name);
+  const wanted = missing();
+  if (wanted.length > 0 && process.getuid() === 0 && works(['apt-get', '--version'])) {
+    console.log(`installing ${wanted.join(' and ')}`);
+    install(wanted);
+  }
+  const folder = freshFolder('callboard-needs-');
+  try {
+    return { tracing: await tracingFault(folder), mounting: mountingFault(folder) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
