@@ -4,7 +4,7 @@
 
 import { ActorError } from './errors.ts';
 import type { OpEntry } from './protocol.ts';
-import type { RefId } from './ref.ts';
+import { idPath, type RefId } from './ref.ts';
 import type { Deadline, Deadlines } from './timers.ts';
 
 /** Slot numbers fit 20 bits and generations 32, so that an ask id is a safe integer. */
@@ -185,6 +185,19 @@ export class AskSlab {
       if (!isLost(target, op)) continue;
       this.fail(slot.generation * ASKS_MAX + index + 1, error(target));
     }
+  }
+
+  /** Fails every open ask to that thread whose target and op satisfy `isLost`. */
+  failTo(
+    node: number,
+    thread: number,
+    isLost: (target: RefId, op: OpEntry) => boolean,
+    code: 'ACTOR_NODE_LOST' | 'ACTOR_THREAD_LOST' | 'ACTOR_UNREACHABLE',
+  ): void {
+    this.failWhere(
+      (id, op) => id.node === node && id.thread === thread && isLost(id, op),
+      (id) => new ActorError(code, `${idPath(id)}: the way is lost`, { node, thread }),
+    );
   }
 
   /** Fails what is open, and refuses every ask from now on. */

@@ -147,6 +147,12 @@ export class Cell implements Runnable {
     this.#openAnswers().giveUp(reply, this.#heldReply, waitingMax);
   }
 
+  /** Of asks that wait, are put aside, are worked on or are answered later. */
+  openReplies(): ReplyTo[] {
+    const worked = [this.presentReply, this.#heldReply, ...(this.#answers?.replies() ?? [])];
+    return [...worked, ...this.lane.replies(), ...(this.#stash?.replies() ?? [])];
+  }
+
   /** Aborts when the asker of the present message gives up, and with this life of the actor. */
   get cancelledSignal(): AbortSignal {
     return this.#openAnswers().signalOf(this.presentReply);

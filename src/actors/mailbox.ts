@@ -80,6 +80,12 @@ export class UserLane {
     return true;
   }
 
+  /** Whose asks wait, the oldest first. */
+  replies(): ReplyTo[] {
+    const at = (message: number) => ((this.#head + message) & this.#mask) * PLACES + 2;
+    return Array.from({ length: this.count }, (_, i) => this.#places[at(i)] as ReplyTo);
+  }
+
   clearTaken(): void {
     this.op = undefined;
     this.input = undefined;

@@ -1,7 +1,7 @@
 // What an actor owes: the answers that it gives later, and which of its askers have given up, as handlers
 // see it in `ctx.cancelled` and `Later.isCancelled`. Made for the first of them: most actors answer at
 // once. Invariant: bounded by the asks that wait or are worked on; who is answered, or is known to have
-// given up by whoever works on it, is forgotten.
+// given up by whoever works on it, is forgotten. Who is lost (with its thread, its node or the way) has given up.
 import { ActorError } from './errors.ts';
 import type { Answers } from './later.ts';
 import { LaterReply } from './later.ts';
@@ -27,6 +27,11 @@ export class OpenAnswers {
 
   get laterCount(): number {
     return this.#laters.size;
+  }
+
+  /** Of the answers that are given later. */
+  replies(): ReplyTo[] {
+    return [...this.#laters].map(({ replyTo }) => replyTo ?? NO_REPLY);
   }
 
   /** Askers that are remembered besides. */

@@ -19,6 +19,10 @@ export class Stash {
     return this.#waiting.length;
   }
 
+  replies(): ReplyTo[] {
+    return this.#waiting.map(({ reply }) => reply);
+  }
+
   /** The message that is being handled is in here. */
   get hasPresent(): boolean {
     return this.#present !== undefined;

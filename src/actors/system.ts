@@ -22,6 +22,7 @@ import { Observer } from './inspect/observer.ts';
 import type { ActorInfo, ThreadInfo } from './inspect/snapshot.ts';
 import { inspectCells, inspectThread } from './inspect/snapshot.ts';
 import type { Interposer } from './interposer.ts';
+import { askersLost, othersLost } from './lost.ts';
 import type { ReplyTo } from './mailbox.ts';
 import { NO_REPLY } from './mailbox.ts';
 import { MethodTables, traced } from './methods.ts';
@@ -354,34 +355,26 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   /** A thread of a node ended: watchers hear it and asks in flight to it fail at once. */
   threadLost(node: number, thread: number, isLost: (id: RefId) => boolean, cause: EndCause): void {
     const code = cause === 'node-lost' ? 'ACTOR_NODE_LOST' : 'ACTOR_THREAD_LOST';
-    this.failAsks(node, thread, isLost, code);
+    this.asks.failTo(node, thread, isLost, code);
     this.watches.lost(node, thread, isLost, cause);
     const isThere = (id: RefId) => id.node === node && id.thread === thread && isLost(id);
     this.#remote.ended(isThere);
+    for (const cell of this.#slots.cells()) othersLost(cell, isThere);
+  }
+
+  /** The way to a thread was lost, for messages (which ends bulk, too) or for bulk alone: asks fail, here and there. */
+  wayLost(node: number, thread: number, lane: 0 | 1 = 0): void {
+    this.asks.failTo(node, thread, (_id, op) => op.lane >= lane, 'ACTOR_UNREACHABLE');
+    this.streams.wayLost(node, thread);
+    const isThere = (id: RefId) => id.node === node && id.thread === thread;
     for (const cell of this.#slots.cells()) {
-      cell.childrenEndedElsewhere(isThere);
-      cell.watches?.dropWatchers(isThere);
-      // A child does not outlive its parent, wherever that lived.
-      const { remoteParent } = cell;
-      if (remoteParent !== undefined && isThere(remoteParent.id)) cell.requestStop();
+      if (cell.actor.protocol.lane >= lane) askersLost(cell, isThere);
     }
   }
 
   /** An actor that was spawned from here at the top of another thread has ended: its name is free. */
   remoteEnded(id: RefId): void {
     this.#remote.ended((each) => sameId(each, id));
-  }
-
-  failAsks(
-    node: number,
-    thread: number,
-    isLost: (id: RefId, op: OpEntry) => boolean,
-    code: 'ACTOR_NODE_LOST' | 'ACTOR_THREAD_LOST' | 'ACTOR_UNREACHABLE',
-  ): void {
-    this.asks.failWhere(
-      (id, op) => id.node === node && id.thread === thread && isLost(id, op),
-      (id) => new ActorError(code, `${idPath(id)}: the way is lost`, { node, thread }),
-    );
   }
 
   /** A link has a new epoch: what is watched there is watched again, as the old epoch may have lost it. */

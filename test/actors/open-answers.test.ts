@@ -6,6 +6,7 @@ import { NO_REPLY } from '../../src/actors/mailbox.ts';
 import { OpenAnswers } from '../../src/actors/open-answers.ts';
 import { fixture } from '../../src/actors/testkit/index.ts';
 import { none, u32 } from '../../src/codec/index.ts';
+import { makeWorld } from './worlds.ts';
 
 const Late = protocol('late', 1, { later: ask(u32, u32), fails: ask(u32, u32), go: tell(none) });
 const answers = { answer: () => undefined, failAnswer: () => undefined };
@@ -119,5 +120,84 @@ test('an actor that never rests forgets askers that gave up, however its handler
   // One that failed before its asker gave up was never cancelled.
   expect(signals.filter(({ aborted }) => aborted).length).toBe(150);
   expect(laters.every(({ isCancelled }) => isCancelled)).toBe(true);
+  expect(cell.asksOpen).toBe(0);
+});
+
+test('askers of a thread that is lost have given up: at work, put aside, in the mailbox, and of answers due', async () => {
+  const Debtor = protocol('debtor', 1, {
+    later: ask(u32, u32),
+    aside: ask(u32, u32),
+    slow: ask(u32, u32),
+    open: tell(none),
+  });
+  const { env, here, there, ref } = makeWorld('ring');
+  const seen = new Map<string, () => boolean>();
+  const laters: Later<number>[] = [];
+  let goOn: () => void = () => undefined;
+  let isOpen = false;
+  const DebtorActor = actor(Debtor, (ctx: Context<typeof Debtor.ops>, _args: undefined) => {
+    const later = (name: string) => {
+      const answer = ctx.later<number>();
+      laters.push(answer);
+      seen.set(name, () => answer.isCancelled);
+      return answer;
+    };
+    return {
+      later: (n) => later(`later ${n}`),
+      aside: (n) => {
+        if (isOpen) return later(`aside ${n}`);
+        ctx.stash();
+        return 0;
+      },
+      slow: (n) => {
+        const { cancelled } = ctx;
+        seen.set(`slow ${n}`, () => cancelled.aborted);
+        return new Promise<number>((resolve) => {
+          goOn = () => resolve(n);
+        });
+      },
+      open: () => {
+        isOpen = true;
+        ctx.unstash();
+      },
+    };
+  });
+  const debtor = there.spawnWellKnown(9, 'debtor', DebtorActor, undefined);
+  const far = ref(Debtor, 9);
+  const near = there.wellKnown(Debtor, { thread: 1, slot: 9 });
+  const within = { timeoutMs: 60_000 };
+  const nearAnswers: Promise<number>[] = [];
+  for (const [n, asker] of [far, near].entries()) {
+    for (const op of ['later', 'aside'] as const) {
+      const answer = asker.ask(op, n, within);
+      if (asker === near) nearAnswers.push(answer);
+      await env.settle();
+    }
+  }
+  void far.ask('slow', 0, within);
+  await env.settle();
+  // In the mailbox, as the slow one holds it.
+  void far.ask('later', 2, within);
+  await env.settle();
+  const cell = there.cellOf(debtor.id)!;
+  expect([cell.stashCount, cell.lane.count, cell.asksOpen]).toEqual([2, 1, 3]);
+  here.turn.close();
+  there.threadLost(1, 0, () => true, 'thread-lost');
+  goOn();
+  debtor.tell('open', undefined);
+  await env.settle();
+  expect(Object.fromEntries([...seen].map(([name, isSeen]) => [name, isSeen()]))).toEqual({
+    'later 0': true,
+    'slow 0': true,
+    'later 2': true,
+    'aside 0': true,
+    'later 1': false,
+    'aside 1': false,
+  });
+  // Only those are kept whose askers still wait, and they get their answers.
+  expect(cell.asksOpen).toBe(2);
+  for (const answer of laters) answer.ok(7);
+  await env.settle();
+  expect(await Promise.all(nearAnswers)).toEqual([7, 7]);
   expect(cell.asksOpen).toBe(0);
 });

@@ -6,8 +6,8 @@ import { BufferPool } from '../../std/buffer-pool.ts';
 import { concatBytes } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { encodeUtf8 } from '../../std/utf8.ts';
-import { type OpEntry, protocolsHash } from '../protocol.ts';
-import { type RefId, threadKey } from '../ref.ts';
+import { protocolsHash } from '../protocol.ts';
+import { threadKey } from '../ref.ts';
 import type { System } from '../system.ts';
 import { DialerHandshake } from './dialer.ts';
 import {
@@ -269,10 +269,7 @@ export class Links implements LinkHost {
   }
 
   epochEnded(node: number, thread: number, lane: Lane): void {
-    // Answers come with the messages, also to what was asked as bulk.
-    const isLost = (_id: RefId, op: OpEntry) => lane === 0 || op.lane === lane;
-    this.system.failAsks(node, thread, isLost, 'ACTOR_UNREACHABLE');
-    this.system.streams.wayLost(node, thread);
+    this.system.wayLost(node, thread, lane);
     for (const handle of [...(this.#epochEnds.get(linkKey(node, thread, lane)) ?? [])]) handle();
   }
 

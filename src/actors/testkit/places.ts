@@ -93,7 +93,7 @@ export class Places {
       if (!each.isAlive) continue;
       // Another node sees a broken link, and hears of the death when it asks again.
       if (each.node === 1) each.system.threadLost(1, thread, () => true, 'thread-lost');
-      else each.system.failAsks(1, thread, () => true, 'ACTOR_UNREACHABLE');
+      else each.system.wayLost(1, thread);
     }
     this.#env.timers.at(this.#env.nowMs + RESTART_MS, () => this.#start(seat));
   }
@@ -115,7 +115,7 @@ export class Places {
     });
     for (const route of broken) route.lose('unreachable');
     for (const { from, to } of broken) {
-      from.system.failAsks(to.node, to.thread, () => true, 'ACTOR_UNREACHABLE');
+      from.system.wayLost(to.node, to.thread);
       from.system.resendWatches(to.node, to.thread);
     }
   }

@@ -1,7 +1,7 @@
 // Links between two nodes over a net in memory: order, large records, credit, epochs, refusals and the
 // two kinds of loss (a broken socket, a dead node), all under a manual clock.
 import { describe, expect, test } from 'vitest';
-import type { Signal, System } from '../../../src/actors/index.ts';
+import type { Later, Signal, System } from '../../../src/actors/index.ts';
 import { actor, ask, createSystem, lentTell, protocol, tell } from '../../../src/actors/index.ts';
 import type { LinksOptions } from '../../../src/actors/links/links.ts';
 import { Links } from '../../../src/actors/links/links.ts';
@@ -221,10 +221,17 @@ describe('epochs', () => {
 
   test('the end of the bulk connection is none of the messages: their asks stay open, and nobody greets anew', async () => {
     const { env, net, a, b, sink } = await pair(1, {}, 1, [Heap]);
+    const laters: Later<number>[] = [];
     const HeapActor = actor(Heap, (ctx, _args: undefined) => ({
-      never: () => ctx.later<number>(),
+      never: () => {
+        laters.push(ctx.later<number>());
+        return laters.at(-1)!;
+      },
     }));
     b.system.spawnWellKnown(6, 'heap', HeapActor, undefined);
+    // Answers that are due, of either actor.
+    const due = () =>
+      [5, 6].map((slot) => b.system.cellOf({ ...b.system.place, slot, generation: 0 })!.asksOpen);
     const heap = a.system.wellKnown(Heap, { node: 2, thread: 0, slot: 6 });
     const ended: string[] = [];
     a.links.onEpochEnd(2, 0, () => void ended.push('messages'));
@@ -242,8 +249,10 @@ describe('epochs', () => {
     await env.advanceAsync(100);
     const ofBulk = [...net.live].filter((each) => !ofMessages.has(each));
     expect([ofMessages.size, ofBulk.length]).toEqual([4, 2]);
+    expect(due()).toEqual([1, 1]);
     for (const each of ofBulk) each.fail(new Error('cut by the test'));
     await env.settle();
+    expect([due(), laters[0]!.isCancelled]).toEqual([[1, 0], true]);
     expect([...open]).toEqual([
       ['message', 'open'],
       ['bulk', 'ACTOR_UNREACHABLE'],
@@ -253,8 +262,11 @@ describe('epochs', () => {
     await env.advanceAsync(5_000);
     asked('bulk', heap.ask('never', new Uint8Array(10), { timeoutMs: 60_000 }));
     await env.advanceAsync(100);
+    expect(due()).toEqual([1, 1]);
     for (const each of ofMessages) each.fail(new Error('cut by the test'));
     await env.settle();
+    // Nobody can be told: nothing is kept for them.
+    expect([due(), laters[1]!.isCancelled]).toEqual([[0, 0], true]);
     expect([...open.values()]).toEqual(['ACTOR_UNREACHABLE', 'ACTOR_UNREACHABLE']);
     expect(new Set(ended.slice(1))).toEqual(new Set(['messages']));
   });
