@@ -135,7 +135,11 @@ export interface StoreCounters {
   settledBatches: number;
   checkpoints: number;
   snapshotsWritten: number;
-  /** Segments below a log start, and their bytes. Those of deleted and rewritten logs are not counted. */
+  /** Segments that were replaced by rewritten ones, bytes of these, and how much less that was. */
+  segmentsRewritten: number;
+  rewrittenBytes: number;
+  rewriteFreedBytes: number;
+  /** Segments below a log start, and their bytes. Those of deleted and installed logs are not counted. */
   segmentsRemoved: number;
   segmentBytesRemoved: number;
   /** Appends refused by back-pressure. */
@@ -275,6 +279,44 @@ export interface Install {
   abort(): void;
 }
 
+/** A segment that takes no more and whose batches a start never takes out of the WAL again. */
+export interface SealedSegment {
+  readonly baseOffset: number;
+  /** It stands for every offset below, from its base on; the next segment begins here or above. */
+  readonly endOffset: number;
+  /** Of its batches. */
+  readonly bytes: number;
+  readonly isRewritten: boolean;
+}
+
+/** Batches back to back at [position, position + length) of a file that stays until the rewriting is over. */
+export interface RewriteSource {
+  readonly baseOffset: number;
+  readonly endOffset: number;
+  readonly file: DiskFile;
+  readonly position: number;
+  readonly length: number;
+}
+
+/**
+ * Neighbouring segments are replaced by one, in one step that a power cut leaves done or not done. Nobody waits for
+ * it: when its sources go meanwhile (the start moves, the log is installed or deleted) it is void.
+ */
+export interface Rewrite {
+  readonly sources: readonly RewriteSource[];
+  /** What is appended counts for nothing any more. */
+  readonly isVoid: boolean;
+  /**
+   * Whole batches of the sources in the order of their offsets, as they were or with fewer records; gaps are legal.
+   * One call at a time. Rejects with StorageError `STORAGE_FULL` (the log stays as it was), or if the store failed.
+   */
+  append(bytes: Uint8Array): Promise<void>;
+  /** Puts what was appended in the place of the sources. `done`: durable, and read from now on. Rejects as `append`. */
+  commit(): Promise<'done' | 'void'>;
+  /** The log stays as it was. After `commit`: nothing. */
+  abort(): void;
+}
+
 export interface StoredLog {
   readonly logId: number;
   readonly durability: LogDurability;
@@ -358,6 +400,14 @@ export interface StoredLog {
   limitSegments(bytesMax: number, ageMs: number): void;
   /** Bytes of segment files. */
   readonly segmentBytes: number;
+
+  /** Segments that may be rewritten now, in the order of their offsets. None of a log in memory. */
+  sealedSegments(): readonly SealedSegment[];
+  /**
+   * Begins to rewrite the sealed segments within [fromOffset, endOffset). Undefined: there is none, they are not
+   * neighbours of one life of the log, or a rewriting of the log is under way.
+   */
+  beginRewrite(fromOffset: number, endOffset: number): Rewrite | undefined;
 
   /** Settles up to the newest snapshot and offers both; undefined if there is no snapshot. */
   donate(): Promise<Donation | undefined>;

@@ -55,7 +55,13 @@ export class Checkpointer {
     await this.#write(sequence, encodeCheckpoint(checkpoint, this.#host.env.crc32c));
     this.#sequence = sequence;
     this.#host.counters.checkpoints += 1;
-    for (const { logId, anchor } of entries) this.#logs.get(logId)?.trimTo(anchor.seq);
+    for (const { logId, anchor, mark } of entries) {
+      const log = this.#logs.get(logId);
+      if (log === undefined) continue;
+      log.trimTo(anchor.seq);
+      log.checkpointedBefore = log.checkpointed;
+      log.checkpointed = mark;
+    }
     this.#removeObsolete();
     this.#host.walFiles.releaseBelow(Math.min(replayLsn, this.#replayLsnBefore));
     this.#replayLsnBefore = replayLsn;

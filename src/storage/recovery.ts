@@ -156,7 +156,7 @@ class Rebuild implements ScanSink {
     for (const entry of checkpoint?.entries ?? []) {
       const log = parts.makeLog(entry.logId);
       log.resetTo(entry.anchor);
-      log.mark = entry.mark;
+      log.mark = log.checkpointed = entry.mark;
       log.generationMin = entry.mark.generationMin;
       log.startOffset = entry.startOffset;
       log.needsRepair = entry.needsRepair;

@@ -8,6 +8,7 @@ import {
   parseSegmentFileName,
   SEGMENT_HEADER_BYTES,
   Segment,
+  type SegmentFileName,
   type SegmentHost,
 } from './segment.ts';
 
@@ -38,6 +39,8 @@ export interface SegmentLimits {
   ageMs: number;
 }
 
+/** What is being rewritten has it behind its name, and counts for nothing. */
+export const CLEAN_SUFFIX = '.clean';
 /** As in Kafka. */
 export const SEGMENT_BYTES_MAX = 1 << 30;
 /** A last segment is not given up early before it has so many bytes. */
@@ -90,10 +93,12 @@ export class SegmentSet {
     this.isFolderDirty = !this.#host.cleanStart;
     // What was removed before a checkpoint synced it may be back as well, and not whole: nothing that is dead counts.
     const isDead = startOffset >= mark.settledOffset;
+    const kept: SegmentFileName[] = [];
     for (const entry of disk.list(this.#folder)) {
+      const path = `${this.#folder}/${entry.name}`;
+      if (entry.name.endsWith(CLEAN_SUFFIX)) disk.remove(path);
       const name = parseSegmentFileName(entry.name);
       if (name === undefined) continue;
-      const path = `${this.#folder}/${entry.name}`;
       const isOurs =
         !isDead &&
         name.generation >= mark.generationMin &&
@@ -102,27 +107,64 @@ export class SegmentSet {
       if (!isOurs) {
         // Gone for good before a later checkpoint counts other bytes under these offsets.
         this.isFolderDirty = true;
-        disk.remove(path);
-        if (disk.exists(indexPath(path))) disk.remove(indexPath(path));
-        continue;
-      }
-      const isActive =
-        mark.segmentLength > 0 &&
-        name.baseOffset === mark.segmentBase &&
-        name.generation === mark.generation;
-      const size = disk.fileSize(path) ?? 0;
-      const length = isActive ? Math.min(size, mark.segmentLength) : size;
-      const full = { logId: this.#logId, ...name };
-      const segment = new Segment(this.#host, this.#folder, full, length);
-      this.list.push(segment);
-      if (isActive && size > length) segment.dropTail();
-      if (isActive && size < mark.segmentLength) this.isDamaged = true;
+        this.#removeFile(path);
+      } else kept.push(name);
     }
+    for (const name of this.#withoutRewritten(kept)) this.#add(name, mark);
     this.list.sort((a, b) => a.baseOffset - b.baseOffset || a.generation - b.generation);
     while (this.list.length > 1 && this.list[1]!.baseOffset <= startOffset) this.#remove();
     const last = this.list[this.list.length - 1];
     this.#isSealed = last === undefined || last.baseOffset !== mark.segmentBase;
     if (mark.segmentLength === 0) this.#isSealed = true;
+  }
+
+  #add(name: SegmentFileName, mark: SettledMark): void {
+    const isActive =
+      mark.segmentLength > 0 &&
+      name.revision === 0 &&
+      name.baseOffset === mark.segmentBase &&
+      name.generation === mark.generation;
+    const segment = new Segment(this.#host, this.#folder, { logId: this.#logId, ...name }, 0);
+    const size = this.#host.env.disk.fileSize(segment.path) ?? 0;
+    const length = isActive ? Math.min(size, mark.segmentLength) : size;
+    segment.length = segment.syncedLength = length;
+    this.list.push(segment);
+    if (isActive && size > length) segment.dropTail();
+    if (isActive && !this.#host.cleanStart) segment.distrustTail();
+    if (isActive && size < mark.segmentLength) this.isDamaged = true;
+  }
+
+  /** Where a rewriting has ended, the files that it was made of go, if they are still there, or back. */
+  #withoutRewritten(names: SegmentFileName[]): SegmentFileName[] {
+    names.sort((a, b) => a.baseOffset - b.baseOffset || b.revision - a.revision);
+    const kept: SegmentFileName[] = [];
+    const gone: SegmentFileName[] = [];
+    let newest: SegmentFileName | undefined;
+    for (const name of names) {
+      const isGone =
+        newest !== undefined &&
+        name.baseOffset < newest.endOffset &&
+        name.revision < newest.revision;
+      if (isGone) gone.push(name);
+      else kept.push(name);
+      if (!isGone && name.revision > 0) newest = name;
+    }
+    if (gone.length > 0) {
+      // Its name may be known to the page cache only, and nothing else has these batches then.
+      this.#host.env.disk.syncDirectory(this.#folder);
+      this.isFolderDirty = true;
+    }
+    for (const name of gone) {
+      const { path } = new Segment(this.#host, this.#folder, { logId: this.#logId, ...name }, 0);
+      this.#removeFile(path);
+    }
+    return kept;
+  }
+
+  #removeFile(path: string): void {
+    const { disk } = this.#host.env;
+    disk.remove(path);
+    if (disk.exists(indexPath(path))) disk.remove(indexPath(path));
   }
 
   get bytes(): number {
@@ -164,7 +206,8 @@ export class SegmentSet {
   #roll(baseOffset: number): Segment {
     const { disk } = this.#host.env;
     if (!disk.exists(this.#folder)) disk.makeDirectory(this.#folder);
-    const name = { logId: this.#logId, baseOffset, generation: this.generation };
+    const { generation } = this;
+    const name = { logId: this.#logId, baseOffset, generation, revision: 0, endOffset: 0 };
     const segment = new Segment(this.#host, this.#folder, name, 0);
     segment.create();
     this.list.push(segment);
@@ -241,6 +284,40 @@ export class SegmentSet {
     counters.segmentBytesRemoved += segment.length;
     segment.doom();
     // A file that comes back after a power cut would be taken for one that is whole.
+    this.isFolderDirty = true;
+  }
+
+  // ---- rewriting ------------------------------------------------------------------------------
+
+  /**
+   * Segments that take no more and that each of these marks counts in full: whichever of two checkpoints a start
+   * goes by, none of their batches comes out of the WAL again. In order.
+   */
+  rewritable(marks: readonly SettledMark[]): Segment[] {
+    const { last } = this;
+    return this.list.filter((segment, i) => {
+      const isClosed = (segment !== last || this.#isSealed) && !segment.isDirty;
+      return isClosed && marks.every((mark) => isCounted(segment, this.coveredEnd(i), mark));
+    });
+  }
+
+  /** The offset up to which a segment stands for the log. Throws for a damaged one. */
+  coveredEnd(index: number): number {
+    const segment = this.list[index]!;
+    if (segment.revision > 0) return segment.endOffset;
+    return this.list[index + 1]?.baseOffset ?? segment.nextOffset;
+  }
+
+  /** Are these still neighbours here? */
+  holds(segments: readonly Segment[]): boolean {
+    const from = this.list.indexOf(segments[0]!);
+    return from >= 0 && segments.every((segment, i) => this.list[from + i] === segment);
+  }
+
+  /** Puts what they were rewritten to in their place. Their files go when nobody reads them. */
+  replace(segments: readonly Segment[], by: Segment): void {
+    const from = this.list.indexOf(segments[0]!);
+    for (const segment of this.list.splice(from, segments.length, by)) segment.doom();
     this.isFolderDirty = true;
   }
 
@@ -399,6 +476,13 @@ export class SegmentSet {
     };
     return { ranges, release };
   }
+}
+
+function isCounted(segment: Segment, endOffset: number, mark: SettledMark): boolean {
+  const { baseOffset, generation } = segment;
+  const isOurs = generation >= mark.generationMin && generation <= mark.generation;
+  const isOpen = mark.segmentLength > 0 && mark.segmentBase <= baseOffset;
+  return isOurs && !isOpen && endOffset <= mark.settledOffset;
 }
 
 /** Where the first batch lies that ends above `offset`. */

@@ -1,8 +1,10 @@
 // One segment file of a log: a 64-byte header, then committed v2 batches back to back, byte for byte as
-// they came. Bytes are only ever added, so a range of it may be sent to a client without fear. The
-// name carries base offset and generation; a generation is one life of the log's data on this node.
+// they came, or as a rewriting left them. Bytes are only ever added, so a range of it may be sent to a client
+// without fear. The name carries base offset and generation; a generation is one life of the log's data on this
+// node. That of a rewritten one also says how often, and up to which offset it stands for the files before it.
 //
-//   0 magic u32 | 4 version u32 | 8 log id u64 | 16 base offset u64 | 24 generation u32 | 60 CRC-32C of 0..59
+//   0 magic u32 | 4 version u32 | 8 log id u64 | 16 base offset u64 | 24 generation u32 | 28 revision u32
+//  32 end offset u64 (both 0: not rewritten) | 60 CRC-32C of 0..59
 import {
   BATCH_HEADER_BYTES,
   BATCH_MAGIC,
@@ -46,33 +48,58 @@ export interface BatchPlace {
   readonly maxTimestampMs: number;
 }
 
-function encodeSegmentHeader(name: SegmentName, crc32c: Crc32c): Uint8Array {
+/** What the name of a segment file says. */
+export interface SegmentFileName {
+  readonly baseOffset: number;
+  readonly generation: number;
+  /** 0: as it settled. Of two files with the same offsets the one with the higher revision counts. */
+  readonly revision: number;
+  /** A rewritten one stands for every offset from its base up to here; else 0. */
+  readonly endOffset: number;
+}
+
+export function encodeSegmentHeader(
+  name: SegmentName & SegmentFileName,
+  crc32c: Crc32c,
+): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
   writeU32le(bytes, 0, SEGMENT_MAGIC);
   writeU32le(bytes, 4, SEGMENT_VERSION);
   writeU64le(bytes, 8, name.logId);
   writeU64le(bytes, 16, name.baseOffset);
   writeU32le(bytes, 24, name.generation);
+  writeU32le(bytes, 28, name.revision);
+  writeU64le(bytes, 32, name.endOffset);
   writeU32le(bytes, 60, crc32c(bytes, 0, 60));
   return bytes;
 }
 
 /** Whose segment it is; undefined if the header fails its check. */
-export function decodeSegmentHeader(bytes: Uint8Array, crc32c: Crc32c): SegmentName | undefined {
+export function decodeSegmentHeader(
+  bytes: Uint8Array,
+  crc32c: Crc32c,
+): (SegmentName & SegmentFileName) | undefined {
   const isSound =
     bytes.length >= SEGMENT_HEADER_BYTES &&
     readU32le(bytes, 0) === SEGMENT_MAGIC &&
     readU32le(bytes, 4) === SEGMENT_VERSION &&
     crc32c(bytes, 0, 60) === readU32le(bytes, 60);
   if (!isSound) return undefined;
-  const generation = readU32le(bytes, 24);
-  return { logId: readU64le(bytes, 8), baseOffset: readU64le(bytes, 16), generation };
+  return {
+    logId: readU64le(bytes, 8),
+    baseOffset: readU64le(bytes, 16),
+    generation: readU32le(bytes, 24),
+    revision: readU32le(bytes, 28),
+    endOffset: readU64le(bytes, 32),
+  };
 }
 
-export class Segment implements SegmentName {
+export class Segment implements SegmentName, SegmentFileName {
   readonly logId: number;
   readonly baseOffset: number;
   readonly generation: number;
+  readonly revision: number;
+  readonly endOffset: number;
   readonly path: string;
   readonly #host: SegmentHost;
   /** Bytes that count, header included. */
@@ -88,11 +115,18 @@ export class Segment implements SegmentName {
   #dirty: OpenFile | undefined;
   #isTailDropped = false;
 
-  constructor(host: SegmentHost, folder: string, name: SegmentName, length: number) {
+  constructor(
+    host: SegmentHost,
+    folder: string,
+    name: SegmentName & SegmentFileName,
+    length: number,
+  ) {
     this.#host = host;
     this.logId = name.logId;
     this.baseOffset = name.baseOffset;
     this.generation = name.generation;
+    this.revision = name.revision;
+    this.endOffset = name.endOffset;
     this.path = `${folder}/${segmentFileName(name)}.seg`;
     this.length = length;
     this.syncedLength = length;
@@ -107,6 +141,17 @@ export class Segment implements SegmentName {
     this.syncedLength = 0;
     this.#index = new SparseIndex(this.length, this.baseOffset);
     this.#markDirty(open);
+  }
+
+  /** It will be a file that somebody else writes: `countAll` counts what is in it. */
+  prepare(): void {
+    this.length = SEGMENT_HEADER_BYTES;
+    this.#index = new SparseIndex(this.length, this.baseOffset);
+  }
+
+  /** The file has its name, and all of it is on the device. */
+  isWhole(): void {
+    this.syncedLength = this.length;
   }
 
   #markDirty(open: OpenFile): void {
@@ -226,6 +271,11 @@ export class Segment implements SegmentName {
     this.#isTailDropped = true;
   }
 
+  /** A run that was killed may have dropped what lay behind the end, and did not sync it. */
+  distrustTail(): void {
+    this.#isTailDropped = true;
+  }
+
   /** No batches come any more. The file must end where they do, whatever happens: its size says how long it is. */
   finish(): void {
     this.dropTail();
@@ -330,22 +380,27 @@ export class Segment implements SegmentName {
   }
 }
 
-function segmentFileName(name: {
-  readonly baseOffset: number;
-  readonly generation: number;
-}): string {
-  return `${String(name.baseOffset).padStart(16, '0')}-${name.generation}`;
+function segmentFileName(name: SegmentFileName): string {
+  const plain = `${digits(name.baseOffset)}-${name.generation}`;
+  return name.revision === 0 ? plain : `${plain}-${name.revision}-${digits(name.endOffset)}`;
+}
+
+function digits(offset: number): string {
+  return String(offset).padStart(16, '0');
 }
 
 export function indexPath(segmentPath: string): string {
   return segmentPath.replace(/\.seg$/, '.idx');
 }
 
-/** Base offset and generation of a segment file's name, or undefined for other files. */
-export function parseSegmentFileName(
-  file: string,
-): { readonly baseOffset: number; readonly generation: number } | undefined {
-  const match = /^(\d{16})-(\d+)\.seg$/.exec(file);
+/** What a segment file's name says, or undefined for other files. */
+export function parseSegmentFileName(file: string): SegmentFileName | undefined {
+  const match = /^(\d{16})-(\d+)(?:-(\d+)-(\d{16}))?\.seg$/.exec(file);
   if (match === null) return undefined;
-  return { baseOffset: Number(match[1]), generation: Number(match[2]) };
+  return {
+    baseOffset: Number(match[1]),
+    generation: Number(match[2]),
+    revision: Number(match[3] ?? 0),
+    endOffset: Number(match[4] ?? 0),
+  };
 }

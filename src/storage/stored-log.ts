@@ -14,6 +14,8 @@ import type {
   LogDurability,
   ReadResult,
   ReplicaAppendResult,
+  Rewrite,
+  SealedSegment,
   StateAtSeq,
   StoredLog,
   TimestampPlace,
@@ -33,6 +35,7 @@ import { framesFrom, residentFrames } from './log-frames.ts';
 import type { LogHost } from './log-host.ts';
 import { maxTimestamp, offsetForTimestamp, readLog } from './log-reads.ts';
 import { LogSnapshots } from './log-snapshots.ts';
+import { beginRewrite, sealedSegments } from './rewrite.ts';
 import {
   NO_MARK,
   SEGMENT_BYTES_MAX,
@@ -66,6 +69,9 @@ export class StoredLogCore implements StoredLog, GroupMember {
   /** What the last checkpoint counts as settled, and what the next one will. */
   mark: SettledMark = NO_MARK;
   isMarkDirty = false;
+  /** What the two checkpoints in the slots say; nothing is known of the older one that a start found. */
+  checkpointed: SettledMark = NO_MARK;
+  checkpointedBefore: SettledMark = NO_MARK;
   #segments: SegmentSet | undefined;
   readonly segmentLimits: SegmentLimits;
   /** Bytes of committed frames that are not settled, and when the oldest of them is due. */
@@ -80,6 +86,8 @@ export class StoredLogCore implements StoredLog, GroupMember {
   isInstallOpen = false;
   isInstalling = false;
   isSettleFrozen = false;
+  /** One rewriting at a time. */
+  isRewriting = false;
   groupId = 0;
   #uncommittedBytes = 0;
   #commitMovedMs = 0;
@@ -504,6 +512,14 @@ export class StoredLogCore implements StoredLog, GroupMember {
   limitSegments(bytesMax: number, ageMs: number): void {
     this.segmentLimits.bytesMax = Math.min(bytesMax, SEGMENT_BYTES_MAX);
     this.segmentLimits.ageMs = ageMs;
+  }
+
+  sealedSegments(): readonly SealedSegment[] {
+    return sealedSegments(this);
+  }
+
+  beginRewrite(fromOffset: number, endOffset: number): Rewrite | undefined {
+    return beginRewrite(this, fromOffset, endOffset);
   }
 
   donate(): Promise<Donation | undefined> {

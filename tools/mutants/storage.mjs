@@ -10,6 +10,7 @@ const SEGMENT = 'src/storage/segment.ts';
 const SEGMENTS = 'src/storage/segment-set.ts';
 const SNAPSHOTS = 'src/storage/log-snapshots.ts';
 const SETTLE = 'src/storage/settle.ts';
+const REWRITE = 'src/storage/rewrite.ts';
 
 /** What is run: `powerRun(seed, cuts)`. */
 export const entry = 'test/storage/support/power-run.ts';
@@ -227,6 +228,57 @@ export const mutants = [
     file: SEGMENTS,
     from: 'this.list[1]!.baseOffset <= offset) this.#remove();',
     to: 'this.list[0]!.baseOffset < offset) this.#remove();',
+  },
+  {
+    name: 'where a killed run cut a segment is not synced',
+    isRare: true,
+    file: SEGMENTS,
+    from: 'if (isActive && !this.#host.cleanStart) segment.distrustTail();',
+    to: '',
+  },
+  {
+    name: 'a rewritten segment is not synced before it has its name',
+    file: REWRITE,
+    from: 'file.sync((error) => (error === undefined ? resolve() : reject(error)));',
+    to: 'resolve();',
+  },
+  {
+    name: 'rewritten: the old files go before the name of the new one is synced',
+    file: REWRITE,
+    from: '    disk.syncDirectory(folder);\n',
+    to: '',
+  },
+  {
+    name: 'rewritten: what only one checkpoint counts in full',
+    isRare: true,
+    file: REWRITE,
+    from: '[log.checkpointed, log.checkpointedBefore]',
+    to: '[log.checkpointed]',
+  },
+  {
+    name: 'rewritten: what no checkpoint counts in full',
+    file: REWRITE,
+    from: '[log.checkpointed, log.checkpointedBefore]',
+    to: '[]',
+  },
+  {
+    name: 'rewritten: the files before it count at a start as well',
+    file: SEGMENTS,
+    from: 'name.baseOffset < newest.endOffset &&',
+    to: 'name.baseOffset < 0 &&',
+  },
+  {
+    name: 'rewritten: a start does not sync the name of the new file',
+    isRare: true,
+    file: SEGMENTS,
+    from: '      this.#host.env.disk.syncDirectory(this.#folder);\n      this.isFolderDirty = true;\n',
+    to: '',
+  },
+  {
+    name: 'rewritten: counts although a source is gone',
+    file: REWRITE,
+    from: 'log.host.isStopped || !log.segments.holds(this.#segments)',
+    to: 'log.host.isStopped',
   },
   {
     name: 'an index is trusted whatever its segment',

@@ -159,15 +159,38 @@ export function isSoundView(bytes: Uint8Array): boolean {
 
 // ---- segments -------------------------------------------------------------------------------------
 
+interface SegmentName {
+  readonly path: string;
+  readonly base: number;
+  readonly generation: number;
+  /** 0: never rewritten. */
+  readonly revision: number;
+  readonly end: number;
+}
+
+/** A rewritten file stands for every older one whose base lies in its offsets. */
+function segmentsOf(paths: readonly string[], entry: Entry): SegmentName[] {
+  const names = paths.flatMap((path): SegmentName[] => {
+    const name = /\/(\d{16})-(\d+)(-(\d+)-(\d{16}))?\.seg$/.exec(path);
+    if (name === null) return [];
+    const [, base, generation, , revision, end] = name.map(Number);
+    const isOurs = generation! >= entry.generationMin && generation! <= entry.generation;
+    if (!isOurs || base! >= entry.settledOffset) return [];
+    const rewritten = name[3] === undefined ? [0, 0] : [revision!, end!];
+    return [
+      { path, base: base!, generation: generation!, revision: rewritten[0]!, end: rewritten[1]! },
+    ];
+  });
+  return names.filter(
+    ({ base, revision }) =>
+      !names.some((by) => by.revision > revision && by.base <= base && base < by.end),
+  );
+}
+
 function readSegments(files: Files, paths: readonly string[], entry: Entry, log: FoundLog): void {
-  for (const path of paths) {
-    const name = /(\d{16})-(\d+)\.seg$/.exec(path);
-    const base = Number(name?.[1]);
-    const generation = Number(name?.[2]);
-    const isOurs = generation >= entry.generationMin && generation <= entry.generation;
-    if (!isOurs || base >= entry.settledOffset) continue;
+  for (const { path, base, generation, revision } of segmentsOf(paths, entry)) {
     const bytes = files.contents(path);
-    const isOpen = base === entry.segmentBase && generation === entry.generation;
+    const isOpen = revision === 0 && base === entry.segmentBase && generation === entry.generation;
     const end = isOpen && entry.segmentLength > 0 ? entry.segmentLength : bytes.length;
     for (let at = 64; at < end; ) {
       const batch = batchIn(bytes, at);

@@ -3,6 +3,7 @@
 // one found. Before each recovery a reader that shares no code with storage looks at the files. Knows no test
 // runner: mutants of the storage room are tried with it too.
 import assert from 'node:assert/strict';
+import { baseOffset as baseOf, forEachBatch } from '../../../src/records/batch.ts';
 import { equalBytes, readU32 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 import { SeededRandom } from '../../../src/std/prng.ts';
@@ -39,6 +40,10 @@ interface Ledger {
   committedSum: number;
   /** Nobody wants batches below. */
   startOffset: number;
+  /** Base offsets of batches that a rewriting leaves out: until it is done they may be there or not. */
+  readonly spare: Set<number>;
+  /** That it has left out: they are not there any more. */
+  readonly gone: Set<number>;
 }
 
 function newLedger(): Ledger {
@@ -51,6 +56,8 @@ function newLedger(): Ledger {
     committedOffset: 0,
     committedSum: 0,
     startOffset: 0,
+    spare: new Set(),
+    gone: new Set(),
   };
 }
 
@@ -64,9 +71,12 @@ export class PowerRun {
   boots = 0;
   /** Frames of one size, the fourth of which ends with a block: what a torn group leaves behind fits under another. */
   readonly #isUniform: boolean;
+  readonly #rewrites: SeededRandom | undefined;
 
-  constructor(seed: number) {
+  /** @param isRewriting segments are rewritten too, by dice of their own: the run without is as it was. */
+  constructor(seed: number, isRewriting = true) {
     this.random = new SeededRandom(seed);
+    this.#rewrites = isRewriting ? new SeededRandom(seed + 1_000_000) : undefined;
     this.disk = this.world.newDisk();
     const logs = this.random.below(8) === 0 ? MANY_LOGS : LOGS;
     this.#isUniform = this.random.below(4) === 0;
@@ -112,6 +122,7 @@ export class PowerRun {
   act(): void {
     const log = this.log(1 + this.random.below(this.ledgers.size));
     const ledger = this.ledgers.get(log.logId)!;
+    if (this.#rewrites?.below(16) === 0) this.#rewrite(this.#rewrites);
     const dice = this.random.below(100);
     if (dice < 55) this.#append(log, ledger, dice);
     else if (dice < 75) this.#commit(log, ledger);
@@ -131,12 +142,46 @@ export class PowerRun {
     // After a cut less may be known to be committed than was before.
     if (span < 0) return;
     const to = ledger.startOffset + Math.min(span, this.random.below(2 * span + 1));
-    ledger.committedSum = sumTo(log, to, ledger.committedOffset);
+    const sum = sumTo(log, { ...ledger, startOffset: to });
     // Before it is asked for: the power may fail while files are removed.
     ledger.startOffset = to;
+    ledger.committedSum = sum;
     // Segments of another size from here on, cut by time as well.
     log.limitSegments(4_000 + this.random.below(40_000), this.random.below(100));
     log.setStartOffset(to);
+  }
+
+  /** Neighbouring segments lose some of their batches; the power may fail at any step of it. */
+  #rewrite(random: SeededRandom): void {
+    const log = this.log(1 + random.below(this.ledgers.size));
+    const ledger = this.ledgers.get(log.logId)!;
+    const sealed = log.sealedSegments();
+    if (sealed.length === 0) return;
+    const from = random.below(sealed.length);
+    const to = Math.min(sealed.length - 1, from + random.below(3));
+    const rewrite = log.beginRewrite(sealed[from]!.baseOffset, sealed[to]!.endOffset);
+    if (rewrite === undefined) return;
+    const share = random.below(4);
+    const left = new Set<number>();
+    const pieces = rewrite.sources.map(({ file, position, length }) => {
+      const bytes = new Uint8Array(length);
+      assert.equal(file.readSync(bytes, position), length);
+      return without(bytes, (base) => {
+        const isLeft = share > 0 && random.below(4) < share;
+        if (isLeft) left.add(base);
+        return isLeft;
+      });
+    });
+    // Before it begins: from here on they may be missing, whatever comes.
+    for (const base of left) ledger.spare.add(base);
+    ledger.committedSum = sumTo(log, ledger);
+    const work = async (): Promise<void> => {
+      for (const piece of pieces) await rewrite.append(piece);
+      if (random.below(8) === 0) rewrite.abort();
+      else if ((await rewrite.commit()) === 'done') for (const base of left) ledger.gone.add(base);
+    };
+    // It may be cut off in the middle, or find no room.
+    work().catch(() => undefined);
   }
 
   #append(log: StoredLog, ledger: Ledger, dice: number): void {
@@ -165,7 +210,7 @@ export class PowerRun {
     if (to <= log.committedSeq) return;
     log.setCommitted(to);
     // Read first: the power may fail while it is read.
-    const sum = sumTo(log, ledger.startOffset, log.offsetAt(to)!);
+    const sum = sumTo(log, { ...ledger, committedOffset: log.offsetAt(to)! });
     ledger.committedSeq = to;
     ledger.committedChain = log.chainAt(to)!;
     ledger.committedOffset = log.offsetAt(to)!;
@@ -310,9 +355,9 @@ export class PowerRun {
       assert(log.committedSeq <= log.endSeq);
       // Whoever owns the log moves its start again when it reads the frame that said so, if that is there.
       if (this.random.below(2) === 0) log.setStartOffset(ledger.startOffset);
-      const { startOffset, committedOffset } = ledger;
+      const { startOffset } = ledger;
       assert(log.startOffset <= startOffset);
-      assert.equal(sumTo(log, startOffset, committedOffset), ledger.committedSum);
+      assert.equal(sumTo(log, ledger), ledger.committedSum);
       // Throws if anything up to the end cannot be read.
       readAll(log, startOffset);
       await this.#checkState(log);
@@ -345,7 +390,7 @@ export class PowerRun {
     ledger.committedSeq = log.committedSeq;
     ledger.committedChain = log.chainAt(log.committedSeq)!;
     ledger.committedOffset = log.offsetAt(log.committedSeq)!;
-    ledger.committedSum = sumTo(log, ledger.startOffset, ledger.committedOffset);
+    ledger.committedSum = sumTo(log, ledger);
   }
 
   fingerprint(): string[] {
@@ -396,7 +441,13 @@ function checkLog({ logs }: Findings, id: number, ledger: Ledger): void {
     if (seq > found.baseSeq) {
       assert.equal(found.frames.get(seq)?.chain, chain, `log ${id}: frame ${seq} is lost`);
     } else if (seq === found.baseSeq) assert.equal(found.baseChain, chain);
-    const isWanted = baseOffset >= ledger.startOffset && seq <= ledger.committedSeq;
+    const isWanted =
+      baseOffset >= ledger.startOffset &&
+      seq <= ledger.committedSeq &&
+      !ledger.spare.has(baseOffset);
+    if (ledger.gone.has(baseOffset) && baseOffset >= ledger.startOffset) {
+      assert(!found.settled.has(baseOffset), `log ${id}: batch ${baseOffset} is back`);
+    }
     if (crc !== undefined && isWanted && baseOffset < found.settledOffset) {
       assert.equal(
         found.settled.get(baseOffset)?.crc,
@@ -426,21 +477,44 @@ function stateAt(log: StoredLog, seq: number): Uint8Array {
   return eventsOf(`${log.chainAt(seq)} `.repeat(Math.ceil(size / 10)).slice(0, size));
 }
 
-function sumTo(log: StoredLog, from: number, offset: number): number {
+/** Of the committed batches from the start on, without those that a rewriting may have left out. */
+function sumTo(
+  log: StoredLog,
+  of: Pick<Ledger, 'startOffset' | 'committedOffset' | 'spare' | 'gone'>,
+): number {
+  const { startOffset, committedOffset, spare, gone } = of;
   let sum = 0;
-  for (let at = from; at < offset; ) {
-    const read = log.read(at, 4000, offset);
-    if (read.kind === 'memory')
-      for (const slice of read.slices) sum = crc32c(slice, 0, slice.length, sum);
-    else if (read.kind === 'file') {
-      const bytes = new Uint8Array(read.length);
-      read.file.readSync(bytes, read.position);
-      sum = crc32c(bytes, 0, bytes.length, sum);
-    } else throw new Error(`committed offset ${at} of ${offset} is ${read.kind}`);
+  for (let at = startOffset; at < committedOffset; ) {
+    const read = log.read(at, 4000, committedOffset);
+    // Nothing is left at the end.
+    if (read.kind === 'empty' && spare.size > 0) break;
+    if (read.kind !== 'memory' && read.kind !== 'file') {
+      throw new Error(`committed offset ${at} of ${committedOffset} is ${read.kind}`);
+    }
     at = read.nextOffset;
-    read.release();
+    const bytes = bytesOf(read);
+    const wanted = without(bytes, (base) => {
+      assert(!gone.has(base), `batch ${base} of log ${log.logId} is back`);
+      return spare.has(base);
+    });
+    sum = crc32c(wanted, 0, wanted.length, sum);
   }
   return sum;
+}
+
+/** The batches in `bytes` that are not left out. */
+function without(bytes: Uint8Array, isLeft: (base: number) => boolean): Uint8Array {
+  const kept: Uint8Array[] = [];
+  forEachBatch(bytes, 0, bytes.length, (at, size) => {
+    if (!isLeft(baseOf(bytes, at))) kept.push(bytes.subarray(at, at + size));
+  });
+  const out = new Uint8Array(kept.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of kept) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }
 
 /**
@@ -452,8 +526,9 @@ export async function powerRun(
   seed: number,
   cuts: number,
   onCut: () => void = () => undefined,
+  isRewriting = true,
 ): Promise<number> {
-  const run = new PowerRun(seed);
+  const run = new PowerRun(seed, isRewriting);
   await run.open();
   for (let i = 0; i < cuts; i += 1) {
     // Some lives are long enough for the WAL to come round.

@@ -1,0 +1,212 @@
+// Replaces neighbouring segments of a log by one that holds less: written beside them, synced, and put in their
+// place by its name. The name says which offsets it stands for and that it is newer, so that a start finds either
+// the old files or the new one, whatever was lost with a power cut. Only segments that both checkpoints count in
+// full are rewritten: what a start replays from the WAL never meets them.
+//
+// Nobody waits for a rewriting. A move of the start, an install or a delete that takes one of its sources away
+// makes it void, which is looked at in the same turn in which it would count; readers and donations keep the old
+// files until they are done.
+import type { DiskFile } from '../env/environment.ts';
+import { assert } from '../std/assert.ts';
+import type { Rewrite, RewriteSource, SealedSegment } from './api.ts';
+import { errnoOf, storageErrorFrom } from './errors.ts';
+import type { OpenFile } from './open-files.ts';
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, Segment } from './segment.ts';
+import { CLEAN_SUFFIX } from './segment-set.ts';
+import type { StoredLogCore } from './stored-log.ts';
+
+/** What may be rewritten of a log now, in order. */
+export function sealedSegments(log: StoredLogCore): SealedSegment[] {
+  return rewritable(log).map((segment) => ({
+    baseOffset: segment.baseOffset,
+    endOffset: coveredEnd(log, segment),
+    bytes: segment.length - SEGMENT_HEADER_BYTES,
+    isRewritten: segment.revision > 0,
+  }));
+}
+
+function coveredEnd({ segments }: StoredLogCore, segment: Segment): number {
+  return segments.coveredEnd(segments.list.indexOf(segment));
+}
+
+function rewritable(log: StoredLogCore): Segment[] {
+  if (log.isMemory || log.isDeleted || log.needsRepair || log.host.isStopped) return [];
+  return log.segments.rewritable([log.checkpointed, log.checkpointedBefore]);
+}
+
+/** Undefined: these are not, or no more, neighbours that may be rewritten, or a rewriting of the log is under way. */
+export function beginRewrite(
+  log: StoredLogCore,
+  fromOffset: number,
+  endOffset: number,
+): Rewrite | undefined {
+  if (log.isRewriting) return undefined;
+  const sources = rewritable(log).filter(
+    (segment) => segment.baseOffset >= fromOffset && coveredEnd(log, segment) <= endOffset,
+  );
+  const [first] = sources;
+  const isOne =
+    first !== undefined &&
+    log.segments.holds(sources) &&
+    sources.every((segment) => segment.generation === first.generation);
+  return isOne ? new LogRewrite(log, sources) : undefined;
+}
+
+class LogRewrite implements Rewrite {
+  readonly sources: readonly RewriteSource[];
+  readonly #log: StoredLogCore;
+  readonly #segments: readonly Segment[];
+  readonly #pinned: readonly OpenFile[];
+  readonly #target: Segment;
+  #file: DiskFile | undefined;
+  #isBusy = false;
+  #isOver = false;
+
+  constructor(log: StoredLogCore, segments: readonly Segment[]) {
+    this.#log = log;
+    this.#segments = segments;
+    this.#pinned = segments.map((segment) => segment.pin());
+    this.sources = segments.map((segment, i) => ({
+      baseOffset: segment.baseOffset,
+      endOffset: coveredEnd(log, segment),
+      file: this.#pinned[i]!.file,
+      position: SEGMENT_HEADER_BYTES,
+      length: segment.length - SEGMENT_HEADER_BYTES,
+    }));
+    const { logId, baseOffset, generation } = segments[0]!;
+    const name = {
+      logId,
+      baseOffset,
+      generation,
+      revision: Math.max(...segments.map((segment) => segment.revision)) + 1,
+      endOffset: coveredEnd(log, segments[segments.length - 1]!),
+    };
+    this.#target = new Segment(log.host, log.folder, name, 0);
+    this.#target.prepare();
+    log.isRewriting = true;
+  }
+
+  get isVoid(): boolean {
+    const log = this.#log;
+    return (
+      this.#isOver || log.isDeleted || log.host.isStopped || !log.segments.holds(this.#segments)
+    );
+  }
+
+  get #path(): string {
+    return `${this.#target.path}${CLEAN_SUFFIX}`;
+  }
+
+  #open(): DiskFile {
+    if (this.#file !== undefined) return this.#file;
+    const { env } = this.#log.host;
+    const file = env.disk.open(this.#path, { mode: 'create' });
+    this.#file = file;
+    if (file.size() > 0) file.truncate(0);
+    file.writeSync(encodeSegmentHeader(this.#target, env.crc32c), 0);
+    return file;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    assert(!this.#isBusy, 'Rewrite: one call at a time');
+    if (this.isVoid || bytes.length === 0) return;
+    await this.#guard(async () => {
+      const file = this.#open();
+      const position = this.#target.length;
+      await new Promise<void>((resolve, reject) => {
+        file.write(bytes, position, (error) => (error === undefined ? resolve() : reject(error)));
+      });
+      this.#target.countAll(bytes);
+      assert(this.#target.length === position + bytes.length, 'Rewrite: whole batches only');
+    });
+  }
+
+  async commit(): Promise<'done' | 'void'> {
+    assert(!this.#isBusy, 'Rewrite: one call at a time');
+    let isDone = false;
+    try {
+      if (!this.isVoid) {
+        await this.#guard(async () => {
+          const file = this.#open();
+          await new Promise<void>((resolve, reject) => {
+            file.sync((error) => (error === undefined ? resolve() : reject(error)));
+          });
+          isDone = this.#replace(file);
+        });
+      }
+    } finally {
+      this.abort();
+    }
+    return isDone ? 'done' : 'void';
+  }
+
+  /** In one turn: whoever takes a source away does it before or after. */
+  #replace(file: DiskFile): boolean {
+    if (this.isVoid) return false;
+    const { segments, host, folder } = this.#log;
+    const { disk } = host.env;
+    const target = this.#target;
+    file.close();
+    this.#file = undefined;
+    disk.rename(this.#path, target.path);
+    // Before any of the old files goes: until then a power cut may take the new name away.
+    disk.syncDirectory(folder);
+    target.isWhole();
+    this.#saveIndex();
+    const before = this.#segments.reduce((sum, segment) => sum + segment.length, 0);
+    segments.replace(this.#segments, target);
+    host.counters.segmentsRewritten += this.#segments.length;
+    host.counters.rewrittenBytes += target.length;
+    host.counters.rewriteFreedBytes += Math.max(0, before - target.length);
+    return true;
+  }
+
+  #saveIndex(): void {
+    try {
+      this.#target.saveIndex();
+    } catch (error) {
+      // It is derived: without its file it is rebuilt when needed.
+      const { path } = this.#target;
+      this.#log.host.env.log.warn('a segment index was not written', {
+        path,
+        error: String(error),
+      });
+    }
+  }
+
+  /** A full disk ends the rewriting and nothing else; after any other failure nothing is known any more. */
+  async #guard(work: () => Promise<void>): Promise<void> {
+    const { host, logId } = this.#log;
+    this.#isBusy = true;
+    try {
+      await work();
+    } catch (error) {
+      const failure = storageErrorFrom(error, `rewriting log ${logId}`);
+      const errno = errnoOf(error);
+      if (errno !== 'ENOSPC' && errno !== 'EDQUOT' && !host.isStopped) host.fail(failure);
+      throw failure;
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const log = this.#log;
+    const { host } = log;
+    log.isRewriting = false;
+    for (const [i, segment] of this.#segments.entries()) segment.unpin(this.#pinned[i]!);
+    const file = this.#file;
+    this.#file = undefined;
+    if (file === undefined) return;
+    file.close();
+    if (host.isStopped) return;
+    try {
+      host.env.disk.remove(this.#path);
+    } catch (error) {
+      // It counts for nothing, and goes at the next start.
+      host.env.log.warn('a rewritten segment stays', { path: this.#path, error: String(error) });
+    }
+  }
+}
