@@ -83,6 +83,8 @@ export interface ApiPartition {
 export interface ApiDestination {
   readonly name: string;
   readonly isInternal: boolean;
+  /** When a message counts as taken: `sync`, `replicated`, `async` or `memory`. */
+  readonly durability: string;
   readonly partitions: readonly ApiPartition[];
 }
 

@@ -67,6 +67,7 @@ export async function destinationsOf(ports: AdminPorts): Promise<ApiDestination[
   const describe = (destination: DestinationView): ApiDestination => ({
     name: destination.name,
     isInternal: destination.isInternal,
+    durability: destination.logs[0]?.durability ?? 'sync',
     partitions: destination.logs.map((log) => partitionOf(log, status)),
   });
   return ports.view.destinations().map(describe);

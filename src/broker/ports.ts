@@ -29,6 +29,7 @@ export type {
   DeclareQueue,
   DestinationView,
   Difference,
+  Durability,
   EndpointView,
   ExchangeView,
   FetchedInput,
@@ -51,7 +52,7 @@ export type {
   RouteListener,
   TrimInput,
 } from '../cluster/ports.ts';
-export { LogHostProtocol, LogRepliesProtocol } from '../cluster/ports.ts';
+export { DURABILITIES, LogHostProtocol, LogRepliesProtocol } from '../cluster/ports.ts';
 export * from './cursor/answers.ts';
 export { groupPartition } from './cursor/behavior.ts';
 export * from './cursor/commands.ts';

@@ -3,8 +3,10 @@
 import type { RefId } from '../actors/ref.ts';
 import type { DiskFile } from '../env/environment.ts';
 import type { ComparedArgument, QueueOwner } from './metadata/routing-types.ts';
+import { DURABILITIES, type Durability } from './metadata/types.ts';
 
-export type { ComparedArgument, QueueOwner };
+export type { ComparedArgument, Durability, QueueOwner };
+export { DURABILITIES };
 
 // ---- The metadata view ------------------------------------------------------------------------
 
@@ -38,10 +40,14 @@ export interface LogView {
   readonly isr: readonly number[];
   readonly offline: readonly number[];
   readonly minInsync: number;
+  /** When a message counts as taken: see {@link Durability}. */
+  readonly durability: Durability;
 }
 
 export interface QueueView {
   readonly durable: boolean;
+  /** As it was declared; its log says what is in force. */
+  readonly durability?: Durability;
   readonly autoDelete: boolean;
   /** Of an exclusive queue. */
   readonly owner: QueueOwner | undefined;
@@ -313,7 +319,7 @@ export interface DeclareQueue extends Omit<QueueView, 'compared'> {
 
 /** The first property in which a declaration and what is there differ; undefined: not given. */
 export interface Difference {
-  /** `type`, `durable`, `autoDelete`, `internal`, `alternate`, or the name of an argument. */
+  /** `type`, `durable`, `durability`, `autoDelete`, `internal`, `alternate`, or the name of an argument. */
   readonly property: string;
   readonly received: string | undefined;
   readonly current: string | undefined;

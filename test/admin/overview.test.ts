@@ -11,6 +11,7 @@ test('a partition tells what its leader says, and which of its replicas are quar
     epoch: 4,
     replicas: [1, 2],
     isr: [1],
+    durability: 'async',
   });
   const status: LogStatus = {
     logId: 7,
@@ -29,6 +30,7 @@ test('a partition tells what its leader says, and which of its replicas are quar
       Promise.resolve({ leaders: new Map([[7, status]]), failed: new Map([[8, [2]]]) }),
   } as unknown as AdminPorts;
   const [destination] = await destinationsOf(ports);
+  expect(destination?.durability).toBe('async');
   expect(destination?.partitions).toMatchObject([
     { partition: 0, failed: [], startOffset: 1, highWatermark: 5, logEndOffset: 6 },
     { partition: 1, failed: [2], highWatermark: -1 },

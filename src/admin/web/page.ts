@@ -41,9 +41,9 @@ function nodeRow(node, controllerId) {
   cell(row, number(node.leaderCount), 'n'); cell(row, number(node.replicaCount), 'n');
   return row;
 }
-function partitionRow(name, p, rate) {
+function partitionRow(d, p, rate) {
   const row = document.createElement('tr');
-  cell(row, name); cell(row, String(p.partition), 'n');
+  cell(row, d.name); cell(row, d.durability); cell(row, String(p.partition), 'n');
   cell(row, p.leader < 0 ? 'none' : String(p.leader), p.leader < 0 ? 'bad n' : 'n');
   cell(row, p.isr.join(' ') + (p.isr.length < p.replicas.length ? ' of ' + p.replicas.length : '') +
     (p.failed.length > 0 ? ', failed: ' + p.failed.join(' ') : ''), p.isr.length < p.replicas.length ? 'bad' : '');
@@ -66,7 +66,7 @@ async function refresh() {
     for (const d of destinations) for (const p of d.partitions) {
       const key = d.name + '/' + p.partition, seen = before.get(key);
       next.set(key, p.logEndOffset);
-      rows.push(partitionRow(d.name, p, seen === undefined ? undefined : Math.max(0, (p.logEndOffset - seen) / seconds)));
+      rows.push(partitionRow(d, p, seen === undefined ? undefined : Math.max(0, (p.logEndOffset - seen) / seconds)));
     }
     fill('partitions', rows);
     before = next; beforeAt = now;
@@ -86,7 +86,7 @@ export const PAGE = `<!doctype html>
 <body><header><h1>Callboard</h1><span id="cluster"></span><span id="version"></span><span id="note"></span></header>
 <h2>Nodes</h2><div class="scroll"><table><thead><tr><th>node<th>state<th>role<th>Kafka<th>AMQP<th>RocketMQ<th>HTTP
 <th class="n">pid<th class="n">leads<th class="n">replicas</thead><tbody id="nodes"></tbody></table></div>
-<h2>Destinations</h2><div class="scroll"><table><thead><tr><th>name<th class="n">partition<th class="n">leader<th>in sync
+<h2>Destinations</h2><div class="scroll"><table><thead><tr><th>name<th>durability<th class="n">partition<th class="n">leader<th>in sync
 <th class="n">start<th class="n">high watermark<th class="n">end<th class="n">uncommitted<th class="n">rate</thead>
 <tbody id="partitions"></tbody></table></div>
 <script>${SCRIPT}</script></body></html>

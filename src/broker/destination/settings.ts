@@ -2,6 +2,8 @@
 // the table, or a value that this version does not honour, is refused when it is set: nothing is stored
 // and ignored. Values travel and are stored as text.
 
+import { DURABILITIES } from '../../cluster/ports.ts';
+
 export type SettingType = 'boolean' | 'int' | 'long' | 'list' | 'string';
 
 export interface Setting {
@@ -23,6 +25,7 @@ const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** For clients that look for a log under the name of a broker. */
 const NAME_SPREAD_DEFAULT = 4;
 
+const DURABILITY = 'callboard.durability';
 const NAME_SPREAD = 'callboard.broker.names';
 const MAX_MESSAGE_BYTES = 'max.message.bytes';
 const MIN_INSYNC_REPLICAS = 'min.insync.replicas';
@@ -49,6 +52,11 @@ function integer(min: number, max: number): Setting['refuse'] {
   };
 }
 
+function oneOf(words: readonly string[]): Setting['refuse'] {
+  return (value) =>
+    words.includes(value) ? undefined : `must be one of ${words.join(', ')}, not "${value}"`;
+}
+
 function only(accepted: string, why: string): Setting['refuse'] {
   return (value) =>
     value.trim() === accepted ? undefined : `only "${accepted}" is served: ${why}`;
@@ -63,6 +71,14 @@ export const SETTINGS: readonly Setting[] = [
       'Over how many names of brokers the partitions are spread for clients that know brokers by name.',
     isFixed: true,
     refuse: integer(1, 1_000),
+  },
+  {
+    name: DURABILITY,
+    type: 'string',
+    defaultValue: 'sync',
+    about:
+      'When a send is answered. sync: when the record is on disk on enough replicas; replicated: when as many have received it; async: when the leader has it; memory: never on disk, one replica, gone with its node.',
+    refuse: oneOf(DURABILITIES),
   },
   {
     name: 'cleanup.policy',

@@ -95,8 +95,16 @@ export class MetadataChanges implements MetadataService {
   }
 
   declareQueue(queue: DeclareQueue, timeoutMs: number): Promise<MetadataResult> {
-    const { name, node, durable, autoDelete, owner, compared, replicationFactor } = queue;
-    const rules = { durable, autoDelete, owner, arguments: queue.arguments, compared };
+    const { name, node, durable, durability, autoDelete, owner, compared, replicationFactor } =
+      queue;
+    const rules = {
+      durable,
+      autoDelete,
+      owner,
+      arguments: queue.arguments,
+      compared,
+      ...(durability === undefined ? {} : { durability }),
+    };
     const topicId = this.#topicId();
     const place = { vhost: VHOST, name, topicId, node, replicationFactor };
     return this.#change({ kind: 'declare-queue', ...place, ...rules }, timeoutMs);

@@ -63,8 +63,8 @@ export class ShardDirectory implements Directory {
     return {
       logId,
       kind: kindOfVhost(log.vhost) ?? log.kind,
-      // `replicated` and `async` wait for the same write as `sync`, which is more than they ask.
-      durability: 'sync',
+      // One write-ahead log for all that is written: the other modes differ in who waits for it.
+      durability: log.durability === 'memory' ? 'memory' : 'sync',
       name: `${log.destination}-${log.partition}`,
     };
   }

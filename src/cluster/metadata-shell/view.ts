@@ -175,6 +175,7 @@ export class ImageView implements MetadataView {
 
   #logView(log: LogRecord): LogView {
     const { logId, kind, destination, partition, leader, epoch, replicas, isr, minInsync } = log;
+    const { durability } = log;
     const offline = replicas.filter((node) => !this.#image.isNodeLive(node));
     return {
       logId,
@@ -187,6 +188,7 @@ export class ImageView implements MetadataView {
       isr,
       offline,
       minInsync,
+      durability,
     };
   }
 }

@@ -12,7 +12,7 @@ import type {
   DeleteDestination,
   Outcome,
 } from './commands.ts';
-import { type ClusterRules, readRules, sortedConfig } from './destination-config.ts';
+import { type ClusterRules, DURABILITY, readRules, sortedConfig } from './destination-config.ts';
 import { grant } from './election.ts';
 import type { MetadataImage } from './image.ts';
 import { isValidName } from './names.ts';
@@ -53,7 +53,8 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
   if (assignments.length > 0 && command.partitions > 0 && command.partitions !== partitions) {
     return refused('invalid-assignment', 'the assignment and the partition count differ');
   }
-  const replicationFactor = assignments[0]?.length ?? wantedReplicas(image, command);
+  const isMemory = rules.durability === 'memory';
+  const replicationFactor = assignments[0]?.length ?? wantedReplicas(image, command, isMemory);
   const fault = assignmentFault(image, assignments, replicationFactor);
   if (fault !== undefined) return refused('invalid-assignment', fault);
   const live = image.liveNodes().length;
@@ -63,6 +64,9 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
       'invalid-replication-factor',
       `${replicationFactor} replicas, ${live} live nodes`,
     );
+  }
+  if (isMemory && replicationFactor !== 1) {
+    return refused('invalid-replication-factor', 'what is kept in memory has one replica');
   }
   const mode = chooseMode(command, replicationFactor);
   const minInsync = chooseMinInsync(command, rules, mode, replicationFactor);
@@ -77,8 +81,13 @@ function wantedPartitions(image: MetadataImage, command: CreateDestinationComman
   return command.partitions === -1 ? image.defaults.partitions : command.partitions;
 }
 
-function wantedReplicas(image: MetadataImage, command: CreateDestinationCommand): number {
+function wantedReplicas(
+  image: MetadataImage,
+  command: CreateDestinationCommand,
+  isMemory: boolean,
+): number {
   if (command.replicationFactor !== -1) return command.replicationFactor;
+  if (isMemory) return 1;
   const live = image.liveNodes().length;
   const { replicationFactor } = image.defaults;
   return replicationFactor === -1 ? defaultReplicationFactor(live) : replicationFactor;
@@ -257,9 +266,16 @@ export function configureDestination(applying: Applying, command: ConfigureDesti
     if (value === undefined) merged.delete(key);
     else merged.set(key, value);
   }
+  const isMemory = destination.logIds.some((id) => image.log(id)!.durability === 'memory');
+  // Decided when it was made: it stays where a whole new config does not name it.
+  if (isMemory && command.replace && !merged.has(DURABILITY)) merged.set(DURABILITY, 'memory');
   const config = sortedConfig([...merged]);
   const rules = readRules(config);
   if (typeof rules === 'string') return refused('invalid-config', rules);
+  if (isMemory !== (rules.durability === 'memory')) {
+    const why = `${DURABILITY}: whether it is "memory" is decided when the destination is made`;
+    return refused('invalid-config', why);
+  }
   const { replicationFactor } = destination;
   const wanted = rules.minInsync ?? defaultMinInsync(replicationFactor);
   if (wanted > replicationFactor) {

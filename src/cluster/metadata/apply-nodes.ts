@@ -4,6 +4,7 @@
 
 import { KINDS_MAX, kindsFault } from './actor-kinds.ts';
 import { dropTransientExchanges } from './apply-exchanges.ts';
+import { renewMemoryLogs } from './apply-memory.ts';
 import { dropQueuesOfNode, dropQueuesOfShard, endsWithNode } from './apply-queues.ts';
 import { type Applying, OK, refused } from './applying.ts';
 import type {
@@ -54,9 +55,11 @@ export function registerNode(applying: Applying, command: Registration): Outcome
     if (isContinued && command.bootCounter <= known.bootCounter) {
       return refused('rolled-back', `node ${known.id} was already at boot ${known.bootCounter}`);
     }
-    const isLost = (log: LogRecord) =>
-      !endsWithNode(image, log) && isSafe(log, known) && !isLossless(log, known, command);
-    const isAnyLost = image.logsOn(known.id).some((logId) => isLost(image.log(logId)!));
+    const mayCount = (log: LogRecord) =>
+      log.durability !== 'memory' && !endsWithNode(image, log) && isSafe(log, known);
+    const isAnyLost =
+      !isLossless(known, command) &&
+      image.logsOn(known.id).some((logId) => mayCount(image.log(logId)!));
     if (command.incarnation === known.incarnation && isAnyLost) {
       return refused('new-incarnation-needed', `node ${known.id} may have lost what it had`);
     }
@@ -79,6 +82,7 @@ export function registerNode(applying: Applying, command: Registration): Outcome
   });
   if (known !== undefined) {
     dropQueuesOfNode(applying, known.id);
+    renewMemoryLogs(applying, image.node(id)!);
     rejoinLogs(applying, known, command);
   }
   if (image.liveNodes().length === 0) dropTransientExchanges(applying);
@@ -128,11 +132,13 @@ function isSafe(log: LogRecord, node: NodeRecord): boolean {
   return log.safeSet.some((m) => m.node === node.id && m.incarnation === node.incarnation);
 }
 
-/** Does the log on this node still hold everything that was acknowledged? */
-function isLossless(log: LogRecord, known: NodeRecord, command: Registration): boolean {
-  if (!continues(known, command) || command.hasFailedSync) return false;
-  if (command.isClean || log.durability === 'sync') return true;
-  return command.osBootId === known.osBootId;
+/**
+ * Does the data on this node still hold all that its logs count it for? They count what is written, which a
+ * process that is killed and a machine without power keep: what is answered before it is written (`replicated`,
+ * `async`) counts for no set, and is committed when it is written like all else. Logs in memory have begun anew.
+ */
+function isLossless(known: NodeRecord, command: Registration): boolean {
+  return continues(known, command) && !command.hasFailedSync;
 }
 
 function rejoinLogs(applying: Applying, known: NodeRecord, command: Registration): void {
@@ -154,7 +160,7 @@ function safeSetAfter(
   command: Registration,
 ): readonly SafeMember[] {
   if (!isSafe(log, known)) return log.safeSet;
-  if (isLossless(log, known, command)) {
+  if (isLossless(known, command)) {
     if (command.incarnation === known.incarnation) return log.safeSet;
     return log.safeSet.map((member) =>
       member.node === known.id ? { node: known.id, incarnation: command.incarnation } : member,
@@ -252,6 +258,7 @@ export function restartShard(applying: Applying, command: RestartShard): Outcome
   const next = { ...node, shardIncarnations };
   applying.changeNode(next);
   dropQueuesOfShard(applying, node.id, command.shard);
+  renewMemoryLogs(applying, next, command.shard);
   for (const logId of image.logsLedBy(node.id)) {
     if (shardOf(logId, shardIncarnations.length) !== command.shard) continue;
     const log = image.log(logId)!;

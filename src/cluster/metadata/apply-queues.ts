@@ -15,11 +15,12 @@ import type {
 } from './routing-commands.ts';
 import {
   type ComparedArgument,
+  durabilityOf,
   isSameOwner,
   type QueueOwner,
   type QueueRules,
 } from './routing-types.ts';
-import { type DestinationRecord, isLive, type LogRecord } from './types.ts';
+import { type DestinationRecord, type Durability, isLive, type LogRecord } from './types.ts';
 
 export function declareQueue(applying: Applying, command: DeclareQueueCommand): Outcome {
   const { image } = applying;
@@ -28,7 +29,9 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
   if (known !== undefined) return agree(known, command);
   const fault = creationFault(image, command);
   if (fault !== undefined) return fault;
-  const isLocal = staysOnNode(command) || command.replicationFactor === 1;
+  const durability = durabilityOf(command);
+  const isLocal =
+    staysOnNode(command) || durability === 'memory' || command.replicationFactor === 1;
   const replicationFactor = isLocal ? 1 : wantedReplicas(image, command.replicationFactor);
   const { durable, autoDelete, owner } = command;
   const queue: QueueRules = {
@@ -37,6 +40,7 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
     owner,
     arguments: command.arguments,
     compared: sortedCompared(command.compared),
+    ...(command.durability === undefined ? {} : { durability: command.durability }),
   };
   const destination: DestinationRecord = {
     name,
@@ -53,7 +57,7 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
   const logIds = addLogs(
     applying,
     destination,
-    template(replicationFactor, durable),
+    template(replicationFactor, durability),
     1,
     assignments,
   );
@@ -62,7 +66,11 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
 }
 
 /** Exclusive, auto-delete and transient ones are the business of one node. */
-function staysOnNode({ durable, autoDelete, owner }: Omit<QueueRules, 'arguments' | 'compared'>) {
+function staysOnNode({
+  durable,
+  autoDelete,
+  owner,
+}: Pick<QueueRules, 'durable' | 'autoDelete' | 'owner'>) {
   return !durable || autoDelete || owner !== undefined;
 }
 
@@ -93,12 +101,12 @@ function wantedReplicas(image: MetadataImage, wanted: number): number {
   return Math.min(live, wanted === -1 ? ofCluster : wanted);
 }
 
-function template(replicas: number, durable: boolean): LogTemplate {
+function template(replicas: number, durability: Durability): LogTemplate {
   const isQuorum = replicas >= 3;
   return {
     mode: isQuorum ? 'quorum' : 'all',
     minInsync: isQuorum ? Math.floor(replicas / 2) + 1 : defaultMinInsync(replicas),
-    durability: durable ? 'sync' : 'async',
+    durability,
     isUncleanAllowed: false,
   };
 }
@@ -127,6 +135,10 @@ function queueDifference(known: QueueRules, wanted: DeclareQueueCommand): Differ
     if (known[property] === wanted[property]) continue;
     const received = String(wanted[property]);
     return { property, received, current: String(known[property]) };
+  }
+  if (durabilityOf(known) !== durabilityOf(wanted)) {
+    const received = wanted.durability;
+    return { property: 'durability', received, current: durabilityOf(known) };
   }
   const current = new Map(known.compared.map((argument) => [argument.name, argument]));
   const received = new Map(wanted.compared.map((argument) => [argument.name, argument]));

@@ -1,12 +1,10 @@
 // The keys of a destination's config that the cluster itself obeys. Every other key is kept for the
 // rooms that know it. Values are checked before anything is created.
-import type { Durability } from './types.ts';
+import { DURABILITIES, type Durability } from './types.ts';
 
 const MIN_INSYNC = 'min.insync.replicas';
 const UNCLEAN = 'unclean.leader.election.enable';
-const DURABILITY = 'callboard.durability';
-
-const DURABILITIES: readonly string[] = ['sync', 'replicated', 'async'] satisfies Durability[];
+export const DURABILITY = 'callboard.durability';
 
 type Config = readonly (readonly [string, string])[];
 
@@ -32,14 +30,15 @@ export function readRules(config: Config): ClusterRules | string {
   if (unclean !== 'true' && unclean !== 'false') {
     return `${UNCLEAN} must be true or false, not "${unclean}"`;
   }
-  const durability = valueOfKey(config, DURABILITY) ?? 'sync';
-  if (!DURABILITIES.includes(durability)) {
-    return `${DURABILITY} must be one of ${DURABILITIES.join(', ')}, not "${durability}"`;
+  const wanted = valueOfKey(config, DURABILITY) ?? 'sync';
+  const durability = DURABILITIES.find((each) => each === wanted);
+  if (durability === undefined) {
+    return `${DURABILITY} must be one of ${DURABILITIES.join(', ')}, not "${wanted}"`;
   }
   return {
     minInsync,
     isUncleanAllowed: unclean === 'true',
-    durability: durability as Durability,
+    durability,
   };
 }
 

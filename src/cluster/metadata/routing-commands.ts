@@ -5,6 +5,7 @@ import type {
   ExchangeRecord,
   QueueOwner,
 } from './routing-types.ts';
+import type { Durability } from './types.ts';
 
 /** Makes the exchange, or agrees that it is there as described; else refused as `inequivalent`. */
 export interface DeclareExchangeCommand extends ExchangeRecord {
@@ -32,8 +33,8 @@ export interface UnbindCommand extends BindingRecord {
 
 /**
  * Makes a destination of one log, or agrees that it is there as described. Exclusive, auto-delete and
- * transient queues, and those that ask for one replica, lie on `node`; the others are placed by the
- * cluster.
+ * transient queues, those in memory, and those that ask for one replica, lie on `node`; the others are
+ * placed by the cluster.
  */
 export interface DeclareQueueCommand {
   readonly kind: 'declare-queue';
@@ -44,6 +45,7 @@ export interface DeclareQueueCommand {
   /** Who asks; of an exclusive queue, its owner's node. */
   readonly node: number;
   readonly durable: boolean;
+  readonly durability?: Durability;
   readonly autoDelete: boolean;
   readonly owner: QueueOwner | undefined;
   readonly arguments: Uint8Array;
@@ -91,7 +93,7 @@ export type RoutingRefusalCode =
 
 /** The first property in which a declaration and what is there differ; undefined: not given. */
 export interface Difference {
-  /** `type`, `durable`, `autoDelete`, `internal`, `alternate`, or the name of an argument. */
+  /** `type`, `durable`, `durability`, `autoDelete`, `internal`, `alternate`, or the name of an argument. */
   readonly property: string;
   readonly received: string | undefined;
   readonly current: string | undefined;

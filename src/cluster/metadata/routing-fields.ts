@@ -9,6 +9,7 @@ import type {
   QueueOwner,
   QueueRules,
 } from './routing-types.ts';
+import { DURABILITIES } from './types.ts';
 
 const TARGETS = ['queue', 'exchange'] as const satisfies readonly BindingTarget[];
 
@@ -88,18 +89,32 @@ export function readOwner(input: ByteReader): QueueOwner {
 }
 
 export function writeQueueRules(out: ByteWriter, queue: QueueRules): void {
-  writeFlags(out, [queue.durable, queue.autoDelete, queue.owner !== undefined]);
+  // Its place counted from 1, in three bits; 0: not named.
+  const named = queue.durability === undefined ? 0 : DURABILITIES.indexOf(queue.durability) + 1;
+  const bits = [1, 2, 4].map((bit) => (named & bit) !== 0);
+  writeFlags(out, [queue.durable, queue.autoDelete, queue.owner !== undefined, ...bits]);
   if (queue.owner !== undefined) writeOwner(out, queue.owner);
   out.sized(queue.arguments);
   writeList(out, queue.compared, writeCompared);
 }
 
 export function readQueueRules(input: ByteReader): QueueRules {
-  const [durable, autoDelete, isOwned] = readFlags(input, 3) as [boolean, boolean, boolean];
+  const [durable, autoDelete, isOwned, ...bits] = readFlags(input, 6) as [
+    boolean,
+    boolean,
+    boolean,
+    ...boolean[],
+  ];
+  const named = bits.reduce((sum, bit, i) => sum + (bit ? 1 << i : 0), 0);
+  const durability = DURABILITIES[named - 1];
+  if (named > 0 && durability === undefined) {
+    throw new BytesError('BYTES_TRUNCATED', 'unknown durability', { named });
+  }
   const owner = isOwned ? readOwner(input) : undefined;
   const argumentBytes = input.sized().slice();
   const compared = readList(input, readCompared);
-  return { durable, autoDelete, owner, arguments: argumentBytes, compared };
+  const rules = { durable, autoDelete, owner, arguments: argumentBytes, compared };
+  return durability === undefined ? rules : { ...rules, durability };
 }
 
 function writeCompared(out: ByteWriter, argument: ComparedArgument): void {

@@ -1,6 +1,7 @@
 // The nouns of routing in the metadata image: exchanges, bindings, and what a queue has beyond other
 // destinations. Records are immutable and replaced whole. What an exchange does with a message is not
 // known here: a type is a name, arguments are bytes of whoever declared.
+import type { Durability } from './types.ts';
 
 /** The connection that an exclusive queue lives and dies with, on the shard life that serves it. */
 export interface QueueOwner {
@@ -25,6 +26,8 @@ export interface ComparedArgument {
 
 export interface QueueRules {
   readonly durable: boolean;
+  /** As it was asked for; without it that of {@link durabilityOf}. */
+  readonly durability?: Durability;
   /** Goes when its last consumer goes; its log's leader says when. */
   readonly autoDelete: boolean;
   /** Of an exclusive queue. */
@@ -33,6 +36,11 @@ export interface QueueRules {
   readonly arguments: Uint8Array;
   /** Sorted by name, each name once. */
   readonly compared: readonly ComparedArgument[];
+}
+
+/** A queue that ends with its node has nothing to wait for. */
+export function durabilityOf(queue: Pick<QueueRules, 'durable' | 'durability'>): Durability {
+  return queue.durability ?? (queue.durable ? 'sync' : 'async');
 }
 
 export interface ExchangeRecord {

@@ -38,14 +38,13 @@ import {
   writeExchange,
   writeQueueRules,
 } from './routing-fields.ts';
-import type { DestinationRecord, Durability, LogRecord, NodeRecord } from './types.ts';
+import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
 const VERSION = 3;
 /** Before kinds of actors. Still read. */
 const VERSION_WITHOUT_KINDS = 2;
 /** Before there were exchanges and queues. Still read. */
 const VERSION_WITHOUT_ROUTING = 1;
-const DURABILITIES = ['sync', 'replicated', 'async'] as const satisfies readonly Durability[];
 
 /** The canonical bytes of the image. */
 export function snapshotImage(image: MetadataImage): Uint8Array {

@@ -14,8 +14,14 @@ export type LogKind = 'partition' | 'group' | 'queue' | 'actor';
 /** `all`: a frame commits on the whole safe set. `quorum`: on `minInsync` members of it. */
 export type LogMode = 'all' | 'quorum';
 
-/** What "durable here" means for a log; `sync` unless its destination says otherwise. */
-export type Durability = 'sync' | 'replicated' | 'async';
+/**
+ * When a message counts as taken by a log: `sync` when it is committed, `replicated` when as many replicas have
+ * received it, `async` when the leader has appended it. What is committed is on disk in all three. `memory`: as
+ * `sync`, of one replica that has no disk. In the order of the snapshot.
+ */
+export const DURABILITIES = ['sync', 'replicated', 'async', 'memory'] as const;
+
+export type Durability = (typeof DURABILITIES)[number];
 
 export const NO_NODE = -1;
 

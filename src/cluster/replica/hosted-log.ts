@@ -270,6 +270,8 @@ export class HostedLog {
     const { machine, stored } = this;
     Promise.resolve()
       .then(() => {
+        // One replica, whose frames are never cut, and are gone from memory once they have settled.
+        if (stored.durability === 'memory') return undefined;
         machine.reset();
         return machine.applyColdThrough(stored.committedSeq);
       })

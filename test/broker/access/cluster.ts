@@ -287,7 +287,7 @@ export class Shard {
       if (log === undefined) return undefined;
       const { leader, epoch, replicas, isr, minInsync, kind = 'partition' } = log;
       const destination = cluster.destinationOf(logId)?.name ?? '';
-      const named = { destination, partition: 0, offline: [] };
+      const named = { destination, partition: 0, offline: [], durability: 'sync' } as const;
       return { logId, kind, leader, epoch, replicas, isr, minInsync, ...named };
     };
     const destinationView = ({ name, logIds, config }: Destination): DestinationView => ({

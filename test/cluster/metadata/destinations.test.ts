@@ -111,7 +111,12 @@ describe('validation', () => {
     ['invalid-assignment', 'a', { partitions: 3, assignments: [[1]] }],
     ['invalid-config', 'a', { config: [['min.insync.replicas', 'x']] }],
     ['invalid-config', 'a', { config: [['min.insync.replicas', '4']] }],
-    ['invalid-config', 'a', { config: [['callboard.durability', 'memory']] }],
+    ['invalid-config', 'a', { config: [['callboard.durability', 'disk']] }],
+    [
+      'invalid-replication-factor',
+      'a',
+      { config: [['callboard.durability', 'memory']], replicationFactor: 2 },
+    ],
     ['malformed', 'a', { topicId: new Uint8Array(3) }],
     ['exists', 'taken', {}],
   ];

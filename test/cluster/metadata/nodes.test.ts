@@ -81,9 +81,11 @@ describe('a restart', () => {
   });
 
   test.each([
-    ['async', { osBootId: 'os-2' }, false],
+    ['async', { osBootId: 'os-2' }, true],
     ['async', { osBootId: 'os-2', isClean: true }, true],
-    ['async', {}, true],
+    ['async', { hasFailedSync: true }, false],
+    ['replicated', { osBootId: 'os-2' }, true],
+    ['replicated', { previousIncarnation: 0 }, false],
     ['sync', { osBootId: 'os-2' }, true],
     ['sync', { hasFailedSync: true }, false],
     ['sync', { previousIncarnation: 0 }, false],

@@ -270,6 +270,7 @@ export class FakeNode<E extends Environment> {
         isr: [1, 2],
         offline: [],
         minInsync: 1,
+        durability: 'sync',
       });
     }
     const id = new Uint8Array(16).fill(this.destinations.size + 1);

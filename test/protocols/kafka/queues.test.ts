@@ -192,6 +192,7 @@ describe('queues as topics', () => {
       Object.fromEntries(configs.map(({ name, value }) => [name, value])),
     );
     expect(ofQueue).toEqual({
+      'callboard.durability': 'sync',
       'callboard.kind': 'queue',
       'callboard.queue.durable': 'true',
       'callboard.queue.auto.delete': 'false',

@@ -243,6 +243,21 @@ describe('IncrementalAlterConfigs', () => {
     expect(await settings(client)).toEqual({ 'cleanup.policy': 'delete' });
   });
 
+  it('sets the durability, one of four, and what is shown says from where it is', async () => {
+    const client = world().connect();
+    const name = 'callboard.durability';
+    for (const mode of ['replicated', 'async', 'memory', 'sync']) {
+      expect(await step(client, [[name, SET, mode]])).toEqual([0, null]);
+      expect(await settings(client)).toEqual({ [name]: mode });
+    }
+    expect(await step(client, [[name, SET, 'Async']])).toEqual([
+      E.INVALID_CONFIG,
+      'callboard.durability: must be one of sync, replicated, async, memory, not "Async"',
+    ]);
+    expect(await step(client, [[name, DELETE, null]])).toEqual([0, null]);
+    expect(await settings(client)).toEqual({});
+  });
+
   it('refuses unknown names and operations, doubled names, and values that are none', async () => {
     const client = world().connect();
     const good = ['retention.ms', SET, '5000'] as const;

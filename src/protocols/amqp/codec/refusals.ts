@@ -201,7 +201,8 @@ export const argumentFaults = {
   aboveMax: (value: FieldNumber) => `{max_value_exceeded,${value}}`,
   notInteger: (type: FieldType) => `"expected integer, got ${type}"`,
   unacceptable: (type: FieldType) => `{unacceptable_type,${type}}`,
-  unsupported: (what: 'type' | 'mode', value: string) => `"unsupported queue ${what} '${value}'"`,
+  unsupported: (what: 'type' | 'mode' | 'durability', value: string) =>
+    `"unsupported queue ${what} '${value}'"`,
   overflow: () => 'invalid_overflow',
   maxAge: () => 'invalid_max_age',
   invalidStreamOffset: (value: FieldValue) =>

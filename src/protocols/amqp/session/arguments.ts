@@ -1,6 +1,7 @@
 // Arguments of queues, exchanges, bindings and consumers: what RabbitMQ knows by name is checked as it does, and what
 // this version does not honour is refused by name. What nobody knows is kept and means nothing, as there. Which
 // arguments there are: rabbit_amqqueue.erl, rabbit_quorum_queue.erl, rabbit_stream_queue.erl (4.x).
+import { DURABILITIES, type Durability } from '../../../broker/ports.ts';
 import { ByteReader, ByteWriter } from '../../../std/bytes.ts';
 import {
   argumentFaults,
@@ -74,6 +75,8 @@ const TTL_MAX = 4_294_967_295;
 /** RabbitMQ takes 3,000,000,000; a segment of ours has at most 1 GiB. */
 const SEGMENT_BYTES_MAX = 1_073_741_824;
 const OVERFLOWS = ['drop-head', 'reject-publish', 'reject-publish-dlx'];
+/** Ours: when a message counts as taken. */
+export const DURABILITY = 'x-durability';
 const LOCATORS = ['client-local', 'balanced', 'random', 'least-leaders', 'min-masters'];
 
 const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
@@ -82,6 +85,13 @@ const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     'x-queue-mode',
     {
       check: oneOf(['default', 'lazy'], (mode) => argumentFaults.unsupported('mode', mode)),
+      honours: () => true,
+    },
+  ],
+  [
+    DURABILITY,
+    {
+      check: oneOf(DURABILITIES, (mode) => argumentFaults.unsupported('durability', mode)),
       honours: () => true,
     },
   ],
@@ -130,6 +140,7 @@ const STREAM_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
   ['x-partitions', true],
   ['x-max-length-bytes', true],
   ['x-max-age', true],
+  [DURABILITY, true],
   ['x-stream-max-segment-size-bytes', true],
   ['x-stream-filter-size-bytes', false],
   ['x-queue-leader-locator', false],
@@ -228,6 +239,12 @@ function firstFault(
     if (reason !== undefined) return fault(String(name), reason);
   }
   return undefined;
+}
+
+/** Checked before; undefined: that of all queues. */
+export function durabilityOf(table: FieldTable): Durability | undefined {
+  const value = fieldOf(table, DURABILITY);
+  return DURABILITIES.find((each) => value?.type === 'longstr' && value.value === each);
 }
 
 /** 0 unless the consumer asks for one. */

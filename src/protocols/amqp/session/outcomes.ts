@@ -21,6 +21,9 @@ export function refuseResult(result: NotDone, what?: Named): Refusal {
       return refusals.noQueue(what?.name ?? '', what?.vhost ?? '');
     case 'invalid-name':
       return ['PRECONDITION_FAILED', `invalid name '${what?.name ?? ''}': ${result.message}`];
+    case 'invalid-replication-factor':
+    case 'invalid-config':
+      return ['PRECONDITION_FAILED', `queue '${what?.name ?? ''}': ${result.message}`];
     default:
       return ['INTERNAL_ERROR', `${result.code}: ${result.message}`];
   }

@@ -9,7 +9,13 @@ import {
   type Refusal,
   refusals,
 } from '../codec/index.ts';
-import { argumentsOf, canonicalArguments, refuseQueueArguments } from './arguments.ts';
+import {
+  argumentsOf,
+  canonicalArguments,
+  DURABILITY,
+  durabilityOf,
+  refuseQueueArguments,
+} from './arguments.ts';
 import type { Channel } from './channel.ts';
 import { cleanName, isReserved, madeUpName, VHOST } from './names.ts';
 import { refuseResult } from './outcomes.ts';
@@ -86,9 +92,11 @@ export function declareQueue(
   if (owner === undefined)
     return ['INTERNAL_ERROR', 'this node is not a member of the cluster yet'];
   if (args.exclusive) host.ownsQueues = true;
+  const durability = durabilityOf(args.arguments);
   const queue = {
     name,
     durable: args.durable,
+    ...(durability === undefined ? {} : { durability }),
     autoDelete: args.autoDelete,
     owner: args.exclusive ? owner : undefined,
     arguments: canonicalArguments(args.arguments),
@@ -140,11 +148,12 @@ function refuseDifference(
   }
   const bytes = destinationNamed(channel, name)?.queue?.arguments;
   const kept = bytes === undefined ? EMPTY_TABLE : argumentsOf(bytes);
+  const argument = property === 'durability' ? DURABILITY : property;
   return refusals.inequivalentArgument(
-    property,
+    argument,
     what,
-    fieldOf(table, property),
-    fieldOf(kept, property),
+    fieldOf(table, argument),
+    fieldOf(kept, argument),
   );
 }
 

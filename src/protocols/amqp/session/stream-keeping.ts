@@ -1,9 +1,9 @@
-// How long a stream keeps its messages, and in what files, in RabbitMQ's words: x-max-age, x-max-length-bytes and
-// x-stream-max-segment-size-bytes are settings of the destination, under the names that Kafka's clients see. A stream
+// How long a stream keeps its messages, in what files and how safely, in RabbitMQ's words and one of ours: x-max-age,
+// x-max-length-bytes, x-stream-max-segment-size-bytes and x-durability are settings of the destination, under the names that Kafka's clients see. A stream
 // that is declared without a limit of age has none, as with RabbitMQ; topics of other protocols have their own.
 import { settingNamed } from '../../../broker/ports.ts';
 import { type FieldTable, type FieldValue, fieldOf } from '../codec/index.ts';
-import { integerOf } from './arguments.ts';
+import { DURABILITY, integerOf } from './arguments.ts';
 import { ageOf } from './stream-age.ts';
 
 const NO_LIMIT = '-1';
@@ -14,6 +14,8 @@ interface Limit {
   /** The text of the setting; the value was checked before. */
   textOf(value: FieldValue): string;
 }
+
+const longString = (value: string): FieldValue => ({ type: 'longstr', value });
 
 /** The smallest segment that Kafka's clients may ask for. */
 const SEGMENT_BYTES_MIN = 14;
@@ -34,6 +36,11 @@ const LIMITS: readonly Limit[] = [
     argument: 'x-stream-max-segment-size-bytes',
     setting: 'segment.bytes',
     textOf: (value) => String(Math.max(SEGMENT_BYTES_MIN, number(value))),
+  },
+  {
+    argument: DURABILITY,
+    setting: 'callboard.durability',
+    textOf: (value) => (value.type === 'longstr' ? String(value.value) : ''),
   },
 ];
 
@@ -64,6 +71,7 @@ export function otherLimit(
 }
 
 function shown(argument: string, present: string): FieldValue {
+  if (argument === DURABILITY) return longString(present);
   if (argument !== 'x-max-age') return { type: 'long', value: Number(present) };
-  return { type: 'longstr', value: `${Math.round(Number(present) / 1_000)}s` };
+  return longString(`${Math.round(Number(present) / 1_000)}s`);
 }

@@ -135,6 +135,12 @@ function factsOf({ queue, logs }: DestinationView): Fact[] {
       about: 'Whether the queue goes with its last consumer.',
     },
     {
+      name: 'callboard.durability',
+      type: 'string',
+      value: logs[0]!.durability,
+      about: 'When a message counts as taken by the queue.',
+    },
+    {
       name: 'min.insync.replicas',
       type: 'int',
       value: String(logs[0]!.minInsync),

@@ -101,6 +101,18 @@ const CASES: readonly (readonly [string, readonly Step[], Step, string])[] = [
     `1 406 PRECONDITION_FAILED - inequivalent arg 'auto_delete' for queue 'q' ${inVhost}: received 'true' but current is 'false' 50 10`,
   ],
   [
+    'durability',
+    [declare('q', { durable: true, ...argument('x-durability', text('async')) })],
+    declare('q', { durable: true, ...argument('x-durability', text('replicated')) }),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-durability' for queue 'q' ${inVhost}: received 'replicated' but current is 'async' 50 10`,
+  ],
+  [
+    'durability, not named again',
+    [declare('q', { durable: true, ...argument('x-durability', text('async')) })],
+    declare('q', { durable: true }),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-durability' for queue 'q' ${inVhost}: received none but current is the value 'async' of type 'longstr' 50 10`,
+  ],
+  [
     'type',
     [exchange('x')],
     exchange('x', { type: 'fanout' }),
@@ -140,6 +152,8 @@ const CASES: readonly (readonly [string, readonly Step[], Step, string])[] = [
       ['x-dead-letter-exchange', text('x'), 'it is not honoured by this version'],
       ['x-max-age', text('1D'), 'it is not honoured by this version'],
       ['x-max-age', text('1w'), 'invalid_max_age'],
+      ['x-durability', text('disk'), `"unsupported queue durability 'disk'"`],
+      ['x-durability', int(1), '{unacceptable_type,signedint}'],
     ] as const
   ).map(
     ([name, value, reason]) =>

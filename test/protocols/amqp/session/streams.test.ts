@@ -111,6 +111,18 @@ describe('a stream', () => {
     expect(lines(await declare(client, hours).send())).toEqual(["1 queue.declare-ok 's' 0 0"]);
   });
 
+  it('is as durable as it is asked to be', async () => {
+    const world = new AmqpWorld();
+    const client = await world.connect();
+    const fields = { 'x-durability': text('async') };
+    for (let i = 0; i < 2; i += 1) {
+      expect(lines(await declare(client, fields).send())).toEqual(["1 queue.declare-ok 's' 0 0"]);
+    }
+    const { config, logs } = world.replica.view.destination('s')!;
+    expect(config.get('callboard.durability')).toBe('async');
+    expect(logs.map(({ durability }) => durability)).toEqual(['async']);
+  });
+
   it('keeps everything for ever unless it is told otherwise', async () => {
     const [world] = await withStream();
     expect([...world.replica.view.destination('s')!.config]).toEqual([['retention.ms', '-1']]);
@@ -328,6 +340,18 @@ const REFUSALS: readonly (readonly [string, Step, Step, string])[] = [
     (c) => declare(c, { 'x-max-age': text('7D') }),
     (c) => declare(c, { 'x-max-age': text('8D') }),
     `1 406 PRECONDITION_FAILED - inequivalent arg 'x-max-age' for ${queue}: received '8D' but current is '604800s'`,
+  ],
+  [
+    'in a way that there is not',
+    alone,
+    (c) => declare(c, { 'x-durability': text('never') }),
+    `1 406 PRECONDITION_FAILED - invalid arg 'x-durability' for ${queue}: "unsupported queue durability 'never'"`,
+  ],
+  [
+    'again, but with another durability',
+    (c) => declare(c),
+    (c) => declare(c, { 'x-durability': text('async') }),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-durability' for ${queue}: received 'async' but current is 'sync'`,
   ],
   [
     'again, but with a length',
