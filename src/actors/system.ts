@@ -94,6 +94,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
   readonly watches = new WatchTable();
   readonly streams: StreamTable;
   readonly status: Int32Array;
+  readonly heartbeat: Heartbeat;
   /** Where rings and links deliver what arrived. */
   readonly inbound: Inbound;
   readonly #remote: RemoteSpawns;
@@ -140,8 +141,8 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.inbound = new Inbound(this);
     this.#remote = new RemoteSpawns(this.place, this.threadIncarnation, options.manifest ?? {});
     this.#spawnedOn = new Array<number>(this.threadCount).fill(0);
-    const heartbeat = new Heartbeat(this.status, STATUS_TURNS);
-    this.turn.onPoll(() => heartbeat.beat());
+    this.heartbeat = new Heartbeat(this.status, STATUS_TURNS);
+    this.turn.onPoll(() => this.heartbeat.beat());
     this.spawnWellKnown(RUNTIME_SLOT, 'runtime', RuntimeActor, this as RuntimePort);
   }
 

@@ -58,6 +58,11 @@ export class HeartbeatWatch {
     return this.#looks;
   }
 
+  /** The thread says that it rests. */
+  get isResting(): boolean {
+    return (Atomics.load(this.#words, this.#index) & WORKS) === 0;
+  }
+
   /**
    * One look. True if the thread stands still; the looks begin anew then.
    *

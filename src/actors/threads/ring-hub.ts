@@ -116,11 +116,16 @@ export class RingHub implements RouteOwner {
    * every 250 ms: control messages from thread 0 ring, other IO does not.
    */
   blockOn(bell: WaitBell): void {
-    const { turn, deadlines, clock } = this.#system;
+    const { turn, deadlines, clock, heartbeat } = this.#system;
     turn.onIdle(() => {
       const dueMs = deadlines.nextDueMs ?? Number.POSITIVE_INFINITY;
       const limitMs = Math.min(BLOCKED_MS_MAX, dueMs - clock.monotonicMs());
-      if (limitMs > 0) bell.wait(limitMs);
+      if (limitMs > 0) {
+        // A loop that is blocked counts as busy: only this tells it from one that stands still.
+        heartbeat.rest();
+        bell.wait(limitMs);
+        heartbeat.beat();
+      }
       // Promises and the event loop come round before it.
       turn.request();
     });

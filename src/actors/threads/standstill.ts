@@ -124,7 +124,8 @@ export class Standstill {
       watched.heart = new HeartbeatWatch(status, STATUS_TURNS, watched.limits.samples);
       return;
     }
-    const isStill = heart.look(isBusy && watched.messagesSeen === messagesSeen);
+    const isWorking = isBusy && watched.messagesSeen === messagesSeen && !heart.isResting;
+    const isStill = heart.look(isWorking);
     // It may be busy with what is no actor's: whoever comes round to its bell takes a turn.
     if (heart.looksInRow > 0) thread.ring();
     if (isStill) thread.standsStill();

@@ -1,7 +1,12 @@
 // Workers that block in Atomics.wait when they are idle: whatever wakes a worker that sleeps in its event loop
 // wakes these too, and they wake for nothing else more than a few times a second.
 import { expect, test } from 'vitest';
-import { entry, mailbox, Peer, reportOf, world } from './support.ts';
+import { createSystem } from '../../../src/actors/index.ts';
+import { STATUS_TURNS, STATUS_WORDS } from '../../../src/actors/status.ts';
+import { manualEnvironment } from '../../../src/actors/testkit/index.ts';
+import { Heartbeat } from '../../../src/actors/threads/heartbeat.ts';
+import { Standstill } from '../../../src/actors/threads/standstill.ts';
+import { entry, ignore, mailbox, Peer, reportOf, world } from './support.ts';
 
 const BLOCK = { entry, idle: 'block' } as const;
 const WAIT = { timeoutMs: 10_000 };
@@ -41,12 +46,13 @@ test('timers of actors and control messages wake a worker that blocks', async ()
 });
 
 test('a worker that blocks and is idle takes few turns, and is not taken for one that stands still', async () => {
-  const { system, group, env } = world(1, { ...BLOCK, stall: { sampleMs: 40, samples: 3 } });
+  // It blocks for 250 ms at a time, so some of these see it twice in the same rest.
+  const { system, group, env } = world(1, { ...BLOCK, stall: { sampleMs: 120, samples: 1 } });
   await group.start();
   const peer = system.wellKnown(Peer, { thread: 1, slot: 10 });
   await peer.ask('report', undefined, WAIT);
   await new Promise<void>((resolve) => {
-    env.timers.at(env.clock.monotonicMs() + 600, resolve);
+    env.timers.at(env.clock.monotonicMs() + 1_200, resolve);
   });
   expect(group.incarnationOf(1)).toBe(1);
   const quiet = world(1, BLOCK);
@@ -58,6 +64,30 @@ test('a worker that blocks and is idle takes few turns, and is not taken for one
   });
   // Each ask takes a few turns. Nobody samples faster than every 500 ms.
   expect((await other.ask('cpuWakes', undefined, WAIT)) - before).toBeLessThan(15);
+});
+
+test('a thread that says that it rests is not judged, however busy its loop seems; one that works is', () => {
+  const env = manualEnvironment(1);
+  const system = createSystem(env, { name: 'test', thread: 0 });
+  const standstill = new Standstill(system);
+  const status = new Int32Array(STATUS_WORDS);
+  const heart = new Heartbeat(status, STATUS_TURNS);
+  let judged = 0;
+  const thread = {
+    status: () => status,
+    utilization: () => 1,
+    ring: ignore,
+    standsStill: () => {
+      judged += 1;
+    },
+  };
+  heart.rest();
+  standstill.watch(1, thread, { sampleMs: 10, samples: 1 });
+  env.advance(1_000);
+  expect(judged).toBe(0);
+  heart.beat();
+  env.advance(30);
+  expect(judged).toBeGreaterThan(0);
 });
 
 test.each([
