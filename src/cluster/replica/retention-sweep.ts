@@ -11,9 +11,12 @@ const LOGS_AT_ONCE = 64;
 const PAUSE_MS = 20;
 /** Timers take no more than 24 days: whatever is further away is looked for again. */
 const SLEEP_MS_MAX = 3_600_000;
+/** So many entries that count no more may lie in the heap, besides one for each that counts. */
+const STALE_MIN = 64;
 
 interface Due {
-  readonly hosted: HostedLog;
+  /** Undefined: this entry counts no more, and keeps nothing alive. */
+  hosted: HostedLog | undefined;
   readonly atMs: number;
 }
 
@@ -29,7 +32,7 @@ export class RetentionSweep {
   readonly #port: SweepPort;
   readonly #heap = new Heap<Due>((a, b) => a.atMs - b.atMs);
   /** What counts of the heap: the last word about each log. */
-  readonly #dueMs = new Map<HostedLog, number>();
+  readonly #due = new Map<HostedLog, Due>();
   /** When the deadline fires that is set; later ones are superseded and find nothing to do. */
   #armedMs = Number.POSITIVE_INFINITY;
   #isStopped = false;
@@ -40,33 +43,56 @@ export class RetentionSweep {
 
   /** Logs that have something to lose. */
   get size(): number {
-    return this.#dueMs.size;
+    return this.#due.size;
+  }
+
+  /** Entries that are kept for them. */
+  get entries(): number {
+    return this.#heap.size;
   }
 
   /** More of the log is committed, it has begun to lead, or its limits are others. */
   touch(hosted: HostedLog): void {
     if (hosted.limits === undefined) return;
     const nowMs = this.#port.nowMs();
-    const known = this.#dueMs.get(hosted);
-    if (known !== undefined && known <= nowMs + PACE_MS) return;
+    const known = this.#due.get(hosted);
+    if (known !== undefined && known.atMs <= nowMs + PACE_MS) return;
     this.#put(hosted, nowMs + Math.max(PACE_MS, hosted.retentionDueInMs()));
   }
 
   forget(hosted: HostedLog): void {
-    this.#dueMs.delete(hosted);
+    this.#supersede(hosted);
+    this.#thin();
   }
 
   stop(): void {
     this.#isStopped = true;
-    this.#dueMs.clear();
+    this.#due.clear();
     this.#heap.clear();
   }
 
   #put(hosted: HostedLog, atMs: number): void {
-    if (atMs === Number.POSITIVE_INFINITY || atMs >= (this.#dueMs.get(hosted) ?? atMs + 1)) return;
-    this.#dueMs.set(hosted, atMs);
-    this.#heap.push({ hosted, atMs });
+    const known = this.#due.get(hosted);
+    if (atMs === Number.POSITIVE_INFINITY || (known !== undefined && atMs >= known.atMs)) return;
+    this.#supersede(hosted);
+    const due: Due = { hosted, atMs };
+    this.#due.set(hosted, due);
+    this.#heap.push(due);
+    this.#thin();
     this.#arm(atMs);
+  }
+
+  #supersede(hosted: HostedLog): void {
+    const due = this.#due.get(hosted);
+    if (due === undefined) return;
+    due.hosted = undefined;
+    this.#due.delete(hosted);
+  }
+
+  /** An entry may be due in weeks, and a log that is written to may be put anew every second. */
+  #thin(): void {
+    if (this.#heap.size <= 2 * this.#due.size + STALE_MIN) return;
+    this.#heap.retain(({ hosted }) => hosted !== undefined);
   }
 
   #arm(atMs: number): void {
@@ -85,12 +111,10 @@ export class RetentionSweep {
     let count = 0;
     for (let next = this.#heap.peek(); next !== undefined; next = this.#heap.peek()) {
       const { hosted, atMs } = next;
-      const isCurrent = this.#dueMs.get(hosted) === atMs;
-      if (isCurrent && atMs > nowMs) break;
-      if (isCurrent && count === LOGS_AT_ONCE) break;
+      if (hosted !== undefined && (atMs > nowMs || count === LOGS_AT_ONCE)) break;
       this.#heap.pop();
-      if (!isCurrent) continue;
-      this.#dueMs.delete(hosted);
+      if (hosted === undefined) continue;
+      this.#due.delete(hosted);
       count += 1;
       let inMs = Number.POSITIVE_INFINITY;
       this.#port.guard(hosted, () => {
