@@ -1,6 +1,7 @@
 // Kinds of durable actors that applications bring to their nodes, and the vhost in which the actors of a kind are
 // destinations. A node that brings a kind says so when it registers: nobody else is given a replica of its logs.
-// Invariant: nodes that are live together bring the same under one name.
+// Invariant: nodes that are live together bring the same under one name, and a node that comes back brings what it
+// brought before, or a newer version: its logs were written with that.
 import type { MetadataImage } from './image.ts';
 import type { ActorKind } from './types.ts';
 
@@ -36,11 +37,13 @@ export function kindsFault(
   for (const kind of kinds) {
     for (const other of image.nodes()) {
       const theirs = other.kinds.find(({ name }) => name === kind.name);
-      if (other.id === node || theirs === undefined || isSameKind(kind, theirs)) continue;
-      const message = `node ${node} brings ${shown(kind)}, node ${other.id} ${shown(theirs)}`;
+      if (theirs === undefined || isSameKind(kind, theirs)) continue;
+      const isSelf = other.id === node;
+      const whose = isSelf ? 'and brought' : `node ${other.id}`;
+      const message = `node ${node} brings ${shown(kind)}, ${whose} ${shown(theirs)}`;
       // Whoever is down comes back with the new version, or is refused then.
       if (theirs.version >= kind.version) return { code: 'other-kind', message };
-      if (!other.isFenced) return { code: 'older-kind-live', message };
+      if (!isSelf && !other.isFenced) return { code: 'older-kind-live', message };
     }
   }
   const missing = new Map<string, number>();

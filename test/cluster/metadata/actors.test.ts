@@ -125,6 +125,21 @@ describe('a node', () => {
     expect(world.image.node(2)).toBeUndefined();
   });
 
+  test('comes back with the kind that it brought, or with a newer version', () => {
+    const world = worldOf([account]);
+    const back = (kind: ActorKind) => bringing(1, [kind], { bootCounter: 2, pid: 77 });
+    expect(world.try(back({ ...account, hash: 0xdef }))).toEqual({
+      kind: 'refused',
+      code: 'other-kind',
+      message:
+        'node 1 brings app.account version 1 (00000def), and brought app.account version 1 (00000abc)',
+    });
+    const newer = { ...account, version: 2, hash: 0x123 };
+    world.do(back(newer));
+    expect(world.code(bringing(1, [account], { bootCounter: 3, pid: 78 }))).toBe('other-kind');
+    expect(world.image.node(1)!.kinds).toEqual([newer]);
+  });
+
   test('takes a newer version in when no node with the older one is live', () => {
     const world = worldOf([account], [account]);
     const newer = { ...account, version: 2, hash: 0x123 };
