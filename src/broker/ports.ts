@@ -52,7 +52,12 @@ export type {
   RouteListener,
   TrimInput,
 } from '../cluster/ports.ts';
-export { DURABILITIES, LogHostProtocol, LogRepliesProtocol } from '../cluster/ports.ts';
+export {
+  DURABILITIES,
+  defaultMinInsync,
+  LogHostProtocol,
+  LogRepliesProtocol,
+} from '../cluster/ports.ts';
 export * from './cursor/answers.ts';
 export { groupPartition } from './cursor/behavior.ts';
 export * from './cursor/commands.ts';

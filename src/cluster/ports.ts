@@ -381,3 +381,4 @@ export interface ReplicaStatus {
 
 export type { LogHostOps, LogRepliesOps } from './log-protocol.ts';
 export { LogHostProtocol, LogRepliesProtocol } from './log-protocol.ts';
+export { defaultMinInsync } from './metadata/placement.ts';

@@ -75,7 +75,7 @@ test('a busy log that is looked at every second leaves no entry for each look', 
   expect(sweep.entries).toBeLessThan(100);
 });
 
-test('logs that were deleted are kept by nothing until they would have been due',  () => {
+test('logs that were deleted are kept by nothing until they would have been due', () => {
   const { sweep } = start();
   for (let i = 0; i < 1_000; i += 1) {
     const subject = new Subject();

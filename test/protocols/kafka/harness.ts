@@ -82,6 +82,8 @@ export class FakeLog {
   isCommitSlow = false;
   /** Appends are swallowed: nobody answers. */
   isMute = false;
+  /** Of the requests to move the start. */
+  readonly trimTimeouts: number[] = [];
   waiters: AwaitInput[] = [];
   /** Answers to reads are kept back and told by `tellHeld`. */
   isSlow = false;
@@ -553,6 +555,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
     },
     trim(input: TrimInput) {
       const log = world.logs.get(input.logId)!;
+      log.trimTimeouts.push(input.timeoutMs);
       if (log.isMute) return;
       const isBeyond = input.offset > log.committed;
       if (!isBeyond) {

@@ -87,6 +87,17 @@ describe('DeleteRecords', () => {
     expect(await deleteFrom(client, 't', [1])).toEqual([[E.NOT_LEADER_OR_FOLLOWER, -1]]);
   });
 
+  it('gives the log the time that the client gives', async () => {
+    const made = world();
+    const client = made.connect();
+    const [log] = made.logs.values();
+    const partitions = [{ partitionIndex: 0, offset: 1 }];
+    for (const timeoutMs of [1_000, 0, 2_000_000_000]) {
+      await client.call(DeleteRecords, 2, { topics: [{ name: 't', partitions }], timeoutMs });
+    }
+    expect(log!.trimTimeouts).toEqual([1_000, 1, 600_000]);
+  });
+
   it('is answered when its time is over, whatever becomes of it', async () => {
     const made = world();
     for (const log of made.logs.values()) log.isMute = true;
@@ -145,6 +156,38 @@ async function settings(client: KafkaClient): Promise<Record<string, string>> {
   });
   return Object.fromEntries(own.map(({ name, value }) => [name, value!]));
 }
+
+describe('DescribeConfigs', () => {
+  const described = async (client: KafkaClient) => {
+    const answer = await client.call(DescribeConfigs, 2, {
+      resources: [
+        { resourceType: TOPIC, resourceName: 't', configurationKeys: ['min.insync.replicas'] },
+      ],
+      includeSynonyms: true,
+    });
+    const [{ value, configSource, synonyms }] = answer.results[0]!.configs as [
+      (typeof answer.results)[0]['configs'][0],
+    ];
+    return { value, configSource, synonyms: synonyms.map((each) => [each.value, each.source]) };
+  };
+
+  it('shows how many replicas must have a record as the cluster has it', async () => {
+    const made = world();
+    const { logs } = made.destinations.get('t')!;
+    const with2 = logs.map((log) => ({ ...log, replicas: [1, 2, 3], minInsync: 2 }));
+    made.create('t', 1, { logs: with2 });
+    const client = made.connect();
+    const byDefault = { value: '2', configSource: 5, synonyms: [['2', 5]] };
+    expect(await described(client)).toEqual(byDefault);
+    const config = new Map([['min.insync.replicas', '3']]);
+    made.create('t', 1, { config, logs: with2.map((log) => ({ ...log, minInsync: 3 })) });
+    const synonyms = [
+      ['3', 1],
+      ['2', 5],
+    ];
+    expect(await described(client)).toEqual({ value: '3', configSource: 1, synonyms });
+  });
+});
 
 describe('AlterConfigs', () => {
   it.each([0, 1, 2])('version %s replaces all settings of a topic', async (version) => {

@@ -1,6 +1,11 @@
 // DescribeConfigs: the settings of topics, what kind of destination they are, and the few of a node
 // that clients look at.
-import { type DestinationView, SETTINGS, type Setting } from '../../../broker/ports.ts';
+import {
+  type DestinationView,
+  defaultMinInsync,
+  SETTINGS,
+  type Setting,
+} from '../../../broker/ports.ts';
 import type { DescribeConfigs, RequestOf, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
@@ -17,6 +22,8 @@ const SOURCE_TOPIC = 1;
 const SOURCE_STATIC_BROKER = 4;
 const SOURCE_DEFAULT = 5;
 
+const MIN_INSYNC_REPLICAS = 'min.insync.replicas';
+
 const TYPE_CODES: { readonly [T in Setting['type']]: number } = {
   boolean: 1,
   string: 2,
@@ -29,16 +36,29 @@ export interface ConfigRow {
   readonly setting: Setting;
   readonly name: string;
   readonly value: string;
+  /** In force if the topic names none. */
+  readonly defaultValue: string;
   readonly source: number;
 }
 
 /** All settings of a topic, with the value that is in force and where it is from. */
-export function configRows(config: ReadonlyMap<string, string>): ConfigRow[] {
+export function configRows(destination: DestinationView): ConfigRow[] {
   return SETTINGS.map((setting) => {
-    const own = config.get(setting.name);
+    const { name } = setting;
+    const own = destination.config.get(name);
     const source = own === undefined ? SOURCE_DEFAULT : SOURCE_TOPIC;
-    return { setting, name: setting.name, value: own ?? setting.defaultValue, source };
+    if (name === MIN_INSYNC_REPLICAS) return { setting, name, source, ...minInsyncOf(destination) };
+    const { defaultValue } = setting;
+    return { setting, name, value: own ?? defaultValue, defaultValue, source };
   });
+}
+
+/** The cluster has its rule for topics that name none, and one for logs that commit by majority, whatever is named. */
+function minInsyncOf({ config, logs }: DestinationView) {
+  const { minInsync, replicas } = logs[0]!;
+  const isNamed = config.has(MIN_INSYNC_REPLICAS);
+  const otherwise = isNamed ? defaultMinInsync(replicas.length) : minInsync;
+  return { value: String(minInsync), defaultValue: String(otherwise) };
 }
 
 export function describeConfigs(exchange: Exchange<typeof DescribeConfigs>): void {
@@ -92,16 +112,16 @@ function describeTopic(exchange: Exchange<typeof DescribeConfigs>, wanted: Wante
 
 function settingsOf(
   exchange: Exchange<typeof DescribeConfigs>,
-  { config }: DestinationView,
+  destination: DestinationView,
 ): ConfigEntry[] {
   const { includeSynonyms, includeDocumentation } = exchange.body;
-  return configRows(config).map(({ setting, name, value, source }) => ({
+  return configRows(destination).map(({ setting, name, value, defaultValue, source }) => ({
     name,
     value,
     readOnly: setting.isFixed === true,
     configSource: source,
     isSensitive: false,
-    synonyms: includeSynonyms ? synonyms(setting, value, source) : [],
+    synonyms: includeSynonyms ? synonyms({ name, value, defaultValue, source }) : [],
     configType: TYPE_CODES[setting.type],
     documentation: includeDocumentation ? setting.about : null,
   }));
@@ -141,7 +161,7 @@ function factsOf({ queue, logs }: DestinationView): Fact[] {
       about: 'When a message counts as taken by the queue.',
     },
     {
-      name: 'min.insync.replicas',
+      name: MIN_INSYNC_REPLICAS,
       type: 'int',
       value: String(logs[0]!.minInsync),
       about: 'How many replicas must have a message before a send is answered.',
@@ -149,9 +169,14 @@ function factsOf({ queue, logs }: DestinationView): Fact[] {
   ];
 }
 
-function synonyms(setting: Setting, value: string, source: number): ConfigEntry['synonyms'] {
-  const fallback = { name: setting.name, value: setting.defaultValue, source: SOURCE_DEFAULT };
-  return source === SOURCE_DEFAULT ? [fallback] : [{ name: setting.name, value, source }, fallback];
+function synonyms({
+  name,
+  value,
+  defaultValue,
+  source,
+}: Omit<ConfigRow, 'setting'>): ConfigEntry['synonyms'] {
+  const fallback = { name, value: defaultValue, source: SOURCE_DEFAULT };
+  return source === SOURCE_DEFAULT ? [fallback] : [{ name, value, source }, fallback];
 }
 
 function describeBroker(exchange: Exchange<typeof DescribeConfigs>, wanted: Wanted): Described {

@@ -9,13 +9,20 @@ import { topicNamed } from '../visible-topics.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
 
+export interface Trim {
+  readonly kind: 'trim';
+  readonly offset: number;
+  /** The log's own deadline: it knows whether anything was done, so it comes before that of the flow. */
+  readonly timeoutMs: number;
+}
+
 export interface Question {
   readonly destination: string;
   readonly partition: number;
   /** -1: the asker does not say. */
   readonly epoch: number;
   /** A number: the answer is this error, or no offset for 0. `trim`: the log is to start there. */
-  readonly query: OffsetQuery | { readonly kind: 'trim'; readonly offset: number } | number;
+  readonly query: OffsetQuery | Trim | number;
 }
 
 interface Located {
@@ -36,7 +43,6 @@ export class LocateFlow implements Flow {
   /** Questions without an answer, and who was asked. */
   readonly #open = new Map<number, HostRef>();
   readonly #done: (answers: readonly Located[]) => void;
-  #timeoutMs = ANSWER_TIMEOUT_MS;
 
   constructor(exchange: LocateExchange, done: (answers: readonly Located[]) => void) {
     this.#exchange = exchange;
@@ -45,7 +51,6 @@ export class LocateFlow implements Flow {
   }
 
   start(questions: readonly Question[], timeoutMs: number = ANSWER_TIMEOUT_MS): void {
-    this.#timeoutMs = timeoutMs;
     for (const question of questions) {
       const answer = { errorCode: 0, offset: -1, timestampMs: -1, epoch: -1 };
       answer.errorCode = this.#ask(question, this.#answers.length);
@@ -70,8 +75,8 @@ export class LocateFlow implements Flow {
     const asked = { logId, epoch, token: this.#exchange.token(index), replyTo: host.replyTo };
     if (query.kind !== 'trim') host.ask(logHost, 'locate', { ...asked, query });
     else {
-      const { offset } = query;
-      host.ask(logHost, 'trim', { ...asked, offset, timeoutMs: this.#timeoutMs });
+      const { offset, timeoutMs } = query;
+      host.ask(logHost, 'trim', { ...asked, offset, timeoutMs });
     }
     return E.NONE;
   }

@@ -8,15 +8,16 @@ import { LocateFlow, type Question } from './locate-flow.ts';
 
 const HIGH_WATERMARK = -1;
 const TIMEOUT_MAX_MS = 600_000;
-/** The log's own deadline comes first: it knows whether anything was done. */
+/** By how much the flow's deadline is behind the log's. */
 const SLACK_MS = 500;
 
 export function deleteRecords(exchange: Exchange<typeof DeleteRecords>): void {
-  const { topics, timeoutMs } = exchange.body;
+  const { topics } = exchange.body;
+  const timeoutMs = Math.min(Math.max(exchange.body.timeoutMs, 1), TIMEOUT_MAX_MS);
   const questions = topics.flatMap(({ name, partitions }) => {
     const refusal = refuse(exchange, name);
     return partitions.map(({ partitionIndex, offset }): Question => {
-      const query = refusal ?? trimAt(offset);
+      const query = refusal ?? trimAt(offset, timeoutMs);
       return { destination: name, partition: partitionIndex, epoch: -1, query };
     });
   });
@@ -31,11 +32,11 @@ export function deleteRecords(exchange: Exchange<typeof DeleteRecords>): void {
         }),
       })),
     });
-  }).start(questions, Math.min(Math.max(timeoutMs, 1), TIMEOUT_MAX_MS) + SLACK_MS);
+  }).start(questions, timeoutMs + SLACK_MS);
 }
 
-function trimAt(offset: number): Question['query'] {
-  return offset < HIGH_WATERMARK ? E.OFFSET_OUT_OF_RANGE : { kind: 'trim', offset };
+function trimAt(offset: number, timeoutMs: number): Question['query'] {
+  return offset < HIGH_WATERMARK ? E.OFFSET_OUT_OF_RANGE : { kind: 'trim', offset, timeoutMs };
 }
 
 /** What lets go of records by itself, and what the cluster keeps for itself, has no records to delete. */

@@ -151,7 +151,7 @@ function createdTopic(
     configs:
       destination === undefined
         ? []
-        : configRows(destination.config).map(({ name: key, value, source }) => ({
+        : configRows(destination).map(({ name: key, value, source }) => ({
             name: key,
             value,
             readOnly: false,
