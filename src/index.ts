@@ -1,5 +1,5 @@
-// The package's front door: a node as a library. The actor runtime, the simulator and the test kit get
-// doors of their own when they are ready for other people's code.
+// The package's front door: a node as a library. The actor runtime, its test kit and durable actors have doors of
+// their own: `callboard/actors`, `callboard/actors/testkit`, `callboard/actors/shared`, `callboard/durable`.
 export type { ReplicatedActors, ReplicatedOptions } from './assembly/durable-actors.ts';
 export type {
   NodeAddress,

@@ -208,8 +208,9 @@ export async function startShard(
     otherPorts: known(config.ports),
     ...(config.kafka === undefined ? {} : { limits: config.kafka }),
   });
-  const amqp = amqpDoor(system, broker, config, ports.amqp);
-  const rocketmq = rocketDoor(system, broker, config, ports.rocketmq, leaderHost);
+  const doors: DoorParts = { system, ports: broker, config, leaderHost };
+  const amqp = amqpDoor(doors, ports.amqp);
+  const rocketmq = rocketDoor(doors, ports.rocketmq);
   return {
     host: started,
     kafka,
@@ -239,12 +240,15 @@ export async function startShard(
   };
 }
 
-function amqpDoor(
-  system: System,
-  ports: BrokerPorts,
-  config: ShardConfig,
-  load: LoadClients['amqp'],
-): AmqpDoor {
+/** What the doors of the clients of one shard have in common. */
+interface DoorParts {
+  readonly system: System;
+  readonly ports: BrokerPorts;
+  readonly config: ShardConfig;
+  readonly leaderHost: RocketOptions['leaderHost'];
+}
+
+function amqpDoor({ system, ports, config }: DoorParts, load: LoadClients['amqp']): AmqpDoor {
   const { node, shard, shardIncarnation, queueReplicas, amqp: limits } = config;
   const log = system.log.child({ listener: 'amqp' });
   const options: AmqpListenerOptions = {
@@ -261,11 +265,8 @@ function amqpDoor(
 }
 
 function rocketDoor(
-  system: System,
-  ports: BrokerPorts,
-  config: ShardConfig,
+  { system, ports, config, leaderHost }: DoorParts,
   load: LoadClients['rocketmq'],
-  leaderHost: RocketOptions['leaderHost'],
 ): RocketDoor {
   const { clusterId, shard, shardIncarnation } = config;
   const log = system.log.child({ listener: 'rocketmq' });

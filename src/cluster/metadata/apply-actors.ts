@@ -7,12 +7,7 @@ import { type Applying, differs, OK, refused } from './applying.ts';
 import type { CreateActor, DeleteActor, Outcome } from './commands.ts';
 import type { MetadataImage } from './image.ts';
 import { isValidName } from './names.ts';
-import {
-  defaultMinInsync,
-  defaultReplicationFactor,
-  placementOrder,
-  placeReplicas,
-} from './placement.ts';
+import { majorityRules, placementOrder, placeReplicas, replicasByDefault } from './placement.ts';
 import type { DestinationRecord, NodeRecord } from './types.ts';
 
 /** Over all kinds. */
@@ -69,22 +64,17 @@ function wantedReplicas(
   hosts: readonly NodeRecord[],
 ): number {
   if (wanted !== -1) return wanted;
-  const { replicationFactor } = image.defaults;
-  const count = Math.max(1, hosts.length);
-  return replicationFactor === -1
-    ? defaultReplicationFactor(count)
-    : Math.min(count, replicationFactor);
+  return replicasByDefault(image.defaults.replicationFactor, Math.max(1, hosts.length));
 }
 
-/** As queues: a majority of three or more, else all. Whoever names a minimum has all that are in sync. */
+/** As queues. Whoever names a minimum has all that are in sync. */
 function rulesOf(replicas: number, minInsync: number): LogTemplate | undefined {
   const rest = { durability: 'sync', isUncleanAllowed: false } as const;
   if (minInsync !== -1) {
     const isCount = Number.isInteger(minInsync) && minInsync >= 1 && minInsync <= replicas;
     return isCount ? { mode: 'all', minInsync, ...rest } : undefined;
   }
-  if (replicas < 3) return { mode: 'all', minInsync: defaultMinInsync(replicas), ...rest };
-  return { mode: 'quorum', minInsync: Math.floor(replicas / 2) + 1, ...rest };
+  return { ...majorityRules(replicas), ...rest };
 }
 
 /** Made again: what is named must be what is there. */

@@ -6,7 +6,7 @@ import { type Applying, differs, OK, refused } from './applying.ts';
 import type { Outcome } from './commands.ts';
 import type { MetadataImage } from './image.ts';
 import { isValidName } from './names.ts';
-import { defaultMinInsync, defaultReplicationFactor } from './placement.ts';
+import { majorityRules, replicasByDefault } from './placement.ts';
 import type {
   DeclareQueueCommand,
   DeleteQueueCommand,
@@ -96,19 +96,12 @@ function creationFault(image: MetadataImage, command: DeclareQueueCommand): Outc
 
 function wantedReplicas(image: MetadataImage, wanted: number): number {
   const live = image.liveNodes().length;
-  const { replicationFactor } = image.defaults;
-  const ofCluster = replicationFactor === -1 ? defaultReplicationFactor(live) : replicationFactor;
-  return Math.min(live, wanted === -1 ? ofCluster : wanted);
+  if (wanted !== -1) return Math.min(live, wanted);
+  return replicasByDefault(image.defaults.replicationFactor, live);
 }
 
 function template(replicas: number, durability: Durability): LogTemplate {
-  const isQuorum = replicas >= 3;
-  return {
-    mode: isQuorum ? 'quorum' : 'all',
-    minInsync: isQuorum ? Math.floor(replicas / 2) + 1 : defaultMinInsync(replicas),
-    durability,
-    isUncleanAllowed: false,
-  };
+  return { ...majorityRules(replicas), durability, isUncleanAllowed: false };
 }
 
 function sortedCompared(compared: readonly ComparedArgument[]): readonly ComparedArgument[] {

@@ -2,7 +2,7 @@
 // over the whole cluster; with racks the order of nodes alternates between racks, so that adjacent
 // nodes, and with them the replicas of one log, differ in rack. Deterministic.
 import { mix53 } from '../../std/hash.ts';
-import type { NodeRecord } from './types.ts';
+import type { LogRecord, NodeRecord } from './types.ts';
 
 /** The shard of a node that owns a log: the same rule on every node, from the shard count alone. */
 export function shardOf(logId: number, shardCount: number): number {
@@ -33,6 +33,18 @@ export function placeReplicas(order: readonly number[], index: number, count: nu
 /** RF when nobody named one. */
 export function defaultReplicationFactor(liveNodes: number): number {
   return Math.min(3, liveNodes);
+}
+
+/** Replicas of what goes with as many as there are: as the cluster's default says (-1: none is set). */
+export function replicasByDefault(configured: number, liveNodes: number): number {
+  const wanted = configured === -1 ? defaultReplicationFactor(liveNodes) : configured;
+  return Math.min(liveNodes, wanted);
+}
+
+/** Queues and actors: a majority of three or more, else all. */
+export function majorityRules(replicas: number): Pick<LogRecord, 'mode' | 'minInsync'> {
+  if (replicas < 3) return { mode: 'all', minInsync: defaultMinInsync(replicas) };
+  return { mode: 'quorum', minInsync: Math.floor(replicas / 2) + 1 };
 }
 
 /** m when nobody named one, for `all`. */

@@ -141,7 +141,7 @@ export class FollowerRole {
       }
       this.#refusedDelayMs = GREET_MIN_MS;
     }
-    this.#context.frameClock.look();
+    this.#context.frameClock?.look();
     this.core.leaderCommitted(input.leaderEpoch, input.committedSeq);
     this.drain();
   }

@@ -62,6 +62,16 @@ interface CommandOwner {
   readonly dueMs: number;
 }
 
+function frameClockOf(
+  stored: StoredLog,
+  behavior: AnyDurableBehavior,
+  port: HostPort,
+): FrameClock | undefined {
+  const countsTime = behavior.skewed !== undefined || behavior.isRetained === true;
+  if (!countsTime || port.trustsWallClock) return undefined;
+  return new FrameClock(stored, () => port.nowMs());
+}
+
 export class HostedLog {
   readonly logId: number;
   readonly stored: StoredLog;
@@ -104,7 +114,7 @@ export class HostedLog {
       machine: this.machine,
       behavior,
       waiters: this.waiters,
-      frameClock: new FrameClock(stored, () => port.nowMs()),
+      frameClock: frameClockOf(stored, behavior, port),
       nowMs: () => port.nowMs(),
       wallMs: () => port.wallMs(),
       propose: (proposal) => port.propose(proposal),

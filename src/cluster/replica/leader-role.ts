@@ -11,6 +11,7 @@ import type { LogResult, TrimInput } from '../ports.ts';
 import type { RetentionLimits } from './extents.ts';
 import { FrameSender } from './frame-sender.ts';
 import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
+import { LeaderRetention, type Retainer } from './leader-retention.ts';
 import { LogStart } from './log-start.ts';
 import { ReplyQueue } from './replies.ts';
 import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
@@ -25,7 +26,7 @@ const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
 /** Decisions of a behavior in one tick. */
 const TICKS_MAX = 256;
 
-export class LeaderRole {
+export class LeaderRole implements Retainer {
   readonly kind = 'leader';
   readonly core: Leader;
   /** The last alarm about a follower; the log has it too. */
@@ -35,6 +36,7 @@ export class LeaderRole {
   readonly #committed: ReplyQueue;
   readonly #sender: FrameSender;
   readonly #logStart = new LogStart();
+  readonly #retention: LeaderRetention;
   /** The behavior's soft state; undefined until the epoch is active. */
   #soft: { readonly value: unknown } | undefined;
   /** The committed seq has moved and the behavior has not been told. */
@@ -50,6 +52,7 @@ export class LeaderRole {
   constructor(context: LogContext, config: LeaderConfig) {
     this.#context = context;
     this.core = new LeaderCore(config);
+    this.#retention = new LeaderRetention(context, this);
     this.#local = new ReplyQueue(context.replies);
     this.#committed = new ReplyQueue(context.replies);
     this.#sender = new FrameSender(context, this.core, config.grant.unclean);
@@ -63,6 +66,10 @@ export class LeaderRole {
 
   get epoch(): number {
     return this.core.epoch;
+  }
+
+  get canAppend(): boolean {
+    return this.core.canAppend();
   }
 
   get isActive(): boolean {
@@ -243,7 +250,7 @@ export class LeaderRole {
       this.#context.quarantine(`frame ${seq} cannot be read back`);
       return 'storage-error';
     }
-    this.#context.frameClock.look();
+    this.#context.frameClock?.look();
     this.core.appended(seq, this.core.epoch, stored.chain);
     this.#context.markDirty();
     this.#context.markActive();
@@ -379,20 +386,14 @@ export class LeaderRole {
     this.#owesEpochBegin = false;
     // While frames were read back the core may have heard of a newer epoch.
     if (this.core.phase !== 'starting') return;
-    const begin = encodeEpochBegin(this.core.epoch, this.#skewMs());
+    const skewMs = this.#context.frameClock?.skewMs(this.logTimeMs()) ?? 0;
+    const begin = encodeEpochBegin(this.core.epoch, skewMs);
     const seq = this.#appendFrame(begin, undefined, true);
     if (typeof seq === 'number' || this.#isStopped) return;
     const { log, logId } = this.#context;
     log.warn('no room for an epoch-begin yet', { logId, result: seq });
     this.#owesEpochBegin = true;
     this.#context.markActive();
-  }
-
-  #skewMs(): number {
-    const { behavior, trustsWallClock, frameClock } = this.#context;
-    const countsTime = behavior.skewed !== undefined || behavior.isRetained === true;
-    const isWanted = countsTime && !trustsWallClock;
-    return isWanted ? frameClock.skewMs(this.logTimeMs()) : 0;
   }
 
   /** The store has room again. */
@@ -473,26 +474,17 @@ export class LeaderRole {
   }
 
   retentionDueInMs(limits: RetentionLimits): number {
-    if (!this.isActive) return Number.POSITIVE_INFINITY;
-    return this.#context.machine.extents.dueInMs(limits, this.logTimeMs());
+    return this.#retention.dueInMs(limits);
   }
 
-  /** Moves the start past what is too old or too much, if that is committed; answers when to look again. */
+  /** Answers when to look again. */
   retain(limits: RetentionLimits): number {
-    if (!this.isActive || !this.core.canAppend()) return Number.POSITIVE_INFINITY;
-    const { extents } = this.#context.machine;
-    const committedOffset = this.committedOffset();
-    const start = extents.startFor(limits, this.logTimeMs(), committedOffset);
-    if (start !== undefined) {
-      // A store without room is asked again.
-      this.#startAt(start, false);
-      this.drain();
-      return 0;
-    }
-    const { oldestEnd } = extents;
-    // What is not committed is looked at when it is.
-    if (oldestEnd === undefined || oldestEnd > committedOffset) return Number.POSITIVE_INFINITY;
-    return extents.dueInMs(limits, this.logTimeMs());
+    return this.#retention.retain(limits);
+  }
+
+  note(events: Uint8Array): void {
+    this.#appendFrame(events, undefined, false);
+    this.drain();
   }
 
   // ---- Events from outside --------------------------------------------------------------------

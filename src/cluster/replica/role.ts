@@ -63,7 +63,8 @@ export interface LogContext {
   readonly peers: PeerPort;
   readonly replies: ReplySink;
   readonly waiters: Waiters;
-  readonly frameClock: FrameClock;
+  /** Where the behavior counts time that leaders' clocks do not agree on; no other log looks at it. */
+  readonly frameClock: FrameClock | undefined;
   /** The wall clock goes on while nobody watches, and all leaders have the same one. */
   readonly trustsWallClock: boolean;
   readonly log: Log;

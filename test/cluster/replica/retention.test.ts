@@ -213,6 +213,46 @@ test('a replica that is behind the start copies from there, also where that lies
   );
 });
 
+test('an idle log whose nodes are all killed now and then still grows old, and loses nothing before its time', async () => {
+  await inRig(90, async (rig) => {
+    rig.keeping = keeping({ ageMs: 60_000 });
+    await led(rig);
+    await write(rig, 5);
+    // Each life is shorter than the age by far, and nobody knows how long the nodes were down.
+    for (let life = 0; life < 5; life += 1) {
+      await rig.advance(11_000);
+      expect(starts(rig), `life ${life}`).toEqual([0, 0, 0]);
+      for (const id of [1, 2, 3]) rig.kill(id);
+      await rig.advance(40_000);
+      for (const id of [1, 2, 3]) await rig.startNode(id);
+      rig.grant(LOG, 1);
+      await rig.until(() => rig.isLeading(1, LOG));
+    }
+    await rig.until(() => starts(rig).every((start) => start === 5), 5 * 4_000 + 11_000);
+    // Nothing is left to lose: no more frames.
+    await rig.advance(2_000);
+    const frames = rig.at(1).store.log(LOG)!.endSeq;
+    await rig.advance(100_000);
+    expect(rig.at(1).store.log(LOG)!.endSeq).toBe(frames);
+  });
+});
+
+test.each([
+  ['none without a limit of age', { bytes: 1 }, 600_000, 0],
+  ['every ten minutes for a week', { ageMs: 7 * 86_400_000 }, 3_700_000, 6],
+  ['sixteen times in a short age', { ageMs: 8 * 60_000 }, 239_000, 7],
+] as const)('notes of time in an idle log: %s', async (_, limits, forMs, frames) => {
+  await inRig(91, async (rig) => {
+    rig.keeping = keeping(limits);
+    await led(rig);
+    await write(rig, 1);
+    await rig.advance(1_000);
+    const { endSeq } = rig.at(1).store.log(LOG)!;
+    await rig.advance(forMs);
+    expect(rig.at(1).store.log(LOG)!.endSeq - endSeq).toBe(frames);
+  });
+});
+
 test('a new leader whose clock is days ahead takes nothing away before its time', async () => {
   await inRig(89, async (rig) => {
     rig.keeping = keeping({ ageMs: 60_000 });
