@@ -11,6 +11,7 @@ import type { CellHost, Identity, Method, SystemMessage } from './cell-host.ts';
 import { CellWatches } from './cell-watches.ts';
 import { Children } from './children.ts';
 import type { DeadReason } from './dead-letters.ts';
+import type { Ended } from './elsewhere.ts';
 import { ActorError, asError, discarded } from './errors.ts';
 import { HeldInput } from './held-input.ts';
 import { KeyedTimers } from './keyed-timers.ts';
@@ -545,8 +546,8 @@ export class Cell implements Runnable {
   }
 
   /** Children on other threads have ended: one by itself, or all of a thread that is lost. */
-  childrenEndedElsewhere(isThat: (id: RefId) => boolean): void {
-    this.children?.endedElsewhere(isThat);
+  childrenEndedElsewhere(which: Ended): void {
+    this.children?.endedElsewhere(which);
     this.#endIfAlone();
   }
 

@@ -28,7 +28,7 @@ import {
   SIGNAL_WATCH,
 } from './record.ts';
 import type { AnyRef, Place, RefId } from './ref.ts';
-import { idPath, SLOT_MAX, sameId } from './ref.ts';
+import { idPath, SLOT_MAX } from './ref.ts';
 import { EncodedInput, freezeDeep } from './strict.ts';
 import type { SpawnRequest } from './wire-codecs.ts';
 import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
@@ -219,7 +219,7 @@ export class Inbound {
       } else if (code === SIGNAL_TERMINATED) {
         const { cause, id } = endedCodec.decode(bytes, payloadAt, payloadEnd);
         cell?.watches?.endWatch(host.refOfId(id), cause);
-        cell?.childrenEndedElsewhere((child) => sameId(child, id));
+        cell?.childrenEndedElsewhere(id);
         host.remoteEnded(id);
       } else if (code === SIGNAL_CHILD_FAILED) {
         const error = failureCodec.decode(bytes, payloadAt, payloadEnd);

@@ -2,6 +2,8 @@
 // both threads have. The spawner picks slot and generation, so that its ref works at once: what it sends
 // follows the spawn in the same ring.
 import type { Actor, AnyActor } from './actor.ts';
+import type { Ended } from './elsewhere.ts';
+import { Elsewhere } from './elsewhere.ts';
 import { ActorError } from './errors.ts';
 import type { Ops } from './protocol.ts';
 import type { AnyRef, Place, RefId } from './ref.ts';
@@ -27,7 +29,7 @@ export class RemoteSpawns {
   readonly #manifest: Manifest;
   readonly #slots = new Map<number, RemoteSlots>();
   /** At the top of other threads, by name. */
-  readonly #top = new Map<string, AnyRef>();
+  readonly #top = new Elsewhere();
 
   constructor(place: Place, threadIncarnation: number, manifest: Manifest) {
     this.#place = place;
@@ -36,16 +38,16 @@ export class RemoteSpawns {
   }
 
   get top(): ReadonlyMap<string, AnyRef> {
-    return this.#top;
+    return this.#top.byName;
   }
 
   addTop(name: string, ref: AnyRef): void {
-    this.#top.set(name, ref);
+    this.#top.add(name, ref);
   }
 
-  /** Those that satisfy `isThat` are no more: their names are free. */
-  ended(isThat: (id: RefId) => boolean): void {
-    for (const [name, ref] of this.#top) if (isThat(ref.id)) this.#top.delete(name);
+  /** They are no more: their names are free. */
+  ended(which: Ended): void {
+    this.#top.ended(which);
   }
 
   /**

@@ -47,7 +47,6 @@ import {
   idPath,
   isOfThreadIncarnation,
   packGeneration,
-  sameId,
   threadKey,
   WELL_KNOWN_SLOT_MAX,
 } from './ref.ts';
@@ -375,7 +374,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
 
   /** An actor that was spawned from here at the top of another thread has ended: its name is free. */
   remoteEnded(id: RefId): void {
-    this.#remote.ended((each) => sameId(each, id));
+    this.#remote.ended(id);
   }
 
   /** A link has a new epoch: what is watched there is watched again, as the old epoch may have lost it. */

@@ -1,8 +1,10 @@
 // Children on another thread of the node, over rings under a manual clock: they fail, escalate, end and
 // are refused as near ones are.
 import { expect, test } from 'vitest';
-import type { Context, Directive, Ref, Signal } from '../../src/actors/index.ts';
+import { Children } from '../../src/actors/children.ts';
+import type { AnyRef, Context, Directive, Ref, Signal } from '../../src/actors/index.ts';
 import { actor, ask, protocol, tell } from '../../src/actors/index.ts';
+import { RemoteSpawns } from '../../src/actors/remote-spawns.ts';
 import { defineCodec, none, utf8 } from '../../src/codec/index.ts';
 import type { World } from './worlds.ts';
 import { makeWorld, outcomeOf } from './worlds.ts';
@@ -129,4 +131,42 @@ test('arguments that cannot be encoded make spawn throw, those that cannot be de
       value: name,
     });
   }
+});
+
+test('the end of one among many elsewhere looks at no other, of the top and of a parent', () => {
+  let looks = 0;
+  const refAt = (slot: number): AnyRef => {
+    const id = { node: 1, incarnation: 1, thread: 1, generation: 1, slot };
+    return {
+      path: `/n${slot}`,
+      get id() {
+        looks += 1;
+        return id;
+      },
+    };
+  };
+  const top = new RemoteSpawns({ node: 1, incarnation: 1, thread: 0 }, 1, {});
+  const children = new Children();
+  for (let slot = 0; slot < 1_000; slot += 1) {
+    top.addTop(`n${slot}`, refAt(slot));
+    children.addElsewhere(`n${slot}`, refAt(slot));
+  }
+  const id = (slot: number) => ({ node: 1, incarnation: 1, thread: 1, generation: 1, slot });
+  looks = 0;
+  for (const slot of [3, 3, 2_000, 999]) {
+    top.ended(id(slot));
+    children.endedElsewhere(id(slot));
+  }
+  expect(looks).toBe(0);
+  for (const names of [top.top, children.elsewhere]) {
+    expect([names.size, names.has('n3'), names.has('n999')]).toEqual([998, false, false]);
+  }
+  const stopped: number[] = [];
+  children.retire(({ slot }) => stopped.push(slot));
+  looks = 0;
+  for (const slot of stopped.slice(1)) children.endedElsewhere(id(slot));
+  expect([looks, children.haveEnded]).toEqual([0, false]);
+  children.endedElsewhere(({ slot }) => slot === stopped[0]);
+  top.ended(({ slot }) => slot > 0);
+  expect([children.haveEnded, [...top.top.keys()]]).toEqual([true, ['n0']]);
 });

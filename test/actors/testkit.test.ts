@@ -1,11 +1,11 @@
 // The test kit itself: effects as data, one message per step, probes, and seeds that are named when
 // they fail.
 import { describe, expect, test } from 'vitest';
-import type { Context, Ref } from '../../src/actors/index.ts';
+import type { Context, Later, Ref } from '../../src/actors/index.ts';
 import { actor, ask, protocol, tell } from '../../src/actors/index.ts';
 import type { Effect } from '../../src/actors/testkit/index.ts';
 import { behave, fixture } from '../../src/actors/testkit/index.ts';
-import { none, u32 } from '../../src/codec/index.ts';
+import { none, record, u32 } from '../../src/codec/index.ts';
 
 const Out = protocol('out', 1, { value: tell(u32) });
 const Relay = protocol('relay', 1, { pass: tell(u32), later: tell(u32), count: ask(none, u32) });
@@ -77,6 +77,80 @@ describe('behave', () => {
       { kind: 'told', to: '/self', op: 'got', input: 99 },
     ]);
     expect(() => asking.answer(1)).toThrow('no ask of the actor is open');
+  });
+});
+
+describe('behave, as the runtime does', () => {
+  const Odd = protocol('odd', 1, {
+    aside: tell(none),
+    asideLater: ask(none, u32),
+    twice: ask(none, u32),
+    count: ask(none, u32),
+    named: ask(none, record({ outcome: u32 })),
+    answered: ask(none, u32),
+  });
+  type OddOps = typeof Odd.ops;
+  let value = 0;
+  const isTaken: boolean[] = [];
+  const OddActor = actor(Odd, (ctx: Context<OddOps>, _args: undefined) => {
+    ctx.onSignal(() => void isTaken.push(ctx.stash()));
+    ctx.onInspect(() => ({ counts: { value } }));
+    return {
+      aside: () => void ctx.stash(),
+      asideLater: async () => {
+        ctx.stash();
+        await Promise.resolve();
+        isTaken.push(ctx.stash());
+        return 0;
+      },
+      twice: () => {
+        isTaken.push(ctx.stash(), ctx.stash());
+        // No reply: it is put aside.
+        return -1;
+      },
+      count: () => value,
+      named: () => ({ outcome: value }),
+      answered: () => ctx.later<number>(),
+    };
+  });
+
+  test.each([
+    ['aside', []],
+    ['asideLater', [false]],
+    ['twice', [true, false]],
+  ] as const)('what is put aside is that message, not the next: %s', async (op, taken) => {
+    isTaken.length = 0;
+    value = -1;
+    const odd = behave(OddActor, undefined);
+    const result = odd.run(op, undefined);
+    await result;
+    expect(odd.effects()).toEqual([{ kind: 'stashed' }]);
+    expect(isTaken).toEqual(taken);
+    // This one has a reply, which cannot be sent.
+    expect(() => odd.run('count', undefined)).toThrow('does not fit u32');
+    // Between messages there is nothing to put aside.
+    odd.signal({ type: 'stopping' });
+    expect(isTaken.at(-1)).toBe(false);
+    expect(odd.effects()).toEqual([]);
+  });
+
+  test('a reply is a reply, whatever its fields are called; a Later is none yet', () => {
+    value = -1;
+    const odd = behave(OddActor, undefined);
+    expect(() => odd.run('named', undefined)).toThrow('does not fit u32');
+    value = 3;
+    expect(odd.run('named', undefined)).toEqual({ outcome: 3 });
+    const later = odd.run('answered', undefined) as Later<number> & { outcome(): unknown };
+    expect(later.outcome()).toBeUndefined();
+    later.ok(5);
+    later.ok(6);
+    expect(later.outcome()).toEqual({ reply: 5 });
+  });
+
+  test('shows what the actor shows to who looks', () => {
+    value = 4;
+    expect(behave(OddActor, undefined).inspect()).toEqual({ counts: { value: 4 } });
+    expect(behave(RelayActor, (ref) => ref(Out, '/out')).inspect()).toEqual({});
   });
 });
 

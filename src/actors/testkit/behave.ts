@@ -51,6 +51,8 @@ export interface Behaviour<O extends Ops> {
   answer(reply: unknown): void;
   fail(error: Error): void;
   signal(signal: Signal): void;
+  /** What the actor shows to who looks (`ctx.onInspect`): nothing of its own is {}. Throws what it throws. */
+  inspect(): Shown;
   /** The effects since the last call. */
   effects(): Effect[];
   readonly env: ManualEnvironment;
@@ -93,13 +95,15 @@ export function behave<O extends Ops, A>(
       const entry = actor.protocol.byName.get(op);
       if (entry === undefined) throw new Error(`${actor.protocol.name} has no op ${op}`);
       const handler = (context.handlers as Record<string, (input: unknown) => unknown>)[op]!;
-      const result = handler.call(context.handlers, roundTrip(entry.input, input));
-      const isReply = entry.reply !== undefined && !isOpen(result) && !context.takeStashed();
+      const copy = roundTrip(entry.input, input);
+      const { result, isAside } = context.handle(() => handler.call(context.handlers, copy));
+      const isReply = entry.reply !== undefined && !isOpen(result) && !isAside;
       return isReply ? roundTrip(entry.reply, result) : result;
     },
     answer: (reply) => asks.next().answer(reply),
     fail: (error) => asks.next().fail(error),
     signal: (signal) => context.signalHandler?.(signal),
+    inspect: () => context.inspectHandler?.() ?? {},
     effects: () => effects.splice(0),
   };
 }
@@ -120,9 +124,7 @@ function recordingRef<O extends Ops>(
 
 /** A promise or a Later: what `run` answers is not a reply yet. */
 function isOpen(result: unknown): boolean {
-  return (
-    isPromise(result) || (typeof result === 'object' && result !== null && 'outcome' in result)
-  );
+  return isPromise(result) || result instanceof RecordedLater;
 }
 
 interface OpenAsk {
@@ -210,7 +212,10 @@ class RecordingContext<O extends Ops> implements Context<O> {
   readonly #asks: OpenAsks;
   readonly #abort = new AbortController();
   #children = 0;
-  #isStashed = false;
+  /** A handler runs, and has not returned yet. */
+  #isHandling = false;
+  /** It has put its message aside. */
+  #isAside = false;
 
   constructor(env: ManualEnvironment, self: Ref<O>, effects: Effect[], asks: OpenAsks) {
     this.#asks = asks;
@@ -289,38 +294,38 @@ class RecordingContext<O extends Ops> implements Context<O> {
     this.#effects.push({ kind: 'became' });
   }
 
-  stash(): boolean {
-    this.#effects.push({ kind: 'stashed' });
-    this.#isStashed = true;
-    return true;
+  /** Runs a handler. What one returns whose message was put aside is no reply. */
+  handle(run: () => unknown): { readonly result: unknown; readonly isAside: boolean } {
+    this.#isHandling = true;
+    this.#isAside = false;
+    try {
+      const result = run();
+      return { result, isAside: this.#isAside };
+    } finally {
+      this.#isHandling = false;
+    }
   }
 
-  /** True if the message of this run was put aside: what its handler returned is no reply. */
-  takeStashed(): boolean {
-    const isStashed = this.#isStashed;
-    this.#isStashed = false;
-    return isStashed;
+  stash(): boolean {
+    if (!this.#isHandling || this.#isAside) return false;
+    this.#effects.push({ kind: 'stashed' });
+    this.#isAside = true;
+    return true;
   }
 
   unstash(): void {
     this.#effects.push({ kind: 'unstashed' });
   }
 
-  later<R>(): Later<R> & { readonly outcome: () => unknown } {
-    let outcome: unknown;
-    return {
-      isCancelled: false,
-      ok: (reply: R) => {
-        outcome ??= { reply };
-      },
-      fail: (error: Error) => {
-        outcome ??= { error };
-      },
-      outcome: () => outcome,
-    };
+  later<R>(): Later<R> {
+    return new RecordedLater<R>();
   }
 
   retain(): () => void {
+    if (!this.#isHandling) {
+      const message = 'retain is for the message that is being handled, before the first await';
+      throw new ActorError('ACTOR_MISUSE', message);
+    }
     this.#effects.push({ kind: 'retained' });
     let isHeld = true;
     return () => {
@@ -331,6 +336,24 @@ class RecordingContext<O extends Ops> implements Context<O> {
 
   ref<P extends Ops>(protocol: Protocol<P>, id: RefId): Ref<P> {
     return new RecordingRef<P>(protocol, idPath(id), id, this.#effects, this.#asks);
+  }
+}
+
+/** A Later whose test looks at what the actor answered. */
+class RecordedLater<R> implements Later<R> {
+  readonly isCancelled = false;
+  #outcome: { readonly reply: R } | { readonly error: Error } | undefined;
+
+  ok(reply: R): void {
+    this.#outcome ??= { reply };
+  }
+
+  fail(error: Error): void {
+    this.#outcome ??= { error };
+  }
+
+  outcome(): { readonly reply: R } | { readonly error: Error } | undefined {
+    return this.#outcome;
   }
 }
 
