@@ -129,7 +129,7 @@ function publish(): void {
   isDue = false;
   while (left > 0 && open + TURN <= OUTSTANDING) {
     for (let i = 0; i < TURN; i += 1) {
-      publisher.publish(exchange, route, message, 'committed', open, false);
+      publisher.publish(exchange, route, message, 'stored', open, false);
       open += 1;
     }
     left -= TURN;

@@ -13,6 +13,11 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.truncate-below-hw', 'truncateBelowCommitted'],
   ['bug.same-epoch-after-restart', 'sameEpochAfterRestart'],
   ['bug.start-before-commit', 'startBeforeCommit'],
+  ['bug.answer-before-commit', 'answerAtOnce'],
+  ['bug.answer-unreceived', 'answerUnreceived'],
+  ['bug.answer-unstored', 'answerUnstored'],
+  ['bug.join-without-answered', 'noAnsweredRule'],
+  ['bug.rebuild-memory', 'rebuildMemory'],
 ];
 
 const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [

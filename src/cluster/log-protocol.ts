@@ -97,7 +97,7 @@ export const LogHostProtocol = protocol('log-host', 1, {
   append: tell(
     record({
       logId: u53,
-      level: oneOf('none', 'local', 'committed'),
+      level: oneOf('none', 'local', 'committed', 'stored'),
       epoch: i32,
       timeoutMs: u53,
       token: u53,

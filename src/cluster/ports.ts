@@ -162,7 +162,8 @@ export type LogResult =
    * except `timed-out` and `storage-error`. */
   | 'leader-lost';
 
-export type AppendLevel = 'none' | 'local' | 'committed';
+/** `local`, `stored`: as its destination's durability has it, on the leader's disk or committed at most. */
+export type AppendLevel = 'none' | 'local' | 'committed' | 'stored';
 
 export interface AppendInput {
   readonly logId: number;

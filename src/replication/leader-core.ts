@@ -70,6 +70,7 @@ export class LeaderCore implements Leader, StreamedLog {
   #firstFrameSeq: number;
   #committedSeq: number;
   #epochBeginSeq = 0;
+  #answeredSeq = 0;
   #isEpochBeginAsked = false;
   #cutAskedSeq = -1;
   #fetch: { readonly from: Peer; readonly throughSeq: number } | undefined;
@@ -94,6 +95,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#stall = new StallWatch(this.#limits.ownStallMaxMs);
     this.#members = new Membership(config, this.#limits, this.#outputs);
     this.#members.self.matchSeq = log.durableSeq;
+    this.#members.self.receivedSeq = log.endSeq;
     const refusal = this.#refusal();
     if (refusal !== undefined) {
       this.#resign(refusal);
@@ -151,6 +153,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.epochs.append(epoch, seq);
     this.#endSeq = seq;
     this.#endChain = chain;
+    this.#members.self.receivedSeq = seq;
     this.#chains.push(seq, chain);
     if (phase === 'recovering') this.#recover();
     else if (phase === 'starting') this.#epochBeginSeq = seq;
@@ -176,6 +179,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#endSeq = position.seq;
     this.#endChain = position.chain;
     this.#members.self.matchSeq = Math.min(this.durableSeq, position.seq);
+    this.#members.self.receivedSeq = position.seq;
     this.#chains.clear();
     if (position.seq > 0) this.#chains.push(position.seq, position.chain);
     this.#recover();
@@ -242,6 +246,24 @@ export class LeaderCore implements Leader, StreamedLog {
       this.#caughtUp(peer);
     }
     if (this.#move !== undefined) this.#checkMove();
+  }
+
+  received(node: NodeId, incarnation: number, epoch: number, seq: number): void {
+    if (this.#phase === 'resigned' || epoch !== this.epoch) return;
+    const peer = this.#members.find(node);
+    if (peer === undefined || peer.incarnation !== incarnation || peer.isSelf) return;
+    if (!peer.isStreaming || seq > this.#endSeq || seq <= peer.receivedSeq) return;
+    peer.receivedSeq = seq;
+    if (peer.memberIncarnation !== incarnation && seq >= this.#answeredSeq) this.#considerChange();
+  }
+
+  get receivedSeq(): number {
+    if (this.#epochBeginSeq === 0 || this.#phase === 'resigned') return 0;
+    return Math.max(this.#committedSeq, this.#members.receivedSeq());
+  }
+
+  answered(seq: number): void {
+    if (seq > this.#answeredSeq) this.#answeredSeq = seq;
   }
 
   followerLost(node: NodeId): void {
@@ -506,7 +528,9 @@ export class LeaderCore implements Leader, StreamedLog {
 
   #considerChange(): void {
     if (this.#epochBeginSeq === 0 || this.#phase === 'resigned') return;
-    this.#members.considerChange(Math.max(this.#committedSeq, this.#epochBeginSeq));
+    const holdSeq = Math.max(this.#committedSeq, this.#epochBeginSeq);
+    const answeredSeq = this.#config.faults?.noAnsweredRule === true ? 0 : this.#answeredSeq;
+    this.#members.considerChange(holdSeq, answeredSeq);
   }
 
   // ---- The rest --------------------------------------------------------------------------------

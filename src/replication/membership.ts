@@ -92,6 +92,14 @@ export class Membership {
     return Math.min(seq, this.#heldBy(pending.set));
   }
 
+  /** The same of what is received, whatever is durable. */
+  receivedSeq(): number {
+    const { mode, minInsync } = this.#config;
+    const receivedBy = (set: SafeSet) => set.seqReceivedBy(commitCount(mode, minInsync, set.size));
+    const seq = receivedBy(this.#set);
+    return this.#pending === undefined ? seq : Math.min(seq, receivedBy(this.#pending.set));
+  }
+
   #heldBy(set: SafeSet): number {
     const { mode, minInsync } = this.#config;
     return set.seqHeldBy(commitCount(mode, minInsync, set.size));
@@ -195,7 +203,7 @@ export class Membership {
   // ---- Changes ---------------------------------------------------------------------------------
 
   /** Asks for a better set, or for a truer ISR, if there is one and nothing is under way. */
-  considerChange(holdSeq: number): void {
+  considerChange(holdSeq: number, answeredSeq: number): void {
     if (this.#pending !== undefined || this.#nowMs < this.#nextProposalMs) return;
     const goal = planChange({
       mode: this.#config.mode,
@@ -203,6 +211,7 @@ export class Membership {
       current: this.#set,
       peers: this.peers,
       holdSeq,
+      answeredSeq,
       nowMs: this.#nowMs,
       lagTimeMaxMs: this.#limits.lagTimeMaxMs,
       noHoldRule: this.#config.faults?.noHoldRule === true,

@@ -20,6 +20,8 @@ export class Peer implements FollowerProgress {
   isInSync = false;
   streamClass: StreamClass = 'tail';
   matchSeq = 0;
+  /** The last frame that it has, durable or not: as long as the link lives. */
+  receivedSeq = 0;
   nextSeq = 1;
   /** The stream is catch-up until the follower holds this. */
   catchUpEndSeq = 0;
@@ -39,6 +41,11 @@ export class Peer implements FollowerProgress {
     return this.incarnation === incarnation ? this.matchSeq : 0;
   }
 
+  /** The last frame that the member of that incarnation has in memory at least. */
+  receivedOf(incarnation: number): number {
+    return this.incarnation === incarnation ? Math.max(this.matchSeq, this.receivedSeq) : 0;
+  }
+
   /** Registered live in the incarnation that talks to us. */
   get isLive(): boolean {
     return this.incarnation >= 0 && this.incarnation === this.liveIncarnation;
@@ -52,6 +59,7 @@ export class Peer implements FollowerProgress {
     this.isLinked = false;
     this.isStreaming = false;
     this.awaitsCut = false;
+    this.receivedSeq = 0;
     this.hello = undefined;
   }
 }

@@ -26,12 +26,22 @@ export class SafeSet {
 
   /** Highest seq that `count` members hold durably; 0 if the set is smaller than that. */
   seqHeldBy(count: number): number {
+    return this.#seqOf(count, false);
+  }
+
+  /** The same of what they have received, durable or not. */
+  seqReceivedBy(count: number): number {
+    return this.#seqOf(count, true);
+  }
+
+  #seqOf(count: number, isReceived: boolean): number {
     const matches = this.#matches;
     const size = this.members.length;
     if (count > size || count < 1) return 0;
     for (let i = 0; i < size; i += 1) {
       const member = this.members[i]!;
-      const match = member.peer.matchOf(member.incarnation);
+      const { peer, incarnation } = member;
+      const match = isReceived ? peer.receivedOf(incarnation) : peer.matchOf(incarnation);
       let at = i;
       while (at > 0 && matches[at - 1]! < match) {
         matches[at] = matches[at - 1]!;
@@ -72,6 +82,8 @@ export interface ChangeView {
   readonly peers: readonly Peer[];
   /** What every member of a new set must hold: the committed seq and the epoch-begin. */
   readonly holdSeq: number;
+  /** What they must have received: what answers were given for. */
+  readonly answeredSeq: number;
   readonly nowMs: number;
   readonly lagTimeMaxMs: number;
   readonly noHoldRule: boolean;
@@ -132,7 +144,9 @@ function canJoin(view: ChangeView, peer: Peer): boolean {
 }
 
 function holds(view: ChangeView, peer: Peer): boolean {
-  return (peer.isSelf || peer.isLive) && (view.noHoldRule || peer.matchSeq >= view.holdSeq);
+  if (!peer.isSelf && !peer.isLive) return false;
+  if (view.noHoldRule) return true;
+  return peer.matchSeq >= view.holdSeq && peer.receivedOf(peer.incarnation) >= view.answeredSeq;
 }
 
 function lags(view: ChangeView, peer: Peer): boolean {

@@ -86,6 +86,17 @@ export interface Faults {
   readonly truncateBelowCommitted?: boolean;
   readonly ackBeforeDurable?: boolean;
   /**
+   * Of destinations of any durability, of `replicated` ones, of `async` ones: an answer leaves when the leader has the
+   * frame; also where it has not. Obeyed by the shells.
+   */
+  readonly answerAtOnce?: boolean;
+  readonly answerUnreceived?: boolean;
+  readonly answerUnstored?: boolean;
+  /** A log in memory is rebuilt after a change of leaders from what is not there any more. Obeyed by the shells. */
+  readonly rebuildMemory?: boolean;
+  /** What was answered when enough members had received it need not be with new ones. */
+  readonly noAnsweredRule?: boolean;
+  /**
    * The committed seq moves over frames of older epochs: a leader counts frames below its
    * epoch-begin, a follower takes the leader's committed seq before it has cut what the leader does
    * not have.
@@ -319,6 +330,15 @@ export interface Leader {
   hello(hello: Hello): void;
   /** `chain` of the frame at `durableSeq`, or -1 if the follower does not know it. */
   ack(node: NodeId, incarnation: number, epoch: number, durableSeq: number, chain: number): void;
+  /**
+   * The follower has every frame up to `seq`, in memory at least, as it has them from this leader. It counts for no
+   * commit, and only while the link lives.
+   */
+  received(node: NodeId, incarnation: number, epoch: number, seq: number): void;
+  /** As many members as a commit needs have received every frame up to here. */
+  readonly receivedSeq: number;
+  /** Answers have left that promise what is received up to `seq`: who joins the safe set must have received it too. */
+  answered(seq: number): void;
   /** The link to the node is gone: its stream ends, its acknowledgements stand. */
   followerLost(node: NodeId): void;
   liveChanged(live: readonly ReplicaId[]): void;

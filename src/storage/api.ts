@@ -100,6 +100,8 @@ export interface ShardStore {
   /** Called once: a write or sync failed, the store is fenced. Nothing is retried; every append answers `failed`. */
   onFailure: (error: Error) => void;
   readonly failure: Error | undefined;
+  /** Bytes of frames that are appended and not durable. */
+  readonly unwrittenBytes: number;
   /** Settles, syncs, writes a checkpoint and recycles WAL files. Resolves when done; one runs at a time. */
   checkpoint(): Promise<void>;
   /** Clean stop: writes what is pending, settles all that is committed, checkpoint, clean mark, unlock. */

@@ -144,6 +144,10 @@ export class ShardStoreCore implements ShardStore, LogHost {
     return this.options.checkpointBytes ?? current;
   }
 
+  get unwrittenBytes(): number {
+    return this.wal.endLsn - this.wal.durableLsn;
+  }
+
   get slabBytes(): number {
     return this.slabs.usedBytes;
   }

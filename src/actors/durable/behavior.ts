@@ -6,8 +6,11 @@
 // The host (whoever joins the behavior to a log) appends the frame of a decision, applies it at once
 // on the leader's tip, and lets each reply go when the tip it depends on is as safe as its level asks.
 
-/** How safe a frame must be before a reply that depends on it may leave. */
-export type ReplyLevel = 'none' | 'local' | 'committed';
+/**
+ * How safe a frame must be before a reply that depends on it may leave. `accepted`: the leader has appended it.
+ * `local`, `stored`: on the leader's disk, committed; or less where the log's destination has a weaker durability.
+ */
+export type ReplyLevel = 'none' | 'accepted' | 'local' | 'stored' | 'committed';
 
 /** One frame as `apply` sees it. Views are lent for the call. */
 export interface FrameView {

@@ -37,6 +37,8 @@ export class FeedBatch {
   /** It is with a host that may still read it, and nobody knows: its memory is not used again. */
   isLent = false;
   isGivenUp = false;
+  /** All of its messages are content when the leader has them. */
+  isEarly = true;
   /** Whoever published its messages was told for good; only its log still has to take it. */
   isAnswered = false;
 
@@ -52,6 +54,7 @@ export class FeedBatch {
     this.isSealed = false;
     this.isGivenUp = false;
     this.isAnswered = false;
+    this.isEarly = true;
   }
 }
 
@@ -111,8 +114,17 @@ export class Feed {
 
   // ---- Messages -----------------------------------------------------------------------------------
 
-  append(timestampMs: number, body: Uint8Array, start: number, end: number, flight: number): void {
+  /** `isEarly`: it counts as stored when the leader has it, if the others in its batch do. */
+  append(
+    timestampMs: number,
+    body: Uint8Array,
+    start: number,
+    end: number,
+    flight: number,
+    isEarly = false,
+  ): void {
     const batch = this.#open(end - start);
+    batch.isEarly &&= isEarly;
     const before = batch.bytes;
     batch.builder.appendEncoded(timestampMs, body, start, end);
     this.bytes += batch.bytes - before;
@@ -123,6 +135,7 @@ export class Feed {
   /** Into one batch, whatever its size: they are stored together or not at all. `size`: of all their bodies. */
   appendTogether(records: readonly RecordInput[], size: number, flight: number): void {
     const batch = this.#open(size + records.length * RECORD_HEAD_BYTES_MAX);
+    batch.isEarly = false;
     const before = batch.bytes;
     for (const { timestampMs, key, value, headers } of records) {
       batch.builder.append(timestampMs, key, value, headers);

@@ -136,7 +136,8 @@ export class Feeds {
     }
     const { framed } = batch.builder;
     const call = new BatchCall(this, fed, batch, place.host!);
-    const start = writePublishHead(framed, HEAD_ROOM, this.#port.client()!, batch.number);
+    const level = batch.isEarly ? 'accepted' : 'stored';
+    const start = writePublishHead(framed, HEAD_ROOM, this.#port.client()!, batch.number, level);
     fed.calls.set(batch, calls.command(call, feed.logId, framed.subarray(start)));
   }
 

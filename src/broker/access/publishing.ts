@@ -9,6 +9,7 @@ import { murmur2 } from '../../std/hash.ts';
 import { messageBytesMax } from '../destination/settings.ts';
 import {
   bodySize,
+  FLAG_LEVEL_ACCEPTED,
   FLAG_LEVEL_NONE,
   FLAG_MANDATORY,
   type PublishTape,
@@ -41,6 +42,8 @@ export interface PublishingParts extends Omit<FeedsPort, 'flights' | 'publishers
   /** Calls in a turn of the shard's actor. */
   soon(work: () => void): void;
 }
+
+const LEVEL_FLAGS = { none: FLAG_LEVEL_NONE, accepted: FLAG_LEVEL_ACCEPTED, stored: 0 } as const;
 
 interface Replica {
   readonly replica: ExchangeReplica;
@@ -100,8 +103,8 @@ export class Publishing {
     const slot = this.publishers.add(sink);
     return {
       publish: (exchange, route, message, level, ticket, isMandatory) => {
-        const flags = (isMandatory ? FLAG_MANDATORY : 0) | (level === 'none' ? FLAG_LEVEL_NONE : 0);
-        this.#publish(slot, exchange, route, message, ticket, flags);
+        const flags = isMandatory ? FLAG_MANDATORY : 0;
+        this.#publish(slot, exchange, route, message, ticket, flags | LEVEL_FLAGS[level]);
       },
       close: () => this.publishers.close(slot),
     };
@@ -204,6 +207,7 @@ export class Publishing {
         tape.bodyStart(row),
         tape.bodyEnd(row),
         flight,
+        (tape.flags(row) & FLAG_LEVEL_ACCEPTED) !== 0,
       );
       this.feeds.touched(feed, flights.publisherOf(flight));
     }

@@ -68,14 +68,15 @@ export interface PublishSink {
 export interface Publisher {
   /**
    * Hands a message to an exchange, in order per exchange. `level` none: resolved when it is on its way,
-   * and still sent again to the next leader until it is stored. `ticket`: chosen by the caller; negative:
+   * and still sent again to the next leader until it is stored; `accepted`: when the leaders of its queues have it;
+   * `stored`: when each queue has it as safely as it says. `ticket`: chosen by the caller; negative:
    * nobody asks what becomes of it.
    */
   publish(
     exchange: number,
     route: RouteFields,
     message: RecordParts,
-    level: 'none' | 'committed',
+    level: 'none' | 'accepted' | 'stored',
     ticket: number,
     isMandatory: boolean,
   ): void;

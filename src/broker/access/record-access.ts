@@ -90,7 +90,7 @@ export function createRecordAccess(options: {
   /** A destination that was just made has leaders a moment later; nothing was appended before. */
   const firstAppend = async (logId: number, batch: Uint8Array, timeoutMs: number) => {
     for (let leftMs = timeoutMs; ; leftMs -= NEW_LEADER_POLL_MS) {
-      const appended = await client.append(logId, batch.slice(), 'committed', timeoutMs);
+      const appended = await client.append(logId, batch.slice(), 'stored', timeoutMs);
       const isEarly = appended === undefined || NOT_YET.has(appended.result);
       if (!isEarly || leftMs <= NEW_LEADER_POLL_MS) return appended;
       await options.sleep(NEW_LEADER_POLL_MS);
@@ -139,7 +139,7 @@ export function createRecordAccess(options: {
       const appended =
         known === undefined
           ? await firstAppend(log.logId, batch, timeoutMs)
-          : await client.append(log.logId, batch, 'committed', timeoutMs);
+          : await client.append(log.logId, batch, 'stored', timeoutMs);
       if (appended === undefined) return { kind: 'failed', result: 'timed-out' };
       if (appended.result !== 'ok') return { kind: 'failed', result: appended.result };
       return { kind: 'ok', value: { partition, offset: appended.baseOffset } };

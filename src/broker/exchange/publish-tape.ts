@@ -23,6 +23,8 @@ const WIDTH = 7;
 export const FLAG_MANDATORY = 1;
 /** It is told to be stored when it is on its way. */
 export const FLAG_LEVEL_NONE = 2;
+/** It is stored when the leader of its queue has it. */
+export const FLAG_LEVEL_ACCEPTED = 4;
 
 export class PublishTape {
   count = 0;

@@ -136,7 +136,7 @@ const KINDS = [
   'check',
 ] as const satisfies readonly QueueCommand['kind'][];
 
-const LEVELS: readonly ReplyLevel[] = ['none', 'local', 'committed'];
+const LEVELS: readonly ReplyLevel[] = ['none', 'local', 'committed', 'accepted', 'stored'];
 const FLAG_A = 1;
 const FLAG_B = 2;
 const FLAG_C = 4;
@@ -151,20 +151,21 @@ export function encodeQueueCommand(command: QueueCommand): Uint8Array {
 export const PUBLISH_HEAD_BYTES_MAX = 26;
 
 /**
- * Writes what is in front of the batch of a publish at level `committed`, so that it ends at `end`, and
- * returns where it starts: the batch need not be copied into its command.
+ * Writes what is in front of the batch of a publish, so that it ends at `end`, and returns where it starts: the
+ * batch need not be copied into its command.
  */
 export function writePublishHead(
   out: Uint8Array,
   end: number,
   client: Pick<PublishCommand, 'clientId' | 'incarnation'>,
   firstNumber: number,
+  level: 'accepted' | 'stored',
 ): number {
   const { clientId, incarnation } = client;
   const sizes = varU53Size(clientId) + varU53Size(incarnation) + varU53Size(firstNumber);
   const start = end - 2 - sizes;
   out[start] = KINDS.indexOf('publish');
-  out[start + 1] = LEVELS.indexOf('committed');
+  out[start + 1] = LEVELS.indexOf(level);
   let at = writeVarU53(out, start + 2, clientId);
   at = writeVarU53(out, at, incarnation);
   writeVarU53(out, at, firstNumber);

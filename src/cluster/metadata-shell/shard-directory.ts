@@ -73,7 +73,8 @@ export class ShardDirectory implements Directory {
     const log = this.#image.log(logId);
     if (log === undefined || !this.isRegistered || !this.#isMine(log)) return undefined;
     const live = this.#liveReplicas(log);
-    const base = { epoch: log.epoch, leader: log.leader, unclean: log.isUncleanEpoch, live };
+    const { epoch, leader, durability } = log;
+    const base = { epoch, leader, unclean: log.isUncleanEpoch, live, durability };
     if (!this.#mayLead(log)) return { ...base, lead: undefined };
     const { safeSet, isr, partitionEpoch, mode, minInsync, replicas } = log;
     const writer = {

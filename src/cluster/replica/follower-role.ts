@@ -127,6 +127,7 @@ export class FollowerRole {
 
   frames(input: FramesInput): void {
     const { stored } = this.#context;
+    const { endSeq } = stored;
     let previousChain = input.previousChain;
     for (const frame of input.frames) {
       const { seq, epoch, chain } = frame;
@@ -144,6 +145,17 @@ export class FollowerRole {
     this.#context.frameClock?.look();
     this.core.leaderCommitted(input.leaderEpoch, input.committedSeq);
     this.drain();
+    if (stored.endSeq > endSeq) this.#tellReceived();
+  }
+
+  /** Whose answers wait for receivers is told before anything is durable here. */
+  #tellReceived(): void {
+    const { peers, logId } = this.#context;
+    const { leader, phase, promisedEpoch, endSeq } = this.core;
+    if (this.#context.durability() !== 'replicated' || this.#isStopped) return;
+    if (phase === 'following' && leader !== undefined) {
+      peers.received(leader, logId, promisedEpoch, endSeq);
+    }
   }
 
   /** The core counts a frame that is not there: a new one begins with what is, and greets later. */
@@ -245,6 +257,7 @@ export class FollowerRole {
     if (phase === 'following') {
       this.#greetDelayMs = GREET_MIN_MS;
       this.#apply(0);
+      this.#tellReceived();
     }
     if (phase === 'quarantined') this.#context.quarantine('histories differ');
   }

@@ -6,6 +6,7 @@ import type { RefId } from '../../actors/ref.ts';
 import type { Fence, LeaderConfig, ReplicaId } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
+import type { Durability } from '../metadata/types.ts';
 import type { CommandInput, LogResult, LogStatus, TrimInput } from '../ports.ts';
 import type { RetentionLimits } from './extents.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
@@ -24,6 +25,7 @@ export interface Assignment {
   /** Present when this very process and shard may lead `epoch`. */
   readonly lead: Omit<LeaderConfig, 'log' | 'nowMs' | 'logId' | 'self'> | undefined;
   readonly live: readonly ReplicaId[];
+  readonly durability: Durability;
 }
 
 export type HostPort = Omit<
@@ -34,6 +36,7 @@ export type HostPort = Omit<
   | 'behavior'
   | 'waiters'
   | 'frameClock'
+  | 'durability'
   | 'markDirty'
   | 'markActive'
   | 'retentionMoved'
@@ -115,6 +118,7 @@ export class HostedLog {
       behavior,
       waiters: this.waiters,
       frameClock: frameClockOf(stored, behavior, port),
+      durability: () => this.#assignment?.durability ?? 'sync',
       nowMs: () => port.nowMs(),
       wallMs: () => port.wallMs(),
       propose: (proposal) => port.propose(proposal),
@@ -281,7 +285,8 @@ export class HostedLog {
     Promise.resolve()
       .then(() => {
         // One replica, whose frames are never cut, and are gone from memory once they have settled.
-        if (stored.durability === 'memory') return undefined;
+        const isKept = this.#context.faults?.rebuildMemory !== true;
+        if (stored.durability === 'memory' && isKept) return undefined;
         machine.reset();
         return machine.applyColdThrough(stored.committedSeq);
       })

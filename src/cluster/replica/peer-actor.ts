@@ -57,6 +57,8 @@ export const PeerActor = actor(
         withLog(logId, ({ leader }) =>
           leader?.acknowledged(from, incarnation, epoch, durableSeq, chain),
         ),
+      received: ({ logId, from, incarnation, epoch, seq }) =>
+        withLog(logId, ({ leader }) => leader?.received(from, incarnation, epoch, seq)),
       committed: ({ logs }) => {
         for (const { logId, epoch, seq } of logs) {
           withLog(logId, ({ follower }) => follower?.leaderCommitted(epoch, seq));

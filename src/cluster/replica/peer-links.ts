@@ -97,7 +97,15 @@ export class PeerLinks implements PeerPort {
     this.#keep(peer, `ack/${logId}`, () => peer.ref.offer('ack', input));
   }
 
-  #isSent<K extends 'fence' | 'hello' | 'answer' | 'ack'>(
+  received(node: number, logId: number, epoch: number, seq: number): void {
+    const peer = this.#peer(node, logId);
+    const { node: from, incarnation } = this.#self;
+    const input = { logId, from, incarnation, epoch, seq };
+    if (peer === undefined || this.#isSent(peer, peer.ref, 'received', input)) return;
+    this.#keep(peer, `received/${logId}`, () => peer.ref.offer('received', input));
+  }
+
+  #isSent<K extends 'fence' | 'hello' | 'answer' | 'ack' | 'received'>(
     peer: Peer,
     ref: Ref<PeerOps>,
     op: K,

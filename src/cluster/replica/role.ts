@@ -13,7 +13,8 @@ import type {
   WriterId,
 } from '../../replication/types.ts';
 import type { LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
-import type { LogResult } from '../ports.ts';
+import type { Durability } from '../metadata/types.ts';
+import type { AppendLevel, LogResult } from '../ports.ts';
 import type { FrameClock } from './frame-clock.ts';
 import type { Machine } from './machine.ts';
 import type { ReplySink } from './replies.ts';
@@ -30,6 +31,8 @@ export interface PeerPort {
   /** Calls once when the link to that node has room again; false, and never, for a node that is not known. */
   whenRoom(node: number, logId: number, handle: () => void): boolean;
   ack(node: number, logId: number, epoch: number, durableSeq: number, chain: number): void;
+  /** Every frame up to `seq` is here, in memory at least. */
+  received(node: number, logId: number, epoch: number, seq: number): void;
   /** Coalesced with other logs into one message per peer and turn. */
   committed(node: number, logId: number, epoch: number, seq: number): void;
   /** Frames [fromSeq, throughSeq] of that replica's log, or fewer. Rejects when it cannot answer. */
@@ -70,6 +73,8 @@ export interface LogContext {
   readonly log: Log;
   /** Rules taken away by a simulation; undefined in production. */
   readonly faults: Faults | undefined;
+  /** Of the destination, as the metadata has it now. */
+  durability(): Durability;
   nowMs(): number;
   wallMs(): number;
   /** Has output for peers: pumped in the durable phase of this turn. */
@@ -90,7 +95,7 @@ export interface LogContext {
 }
 
 export interface AppendRequest {
-  readonly level: 'none' | 'local' | 'committed';
+  readonly level: AppendLevel;
   readonly epoch: number;
   readonly timeoutMs: number;
   readonly token: number;

@@ -42,7 +42,8 @@ export class LocalDirectory implements Directory {
       minInsync: 1,
       live: [REPLICA],
     };
-    return { epoch, leader: LOCAL_NODE, unclean: false, lead, live: [REPLICA] };
+    const durability = 'sync' as const;
+    return { epoch, leader: LOCAL_NODE, unclean: false, lead, live: [REPLICA], durability };
   }
 
   threadOf(node: number): number | undefined {

@@ -378,9 +378,9 @@ export class TestPublisher {
   publish(
     values: readonly string[],
     to: { exchange?: string; key?: string; recordKey?: string } = {},
-    more: { level?: 'none' | 'committed'; isMandatory?: boolean; asks?: boolean } = {},
+    more: { level?: 'none' | 'accepted' | 'stored'; isMandatory?: boolean; asks?: boolean } = {},
   ): void {
-    const { level = 'committed', isMandatory = false, asks = true } = more;
+    const { level = 'stored', isMandatory = false, asks = true } = more;
     this.#shard.inTurn(() => {
       for (const value of values) this.now(value, to, level, asks, isMandatory);
     });
@@ -393,7 +393,7 @@ export class TestPublisher {
   now(
     value: string,
     { exchange = '', key = '', recordKey }: Parameters<TestPublisher['publish']>[1] = {},
-    level: 'none' | 'committed' = 'committed',
+    level: 'none' | 'accepted' | 'stored' = 'stored',
     asks = true,
     isMandatory = false,
   ): void {

@@ -77,6 +77,31 @@ test('a turn is a batch; what comes while the window is full waits together', ()
   expect([world.feed.bytes, world.feed.isIdle, world.given.length]).toEqual([0, true, 3]);
 });
 
+test('a batch is content with its leader when all of its messages are', () => {
+  const world = new World();
+  const body = encodeUtf8('x');
+  const send = (...early: boolean[]) => {
+    for (const [i, isEarly] of early.entries()) world.feed.append(1, body, 0, 1, i, isEarly);
+    world.feed.pump();
+  };
+  send(true, true);
+  send(true, false, true);
+  send(false);
+  expect(world.sent.map(({ isEarly }) => isEarly)).toEqual([true, false, false]);
+});
+
+test('what was answered early and is not with the next leader leaves no hole: the numbers go on there', () => {
+  const world = new World();
+  for (const count of [2, 3, 1]) world.add(count);
+  const [first, second, third] = [world.take(), world.take(), world.take()];
+  world.feed.settled(first, STORED);
+  world.feed.settled(second, STORED);
+  // The new leader has the first batch only.
+  world.feed.gap(third, 3);
+  world.feed.pump();
+  expect(world.numbers).toEqual([[3, 1]]);
+});
+
 test('a batch takes no more than it may, and a large message goes alone', () => {
   const world = new World();
   world.feed.canSend = false;

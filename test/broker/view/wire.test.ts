@@ -41,8 +41,8 @@ describe('commands', () => {
       fc.property(client, number, body, (of, firstNumber, batch) => {
         const out = new Uint8Array(PUBLISH_HEAD_BYTES_MAX + batch.length);
         out.set(batch, PUBLISH_HEAD_BYTES_MAX);
-        const start = writePublishHead(out, PUBLISH_HEAD_BYTES_MAX, of, firstNumber);
-        const command = { kind: 'publish', level: 'committed', ...of, firstNumber, batch } as const;
+        const start = writePublishHead(out, PUBLISH_HEAD_BYTES_MAX, of, firstNumber, 'stored');
+        const command = { kind: 'publish', level: 'stored', ...of, firstNumber, batch } as const;
         expect(out.subarray(start)).toEqual(encodeQueueCommand(command));
       }),
     );

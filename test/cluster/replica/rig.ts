@@ -7,6 +7,7 @@ import type { Ref } from '../../../src/actors/ref.ts';
 import { createSystem, type System } from '../../../src/actors/system.ts';
 import { PROTOCOLS } from '../../../src/assembly/protocols.ts';
 import {
+  type AppendLevel,
   type LogHostOps,
   LogHostProtocol,
   LogRepliesProtocol,
@@ -40,6 +41,8 @@ export interface RigLog {
   /** Of its behavior, if the rig has one for it; left out: a partition. */
   readonly kind?: string;
   unclean: boolean;
+  /** `sync` if left out. */
+  durability?: Assignment['durability'];
   partitionEpoch: number;
   safeSet: ReplicaId[];
   isr: number[];
@@ -359,7 +362,7 @@ export class Rig {
       if (record?.isLive === true) live.push({ node: id, incarnation: record.incarnation });
     }
     const { epoch, leader, unclean, replicas, partitionEpoch, mode, minInsync } = log;
-    const base = { epoch, leader, unclean, live };
+    const base = { epoch, leader, unclean, live, durability: log.durability ?? 'sync' };
     if (leader !== node.id || log.leaderLife !== node.life) return { ...base, lead: undefined };
     const incarnation = this.#records.get(node.id)!.incarnation;
     const writer = { nodeIncarnation: incarnation, shardIncarnation: node.life };
@@ -383,7 +386,7 @@ export class Rig {
     id: number,
     logId: number,
     value: string,
-    level: 'none' | 'local' | 'committed' = 'committed',
+    level: AppendLevel = 'committed',
     timestampMs = 1_000,
   ): number {
     const node = this.at(id);

@@ -115,6 +115,8 @@ export class FakeQueues implements QueueAccess {
   isOut = false;
   /** Where consumers of streams wanted to begin. */
   readonly starts: StreamStart[] = [];
+  /** What publishes wait for, in their order. */
+  readonly levels: string[] = [];
   readonly readers = new Set<FakeReader>();
   readonly publishers = new Set<FakePublisher>();
   readonly #view: MetadataView;
@@ -260,11 +262,12 @@ class FakePublisher implements Publisher {
     exchange: number,
     route: RouteFields,
     message: RecordParts,
-    _level: 'none' | 'committed',
+    level: 'none' | 'accepted' | 'stored',
     ticket: number,
     isMandatory: boolean,
   ): void {
     const queues = this.#queues;
+    queues.levels.push(level);
     const batch = storedBatch(message);
     const { name } = queues.routes.exchange(exchange);
     const input = new RouteInput();

@@ -3,6 +3,7 @@
 import type { RecordParts } from '../../../broker/ports.ts';
 import { ByteReader, ByteWriter, encodeUtf8, readU32 } from '../../../std/bytes.ts';
 import {
+  DELIVERY_MODE,
   EXCHANGE_AT,
   EXCHANGE_SIZE,
   type FieldType,
@@ -22,6 +23,7 @@ import type { Channel } from './channel.ts';
 import { VHOST } from './names.ts';
 import { writeHeaderForm } from './route-headers.ts';
 
+const TRANSIENT = 1;
 const NO_ROUTE = 312;
 const NO_ROUTE_TEXT = encodeUtf8('NO_ROUTE');
 const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to';
@@ -66,7 +68,9 @@ export function publish(
   const record = tools.toRecord.set(message);
   const isConfirmed = channel.confirms !== undefined;
   const ticket = channel.confirms?.next() ?? -1;
-  const level = isConfirmed ? 'committed' : 'none';
+  // Who says that a message is transient need not wait for any disk.
+  const isTransient = ints[at + DELIVERY_MODE] === TRANSIENT;
+  const level = !isConfirmed ? 'none' : isTransient ? 'accepted' : 'stored';
   const isMandatory = (bits & MANDATORY) !== 0;
   channel.publisher.publish(exchange, route, record, level, ticket, isMandatory);
   return undefined;

@@ -29,7 +29,7 @@ interface PartitionResult {
 const LEVELS: ReadonlyMap<number, AppendLevel> = new Map([
   [0, 'none'],
   [1, 'local'],
-  [-1, 'committed'],
+  [-1, 'stored'],
 ]);
 /** The log host keeps the client's time; this much later the host itself is taken for lost. */
 const GRACE_MS = 2_000;

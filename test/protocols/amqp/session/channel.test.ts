@@ -320,6 +320,16 @@ describe('publishes', () => {
     expect(client.socket.writes).toBe(writes + 1);
   });
 
+  it('wait for as much as they ask: one that is said to be transient for its leader alone', async () => {
+    const [world, client] = await withQueue();
+    client.addPublish(1, '', 'q', 'm', { deliveryMode: 1 }).add(1, 'confirm.select', {});
+    for (const properties of [{ deliveryMode: 1 }, { deliveryMode: 2 }, {}, { deliveryMode: 1 }]) {
+      client.addPublish(1, '', 'q', 'm', properties);
+    }
+    await client.send();
+    expect(world.queues.levels).toEqual(['none', 'accepted', 'stored', 'stored', 'accepted']);
+  });
+
   it.each(['refused', 'unknown'] as const)(
     'are refused where the outcome is %s',
     async (outcome) => {
