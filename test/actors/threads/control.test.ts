@@ -2,10 +2,13 @@
 // nothing behind.
 import { expect, test } from 'vitest';
 import type { MemberControl } from '../../../src/actors/threads/control.ts';
+import { PATIENCE_MS } from '../../setup/patience.ts';
 import type { World } from './support.ts';
 import { ignore, Peer, until, world } from './support.ts';
 
 const SOON = { timeoutMs: 10_000 };
+/** A snapshot is a second of work for a thread that has a core of its own. */
+const PATIENT = { timeoutMs: PATIENCE_MS };
 const FAR = { sampleMs: 60_000, samples: 60 };
 
 async function started(options: Parameters<typeof world>[1] = {}, workers = 1) {
@@ -23,7 +26,7 @@ async function bytesOf(control: MemberControl): Promise<{ text: string; sizes: n
   const sizes: number[] = [];
   const decoder = new TextDecoder();
   let text = '';
-  for await (const piece of control.heapSnapshot(SOON)) {
+  for await (const piece of control.heapSnapshot(PATIENT)) {
     sizes.push(piece.length);
     text += decoder.decode(piece, { stream: true });
   }
@@ -129,7 +132,7 @@ test('a heap snapshot comes in pieces and is whole', async () => {
 
 test('a snapshot that nobody reads to the end is dropped, and the next one begins', async () => {
   const { control } = await started();
-  for await (const piece of control.heapSnapshot(SOON)) {
+  for await (const piece of control.heapSnapshot(PATIENT)) {
     expect(piece.length).toBeGreaterThan(0);
     break;
   }
