@@ -31,6 +31,7 @@ const NOT_TAKEN: ReadonlySet<LogResult> = new Set([
   'not-available',
   'not-enough-replicas',
   'throttled',
+  'no-space',
   'fenced-epoch',
 ]);
 const MAYBE_TAKEN: ReadonlySet<LogResult> = new Set(['leader-lost', 'timed-out', 'storage-error']);

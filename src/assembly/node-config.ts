@@ -35,6 +35,11 @@ export interface NodeConfig {
   /** Replicas of the durable queues that are declared on this node; without it as many as topics have. */
   readonly queueReplicas?: number;
   /**
+   * While fewer bytes of the disk are free, nothing is published to logs that this node leads, until a fifth more is
+   * free; consumers are served. Without it 50,000,000. With 0 only a disk that is full ends publishing.
+   */
+  readonly diskFreeMinBytes?: number;
+  /**
    * The cluster has not been ready yet: all its nodes make it together. Else a node with an empty folder joins as
    * a newcomer: it must not vote from a memory that it has lost.
    */

@@ -60,6 +60,9 @@ export interface Shards {
 /** Makes the shards of a node; which kind is the choice of the composition root. */
 export type MakeShards = (options: ShardsOptions) => Shards;
 
+/** RabbitMQ's `disk_free_limit`. */
+const DISK_FREE_MIN_BYTES = 50_000_000;
+
 /** A life of a shard: drawn anew at every start of its thread. */
 export function newLife(system: System): number {
   return 1 + system.random.below(0x7fff_fffe);
@@ -81,7 +84,7 @@ export function shardConfig(
     ports,
     autoCreate,
     defaultPartitions,
-    store,
+    store: { freeBytesMin: config.diskFreeMinBytes ?? DISK_FREE_MIN_BYTES, ...store },
     queues,
     ...(queueReplicas === undefined ? {} : { queueReplicas }),
   };

@@ -39,10 +39,19 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   shards: (value) => Number.isInteger(value) && inRange(value, 0, SHARDS_MAX),
   host: isText,
   queueReplicas: (value) => Number.isInteger(value) && inRange(value, 1, QUEUE_REPLICAS_MAX),
+  diskFreeMinBytes: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
   token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
 };
-const OPTIONAL = new Set(['dataRoot', 'memory', 'shards', 'host', 'queueReplicas', 'isFounding']);
+const OPTIONAL = new Set([
+  'dataRoot',
+  'memory',
+  'shards',
+  'host',
+  'queueReplicas',
+  'diskFreeMinBytes',
+  'isFounding',
+]);
 
 /** Shards of a server that has the machine for itself. */
 function serverShards(cores = availableParallelism()): number {
@@ -80,6 +89,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     throw usageFailure(`${source} needs either dataRoot or "memory": true`);
   }
   const queueReplicas = config['queueReplicas'] as number | undefined;
+  const diskFreeMinBytes = config['diskFreeMinBytes'] as number | undefined;
   return {
     clusterId: config['clusterId'] as string,
     nodeId,
@@ -90,6 +100,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     token: config['token'] as string,
     isFounding: config['isFounding'] === true,
     ...(queueReplicas === undefined ? {} : { queueReplicas }),
+    ...(diskFreeMinBytes === undefined ? {} : { diskFreeMinBytes }),
   };
 }
 

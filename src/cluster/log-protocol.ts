@@ -42,6 +42,7 @@ const result = oneOf(
   'storage-error',
   'not-available',
   'leader-lost',
+  'no-space',
 );
 
 const slices: Codec<readonly FetchSlice[]> = mapped(

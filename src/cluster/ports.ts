@@ -155,6 +155,8 @@ export type LogResult =
   | 'invalid'
   | 'unsupported'
   | 'throttled'
+  /** The disk of the leader is too full for what is published; it passes. */
+  | 'no-space'
   | 'timed-out'
   | 'storage-error'
   | 'not-available'

@@ -48,6 +48,11 @@ export interface ShardStoreOptions {
   readonly sealAfterMs?: number;
   /** A segment is sealed and the next one begun beyond this size. Default 64 MiB, at most 1 GiB. */
   readonly segmentBytesMax?: number;
+  /**
+   * While fewer bytes of the disk are free, leader appends with a batch answer `no-space`, until a fifth more is
+   * free. Default 0: they do only where the WAL would find no more room.
+   */
+  readonly freeBytesMin?: number;
   /** Segment files kept open. Default 256. */
   readonly openFilesMax?: number;
   /**
@@ -95,7 +100,7 @@ export interface ShardStore {
   startGroup(): void;
   /** Called after a group became durable with the logs whose `durableSeq` advanced; the array is lent. */
   onDurable: (changed: readonly StoredLog[]) => void;
-  /** Called when slab memory or the uncommitted budget has room again after an append was refused. */
+  /** Called when slab memory, the uncommitted budget or the disk has room again after an append was refused. */
   onRoom: () => void;
   /** Called once: a write or sync failed, the store is fenced. Nothing is retried; every append answers `failed`. */
   onFailure: (error: Error) => void;
@@ -120,6 +125,10 @@ export interface ShardStore {
   /** Bytes of slabs in use, and bytes of appended frames above the committed seqs. */
   readonly slabBytes: number;
   readonly uncommittedBytes: number;
+  /** Batches are refused because the disk is too full, as of the last look: see `lookAtSpace`. */
+  readonly isShortOfSpace: boolean;
+  /** Asks the disk now; answers the bytes that are free. Without it that is looked at only while something is appended. */
+  lookAtSpace(): number;
 }
 
 export interface StoreCounters {
@@ -147,6 +156,7 @@ export interface StoreCounters {
   /** Appends refused by back-pressure. */
   refusedFull: number;
   refusedPinned: number;
+  refusedNoSpace: number;
 }
 
 /** Why an append was not taken. All but `failed` and `damaged` pass by themselves: see `ShardStore.onRoom`. */
@@ -155,6 +165,8 @@ export type AppendRefusal =
   | 'full'
   /** The uncommitted budget of the shard is used up and this log has uncommitted frames. Only with a batch. */
   | 'pinned'
+  /** The disk is too full: what is left of it is kept for frames that make room. Only with a batch. */
+  | 'no-space'
   /** The store is fenced or closed. */
   | 'failed'
   /** This log is quarantined or in the middle of an install. */
@@ -323,6 +335,8 @@ export interface StoredLog {
   readonly logId: number;
   readonly durability: LogDurability;
   readonly needsRepair: boolean;
+  /** Its batches are taken as long as the WAL has any room: they are few, and let others go on. Default false. */
+  usesReserve: boolean;
   /** Last appended, last durable here, last known committed frame; 0 = none (the first frame is 1). */
   readonly endSeq: number;
   readonly durableSeq: number;

@@ -74,11 +74,17 @@ export class Checkpointer {
   // ---- carrying -------------------------------------------------------------------------------
 
   async #carry(endLsn: number, intervalBytes: number): Promise<void> {
-    const { options } = this.#host;
-    const askFrom = endLsn - ASK_INTERVALS * intervalBytes;
-    const keepFrom = endLsn - KEPT_INTERVALS * intervalBytes;
+    const { options, space, walFiles, wal } = this.#host;
+    // On a full disk nothing is copied to the head, and states are stored only while the rest of the file has room.
+    const { isShort } = space;
+    const fullLsn = walFiles.lastEighthLsn;
+    const askFrom = isShort
+      ? (walFiles.current?.firstLsn ?? 0)
+      : endLsn - ASK_INTERVALS * intervalBytes;
+    const keepFrom = isShort ? Number.NEGATIVE_INFINITY : endLsn - KEPT_INTERVALS * intervalBytes;
     const pinning = [...this.#durableLogs()].filter((log) => neededLsn(log) < askFrom);
     for (const log of pinning) {
+      if (isShort && wal.endLsn >= fullLsn) break;
       const state = options.onSnapshotWanted?.(log.logId);
       if (state !== undefined && state.seq > log.snapshots.newestSeq) {
         log.putState(state.seq, state.bytes);

@@ -6,6 +6,7 @@ import type { FrameCodec } from './frame-format.ts';
 import type { SegmentHost } from './segment.ts';
 import type { Settler } from './settler.ts';
 import type { Chunk, SlabPool } from './slab.ts';
+import type { SpaceWatch } from './space-watch.ts';
 import type { StoredLogCore } from './stored-log.ts';
 import type { WalFiles } from './wal-files.ts';
 import type { WalWriter } from './wal-writer.ts';
@@ -26,6 +27,7 @@ export interface LogHost extends SegmentHost {
   /** For what is being written to segments. */
   readonly buffers: BufferPool;
   readonly settler: Settler;
+  readonly space: SpaceWatch;
   /** Set once the store is closed or fenced: nothing is written any more. */
   readonly isStopped: boolean;
   /** Bytes of frames above the committed seqs of all durable logs. */

@@ -23,10 +23,14 @@ import { IO_BYTES } from './segment.ts';
 import { settleIdle } from './settle.ts';
 import { Settler } from './settler.ts';
 import { SlabPool } from './slab.ts';
+import { SpaceWatch } from './space-watch.ts';
 import type { StoreMarks } from './store-files.ts';
 import { StoredLogCore } from './stored-log.ts';
 import type { WalFiles } from './wal-files.ts';
 import { closedError, type WalStart, WalWriter } from './wal-writer.ts';
+
+/** Checkpoints in the time of one while the disk is full. */
+const SHORT_CHECKPOINTS = 32;
 
 export interface StoreParts {
   readonly env: StorageEnvironment;
@@ -61,6 +65,7 @@ export function newCounters(): StoreCounters {
     segmentBytesRemoved: 0,
     refusedFull: 0,
     refusedPinned: 0,
+    refusedNoSpace: 0,
   };
 }
 
@@ -72,6 +77,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   readonly walFiles: WalFiles;
   readonly openFiles: OpenFiles;
   readonly memoryTail: MemoryTail;
+  readonly space: SpaceWatch;
   readonly counters: StoreCounters;
   readonly scratch = new Uint8Array(IO_BYTES);
   readonly buffers = new BufferPool();
@@ -111,6 +117,11 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.slabs = new SlabPool(parts.options.slabBytesMax);
     this.openFiles = new OpenFiles(parts.env.disk, parts.options.openFilesMax);
     this.memoryTail = new MemoryTail(this.slabs);
+    const { env, walFiles } = parts;
+    this.space = new SpaceWatch(
+      { env, walFiles, endLsn: () => this.wal.endLsn, onRoom: () => this.onRoom() },
+      parts.options.freeBytesMin,
+    );
   }
 
   /** Begins to write where recovery ended. */
@@ -127,16 +138,21 @@ export class ShardStoreCore implements ShardStore, LogHost {
         // Nothing of a group that found no room was durable, and what was before it still is.
         onFailure: (error) =>
           this.fail(error, this.#failedSync || errnoOf(error) !== 'STORAGE_FULL'),
-        onNoSpace: () => this.#startCheckpoint(false),
+        onNoSpace: () => {
+          this.space.look();
+          this.#startCheckpoint(false);
+        },
         fillCommits: (bytes, at, countMax) => this.#fillCommits(bytes, at, countMax),
       },
       start,
     );
     this.#checkpointer = new Checkpointer(this, this.logsById, checkpoint);
     this.#checkpointLsn = start.lsn;
+    this.walFiles.onPrepared = () => this.space.look();
     for (const log of this.logsById.values()) {
       if (log.settledSeq < log.committedSeq) this.committedMoved(log);
     }
+    this.space.look();
   }
 
   get checkpointBytes(): number {
@@ -146,6 +162,15 @@ export class ShardStoreCore implements ShardStore, LogHost {
 
   get unwrittenBytes(): number {
     return this.wal.endLsn - this.wal.durableLsn;
+  }
+
+  get isShortOfSpace(): boolean {
+    return this.space.isShort;
+  }
+
+  lookAtSpace(): number {
+    this.space.look();
+    return this.space.freeBytes;
   }
 
   get slabBytes(): number {
@@ -218,6 +243,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
 
   startGroup(): void {
     if (this.isStopped) return;
+    this.space.turn();
     this.wal.startGroup();
     if (this.#memoryChanged.length > 0) {
       const changed = this.#memoryChanged;
@@ -238,7 +264,9 @@ export class ShardStoreCore implements ShardStore, LogHost {
       this.#offerRoom();
     }
     const since = this.wal.durableLsn - this.#checkpointLsn;
-    if (since >= this.checkpointBytes) this.#startCheckpoint(true);
+    // What is left of the WAL is soon used up: what need not stay goes early.
+    const everyBytes = this.checkpointBytes / (this.space.isShort ? SHORT_CHECKPOINTS : 1);
+    if (since >= everyBytes) this.#startCheckpoint(true);
     else if (since > 0) this.#armCheckpoint();
   }
 
@@ -391,6 +419,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.isStopped = true;
     this.wal.stop();
     this.settler.stop();
+    this.space.stop();
     this.#cancelRelief?.();
     this.#cancelCheckpoint?.();
   }

@@ -32,6 +32,7 @@ function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
     sealAfterMs: options.sealAfterMs ?? 1000,
     segmentBytesMax: options.segmentBytesMax ?? 64 * MIB,
     openFilesMax: options.openFilesMax ?? 256,
+    freeBytesMin: options.freeBytesMin ?? 0,
     ...(options.checkpointBytes === undefined ? {} : { checkpointBytes: options.checkpointBytes }),
     ...(options.onSnapshotWanted === undefined
       ? {}

@@ -58,6 +58,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
   readonly snapshots: LogSnapshots;
   readonly #fields = new FrameFields();
   needsRepair = false;
+  usesReserve = false;
   durableSeq = 0;
   committedSeq = 0;
   startOffset = 0;
@@ -165,12 +166,16 @@ export class StoredLogCore implements StoredLog, GroupMember {
 
   // ---- appending ------------------------------------------------------------------------------
 
-  #refusal(hasBatch: boolean): AppendRefusal | undefined {
+  #refusal(hasBatch: boolean, isReplica: boolean): AppendRefusal | undefined {
     const { host } = this;
     if (host.isStopped || this.isDeleted) return 'failed';
     if (this.needsRepair || this.isInstalling) return 'damaged';
     // Without a batch a frame is small, and may be what lets the others commit: the begin of an epoch.
     if (!hasBatch) return undefined;
+    if (!this.isMemory && !this.usesReserve && host.space.refuses(isReplica)) {
+      host.counters.refusedNoSpace += 1;
+      return 'no-space';
+    }
     const { uncommittedBytesMax } = host.options;
     if (host.uncommittedBytes <= uncommittedBytesMax || this.#uncommittedBytes === 0) {
       return undefined;
@@ -190,7 +195,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
     batch: Uint8Array | undefined,
     awaited: boolean,
   ): number | AppendRefusal {
-    const refusal = this.#refusal(batch !== undefined);
+    const refusal = this.#refusal(batch !== undefined, false);
     if (refusal !== undefined) return refusal;
     assert(epoch >= this.lastEpoch, 'StoredLog: epochs never go back');
     assert(logTimeMs >= this.lastLogTimeMs, 'StoredLog: log time never goes back');
@@ -206,7 +211,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
     batch: Uint8Array | undefined,
     awaited: boolean,
   ): ReplicaAppendResult {
-    const refusal = this.#refusal(batch !== undefined);
+    const refusal = this.#refusal(batch !== undefined, true);
     if (refusal !== undefined) return refusal;
     const { seq, epoch, logTimeMs, chain } = header;
     if (seq !== this.endSeq + 1) return 'gap';

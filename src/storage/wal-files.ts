@@ -93,6 +93,8 @@ export class WalFiles {
   /** When a file may be prepared again after a failure, or 0 if the last one was made. */
   #retryPrepareMs = 0;
   #isClosed = false;
+  /** A file was prepared, or could not be: how far batches may go is another now. */
+  onPrepared: () => void = () => undefined;
   salt = 0;
 
   constructor(env: StorageEnvironment, options: WalFilesOptions, counters: StoreCounters) {
@@ -205,6 +207,33 @@ export class WalFiles {
     return `${this.#options.directory}/${String(id).padStart(8, '0')}.wal`;
   }
 
+  /** LSN from which on batches take room that is kept: half of the last file that there can be now. */
+  batchLimit(freeBytes: number): number {
+    const { current } = this;
+    const canMake = this.#retryPrepareMs === 0 && this.#isRoomy(freeBytes);
+    if (current === undefined || this.#preparing !== undefined || canMake) {
+      return Number.POSITIVE_INFINITY;
+    }
+    let limit = current.firstLsn + current.size / 2;
+    for (const spare of this.#spares) limit += spare.size - BLOCK_BYTES;
+    return limit;
+  }
+
+  #isRoomy(freeBytes: number): boolean {
+    return freeBytes >= this.#wantedSize(0) + SPACE_MARGIN_BYTES;
+  }
+
+  /** The last file could not be prepared, and now there seems to be room: nothing else may come to try again. */
+  prepareAgain(freeBytes: number): void {
+    if (this.#retryPrepareMs > 0 && this.#isRoomy(freeBytes)) this.prepare();
+  }
+
+  /** LSN from which on only the last eighth is left of the file that is written. */
+  get lastEighthLsn(): number {
+    const { current } = this;
+    return current === undefined ? 0 : current.firstLsn + (current.size * 7) / 8;
+  }
+
   /** A file nobody wrote zeros to: slower, but never waited for. */
   #create(sizeMin: number): WalFile {
     const size = this.#wantedSize(sizeMin);
@@ -282,6 +311,7 @@ export class WalFiles {
       this.#counters.walFilesMade += 1;
       this.#retryPrepareMs = 0;
       this.#spares.push(new WalFile(path, file, size));
+      this.onPrepared();
       done(undefined);
     } catch (failed) {
       this.#notPrepared(path, failed);
@@ -301,6 +331,7 @@ export class WalFiles {
     } catch (failed) {
       this.#env.log.warn('a half-made WAL file stays', { path, error: messageOf(failed) });
     }
+    this.onPrepared();
   }
 
   locate(lsn: number): WalFile | undefined {

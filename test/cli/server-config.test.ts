@@ -16,8 +16,13 @@ const config: NodeConfig = {
 
 test('what the launcher hands over is what the node reads', () => {
   expect(parseNodeConfig(nodeConfigText(config), 'it')).toEqual(config);
-  const alone = { ...config, queueReplicas: 1 };
+  const alone = { ...config, queueReplicas: 1, diskFreeMinBytes: 0 };
   expect(parseNodeConfig(nodeConfigText(alone), 'it')).toEqual(alone);
+});
+
+test.each([-1, 1.5, '1', null])('diskFreeMinBytes %j is refused by name', (diskFreeMinBytes) => {
+  const text = JSON.stringify({ ...config, memory: true, diskFreeMinBytes });
+  expect(() => parseNodeConfig(text, 'it')).toThrow(/it: diskFreeMinBytes is missing or wrong/);
 });
 
 test.each([0, 65, 1.5, '1', null])('queueReplicas %j is refused by name', (queueReplicas) => {

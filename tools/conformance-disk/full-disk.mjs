@@ -17,6 +17,8 @@ const PER_SEND = 16;
 const SENDS_BEFORE = 20;
 /** What a full disk of 64 MB can take at most of sends of 256 KB. */
 const SENDS_MAX = 256;
+/** For the run with a limit, which is reached before the disk is full. */
+const FREE_MIN_BYTES = 8_000_000;
 const TOLD_WITHIN_MS = 5_000;
 const ROOM_WITHIN_MS = 30_000;
 const READ_WITHIN_MS = 20_000;
@@ -150,6 +152,7 @@ async function checkWith(node, disk, shards) {
   judge(`${mode}: not a byte is free`, freeBytes(disk) === 0, `${freeBytes(disk)} bytes`);
   judgeRefusal(mode, refusal);
   judge(`${mode}: the node lives`, node.isUp);
+  await judgeReading(user, `${mode}, before it is stopped`, 'while-full');
 
   await node.kill();
   fill(ballast);
@@ -164,7 +167,40 @@ async function checkWith(node, disk, shards) {
   const isTaken = await until('room is found', taken, ROOM_WITHIN_MS).catch(() => false);
   judge(`${mode}: with room again it takes messages`, isTaken);
   await judgeReading(user, `${mode}, with room again`, 'with-room');
+  await node.kill();
+  await checkLimit(node, disk, user, shards);
   await user.producer.disconnect();
+}
+
+/** The node may be preparing a file of its own, which would take what is to be left. */
+async function untilQuiet(disk) {
+  for (let before = -1; before !== freeBytes(disk); ) {
+    before = freeBytes(disk);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+/** Free bytes below the limit end publishing while there is room, and it begins again above it. */
+async function checkLimit(node, disk, user, shards) {
+  const mode = shards === 0 ? 'a limit of free bytes' : 'a limit of free bytes, a worker thread';
+  const ballast = join(disk, 'ballast');
+  await node.start({ shards, isFounding: false, diskFreeMinBytes: FREE_MIN_BYTES });
+  const taken = async () => (await user.send()) === undefined;
+  await until('the node takes messages', taken, ROOM_WITHIN_MS);
+  await untilQuiet(disk);
+  while (freeBytes(disk) > FREE_MIN_BYTES / 2) fs.appendFileSync(ballast, Buffer.alloc(1 << 20, 1));
+  let refusal;
+  const isRefused = async () => {
+    refusal = await user.send();
+    return refusal !== undefined;
+  };
+  await until('a send is refused', isRefused, TOLD_WITHIN_MS).catch(() => undefined);
+  judgeRefusal(mode, refusal);
+  judge(`${mode}: bytes are left`, freeBytes(disk) > 0, `${freeBytes(disk)} bytes`);
+  await judgeReading(user, mode, 'below-the-limit');
+  fs.rmSync(ballast);
+  const isTaken = await until('room is found', taken, ROOM_WITHIN_MS).catch(() => false);
+  judge(`${mode}: above it the node takes messages`, isTaken);
 }
 
 export async function checkFullDisk() {

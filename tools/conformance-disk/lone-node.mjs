@@ -33,8 +33,8 @@ export class LoneNode {
     return new LoneNode(folder, dataRoot, await freeBasePort(1));
   }
 
-  async start({ shards, isFounding }) {
-    const config = { ...this.#config, host: '127.0.0.1', shards, isFounding };
+  async start({ shards, isFounding, diskFreeMinBytes = 0 }) {
+    const config = { ...this.#config, host: '127.0.0.1', shards, isFounding, diskFreeMinBytes };
     writeFileSync(this.#configFile, JSON.stringify(config));
     this.log = '';
     const child = spawn(process.execPath, [BIN, 'server', '--config', this.#configFile], {

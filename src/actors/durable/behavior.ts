@@ -79,6 +79,8 @@ export interface DurableBehavior<State, Local> {
   readonly isRetained?: boolean;
   /** What changes the state is refused at once while fewer replicas are in sync than the log needs. */
   readonly needsInsync?: boolean;
+  /** Its events are what its users store: they are refused while the disk is too full for batches. */
+  readonly storesEvents?: boolean;
   /** The state before the first frame. */
   initial(): State;
   /** Leader's soft state at promotion, when the epoch-begin frame is committed. */

@@ -85,6 +85,7 @@ export function eventSource(
   return {
     kind,
     needsInsync: true,
+    storesEvents: true,
     initial: () => new ActorState(parts.initial()),
     promote: () => new RememberedClients(),
     demote: () => [],

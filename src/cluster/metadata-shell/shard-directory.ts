@@ -66,6 +66,7 @@ export class ShardDirectory implements Directory {
       // One write-ahead log for all that is written: the other modes differ in who waits for it.
       durability: log.durability === 'memory' ? 'memory' : 'sync',
       name: `${log.destination}-${log.partition}`,
+      isInternal: this.#image.destination(log.vhost, log.destination)?.isInternal === true,
     };
   }
 

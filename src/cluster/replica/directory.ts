@@ -8,6 +8,8 @@ export interface HostedLogSpec {
   readonly kind: string;
   readonly durability: LogDurability;
   readonly name: string;
+  /** The cluster's own, such as the positions of groups: few bytes that let others go on, taken on a full disk too. */
+  readonly isInternal?: boolean;
 }
 
 export interface Directory {

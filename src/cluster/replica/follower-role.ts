@@ -165,7 +165,7 @@ export class FollowerRole {
       this.#context.quarantine('damaged on disk below its durable end');
       return;
     }
-    const isPassing = why === 'full' || why === 'pinned';
+    const isPassing = why === 'full' || why === 'pinned' || why === 'no-space';
     if (isPassing) log.debug('a replicated frame waits for room', { logId, why });
     else log.warn('a replicated frame was refused', { logId, why });
     // Outputs of the old core (an acknowledgement, something committed) count as before.

@@ -435,14 +435,14 @@ export class HostedLog {
   retentionDueInMs(): number {
     const limits = this.#limits;
     if (limits === undefined) return Number.POSITIVE_INFINITY;
-    return this.leader?.retentionDueInMs(limits) ?? Number.POSITIVE_INFINITY;
+    return this.leader?.retention.dueInMs(limits) ?? Number.POSITIVE_INFINITY;
   }
 
   /** What is too old or too much goes; answers when to look again. */
   retain(): number {
     const limits = this.#limits;
     if (limits === undefined) return Number.POSITIVE_INFINITY;
-    return this.leader?.retain(limits) ?? Number.POSITIVE_INFINITY;
+    return this.leader?.retention.retain(limits) ?? Number.POSITIVE_INFINITY;
   }
 
   // ---- Time and storage ---------------------------------------------------------------------------

@@ -1,7 +1,12 @@
 // The leader's side of one hosted log: decides and appends on the tip, streams frames to followers
 // under credit, and lets replies go when the core says that their frame is safe. All rules about
 // safety are in the core (src/replication); this shell obeys its outputs in their order.
-import type { Decision, DurableCommand, LogPosition } from '../../actors/durable/behavior.ts';
+import type {
+  AnyDurableBehavior,
+  Decision,
+  DurableCommand,
+  LogPosition,
+} from '../../actors/durable/behavior.ts';
 import { BATCH_HEADER_BYTES, recordCount, stampBatch } from '../../records/batch.ts';
 import { LeaderCore } from '../../replication/leader-core.ts';
 import type { Hello, Leader, LeaderConfig, LeaderOutput } from '../../replication/types.ts';
@@ -9,7 +14,6 @@ import { messageOf } from '../../std/errors.ts';
 import type { AppendRefusal } from '../../storage/api.ts';
 import type { LogResult, TrimInput } from '../ports.ts';
 import { DueAnswers } from './due-answers.ts';
-import type { RetentionLimits } from './extents.ts';
 import { FrameSender } from './frame-sender.ts';
 import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
 import { LeaderRetention, type Retainer } from './leader-retention.ts';
@@ -19,6 +23,7 @@ import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
 const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
   full: 'throttled',
   pinned: 'not-enough-replicas',
+  'no-space': 'no-space',
   failed: 'storage-error',
   damaged: 'storage-error',
 };
@@ -35,7 +40,7 @@ export class LeaderRole implements Retainer {
   readonly #answers: DueAnswers;
   readonly #sender: FrameSender;
   readonly #logStart = new LogStart();
-  readonly #retention: LeaderRetention;
+  readonly retention: LeaderRetention;
   /** The behavior's soft state; undefined until the epoch is active. */
   #soft: { readonly value: unknown } | undefined;
   /** The committed seq has moved and the behavior has not been told. */
@@ -51,7 +56,7 @@ export class LeaderRole implements Retainer {
   constructor(context: LogContext, config: LeaderConfig) {
     this.#context = context;
     this.core = new LeaderCore(config);
-    this.#retention = new LeaderRetention(context, this);
+    this.retention = new LeaderRetention(context, this);
     this.#answers = new DueAnswers(context, this.core);
     this.#sender = new FrameSender(context, this.core, config.grant.unclean);
   }
@@ -216,10 +221,9 @@ export class LeaderRole implements Retainer {
       if (batch !== undefined) {
         stampBatch(batch, 0, this.#context.machine.appliedOffset, this.core.epoch);
       }
-      const isShort = behavior.needsInsync === true && !this.core.canAcceptAll();
-      const answer = isShort
-        ? 'not-enough-replicas'
-        : this.#appendFrame(markBehaviorEvents(decision.events), batch, isAwaited);
+      const answer =
+        this.#shortage(behavior) ??
+        this.#appendFrame(markBehaviorEvents(decision.events), batch, isAwaited);
       if (typeof answer === 'number') seq = answer;
       else refused = answer;
     }
@@ -233,6 +237,13 @@ export class LeaderRole implements Retainer {
     }
     this.drain();
     return refused === undefined;
+  }
+
+  /** Why nothing is stored now, whatever it is. */
+  #shortage(behavior: AnyDurableBehavior): LogResult | undefined {
+    if (behavior.needsInsync === true && !this.core.canAcceptAll()) return 'not-enough-replicas';
+    const isFull = behavior.storesEvents === true && this.#context.store.isShortOfSpace;
+    return isFull ? 'no-space' : undefined;
   }
 
   /** Appends one frame, applies it to the tip and tells the core. */
@@ -472,15 +483,6 @@ export class LeaderRole implements Retainer {
     this.#answers.trim({ to: replyTo, token, dueMs }, seq);
     this.drain();
     return 'ok';
-  }
-
-  retentionDueInMs(limits: RetentionLimits): number {
-    return this.#retention.dueInMs(limits);
-  }
-
-  /** Answers when to look again. */
-  retain(limits: RetentionLimits): number {
-    return this.#retention.retain(limits);
   }
 
   note(events: Uint8Array): void {

@@ -215,6 +215,7 @@ export class LogHost {
       return undefined;
     }
     const stored = store.log(logId) ?? store.createLog(logId, { durability: spec.durability });
+    stored.usesReserve = spec.isInternal === true;
     const hosted = new HostedLog(stored, behavior, this.#port);
     const guard = (of: HostedLog, work: () => void) => this.guard(of, work);
     const args = { hosted, kind: spec.kind, answers: this.#answers, log, guard };

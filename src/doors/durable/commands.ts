@@ -118,6 +118,7 @@ export class Commands {
 
 function failureOf(result: LogResult): ActorError {
   if (result === 'throttled') return new ActorError('ACTOR_FULL', 'the log takes no more now');
+  if (result === 'no-space') return new ActorError('ACTOR_FULL', 'the disk is full');
   if (result === 'timed-out') {
     return new ActorError('ACTOR_ASK_TIMEOUT', 'what became of the command is unknown');
   }

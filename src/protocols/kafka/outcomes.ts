@@ -20,6 +20,8 @@ const LOG_CODES: { readonly [R in LogResult]: number } = {
   unsupported: E.UNSUPPORTED_FOR_MESSAGE_FORMAT,
   throttled: E.NOT_ENOUGH_REPLICAS,
   'timed-out': E.REQUEST_TIMED_OUT,
+  // Kafka's for a log whose disk has failed or is full: producers look for the leader again, and try again.
+  'no-space': E.KAFKA_STORAGE_ERROR,
   'storage-error': E.KAFKA_STORAGE_ERROR,
   'not-available': E.NOT_LEADER_OR_FOLLOWER,
   'leader-lost': E.NOT_LEADER_OR_FOLLOWER,

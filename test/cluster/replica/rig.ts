@@ -121,6 +121,8 @@ export class Rig {
   readonly behaviors = new Map<string, AnyDurableBehavior>();
   /** How long records are kept, of every log; for ever if left out. */
   keeping: Keeping | undefined;
+  /** The logs are the cluster's own. */
+  isInternal = false;
   /** Grows with every change. */
   version = 0;
   readonly #records = new Map<number, NodeRecord>();
@@ -332,7 +334,8 @@ export class Rig {
       const log = this.logs.get(logId);
       if (log === undefined || !log.replicas.includes(node.id)) return undefined;
       const kind = log.kind ?? 'partition';
-      return { logId, kind, durability: 'sync' as const, name: `log-${logId}` };
+      const { isInternal } = this;
+      return { logId, kind, durability: 'sync' as const, name: `log-${logId}`, isInternal };
     };
     return {
       get isRegistered() {

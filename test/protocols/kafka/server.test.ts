@@ -303,6 +303,14 @@ describe('produce', () => {
     expect(world.logs.get(1)!.end).toBe(0);
   });
 
+  it('refuses what finds no room on the disk with an error that passes', async () => {
+    const world = new KafkaWorld();
+    const [log] = world.create('t');
+    log!.appendResult = 'no-space';
+    const answer = await world.connect().call(Produce, 7, produceBody('t', batchOf('a'), -1));
+    expect(answer.responses[0]!.partitionResponses[0]!.errorCode).toBe(E.KAFKA_STORAGE_ERROR);
+  });
+
   it('says nothing to acks=0 when all is well and closes when it is not', async () => {
     const world = new KafkaWorld();
     const [log] = world.create('t');

@@ -248,7 +248,7 @@ function leasedRecord(message: StreamMessage) {
 }
 
 function troubleOf(result: Exclude<LogResult, 'ok'>): Trouble {
-  if (result === 'throttled') return 'busy';
+  if (result === 'throttled' || result === 'no-space') return 'busy';
   if (result === 'timed-out' || result === 'leader-lost') return 'timed-out';
   return result === 'invalid' || result === 'unsupported' ? 'refused' : 'unavailable';
 }
