@@ -1,0 +1,39 @@
+// A simulator is worth what it finds. Each known mistake is switched on in the real nodes and must be found
+// within a few seeds, by the invariant that it breaks. A scenario has a file, so that workers share them.
+import { expect, test } from 'vitest';
+import { runSeed } from '../../../src/sim/runner.ts';
+import type { Scenario } from '../../../src/sim/scenario.ts';
+import { runs } from '../../setup/runs.ts';
+
+const SEEDS_MAX = 3;
+const LIMIT_MS = 240_000;
+
+export interface Mistake {
+  readonly bug: string;
+  /** What the nodes do then. */
+  readonly what: string;
+  readonly scenario: Scenario;
+  /** The first of the seeds. */
+  readonly from: number;
+  readonly foundBy: RegExp;
+}
+
+/** A test for each; the first one where there is little time. */
+export function find(mistakes: readonly Mistake[]): void {
+  test.each(mistakes.slice(0, runs(mistakes.length, 1)))(
+    '$bug: $what is found',
+    async ({ bug, scenario, from, foundBy }) => {
+      expect(scenario.bugs).toContain(bug);
+      expect(await firstFailure(bug, scenario, from)).toMatch(foundBy);
+    },
+    LIMIT_MS,
+  );
+}
+
+async function firstFailure(bug: string, scenario: Scenario, from: number): Promise<string> {
+  for (let seed = from; seed < from + SEEDS_MAX; seed += 1) {
+    const { failure } = await runSeed(seed, scenario, { bug });
+    if (failure !== undefined) return failure.check;
+  }
+  return 'nothing found';
+}

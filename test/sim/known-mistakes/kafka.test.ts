@@ -1,0 +1,41 @@
+import { kafkaCluster } from '../../../src/sim/scenarios/kafka-cluster.ts';
+import { kafkaRetention } from '../../../src/sim/scenarios/kafka-retention.ts';
+import { find } from './find.ts';
+
+find([
+  {
+    bug: 'ack-before-sync',
+    what: 'an acknowledgement before the sync',
+    scenario: kafkaCluster,
+    from: 1_000,
+    foundBy: /^replicas\/acknowledged$/,
+  },
+  {
+    bug: 'hw-from-stale-epoch',
+    what: 'a committed seq that is taken over before the logs were compared',
+    scenario: kafkaCluster,
+    from: 1_000,
+    foundBy: /^replicas\//,
+  },
+  {
+    bug: 'truncate-below-hw',
+    what: 'a cut below what is committed',
+    scenario: kafkaCluster,
+    from: 1_000,
+    foundBy: /^replicas\/quarantined$/,
+  },
+  {
+    bug: 'same-epoch-after-restart',
+    what: 'a restarted leader that goes on in its old epoch',
+    scenario: kafkaCluster,
+    from: 300,
+    foundBy: /^replicas\//,
+  },
+  {
+    bug: 'start-before-commit',
+    what: 'a log that starts where its leader says before that is committed',
+    scenario: kafkaRetention,
+    from: 101,
+    foundBy: /^replicas\/start-undone$/,
+  },
+]);

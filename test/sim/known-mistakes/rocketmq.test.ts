@@ -1,0 +1,43 @@
+import { rocketmqCluster } from '../../../src/sim/scenarios/rocketmq-cluster.ts';
+import { find } from './find.ts';
+
+/** What is wrong whatever happens needs no long chaos. */
+const shortly = { ...rocketmqCluster, chaosMs: 8_000 };
+
+find([
+  {
+    bug: 'drop-lease',
+    what: 'a lease of a group that is forgotten',
+    scenario: shortly,
+    from: 1_000,
+    foundBy: /^groups\/(lost|stuck)$/,
+  },
+  {
+    bug: 'give-twice',
+    what: 'a message that is given to two',
+    scenario: shortly,
+    from: 1_000,
+    foundBy: /^groups\/(shared|resurrected)$/,
+  },
+  {
+    bug: 'ack-ignores-holder',
+    what: 'an acknowledgement of who has it no more',
+    scenario: rocketmqCluster,
+    from: 1_000,
+    foundBy: /^groups\//,
+  },
+  {
+    bug: 'forget-acknowledged',
+    what: 'a snapshot that forgets',
+    scenario: rocketmqCluster,
+    from: 1_000,
+    foundBy: /^groups\/resurrected$/,
+  },
+  {
+    bug: 'give-early',
+    what: 'a leader that gives and leads no more',
+    scenario: rocketmqCluster,
+    from: 2_005,
+    foundBy: /^groups\//,
+  },
+]);
