@@ -25,6 +25,7 @@ import {
   type Value,
 } from '../../src/codec/index.ts';
 import { ByteReader, toHex } from '../../src/std/bytes.ts';
+import { anyCharacter } from '../setup/texts.ts';
 
 interface Case {
   readonly codec: Codec<unknown>;
@@ -45,7 +46,7 @@ const scalars: Case[] = [
   { codec: i32 as Codec<unknown>, value: fc.integer() },
   { codec: u53 as Codec<unknown>, value: fc.maxSafeNat() },
   { codec: f64 as Codec<unknown>, value: fc.double() },
-  { codec: utf8 as Codec<unknown>, value: fc.string({ unit: 'binary' }) },
+  { codec: utf8 as Codec<unknown>, value: fc.string({ unit: anyCharacter }) },
   { codec: bytes as Codec<unknown>, value: fc.uint8Array() },
   { codec: bytesCopy as Codec<unknown>, value: fc.uint8Array() },
   { codec: oneOf('a', 'b', 'c') as Codec<unknown>, value: fc.constantFrom('a', 'b', 'c') },

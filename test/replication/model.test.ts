@@ -5,6 +5,7 @@
 // with one rule taken away must.
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../../src/std/prng.ts';
+import { runs } from '../setup/runs.ts';
 
 interface Rules {
   readonly mode: 'all' | 'quorum';
@@ -326,7 +327,7 @@ function search(rules: Rules, walks: number): string | undefined {
 
 const ALL: Rules = { mode: 'all', replicas: 3, minInsync: 2 };
 const QUORUM: Rules = { mode: 'quorum', replicas: 3, minInsync: 2 };
-const SOUND_WALKS = 3_000;
+const SOUND_WALKS = runs(3_000, 1_000);
 const FAULTY_WALKS_MAX = 60_000;
 
 test.each<[string, Rules]>([

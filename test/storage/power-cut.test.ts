@@ -24,14 +24,19 @@ describe('power cuts', () => {
   });
 
   // Seeds that have found something, and what.
-  it.each([
+  const found = [
     [4, 'a start gave away WAL files that the older checkpoint needed'],
     [34, 'an error of the sync behind a checkpoint ended the process'],
     [202, 'a segment that a killed run had removed came back behind a power cut'],
     [36, 'a segment below the log start came back without its bytes'],
     [398, 'frames whose cut was lost were below the replay of a checkpoint'],
     [351, 'a checkpoint slot was damaged at one start and sound at the next'],
-  ])('seed %i: %s', { timeout: 60_000 }, async (seed) => {
-    expect(await powerRun(seed, CUTS, undefined, false)).toBeGreaterThan(CUTS);
-  });
+  ] as const;
+  it.each(found.slice(0, runs(found.length, 2)))(
+    'seed %i: %s',
+    { timeout: 60_000 },
+    async (seed) => {
+      expect(await powerRun(seed, CUTS, undefined, false)).toBeGreaterThan(CUTS);
+    },
+  );
 });

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { RecordInput } from '../../../src/records/records.ts';
 import { encodeUtf8 } from '../../../src/std/bytes.ts';
 import type { Rig } from '../../cluster/replica/rig.ts';
+import { runs } from '../../setup/runs.ts';
 import { inCluster, type QueueCluster, range, type Shard, TestPublisher } from './cluster.ts';
 
 const STREAM = { kind: 'partition' } as const;
@@ -78,7 +79,7 @@ test('records of a call are stored together, behind what was published before, a
 });
 
 test('leaders that change hands, links that break: together, once, in order, at the offsets that are told', async () => {
-  for (let seed = 160; seed < 164; seed += 1) {
+  for (let seed = 160; seed < 160 + runs(4, 2); seed += 1) {
     await inCluster(seed, async (cluster, rig) => {
       const logId = await cluster.create('s', 1, STREAM);
       const appender = new Appender(cluster.at(3));

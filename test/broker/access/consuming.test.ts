@@ -2,6 +2,7 @@
 // room for, whatever becomes of leaders and links.
 import { expect, test } from 'vitest';
 import type { Rig } from '../../cluster/replica/rig.ts';
+import { runs } from '../../setup/runs.ts';
 import { inCluster, type QueueCluster, range, TestPublisher, TestReader } from './cluster.ts';
 
 async function filled(
@@ -129,7 +130,7 @@ test('the leader moves: what was settled stays so, the rest comes again and is m
 });
 
 test('the leader dies: what nobody settled comes again, marked, and nothing is lost', async () => {
-  for (let seed = 210; seed < 216; seed += 1) {
+  for (let seed = 210; seed < 210 + runs(6, 2); seed += 1) {
     await inCluster(seed, async (cluster, rig) => {
       const logId = await filled(cluster, rig, 200);
       const reader = new TestReader(cluster.at(3));
@@ -154,7 +155,7 @@ test('the leader dies: what nobody settled comes again, marked, and nothing is l
 });
 
 test('leaders that move and links that break, with several consumers: all is delivered and settled', async () => {
-  for (let seed = 220; seed < 228; seed += 1) {
+  for (let seed = 220; seed < 220 + runs(8, 2); seed += 1) {
     await inCluster(seed, async (cluster, rig) => {
       const logId = await cluster.create('q', 1);
       const random = rig.world.workload.fork('moves');
@@ -280,7 +281,7 @@ test('a consumer that goes leaves what it holds, or gives it back; a session giv
 });
 
 test('a session that goes while it is given messages leaves nothing behind', async () => {
-  for (let seed = 240; seed < 250; seed += 1) {
+  for (let seed = 240; seed < 240 + runs(10, 4); seed += 1) {
     await inCluster(seed, async (cluster, rig) => {
       const logId = await filled(cluster, rig, 50);
       const reader = new TestReader(cluster.at(2));

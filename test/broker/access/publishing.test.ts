@@ -2,6 +2,7 @@
 // whatever becomes of leaders and links.
 import { expect, test } from 'vitest';
 import type { Rig } from '../../cluster/replica/rig.ts';
+import { runs } from '../../setup/runs.ts';
 import { inCluster, range, TestPublisher } from './cluster.ts';
 
 test('what is published is stored in order and resolved when it is committed', async () => {
@@ -71,7 +72,7 @@ const KINDS = [
 test.each(KINDS)(
   'the leader of a %s dies in the middle: each message is stored once, in order, and resolved once',
   async (_, kind) => {
-    for (let seed = 110; seed < 118; seed += 1) {
+    for (let seed = 110; seed < 110 + runs(8, 2); seed += 1) {
       await inCluster(seed, async (cluster, rig) => {
         const logId = await cluster.create('q', 1, { kind });
         const publisher = new TestPublisher(cluster.at(3));
@@ -91,7 +92,7 @@ test.each(KINDS)(
 test.each(KINDS)(
   'leaders of a %s that change hands again and again, links that break: once, and in order',
   async (_, kind) => {
-    for (let seed = 120; seed < 128; seed += 1) {
+    for (let seed = 120; seed < 120 + runs(8, 2); seed += 1) {
       await inCluster(seed, async (cluster, rig) => {
         const logId = await cluster.create('q', 1, { kind });
         const publisher = new TestPublisher(cluster.at(3));
@@ -318,7 +319,7 @@ test('a stream takes messages by key, else in turns, and nothing twice', async (
 });
 
 test('a message for a queue and a stream is confirmed when both have it, through the loss of their leaders', async () => {
-  for (let seed = 140; seed < 144; seed += 1) {
+  for (let seed = 140; seed < 140 + runs(4, 2); seed += 1) {
     await inCluster(seed, async (cluster, rig) => {
       const queue = await cluster.create('q', 1);
       const stream = await cluster.create('s', 2, { kind: 'partition' });

@@ -12,6 +12,7 @@ import { freshView, putViews } from '../../../src/broker/view/views-state.ts';
 import { encodeBatch } from '../../../src/records/records.ts';
 import { ByteWriter } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
+import { anyCharacter } from '../../setup/texts.ts';
 
 describe('names', () => {
   it('are refused when they could be a path, an escape, or nothing', () => {
@@ -36,7 +37,7 @@ describe('names', () => {
 
   it('that pass consist of the allowed characters only', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (name) => {
+      fc.property(fc.string({ unit: anyCharacter, maxLength: 12 }), (name) => {
         const isGood = /^[a-zA-Z0-9._-]+$/.test(name) && name !== '.' && name !== '..';
         expect(refuseDestinationName(name) === undefined).toBe(isGood);
       }),

@@ -9,6 +9,7 @@ import {
   type ControllerOutput,
 } from '../../../src/cluster/controller/index.ts';
 import { SeededRandom } from '../../../src/std/prng.ts';
+import { runs } from '../../setup/runs.ts';
 import { creation, registration, World } from '../metadata/world.ts';
 
 const SESSION_MS = CONTROLLER_DEFAULTS.sessionTimeoutMs;
@@ -220,7 +221,7 @@ describe('unclean elections', () => {
 });
 
 test('in a random life every dead node is fenced, every living one is not, and logs are led', () => {
-  for (let seed = 1; seed <= 40; seed += 1) {
+  for (let seed = 1; seed <= runs(40, 10); seed += 1) {
     const dice = new SeededRandom(seed);
     const bench = new Bench([1, 2, 3, 4, 5]);
     bench.world.do(creation('t', { partitions: 15 }));

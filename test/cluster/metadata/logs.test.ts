@@ -10,6 +10,7 @@ import {
   restoreImage,
   snapshotImage,
 } from '../../../src/cluster/metadata/index.ts';
+import { runs } from '../../setup/runs.ts';
 import { creation, registration, World } from './world.ts';
 
 function threeWithTopic(): World {
@@ -192,8 +193,8 @@ describe('in any history', () => {
         }
       }
     });
-    fc.assert(property, { numRuns: 150, seed: 7 });
-    expect(elections).toBeGreaterThan(1000);
+    fc.assert(property, { numRuns: runs(150, 40), seed: 7 });
+    expect(elections).toBeGreaterThan(runs(1_000, 250));
   });
 
   test('replicas that apply the same commands are equal, also from a snapshot in the middle', () => {
@@ -217,7 +218,7 @@ describe('in any history', () => {
         expect(late.image.logsOn(node)).toEqual(world.image.logsOn(node));
       }
     });
-    fc.assert(property, { numRuns: 100, seed: 11 });
+    fc.assert(property, { numRuns: runs(100, 25), seed: 11 });
   });
 });
 

@@ -10,6 +10,7 @@ import {
   snapshotImage,
 } from '../../../src/cluster/metadata/index.ts';
 import { toHex } from '../../../src/std/bytes.ts';
+import { runs } from '../../setup/runs.ts';
 import { bind, exchange, exclusive, owner, queue, unbind } from './routing-words.ts';
 import { registration, topicId, World } from './world.ts';
 
@@ -188,9 +189,9 @@ test('in any routing history ends exist, owners live, and replicas agree from an
     });
     if (history.length > cut) expect(hashImage(late.image)).toBe(hashImage(world.image));
   });
-  fc.assert(property, { numRuns: 100, seed: 5 });
-  expect(bindings).toBeGreaterThan(500);
-  expect(cascades).toBeGreaterThan(100);
+  fc.assert(property, { numRuns: runs(100, 25), seed: 5 });
+  expect(bindings).toBeGreaterThan(runs(500, 125));
+  expect(cascades).toBeGreaterThan(runs(100, 25));
 });
 
 test('owners are indexed again after a restore', () => {

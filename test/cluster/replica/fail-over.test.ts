@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { runs } from '../../setup/runs.ts';
 import { inRig, LOG, led, type Rig } from './rig.ts';
 
 async function inSync(rig: Rig, ids: readonly number[], count: number): Promise<void> {
@@ -9,7 +10,7 @@ async function inSync(rig: Rig, ids: readonly number[], count: number): Promise<
 
 test('the leader is killed with appends in flight: what was acknowledged is with the next one', async () => {
   const outcomes = { acked: 0, open: 0 };
-  for (let seed = 0; seed < 12; seed += 1) {
+  for (let seed = 0; seed < runs(12, 3); seed += 1) {
     await inRig(seed, async (rig) => {
       await led(rig);
       const tokens: [string, number][] = [];
@@ -42,7 +43,7 @@ test('the leader is killed with appends in flight: what was acknowledged is with
 
 test('leaders move to and fro under load, unplanned: nothing acknowledged is lost or out of order', async () => {
   const outcomes = { acked: 0, refused: 0 };
-  for (let seed = 20; seed < 26; seed += 1) {
+  for (let seed = 20; seed < 20 + runs(6, 2); seed += 1) {
     await inRig(seed, async (rig) => {
       await led(rig);
       const acked: string[] = [];

@@ -2,6 +2,7 @@
 // version.
 import fc from 'fast-check';
 import type { AnyRow, Rows, WireType } from '../../../../src/protocols/kafka/codec/rows.ts';
+import { anyCharacter } from '../../../setup/texts.ts';
 
 function anyOf(type: WireType): fc.Arbitrary<unknown> {
   switch (type.kind) {
@@ -22,7 +23,7 @@ function anyOf(type: WireType): fc.Arbitrary<unknown> {
     case 'uuid':
       return fc.uint8Array({ minLength: 16, maxLength: 16 });
     case 'string':
-      return fc.string({ unit: 'binary', maxLength: 12 });
+      return fc.string({ unit: anyCharacter, maxLength: 12 });
     case 'bytes':
     case 'records':
       return fc.uint8Array({ maxLength: 20 });

@@ -1,6 +1,7 @@
 // Random values of any message table, for comparisons with the official classes.
 import fc from 'fast-check';
 import type { Message, Rows } from '../../../../src/protocols/rocketmq/grpc/proto/index.ts';
+import { anyCharacter } from '../../../setup/texts.ts';
 import { NEWER_THAN_CLIENT } from './official.ts';
 
 type AnyRow = Rows[string];
@@ -26,7 +27,7 @@ function single(row: AnyRow): fc.Arbitrary<unknown> {
       // The official JavaScript does not write the negative zero, the other languages do.
       return fc.float({ noNaN: true }).map((value) => (value === 0 ? 0 : value));
     case 'string':
-      return fc.string({ unit: 'binary', maxLength: 200 });
+      return fc.string({ unit: anyCharacter, maxLength: 200 });
     case 'bytes':
       return fc.uint8Array({ maxLength: 300 });
     case 'map':
