@@ -9,6 +9,7 @@ import type { NodeConfig, RunningNode } from './assembly/node-config.ts';
 import type { MakeShards } from './assembly/shards.ts';
 import { prefixed } from './assembly/worker-boot.ts';
 import type { Environment } from './env/environment.ts';
+import { createNodeCrew } from './env/node/crew.ts';
 import type { NodeEnvironment } from './env/node/environment.ts';
 import { createHttpServer } from './env/node/http.ts';
 
@@ -42,5 +43,10 @@ export const startNode = async (env: Environment, config: NodeConfig): Promise<E
     http: createHttpServer({ log: env.log, names: namesOf(config) }),
     counters: () => ({ ...net.counters, ...prefixed('main.threads', threads.counters) }),
   });
-  return start(env, config);
+  // With shards of its own the thread of the node has nothing to compact.
+  if (config.shards > 0 || env.crew !== undefined) return start(env, config);
+  return start(
+    { ...env, crew: createNodeCrew(new URL('./crew-worker.js', import.meta.url)) },
+    config,
+  );
 };

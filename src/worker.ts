@@ -11,6 +11,7 @@ await runWorker(
     makeEnvironment: ({ dataRoot }) =>
       createNodeEnvironment({
         logLevel: logLevelOf(process.env),
+        crewEntry: new URL('./crew-worker.js', import.meta.url),
         ...(dataRoot === undefined ? {} : { dataRoot }),
       }),
     amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,

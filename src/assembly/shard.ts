@@ -9,13 +9,20 @@ import { createGroupBehavior } from '../broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
 import { GROUP_KIND, PARTITION_KIND } from '../broker/destination/kinds.ts';
 import { createPartitionBehavior } from '../broker/destination/partition.ts';
-import { messageBytesMax, streamKeeping } from '../broker/destination/settings.ts';
+import {
+  isCompacted,
+  messageBytesMax,
+  streamCompaction,
+  streamKeeping,
+} from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import { type Keeping, LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
+import type { CompactionOptions } from '../cluster/replica/compactions.ts';
+import type { Keeping } from '../cluster/replica/hosted-log.ts';
+import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
 import type { Connection } from '../env/environment.ts';
 import { type GrpcCounters, noGrpcCounts } from '../env/grpc.ts';
 import type { AmqpLimits } from '../protocols/amqp/limits.ts';
@@ -55,6 +62,7 @@ export interface ShardConfig {
   readonly queueReplicas?: number;
   readonly store?: Partial<ShardStoreOptions>;
   readonly queues?: Partial<QueueConfig>;
+  readonly compaction?: CompactionOptions;
   readonly kafka?: Partial<KafkaLimits>;
   readonly amqp?: Partial<AmqpLimits>;
 }
@@ -94,12 +102,13 @@ function behaviors(
 ): Map<string, AnyDurableBehavior> {
   const { view } = replica;
   const crc32c = system.env.crc32c.bind(system.env);
+  const configOf = (logId: number) => {
+    const log = view.log(logId);
+    return log === undefined ? undefined : view.destination(log.destination)?.config;
+  };
   const partition = createPartitionBehavior({
-    messageBytesMax: (logId) => {
-      const log = view.log(logId);
-      const config = log === undefined ? undefined : view.destination(log.destination)?.config;
-      return messageBytesMax(config ?? new Map());
-    },
+    messageBytesMax: (logId) => messageBytesMax(configOf(logId) ?? new Map()),
+    isCompacted: (logId) => isCompacted(configOf(logId)),
     views: viewsWithMistakes(system.env),
   });
   const faults = knownQueueMistakes(system.env);
@@ -126,7 +135,8 @@ function keepingOf({ view }: MetadataReplica, logId: number): Keeping | undefine
   if (destination === undefined || destination.isInternal) return undefined;
   const { ageMs, bytes, segmentBytes, segmentMs } = streamKeeping(destination.config);
   const stepBytes = Math.min(STEP_SEGMENTS * segmentBytes, STEP_BYTES_MAX);
-  return { limits: { ageMs, bytes, stepBytes }, segmentBytes, segmentMs };
+  const compaction = streamCompaction(destination.config);
+  return { limits: { ageMs, bytes, stepBytes }, compaction, segmentBytes, segmentMs };
 }
 
 function brokerPorts(
@@ -195,6 +205,7 @@ export async function startShard(
     log: system.log.child({ shard }),
     behaviorOf: (kind) => kinds.get(kind),
     keepingOf: (logId) => keepingOf(replica, logId),
+    compaction: config.compaction,
     propose: (proposal) => ports.propose(proposal),
     resignLog: (logId, epoch) => ports.resignLog(logId, epoch),
     onStoreFailure: (error) => ports.onStoreFailure(error),
@@ -228,13 +239,14 @@ export async function startShard(
       listeners[protocol].accept(connection);
     },
     counters: () => ({
-      ...countersOf(system, store, kafka, amqp, queues),
+      ...countersOf(system, started, store, kafka, amqp, queues),
       ...prefixed('rocketmq', rocketmq.counters),
     }),
     async stop() {
       await rocketmq.close();
       await amqp.close();
       started.stop();
+      await system.env.crew?.close();
       await store.close();
     },
   };
@@ -291,6 +303,7 @@ function known(ports: ListenerPorts): Partial<ListenerPorts> {
 
 function countersOf(
   system: System,
+  host: LogHost,
   store: ShardStore,
   kafka: KafkaListener,
   amqp: AmqpDoor,
@@ -301,6 +314,12 @@ function countersOf(
     messages: system.turn.messages,
   };
   for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
+  const { compactions } = host;
+  Object.assign(counters, prefixed('compaction', compactions.counters), {
+    'compaction.waiting': compactions.waiting,
+    'compaction.running': compactions.isRunning ? 1 : 0,
+    'compaction.threads': system.env.crew?.threads ?? 0,
+  });
   for (const [name, value] of Object.entries(kafka.counters)) counters[`kafka.${name}`] = value;
   for (const [name, value] of Object.entries(amqp.counters)) counters[`amqp.${name}`] = value;
   for (const [name, value] of Object.entries(queues.counters())) counters[`queues.${name}`] = value;

@@ -64,9 +64,12 @@ export * from './cursor/commands.ts';
 export { PARTITION_KIND } from './destination/kinds.ts';
 export { refuseDestinationName } from './destination/name.ts';
 export {
+  isCompacted,
+  isDeleting,
   messageBytesMax,
   nameSpread,
   refuseSettings,
+  refuseTogether,
   SETTINGS,
   type Setting,
   settingNamed,

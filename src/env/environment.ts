@@ -192,6 +192,19 @@ export interface MachineFacts {
  */
 export type Unpack = (codec: string, bytes: Uint8Array, bytesMax: number) => Uint8Array | undefined;
 
+/**
+ * Hands for work that would hold up a loop: pure functions of bytes, known by name to the module that the threads
+ * load. Threads start with the first task and end when there is none for a while.
+ */
+export interface Crew {
+  /** What is in shared memory is not copied. Rejects if the work threw, or its thread ended. */
+  run(work: string, input: unknown): Promise<unknown>;
+  /** Threads alive now. */
+  readonly threads: number;
+  /** Ends the threads; tasks under way are rejected. */
+  close(): Promise<void>;
+}
+
 export interface Environment {
   /** Absent where there is no machine (tests): then nothing is assumed to have survived. */
   readonly facts?: MachineFacts;
@@ -210,4 +223,6 @@ export interface Environment {
   crc32c(bytes: Uint8Array, start: number, end: number, seed?: number): number;
   /** Takes its thread's time: only for readers that cannot take what is packed. Absent: nothing is unpacked here. */
   readonly unpack?: Unpack;
+  /** Absent: whoever has such work does it itself, on this thread. */
+  readonly crew?: Crew;
 }

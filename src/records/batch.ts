@@ -40,10 +40,12 @@ export const PRODUCER_EPOCH_AT = 51;
 export const BASE_SEQUENCE_AT = 53;
 export const RECORD_COUNT_AT = 57;
 
-const CODEC_MASK = 0x07;
+export const CODEC_MASK = 0x07;
 const APPEND_TIME_BIT = 0x08;
 export const TRANSACTIONAL_BIT = 0x10;
 export const CONTROL_BIT = 0x20;
+/** Compaction has seen its tombstones: the base timestamp is when they go (KIP-534). */
+export const DELETE_HORIZON_BIT = 0x40;
 
 /** Compression codecs by their number in the attributes. */
 export const CODEC_NAMES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
@@ -141,6 +143,10 @@ export function isTransactional(attributes: number): boolean {
   return (attributes & TRANSACTIONAL_BIT) !== 0;
 }
 
+export function hasDeleteHorizon(attributes: number): boolean {
+  return (attributes & DELETE_HORIZON_BIT) !== 0;
+}
+
 export function isAppendTime(attributes: number): boolean {
   return (attributes & APPEND_TIME_BIT) !== 0;
 }
@@ -150,7 +156,7 @@ export function isAppendTime(attributes: number): boolean {
  * `truncated` the range ends inside the batch; `bad-magic` not format 2; `bad-length` the length
  * field is smaller than a header; `bad-crc`; `bad-attributes` an unknown codec or bits; `bad-value`
  * a time, producer id or sequence that cannot be; `bad-count` record count and last offset delta
- * disagree;
+ * disagree, or only compaction leaves such a batch;
  * `control` a control batch where none is allowed.
  */
 export type BatchFault =
@@ -217,7 +223,7 @@ function checkFields(bytes: Uint8Array, at: number, rules: BatchRules): 'ok' | B
   const offsets = readI32(bytes, at + LAST_OFFSET_DELTA_AT) + 1;
   const count = readI32(bytes, at + RECORD_COUNT_AT);
   if (offsets < 1 || count < 0 || count > offsets) return 'bad-count';
-  if (!rules.allowGaps && count !== offsets) return 'bad-count';
+  if (!rules.allowGaps && (count !== offsets || hasDeleteHorizon(attributes))) return 'bad-count';
   if (!rules.allowControl && isControl(attributes)) return 'control';
   return 'ok';
 }

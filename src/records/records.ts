@@ -57,6 +57,10 @@ export class RecordReader {
   fault: RecordsFault | undefined = undefined;
   /** Where keys and values lie: the batch, or what was unpacked from it. */
   bytes: Uint8Array = new Uint8Array(0);
+  /** Where the record begins, and where its offset delta does, behind its time delta. */
+  recordAt = 0;
+  timeDelta = 0;
+  offsetDeltaAt = 0;
   offset = 0;
   timestampMs = 0;
   keyAt = 0;
@@ -174,12 +178,15 @@ export class RecordReader {
 
   #parse(cursor: Cursor): boolean {
     const bytes = this.bytes;
+    this.recordAt = cursor.at;
     const size = readVarI32(bytes, cursor);
     if (size < 1 || size > cursor.end - cursor.at) return this.#corrupt();
     const end = cursor.at + size;
     this.headersEnd = end;
     cursor.at += 1;
     const timeDelta = readVarI53(bytes, cursor);
+    this.timeDelta = timeDelta;
+    this.offsetDeltaAt = cursor.at;
     const offsetDelta = readVarI32(bytes, cursor);
     this.keySize = readVarI32(bytes, cursor);
     this.keyAt = cursor.at;

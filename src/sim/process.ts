@@ -4,6 +4,7 @@ import type { Environment } from '../env/environment.ts';
 import { assert } from '../std/assert.ts';
 import { crc32c } from '../std/crc32c.ts';
 import { drawBytes } from '../std/prng.ts';
+import { simCrew } from './crew.ts';
 import { SimDisk } from './disk/sim-disk.ts';
 import { between, chance } from './draws.ts';
 import type { NetHost } from './net/endpoint.ts';
@@ -154,6 +155,10 @@ export class SimProcess implements Owner, NetHost {
       buggify: world.buggify.visit,
       unguessable: (count) => drawBytes(challenges, count),
       crc32c: (bytes, start, end, seed) => crc32c(bytes, start, end, seed),
+      crew: simCrew((minNs, maxNs, fire) => {
+        this.guard('crew.run');
+        this.event('soon', world.nowNs + between(world.delays, minNs, maxNs), fire);
+      }),
     };
   }
 

@@ -293,14 +293,17 @@ export interface Install {
   abort(): void;
 }
 
-/** A segment that takes no more and whose batches a start never takes out of the WAL again. */
+/** A segment that takes no more. */
 export interface SealedSegment {
   readonly baseOffset: number;
   /** It stands for every offset below, from its base on; the next segment begins here or above. */
   readonly endOffset: number;
   /** Of its batches. */
   readonly bytes: number;
-  readonly isRewritten: boolean;
+  /** Both checkpoints count it in full: it may be rewritten. Those before the last such one all are. */
+  readonly isCounted: boolean;
+  /** Whoever rewrote it was done with it. */
+  readonly isDone: boolean;
 }
 
 /** Batches back to back at [position, position + length) of a file that stays until the rewriting is over. */
@@ -417,13 +420,14 @@ export interface StoredLog {
   /** Bytes of segment files. */
   readonly segmentBytes: number;
 
-  /** Segments that may be rewritten now, in the order of their offsets. None of a log in memory. */
+  /** Segments that take no more, in the order of their offsets. None of a log in memory. */
   sealedSegments(): readonly SealedSegment[];
   /**
-   * Begins to rewrite the sealed segments within [fromOffset, endOffset). Undefined: there is none, they are not
-   * neighbours of one life of the log, or a rewriting of the log is under way.
+   * Begins to rewrite the sealed and counted segments within [fromOffset, endOffset). `isDone` is kept with what
+   * becomes of them. Undefined: there is none, they are not neighbours of one life of the log, or a rewriting of the
+   * log is under way.
    */
-  beginRewrite(fromOffset: number, endOffset: number): Rewrite | undefined;
+  beginRewrite(fromOffset: number, endOffset: number, isDone?: boolean): Rewrite | undefined;
 
   /** Settles up to the newest snapshot and offers both; undefined if there is no snapshot. */
   donate(): Promise<Donation | undefined>;

@@ -15,23 +15,26 @@ import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, Segment } from './segment.ts
 import { CLEAN_SUFFIX } from './segment-set.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
-/** What may be rewritten of a log now, in order. */
+/** What takes no more, in order. */
 export function sealedSegments(log: StoredLogCore): SealedSegment[] {
-  return rewritable(log).map((segment) => ({
+  if (!isRewritable(log)) return [];
+  const { segments } = log;
+  const marks = [log.checkpointed, log.checkpointedBefore];
+  return segments.sealed().map((segment, i) => ({
     baseOffset: segment.baseOffset,
-    endOffset: coveredEnd(log, segment),
+    endOffset: segments.coveredEnd(i),
     bytes: segment.length - SEGMENT_HEADER_BYTES,
-    isRewritten: segment.revision > 0,
+    isCounted: segments.isCounted(i, marks),
+    isDone: segment.isDone,
   }));
+}
+
+function isRewritable(log: StoredLogCore): boolean {
+  return !(log.isMemory || log.isDeleted || log.needsRepair || log.host.isStopped);
 }
 
 function coveredEnd({ segments }: StoredLogCore, segment: Segment): number {
   return segments.coveredEnd(segments.list.indexOf(segment));
-}
-
-function rewritable(log: StoredLogCore): Segment[] {
-  if (log.isMemory || log.isDeleted || log.needsRepair || log.host.isStopped) return [];
-  return log.segments.rewritable([log.checkpointed, log.checkpointedBefore]);
 }
 
 /** Undefined: these are not, or no more, neighbours that may be rewritten, or a rewriting of the log is under way. */
@@ -39,17 +42,21 @@ export function beginRewrite(
   log: StoredLogCore,
   fromOffset: number,
   endOffset: number,
+  isDone: boolean,
 ): Rewrite | undefined {
-  if (log.isRewriting) return undefined;
-  const sources = rewritable(log).filter(
-    (segment) => segment.baseOffset >= fromOffset && coveredEnd(log, segment) <= endOffset,
-  );
+  if (log.isRewriting || !isRewritable(log)) return undefined;
+  const { segments } = log;
+  const marks = [log.checkpointed, log.checkpointedBefore];
+  const sources = segments.sealed().filter((segment, i) => {
+    const isWithin = segment.baseOffset >= fromOffset && segments.coveredEnd(i) <= endOffset;
+    return isWithin && segments.isCounted(i, marks);
+  });
   const [first] = sources;
   const isOne =
     first !== undefined &&
-    log.segments.holds(sources) &&
+    segments.holds(sources) &&
     sources.every((segment) => segment.generation === first.generation);
-  return isOne ? new LogRewrite(log, sources) : undefined;
+  return isOne ? new LogRewrite(log, sources, isDone) : undefined;
 }
 
 class LogRewrite implements Rewrite {
@@ -62,7 +69,7 @@ class LogRewrite implements Rewrite {
   #isBusy = false;
   #isOver = false;
 
-  constructor(log: StoredLogCore, segments: readonly Segment[]) {
+  constructor(log: StoredLogCore, segments: readonly Segment[], isDone: boolean) {
     this.#log = log;
     this.#segments = segments;
     this.#pinned = segments.map((segment) => segment.pin());
@@ -80,6 +87,7 @@ class LogRewrite implements Rewrite {
       generation,
       revision: Math.max(...segments.map((segment) => segment.revision)) + 1,
       endOffset: coveredEnd(log, segments[segments.length - 1]!),
+      isDone,
     };
     this.#target = new Segment(log.host, log.folder, name, 0);
     this.#target.prepare();

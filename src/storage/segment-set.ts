@@ -207,7 +207,14 @@ export class SegmentSet {
     const { disk } = this.#host.env;
     if (!disk.exists(this.#folder)) disk.makeDirectory(this.#folder);
     const { generation } = this;
-    const name = { logId: this.#logId, baseOffset, generation, revision: 0, endOffset: 0 };
+    const name = {
+      logId: this.#logId,
+      baseOffset,
+      generation,
+      revision: 0,
+      endOffset: 0,
+      isDone: false,
+    };
     const segment = new Segment(this.#host, this.#folder, name, 0);
     segment.create();
     this.list.push(segment);
@@ -289,16 +296,20 @@ export class SegmentSet {
 
   // ---- rewriting ------------------------------------------------------------------------------
 
+  /** Segments that take no more, in order. */
+  sealed(): readonly Segment[] {
+    return this.#isSealed ? this.list : this.list.slice(0, -1);
+  }
+
   /**
-   * Segments that take no more and that each of these marks counts in full: whichever of two checkpoints a start
-   * goes by, none of their batches comes out of the WAL again. In order.
+   * Does each of these marks count the segment in full? Whichever of two checkpoints a start goes by, none of its
+   * batches comes out of the WAL again then.
    */
-  rewritable(marks: readonly SettledMark[]): Segment[] {
-    const { last } = this;
-    return this.list.filter((segment, i) => {
-      const isClosed = (segment !== last || this.#isSealed) && !segment.isDirty;
-      return isClosed && marks.every((mark) => isCounted(segment, this.coveredEnd(i), mark));
-    });
+  isCounted(index: number, marks: readonly SettledMark[]): boolean {
+    const segment = this.list[index]!;
+    if (segment.isDirty) return false;
+    const endOffset = this.coveredEnd(index);
+    return marks.every((mark) => isCounted(segment, endOffset, mark));
   }
 
   /** The offset up to which a segment stands for the log. Throws for a damaged one. */

@@ -56,6 +56,8 @@ export interface SegmentFileName {
   readonly revision: number;
   /** A rewritten one stands for every offset from its base up to here; else 0. */
   readonly endOffset: number;
+  /** Rewritten, and whoever did it was done with it: not only with a part of it. */
+  readonly isDone: boolean;
 }
 
 export function encodeSegmentHeader(
@@ -78,7 +80,7 @@ export function encodeSegmentHeader(
 export function decodeSegmentHeader(
   bytes: Uint8Array,
   crc32c: Crc32c,
-): (SegmentName & SegmentFileName) | undefined {
+): (SegmentName & Omit<SegmentFileName, 'isDone'>) | undefined {
   const isSound =
     bytes.length >= SEGMENT_HEADER_BYTES &&
     readU32le(bytes, 0) === SEGMENT_MAGIC &&
@@ -100,6 +102,7 @@ export class Segment implements SegmentName, SegmentFileName {
   readonly generation: number;
   readonly revision: number;
   readonly endOffset: number;
+  readonly isDone: boolean;
   readonly path: string;
   readonly #host: SegmentHost;
   /** Bytes that count, header included. */
@@ -127,6 +130,7 @@ export class Segment implements SegmentName, SegmentFileName {
     this.generation = name.generation;
     this.revision = name.revision;
     this.endOffset = name.endOffset;
+    this.isDone = name.isDone;
     this.path = `${folder}/${segmentFileName(name)}.seg`;
     this.length = length;
     this.syncedLength = length;
@@ -382,7 +386,8 @@ export class Segment implements SegmentName, SegmentFileName {
 
 function segmentFileName(name: SegmentFileName): string {
   const plain = `${digits(name.baseOffset)}-${name.generation}`;
-  return name.revision === 0 ? plain : `${plain}-${name.revision}-${digits(name.endOffset)}`;
+  if (name.revision === 0) return plain;
+  return `${plain}-${name.revision}-${digits(name.endOffset)}${name.isDone ? '' : '-part'}`;
 }
 
 function digits(offset: number): string {
@@ -395,12 +400,13 @@ export function indexPath(segmentPath: string): string {
 
 /** What a segment file's name says, or undefined for other files. */
 export function parseSegmentFileName(file: string): SegmentFileName | undefined {
-  const match = /^(\d{16})-(\d+)(?:-(\d+)-(\d{16}))?\.seg$/.exec(file);
+  const match = /^(\d{16})-(\d+)(?:-(\d+)-(\d{16})(-part)?)?\.seg$/.exec(file);
   if (match === null) return undefined;
   return {
     baseOffset: Number(match[1]),
     generation: Number(match[2]),
     revision: Number(match[3] ?? 0),
     endOffset: Number(match[4] ?? 0),
+    isDone: match[3] !== undefined && match[5] === undefined,
   };
 }

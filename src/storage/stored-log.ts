@@ -523,8 +523,8 @@ export class StoredLogCore implements StoredLog, GroupMember {
     return sealedSegments(this);
   }
 
-  beginRewrite(fromOffset: number, endOffset: number): Rewrite | undefined {
-    return beginRewrite(this, fromOffset, endOffset);
+  beginRewrite(fromOffset: number, endOffset: number, isDone = true): Rewrite | undefined {
+    return beginRewrite(this, fromOffset, endOffset, isDone);
   }
 
   donate(): Promise<Donation | undefined> {

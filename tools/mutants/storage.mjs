@@ -252,14 +252,18 @@ export const mutants = [
     name: 'rewritten: what only one checkpoint counts in full',
     isRare: true,
     file: REWRITE,
-    from: '[log.checkpointed, log.checkpointedBefore]',
-    to: '[log.checkpointed]',
+    from: `  const marks = [log.checkpointed, log.checkpointedBefore];
+  const sources`,
+    to: `  const marks = [log.checkpointed];
+  const sources`,
   },
   {
     name: 'rewritten: what no checkpoint counts in full',
     file: REWRITE,
-    from: '[log.checkpointed, log.checkpointedBefore]',
-    to: '[]',
+    from: `  const marks = [log.checkpointed, log.checkpointedBefore];
+  const sources`,
+    to: `  const marks = [];
+  const sources`,
   },
   {
     name: 'rewritten: the files before it count at a start as well',

@@ -15,7 +15,7 @@ import type {
 } from '../../actors/durable/behavior.ts';
 import { BATCH_HEADER_BYTES, BatchHeader, readBatchHeader } from '../../records/batch.ts';
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
-import { refuseBatch } from '../view/admission.ts';
+import { refuseBatch, refuseKeyless } from '../view/admission.ts';
 import { encodeQueueAnswer } from '../view/answers.ts';
 import { Clients } from '../view/clients.ts';
 import { decodePublish, isPublish, type PublishCommand } from '../view/commands.ts';
@@ -42,6 +42,8 @@ export interface PartitionState {
 export interface PartitionConfig {
   /** The largest batch that the log takes now, in bytes. Only decisions ask; `apply` never does. */
   messageBytesMax(logId: number): number;
+  /** Of each key only the newest record is kept: one without a key is refused. */
+  isCompacted?(logId: number): boolean;
   readonly views?: ViewsConfig;
 }
 
@@ -59,7 +61,11 @@ export function createPartitionBehavior(
   const header = new BatchHeader();
   const views = new Views(config.views ?? VIEW_DEFAULTS);
   const { faults } = views.config.engine;
-  const rulesOf = (logId: number) => ({ batchBytesMax: config.messageBytesMax(logId), faults });
+  const rulesOf = (logId: number) => ({
+    batchBytesMax: config.messageBytesMax(logId),
+    needsKeys: config.isCompacted?.(logId) === true,
+    faults,
+  });
   return {
     kind: PARTITION_KIND,
     isRetained: true,
@@ -73,8 +79,9 @@ export function createPartitionBehavior(
             // What is no command of ours: the empty answer says so.
             replies: [{ token: command.token, level: 'none', body: NO_BYTES }],
           }),
-    admit: (_state, _local, batch, position) =>
-      refuseBatch(batch, config.messageBytesMax(position.logId), header),
+    admit: (_state, _local, batch, { logId }) =>
+      refuseBatch(batch, config.messageBytesMax(logId), header) ??
+      (config.isCompacted?.(logId) === true ? refuseKeyless(batch) : undefined),
     committed: (state, local, position) => views.committed(state.views, local, position),
     apply: (state, frame) => apply(state, frame, header),
     nextDueMs: (_state, local) => views.nextDueMs(local),

@@ -4,7 +4,7 @@
 
 import { DURABILITIES } from '../../cluster/ports.ts';
 
-export type SettingType = 'boolean' | 'int' | 'long' | 'list' | 'string';
+export type SettingType = 'boolean' | 'int' | 'long' | 'double' | 'list' | 'string';
 
 export interface Setting {
   readonly name: string;
@@ -33,6 +33,11 @@ const RETENTION_BYTES = 'retention.bytes';
 const RETENTION_MS = 'retention.ms';
 const SEGMENT_BYTES = 'segment.bytes';
 const SEGMENT_MS = 'segment.ms';
+const CLEANUP_POLICY = 'cleanup.policy';
+const DELETE_RETENTION_MS = 'delete.retention.ms';
+const MAX_COMPACTION_LAG_MS = 'max.compaction.lag.ms';
+const MIN_CLEANABLE_DIRTY_RATIO = 'min.cleanable.dirty.ratio';
+const MIN_COMPACTION_LAG_MS = 'min.compaction.lag.ms';
 
 /** Kafka's: a week. */
 const RETENTION_MS_DEFAULT = 7 * 86_400_000;
@@ -43,6 +48,9 @@ const LONG_MAX = Number('9223372036854775807');
 const SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024;
 const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
 const SEGMENT_MS_DEFAULT = 7 * 86_400_000;
+const DAY_MS = 86_400_000;
+const COMPACT = 'compact';
+const DELETE = 'delete';
 
 function integer(min: number, max: number): Setting['refuse'] {
   return (value) => {
@@ -55,6 +63,10 @@ function integer(min: number, max: number): Setting['refuse'] {
 function oneOf(words: readonly string[]): Setting['refuse'] {
   return (value) =>
     words.includes(value) ? undefined : `must be one of ${words.join(', ')}, not "${value}"`;
+}
+
+function policiesIn(value: string): string[] {
+  return value.split(',').map((word) => word.trim());
 }
 
 function only(accepted: string, why: string): Setting['refuse'] {
@@ -81,11 +93,16 @@ export const SETTINGS: readonly Setting[] = [
     refuse: oneOf(DURABILITIES),
   },
   {
-    name: 'cleanup.policy',
+    name: CLEANUP_POLICY,
     type: 'list',
-    defaultValue: 'delete',
-    about: 'What becomes of old records.',
-    refuse: only('delete', 'compaction by key is not part of this version'),
+    defaultValue: DELETE,
+    about:
+      'What becomes of old records: they are deleted by age and size, or all but the newest of each key go.',
+    refuse: (value) => {
+      const words = policiesIn(value);
+      const isGood = words.every((word) => word === COMPACT || word === DELETE);
+      return isGood ? undefined : `must be "delete", "compact" or both, not "${value}"`;
+    },
   },
   {
     name: 'compression.type',
@@ -93,6 +110,21 @@ export const SETTINGS: readonly Setting[] = [
     defaultValue: 'producer',
     about: 'The codec in which batches are kept: the one they came in.',
     refuse: only('producer', 'batches are kept as they came'),
+  },
+  {
+    name: DELETE_RETENTION_MS,
+    type: 'long',
+    defaultValue: String(DAY_MS),
+    about:
+      'How long a record without value stays in a compacted topic, in ms, from its first compaction on.',
+    refuse: integer(0, LONG_MAX),
+  },
+  {
+    name: MAX_COMPACTION_LAG_MS,
+    type: 'long',
+    defaultValue: '9223372036854775807',
+    about: 'Records older than this, in ms, are compacted however few they are.',
+    refuse: integer(1, LONG_MAX),
   },
   {
     name: MAX_MESSAGE_BYTES,
@@ -107,6 +139,23 @@ export const SETTINGS: readonly Setting[] = [
     defaultValue: 'CreateTime',
     about: 'Whose time a record carries: its producer’s.',
     refuse: only('CreateTime', 'records keep the time of their producer'),
+  },
+  {
+    name: MIN_CLEANABLE_DIRTY_RATIO,
+    type: 'double',
+    defaultValue: '0.5',
+    about: 'The share of bytes that were never compacted from which on a topic is compacted.',
+    refuse: (value) => {
+      const number = /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN;
+      return number <= 1 ? undefined : `must be a number from 0 to 1, not "${value}"`;
+    },
+  },
+  {
+    name: MIN_COMPACTION_LAG_MS,
+    type: 'long',
+    defaultValue: '0',
+    about: 'Records younger than this, in ms, are not compacted.',
+    refuse: integer(0, LONG_MAX),
   },
   {
     name: MIN_INSYNC_REPLICAS,
@@ -168,7 +217,19 @@ export function refuseSettings(
     const refusal = setting.refuse(value);
     if (refusal !== undefined) return `${name}: ${refusal}`;
   }
-  return undefined;
+  return refuseTogether(new Map(config as readonly (readonly [string, string])[]));
+}
+
+/** What does not go together, as a sentence, or undefined. For all settings of a destination, each good in itself. */
+export function refuseTogether(config: ReadonlyMap<string, string>): string | undefined {
+  if (isCompacted(config) && config.get(DURABILITY) === 'memory') {
+    return `${CLEANUP_POLICY}: what is only in memory is not compacted`;
+  }
+  // As in Kafka.
+  const min = Number(config.get(MIN_COMPACTION_LAG_MS) ?? 0);
+  const max = Number(config.get(MAX_COMPACTION_LAG_MS) ?? LONG_MAX);
+  if (min <= max) return undefined;
+  return `${MIN_COMPACTION_LAG_MS}: must not be more than ${MAX_COMPACTION_LAG_MS}`;
 }
 
 export function settingNamed(name: string): Setting | undefined {
@@ -189,14 +250,49 @@ export interface StreamKeeping {
   readonly segmentMs: number;
 }
 
+/** How a stream is compacted by key, if it is. `Infinity`: no limit. */
+export interface StreamCompaction {
+  readonly minDirtyRatio: number;
+  readonly deleteRetentionMs: number;
+  readonly minLagMs: number;
+  readonly maxLagMs: number;
+}
+
+export function isCompacted(config: ReadonlyMap<string, string> | undefined): boolean {
+  return policiesIn(config?.get(CLEANUP_POLICY) ?? DELETE).includes(COMPACT);
+}
+
+/** Do records go by age and size, and when a client says so? */
+export function isDeleting(config: ReadonlyMap<string, string> | undefined): boolean {
+  return policiesIn(config?.get(CLEANUP_POLICY) ?? DELETE).includes(DELETE);
+}
+
+export function streamCompaction(
+  config: ReadonlyMap<string, string> | undefined,
+): StreamCompaction | undefined {
+  if (!isCompacted(config)) return undefined;
+  const numberOf = (name: string, otherwise: number) => Number(config?.get(name) ?? otherwise);
+  const maxLagMs = numberOf(MAX_COMPACTION_LAG_MS, LONG_MAX);
+  return {
+    minDirtyRatio: numberOf(MIN_CLEANABLE_DIRTY_RATIO, 0.5),
+    deleteRetentionMs: numberOf(DELETE_RETENTION_MS, DAY_MS),
+    minLagMs: numberOf(MIN_COMPACTION_LAG_MS, 0),
+    maxLagMs: maxLagMs >= Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : maxLagMs,
+  };
+}
+
 export function streamKeeping(config: ReadonlyMap<string, string> | undefined): StreamKeeping {
   const numberOf = (name: string, otherwise: number) => Number(config?.get(name) ?? otherwise);
-  const limit = (value: number) => (value < 0 ? Number.POSITIVE_INFINITY : value);
+  const limit = (value: number) =>
+    value < 0 || !isDeleting(config) ? Number.POSITIVE_INFINITY : value;
+  const segmentMs = numberOf(SEGMENT_MS, SEGMENT_MS_DEFAULT);
+  // A segment that takes records is not compacted.
+  const rollMs = Math.min(segmentMs, streamCompaction(config)?.maxLagMs ?? segmentMs);
   return {
     ageMs: limit(numberOf(RETENTION_MS, RETENTION_MS_DEFAULT)),
     bytes: limit(numberOf(RETENTION_BYTES, NO_LIMIT)),
     segmentBytes: numberOf(SEGMENT_BYTES, SEGMENT_BYTES_DEFAULT),
-    segmentMs: numberOf(SEGMENT_MS, SEGMENT_MS_DEFAULT),
+    segmentMs: rollMs,
   };
 }
 

@@ -43,6 +43,21 @@ export function refuseAppended(batch: Uint8Array, bytesMax: number): BatchRefusa
   return hasItsRecords(batch) ? undefined : 'invalid';
 }
 
+/**
+ * Records without a key, in a batch that a compacted log is to take. One that is packed has been looked into by who
+ * took it from its client.
+ */
+export function refuseKeyless(batch: Uint8Array): BatchRefusal | undefined {
+  readBatchHeader(batch, 0, header);
+  if (codecOf(header.attributes) !== 'none') return undefined;
+  if (reader.open(batch, 0, batch.length) !== 'ok') return 'invalid';
+  let areKeyed = true;
+  while (areKeyed && reader.next()) areKeyed = reader.keySize >= 0;
+  const isGood = areKeyed && reader.fault === undefined;
+  reader.bytes = NO_BYTES;
+  return isGood ? undefined : 'invalid';
+}
+
 /** As many as offsets, in order. Ends at the first wrong one, so what a header claims costs nothing. */
 function hasItsRecords(batch: Uint8Array): boolean {
   if (reader.open(batch, 0, batch.length) !== 'ok') return false;

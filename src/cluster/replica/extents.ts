@@ -144,6 +144,21 @@ export class Extents {
     return start;
   }
 
+  /** Below it everything was appended at `timeMs` or before. */
+  endAt(timeMs: number): number {
+    let end = this.#first;
+    for (let at = 0; at < this.#ends.length && this.#lastMs[at]! <= timeMs; at += 1) {
+      end = this.#ends[at]!;
+    }
+    return end;
+  }
+
+  /** The earliest time at which the batch at `offset` may have been appended; undefined: none is there. */
+  sinceMs(offset: number): number | undefined {
+    const at = this.#ends.findIndex((end) => end > offset);
+    return this.#sinceMs[at];
+  }
+
   /** How long until `startFor` may find something, without a limit of offsets; Infinity: not by waiting. */
   dueInMs({ ageMs, bytes }: RetentionLimits, nowMs: number): number {
     if (this.#ends.length === 0) return Number.POSITIVE_INFINITY;

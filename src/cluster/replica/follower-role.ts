@@ -227,6 +227,7 @@ export class FollowerRole {
       case 'apply':
         this.#context.stored.setCommitted(output.throughSeq);
         this.#apply(output.throughSeq);
+        this.#context.retentionMoved();
         return;
       case 'copy-segments':
         this.#copySegments(output.from, output.epoch);

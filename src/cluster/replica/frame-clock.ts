@@ -28,6 +28,12 @@ export class FrameClock {
     this.#seenMs = this.#nowMs();
   }
 
+  /** Log time now, or an earlier one: that of the last frame, and what has passed since it was seen here. */
+  logMs(): number {
+    this.look();
+    return this.#logMs + Math.floor(this.#nowMs() - this.#seenMs);
+  }
+
   /** By how much `logTimeMs` is ahead of the last frame and what has passed since; negative: behind. */
   skewMs(logTimeMs: number): number {
     this.look();

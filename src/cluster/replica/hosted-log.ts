@@ -8,6 +8,7 @@ import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import type { Durability } from '../metadata/types.ts';
 import type { CommandInput, LogResult, LogStatus, TrimInput } from '../ports.ts';
+import type { CompactionRules, LastPass } from './compactions.ts';
 import type { RetentionLimits } from './extents.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
 import { FrameClock } from './frame-clock.ts';
@@ -26,6 +27,16 @@ export interface Assignment {
   readonly lead: Omit<LeaderConfig, 'log' | 'nowMs' | 'logId' | 'self'> | undefined;
   readonly live: readonly ReplicaId[];
   readonly durability: Durability;
+}
+
+/** How long records of a log are kept, and in what pieces they lie on disk. */
+export interface Keeping {
+  readonly limits: RetentionLimits;
+  /** Present: of each key the newest record stays, and the others go. */
+  readonly compaction?: CompactionRules | undefined;
+  readonly segmentBytes: number;
+  /** Log time between the first and the last batch of a segment. */
+  readonly segmentMs: number;
 }
 
 export type HostPort = Omit<
@@ -83,6 +94,10 @@ export class HostedLog {
   role: LeaderRole | FollowerRole | undefined;
   /** What is kept of a log whose records go by age and size. */
   #limits: RetentionLimits | undefined;
+  /** Of a log of which the newest record of each key is kept. */
+  compaction: CompactionRules | undefined;
+  segmentBytesMax = 0;
+  lastPass: LastPass | undefined;
   #assignment: Assignment | undefined;
   #failure: string | undefined;
   #isRebuilding = false;
@@ -426,9 +441,39 @@ export class HostedLog {
     return this.#limits;
   }
 
-  keep(limits: RetentionLimits): void {
+  keep({ limits, compaction, segmentBytes, segmentMs }: Keeping): void {
+    this.stored.limitSegments(segmentBytes, segmentMs);
     this.#limits = limits;
+    this.compaction = compaction;
+    this.segmentBytesMax = segmentBytes;
     this.#context.retentionMoved();
+  }
+
+  /**
+   * What may be compacted now: records below `endOffset` are old enough. `nowMs` is log time without its leaps, so that
+   * a leader whose clock is ahead makes no deletion old; the same for every replica, or less.
+   */
+  compactable({ minLagMs }: CompactionRules): {
+    readonly endOffset: number;
+    readonly nowMs: number;
+  } {
+    const { extents, leaptMs } = this.machine;
+    const logMs = this.#logMs();
+    const endOffset = minLagMs === 0 ? Number.POSITIVE_INFINITY : extents.endAt(logMs - minLagMs);
+    return { endOffset, nowMs: logMs - leaptMs };
+  }
+
+  /** Log time now, or an earlier one; whoever leads or follows. */
+  #logMs(): number {
+    const { frameClock, stored, wallMs } = this.#context;
+    // Where all leaders have one clock nobody counts.
+    return frameClock?.logMs() ?? Math.max(stored.lastLogTimeMs, wallMs());
+  }
+
+  /** How long ago the batch at `offset` was appended, at most. */
+  ageMs(offset: number): number {
+    const logMs = this.#logMs();
+    return logMs - (this.machine.extents.sinceMs(offset) ?? logMs);
   }
 
   /** Infinity: nothing goes by waiting. */

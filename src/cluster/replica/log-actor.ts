@@ -130,12 +130,28 @@ function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {
   return { token, result: 'ok', ...found, epoch: epochOf(found.offset) };
 }
 
+/** What the last compaction of the log read and wrote. */
+function compactionCounts({ lastPass }: HostedLog): Record<string, number> {
+  if (lastPass === undefined) return {};
+  const { bytesIn, bytesOut, recordsIn, recordsOut, durationMs, endedMs } = lastPass;
+  return {
+    compactedAtMs: Math.round(endedMs),
+    compactionMs: Math.round(durationMs),
+    compactionBytesIn: bytesIn,
+    compactionBytesOut: bytesOut,
+    compactionRecordsGone: recordsIn - recordsOut,
+  };
+}
+
 export const LogActor = actor(
   LogProtocol,
   (ctx, { hosted, kind, answers, log, guard }: LogActorArgs) => {
     ctx.onInspect(() => {
       const { role, epoch, endSeq, endOffset } = hosted.status();
-      return { counts: { frames: endSeq, records: endOffset }, facts: { kind, role, epoch } };
+      return {
+        counts: { frames: endSeq, records: endOffset, ...compactionCounts(hosted) },
+        facts: { kind, role, epoch },
+      };
     });
     const read = (work: () => void, refuse: () => void) => {
       try {

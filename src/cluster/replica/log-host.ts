@@ -12,30 +12,24 @@ import type { Log } from '../../env/environment.ts';
 import type { Faults, SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { ShardStore, StoredLog } from '../../storage/api.ts';
+import type { CompactionFaults } from '../../storage/compaction/pass.ts';
+import { compactionBy } from '../../storage/compaction/work.ts';
 import type { LogHostOps } from '../log-protocol.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
 import type { AppendInput, LogResult, LogStatus, OffsetInput, TrimInput } from '../ports.ts';
 import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
 import { Answers } from './answers.ts';
+import { type CompactionOptions, Compactions } from './compactions.ts';
 import type { Directory, LogsChange } from './directory.ts';
 import { Donations } from './donations.ts';
 import { EarlyHellos } from './early-hellos.ts';
-import type { RetentionLimits } from './extents.ts';
-import { HostedLog, type HostPort } from './hosted-log.ts';
+import { HostedLog, type HostPort, type Keeping } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
 import { RetentionSweep } from './retention-sweep.ts';
 
 const TICK_MS = 100;
-
-/** How long records of a log are kept, and in what pieces they lie on disk. */
-export interface Keeping {
-  readonly limits: RetentionLimits;
-  readonly segmentBytes: number;
-  /** Log time between the first and the last batch of a segment. */
-  readonly segmentMs: number;
-}
 
 export interface LogHostConfig {
   readonly system: System;
@@ -49,6 +43,8 @@ export interface LogHostConfig {
   /** Where every leader has the same wall clock, time counts while nobody leads; else it must not. */
   readonly trustsWallClock?: boolean;
   behaviorOf(kind: string): AnyDurableBehavior | undefined;
+  readonly compaction?: CompactionOptions | undefined;
+  readonly compactionFaults?: CompactionFaults | undefined;
   /** Undefined for logs whose records do not go by age or size. Asked again when metadata says that a log has changed. */
   keepingOf?(logId: number): Keeping | undefined;
   /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
@@ -80,6 +76,7 @@ export class LogHost {
   readonly #sleeping = new Map<HostedLog, Deadline>();
   readonly #answers: Answers;
   readonly #retention: RetentionSweep;
+  readonly compactions: Compactions;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
   #isTicking = false;
@@ -104,6 +101,7 @@ export class LogHost {
       },
       guard: (hosted, work) => this.guard(hosted, work),
     });
+    this.compactions = this.#makeCompactions();
     this.#port = {
       self: this.self,
       writer: this.#writer,
@@ -125,7 +123,10 @@ export class LogHost {
         this.#active.add(hosted);
         this.#armTick();
       },
-      retentionMoved: (hosted) => this.#retention.touch(hosted),
+      retentionMoved: (hosted) => {
+        this.#retention.touch(hosted);
+        this.compactions.touch(hosted);
+      },
       advanced: (to, token) => this.#answers.advanced(to, token),
       leads: (hosted) => this.#greetEarly(hosted),
     };
@@ -134,6 +135,29 @@ export class LogHost {
     config.store.onFailure = (error) => this.#storeFailed(error);
     system.turn.onPoll(() => this.#tellCommitted());
     system.turn.onPhase('durable', () => this.#durablePhase());
+  }
+
+  #makeCompactions(): Compactions {
+    const { system, store, log, compaction, compactionFaults } = this.config;
+    const { env } = system;
+    const random = system.random.fork('compactions');
+    return new Compactions(
+      {
+        log,
+        faults: compactionFaults,
+        nowMs: () => system.clock.monotonicMs(),
+        after: (delayMs, fire) => {
+          system.deadlines.after(delayMs, () => {
+            fire();
+            system.turn.request();
+          });
+        },
+        seed: () => random.u32(),
+        run: compactionBy(env.crew, { crc32c: env.crc32c.bind(env), unpack: env.unpack }),
+        checkpoint: () => store.checkpoint(),
+      },
+      compaction,
+    );
   }
 
   /** Called by the actor's setup: child actors are spawned under it. */
@@ -186,9 +210,7 @@ export class LogHost {
     this.guard(hosted, () => {
       hosted.assign(assignment);
       const keeping = this.config.keepingOf?.(logId);
-      if (keeping === undefined) return;
-      hosted.stored.limitSegments(keeping.segmentBytes, keeping.segmentMs);
-      hosted.keep(keeping.limits);
+      if (keeping !== undefined) hosted.keep(keeping);
     });
   }
 
@@ -243,6 +265,7 @@ export class LogHost {
       this.#active.delete(entry.hosted);
       this.#wake(entry.hosted);
       this.#retention.forget(entry.hosted);
+      this.compactions.forget(entry.hosted);
       entry.hosted.close('unknown-log');
       this.#context?.stop(entry.ref);
     }
@@ -480,6 +503,7 @@ export class LogHost {
   stop(): void {
     this.#isStopped = true;
     this.#retention.stop();
+    this.compactions.stop();
     for (const { hosted } of this.#logs.values()) {
       hosted.close('not-leader');
       this.#wake(hosted);

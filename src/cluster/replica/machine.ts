@@ -3,8 +3,9 @@
 // applies at append (the tip) and is rebuilt from snapshot and committed frames when it steps down. Records go
 // from the store when the frame that says so is committed: what a leader cuts off its tip may come back.
 //
-// Snapshot: u8 1 | offset u64 | start u64 | epoch table, sized | extents | the behavior's own bytes. Without the
-// first byte (an offset begins with 0) it is of the first version, which knew no extents.
+// Snapshot: u8 2 | offset u64 | start u64 | epoch table, sized | extents | leapt ms varint | the behavior's own bytes.
+// Version 1 knew no leaps of log time. Without the first byte (an offset begins with 0) it is of the first version,
+// which knew no extents either.
 import type { AnyDurableBehavior, FrameView } from '../../actors/durable/behavior.ts';
 import { baseOffset as baseOffsetOf, lastOffset } from '../../records/batch.ts';
 import { OffsetEpochTable } from '../../replication/offset-epoch-table.ts';
@@ -17,7 +18,7 @@ import { Extents } from './extents.ts';
 import { behaviorEvents, decodeHostEvent } from './host-events.ts';
 
 const APPLY_BYTES_MAX = 1024 * 1024;
-const SNAPSHOT_VERSION = 1;
+const SNAPSHOT_VERSION = 2;
 
 export class Machine {
   readonly behavior: AnyDurableBehavior;
@@ -30,6 +31,8 @@ export class Machine {
   epochs: OffsetEpochTable = new OffsetEpochTable();
   /** Empty unless the behavior is one whose records go by age and size. */
   extents: Extents = new Extents();
+  /** By how much log time has gone on in all beyond what is known to have passed: changes of leaders' clocks. */
+  leaptMs = 0;
   /** Moves of the start that are not committed, in order. */
   #starts: { readonly seq: number; readonly offset: number }[] = [];
   readonly #stored: StoredLog;
@@ -57,6 +60,7 @@ export class Machine {
       this.startOffset = 0;
       this.epochs = new OffsetEpochTable();
       this.extents = new Extents();
+      this.leaptMs = 0;
       return;
     }
     const read = new ByteReader(saved.bytes);
@@ -67,6 +71,7 @@ export class Machine {
     this.startOffset = read.u64();
     this.epochs = OffsetEpochTable.fromBytes(read.sized());
     this.extents = version === 0 ? Extents.from(this.startOffset) : Extents.get(read);
+    this.leaptMs = version < 2 ? 0 : read.varU53();
     this.state = this.behavior.restore(read.view(saved.bytes.length - read.at));
     // A state is committed, and may be newer than what the last checkpoint of the store says.
     this.#stored.setStartOffset(this.startOffset);
@@ -74,19 +79,19 @@ export class Machine {
 
   /** Canonical bytes of everything a replica needs at `appliedSeq`. */
   snapshot(): Uint8Array {
-    const { appliedOffset, startOffset, epochs, extents, state } = this;
-    return this.#encode({ appliedOffset, startOffset, epochs, extents }, state);
+    return this.#encode(this, this.state);
   }
 
   /** The snapshot of a log without frames. */
   initialSnapshot(): Uint8Array {
     const epochs = new OffsetEpochTable();
-    const empty = { appliedOffset: 0, startOffset: 0, epochs, extents: new Extents() };
+    const extents = new Extents();
+    const empty = { appliedOffset: 0, startOffset: 0, epochs, extents, leaptMs: 0 };
     return this.#encode(empty, this.behavior.initial());
   }
 
   #encode(
-    of: Pick<Machine, 'appliedOffset' | 'startOffset' | 'epochs' | 'extents'>,
+    of: Pick<Machine, 'appliedOffset' | 'startOffset' | 'epochs' | 'extents' | 'leaptMs'>,
     state: unknown,
   ): Uint8Array {
     const out = new ByteWriter(256);
@@ -95,6 +100,7 @@ export class Machine {
     out.u64(of.startOffset);
     out.sized(of.epochs.toBytes());
     of.extents.put(out);
+    out.varU53(of.leaptMs);
     out.raw(this.behavior.snapshot(state));
     return out.toBytes();
   }
@@ -111,7 +117,10 @@ export class Machine {
     if (own?.kind === 'epoch-begin') {
       this.epochs.begin(own.epoch, this.appliedOffset);
       if (own.skewMs !== 0) this.behavior.skewed?.(this.state, own.skewMs);
-      if (own.skewMs > 0) this.extents.skew(own.skewMs);
+      if (own.skewMs > 0) {
+        this.extents.skew(own.skewMs);
+        this.leaptMs += own.skewMs;
+      }
     }
     if (own?.kind === 'log-start' && own.offset > this.startOffset) {
       this.#startAt(own.offset, header.seq);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Environment, Log, LogLevel } from '../environment.ts';
 import { createNodeClock } from './clock.ts';
 import { createCrc32c, loadNativeCrc32c } from './crc.ts';
+import { createNodeCrew } from './crew.ts';
 import { createNodeDisk } from './disk.ts';
 import { createNodeLog } from './log.ts';
 import { createMemoryDisk } from './memory-disk.ts';
@@ -27,6 +28,8 @@ export interface NodeEnvironmentOptions {
    * variable CALLBOARD_NATIVE is `off`.
    */
   readonly isNativeEnabled?: boolean;
+  /** What the threads of a crew load; without it there is none. */
+  readonly crewEntry?: URL;
 }
 
 export interface NodeEnvironment extends Environment {
@@ -64,6 +67,7 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
     unguessable,
     crc32c: createCrc32c(nativeCrc32c),
     unpack: createUnpack(),
+    ...(options.crewEntry === undefined ? {} : { crew: createNodeCrew(options.crewEntry) }),
     capabilities: [
       ...native.capabilities,
       {

@@ -6,6 +6,7 @@ import {
   messageBytesMax,
   refuseSettings,
   SETTINGS,
+  streamCompaction,
   streamKeeping,
 } from '../../../src/broker/destination/settings.ts';
 import { freshView, putViews } from '../../../src/broker/view/views-state.ts';
@@ -61,6 +62,33 @@ describe('settings', () => {
     expect(streamKeeping(config)).toEqual(keeping);
   });
 
+  it('say how a stream is compacted, and that one that only is keeps its records', () => {
+    expect(streamCompaction(new Map())).toBeUndefined();
+    const only = new Map([['cleanup.policy', 'compact']]);
+    expect(streamCompaction(only)).toEqual({
+      minDirtyRatio: 0.5,
+      deleteRetentionMs: 86_400_000,
+      minLagMs: 0,
+      maxLagMs: Number.POSITIVE_INFINITY,
+    });
+    expect(streamKeeping(only)).toMatchObject({ ageMs: Number.POSITIVE_INFINITY });
+    const both = new Map([
+      ['cleanup.policy', 'compact,delete'],
+      ['retention.ms', '70'],
+      ['min.cleanable.dirty.ratio', '0.25'],
+      ['delete.retention.ms', '1'],
+      ['min.compaction.lag.ms', '2'],
+      ['max.compaction.lag.ms', '3'],
+    ]);
+    expect(streamCompaction(both)).toEqual({
+      minDirtyRatio: 0.25,
+      deleteRetentionMs: 1,
+      minLagMs: 2,
+      maxLagMs: 3,
+    });
+    expect(streamKeeping(both)).toMatchObject({ ageMs: 70, segmentMs: 3 });
+  });
+
   it('take their own defaults', () => {
     for (const { name, defaultValue, refuse } of SETTINGS)
       expect(refuse(defaultValue), name).toBeUndefined();
@@ -89,7 +117,30 @@ describe('settings', () => {
     expect(refuseSettings([['segment.bytes', '13']])).toContain('segment.bytes');
     expect(refuseSettings([['segment.bytes', '1073741825']])).toContain('segment.bytes');
     expect(refuseSettings([['segment.ms', '0']])).toContain('segment.ms');
-    expect(refuseSettings([['cleanup.policy', 'compact']])).toContain('compaction');
+    for (const value of ['compact', 'delete', 'compact,delete', 'delete, compact']) {
+      expect(refuseSettings([['cleanup.policy', value]]), value).toBeUndefined();
+    }
+    for (const value of ['', 'none', 'compact,', 'Compact']) {
+      expect(refuseSettings([['cleanup.policy', value]]), value).toContain('cleanup.policy');
+    }
+    for (const value of ['', '-0.1', '1.01', '1e-3', 'half']) {
+      const config = [['min.cleanable.dirty.ratio', value] as const];
+      expect(refuseSettings(config), value).toContain('min.cleanable.dirty.ratio');
+    }
+    expect(
+      refuseSettings([
+        ['cleanup.policy', 'compact'],
+        ['callboard.durability', 'memory'],
+      ]),
+    ).toContain('memory');
+    expect(refuseSettings([['delete.retention.ms', '-1']])).toContain('delete.retention.ms');
+    expect(refuseSettings([['max.compaction.lag.ms', '0']])).toContain('max.compaction.lag.ms');
+    expect(
+      refuseSettings([
+        ['min.compaction.lag.ms', '2000'],
+        ['max.compaction.lag.ms', '1000'],
+      ]),
+    ).toContain('min.compaction.lag.ms');
     for (const value of ['', ' 1', '1e3', '0x10', '-2', '99999999999', 'NaN', '1.5']) {
       expect(refuseSettings([['max.message.bytes', value]]), value).toBeTypeOf('string');
     }

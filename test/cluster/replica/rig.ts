@@ -13,8 +13,8 @@ import {
   LogRepliesProtocol,
 } from '../../../src/cluster/ports.ts';
 import type { Directory, LogsChange } from '../../../src/cluster/replica/directory.ts';
-import type { Assignment } from '../../../src/cluster/replica/hosted-log.ts';
-import { type Keeping, LogHost, spawnLogHost } from '../../../src/cluster/replica/log-host.ts';
+import type { Assignment, Keeping } from '../../../src/cluster/replica/hosted-log.ts';
+import { LogHost, spawnLogHost } from '../../../src/cluster/replica/log-host.ts';
 import { SLOT_LOG_HOST } from '../../../src/cluster/slots.ts';
 import type { Environment } from '../../../src/env/environment.ts';
 import { encodeBatch } from '../../../src/records/records.ts';
@@ -395,16 +395,18 @@ export class Rig {
     const node = this.at(id);
     const crc32c = node.env.crc32c.bind(node.env);
     const record = { timestampMs, key: null, value: encodeUtf8(value) };
+    return this.appendBatch(id, logId, encodeBatch([record], crc32c), level);
+  }
+
+  appendBatch(
+    id: number,
+    logId: number,
+    batch: Uint8Array,
+    level: AppendLevel = 'committed',
+  ): number {
+    const node = this.at(id);
     return this.#ask(node, (token, replyTo) =>
-      node.ref.tell('append', {
-        logId,
-        level,
-        epoch: -1,
-        timeoutMs: 5_000,
-        token,
-        replyTo,
-        batch: encodeBatch([record], crc32c),
-      }),
+      node.ref.tell('append', { logId, level, epoch: -1, timeoutMs: 5_000, token, replyTo, batch }),
     );
   }
 

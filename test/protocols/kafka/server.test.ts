@@ -218,7 +218,7 @@ describe('topics', () => {
       topic('zero', { numPartitions: 0 }),
       topic('many', { replicationFactor: 9 }),
       topic('config', { configs: [{ name: 'no.such', value: '1' }] }),
-      topic('ignored', { configs: [{ name: 'cleanup.policy', value: 'compact' }] }),
+      topic('ignored', { configs: [{ name: 'cleanup.policy', value: 'squeeze' }] }),
       topic('placed', {
         numPartitions: -1,
         replicationFactor: -1,

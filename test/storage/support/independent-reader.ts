@@ -171,7 +171,7 @@ interface SegmentName {
 /** A rewritten file stands for every older one whose base lies in its offsets. */
 function segmentsOf(paths: readonly string[], entry: Entry): SegmentName[] {
   const names = paths.flatMap((path): SegmentName[] => {
-    const name = /\/(\d{16})-(\d+)(-(\d+)-(\d{16}))?\.seg$/.exec(path);
+    const name = /\/(\d{16})-(\d+)(-(\d+)-(\d{16})(-part)?)?\.seg$/.exec(path);
     if (name === null) return [];
     const [, base, generation, , revision, end] = name.map(Number);
     const isOurs = generation! >= entry.generationMin && generation! <= entry.generation;

@@ -159,7 +159,8 @@ export class PowerRun {
     if (sealed.length === 0) return;
     const from = random.below(sealed.length);
     const to = Math.min(sealed.length - 1, from + random.below(3));
-    const rewrite = log.beginRewrite(sealed[from]!.baseOffset, sealed[to]!.endOffset);
+    const isDone = random.below(2) === 0;
+    const rewrite = log.beginRewrite(sealed[from]!.baseOffset, sealed[to]!.endOffset, isDone);
     if (rewrite === undefined) return;
     const share = random.below(4);
     const left = new Set<number>();

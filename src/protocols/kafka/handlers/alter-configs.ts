@@ -5,6 +5,7 @@ import {
   type ConfigureDestination,
   type DestinationView,
   refuseSettings,
+  refuseTogether,
   settingNamed,
 } from '../../../broker/ports.ts';
 import type {
@@ -121,7 +122,7 @@ async function alterAll<R extends Resource>(
     if ('code' in topic) return topic;
     const change = changeOf(resource, topic);
     if ('code' in change) return change;
-    const refusal = refuseFixed(topic, change.entries);
+    const refusal = refuseFixed(topic, change.entries) ?? refuseResult(topic, change);
     if (refusal !== undefined) return refusal;
     const what = { name: topic.name, ...change, validateOnly };
     return metadataOutcome(await ports.metadata.configure(what, CHANGE_TIMEOUT_MS));
@@ -150,6 +151,20 @@ function topicOf(
   if (found.isInternal) return refuse(E.INVALID_REQUEST, 'an internal topic cannot be changed');
   if (found.queue !== undefined) return refuse(E.INVALID_REQUEST, 'a queue has no such settings');
   return found;
+}
+
+/** Settings that are good each, and not together with those that stay. */
+function refuseResult(
+  { config }: DestinationView,
+  { replace, entries }: Change,
+): MetadataOutcome | undefined {
+  const result = new Map(replace ? [] : config);
+  for (const [name, value] of entries) {
+    if (value === undefined) result.delete(name);
+    else result.set(name, value);
+  }
+  const refusal = refuseTogether(result);
+  return refusal === undefined ? undefined : refuse(E.INVALID_CONFIG, refusal);
 }
 
 function refuseFixed({ config }: DestinationView, entries: Entries): MetadataOutcome | undefined {

@@ -29,6 +29,7 @@ const TYPE_CODES: { readonly [T in Setting['type']]: number } = {
   string: 2,
   int: 3,
   long: 5,
+  double: 6,
   list: 7,
 };
 

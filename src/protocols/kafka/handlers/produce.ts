@@ -5,14 +5,19 @@
 // With acks=0 this handler does not answer and the log only answers a refusal, which closes the connection,
 // as Kafka does. A question to the log behind each such append keeps a fast sender from running away: the
 // next request is taken when the log has come that far.
-import type { AppendedInput, AppendLevel, HostRef } from '../../../broker/ports.ts';
+import {
+  type AppendedInput,
+  type AppendLevel,
+  type HostRef,
+  isCompacted,
+} from '../../../broker/ports.ts';
 import { ATTRIBUTES_AT, batchSize, checkBatch, codecOf } from '../../../records/batch.ts';
 import { readU16 } from '../../../std/bytes.ts';
 import type { Produce, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
 import { batchCode, logCode } from '../outcomes.ts';
-import { unpackedBatch } from '../unpacked.ts';
+import { keylessCode, unpackedBatch } from '../unpacked.ts';
 import { topicNamed } from '../visible-topics.ts';
 
 type ProduceExchange = Exchange<typeof Produce>;
@@ -22,6 +27,7 @@ interface PartitionResult {
   errorCode: number;
   baseOffset: number;
   logStartOffset: number;
+  errorMessage: string | null;
   /** Who was asked to append. */
   host: HostRef | undefined;
 }
@@ -36,6 +42,9 @@ const GRACE_MS = 2_000;
 const TIMEOUT_MAX_MS = 600_000;
 /** zstd may be used from this version on (KIP-110). */
 const ZSTD_VERSION_MIN = 7;
+
+const KEYLESS =
+  'the topic is compacted: every record needs a key, in a batch that can be looked into';
 
 export function produce(exchange: ProduceExchange): void {
   new ProduceFlow(exchange).start();
@@ -63,6 +72,7 @@ class ProduceFlow implements Flow {
           errorCode: E.NONE,
           baseOffset: -1,
           logStartOffset: -1,
+          errorMessage: null,
           host: undefined,
         };
         this.#results.push(result);
@@ -105,6 +115,12 @@ class ProduceFlow implements Flow {
     const isRepacked = codec !== 'none' && destination.queue !== undefined;
     const batch = isRepacked ? unpackedBatch(records, host.crc32c, host.unpack) : records;
     if (typeof batch === 'number') return batch;
+    const isKeyed = destination.queue === undefined && isCompacted(destination.config);
+    const keyless = isKeyed ? keylessCode(batch, host.unpack) : undefined;
+    if (keyless !== undefined) {
+      result.errorMessage = KEYLESS;
+      return keyless;
+    }
     this.#waiting += 1;
     const token = this.#exchange.token(this.#results.length - 1);
     const { replyTo } = host;

@@ -1,5 +1,6 @@
 // DeleteRecords (KIP-107): a partition starts later, for ever and on every replica. Answered when that is committed,
 // with where the partition starts then: in the log of every replica that is in sync.
+import { isDeleting } from '../../../broker/ports.ts';
 import type { DeleteRecords } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange } from '../exchange.ts';
@@ -44,5 +45,6 @@ function refuse({ ports }: Exchange<typeof DeleteRecords>, name: string): number
   const found = topicNamed(ports.view, name);
   if (typeof found === 'number') return undefined;
   if (found.isInternal) return E.INVALID_TOPIC_EXCEPTION;
-  return found.queue === undefined ? undefined : E.POLICY_VIOLATION;
+  // As Kafka: a topic that is only compacted keeps its keys.
+  return found.queue === undefined && isDeleting(found.config) ? undefined : E.POLICY_VIOLATION;
 }

@@ -1,0 +1,11 @@
+// What the threads of a node's crew load (env/node/crew.ts): work by name, each a pure function of its input.
+import { createNodeCodecs } from './env/node/codecs.ts';
+import type { CrewTask } from './env/node/crew.ts';
+import { COMPACTION_WORK, compactionWork } from './storage/compaction/work.ts';
+
+const compact = compactionWork(createNodeCodecs());
+
+export function run({ work, input }: CrewTask): unknown {
+  if (work !== COMPACTION_WORK) throw new Error(`this crew does not know ${work}`);
+  return compact(input);
+}

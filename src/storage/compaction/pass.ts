@@ -1,0 +1,319 @@
+// One compaction of one log: learns which record of each key is the newest, from the first segment that was never
+// compacted on, then rewrites all segments from the start of the log in order. Keys that do not fit into the
+// table wait for the next round of the same pass. Reading and writing is here; what costs time is a task.
+//
+// A segment counts as done once every key in it was known, in this round or one before; tombstones get their
+// horizon in the order of the log, behind everything that they hide. So a pass may end anywhere: what it has put in
+// place stays, nothing that a tombstone hid comes back, and the next one begins at the first segment that is not done.
+import { BATCH_HEADER_BYTES, wholeBatchSize } from '../../records/batch.ts';
+import type { FileRead, Rewrite, RewriteSource, SealedSegment, StoredLog } from '../api.ts';
+import { StorageError } from '../errors.ts';
+import type { FilterStats } from './filter.ts';
+import { KeyMap } from './key-map.ts';
+import type { CompactionTask, FilterAnswer, MapAnswer } from './tasks.ts';
+
+export interface PassPlan {
+  /** Segments that end above are left alone: what is in them is too young, or not stable. */
+  readonly endOffset: number;
+  /** Log time now. */
+  readonly nowMs: number;
+  readonly deleteRetentionMs: number;
+  /** Bytes of the table of keys, at most; one batch with more keys than fit makes it larger. */
+  readonly mapBytesMax: number;
+  /** Neighbours are joined up to so many bytes. */
+  readonly segmentBytesMax: number;
+  readonly seed: number;
+}
+
+export interface PassPort {
+  /** Runs a pure task (tasks.ts). */
+  run(task: CompactionTask): Promise<MapAnswer | FilterAnswer>;
+  /** Called with what was read or written: resolves when the pass may go on. */
+  paced(bytes: number): Promise<void>;
+  /** Rules taken away by a simulation. */
+  readonly faults?: CompactionFaults | undefined;
+}
+
+/** Mistakes that a simulation plants. */
+export interface CompactionFaults {
+  /** A tombstone goes with the first compaction. */
+  readonly tombstonesGoAtOnce?: boolean;
+  /** The newest record of a key goes like the others. */
+  readonly dropsNewest?: boolean;
+}
+
+export interface PassResult {
+  /** `void`: the log has changed under it. What was put in place by then stays. */
+  readonly outcome: 'done' | 'void';
+  readonly rounds: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly recordsIn: number;
+  readonly recordsOut: number;
+  readonly tombstonesGone: number;
+  /** Batches whose codec nobody here knows: they stay as they are. */
+  readonly unreadable: number;
+  /** Below it every key has one record, as far as was known when the pass began. */
+  readonly doneOffset: number;
+}
+
+const PIECE_BYTES = 1 << 20;
+const MAP_BYTES_MIN = 64 * 1024;
+
+/** What there is to do: bytes that were never compacted, of all that count. */
+export function dirtOf(
+  segments: readonly SealedSegment[],
+  endOffset: number,
+): { readonly dirtyBytes: number; readonly totalBytes: number; readonly firstDirty: number } {
+  let dirtyBytes = 0;
+  let totalBytes = 0;
+  let firstDirty = -1;
+  for (const { baseOffset, endOffset: end, bytes, isDone, isCounted } of segments) {
+    if (!isCounted || end > endOffset) break;
+    totalBytes += bytes;
+    if (isDone && firstDirty < 0) continue;
+    dirtyBytes += bytes;
+    if (firstDirty < 0) firstDirty = baseOffset;
+  }
+  return { dirtyBytes, totalBytes, firstDirty };
+}
+
+/**
+ * Compacts a log. Rejects with StorageError (`STORAGE_DAMAGED`: bytes in a segment are wrong, nothing was made of
+ * them; `STORAGE_FULL`; or the store failed), or as `run` does.
+ */
+export function compactLog(log: StoredLog, plan: PassPlan, port: PassPort): Promise<PassResult> {
+  return new Pass(log, plan, port).run();
+}
+
+class Pass {
+  readonly #log: StoredLog;
+  readonly #plan: PassPlan;
+  readonly #port: PassPort;
+  readonly #stats = {
+    rounds: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    recordsIn: 0,
+    recordsOut: 0,
+    tombstonesGone: 0,
+    unreadable: 0,
+  };
+  readonly #producers = new Map<number, number>();
+  #map!: KeyMap;
+  #mayStamp = true;
+
+  constructor(log: StoredLog, plan: PassPlan, port: PassPort) {
+    this.#log = log;
+    this.#plan = plan;
+    this.#port = port;
+  }
+
+  #segments(): SealedSegment[] {
+    const segments: SealedSegment[] = [];
+    for (const segment of this.#log.sealedSegments()) {
+      if (!segment.isCounted || segment.endOffset > this.#plan.endOffset) break;
+      segments.push(segment);
+    }
+    return segments;
+  }
+
+  async run(): Promise<PassResult> {
+    const segments = this.#segments();
+    const { firstDirty, dirtyBytes } = dirtOf(segments, this.#plan.endOffset);
+    const last = segments[segments.length - 1];
+    let from = firstDirty;
+    if (last === undefined || from < 0) return this.#result('done', 0);
+    let bytes = Math.min(this.#plan.mapBytesMax, Math.max(MAP_BYTES_MIN, dirtyBytes));
+    while (from < last.endOffset) {
+      this.#map = KeyMap.ofBytes(bytes, this.#plan.seed);
+      const mapEnd = await this.#learn(from, last.endOffset);
+      if (mapEnd === undefined) return this.#result('void', from);
+      if (mapEnd === from) {
+        // A batch has more keys than fit.
+        bytes *= 2;
+        continue;
+      }
+      this.#stats.rounds += 1;
+      this.#mayStamp = true;
+      if (!(await this.#rewriteBelow(mapEnd))) return this.#result('void', from);
+      from = mapEnd;
+    }
+    return this.#result('done', from);
+  }
+
+  #result(outcome: 'done' | 'void', doneOffset: number): PassResult {
+    return { outcome, doneOffset, ...this.#stats };
+  }
+
+  // ---- learning -------------------------------------------------------------------------------
+
+  /** Up to which offset the keys are known; undefined: the log is another. */
+  async #learn(from: number, to: number): Promise<number | undefined> {
+    let at = from;
+    while (at < to) {
+      if (at < this.#log.startOffset) at = Math.min(to, this.#log.startOffset);
+      const read = this.#log.read(at, PIECE_BYTES, to);
+      if (read.kind === 'damaged') throw this.#damaged(at);
+      if (read.kind === 'empty') break;
+      if (read.kind !== 'file') {
+        if (read.kind === 'memory') read.release();
+        return undefined;
+      }
+      const bytes = await bytesOf(read);
+      this.#stats.bytesIn += bytes.length;
+      const answer = await this.#run({
+        kind: 'map',
+        bytes,
+        table: this.#map.memory,
+        fromOffset: at,
+        endOffset: to,
+      });
+      const { mappedEnd, isFull, isDamaged, producers } = answer as MapAnswer;
+      if (isDamaged) throw this.#damaged(at);
+      for (let i = 0; i < producers.length; i += 2) {
+        this.#producers.set(producers[i]!, producers[i + 1]!);
+      }
+      if (isFull) return Math.max(from, mappedEnd);
+      at = read.nextOffset;
+      await this.#port.paced(bytes.length);
+    }
+    return to;
+  }
+
+  #run(task: CompactionTask): Promise<MapAnswer | FilterAnswer> {
+    return this.#port.run(task);
+  }
+
+  #damaged(offset: number): StorageError {
+    const { logId } = this.#log;
+    return new StorageError('STORAGE_DAMAGED', `log ${logId} is damaged at offset ${offset}`, {
+      logId,
+      offset,
+    });
+  }
+
+  // ---- rewriting ------------------------------------------------------------------------------
+
+  /** False: the log is another. */
+  async #rewriteBelow(mapEnd: number): Promise<boolean> {
+    let at = 0;
+    for (;;) {
+      const group = this.#groupFrom(at, mapEnd);
+      if (group.length === 0) return true;
+      const end = group[group.length - 1]!.endOffset;
+      let rewrite = this.#log.beginRewrite(group[0]!.baseOffset, end, end <= mapEnd);
+      let isWhole = true;
+      if (rewrite === undefined && group.length > 1) {
+        // Of two lives of the log: one at a time then.
+        const { baseOffset, endOffset } = group[0]!;
+        rewrite = this.#log.beginRewrite(baseOffset, endOffset, endOffset <= mapEnd);
+        isWhole = false;
+      }
+      if (rewrite === undefined) return false;
+      const isWanted = group.some(({ isDone }) => !isDone) && end <= mapEnd;
+      if (!(await this.#rewrite(rewrite, mapEnd, isWanted))) return false;
+      at = isWhole ? end : group[0]!.endOffset;
+    }
+  }
+
+  /** Neighbours from `at` on that fit into one file, and that are all known or all not. */
+  #groupFrom(at: number, mapEnd: number): SealedSegment[] {
+    const group: SealedSegment[] = [];
+    let bytes = 0;
+    for (const segment of this.#segments()) {
+      if (segment.baseOffset < at || segment.endOffset <= at) continue;
+      if (segment.baseOffset >= mapEnd) break;
+      bytes += segment.bytes;
+      const isOther = group.length > 0 && segment.endOffset > mapEnd;
+      if (group.length > 0 && (isOther || bytes > this.#plan.segmentBytesMax)) break;
+      group.push(segment);
+    }
+    return group;
+  }
+
+  /** @param isWanted it counts even if nothing in it has changed. */
+  async #rewrite(rewrite: Rewrite, mapEnd: number, isWanted: boolean): Promise<boolean> {
+    let isChanged = isWanted || rewrite.sources.length > 1;
+    let gone = 0;
+    try {
+      for (const source of rewrite.sources) {
+        for (let position = 0; position < source.length; ) {
+          if (rewrite.isVoid) return false;
+          const bytes = await pieceOf(source, position);
+          const { stats, bytes: left } = await this.#filter(bytes, mapEnd, source.baseOffset);
+          isChanged ||= stats.isChanged;
+          gone += stats.tombstonesGone;
+          await rewrite.append(left);
+          position += bytes.length;
+          this.#stats.bytesOut += left.length;
+          await this.#port.paced(bytes.length + left.length);
+        }
+      }
+      if (!isChanged) return !rewrite.isVoid;
+      if ((await rewrite.commit()) === 'void') return false;
+      this.#stats.tombstonesGone += gone;
+      return true;
+    } finally {
+      rewrite.abort();
+    }
+  }
+
+  async #filter(bytes: Uint8Array, mapEnd: number, offset: number): Promise<FilterAnswer> {
+    const { nowMs, deleteRetentionMs } = this.#plan;
+    const answer = (await this.#run({
+      kind: 'filter',
+      bytes,
+      table: this.#map.memory,
+      rules: { nowMs, deleteRetentionMs, mapEnd, mayStamp: this.#mayStamp, ...this.#port.faults },
+      producers: [...this.#producers].flat(),
+    })) as FilterAnswer;
+    if (answer.isDamaged) throw this.#damaged(offset);
+    this.#note(bytes.length, answer.stats);
+    return answer;
+  }
+
+  #note(bytesIn: number, { recordsIn, recordsOut, unreadable }: FilterStats): void {
+    this.#stats.bytesIn += bytesIn;
+    this.#stats.recordsIn += recordsIn;
+    this.#stats.recordsOut += recordsOut;
+    this.#stats.unreadable += unreadable;
+    if (unreadable > 0) this.#mayStamp = false;
+  }
+}
+
+/** Into memory that another thread may read. */
+async function bytesOf(read: FileRead): Promise<Uint8Array> {
+  try {
+    return await readAt(read, read.position, read.length);
+  } finally {
+    read.release();
+  }
+}
+
+function readAt(of: Pick<FileRead, 'file'>, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(new SharedArrayBuffer(length));
+  return new Promise((resolve, reject) => {
+    of.file.read(bytes, position, (error, count) => {
+      if (error !== undefined) reject(error);
+      else if (count < length) reject(new Error('a pinned segment is shorter than it was'));
+      else resolve(bytes);
+    });
+  });
+}
+
+/** Whole batches of a source from `position` on: at least one, however large. */
+async function pieceOf(source: RewriteSource, position: number): Promise<Uint8Array> {
+  const left = source.length - position;
+  const bytes = await readAt(source, source.position + position, Math.min(left, PIECE_BYTES));
+  let end = 0;
+  for (;;) {
+    const size = wholeBatchSize(bytes, end, bytes.length);
+    if (size === 0) break;
+    end += size;
+  }
+  if (end > 0 || bytes.length < BATCH_HEADER_BYTES) return bytes.subarray(0, end || bytes.length);
+  const size = wholeBatchSize(bytes, 0, left);
+  // What is no batch is found by who reads it.
+  return size === 0 ? bytes : readAt(source, source.position + position, size);
+}
