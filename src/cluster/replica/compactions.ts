@@ -41,6 +41,8 @@ export interface CompactionsPort {
   after(delayMs: number, fire: () => void): void;
   seed(): number;
   run(task: CompactionTask): Promise<MapAnswer | FilterAnswer>;
+  /** What is left of the disk is not for this: a pass writes before it frees anything. */
+  isShortOfSpace(): boolean;
   /** So that segments that were sealed may be rewritten. */
   checkpoint(): Promise<void>;
 }
@@ -162,6 +164,10 @@ export class Compactions {
   #look(hosted: HostedLog): boolean {
     const rules = hosted.compaction;
     if (rules === undefined || hosted.failure !== undefined) return false;
+    if (this.#port.isShortOfSpace()) {
+      this.#lookIn(hosted, Math.max(FAILED_MS, this.#paceMs));
+      return false;
+    }
     let segments: readonly SealedSegment[];
     try {
       segments = hosted.stored.sealedSegments();

@@ -154,6 +154,7 @@ export class LogHost {
         },
         seed: () => random.u32(),
         run: compactionBy(env.crew, { crc32c: env.crc32c.bind(env), unpack: env.unpack }),
+        isShortOfSpace: () => store.isShortOfSpace,
         checkpoint: () => store.checkpoint(),
       },
       compaction,
