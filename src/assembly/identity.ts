@@ -1,11 +1,16 @@
 // Who this node is, as its folder remembers it: cluster, node, the incarnation of its data, and how often
-// it was started. The file is replaced as a whole at every start and at every clean stop.
+// it was started. The file is replaced as a whole at every start and at every clean stop, by the one process
+// that holds the folder's LOCK; a refused folder is left as it was.
 import type { Environment } from '../env/environment.ts';
 import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
-import { BrokerError } from '../std/errors.ts';
+import { BrokerError, messageOf } from '../std/errors.ts';
 
 const FILE = 'node.json';
+const LOCK = 'LOCK';
+/** The store of the metadata group's log: what this node has promised there. */
+export const META = 'meta';
 const FORMAT = 1;
+const RENAME_STEP_MAX = 0x1_0000;
 /** What JSON may end with. */
 const SPACE = 0x20;
 /** The incarnation of nodes that found a cluster: known to all of them without asking. */
@@ -27,8 +32,53 @@ export interface NodeIdentity {
   readonly isNewFolder: boolean;
 }
 
-class IdentityError extends BrokerError {
-  readonly code = 'NODE_FOLDER_FOREIGN';
+export type FolderErrorCode =
+  /** Of another cluster or node, of a newer version, or its identity cannot be read. */
+  | 'NODE_FOLDER_FOREIGN'
+  /** Another live process of this machine has it. */
+  | 'NODE_FOLDER_TAKEN'
+  /** Read-only, or not ours to write. */
+  | 'NODE_FOLDER_UNWRITABLE';
+
+class FolderError extends BrokerError {
+  readonly code: FolderErrorCode;
+
+  constructor(code: FolderErrorCode, message: string, root: string, cause?: unknown) {
+    super(message, { root }, cause);
+    this.code = code;
+  }
+}
+
+const UNWRITABLE: ReadonlySet<unknown> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOTDIR']);
+
+/**
+ * Takes the folder for this process, before anything in it is read: two processes that start on it at once must
+ * not both count themselves in. Throws NODE_FOLDER_TAKEN, NODE_FOLDER_UNWRITABLE, DiskError.
+ */
+export function takeFolder({ disk }: Environment, nodeId: number): { release(): void } {
+  const { root } = disk;
+  let lock: { release(): void } | undefined;
+  try {
+    lock = disk.lock(LOCK, `node ${nodeId}`);
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    if (!UNWRITABLE.has(code)) throw error;
+    const why = code === 'EROFS' ? 'it is on a read-only mount' : messageOf(error);
+    const what = 'a node must write there: mount it writable, or give the node another folder';
+    throw new FolderError(
+      'NODE_FOLDER_UNWRITABLE',
+      `the folder ${root} cannot be written (${why}); ${what}`,
+      root,
+      error,
+    );
+  }
+  if (lock !== undefined) return lock;
+  const holder = disk.lockedBy(LOCK) ?? 'another process';
+  throw new FolderError(
+    'NODE_FOLDER_TAKEN',
+    `the folder ${root} is used by ${holder}; stop that process, or give this node a folder of its own`,
+    root,
+  );
 }
 
 interface Stored {
@@ -47,12 +97,18 @@ function parse(bytes: Uint8Array, root: string): Stored {
   try {
     stored = JSON.parse(decodeUtf8(bytes)) as Partial<Stored>;
   } catch (error) {
-    throw new IdentityError(`${FILE} in ${root} cannot be read`, { root }, error);
+    throw new FolderError(
+      'NODE_FOLDER_FOREIGN',
+      `${FILE} in ${root} cannot be read; without that folder the node joins as a newcomer`,
+      root,
+      error,
+    );
   }
   if (typeof stored.format !== 'number' || stored.format > FORMAT) {
-    throw new IdentityError(
+    throw new FolderError(
+      'NODE_FOLDER_FOREIGN',
       `the folder ${root} was written by a newer version (format ${stored.format}, known: ${FORMAT})`,
-      { root },
+      root,
     );
   }
   return stored as Stored;
@@ -72,7 +128,7 @@ export function openIdentity(
   const bytes = env.disk.readFile(FILE);
   const { root } = env.disk;
   if (bytes === undefined) {
-    const incarnation = isFounder ? FOUNDING_INCARNATION : 2 + env.random.below(0x7fff_fff0);
+    const incarnation = isFounder ? FOUNDING_INCARNATION : newcomerIncarnation(env);
     const identity: NodeIdentity = {
       clusterId,
       nodeId,
@@ -89,10 +145,12 @@ export function openIdentity(
   }
   const stored = parse(bytes, root);
   if (stored.clusterId !== clusterId || stored.nodeId !== nodeId) {
-    throw new IdentityError(
+    throw new FolderError(
+      'NODE_FOLDER_FOREIGN',
       `the folder ${root} belongs to node ${stored.nodeId} of cluster ${stored.clusterId}, ` +
-        `not to node ${nodeId} of cluster ${clusterId}`,
-      { root },
+        `not to node ${nodeId} of cluster ${clusterId}; start it with the configuration of its own node, ` +
+        'or give this node another folder (an empty one: it joins as a newcomer)',
+      root,
     );
   }
   const identity: NodeIdentity = {
@@ -108,6 +166,38 @@ export function openIdentity(
   };
   writeIdentity(env, identity, false);
   return identity;
+}
+
+/**
+ * The cluster knows of a later past of this node: the folder is an older state of it, put back. What it promised
+ * in the metadata group since is forgotten, so its peer there ends, and a newcomer will take its place (the old log
+ * is set aside); its data goes by a later name than `knownIncarnation`, so that nobody counts on what it may have lost.
+ */
+export function forgetPast(
+  env: Environment,
+  identity: NodeIdentity,
+  knownIncarnation: number,
+): NodeIdentity {
+  const next: NodeIdentity = {
+    ...identity,
+    incarnation: newcomerIncarnation(env),
+    dataIncarnation: laterIncarnation(env, Math.max(knownIncarnation, identity.dataIncarnation)),
+  };
+  // First the name: a peer under its old name that remembers nothing would be worse than this.
+  writeIdentity(env, next, false);
+  // Kept for whoever has to put a cluster together that lost more than one node.
+  if (env.disk.exists(META)) env.disk.rename(META, `${META}-set-aside-${identity.bootCounter}`);
+  return next;
+}
+
+/** Never that of a founder. */
+function newcomerIncarnation(env: Environment): number {
+  return 2 + env.random.below(0x7fff_fff0);
+}
+
+/** Incarnations grow, by steps that two copies of one folder do not take alike. */
+export function laterIncarnation(env: Pick<Environment, 'random'>, incarnation: number): number {
+  return incarnation + 1 + env.random.below(RENAME_STEP_MAX);
 }
 
 export function writeIdentity(env: Environment, identity: NodeIdentity, isClean: boolean): void {

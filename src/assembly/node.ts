@@ -12,11 +12,15 @@ import type { QueueConfig } from '../broker/view/config.ts';
 import type { MetadataChange, MetadataCommand } from '../cluster/metadata/commands.ts';
 import { type ProposeAnswer, UNAVAILABLE } from '../cluster/metadata-shell/metadata-protocol.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import { MetadataService, type Survivor } from '../cluster/metadata-shell/metadata-service.ts';
+import {
+  type KnownLife,
+  MetadataService,
+  type MetadataServiceConfig,
+  type Survivor,
+} from '../cluster/metadata-shell/metadata-service.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
 import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
-import { BrokerError } from '../std/errors.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import type { LoadClients } from './client-protocols.ts';
@@ -27,12 +31,16 @@ import { Fences } from './fences.ts';
 import { hostRefs } from './host-refs.ts';
 import {
   FOUNDING_INCARNATION,
+  forgetPast,
+  META,
   type NodeIdentity,
   openIdentity,
+  takeFolder,
   writeIdentity,
 } from './identity.ts';
 import { autoCreate } from './internal-destinations.ts';
 import type { NodeAddress, NodeConfig, NodeEvent } from './node-config.ts';
+import { NodeConfigError, RolledBackError, RunsTwiceError } from './node-errors.ts';
 import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
@@ -83,6 +91,7 @@ class Node implements ProbedNode {
   readonly #config: NodeConfig;
   readonly #parts: NodeParts;
   readonly #timing: Timing;
+  readonly #folder: { release(): void };
   #identity: NodeIdentity;
   readonly #system: System;
   readonly #links: Links;
@@ -109,7 +118,8 @@ class Node implements ProbedNode {
     this.#parts = parts;
     this.#timing = { ...DEFAULT_TIMING, ...parts.timing };
     this.#startedAtMs = env.clock.monotonicMs();
-    this.#identity = openIdentity(env, config.clusterId, config.nodeId, config.isFounding ?? false);
+    this.#folder = takeFolder(env, config.nodeId);
+    this.#identity = this.#whoWeAre();
     this.#system = createSystem(env, {
       name: `node-${config.nodeId}`,
       node: config.nodeId,
@@ -127,6 +137,7 @@ class Node implements ProbedNode {
     for (const { id, host, linkPort } of config.nodes) {
       if (id !== config.nodeId) this.#links.setAddress(id, { host, port: linkPort });
     }
+    this.#links.onRunsTwice = (node) => this.#fail(new RunsTwiceError(config.nodeId, node));
     this.#replica = new MetadataReplica(config.nodeId);
     this.#imageProbe = new ImageProbe(this.#replica);
     this.#fences = new Fences(this.#replica, this.#links);
@@ -148,6 +159,16 @@ class Node implements ProbedNode {
       kinds: this.#kinds,
       commands: this.#commands,
     });
+  }
+
+  #whoWeAre(): NodeIdentity {
+    const { clusterId, nodeId, isFounding } = this.#config;
+    try {
+      return openIdentity(this.#env, clusterId, nodeId, isFounding ?? false);
+    } catch (error) {
+      this.#folder.release();
+      throw error;
+    }
   }
 
   get #kinds(): readonly AnyDurableActor[] {
@@ -235,6 +256,7 @@ class Node implements ProbedNode {
         this.#commands.known({ clientId: nodeId, life: this.#replica.image.version });
       },
       onRenamed: (dataIncarnation) => this.#renamed(dataIncarnation),
+      onForgotten: (known) => this.#forgotten(known),
       onFailed: (error) => this.#fail(error),
     });
     this.#registration.start();
@@ -245,6 +267,19 @@ class Node implements ProbedNode {
   #renamed(dataIncarnation: number): void {
     this.#identity = { ...this.#identity, dataIncarnation };
     writeIdentity(this.#env, this.#identity, false);
+  }
+
+  /** Nothing more is said under the old name: this life ends, and the next one comes as a newcomer. */
+  #forgotten(knownIncarnation: number): void {
+    this.#metadata?.stop();
+    this.#metaStore?.abandon();
+    this.#metaStore = undefined;
+    try {
+      this.#identity = forgetPast(this.#env, this.#identity, knownIncarnation);
+      this.#fail(new RolledBackError(this.#config.nodeId, this.#env.disk.root));
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #advertised(): string {
@@ -261,7 +296,7 @@ class Node implements ProbedNode {
     const { clusterId, nodeId } = this.#config;
     const { store } = await openShardStore(this.#env, {
       ...this.#parts.shardStore,
-      directory: 'meta',
+      directory: META,
       identity: { clusterId, nodeId, shard: META_SHARD },
       onSnapshotWanted: () => this.#metadata?.raft.stateWanted(),
     });
@@ -282,6 +317,7 @@ class Node implements ProbedNode {
       replica: this.#replica,
       controller,
       heartbeatMs,
+      ...this.#past(),
       shardThreads: Array.from({ length: this.#config.shards }, (_, index) => index + 1),
       survey: (logId, nodes, answer) => this.#survey(logId, nodes, answer),
       onChanges: (changes) => this.#changed(changes),
@@ -295,6 +331,20 @@ class Node implements ProbedNode {
     store.onDurable = () => metadata.raft.durable();
     this.#system.turn.onPhase('durable', () => store.startGroup());
     return metadata;
+  }
+
+  /** A new folder promised nothing that it could have forgotten. */
+  #past(): Pick<MetadataServiceConfig, 'past'> {
+    const { isNewFolder, dataIncarnation, bootCounter } = this.#identity;
+    if (isNewFolder) return {};
+    const isForgotten = (known: KnownLife) =>
+      known.incarnation > dataIncarnation ||
+      (known.incarnation === dataIncarnation && known.bootCounter >= bootCounter);
+    const others = this.#config.nodes
+      .map(({ id }) => id)
+      .filter((id) => id !== this.#config.nodeId);
+    const onForgotten = (known: KnownLife) => this.#forgotten(known.incarnation);
+    return { past: { others, isForgotten, onForgotten } };
   }
 
   #survey(logId: number, nodes: readonly number[], answer: (survivor: Survivor) => void): void {
@@ -470,11 +520,15 @@ class Node implements ProbedNode {
     this.#isStopping = true;
     for (const listener of this.#listeners) listener.close();
     this.#commands.close();
-    await this.#registration?.resign(this.#timing.resignMs);
-    await this.#shards?.stop();
-    this.#metadata?.stop();
-    await this.#metaStore?.close();
-    writeIdentity(this.#env, this.#identity, true);
+    try {
+      await this.#registration?.resign(this.#timing.resignMs);
+      await this.#shards?.stop();
+      this.#metadata?.stop();
+      await this.#metaStore?.close();
+      writeIdentity(this.#env, this.#identity, true);
+    } finally {
+      this.#folder.release();
+    }
     this.#links.close();
     await this.#system.shutdown({ timeoutMs: this.#timing.shutdownMs }).catch(() => undefined);
   }
@@ -486,13 +540,10 @@ class Node implements ProbedNode {
     this.#metadata?.stop();
     this.#shards?.abandon();
     this.#metaStore?.abandon();
+    this.#folder.release();
     this.#links.close();
     await this.#system.shutdown({ timeoutMs: 100 }).catch(() => undefined);
   }
-}
-
-class NodeConfigError extends BrokerError {
-  readonly code = 'NODE_CONFIG_INVALID';
 }
 
 /** Makes the `startNode` of a composition root from the parts that only the root has. */

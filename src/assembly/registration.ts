@@ -9,7 +9,7 @@ import type { ActorKind, Endpoint, NodeRecord } from '../cluster/metadata/types.
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
-import type { NodeIdentity } from './identity.ts';
+import { laterIncarnation, type NodeIdentity } from './identity.ts';
 import { makeMissing, missingDestination } from './internal-destinations.ts';
 import type { Shards } from './shards.ts';
 
@@ -24,9 +24,6 @@ const FOUNDERS_GRACE_MS = 3_000;
 /** How long a node with older kinds of actors may go on to count as live. */
 const OLDER_GRACE_MS = 20_000;
 const OLDER_POLL_MS = 500;
-
-/** Incarnations grow, by steps that two copies of one folder do not take alike. */
-const RENAME_STEP_MAX = 0x1_0000;
 
 export interface RegistrationOptions {
   readonly system: System;
@@ -44,6 +41,8 @@ export interface RegistrationOptions {
   onRegistered(): void;
   /** The data goes by another incarnation from now on. */
   onRenamed(dataIncarnation: number): void;
+  /** The folder is an earlier state of this node than the one that metadata knows. */
+  onForgotten(knownIncarnation: number): void;
   onFailed(error: Error): void;
 }
 
@@ -227,14 +226,19 @@ export class Registration {
     const answer = await metadata.changeCommand(command, CHANGE_MS);
     if (answer.kind === 'done') this.#tellRegistered();
     if (answer.kind !== 'refused') return;
+    // A cluster of one has nobody who could take a newcomer in: it goes on with what it has, under another name.
+    if (answer.code === 'rolled-back' && this.#options.founders.length > 1) {
+      this.#isStopped = true;
+      this.#options.onForgotten(replica.image.node(nodeId)?.incarnation ?? this.#incarnation);
+      return;
+    }
     if (answer.code === 'new-incarnation-needed' || answer.code === 'rolled-back') {
       system.log.warn('this data may have lost something: it joins as new', {
         why: answer.message,
       });
       const known = replica.image.node(nodeId)?.incarnation ?? 0;
       this.#previous = this.#incarnation;
-      this.#incarnation =
-        Math.max(known, this.#previous) + 1 + system.random.below(RENAME_STEP_MAX);
+      this.#incarnation = laterIncarnation(system, Math.max(known, this.#previous));
       this.#options.onRenamed(this.#incarnation);
       return;
     }

@@ -60,6 +60,22 @@ export function describeFailure(error: unknown, showsStack: boolean): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** Codes of a node that did not start because somebody has, or forbids, what it needs. */
+const TAKEN: ReadonlySet<string> = new Set([
+  'EADDRINUSE',
+  'EROFS',
+  'NODE_FOLDER_TAKEN',
+  'NODE_FOLDER_UNWRITABLE',
+  'NODE_RUNS_TWICE',
+  'STORAGE_LOCKED',
+  'STORAGE_UNWRITABLE',
+]);
+
+/** Of a process or command whose node ended with this code. */
+export function exitCodeOfNode(code: string | undefined): number {
+  return code !== undefined && TAKEN.has(code) ? EXIT.taken : EXIT.failure;
+}
+
 export function exitCodeOf(error: unknown): number {
   return error instanceof CliFailure ? error.exitCode : EXIT.failure;
 }

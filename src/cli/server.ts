@@ -11,7 +11,7 @@ import { createNodeLog, LOG_LEVEL_VARIABLE } from '../env/node/log.ts';
 import { collectStartGarbage } from '../env/node/start-garbage.ts';
 import type { CliContext } from './context.ts';
 import { watchStarter } from './dev/starter-watch.ts';
-import { EXIT, usageFailure } from './failure.ts';
+import { EXIT, exitCodeOfNode, usageFailure } from './failure.ts';
 import { integerIn, oneOf } from './parse.ts';
 import { CONFIG_VARIABLE, parseNodeConfig } from './server-config.ts';
 
@@ -151,12 +151,15 @@ class ServerLife {
 
   /** The node did not start. */
   fail(error: unknown): void {
-    const code = (error as NodeJS.ErrnoException).code ?? 'NODE_START_FAILED';
+    const { code } = error as NodeJS.ErrnoException;
     const message = error instanceof Error ? error.message : String(error);
-    this.#log.error('the node did not start', { code, error });
-    const exitCode = code === 'EADDRINUSE' ? EXIT.taken : EXIT.failure;
+    // Whoever knows the reason by name needs no stack.
+    const facts = code === undefined ? { error } : { code, why: message };
+    this.#log.error('the node did not start', facts);
+    const exitCode = exitCodeOfNode(code);
     if (process.send === undefined || !process.connected) process.exit(exitCode);
-    this.#send({ event: 'failed', code, message }, () => process.exit(exitCode));
+    const event = { event: 'failed', code: code ?? 'NODE_START_FAILED', message } as const;
+    this.#send(event, () => process.exit(exitCode));
   }
 
   stop(why: string): void {
@@ -184,8 +187,8 @@ class ServerLife {
     if (event.event === 'ready') collectStartGarbage();
     if (event.event === 'failed' && !this.#isStopping) {
       this.#isStopping = true;
-      setTimeout(() => process.exit(EXIT.failure), STOP_TIMEOUT_MS).unref();
-      const end = (): never => process.exit(EXIT.failure);
+      const end = (): never => process.exit(exitCodeOfNode(event.code));
+      setTimeout(end, STOP_TIMEOUT_MS).unref();
       this.#node?.stop().then(end, end);
     }
   }

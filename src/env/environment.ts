@@ -118,6 +118,8 @@ export interface Disk {
   freeBytes(): number;
   /** Takes the folder for this process; undefined if another live process holds it. The text is stored in the lock. */
   lock(path: string, text: string): { release(): void } | undefined;
+  /** Who has that lock now, for people: process, machine, text. Undefined if nobody alive does. */
+  lockedBy(path: string): string | undefined;
   /** Releases a lock that a dead thread of this process has left. One of another process stays. */
   releaseOwnLock(path: string): void;
 }

@@ -101,6 +101,10 @@ export class OverlayDisk implements Disk {
     return { release: () => undefined };
   }
 
+  lockedBy(): string | undefined {
+    return undefined;
+  }
+
   releaseOwnLock(): void {
     // There is none.
   }

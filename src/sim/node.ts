@@ -2,6 +2,7 @@
 // clients are the same to the simulator; the role only tells the fault scheduler whom it may hurt.
 import { assert } from '../std/assert.ts';
 import { Device, type DiskProfile } from './disk/device.ts';
+import type { Tree } from './disk/tree.ts';
 import { chance, uniform } from './draws.ts';
 import { SimProcess } from './process.ts';
 import { SimClock } from './sim-clock.ts';
@@ -102,6 +103,12 @@ export class SimNode {
   wipe(): void {
     assert(this.#process === undefined, 'SimNode.wipe: a process is alive', { node: this.id });
     this.device.wipe();
+  }
+
+  /** A copy of the device is put back. Only while nothing runs. */
+  restore(backup: Tree): void {
+    assert(this.#process === undefined, 'SimNode.restore: a process is alive', { node: this.id });
+    this.device.restore(backup);
   }
 
   pause(): void {

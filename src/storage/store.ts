@@ -79,8 +79,10 @@ export async function openShardStore(
     env.disk.syncDirectory(directory.slice(0, Math.max(0, directory.lastIndexOf('/'))));
     const lock = env.disk.lock(lockPath(directory), `node ${resolved.identity.nodeId}`);
     if (lock === undefined) {
-      throw new StorageError('STORAGE_LOCKED', `${directory} is used by another process`, {
+      const holder = env.disk.lockedBy(lockPath(directory)) ?? 'another process';
+      throw new StorageError('STORAGE_LOCKED', `${directory} is used by ${holder}`, {
         directory,
+        holder,
       });
     }
     try {

@@ -1,10 +1,17 @@
 // Data folders that cannot be used: each is refused with a sentence that names it, and none is touched.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { recordBatch, WireClient } from '../../bench/lib/kafka-wire.ts';
-import { freshFolder, runDevToEnd, startDev, until } from '../../tools/lib/dev-cluster.mjs';
+import {
+  BIN,
+  freeBasePort,
+  freshFolder,
+  runDevToEnd,
+  startDev,
+  until,
+} from '../../tools/lib/dev-cluster.mjs';
 
 const TAKEN = 5;
 
@@ -97,6 +104,30 @@ function canMount(): boolean {
     fs.rmSync(probe, { recursive: true, force: true });
   }
 }
+
+it.skipIf(!canMount())(
+  'a folder on a read-only mount is named, with exit code 5 and no stack',
+  async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder]);
+    isMounted = true;
+    const port = await freeBasePort(1);
+    const [linkPort, kafkaPort, httpPort, amqpPort, rocketmqPort] = [0, 1, 2, 3, 4].map(
+      (n) => port + 100 * n,
+    );
+    const ports = { linkPort, kafkaPort, httpPort, amqpPort, rocketmqPort };
+    const nodes = [{ id: 1, host: '127.0.0.1', ...ports }];
+    const config = { clusterId: 'lone', nodeId: 1, nodes, dataRoot: folder, isFounding: true };
+    execFileSync('mount', ['-o', 'remount,ro', folder]);
+    const { status, stderr } = spawnSync(process.execPath, [BIN, 'server', '--shards', '0'], {
+      env: { ...process.env, CALLBOARD_NODE_CONFIG: JSON.stringify({ ...config, token: 't' }) },
+      encoding: 'utf8',
+    });
+    expect(stderr).toContain(`the folder ${folder} cannot be written (it is on a read-only mount)`);
+    expect(stderr).not.toMatch(/\n\s+at |"stack"/);
+    expect(status).toBe(TAKEN);
+    expect((await runDevToEnd({ nodes: 1, data: folder })).exitCode).toBe(TAKEN);
+  },
+);
 
 it.skipIf(!canMount())(
   'a disk that fills up is an error in time; what was acknowledged is kept',

@@ -30,7 +30,13 @@ export type DialerStep =
       readonly rest: Uint8Array;
     }
   /** `isRefusal`: it will be the same the next time, until somebody changes something. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly isRefusal: boolean };
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly isRefusal: boolean;
+      /** This node is there already, in another life. */
+      readonly isTwice: boolean;
+    };
 
 /** Less than a few messages is no window, and more than this is no peer of ours. */
 const CREDIT_MIN = 1024;
@@ -70,7 +76,7 @@ export class DialerHandshake {
 
   #answered(answer: Answer, rest: Uint8Array): DialerStep {
     const { token, protocols } = this.#options;
-    if (answer.kind === 'refused') return refused(`refused: ${answer.reason}`);
+    if (answer.kind === 'refused') return refused(`refused: ${answer.reason}`, answer.isTwice);
     if (answer.kind === 'challenge') {
       if (this.#nonce !== undefined) return failed('the acceptor challenged twice');
       this.#nonce = answer.nonce;
@@ -98,9 +104,9 @@ export class DialerHandshake {
 }
 
 function failed(reason: string): DialerStep {
-  return { kind: 'failed', reason, isRefusal: false };
+  return { kind: 'failed', reason, isRefusal: false, isTwice: false };
 }
 
-function refused(reason: string): DialerStep {
-  return { kind: 'failed', reason, isRefusal: true };
+function refused(reason: string, isTwice = false): DialerStep {
+  return { kind: 'failed', reason, isRefusal: true, isTwice };
 }

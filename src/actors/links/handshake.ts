@@ -6,8 +6,8 @@
 //   greeting (152): magic u32 "CBLK", version u16, zero u16, cluster id 40 B (padded with zeros), from node u32, from
 //   incarnation u32, to node u32, from thread u8, to thread u8, lane u8, zero u8, protocols hash u32, epoch u32,
 //   nonce 32 B, zero 44 B
-//   answer (512): magic u32, version u16, status u8, zero u8, incarnation u32, credit u32, text length u16, zero u16,
-//   proof or nonce 32 B, text
+//   answer (512): magic u32, version u16, status u8, 1 if refused because the node is there already u8, incarnation
+//   u32, credit u32, text length u16, zero u16, proof or nonce 32 B, text
 //   proof (32): HMAC-SHA-256 of role, greeting and the acceptor's nonce under the token
 //
 //   dialer                acceptor
@@ -35,6 +35,7 @@ const CLUSTER_AT = 8;
 const CLUSTER_BYTES_MAX = 40;
 const NUMBERS_AT = CLUSTER_AT + CLUSTER_BYTES_MAX;
 const GREETING_NONCE_AT = NUMBERS_AT + 24;
+const TWICE_AT = 7;
 const PROOF_AT = 20;
 const TEXT_AT = PROOF_AT + PROOF_BYTES;
 const TEXT_BYTES_MAX = ANSWER_BYTES - TEXT_AT;
@@ -68,7 +69,12 @@ export type Answer =
       readonly creditBytes: number;
       readonly proof: Uint8Array;
     }
-  | { readonly kind: 'refused'; readonly reason: string }
+  | {
+      readonly kind: 'refused';
+      readonly reason: string;
+      /** Another life of the dialing node has a link here, and answers on it. */
+      readonly isTwice: boolean;
+    }
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
   | { readonly kind: 'protocols-wanted' };
 
@@ -147,6 +153,7 @@ export function encodeAnswer(answer: Answer): Uint8Array {
   } else if (answer.kind === 'challenge') out.set(answer.nonce, PROOF_AT);
   else if (answer.kind === 'refused') {
     const text = encodeUtf8(cutText(answer.reason));
+    out[TWICE_AT] = answer.isTwice ? 1 : 0;
     writeU16le(out, 16, text.length);
     out.set(text, TEXT_AT);
   }
@@ -172,7 +179,7 @@ export function decodeAnswer(bytes: Uint8Array): Parsed<Answer> {
       const length = Math.min(readU16le(bytes, 16), TEXT_BYTES_MAX);
       try {
         const reason = readUtf8(bytes, TEXT_AT, TEXT_AT + length);
-        return { kind: 'ok', value: { kind, reason } };
+        return { kind: 'ok', value: { kind, reason, isTwice: bytes[TWICE_AT] === 1 } };
       } catch {
         return bad('text in the answer is not UTF-8');
       }

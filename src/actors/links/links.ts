@@ -65,6 +65,8 @@ const RECORDS_PER_POLL = 256;
 const RECORDS_WHEN_BEHIND = 64;
 const RECORDS_MIN = 16;
 const LINK_TAG = 'link';
+/** How long another life of a node that dials may take for a sign that it is not over. */
+const RIVAL_MS = 1_000;
 
 export class Links implements LinkHost {
   readonly system: System;
@@ -85,6 +87,11 @@ export class Links implements LinkHost {
   readonly refusals: Refusals;
   /** For what is written and received by all links of this thread. */
   readonly buffers = new BufferPool();
+  /**
+   * A node refuses the links of this one, because another life of it has links there and answers: a process
+   * with the same number, on the same folder or a copy of it. Called again and again while it lasts.
+   */
+  onRunsTwice: (node: number) => void = () => undefined;
   readonly #windowBytes: number;
   readonly #addresses = new Map<number, Address>();
   readonly #outgoing = new Map<number, OutgoingLink>();
@@ -268,6 +275,10 @@ export class Links implements LinkHost {
     });
   }
 
+  runsTwice(node: number): void {
+    this.onRunsTwice(node);
+  }
+
   epochEnded(node: number, thread: number, lane: Lane): void {
     this.system.wayLost(node, thread, lane);
     for (const handle of [...(this.#epochEnds.get(linkKey(node, thread, lane)) ?? [])]) handle();
@@ -318,8 +329,48 @@ export class Links implements LinkHost {
     for (const link of this.#outgoing.values()) link.flush();
   }
 
-  /** Who has proved to know the token, and means this node: kept, or handed to the thread that it means. */
+  /**
+   * Who has proved to know the token, and means this node. If another life of it has links here, that one is asked
+   * first whether it is over: of two that live, the later one is sent away, before it has said a word.
+   */
   #proved(
+    connection: Connection,
+    greeting: Greeting,
+    proof: Uint8Array,
+    ended: { onClose: () => void },
+  ): ((view: Uint8Array) => void) | undefined {
+    const rival = this.#rivalOf(greeting);
+    if (rival === undefined) return this.#admit(connection, greeting, proof, ended);
+    let isClosed = false;
+    let receiver: ((view: Uint8Array) => void) | undefined;
+    ended.onClose = () => {
+      isClosed = true;
+    };
+    rival.probe(RIVAL_MS, (isAlive) => {
+      if (isClosed || this.#isClosed) connection.destroy();
+      else if (isAlive) {
+        const { fromNode } = greeting;
+        const told = `node ${fromNode} has links here already, of another process that lives`;
+        this.#reception.refuse(connection, told, told, greeting, true);
+      } else receiver = this.#admit(connection, greeting, proof, ended);
+    });
+    return (view) => receiver?.(view);
+  }
+
+  /** Our link to another life of the dialing node that has links here; undefined if none can be asked. */
+  #rivalOf({ fromNode, fromIncarnation }: Greeting): OutgoingLink | undefined {
+    for (const { greeting } of this.#incoming.values()) {
+      if (greeting.fromNode !== fromNode || greeting.fromIncarnation === fromIncarnation) continue;
+      for (const link of this.#outgoing.values()) {
+        const isItsLife = link.peerLife === greeting.fromIncarnation;
+        if (link.node === fromNode && isItsLife) return link;
+      }
+    }
+    return undefined;
+  }
+
+  /** Kept, or handed to the thread that it means. */
+  #admit(
     connection: Connection,
     greeting: Greeting,
     proof: Uint8Array,

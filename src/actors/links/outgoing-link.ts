@@ -41,6 +41,8 @@ export interface LinkHost {
   opened(): void;
   readonly buffers: BufferPool;
   epochEnded(node: number, thread: number, lane: Lane): void;
+  /** That node has had a link of another life of this one for a while, and it answers. */
+  runsTwice(node: number): void;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -51,11 +53,20 @@ const BACKOFF_MIN_MS = 20;
 const BACKOFF_MAX_MS = 2_000;
 /** Who refuses does so until somebody changes something; who starts again greets us, and ends the wait. */
 const REFUSED_BACKOFF_MAX_MS = 10_000;
+/** So long must a node refuse us for another life of ours until it counts: the other may be about to end. */
+const TWICE_MS = 1_000;
 /** Answers and signals need no credit. A peer that takes none of so many bytes takes nothing. */
 const UNACKED_BYTES_MAX = 256 * 1024 * 1024;
 /** Beats without anything to send until a sign of life is asked for, and beats without one. */
 const QUIET_BEATS = 2;
 const UNHEARD_BEATS_MAX = 4;
+
+/** Who wants to know whether the peer lives. */
+interface Probe {
+  /** It lives once it has handled so many bytes. */
+  readonly atBytes: number;
+  readonly heard: (isAlive: boolean) => void;
+}
 
 export class OutgoingLink implements Route {
   readonly threadIncarnation = 0;
@@ -82,6 +93,12 @@ export class OutgoingLink implements Route {
   #failures = 0;
   #timer: Deadline | undefined;
   #roomWaiters: (() => void)[] = [];
+  /** When the peer first refused us for another life of ours; -1: it does not. */
+  #twiceSinceMs = -1;
+  /** Bytes sent on this connection, and those that the peer has handled. */
+  #sentBytes = 0;
+  #handledBytes = 0;
+  #probes: Probe[] = [];
 
   constructor(host: LinkHost, node: number, thread: number, lane: Lane) {
     this.#host = host;
@@ -128,7 +145,7 @@ export class OutgoingLink implements Route {
     }
     writeRecordHeader(view, at, length, kind, code, 0, target, place, fromSlot, fromGeneration);
     if (isLarge) writer.largeWritten(at, length);
-    this.#unackedBytes += writer.totalBytes - before;
+    this.#count(writer.totalBytes - before);
     this.#recordsUnderWay += 1;
     this.#host.counters.recordsSent += 1;
     turn.request();
@@ -176,9 +193,50 @@ export class OutgoingLink implements Route {
     if (this.#unheardBeats >= UNHEARD_BEATS_MAX) this.#fail(connection, 'no sign of life');
     else if (this.#quietBeats >= QUIET_BEATS) {
       this.#quietBeats = 0;
-      this.#unackedBytes += PING_BYTES;
+      this.#count(PING_BYTES);
       connection.write(pingFrame(this.#host.crc32c));
     }
+  }
+
+  /** The life that answered, while the link is open. */
+  get peerLife(): number | undefined {
+    return this.state === 'open' ? this.#peerIncarnation : undefined;
+  }
+
+  /** Asks for a sign of life. `heard` is called once, with false if none comes in time or the link ends. */
+  probe(withinMs: number, heard: (isAlive: boolean) => void): void {
+    const connection = this.#connection;
+    if (this.state !== 'open' || connection === undefined) {
+      heard(false);
+      return;
+    }
+    this.#count(PING_BYTES);
+    connection.write(pingFrame(this.#host.crc32c));
+    const { deadlines } = this.#host.system;
+    const deadline = deadlines.after(withinMs, () => {
+      this.#probes = this.#probes.filter((each) => each !== probe);
+      heard(false);
+    });
+    const probe: Probe = {
+      atBytes: this.#sentBytes,
+      heard(isAlive) {
+        deadlines.cancel(deadline);
+        heard(isAlive);
+      },
+    };
+    this.#probes.push(probe);
+  }
+
+  #count(bytes: number): void {
+    this.#unackedBytes += bytes;
+    this.#sentBytes += bytes;
+  }
+
+  #tellProbes(): void {
+    const ready = this.#probes.filter(({ atBytes }) => atBytes <= this.#handledBytes);
+    if (ready.length === 0) return;
+    this.#probes = this.#probes.filter((each) => !ready.includes(each));
+    for (const { heard } of ready) heard(true);
   }
 
   /** The system ends: nothing is sent any more. */
@@ -264,11 +322,20 @@ export class OutgoingLink implements Route {
     if (step === undefined) return;
     if (step.kind === 'wait') {
       if (step.send.length > 0) connection.write(step.send);
-    } else if (step.kind === 'failed') this.#fail(connection, step.reason, step.isRefusal);
-    else {
+    } else if (step.kind === 'failed') {
+      this.#fail(connection, step.reason, step.isRefusal);
+      this.#refusedAsTwice(step.isTwice);
+    } else {
       this.#open(step);
       if (step.rest.length > 0) this.#read(connection, step.rest);
     }
+  }
+
+  #refusedAsTwice(isTwice: boolean): void {
+    const nowMs = this.#host.system.clock.monotonicMs();
+    if (!isTwice) this.#twiceSinceMs = -1;
+    else if (this.#twiceSinceMs < 0) this.#twiceSinceMs = nowMs;
+    else if (nowMs - this.#twiceSinceMs >= TWICE_MS) this.#host.runsTwice(this.node);
   }
 
   #open({ incarnation, creditBytes }: Extract<DialerStep, { kind: 'open' }>): void {
@@ -281,6 +348,7 @@ export class OutgoingLink implements Route {
     this.#quietBeats = 0;
     this.#unheardBeats = 0;
     this.#failures = 0;
+    this.#twiceSinceMs = -1;
     if (this.#lastReason !== undefined) refusals.forget(this.#lastReason);
     this.#lastReason = undefined;
     this.epoch += 1;
@@ -303,8 +371,10 @@ export class OutgoingLink implements Route {
       throw new FrameError('credit for what was never sent');
     }
     this.#unackedBytes -= bytes;
+    this.#handledBytes += bytes;
     this.#recordsUnderWay -= records;
     this.#unheardBeats = 0;
+    if (this.#probes.length > 0) this.#tellProbes();
     if (this.#hasRoom()) this.#wakeWaiters();
   }
 
@@ -343,7 +413,8 @@ export class OutgoingLink implements Route {
     this.#reader = undefined;
     this.#handshake = undefined;
     this.#windowBytes = DIALING_CREDIT_BYTES;
-    this.#unackedBytes = 0;
+    this.#unackedBytes = this.#sentBytes = this.#handledBytes = 0;
+    for (const { heard } of this.#probes.splice(0)) heard(false);
     const lost = this.#recordsUnderWay;
     this.#recordsUnderWay = 0;
     if (lost === 0) return;

@@ -109,14 +109,20 @@ export class Reception {
   }
 
   /** Says why, here and there, and closes. */
-  refuse(connection: Connection, told: string, reason = told, greeting?: Greeting): void {
+  refuse(
+    connection: Connection,
+    told: string,
+    reason = told,
+    greeting?: Greeting,
+    isTwice = false,
+  ): void {
     const { counters, refusals, system } = this.#options;
     counters.refused += 1;
     const from = greeting === undefined ? connection.remote.host : greeting.fromNode;
     refusals.tell(`refused ${from} ${reason}`, (silent) => {
       system.log.warn('a link was refused', { reason, from, ...again(silent) });
     });
-    connection.write(encodeAnswer({ kind: 'refused', reason: told }));
+    connection.write(encodeAnswer({ kind: 'refused', reason: told, isTwice }));
     connection.end();
   }
 

@@ -3,7 +3,7 @@
 import type { NodeConfig, NodeEntry, RunningNode } from '../../assembly/node-config.ts';
 import { createNodeEnvironment } from '../../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE } from '../../env/node/log.ts';
-import { CliFailure, EXIT } from '../failure.ts';
+import { CliFailure, exitCodeOfNode } from '../failure.ts';
 import type { Cluster, ClusterEvents } from './cluster.ts';
 import type { RunningEntry } from './folder.ts';
 
@@ -55,7 +55,7 @@ export class InProcessCluster implements Cluster {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'NODE_START_FAILED';
       throw new CliFailure(`node ${config.nodeId} did not start: ${(error as Error).message}`, {
-        exitCode: code === 'EADDRINUSE' ? EXIT.taken : EXIT.failure,
+        exitCode: exitCodeOfNode(code),
         code,
         cause: error,
       });
@@ -73,7 +73,10 @@ export class InProcessCluster implements Cluster {
         if (event.event === 'failed') {
           const message = `node ${nodeId} failed: ${event.message}`;
           if (isReady) this.#options.events.onFailed(message);
-          else reject(new CliFailure(message, { exitCode: EXIT.failure, code: event.code }));
+          else
+            reject(
+              new CliFailure(message, { exitCode: exitCodeOfNode(event.code), code: event.code }),
+            );
         }
         this.#options.events.onEvent(nodeId, event);
       });

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import type { NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { CliContext } from '../context.ts';
-import { CliFailure, EXIT } from '../failure.ts';
+import { CliFailure, exitCodeOfNode } from '../failure.ts';
 import type { Cluster, ClusterEvents } from './cluster.ts';
 import type { RunningEntry } from './folder.ts';
 import { type NodeExit, NodeProcess } from './node-process.ts';
@@ -124,7 +124,7 @@ export class ProcessCluster implements Cluster {
     const path = this.#options.logPathOf(nodeId);
     const tail = path === undefined ? [] : logTail(path);
     return new CliFailure(`node ${nodeId} did not start: ${failure?.message ?? how}`, {
-      exitCode: failure?.code === 'EADDRINUSE' ? EXIT.taken : EXIT.failure,
+      exitCode: exitCodeOfNode(failure?.code),
       code: failure?.code ?? 'DEV_NODE_ENDED',
       hint: [...tail, path === undefined ? '' : `The whole log: ${path}`].join('\n  '),
     });

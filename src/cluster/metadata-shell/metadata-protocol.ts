@@ -30,12 +30,14 @@ const proposeAnswer = record({
 const replica = record({ node: u32, incarnation: u53 });
 
 /** Slot `SLOT_METADATA` on thread 0 of every node. */
-export const MetadataProtocol = protocol('metadata', 2, {
+export const MetadataProtocol = protocol('metadata', 3, {
   raft: tell(bytesCopy),
   propose: ask(record({ command: bytesCopy }), proposeAnswer),
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
   /** A node without a Raft log asks to become a member under its new incarnation. */
   join: ask(record({ node: u32, incarnation: u32 }), bool),
+  /** A node that starts asks what the others know of it (zeros: nothing), and whether they have a leader. */
+  known: ask(record({ node: u32 }), record({ incarnation: u32, bootCounter: u32, isLed: bool })),
   // From the shards of this node.
   proposeSafeSet: tell(
     record({

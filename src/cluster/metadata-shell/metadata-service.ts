@@ -41,6 +41,17 @@ import { ShardFeed } from './shard-feed.ts';
 
 const PROPOSE_RETRY_MS = 50;
 const PROPOSE_ASK_MS = 2_000;
+const KNOWN_ASK_MS = 500;
+/** Once one node has said what it knows of this one, the others have so long to know better. */
+const KNOWN_GRACE_MS = 50;
+
+/** What the group knows of a node: its data and how often that was started; zeros if it knows nothing. */
+export interface KnownLife {
+  readonly incarnation: number;
+  readonly bootCounter: number;
+  /** Whoever says so knows a leader of the group. */
+  readonly isLed: boolean;
+}
 
 export interface Survivor {
   readonly node: number;
@@ -68,6 +79,14 @@ export interface MetadataServiceConfig {
   /** Another leader is known, or none, or this one has become ready to lead. */
   onLeadership(): void;
   onFatal(error: Error): void;
+  /** For a folder with a past. Absent: there is nothing in it that could be too old. */
+  readonly past?: {
+    readonly others: readonly number[];
+    /** The group knows of a later past of this node than the folder remembers. */
+    isForgotten(known: KnownLife): boolean;
+    /** Nothing of this node has spoken in the group since the start, and nothing will. */
+    onForgotten(known: KnownLife): void;
+  };
 }
 
 export class MetadataService {
@@ -82,6 +101,11 @@ export class MetadataService {
   #beatMs = Number.NEGATIVE_INFINITY;
   #wasReady = false;
   #registeredIncarnation: number | undefined;
+  /** Resolves when the image says what the folder remembers. */
+  #isRecovered: () => void = () => undefined;
+  readonly #recovered = new Promise<void>((resolve) => {
+    this.#isRecovered = resolve;
+  });
 
   constructor(config: MetadataServiceConfig) {
     this.config = config;
@@ -124,8 +148,56 @@ export class MetadataService {
   }
 
   async start(): Promise<void> {
-    await this.raft.start();
+    const { past } = this.config;
+    await this.raft.start(past !== undefined);
+    this.#isRecovered();
     this.#beat();
+    if (past !== undefined && this.raft.isHeld) this.#askTheOthers(past);
+  }
+
+  /**
+   * Whoever was put back to an earlier state must not vote: it may have promised otherwise since. So nobody votes
+   * until another node has said what it knows, without which no vote could count anyway. What was put back says
+   * nothing at all until the others have a leader without it, and can take a newcomer in.
+   */
+  #askTheOthers(past: NonNullable<MetadataServiceConfig['past']>): void {
+    const { node, log, system } = this.config;
+    let isOver = false;
+    let isForgotten = false;
+    let left = past.others.length;
+    const release = () => {
+      if (isOver || isForgotten || this.#isStopped) return;
+      isOver = true;
+      this.raft.release();
+    };
+    const heard = (known: KnownLife): 'again' | 'done' => {
+      if (past.isForgotten(known)) {
+        if (!isForgotten)
+          log.warn('this folder is older than what the others know of it', { ...known });
+        isForgotten = true;
+        if (!known.isLed) return 'again';
+        isOver = true;
+        past.onForgotten(known);
+        return 'done';
+      }
+      left -= 1;
+      if (left === 0) release();
+      else system.deadlines.after(KNOWN_GRACE_MS, release);
+      return 'done';
+    };
+    const askOne = async (other: number): Promise<void> => {
+      while (!isOver && !this.#isStopped) {
+        const known = await this.#peer(other)
+          .ask('known', { node }, { timeoutMs: KNOWN_ASK_MS })
+          .catch(() => undefined);
+        if (isOver || this.#isStopped) return;
+        if (known !== undefined && heard(known) === 'done') return;
+        await this.#sleep(PROPOSE_RETRY_MS);
+      }
+    };
+    for (const other of past.others) {
+      askOne(other).catch((error: unknown) => this.config.onFatal(error as Error));
+    }
   }
 
   stop(): void {
@@ -344,6 +416,7 @@ export class MetadataService {
       },
       join: ({ node, incarnation }: { node: number; incarnation: number }) =>
         later(ctx, () => this.#members.replace(node, incarnation)),
+      known: ({ node }: { node: number }) => later(ctx, () => this.#knownLife(node)),
       proposeSafeSet: (input: SafeSetProposal & { readonly thread: number }) =>
         this.proposeSafeSet(input, input.thread),
       resignLog: ({ logId, epoch }: { logId: number; epoch: number }) =>
@@ -353,6 +426,12 @@ export class MetadataService {
       change: ({ command, timeoutMs }: { command: Uint8Array; timeoutMs: number }) =>
         later(ctx, () => this.change(command, timeoutMs)),
     };
+  }
+
+  async #knownLife(node: number): Promise<KnownLife> {
+    await this.#recovered;
+    const { incarnation = 0, bootCounter = 0 } = this.config.replica.image.node(node) ?? {};
+    return { incarnation, bootCounter, isLed: this.raft.controllerId >= 0 };
   }
 
   /** From a log host of this node. A refusal goes back at once; acceptance shows in the metadata. */

@@ -73,6 +73,8 @@ export class RaftShell {
   #isLeader = false;
   #isStopped = false;
   #isPumping = false;
+  /** It takes no part in the group: it hears nothing, votes for nobody, answers nobody. */
+  #isHeld = false;
   readonly #inputs: RaftInput[] = [];
 
   constructor(config: RaftShellConfig) {
@@ -102,8 +104,11 @@ export class RaftShell {
     return this.#core?.status;
   }
 
-  /** Recovers and starts. The first entries are applied before this resolves if they are known. */
-  async start(): Promise<void> {
+  /**
+   * Recovers, and takes part unless `isHeld`: then `release` begins that. The first entries are applied before
+   * this resolves if they are known.
+   */
+  async start(isHeld = false): Promise<void> {
     const { raft, bootstrap, system, machine } = this.#config;
     const { hardState, snapshot, entries } = await this.#store.recover();
     if (snapshot !== undefined) this.#install(snapshot);
@@ -115,6 +120,23 @@ export class RaftShell {
       system.clock.monotonicMs(),
     );
     machine.applied(this.#appliedIndex);
+    this.#isHeld = isHeld && this.#hasOtherVoters();
+    if (this.#isHeld) this.#pump();
+    else this.release();
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  #hasOtherVoters(): boolean {
+    const { self } = this.#config.raft;
+    return this.membership()?.voters.some((voter) => voter !== self) ?? false;
+  }
+
+  /** From now on it takes part. */
+  release(): void {
+    this.#isHeld = false;
     this.#step({ kind: 'tick' });
     this.#campaign();
   }
@@ -148,7 +170,8 @@ export class RaftShell {
 
   /** Only useful on the leader; elsewhere answers 'not-leader' at once. */
   propose(command: Uint8Array): Promise<ProposeAnswer> {
-    if (this.#core === undefined || this.#isStopped) return Promise.resolve(UNAVAILABLE);
+    if (this.#core === undefined || this.#isStopped || this.#isHeld)
+      return Promise.resolve(UNAVAILABLE);
     const requestId = this.#requestId;
     this.#requestId += 1;
     return new Promise((resolve) => {
@@ -159,7 +182,8 @@ export class RaftShell {
 
   /** The whole wanted membership; answered like a proposal. */
   changeMembership(voters: readonly number[], learners: readonly number[]): Promise<ProposeAnswer> {
-    if (this.#core === undefined || this.#isStopped) return Promise.resolve(UNAVAILABLE);
+    if (this.#core === undefined || this.#isStopped || this.#isHeld)
+      return Promise.resolve(UNAVAILABLE);
     const requestId = this.#requestId;
     this.#requestId += 1;
     return new Promise((resolve) => {
@@ -191,6 +215,8 @@ export class RaftShell {
   /** Obeying a Ready may lead to new inputs: they wait until the whole Ready is obeyed. */
   #step(input: RaftInput): void {
     if (this.#core === undefined || this.#isStopped) return;
+    // What the store has to say is part of the start.
+    if (this.#isHeld && input.kind !== 'persisted') return;
     this.#inputs.push(input);
     if (this.#isPumping) return;
     this.#isPumping = true;
@@ -330,7 +356,7 @@ export class RaftShell {
     const { system } = this.#config;
     if (this.#deadline !== undefined) system.deadlines.cancel(this.#deadline);
     this.#deadline = undefined;
-    if (!Number.isFinite(core.deadlineMs)) return;
+    if (this.#isHeld || !Number.isFinite(core.deadlineMs)) return;
     const delayMs = Math.max(0, core.deadlineMs - system.clock.monotonicMs());
     this.#deadline = system.deadlines.after(delayMs, () => {
       this.#deadline = undefined;

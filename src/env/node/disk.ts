@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Disk, DiskEntry, DiskFile, OpenOptions } from '../environment.ts';
 import { diskError, openNodeFile } from './disk-file.ts';
-import { releaseOwnLock, takeLock } from './lock.ts';
+import { lockedBy, releaseOwnLock, takeLock } from './lock.ts';
 
 const SMALL_FILE_BYTES_MAX = 1 << 20;
 
@@ -130,6 +130,10 @@ class NodeDisk implements Disk {
 
   lock(path: string, text: string): { release(): void } | undefined {
     return takeLock(this.#at(path), text);
+  }
+
+  lockedBy(path: string): string | undefined {
+    return lockedBy(this.#at(path));
   }
 
   releaseOwnLock(path: string): void {

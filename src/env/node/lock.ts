@@ -1,7 +1,10 @@
-// A lock file that names its holder: process id, when that process started, and a text. A holder
+// A lock file that names its holder: process id, when that process started, the machine, and a text. A holder
 // that is gone, or whose number now belongs to another process, holds nothing, so that kill -9 and a
-// power cut leave no lock behind. Invariant: a lock file appears with its whole content or not at all.
+// power cut leave no lock behind. It says nothing of processes that this machine cannot see: one lock file on
+// two machines (a copy, a shared mount) keeps nobody out. Invariant: a lock file appears with its whole content
+// or not at all.
 import fs from 'node:fs';
+import { hostname } from 'node:os';
 
 /** The holder of a lock file. */
 export interface LockHolder {
@@ -10,6 +13,8 @@ export interface LockHolder {
   readonly started: string;
   readonly takenAtMs: number;
   readonly text: string;
+  /** Of the machine, for people; absent in files of earlier versions. */
+  readonly host?: string;
 }
 
 const CLOCK_SLACK_MS = 2000;
@@ -71,6 +76,15 @@ function read(path: string): { readonly raw: string; readonly holder?: LockHolde
 export function lockHolder(path: string): LockHolder | undefined {
   const holder = read(path)?.holder;
   return holder !== undefined && isLive(holder) ? holder : undefined;
+}
+
+/** Who holds the lock, in words; undefined if nobody alive does. */
+export function lockedBy(path: string): string | undefined {
+  const holder = lockHolder(path);
+  if (holder === undefined) return undefined;
+  const where = holder.host === undefined ? '' : ` on ${holder.host}`;
+  const since = new Date(holder.takenAtMs).toISOString();
+  return `process ${holder.pid}${where} (${holder.text}, since ${since})`;
 }
 
 function createWhole(path: string, raw: string): boolean {
@@ -142,6 +156,7 @@ export function takeLock(path: string, text: string): { release(): void } | unde
     started: processStart(process.pid),
     takenAtMs: Date.now(),
     text,
+    host: hostname(),
   };
   const raw = `${JSON.stringify(holder)}\n`;
   const taken = {

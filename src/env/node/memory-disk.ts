@@ -108,7 +108,7 @@ class MemoryDisk implements Disk {
   readonly root = '(memory)';
   readonly #files = new Map<string, Content>();
   readonly #folders = new Set<string>(['']);
-  readonly #locks = new Set<string>();
+  readonly #locks = new Map<string, string>();
 
   #normal(path: string): string {
     if (path === '' || path === '.') return '';
@@ -230,11 +230,15 @@ class MemoryDisk implements Disk {
     return CLAIMED_FREE_BYTES;
   }
 
-  lock(path: string, _text: string): { release(): void } | undefined {
+  lock(path: string, text: string): { release(): void } | undefined {
     const at = this.#normal(path);
     if (this.#locks.has(at)) return undefined;
-    this.#locks.add(at);
+    this.#locks.set(at, text);
     return { release: () => void this.#locks.delete(at) };
+  }
+
+  lockedBy(path: string): string | undefined {
+    return this.#locks.get(this.#normal(path));
   }
 
   releaseOwnLock(path: string): void {

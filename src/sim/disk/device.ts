@@ -249,6 +249,18 @@ export class Device {
     this.#count('wipe');
   }
 
+  /** A copy of all files, to be put back later. */
+  backup(): Tree {
+    return this.tree.copy(() => this.newInodeId());
+  }
+
+  /** Everything is as it was when the copy was made. */
+  restore(backup: Tree): void {
+    this.#inFlight.clear();
+    this.tree = backup.copy(() => this.newInodeId());
+    this.#count('rollback');
+  }
+
   /** Files reachable by a current or a durable name, in a stable order. */
   #everyInode(): readonly Inode[] {
     const seen = new Map<number, Inode>();

@@ -27,6 +27,14 @@ export class Inode {
     this.id = id;
   }
 
+  /** What a copy of the file is: what processes see of it now, on another device for good. */
+  copy(id: number): Inode {
+    const copy = new Inode(id);
+    copy.durable = this.cached.clone();
+    copy.cached = copy.durable.clone();
+    return copy;
+  }
+
   /** Changes that a power cut may lose. */
   get pendingCount(): number {
     return this.#pending.length;

@@ -139,6 +139,11 @@ export class SimDisk implements Disk {
     };
   }
 
+  lockedBy(path: string): string | undefined {
+    this.#host.guard('disk.lockedBy');
+    return this.#host.locks.has(path) ? 'a process of this host' : undefined;
+  }
+
   releaseOwnLock(path: string): void {
     this.#host.guard('disk.releaseOwnLock');
     const { locks, owner } = this.#host;

@@ -28,6 +28,23 @@ export class Tree {
     return this.#journal.length;
   }
 
+  /** Every name and every byte as processes see them now, durable. Files with two names become two. */
+  copy(newId: () => number): Tree {
+    const copyOf = (folder: Folder): Folder => {
+      const copied = new Folder();
+      for (const name of [...folder.entries.keys()].sort()) {
+        const entry = folder.entries.get(name)!;
+        const next = entry instanceof Folder ? copyOf(entry) : entry.copy(newId());
+        copied.entries.set(name, next);
+        copied.durable.set(name, next);
+      }
+      return copied;
+    };
+    const tree = new Tree();
+    tree.root = copyOf(this.root);
+    return tree;
+  }
+
   lookup(path: string): Inode | Folder | undefined {
     let at: Inode | Folder | undefined = this.root;
     for (const name of split(path)) {

@@ -1,6 +1,8 @@
 // Makes the faults of a plan happen, within the budget of the policy, and undoes them. Invariant: after
 // heal() nothing is broken any more except what a device has already lost. Draws come from the fault
 // stream only.
+
+import type { Tree } from '../disk/tree.ts';
 import {
   between,
   type CountingRandom,
@@ -45,6 +47,8 @@ export class FaultInjector {
   /** Nodes without a process, or damaged and not yet whole. */
   readonly #down = new Set<SimNode>();
   readonly #damaged = new Set<SimNode>();
+  /** Of nodes that were down, as their devices were then, and how often they had been started. */
+  readonly #backups = new Map<SimNode, { readonly tree: Tree; readonly starts: number }>();
   readonly #undo = new Set<() => void>();
   /** The rate that was last given to each clock. */
   readonly #rates = new Map<SimNode, number>();
@@ -118,6 +122,8 @@ export class FaultInjector {
         return this.#takeDown(kind, (node) => node.powerCut());
       case 'wipe':
         return this.#wipe();
+      case 'rollback':
+        return this.#rollBack();
       case 'kill-all':
         return this.#takeAllDown(kind, (node) => node.kill());
       case 'power-cut-all':
@@ -167,6 +173,9 @@ export class FaultInjector {
     if (node === undefined || this.#down.size >= this.#policy.downMax) return false;
     this.#note(kind, `${node.id} for ${downMs.toFixed(0)} ms`);
     act(node);
+    if (this.#plan.meanMs.has('rollback') && !this.#damaged.has(node)) {
+      this.#backups.set(node, { tree: node.device.backup(), starts: node.starts });
+    }
     this.#downFor(node, downMs);
     return true;
   }
@@ -187,6 +196,20 @@ export class FaultInjector {
     this.#note('wipe', node.id);
     node.powerCut();
     node.wipe();
+    this.#damage(node);
+    this.#downFor(node, logUniform(this.#random, ...this.#policy.downMs));
+    return true;
+  }
+
+  /** Back to an earlier state of it; the cluster must have seen the node in a later one since. */
+  #rollBack(): boolean {
+    const node = pick(this.#random, this.#servers());
+    const backup = node === undefined ? undefined : this.#backups.get(node);
+    if (node === undefined || backup === undefined || node.starts <= backup.starts) return false;
+    if (!this.#mayDamage(node) || !node.isUp || !this.#host.hasRecovered(node)) return false;
+    this.#note('rollback', `${node.id} to its state after start ${backup.starts}`);
+    node.powerCut();
+    node.restore(backup.tree);
     this.#damage(node);
     this.#downFor(node, logUniform(this.#random, ...this.#policy.downMs));
     return true;

@@ -7,6 +7,7 @@ export const FAULT_KINDS = [
   'power-cut-all',
   'kill-all',
   'wipe',
+  'rollback',
   'pause',
   'reset',
   'cut-one-way',

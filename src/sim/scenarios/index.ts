@@ -1,6 +1,7 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
 import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
+import { damagedDisks } from './damaged-disks.ts';
 import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { kafkaRetention } from './kafka-retention.ts';
@@ -10,6 +11,7 @@ import { rocketmqCluster } from './rocketmq-cluster.ts';
 export const scenarios: readonly Scenario[] = [
   kafkaCluster,
   kafkaRetention,
+  damagedDisks,
   amqpCluster,
   amqpNormalMode,
   rocketmqCluster,

@@ -25,8 +25,15 @@ export const AMQP_PORT = 5_672;
 export const ROCKET_PORT = 8_081;
 const LINK_PORT = 7_001;
 const WAL_FILE_BYTES = 1_048_576;
-/** Reasons to end that a full or failing device explains; after any other the run has failed. */
-const EXPECTED_ENDS: ReadonlySet<string> = new Set(['ENOSPC', 'EIO', 'STORAGE_FULL', 'STORAGE_IO']);
+/** Reasons to end that a fault of the device explains; after any other the run has failed. */
+const EXPECTED_ENDS: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EIO',
+  'STORAGE_FULL',
+  'STORAGE_IO',
+  // It was put back to an earlier state, and comes again as a newcomer.
+  'NODE_ROLLED_BACK',
+]);
 export const PROBE_EVERY_EVENTS = 25;
 
 /** Every fault that durable synchronous writes on two of three nodes survive. */

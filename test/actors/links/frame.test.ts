@@ -226,7 +226,7 @@ test('greeting and answer say what they were given, and strangers are bad', () =
   const old = bytes.slice();
   old[4] = 9;
   expect(decodeGreeting(old)).toEqual({ kind: 'bad', reason: 'link version 9 there, 2 here' });
-  const refused = encodeAnswer({ kind: 'refused', reason: 'ü'.repeat(500) });
+  const refused = encodeAnswer({ kind: 'refused', isTwice: true, reason: 'ü'.repeat(500) });
   expect(refused.length).toBe(ANSWER_BYTES);
   expect(decodeAnswer(refused)).toMatchObject({ kind: 'ok', value: { kind: 'refused' } });
   fc.assert(

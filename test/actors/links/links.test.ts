@@ -437,6 +437,66 @@ test.each([
   },
 );
 
+describe('two lives of one node at once', () => {
+  /** Node 1, and node 2 with links both ways; then another life of node 2 that dials node 1. */
+  async function doubled() {
+    const { env, a, b, sink, node, received } = await pair();
+    const toA = (from: { system: System }) =>
+      from.system.wellKnown(Sink, { node: 1, thread: 0, slot: 5 });
+    a.system.spawnWellKnown(
+      5,
+      'sink',
+      actor(Sink, (ctx, _args: undefined) => ({
+        take: ({ sequence }) => void received.push(sequence),
+        taken: () => received.length,
+        echo: (body) => body,
+        never: () => ctx.later<number>(),
+        bulk: () => undefined,
+        keep: () => undefined,
+      })),
+      undefined,
+    );
+    const say = (from: { system: System }, sequence: number) =>
+      toA(from).tell('take', { sequence, body: new Uint8Array(0) });
+    say(b, 1);
+    sink.tell('take', { sequence: 2, body: new Uint8Array(0) });
+    await env.advanceAsync(100);
+    expect(received.sort()).toEqual([1, 2]);
+    const again = node(2, 77);
+    again.links.setAddress(1, { host: '127.0.0.1', port: 1001 });
+    const refusedBy: number[] = [];
+    again.links.onRunsTwice = (by) => void refusedBy.push(by);
+    return { env, a, b, again, received, say, refusedBy };
+  }
+
+  test('the later one is refused before it has said a word, and hears why', async () => {
+    const { env, a, b, again, received, say, refusedBy } = await doubled();
+    const before = a.links.epochOf(2, 0);
+    for (let i = 0; i < 60; i += 1) {
+      say(again, 66);
+      await env.advanceAsync(100);
+    }
+    expect(new Set(refusedBy)).toEqual(new Set([1]));
+    say(b, 3);
+    await env.advanceAsync(100);
+    expect(received.sort()).toEqual([1, 2, 3]);
+    expect(a.links.epochOf(2, 0)).toBe(before);
+  });
+
+  test('one that gives no sign of life is over, and the later one is let in', async () => {
+    const { env, b, again, received, say, refusedBy } = await doubled();
+    // Its connections stay open, and nothing comes of them, not even credit that is due.
+    await env.advanceAsync(2_000);
+    b.system.turn.close();
+    say(again, 4);
+    await env.advanceAsync(900);
+    expect(received.sort()).toEqual([1, 2]);
+    await env.advanceAsync(200);
+    expect(received.sort()).toEqual([1, 2, 4]);
+    expect(refusedBy).toEqual([]);
+  });
+});
+
 function makeWatcher(system: System, target: unknown): Signal[] {
   const heard: Signal[] = [];
   const Watcher = actor(protocol('watcher2', 1, { poke: tell(none) }), (ctx, _args: undefined) => {

@@ -40,6 +40,8 @@ export interface TestCluster {
   /** Resolves when any node tells that event, now or earlier but behind `from` in `events`. */
   told(isIt: (event: NodeEvent) => boolean, from?: number): Promise<void>;
   stopNode(id: number): Promise<void>;
+  /** Another node of that number, on a folder and ports of its own; the caller stops it. */
+  startDouble(id: number, dataRoot: string): Promise<RunningNode>;
   stop(): Promise<void>;
 }
 
@@ -73,37 +75,44 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   const events: TestCluster['events'] = [];
   const waiting: (() => void)[] = [];
   const lives = new Map<number, number>();
+  const startOne = (
+    id: number,
+    isFounding: boolean,
+    dataRoot: string | undefined,
+    its: readonly NodeAddress[],
+  ): Promise<RunningNode> => {
+    const queueReplicas = options.queueReplicas?.(id);
+    const config: NodeConfig = {
+      clusterId: 'test-cluster',
+      nodeId: id,
+      nodes: its,
+      dataRoot,
+      shards: options.shards ?? 0,
+      host: '127.0.0.1',
+      ...(queueReplicas === undefined ? {} : { queueReplicas }),
+      token: 'secret',
+      isFounding,
+    };
+    const env = createNodeEnvironment({
+      ...(dataRoot === undefined ? {} : { dataRoot }),
+      log: log.child({ node: id }),
+    });
+    const start = nodeStarter({
+      makeShards: localShards,
+      amqp: () => startAmqpListener,
+      rocketmq: () => startRocket,
+      http: createHttpServer({ log, names: [] }),
+      ...options.parts,
+      ...options.partsOf?.(id),
+    });
+    return start(env, config);
+  };
   const cluster: TestCluster = {
     addresses,
     nodes,
     events,
     async start(id, isFounding) {
-      const dataRoot = options.dataRoot?.(id);
-      const queueReplicas = options.queueReplicas?.(id);
-      const config: NodeConfig = {
-        clusterId: 'test-cluster',
-        nodeId: id,
-        nodes: addresses,
-        dataRoot,
-        shards: options.shards ?? 0,
-        host: '127.0.0.1',
-        ...(queueReplicas === undefined ? {} : { queueReplicas }),
-        token: 'secret',
-        isFounding,
-      };
-      const env = createNodeEnvironment({
-        ...(dataRoot === undefined ? {} : { dataRoot }),
-        log: log.child({ node: id }),
-      });
-      const start = nodeStarter({
-        makeShards: localShards,
-        amqp: () => startAmqpListener,
-        rocketmq: () => startRocket,
-        http: createHttpServer({ log, names: [] }),
-        ...options.parts,
-        ...options.partsOf?.(id),
-      });
-      const node = await start(env, config);
+      const node = await startOne(id, isFounding, options.dataRoot?.(id), addresses);
       nodes.set(id, node);
       lives.set(id, events.length);
       node.onEvent((event) => {
@@ -126,6 +135,12 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     async stopNode(id) {
       await nodes.get(id)?.stop();
       nodes.delete(id);
+    },
+    async startDouble(id, dataRoot) {
+      const [linkPort, kafkaPort, httpPort, amqpPort, rocketmqPort] = await freePorts(5);
+      const own = { linkPort, kafkaPort, httpPort, amqpPort, rocketmqPort } as Partial<NodeAddress>;
+      const its = addresses.map((each) => (each.id === id ? { ...each, ...own } : each));
+      return startOne(id, false, dataRoot, its);
     },
     async stop() {
       await Promise.all([...nodes.values()].map((node) => node.stop()));

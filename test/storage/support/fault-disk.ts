@@ -376,6 +376,10 @@ export class FaultDisk implements Disk {
     };
   }
 
+  lockedBy(path: string): string | undefined {
+    return this.#locks.has(path) ? 'somebody' : undefined;
+  }
+
   releaseOwnLock(path: string): void {
     this.#locks.delete(path);
   }

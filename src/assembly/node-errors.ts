@@ -1,0 +1,30 @@
+// Why a node cannot be, or go on: each says what its operator is to do.
+import { BrokerError } from '../std/errors.ts';
+
+export class RunsTwiceError extends BrokerError {
+  readonly code = 'NODE_RUNS_TWICE';
+
+  constructor(own: number, peer: number) {
+    super(
+      `node ${own} runs already: node ${peer} is linked to another process of that number, which answers. ` +
+        'Two nodes were started with one number, or one of two copies of a folder must go: ' +
+        'an empty folder joins as a newcomer',
+    );
+  }
+}
+
+export class RolledBackError extends BrokerError {
+  readonly code = 'NODE_ROLLED_BACK';
+
+  constructor(node: number, root: string) {
+    super(
+      `the folder ${root} is an earlier state of node ${node} than the cluster knows: a backup, or a copy, was put ` +
+        'back. It may have forgotten what it promised, so it votes for nothing; started again, the node joins as a ' +
+        'newcomer, and its replicas are filled by the others',
+    );
+  }
+}
+
+export class NodeConfigError extends BrokerError {
+  readonly code = 'NODE_CONFIG_INVALID';
+}
