@@ -123,6 +123,8 @@ const publisher = queues.publisher({
   },
   full: () => undefined,
   room: () => undefined,
+  blocked: () => undefined,
+  unblocked: () => undefined,
 });
 
 function publish(): void {

@@ -75,6 +75,7 @@ export class Appends {
     const { view } = this.#port;
     if (bytes > bytesMax) return 'too-large';
     if (isOut(log, view)) return 'not-available';
+    if (lane.isBlocked) return 'no-space';
     return lane.isFull ? 'throttled' : undefined;
   }
 
@@ -153,6 +154,7 @@ class Lane implements PublishSink {
   readonly slot: number;
   readonly waiting = new Map<number, Waiting>();
   isFull = false;
+  isBlocked = false;
   readonly #where: () => LogStanding;
 
   constructor(publishers: Publishers, where: () => LogStanding) {
@@ -204,5 +206,13 @@ class Lane implements PublishSink {
 
   room(): void {
     this.isFull = false;
+  }
+
+  blocked(): void {
+    this.isBlocked = true;
+  }
+
+  unblocked(): void {
+    this.isBlocked = false;
   }
 }

@@ -176,6 +176,14 @@ export class Feed {
     this.#rows = rows;
   }
 
+  /** The flights of all that is not settled; a message that was answered for good may be another's by now. */
+  eachOpen(visit: (flight: number) => void): void {
+    for (const batch of this.#batches) {
+      if (batch.state === 'settled' || batch.isAnswered) continue;
+      for (let i = 0; i < batch.count; i += 1) visit(this.#row(batch.rowsAt + i));
+    }
+  }
+
   // ---- Sending ------------------------------------------------------------------------------------
 
   /** Sends what can be sent now. */

@@ -37,6 +37,11 @@ interface Fed {
   readonly calls: Map<FeedBatch, number>;
   /** Publishers that wait for this log. */
   readonly held: Set<number>;
+  /** Its leader has no room on its disk; who is told so, and publishes no more. */
+  isFull: boolean;
+  /** Number of the batch that found none: what came before it may be answered later. */
+  fullNumber: number;
+  readonly blocked: Set<number>;
   isResting: boolean;
 }
 
@@ -78,7 +83,15 @@ export class Feeds {
     const feed = new Feed(logId, batchBytesMax, this.#feedPort);
     const place = new LeaderPlace(logId, this.#port);
     feed.isOut = place.isOut;
-    this.#feeds.set(logId, { feed, place, calls: new Map(), held: new Set(), isResting: false });
+    const sets = { calls: new Map(), held: new Set<number>(), blocked: new Set<number>() };
+    this.#feeds.set(logId, {
+      feed,
+      place,
+      ...sets,
+      isFull: false,
+      fullNumber: 0,
+      isResting: false,
+    });
     return feed;
   }
 
@@ -86,6 +99,7 @@ export class Feeds {
   touched(feed: Feed, publisher: number): void {
     const fed = this.#feeds.get(feed.logId)!;
     this.#dirty.add(fed);
+    if (fed.isFull) this.#block(fed, publisher);
     if (feed.bytes <= this.#port.limits.logBytesMax || fed.held.has(publisher)) return;
     fed.held.add(publisher);
     this.#port.publishers.hold(publisher);
@@ -117,11 +131,34 @@ export class Feeds {
     for (const publisher of publishers) this.#port.publishers.release(publisher);
   }
 
+  /** Whoever waits for the log should know why. */
+  #full(fed: Fed, number: number): void {
+    if (fed.isFull) return;
+    fed.isFull = true;
+    fed.fullNumber = number;
+    fed.feed.eachOpen((flight) => this.#block(fed, this.#port.flights.publisherOf(flight)));
+  }
+
+  #block({ blocked }: Fed, publisher: number): void {
+    if (blocked.has(publisher)) return;
+    blocked.add(publisher);
+    this.#port.publishers.block(publisher);
+  }
+
+  /** It takes messages again, or somebody else leads it who may. */
+  #notFull(fed: Fed): void {
+    fed.isFull = false;
+    const publishers = [...fed.blocked];
+    fed.blocked.clear();
+    for (const publisher of publishers) this.#port.publishers.unblock(publisher);
+  }
+
   /** What was on its way to a log that is gone has gone with it. */
   #forget(fed: Fed): void {
     this.#abandon(fed);
     fed.feed.end(STORED);
     this.#releaseHeld(fed);
+    this.#notFull(fed);
     this.#feeds.delete(fed.feed.logId);
   }
 
@@ -156,6 +193,7 @@ export class Feeds {
     if (result !== 'ok') {
       if (FINAL.has(result)) feed.settled(batch, REFUSED);
       else {
+        if (result === 'no-space') this.#full(fed, batch.number);
         feed.again(batch);
         this.#rest(fed);
       }
@@ -164,6 +202,7 @@ export class Feeds {
       const { outcome } = answer;
       if (outcome === 'ok') {
         place.succeeded();
+        if (fed.isFull && batch.number >= fed.fullNumber) this.#notFull(fed);
         feed.settled(batch, STORED, answer.kind === 'published' ? answer.offset : -1);
       } else if (outcome === 'number-gap' && answer.kind === 'published') {
         feed.gap(batch, answer.expected);
@@ -204,6 +243,7 @@ export class Feeds {
       // A leader of before may answer or not: what it stored, the next one knows.
       this.#abandon(fed);
       fed.isResting = false;
+      this.#notFull(fed);
       fed.feed.isOut = fed.place.isOut;
       if (fed.feed.isOut) fed.feed.refuseAll();
       this.#pump(fed);

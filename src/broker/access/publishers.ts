@@ -32,6 +32,8 @@ interface Entry {
   flights: number;
   /** Why it waits: one for its own bytes, for the shard's, and for each log. */
   reasons: number;
+  /** Logs whose leader has no room on its disk for what it published. */
+  blocks: number;
   isOver: boolean;
   isClosed: boolean;
 }
@@ -53,7 +55,7 @@ export class Publishers {
 
   add(sink: PublishSink): number {
     const slot = this.#slots.take();
-    const counts = { bytes: 0, flights: 0, reasons: 0 };
+    const counts = { bytes: 0, flights: 0, reasons: 0, blocks: 0 };
     this.#entries[slot] = { sink, ...counts, isOver: false, isClosed: false };
     return slot;
   }
@@ -112,6 +114,19 @@ export class Publishers {
     this.#forgetIfDone(slot, entry);
   }
 
+  block(slot: number): void {
+    const entry = this.#entries[slot]!;
+    entry.blocks += 1;
+    if (entry.blocks === 1 && !entry.isClosed) entry.sink.blocked();
+  }
+
+  unblock(slot: number): void {
+    const entry = this.#entries[slot]!;
+    entry.blocks -= 1;
+    if (entry.blocks === 0 && !entry.isClosed) entry.sink.unblocked();
+    this.#forgetIfDone(slot, entry);
+  }
+
   close(slot: number): void {
     const entry = this.#entries[slot]!;
     entry.isClosed = true;
@@ -120,7 +135,7 @@ export class Publishers {
 
   /** What it published is stored all the same, so its slot is another's only when all of that has landed. */
   #forgetIfDone(slot: number, entry: Entry): void {
-    const isBusy = entry.flights > 0 || entry.reasons > 0;
+    const isBusy = entry.flights > 0 || entry.reasons > 0 || entry.blocks > 0;
     if (!entry.isClosed || isBusy || this.#entries[slot] !== entry) return;
     this.#entries[slot] = undefined;
     this.#slots.giveBack(slot);

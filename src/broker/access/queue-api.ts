@@ -63,6 +63,9 @@ export interface PublishSink {
   /** Too much is under way: read no more from this connection until `room`. */
   full(): void;
   room(): void;
+  /** What was published waits for room on the disk of a leader: publish no more until `unblocked`. */
+  blocked(): void;
+  unblocked(): void;
 }
 
 export interface Publisher {

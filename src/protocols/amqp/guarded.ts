@@ -90,6 +90,14 @@ class GuardedPublishSink implements PublishSink {
   room(): void {
     this.#sink.room();
   }
+
+  blocked(): void {
+    this.#sink.blocked();
+  }
+
+  unblocked(): void {
+    this.#sink.unblocked();
+  }
 }
 
 /** The same, for a session whose errors go to `onError`. */

@@ -348,7 +348,7 @@ export class TestPublisher {
   readonly offsets = new Map<number, number>();
   readonly unroutable: [ticket: number, value: string][] = [];
   /** What it was told of room, in order. */
-  readonly room: ('full' | 'room')[] = [];
+  readonly room: ('full' | 'room' | 'blocked' | 'unblocked')[] = [];
   readonly #shard: Shard;
   readonly #publisher;
   readonly #route = new RouteInput();
@@ -367,6 +367,8 @@ export class TestPublisher {
       },
       full: () => this.room.push('full'),
       room: () => this.room.push('room'),
+      blocked: () => this.room.push('blocked'),
+      unblocked: () => this.room.push('unblocked'),
     });
   }
 

@@ -196,6 +196,29 @@ test('without a leader a publish is given up in time, and what comes later is st
   );
 });
 
+test('who publishes to a log whose leader has a full disk is told, and told again, and what was sent is stored', async () => {
+  await inCluster(136, async (cluster, rig) => {
+    await cluster.create('q');
+    const [sent, late, other] = [0, 1, 2].map(() => new TestPublisher(cluster.at(1)));
+    const free = [1, 2, 3].map((id) => rig.world.node(`n${id}`).device.fill());
+    await rig.advance(1_000);
+    for (let i = 0; i < 500 && sent!.room.length === 0; i += 1) {
+      sent!.publish(['y'.repeat(20_000)], { key: 'q' });
+      await rig.advance(20);
+    }
+    late!.publish(['late'], { key: 'q' });
+    await rig.advance(1_000);
+    expect([sent!.room, late!.room, other!.room]).toEqual([['blocked'], ['blocked'], []]);
+    expect(late!.resolved.size).toBe(0);
+    for (const end of free) end();
+    await rig.until(() => sent!.isResolved && late!.isResolved);
+    expect(new Set([...sent!.resolved.values(), ...late!.resolved.values()])).toEqual(
+      new Set(['stored']),
+    );
+    for (const each of [sent!, late!]) expect(each.room).toEqual(['blocked', 'unblocked']);
+  });
+});
+
 test('publishers wait while a log or they have too much under way, and go on', async () => {
   const value = 'x'.repeat(1_000);
   const limits = { publisherBytesMax: 50_000, logBytesMax: 20_000, shardBytesMax: 120_000 };

@@ -235,6 +235,14 @@ export class Channel implements PublishSink {
     this.host.full(this, false);
   }
 
+  blocked(): void {
+    this.host.blocked(this, true);
+  }
+
+  unblocked(): void {
+    this.host.blocked(this, false);
+  }
+
   // ---- The end ----------------------------------------------------------------------------------
 
   /** Gives everything back that the channel has; `then` is called when its queues know. */
@@ -260,6 +268,7 @@ export class Channel implements PublishSink {
     if (this.#getter !== undefined) host.forget(this.#getter);
     this.#publisher?.close();
     host.full(this, false);
+    host.blocked(this, false);
     this.#deleteUnused(orphans, then);
     for (const next of waiting) next();
   }

@@ -62,6 +62,8 @@ export interface ClientFacts {
   readonly hearsRefusals: boolean;
   /** Takes basic.cancel from the server. */
   readonly hearsCancels: boolean;
+  /** Takes connection.blocked. */
+  readonly hearsBlocks: boolean;
 }
 
 export function clientFacts(properties: FieldTable): ClientFacts {
@@ -76,6 +78,7 @@ export function clientFacts(properties: FieldTable): ClientFacts {
     name: name?.type === 'longstr' && typeof name.value === 'string' ? name.value : undefined,
     hearsRefusals: can('authentication_failure_close'),
     hearsCancels: can('consumer_cancel_notify'),
+    hearsBlocks: can('connection.blocked'),
   };
 }
 

@@ -32,6 +32,8 @@ export interface ChannelHost {
   confirmLater(channel: Channel): void;
   /** Too many publishes of the channel are under way, or not any more. */
   full(channel: Channel, isFull: boolean): void;
+  /** What the channel published waits for room on a disk, or not any more. */
+  blocked(channel: Channel, isBlocked: boolean): void;
   /** So many bytes wait behind a command, or not any more. */
   defer(bytes: number): void;
   undefer(bytes: number): void;

@@ -60,7 +60,7 @@ export type QuestionKind = keyof Answers;
 export type QuestionOf<K extends QuestionKind> = Extract<Question, { readonly kind: K }>;
 
 /** Why nothing is read for a while; each reason counts on its own. */
-export type PauseReason = 'publishes' | 'deferred';
+export type PauseReason = 'publishes' | 'deferred' | 'blocked';
 
 export interface SessionPorts {
   readonly view: MetadataView;

@@ -70,7 +70,14 @@ type State =
   | 'ending'
   | 'over';
 
-const NO_CLIENT: ClientFacts = { name: undefined, hearsRefusals: false, hearsCancels: false };
+const NO_CLIENT: ClientFacts = {
+  name: undefined,
+  hearsRefusals: false,
+  hearsCancels: false,
+  hearsBlocks: false,
+};
+/** RabbitMQ's words for its alarm of disks. */
+const LOW_ON_DISK = 'low on disk';
 
 export class Session implements ChannelHost, ReaderSink {
   readonly ports: SessionPorts;
@@ -92,6 +99,7 @@ export class Session implements ChannelHost, ReaderSink {
   #consumerCount = 0;
   #unconfirmed: Channel[] = [];
   readonly #full = new Set<Channel>();
+  readonly #blocked = new Set<Channel>();
   #deferredBytes = 0;
   #isDeferring = false;
   #isSlow = false;
@@ -449,6 +457,23 @@ export class Session implements ChannelHost, ReaderSink {
     else this.#full.delete(channel);
     if (before === 0 && this.#full.size > 0) this.ports.pause('publishes');
     if (before > 0 && this.#full.size === 0) this.ports.resume('publishes');
+  }
+
+  /** As with RabbitMQ's alarms: the client is told, and nothing is read from who has published. */
+  blocked(channel: Channel, isBlocked: boolean): void {
+    const before = this.#blocked.size;
+    if (isBlocked) this.#blocked.add(channel);
+    else this.#blocked.delete(channel);
+    const { size } = this.#blocked;
+    if (before === size || (before > 0 && size > 0)) return;
+    const isTold = this.#client.hearsBlocks && this.#state === 'running';
+    if (size > 0) {
+      if (isTold) this.#send('connection.blocked', { reason: LOW_ON_DISK });
+      this.ports.pause('blocked');
+    } else {
+      if (isTold) this.#send('connection.unblocked', {});
+      this.ports.resume('blocked');
+    }
   }
 
   defer(bytes: number): void {

@@ -370,6 +370,26 @@ describe('publishes', () => {
     expect(client.socket.isPaused).toBe(false);
   });
 
+  it('that wait for room on a disk block their connection, and the client is told', async () => {
+    const world = new AmqpWorld();
+    for (const isTold of [true, false]) {
+      const client = await world.connect(2, isTold ? { 'connection.blocked': true } : {});
+      client.addPublish(1, '', 'q', 'a').addPublish(2, '', 'q', 'b');
+      await client.send();
+      const [first, second] = [...world.queues.publishers].slice(-2).map(({ sink }) => sink);
+      first!.blocked();
+      second!.blocked();
+      const told = isTold ? ["0 connection.blocked 'low on disk'"] : [];
+      expect(lines(await client.said())).toEqual(told);
+      expect(client.socket.isPaused).toBe(true);
+      first!.unblocked();
+      expect(client.socket.isPaused).toBe(true);
+      second!.unblocked();
+      expect(lines(await client.said())).toEqual(isTold ? ['0 connection.unblocked'] : []);
+      expect(client.socket.isPaused).toBe(false);
+    }
+  });
+
   it('go to the keys of CC and BCC, and nobody hears of BCC', async () => {
     const world = new AmqpWorld();
     const client = await world.connect();
