@@ -94,6 +94,15 @@ export class Turn {
     if (!this.#isRunning) this.#runQueue.soon(this.#task);
   }
 
+  /**
+   * Takes a turn at once, for an event that has ended the sleep of this thread: nothing else is there to share it, and
+   * the end of the loop's round is microseconds away. Otherwise as `request`.
+   */
+  now(): void {
+    if (this.#isRequested || this.#isRunning || this.#isClosed) this.request();
+    else this.#run();
+  }
+
   /** Puts a cell into the run queue of this thread. */
   enqueue(cell: Runnable): void {
     this.#ready.push(cell);

@@ -23,6 +23,13 @@ const RECORDS_PER_POLL = 512;
 const RECORDS_WHEN_BEHIND = 64;
 /** A published record that is not taken for this long gets another bell. */
 const SAFETY_BELL_MS = 100;
+/**
+ * A bell that is heard so long after the last turn has ended a sleep. One that comes sooner finds the thread at work:
+ * its turn is the one that all events of this round of the loop share, and bells that follow each other never keep
+ * sockets waiting. Who waits for an answer sleeps for about two wake-ups, and less than a stream of records pauses.
+ */
+const SLEPT_MS = 0.1;
+const SLEPT_FOR_ANSWER_MS = 0.02;
 /** Four wake-ups a second of a thread that blocks and is idle. */
 const BLOCKED_MS_MAX = 250;
 
@@ -63,6 +70,7 @@ export class RingHub implements RouteOwner {
   readonly #routes: RingRoute[] = [];
   readonly #bells = new Map<number, Doorbell>();
   #firstPolled = 0;
+  #turnEndMs = Number.NEGATIVE_INFINITY;
   #safety: Deadline | undefined;
 
   constructor(system: System, threads: Threads, slab: SlabPool) {
@@ -72,7 +80,7 @@ export class RingHub implements RouteOwner {
     this.slab = slab;
     system.turn.onPoll(() => this.#poll());
     system.turn.onPhase('publish', () => this.#publish());
-    threads.onBell(() => system.turn.request());
+    threads.onBell(() => this.#heard());
   }
 
   /** A peer exists (again): its rings are ready, whether it has started or not. */
@@ -129,6 +137,14 @@ export class RingHub implements RouteOwner {
       // Promises and the event loop come round before it.
       turn.request();
     });
+  }
+
+  /** A bell. The thread that slept takes its turn at once: whoever rang may be waiting for it. */
+  #heard(): void {
+    const { turn, clock, asks } = this.#system;
+    const sleptMs = clock.monotonicMs() - this.#turnEndMs;
+    if (sleptMs >= (asks.openCount > 0 ? SLEPT_FOR_ANSWER_MS : SLEPT_MS)) turn.now();
+    else turn.request();
   }
 
   /** RouteOwner: a turn is needed to publish. */
@@ -219,6 +235,7 @@ export class RingHub implements RouteOwner {
       if (reader === undefined || this.#sleep(reader)) continue;
       turn.request();
     }
+    this.#turnEndMs = this.#system.clock.monotonicMs();
   }
 
   #sleep(reader: RingReader): boolean {
