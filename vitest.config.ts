@@ -7,7 +7,8 @@ export default defineConfig({
     pool: 'forks',
     // Some files wait for processes, so no core need stay free for the runner.
     maxWorkers: '100%',
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // They end what hangs. How busy the machine is they must not judge: ten times slower is still right.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });
