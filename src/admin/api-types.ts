@@ -54,13 +54,19 @@ export interface ApiStatus {
   readonly nodeId: number;
   /** -1 while no metadata leader is known. */
   readonly controllerId: number;
-  /** `ok`: every log has a leader and all its replicas. `degraded`: replicas are missing. `down`: a log has no leader. */
+  /**
+   * `ok`: every log has a leader and all its replicas. `degraded`: replicas are missing, or the disk of the node that
+   * answered is too full for publishes. `down`: a log has no leader.
+   */
   readonly health: 'ok' | 'degraded' | 'down';
   readonly nodes: readonly ApiNode[];
   readonly destinationCount: number;
   readonly logCount: number;
   readonly leaderlessCount: number;
   readonly underReplicatedCount: number;
+  /** Bytes that are free on the disk of the node that answered, and whether it takes no publishes for want of more. */
+  readonly diskFreeBytes: number;
+  readonly isDiskShort: boolean;
   readonly uptimeMs: number;
 }
 

@@ -31,18 +31,21 @@ export function statusOf(ports: AdminPorts): ApiStatus {
   const logs = logsOf(view);
   const leaderlessCount = logs.filter((log) => log.leader < 0).length;
   const underReplicatedCount = logs.filter((log) => log.isr.length < log.replicas.length).length;
+  const { freeBytes, isShort } = ports.disk();
   const isDown = leaderlessCount > 0 || view.controllerId < 0;
   return {
     clusterId: view.clusterId,
     version: ports.version,
     nodeId: view.nodeId,
     controllerId: view.controllerId,
-    health: isDown ? 'down' : underReplicatedCount > 0 ? 'degraded' : 'ok',
+    health: isDown ? 'down' : underReplicatedCount > 0 || isShort ? 'degraded' : 'ok',
     nodes: nodesOf(view, logs),
     destinationCount: view.destinations().length,
     logCount: logs.length,
     leaderlessCount,
     underReplicatedCount,
+    diskFreeBytes: freeBytes,
+    isDiskShort: isShort,
     uptimeMs: Math.floor(ports.uptimeMs()),
   };
 }

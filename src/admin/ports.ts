@@ -20,6 +20,8 @@ export interface AdminPorts {
   wallMs(): number;
   /** Counters of this node by name, for `GET /api/counters`. */
   counters(): Readonly<Record<string, number>>;
+  /** Of this node's data folder. Short: nothing is published to logs that it leads. */
+  disk(): { readonly freeBytes: number; readonly isShort: boolean };
   /** The actors of one node, or of all that are live; empty if there is no such live node. */
   actors(node: number | undefined): Promise<readonly ThreadLook[]>;
   /** Control of a thread of this node, 0 the main one; undefined if it has no such thread. */

@@ -46,6 +46,7 @@ import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
 import { Replicas } from './replica-status.ts';
+import { SHARDS_SHORT_OF_SPACE } from './shard-names.ts';
 import type { MakeShards, Shards } from './shards.ts';
 import { ThreadLooks } from './thread-looks.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
@@ -437,6 +438,10 @@ class Node implements ProbedNode {
         'main.messages': this.#system.turn.messages,
         ...this.#parts.counters?.(),
         ...shards.counters(),
+      }),
+      disk: () => ({
+        freeBytes: this.#env.disk.freeBytes(),
+        isShort: (shards.counters()[SHARDS_SHORT_OF_SPACE] ?? 0) > 0,
       }),
     });
     let bound = port;

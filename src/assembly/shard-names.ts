@@ -14,3 +14,6 @@ export type ClientProtocol = (typeof CLIENT_PROTOCOLS)[number];
 export function isClientProtocol(tag: string): tag is ClientProtocol {
   return (CLIENT_PROTOCOLS as readonly string[]).includes(tag);
 }
+
+/** Counter of the shards of a node to which nothing is published because the disk is too full. */
+export const SHARDS_SHORT_OF_SPACE = 'storage.shardsShortOfSpace';

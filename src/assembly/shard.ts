@@ -43,7 +43,7 @@ import {
   knownReadMistakes,
   viewsWithMistakes,
 } from './known-mistakes.ts';
-import { type ClientProtocol, shardDirectory } from './shard-names.ts';
+import { type ClientProtocol, SHARDS_SHORT_OF_SPACE, shardDirectory } from './shard-names.ts';
 import { VERSION } from './version.ts';
 import { prefixed } from './worker-boot.ts';
 
@@ -309,9 +309,13 @@ function countersOf(
   amqp: AmqpDoor,
   queues: ShardQueues,
 ): Record<string, number> {
+  // Where nothing is appended nobody else looks.
+  store.lookAtSpace();
+  const isShort = store.isShortOfSpace;
   const counters: Record<string, number> = {
     turns: system.turn.count,
     messages: system.turn.messages,
+    [SHARDS_SHORT_OF_SPACE]: isShort ? 1 : 0,
   };
   for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
   const { compactions } = host;

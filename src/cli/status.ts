@@ -22,6 +22,11 @@ export function define(program: Command): void {
   );
 }
 
+function diskLine({ nodeId, diskFreeBytes }: ApiStatus): string {
+  const freeMb = (diskFreeBytes / 1e6).toFixed(1);
+  return `the disk of node ${nodeId} is too full for publishes: ${freeMb} MB are free`;
+}
+
 function statusLines(status: ApiStatus): string[] {
   const rows = status.nodes.map((node) => [
     String(node.id),
@@ -42,5 +47,6 @@ function statusLines(status: ApiStatus): string[] {
     ]),
     `${status.destinationCount} destinations, ${status.logCount} logs, ` +
       `${status.leaderlessCount} without a leader, ${status.underReplicatedCount} under-replicated`,
+    ...(status.isDiskShort ? [diskLine(status)] : []),
   ];
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { destinationsOf } from '../../src/admin/overview.ts';
+import { destinationsOf, statusOf } from '../../src/admin/overview.ts';
 import type { AdminPorts } from '../../src/admin/ports.ts';
 import type { LogStatus } from '../../src/cluster/ports.ts';
 
@@ -35,4 +35,25 @@ test('a partition tells what its leader says, and which of its replicas are quar
     { partition: 0, failed: [], startOffset: 1, highWatermark: 5, logEndOffset: 6 },
     { partition: 1, failed: [2], highWatermark: -1 },
   ]);
+});
+
+test('a node whose disk is too full for publishes says so, and is degraded', () => {
+  const view = {
+    clusterId: 'c',
+    nodeId: 1,
+    controllerId: 1,
+    nodes: () => [],
+    destinations: () => [],
+  };
+  const disk = { freeBytes: 7, isShort: true };
+  const ports = {
+    version: 'v',
+    view,
+    uptimeMs: () => 1,
+    disk: () => disk,
+  } as unknown as AdminPorts;
+  const short = { health: 'degraded', diskFreeBytes: 7, isDiskShort: true };
+  expect(statusOf(ports)).toMatchObject(short);
+  disk.isShort = false;
+  expect(statusOf(ports)).toMatchObject({ health: 'ok', isDiskShort: false });
 });

@@ -196,6 +196,8 @@ async function checkLimit(node, disk, user, shards) {
   };
   await until('a send is refused', isRefused, TOLD_WITHIN_MS).catch(() => undefined);
   judgeRefusal(mode, refusal);
+  const status = await (await fetch(`${node.http}/api/status`)).json();
+  judge(`${mode}: its status says so`, status.isDiskShort && status.health === 'degraded');
   judge(`${mode}: bytes are left`, freeBytes(disk) > 0, `${freeBytes(disk)} bytes`);
   await judgeReading(user, mode, 'below-the-limit');
   fs.rmSync(ballast);
