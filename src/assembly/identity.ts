@@ -26,6 +26,8 @@ export interface NodeIdentity {
   /** What this data went by before, 0 for a new folder. */
   readonly previousIncarnation: number;
   readonly bootCounter: number;
+  /** The last start that the cluster may have been told of: a folder that was put back may be started, and end untold. */
+  readonly toldBoot: number;
   /** The last stop was orderly. */
   readonly isClean: boolean;
   readonly osBootId: string;
@@ -88,6 +90,7 @@ interface Stored {
   readonly incarnation: number;
   readonly dataIncarnation?: number;
   readonly bootCounter: number;
+  readonly toldBoot?: number;
   readonly isClean: boolean;
   readonly osBootId: string;
 }
@@ -136,6 +139,7 @@ export function openIdentity(
       dataIncarnation: incarnation,
       previousIncarnation: 0,
       bootCounter: 1,
+      toldBoot: 0,
       isClean: true,
       osBootId,
       isNewFolder: true,
@@ -160,6 +164,7 @@ export function openIdentity(
     dataIncarnation: stored.dataIncarnation ?? stored.incarnation,
     previousIncarnation: stored.dataIncarnation ?? stored.incarnation,
     bootCounter: stored.bootCounter + 1,
+    toldBoot: stored.toldBoot ?? stored.bootCounter,
     isClean: stored.isClean,
     osBootId,
     isNewFolder: false,
@@ -201,7 +206,8 @@ export function laterIncarnation(env: Pick<Environment, 'random'>, incarnation: 
 }
 
 export function writeIdentity(env: Environment, identity: NodeIdentity, isClean: boolean): void {
-  const { clusterId, nodeId, incarnation, dataIncarnation, bootCounter, osBootId } = identity;
+  const { clusterId, nodeId, incarnation, dataIncarnation, osBootId } = identity;
+  const { bootCounter, toldBoot } = identity;
   const stored: Stored = {
     format: FORMAT,
     clusterId,
@@ -209,6 +215,7 @@ export function writeIdentity(env: Environment, identity: NodeIdentity, isClean:
     incarnation,
     dataIncarnation,
     bootCounter,
+    toldBoot,
     isClean,
     osBootId,
   };

@@ -252,6 +252,7 @@ class Node implements ProbedNode {
       shards,
       changes: shards.changes,
       kinds: this.#kinds.map(kindOf),
+      onTelling: () => this.#telling(),
       onRegistered: () => {
         // Whoever registers later does so at a higher version: lives of this node have an order.
         this.#commands.known({ clientId: nodeId, life: this.#replica.image.version });
@@ -262,6 +263,14 @@ class Node implements ProbedNode {
     });
     this.#registration.start();
     this.#checkReady();
+  }
+
+  /** Written before metadata can know of it. */
+  #telling(): void {
+    const { toldBoot, bootCounter } = this.#identity;
+    if (toldBoot === bootCounter) return;
+    this.#identity = { ...this.#identity, toldBoot: bootCounter };
+    writeIdentity(this.#env, this.#identity, false);
   }
 
   /** Written before metadata knows it: after a crash in between the data is new again, not old. */
@@ -336,11 +345,11 @@ class Node implements ProbedNode {
 
   /** A new folder promised nothing that it could have forgotten. */
   #past(): Pick<MetadataServiceConfig, 'past'> {
-    const { isNewFolder, dataIncarnation, bootCounter } = this.#identity;
+    const { isNewFolder, dataIncarnation, toldBoot } = this.#identity;
     if (isNewFolder) return {};
     const isForgotten = (known: KnownLife) =>
       known.incarnation > dataIncarnation ||
-      (known.incarnation === dataIncarnation && known.bootCounter >= bootCounter);
+      (known.incarnation === dataIncarnation && known.bootCounter > toldBoot);
     const others = this.#config.nodes
       .map(({ id }) => id)
       .filter((id) => id !== this.#config.nodeId);

@@ -37,6 +37,8 @@ export interface RegistrationOptions {
   readonly kinds: readonly ActorKind[];
   readonly shards: Shards;
   readonly changes: Changes;
+  /** The metadata is about to be told of this start: it may know of it from now on. */
+  onTelling(): void;
   /** The metadata knows this very process. */
   onRegistered(): void;
   /** The data goes by another incarnation from now on. */
@@ -223,6 +225,7 @@ export class Registration {
       kinds.length === 0
         ? { kind: 'register-node', ...registration }
         : { kind: 'register-node-with-kinds', ...registration, kinds };
+    this.#options.onTelling();
     const answer = await metadata.changeCommand(command, CHANGE_MS);
     if (answer.kind === 'done') this.#tellRegistered();
     if (answer.kind !== 'refused') return;

@@ -36,8 +36,11 @@ export const MetadataProtocol = protocol('metadata', 3, {
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
   /** A node without a Raft log asks to become a member under its new incarnation. */
   join: ask(record({ node: u32, incarnation: u32 }), bool),
-  /** A node that starts asks what the others know of it (zeros: nothing), and whether they have a leader. */
-  known: ask(record({ node: u32 }), record({ incarnation: u32, bootCounter: u32, isLed: bool })),
+  /** A node that starts asks what the others know of it (zeros: nothing), and how far they can know. */
+  known: ask(
+    record({ node: u32 }),
+    record({ incarnation: u32, bootCounter: u32, standing: oneOf('leads', 'follows', 'alone') }),
+  ),
   // From the shards of this node.
   proposeSafeSet: tell(
     record({

@@ -42,15 +42,18 @@ import { ShardFeed } from './shard-feed.ts';
 const PROPOSE_RETRY_MS = 50;
 const PROPOSE_ASK_MS = 2_000;
 const KNOWN_ASK_MS = 500;
-/** Once one node has said what it knows of this one, the others have so long to know better. */
-const KNOWN_GRACE_MS = 50;
+/** While nobody leads, the others have so long after the first of them to know better. */
+const KNOWN_GRACE_MS = 200;
 
 /** What the group knows of a node: its data and how often that was started; zeros if it knows nothing. */
 export interface KnownLife {
   readonly incarnation: number;
   readonly bootCounter: number;
-  /** Whoever says so knows a leader of the group. */
-  readonly isLed: boolean;
+  /**
+   * Of whoever says so: who `leads` knows everything that was ever committed, who `follows` may lack the newest,
+   * and so may who is `alone`, without a leader.
+   */
+  readonly standing: 'leads' | 'follows' | 'alone';
 }
 
 export interface Survivor {
@@ -157,33 +160,37 @@ export class MetadataService {
 
   /**
    * Whoever was put back to an earlier state must not vote: it may have promised otherwise since. So nobody votes
-   * until another node has said what it knows, without which no vote could count anyway. What was put back says
-   * nothing at all until the others have a leader without it, and can take a newcomer in.
+   * until the leader has said what it knows, or, where there is none, others, without whom no vote could count. What
+   * was put back says nothing at all until there is a leader without it, which can take a newcomer in.
    */
   #askTheOthers(past: NonNullable<MetadataServiceConfig['past']>): void {
     const { node, log, system } = this.config;
+    const standings = new Map<number, KnownLife['standing']>();
     let isOver = false;
     let isForgotten = false;
-    let left = past.others.length;
-    const release = () => {
-      if (isOver || isForgotten || this.#isStopped) return;
-      isOver = true;
-      this.raft.release();
-    };
-    const heard = (known: KnownLife): 'again' | 'done' => {
+    let graceMs = -1;
+    const heard = (other: number, known: KnownLife): void => {
+      const { standing } = known;
+      standings.set(other, standing);
       if (past.isForgotten(known)) {
-        if (!isForgotten)
+        if (!isForgotten) {
           log.warn('this folder is older than what the others know of it', { ...known });
+        }
         isForgotten = true;
-        if (!known.isLed) return 'again';
+        if (standing === 'alone') return;
         isOver = true;
         past.onForgotten(known);
-        return 'done';
+        return;
       }
-      left -= 1;
-      if (left === 0) release();
-      else system.deadlines.after(KNOWN_GRACE_MS, release);
-      return 'done';
+      const all = [...standings.values()];
+      if (graceMs < 0 || all.includes('follows')) graceMs = system.clock.monotonicMs();
+      const isLong = system.clock.monotonicMs() - graceMs >= KNOWN_GRACE_MS;
+      const isAnswered = isLong || standings.size === past.others.length;
+      // Whom a follower follows may know more: it is asked until it answers, or leads no more.
+      const isKnown = standing === 'leads' || (isAnswered && all.every((each) => each === 'alone'));
+      if (isForgotten || !isKnown) return;
+      isOver = true;
+      this.raft.release();
     };
     const askOne = async (other: number): Promise<void> => {
       while (!isOver && !this.#isStopped) {
@@ -191,7 +198,8 @@ export class MetadataService {
           .ask('known', { node }, { timeoutMs: KNOWN_ASK_MS })
           .catch(() => undefined);
         if (isOver || this.#isStopped) return;
-        if (known !== undefined && heard(known) === 'done') return;
+        if (known === undefined) standings.delete(other);
+        else heard(other, known);
         await this.#sleep(PROPOSE_RETRY_MS);
       }
     };
@@ -431,7 +439,9 @@ export class MetadataService {
   async #knownLife(node: number): Promise<KnownLife> {
     await this.#recovered;
     const { incarnation = 0, bootCounter = 0 } = this.config.replica.image.node(node) ?? {};
-    return { incarnation, bootCounter, isLed: this.raft.controllerId >= 0 };
+    const hasLeader = this.raft.controllerId >= 0 && !this.raft.isLeader;
+    const standing = this.#isReadyLeader() ? 'leads' : hasLeader ? 'follows' : 'alone';
+    return { incarnation, bootCounter, standing };
   }
 
   /** From a log host of this node. A refusal goes back at once; acceptance shows in the metadata. */
