@@ -1,6 +1,7 @@
 // How many durable appends a second does one shard make when 64 callers wait for one frame of 1 KB each,
 // over the real disk? A frame counts when its log says that it is durable. Prints groups and frames per
-// group too: the figure is the number of waiters over the time of one group.
+// group too: the figure is the number of waiters over the time of one group. The second line is the same
+// with logs in memory, which no disk is waited for.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,9 +48,10 @@ builder.append(1, null, new Uint8Array(1024 - 61 - 10).fill(7));
 const batch = builder.finish(crc32c).slice();
 
 /** Each waiter has a log of its own, as 64 queues or partitions would. */
-const logs: StoredLog[] = Array.from({ length: WAITERS }, (_, i) =>
-  store.createLog(i + 1, { durability: 'sync' }),
-);
+const logsOf = (durability: 'sync' | 'memory', firstId: number): StoredLog[] =>
+  Array.from({ length: WAITERS }, (_, i) => store.createLog(firstId + i, { durability }));
+const durableLogs = logsOf('sync', 1);
+const memoryLogs = logsOf('memory', 1 + WAITERS);
 
 function append(log: StoredLog): void {
   stampBatch(batch, 0, log.endOffset, 1);
@@ -57,7 +59,7 @@ function append(log: StoredLog): void {
   if (typeof seq !== 'number') throw new Error(`append answered ${seq}`);
 }
 
-function appendUntil(total: number): Promise<void> {
+function appendUntil(logs: readonly StoredLog[], total: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let durable = 0;
     let appended = 0;
@@ -80,6 +82,14 @@ function appendUntil(total: number): Promise<void> {
   });
 }
 
+async function roundOf(logs: readonly StoredLog[]): Promise<{ count: number; ms: number }> {
+  const ms = await timed(() => appendUntil(logs, FRAMES));
+  for (const log of logs) {
+    if (log.durableSeq !== log.endSeq) throw new Error(`log ${log.logId} is not durable`);
+  }
+  return { count: FRAMES, ms };
+}
+
 const before = { ...store.counters };
 await run({
   name: 'wal-group-commit',
@@ -87,18 +97,20 @@ await run({
   floor: 150_000,
   // Until the WAL has its size and its files go round: pre-writing is paid once.
   warmUp: 5,
-  round: async () => {
-    const ms = await timed(() => appendUntil(FRAMES));
-    for (const log of logs) {
-      if (log.durableSeq !== log.endSeq) throw new Error(`log ${log.logId} is not durable`);
-    }
-    return { count: FRAMES, ms };
-  },
-  close: async () => {
+  round: () => roundOf(durableLogs),
+  close: () => {
     const groups = store.counters.walGroups - before.walGroups;
     const frames = store.counters.walFrames - before.walFrames;
     process.stderr.write(`${groups} groups, ${(frames / groups).toFixed(1)} frames per group, `);
     process.stderr.write(`${(store.counters.walBytes / frames).toFixed(0)} WAL bytes per frame\n`);
+  },
+});
+await run({
+  name: 'wal-group-commit memory',
+  unit: 'frames',
+  floor: 150_000,
+  round: () => roundOf(memoryLogs),
+  close: async () => {
     await store.close();
     rmSync(root, { recursive: true });
   },

@@ -308,8 +308,12 @@ export class WireClient {
     partitions: number,
     replicas: number,
     timeoutMs = 10_000,
+    configs: Readonly<Record<string, string>> = {},
   ): Promise<number> {
-    const body = new WireWriter().i32(1).string(name).i32(partitions).i16(replicas).i32(0).i32(0);
+    const entries = Object.entries(configs);
+    const body = new WireWriter().i32(1).string(name).i32(partitions).i16(replicas).i32(0);
+    body.i32(entries.length);
+    for (const [key, value] of entries) body.string(key).string(value);
     body.i32(timeoutMs).i8(0);
     const reader = await this.ask(CREATE_TOPICS_KEY, 2, body.take(), timeoutMs + 2_000);
     reader.i32();

@@ -16,8 +16,7 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.answer-before-commit', 'answerAtOnce'],
   ['bug.answer-unreceived', 'answerUnreceived'],
   ['bug.answer-unstored', 'answerUnstored'],
-  ['bug.join-without-answered', 'noAnsweredRule'],
-  ['bug.rebuild-memory', 'rebuildMemory'],
+  ['bug.answer-unkept', 'answerUnkept'],
 ];
 
 const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [

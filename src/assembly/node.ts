@@ -194,6 +194,7 @@ class Node implements ProbedNode {
       standing: (node) => this.#imageProbe.standing(node),
       assigned: () => this.#imageProbe.assigned(),
       replicasOf: (destination) => this.#imageProbe.replicasOf(destination),
+      logOf: (destination, partition) => this.#imageProbe.logOf(destination, partition),
     };
   }
 

@@ -47,6 +47,8 @@ export interface NodeProbe {
   assigned(): ReadonlyMap<number, number>;
   /** How many nodes the first log of a destination is assigned to; 0 if there is none. */
   replicasOf(destination: string): number;
+  /** The log of a partition, as this node knows it now. */
+  logOf(destination: string, partition: number): number | undefined;
 }
 
 /** How a node stands in the eyes of another, or in its own. */
@@ -92,6 +94,10 @@ export class ImageProbe {
   assigned(): ReadonlyMap<number, number> {
     const logs = [...this.#replica.image.logs()];
     return new Map(logs.map(({ logId, replicas }) => [logId, replicas.length]));
+  }
+
+  logOf(destination: string, partition: number): number | undefined {
+    return this.#replica.image.destination('/', destination)?.logIds[partition];
   }
 
   replicasOf(destination: string): number {

@@ -529,8 +529,7 @@ export class LeaderCore implements Leader, StreamedLog {
   #considerChange(): void {
     if (this.#epochBeginSeq === 0 || this.#phase === 'resigned') return;
     const holdSeq = Math.max(this.#committedSeq, this.#epochBeginSeq);
-    const answeredSeq = this.#config.faults?.noAnsweredRule === true ? 0 : this.#answeredSeq;
-    this.#members.considerChange(holdSeq, answeredSeq);
+    this.#members.considerChange(holdSeq, this.#answeredSeq);
   }
 
   // ---- The rest --------------------------------------------------------------------------------

@@ -86,16 +86,13 @@ export interface Faults {
   readonly truncateBelowCommitted?: boolean;
   readonly ackBeforeDurable?: boolean;
   /**
-   * Of destinations of any durability, of `replicated` ones, of `async` ones: an answer leaves when the leader has the
-   * frame; also where it has not. Obeyed by the shells.
+   * An answer leaves when the leader has the frame: of destinations of any durability, and of `replicated` ones.
+   * One in sixteen leaves although the leader has not: of `async` ones, and of those in memory. Obeyed by the shells.
    */
   readonly answerAtOnce?: boolean;
   readonly answerUnreceived?: boolean;
   readonly answerUnstored?: boolean;
-  /** A log in memory is rebuilt after a change of leaders from what is not there any more. Obeyed by the shells. */
-  readonly rebuildMemory?: boolean;
-  /** What was answered when enough members had received it need not be with new ones. */
-  readonly noAnsweredRule?: boolean;
+  readonly answerUnkept?: boolean;
   /**
    * The committed seq moves over frames of older epochs: a leader counts frames below its
    * epoch-begin, a follower takes the leader's committed seq before it has cut what the leader does

@@ -300,8 +300,7 @@ export class HostedLog {
     Promise.resolve()
       .then(() => {
         // One replica, whose frames are never cut, and are gone from memory once they have settled.
-        const isKept = this.#context.faults?.rebuildMemory !== true;
-        if (stored.durability === 'memory' && isKept) return undefined;
+        if (stored.durability === 'memory') return undefined;
         machine.reset();
         return machine.applyColdThrough(stored.committedSeq);
       })

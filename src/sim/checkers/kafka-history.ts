@@ -21,8 +21,11 @@ export interface Send {
   offset: number | undefined;
   /** Of its body. */
   readonly bytes?: number;
-  /** World time when it was begun, where somebody wants to know. */
+  /** World time when it was begun, and when it was acknowledged; where somebody wants to know. */
   readonly beganMs?: number;
+  endedMs?: number;
+  /** Number of the node that acknowledged it. */
+  answeredBy?: number;
 }
 
 export interface Poll {

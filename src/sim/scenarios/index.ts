@@ -4,6 +4,7 @@ import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
 import { damagedDisks } from './damaged-disks.ts';
 import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
+import { kafkaDurability } from './kafka-durability.ts';
 import { kafkaRetention } from './kafka-retention.ts';
 import { quorumLog } from './quorum-log.ts';
 import { rocketmqCluster } from './rocketmq-cluster.ts';
@@ -12,6 +13,7 @@ export const scenarios: readonly Scenario[] = [
   kafkaCluster,
   kafkaRetention,
   damagedDisks,
+  kafkaDurability,
   amqpCluster,
   amqpNormalMode,
   rocketmqCluster,

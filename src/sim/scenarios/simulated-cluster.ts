@@ -72,6 +72,16 @@ export interface SimulatedParts {
 const startSimulatedRocket: StartRocket = (options) =>
   startRocketListener(options, simGrpcServer(options.system.env));
 
+export interface Leading {
+  readonly logId: number;
+  readonly epoch: number;
+  /** Its number. */
+  readonly node: number;
+  readonly lifeMs: number;
+  /** Everything in its log is committed. */
+  readonly isClean: boolean;
+}
+
 export class SimulatedCluster {
   readonly #world: World;
   readonly addresses: readonly NodeAddress[];
@@ -81,6 +91,7 @@ export class SimulatedCluster {
   readonly #settings: Pick<NodeConfig, 'queueReplicas'>;
   readonly #onRunning: SimulatedParts['onRunning'];
   #wasReady = false;
+  readonly #bornMs = new WeakMap<SimProcess, number>();
 
   constructor(world: World, parts: SimulatedParts = {}) {
     const { queues = {}, queueReplicas, checkpointBytes, servesRocket = false } = parts;
@@ -118,6 +129,7 @@ export class SimulatedCluster {
 
   boot(node: SimNode): void {
     const process = node.start();
+    this.#bornMs.set(process, this.#world.nowMs);
     const config = {
       clusterId: 'simulated',
       nodeId: node.number,
@@ -232,6 +244,26 @@ export class SimulatedCluster {
       if (node.process === process) yield { node, probe: running.probe() };
       else this.#running.delete(process);
     }
+  }
+
+  /** Every replica that leads now, as it takes it, and since when its process runs. */
+  *leaders(): IterableIterator<Leading> {
+    for (const { node, probe } of this.#probes()) {
+      const lifeMs = this.#bornMs.get(node.process!)!;
+      for (const { logId, epoch, isLeader, committedSeq, endSeq } of probe.replicas) {
+        const isClean = committedSeq === endSeq;
+        if (isLeader) yield { logId, epoch, node: node.number, lifeMs, isClean };
+      }
+    }
+  }
+
+  /** The log of a partition, in the eyes of whoever knows most. */
+  logOf(destination: string, partition: number): number | undefined {
+    let newest: NodeProbe | undefined;
+    for (const { probe } of this.#probes()) {
+      if (probe.metadata.index > (newest?.metadata.index ?? -1)) newest = probe;
+    }
+    return newest?.logOf(destination, partition);
   }
 
   /** Why the cluster is not at rest yet: all nodes up, equal metadata, equal replicas. */

@@ -98,6 +98,7 @@ export class KafkaProducer {
         for (const [i, { send }] of sends.entries()) {
           send.outcome = 'acknowledged';
           send.offset = outcome + i;
+          this.#stamp(send, leader!);
         }
         return;
       }
@@ -108,6 +109,13 @@ export class KafkaProducer {
       await this.#client.sleep(RETRY_MS + this.#random.below(RETRY_MS));
     }
     if (!mayBeIn) for (const { send } of sends) send.outcome = 'failed';
+  }
+
+  #stamp(send: Send, node: number): void {
+    const { nowMs } = this.#options;
+    if (nowMs === undefined) return;
+    send.endedMs = nowMs();
+    send.answeredBy = node;
   }
 
   #begin(topic: string, partition: number): { send: Send; body: Uint8Array }[] {

@@ -188,3 +188,24 @@ test('the durability changes under a leader: answers from then on mean the new o
     expect(await rig.result(1, late)).toBe('ok');
   });
 });
+
+test('in memory: another epoch of its leader goes on with what has left the tail, and writes nothing', async () => {
+  await inRig(
+    9,
+    async (rig) => {
+      await led(rig, 1, { durability: 'memory', replicas: [1] });
+      const values = Array.from({ length: 40 }, (_, i) => `v${i}`.padEnd(1_000, '.'));
+      for (const value of values)
+        expect(await rig.result(1, rig.append(1, LOG, value, 'stored'))).toBe('ok');
+      const { stored } = rig.at(1).host.hosted(LOG)!;
+      await rig.until(() => stored.firstSeq > 1);
+      rig.grant(LOG, 1);
+      await rig.until(() => rig.at(1).host.hosted(LOG)?.leader?.epoch === 2);
+      await rig.until(() => rig.isLeading(1, LOG));
+      expect(await rig.result(1, rig.append(1, LOG, 'after', 'stored'))).toBe('ok');
+      expect(rig.values(1, LOG)).toEqual([...values, 'after']);
+      expect(rig.at(1).store.counters.walFrames).toBe(0);
+    },
+    { settleBytes: 4 * 1024 },
+  );
+});

@@ -335,7 +335,8 @@ export class Rig {
       if (log === undefined || !log.replicas.includes(node.id)) return undefined;
       const kind = log.kind ?? 'partition';
       const { isInternal } = this;
-      return { logId, kind, durability: 'sync' as const, name: `log-${logId}`, isInternal };
+      const durability = log.durability === 'memory' ? 'memory' : 'sync';
+      return { logId, kind, durability, name: `log-${logId}`, isInternal } as const;
     };
     return {
       get isRegistered() {

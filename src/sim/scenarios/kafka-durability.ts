@@ -1,0 +1,242 @@
+// Topics of every durability beside one another, under the faults of the other scenarios. What was answered and is gone
+// must be what its durability names: who led, and in which life of which process, is seen from outside. What anybody has
+// read is committed, and lost in no durability but `memory`.
+import {
+  asPromised,
+  checkDurability,
+  countGone,
+  type DurabilityHistory,
+  type PromisedDurability,
+  type Reign,
+} from '../checkers/durability.ts';
+import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
+import { checkKafkaLog } from '../checkers/kafka-log.ts';
+import { between } from '../draws.ts';
+import type { SimNode } from '../node.ts';
+import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
+import type { KafkaClient } from '../workloads/kafka-client.ts';
+import { CallFailedError } from '../workloads/kafka-connection.ts';
+import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
+import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { World } from '../world.ts';
+import {
+  CLUSTER_FAULTS,
+  type Leading,
+  NODE_COUNT,
+  PROBE_EVERY_EVENTS,
+  SimulatedCluster,
+} from './simulated-cluster.ts';
+
+const ACKNOWLEDGED_MIN = 2_000;
+const PARTITIONS = 2;
+const PROMISES: ReadonlyMap<string, PromisedDurability> = new Map(
+  (['sync', 'replicated', 'async', 'memory'] as const).map((mode) => [`t-${mode}`, mode]),
+);
+const TOPICS: readonly TopicPlan[] = [...PROMISES.keys()].map((name) => ({
+  name,
+  partitions: PARTITIONS,
+}));
+
+export const kafkaDurability: Scenario = {
+  name: 'kafka-durability',
+  // What a crash takes back is what is asked about: there are more of them than elsewhere.
+  faults: { ...CLUSTER_FAULTS, meanMs: [700, 8_000], downMs: [100, 3_000] },
+  chaosMs: 30_000,
+  drainMs: 120_000,
+  probeEvery: PROBE_EVERY_EVENTS,
+  bugs: ['answer-before-commit', 'answer-unreceived', 'answer-unstored', 'answer-unkept'],
+  create: (world) => new KafkaDurabilityRun(world),
+};
+
+class KafkaDurabilityRun implements ScenarioRun {
+  readonly #world: World;
+  readonly #history: KafkaHistory = emptyHistory();
+  /** By log and epoch. */
+  readonly #reigns = new Map<string, Map<number, Reign>>();
+  /** By id of a log; empty: none of ours. */
+  readonly #names = new Map<number, string>();
+  readonly #cluster: SimulatedCluster;
+  readonly #producers: KafkaProducer[] = [];
+  readonly #followers: FollowingConsumer[] = [];
+  #observer: KafkaClient | undefined;
+  #isAtRest = false;
+  #step = 'workload';
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#cluster = new SimulatedCluster(world);
+  }
+
+  // ---- nodes ---------------------------------------------------------------------------------
+
+  start(): void {
+    this.#cluster.start();
+    this.#startClients();
+  }
+
+  boot(node: SimNode): void {
+    this.#cluster.boot(node);
+  }
+
+  hasRecovered(node: SimNode): boolean {
+    return this.#cluster.hasRecovered(node);
+  }
+
+  mayDamage(node: SimNode): boolean {
+    return this.#cluster.mayDamage(node);
+  }
+
+  probe(): Violation | undefined {
+    for (const { logId, ...leading } of this.#cluster.leaders()) {
+      const log = this.#names.get(logId) ?? this.#nameOf(logId);
+      if (log !== undefined) this.#noteReign(log, leading);
+    }
+    return this.#cluster.probe();
+  }
+
+  /** Logs in memory change their ids; nobody's id comes back. */
+  #nameOf(logId: number): string | undefined {
+    for (const { name, partitions } of TOPICS) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        const known = this.#cluster.logOf(name, partition);
+        if (known !== undefined) this.#names.set(known, `${name}-${partition}`);
+      }
+    }
+    const name = this.#names.get(logId);
+    if (name === undefined) this.#names.set(logId, '');
+    return name;
+  }
+
+  /** Who leads, in which life, and how much of what he has is committed. */
+  #noteReign(log: string, { isClean, ...leading }: Omit<Leading, 'logId'>): void {
+    if (log === '') return;
+    const { nowMs } = this.#world;
+    const known = this.#reigns.get(log) ?? new Map<number, Reign>();
+    this.#reigns.set(log, known);
+    const reign = known.get(leading.epoch) ?? { ...leading, fromMs: nowMs, cleanMs: -1 };
+    if (isClean) reign.cleanMs = nowMs;
+    known.set(leading.epoch, reign);
+  }
+
+  #witnessed(): DurabilityHistory {
+    const reigns = [...this.#reigns].map(([log, known]) => {
+      return [log, [...known.values()].sort((a, b) => a.epoch - b.epoch)] as const;
+    });
+    return { promises: PROMISES, reigns: new Map(reigns) };
+  }
+
+  // ---- clients -------------------------------------------------------------------------------
+
+  #startClients(): void {
+    const { workload } = this.#world;
+    this.#observer = this.#cluster.kafkaClient('observer');
+    this.#cluster.run(this.#createTopics(this.#observer));
+    const ids = { next: 0 };
+    for (let i = 1; i <= 6; i += 1) {
+      const random = workload.fork(`producer ${i}`);
+      const producer = new KafkaProducer(
+        this.#cluster.kafkaClient(`p${i}`),
+        this.#history,
+        ids,
+        random,
+        {
+          topics: TOPICS,
+          meanGapMs: between(random, 5, 40),
+          leaderAcks: 0.2,
+          bodyBytesMax: between(random, 16, 2_000),
+          nowMs: () => this.#world.nowMs,
+        },
+      );
+      this.#producers.push(producer);
+      this.#cluster.run(producer.run());
+    }
+    for (const { name, partitions } of TOPICS) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        const client = this.#cluster.kafkaClient(`f-${name}-${partition}`);
+        const follower = new FollowingConsumer(client, this.#history.polls, name, partition);
+        this.#followers.push(follower);
+        this.#cluster.run(follower.run());
+      }
+    }
+  }
+
+  async #createTopics(client: KafkaClient): Promise<void> {
+    for (const [name, mode] of PROMISES) {
+      const replicas = mode === 'memory' ? 1 : NODE_COUNT;
+      for (let code = -1; code !== 0 && code !== 36; ) {
+        try {
+          const config = { 'callboard.durability': mode };
+          code = await client.createTopic(name, PARTITIONS, replicas, config);
+        } catch (error) {
+          if (!(error instanceof CallFailedError)) throw error;
+        }
+        if (code !== 0) await client.sleep(200);
+      }
+    }
+  }
+
+  // ---- the end -------------------------------------------------------------------------------
+
+  startDrain(): void {
+    this.#cluster.run(this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    const client = this.#observer!;
+    while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
+    for (const producer of this.#producers) producer.stop();
+    this.#step = 'producers finish';
+    while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
+    // What was answered last is written by now: nothing of it may be said to have been under way.
+    await client.sleep(1_000);
+    const reader = this.#cluster.kafkaClient('reader');
+    for (const { name, partitions } of TOPICS) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        this.#step = `read-back of ${name}-${partition}`;
+        await readBack(reader, this.#history.finalPolls, name, partition);
+      }
+    }
+    for (const follower of this.#followers) follower.stop();
+    for (;;) {
+      const unrest = this.#cluster.unrest();
+      if (unrest === undefined) break;
+      this.#step = `replicas converge (${unrest})`;
+      await client.sleep(100);
+    }
+    this.#isAtRest = true;
+  }
+
+  isDrained(): boolean {
+    return this.#isAtRest;
+  }
+
+  describe(): string {
+    const gone = [...countGone(this.#history, PROMISES)].map(([mode, count]) => `${mode} ${count}`);
+    return [
+      `${this.#acknowledged()} acknowledged, gone: ${gone.join(', ') || 'none'}`,
+      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+    ].join('; ');
+  }
+
+  check(): readonly Violation[] {
+    return [
+      ...checkKafkaLog(asPromised(this.#history, PROMISES)),
+      ...checkDurability(this.#history, this.#witnessed()),
+      ...this.#cluster.idleViolations(),
+    ];
+  }
+
+  /** Lost: against what its durability names. */
+  counts(): ScenarioCounts {
+    const lost = checkDurability(this.#history, this.#witnessed());
+    return {
+      operations: this.#history.sends.length,
+      acknowledged: this.#acknowledged(),
+      lost: lost.length,
+    };
+  }
+
+  #acknowledged(): number {
+    return this.#history.sends.filter((send) => send.outcome === 'acknowledged').length;
+  }
+}

@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import {
+  asPromised,
+  checkDurability,
+  countGone,
+  type PromisedDurability,
+  type Reign,
+} from '../../../src/sim/checkers/durability.ts';
+import {
+  emptyHistory,
+  type KafkaHistory,
+  type Send,
+} from '../../../src/sim/checkers/kafka-history.ts';
+
+const MODES = ['sync', 'replicated', 'async', 'memory'] as const;
+const promises = new Map<string, PromisedDurability>(MODES.map((mode) => [mode, mode]));
+
+function send(topic: string, over: Partial<Send> = {}): Send {
+  const base = {
+    producer: 'p',
+    topic,
+    partition: 0,
+    id: 1,
+    bodyHash: 1,
+    acks: -1,
+    order: 0,
+  } as const;
+  const told = {
+    attempts: 1,
+    outcome: 'acknowledged',
+    offset: 0,
+    beganMs: 50_000,
+    endedMs: 50_010,
+    answeredBy: 1,
+  } as const;
+  return { ...base, ...told, ...over };
+}
+
+const reign = (epoch: number, fromMs: number, lifeMs = 0, cleanMs = 49_000): Reign => ({
+  epoch,
+  node: epoch,
+  lifeMs,
+  fromMs,
+  cleanMs,
+});
+
+/** Checks for one send that is gone, or that is read back at the end. */
+function judge(one: Send, reigns: readonly Reign[], isKept = false): string[] {
+  const history: KafkaHistory = emptyHistory();
+  history.sends.push(one);
+  const place = { topic: one.topic, partition: 0, session: 1, consumer: 'r' };
+  if (isKept) history.finalPolls.push({ ...place, offsets: [0], ids: [one.id], bodyHashes: [1] });
+  const found = checkDurability(history, {
+    promises,
+    reigns: new Map([[`${one.topic}-0`, reigns]]),
+  });
+  return found.map(({ check }) => check);
+}
+
+/** Who answered: the last that was seen of him had something uncommitted; or he had committed everything since. */
+const FIRST = reign(1, 1_000);
+const CLEAN = reign(1, 1_000, 0, 50_020);
+/** Somebody leads right after the answer; his process ran before the send, or began after it. */
+const OTHER = reign(2, 51_000, 500);
+const YOUNG = reign(2, 51_000, 50_500);
+/** He never committed all that he had. */
+const IDLE = reign(2, 51_000, 500, -1);
+const LATE = reign(3, 99_000, 98_000);
+
+describe('a send that was answered and is gone is', () => {
+  test.each<[string, Send, readonly Reign[], boolean]>([
+    ['never right: sync, acks=all', send('sync'), [FIRST, YOUNG], false],
+    ['right: sync, acks=1, another leader', send('sync', { acks: 1 }), [FIRST, OTHER], true],
+    ['wrong: sync, acks=1, committed', send('sync', { acks: 1 }), [CLEAN, OTHER], false],
+    ['right: replicated, a young leader', send('replicated'), [FIRST, YOUNG], true],
+    ['wrong: replicated, committed', send('replicated'), [CLEAN, YOUNG], false],
+    ['wrong: replicated, one who had received it', send('replicated'), [FIRST, OTHER], false],
+    ['wrong: replicated, a young one after that', send('replicated'), [FIRST, OTHER, LATE], false],
+    ['right: replicated, one who decided nothing', send('replicated'), [FIRST, IDLE, LATE], true],
+    ['right: replicated, acks=1, any other', send('replicated', { acks: 1 }), [FIRST, OTHER], true],
+    ['right: async, not committed', send('async'), [FIRST, OTHER], true],
+    ['wrong: async, committed', send('async'), [CLEAN, OTHER], false],
+    ['wrong: async, answered by nobody who led', send('async', { answeredBy: 3 }), [FIRST], false],
+    ['right: memory, a process after it', send('memory'), [FIRST, LATE], true],
+    ['wrong: memory, the same process', send('memory'), [FIRST, OTHER], false],
+    ['right: not answered', send('sync', { outcome: 'unknown' }), [FIRST], true],
+  ])('%s', (_, one, reigns, isRight) => {
+    expect(judge(one, reigns)).toEqual(isRight ? [] : [`durability/${one.topic}`]);
+    expect(judge(one, reigns, true)).toEqual([]);
+  });
+});
+
+test('what is gone is counted by durability, right or wrong', () => {
+  const history = emptyHistory();
+  history.sends.push(send('async'), send('async', { id: 2 }), send('sync', { id: 3 }));
+  expect([...countGone(history, promises)]).toEqual([
+    ['async', 2],
+    ['sync', 1],
+  ]);
+});
+
+test('the checker of logs sees no more promised than there was, and nothing of logs in memory', () => {
+  const history = emptyHistory();
+  for (const [i, mode] of MODES.entries()) history.sends.push(send(mode, { id: i }));
+  const judged = asPromised(history, promises);
+  expect(judged.sends.map(({ topic, acks }) => [topic, acks])).toEqual([
+    ['sync', -1],
+    ['replicated', 1],
+    ['async', 1],
+  ]);
+});

@@ -1,0 +1,11 @@
+import { expect, test } from 'vitest';
+import { runSeed } from '../../src/sim/runner.ts';
+import { kafkaDurability } from '../../src/sim/scenarios/kafka-durability.ts';
+
+test('topics of every durability lose what it names and nothing else', async () => {
+  const run = await runSeed(1_001, kafkaDurability);
+  expect(run.failure).toBeUndefined();
+  expect(run.counts.lost).toBe(0);
+  expect(run.counts.acknowledged).toBeGreaterThanOrEqual(2_000);
+  expect([...run.faults.values()].reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(3);
+}, 300_000);
