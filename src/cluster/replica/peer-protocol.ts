@@ -72,7 +72,6 @@ export const PeerProtocol = protocol('log-peer', 1, {
   ack: tell(
     record({ logId: u53, from: u32, incarnation: u53, epoch: u32, durableSeq: u53, chain }),
   ),
-  received: tell(record({ logId: u53, from: u32, incarnation: u53, epoch: u32, seq: u53 })),
   committed: tell(record({ from: u32, logs: array(record({ logId: u53, epoch: u32, seq: u53 })) })),
   pullFrames: ask(record({ logId: u53, fromSeq: u53, throughSeq: u53 }), frames),
   donate: ask(
@@ -81,6 +80,7 @@ export const PeerProtocol = protocol('log-peer', 1, {
   ),
   pullChunk: ask(record({ donationId: u53, position: u53 }), bytesCopy),
   releaseDonation: tell(record({ donationId: u53 })),
+  received: tell(record({ logId: u53, from: u32, incarnation: u53, epoch: u32, seq: u53 })),
 });
 
 export type PeerOps = typeof PeerProtocol.ops;
