@@ -6,6 +6,7 @@ import type { QueueFaults } from '../broker/view/config.ts';
 import { VIEW_DEFAULTS, type ViewsConfig } from '../broker/view/views.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Faults } from '../replication/types.ts';
+import type { CompactionFaults } from '../storage/compaction/pass.ts';
 
 const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.ack-before-sync', 'ackBeforeDurable'],
@@ -35,6 +36,11 @@ const OF_READERS: readonly (readonly [string, keyof ReadFaults])[] = [
   ['bug.stream-reads-again', 'stepBack'],
 ];
 
+const OF_COMPACTION: readonly (readonly [string, keyof CompactionFaults])[] = [
+  ['bug.tombstones-go-at-once', 'tombstonesGoAtOnce'],
+  ['bug.compaction-drops-newest', 'dropsNewest'],
+];
+
 const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [
   ['bug.decide-again', 'forgetAnswers'],
   ['bug.answer-at-once', 'answerAtOnce'],
@@ -45,6 +51,11 @@ const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [
 /** The rules of replication to take away in this run, or undefined: none. */
 export function knownMistakes(env: Environment): Faults | undefined {
   return taken(env, OF_REPLICATION);
+}
+
+/** The same of compaction. */
+export function knownCompactionMistakes(env: Environment): CompactionFaults | undefined {
+  return taken(env, OF_COMPACTION);
 }
 
 /** The same of queues. */

@@ -39,6 +39,8 @@ export interface NodeConfig {
    * free; consumers are served. Without it 50,000,000. With 0 only a disk that is full ends publishing.
    */
   readonly diskFreeMinBytes?: number;
+  /** What compaction by key reads and writes, of each shard; at least 65,536. Default 32 MiB. */
+  readonly compactionBytesPerSecond?: number;
   /**
    * The cluster has not been ready yet: all its nodes make it together. Else a node with an empty folder joins as
    * a newcomer: it must not vote from a memory that it has lost.

@@ -1,6 +1,7 @@
 // Composes one node over any Environment: links, metadata, shards, listeners, admin. Used by the process
 // root, the in-process cluster, and the simulator alike. The main thread runs this; with `shards: 0` its
 // one shard runs here too.
+
 import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import { Links } from '../actors/links/links.ts';
 import { createSystem, type System } from '../actors/system.ts';
@@ -18,6 +19,7 @@ import {
   type MetadataServiceConfig,
   type Survivor,
 } from '../cluster/metadata-shell/metadata-service.ts';
+import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
 import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
@@ -70,6 +72,8 @@ export interface NodeParts extends LoadClients {
   >;
   /** Bounds of queues that are not the usual ones. */
   readonly queues?: Partial<QueueConfig>;
+  /** Pace and bounds of compaction that are not the usual ones. */
+  readonly compaction?: CompactionOptions;
   /** Counters of the environment (sockets, sendfile) for the admin API. */
   readonly counters?: () => Readonly<Record<string, number>>;
   readonly autoCreate?: boolean;
@@ -392,6 +396,7 @@ class Node implements ProbedNode {
       autoCreate: this.#parts.autoCreate ?? true,
       store: this.#parts.shardStore ?? {},
       queues: this.#parts.queues ?? {},
+      compaction: this.#parts.compaction ?? {},
       clients: { amqp: this.#parts.amqp, rocketmq: this.#parts.rocketmq },
       kinds: this.#kinds,
       onRestarted: () => this.#registration?.changed(),

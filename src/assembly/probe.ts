@@ -115,7 +115,8 @@ export function* probeLogs({
   readonly store: ShardStore;
 }): IterableIterator<ProbedReplica> {
   const { incarnation } = host.self;
-  for (const { logId, stored, role, leader, failure, machine } of host.hostedLogs()) {
+  for (const hosted of host.hostedLogs()) {
+    const { logId, stored, role, leader, failure, machine } = hosted;
     yield {
       logId,
       epoch: role?.epoch ?? -1,
@@ -138,23 +139,24 @@ export function* probeLogs({
       },
       startOffset: stored.startOffset,
       tipStart: leader?.isActive === true ? machine.startOffset : undefined,
-      firstHole: () => firstHole(stored),
+      firstHole: () => firstHole(stored, hosted.compaction !== undefined),
     };
   }
 }
 
 const READ_BYTES = 1024 * 1024;
 
-/** Batches lie end to end: the first may begin below the start, and no other has a gap before it. */
-function firstHole(stored: StoredLog): number | undefined {
+/** Batches lie end to end: the first may begin below the start, and no other has a gap before it, but for compaction. */
+function firstHole(stored: StoredLog, hasGaps: boolean): number | undefined {
   const { startOffset, endOffset } = stored;
   let offset = startOffset;
   while (offset < endOffset) {
     const read = stored.read(offset, READ_BYTES, endOffset);
     if (read.kind !== 'memory' && read.kind !== 'file') return offset;
     read.release();
-    const isNext = read.baseOffset === offset || offset === startOffset;
-    if (!isNext || read.baseOffset > offset || read.nextOffset <= offset) return offset;
+    const isNext = read.baseOffset === offset || offset === startOffset || hasGaps;
+    const isBelow = read.baseOffset <= offset || hasGaps;
+    if (!isNext || !isBelow || read.nextOffset <= offset) return offset;
     offset = read.nextOffset;
   }
   return undefined;

@@ -38,6 +38,7 @@ import type { LoadClients, RocketOptions } from './client-protocols.ts';
 import { hostRefs } from './host-refs.ts';
 import {
   knownActorMistakes,
+  knownCompactionMistakes,
   knownMistakes,
   knownQueueMistakes,
   knownReadMistakes,
@@ -206,6 +207,7 @@ export async function startShard(
     behaviorOf: (kind) => kinds.get(kind),
     keepingOf: (logId) => keepingOf(replica, logId),
     compaction: config.compaction,
+    compactionFaults: knownCompactionMistakes(system.env),
     propose: (proposal) => ports.propose(proposal),
     resignLog: (logId, epoch) => ports.resignLog(logId, epoch),
     onStoreFailure: (error) => ports.onStoreFailure(error),

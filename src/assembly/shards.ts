@@ -1,6 +1,7 @@
 // The shards of a node as the main thread sees them. Two kinds: one on this very thread
 // (local-shards.ts) or worker threads (worker-shards.ts). Both take connections, count, report failed
 // syncs, and are stopped in order. A node that has worker threads loads nothing of what runs on them.
+
 import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import type { Links } from '../actors/links/links.ts';
 import type { System } from '../actors/system.ts';
@@ -10,6 +11,7 @@ import { MetadataChanges } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
+import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
 import type { LoadClients } from './client-protocols.ts';
@@ -29,6 +31,7 @@ export interface ShardsOptions {
   readonly autoCreate: boolean;
   readonly store: Partial<ShardStoreOptions>;
   readonly queues: Partial<QueueConfig>;
+  readonly compaction: CompactionOptions;
   /** Of durable actors. Threads import them anew. */
   readonly kinds: readonly AnyDurableActor[];
   /** For shards on this thread; those on others have their own. */
@@ -73,7 +76,7 @@ export function shardConfig(
   shard: number,
   shardIncarnation: number,
 ): ShardConfig {
-  const { config, ports, autoCreate, store, queues } = options;
+  const { config, ports, autoCreate, store, queues, compaction } = options;
   const { clusterId, nodeId: node, queueReplicas } = config;
   const defaultPartitions = 3;
   return {
@@ -86,8 +89,13 @@ export function shardConfig(
     defaultPartitions,
     store: { freeBytesMin: config.diskFreeMinBytes ?? DISK_FREE_MIN_BYTES, ...store },
     queues,
+    compaction: { ...rateOf(config), ...compaction },
     ...(queueReplicas === undefined ? {} : { queueReplicas }),
   };
+}
+
+function rateOf({ compactionBytesPerSecond }: NodeConfig): CompactionOptions {
+  return compactionBytesPerSecond === undefined ? {} : { bytesPerSecond: compactionBytesPerSecond };
 }
 
 export function changesOf(options: ShardsOptions): Changes {

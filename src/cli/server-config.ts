@@ -40,6 +40,7 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   host: isText,
   queueReplicas: (value) => Number.isInteger(value) && inRange(value, 1, QUEUE_REPLICAS_MAX),
   diskFreeMinBytes: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  compactionBytesPerSecond: (value) => Number.isSafeInteger(value) && (value as number) >= 65_536,
   token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
 };
@@ -50,6 +51,7 @@ const OPTIONAL = new Set([
   'host',
   'queueReplicas',
   'diskFreeMinBytes',
+  'compactionBytesPerSecond',
   'isFounding',
 ]);
 
@@ -90,6 +92,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
   }
   const queueReplicas = config['queueReplicas'] as number | undefined;
   const diskFreeMinBytes = config['diskFreeMinBytes'] as number | undefined;
+  const compactionBytesPerSecond = config['compactionBytesPerSecond'] as number | undefined;
   return {
     clusterId: config['clusterId'] as string,
     nodeId,
@@ -101,6 +104,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     isFounding: config['isFounding'] === true,
     ...(queueReplicas === undefined ? {} : { queueReplicas }),
     ...(diskFreeMinBytes === undefined ? {} : { diskFreeMinBytes }),
+    ...(compactionBytesPerSecond === undefined ? {} : { compactionBytesPerSecond }),
   };
 }
 

@@ -16,7 +16,7 @@ const config: NodeConfig = {
 
 test('what the launcher hands over is what the node reads', () => {
   expect(parseNodeConfig(nodeConfigText(config), 'it')).toEqual(config);
-  const alone = { ...config, queueReplicas: 1, diskFreeMinBytes: 0 };
+  const alone = { ...config, queueReplicas: 1, diskFreeMinBytes: 0, compactionBytesPerSecond: 1e6 };
   expect(parseNodeConfig(nodeConfigText(alone), 'it')).toEqual(alone);
 });
 

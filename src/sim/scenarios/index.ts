@@ -4,6 +4,7 @@ import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
 import { damagedDisks } from './damaged-disks.ts';
 import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
+import { kafkaCompaction } from './kafka-compaction.ts';
 import { kafkaDurability } from './kafka-durability.ts';
 import { kafkaRetention } from './kafka-retention.ts';
 import { quorumLog } from './quorum-log.ts';
@@ -12,6 +13,7 @@ import { rocketmqCluster } from './rocketmq-cluster.ts';
 export const scenarios: readonly Scenario[] = [
   kafkaCluster,
   kafkaRetention,
+  kafkaCompaction,
   damagedDisks,
   kafkaDurability,
   amqpCluster,

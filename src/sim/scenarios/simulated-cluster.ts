@@ -67,6 +67,7 @@ export interface SimulatedParts {
   readonly onRunning?: (node: SimNode, process: SimProcess, running: ProbedNode) => void;
   /** A checkpoint follows after so many bytes of the WAL, and with it snapshots of what is behind. */
   readonly checkpointBytes?: number;
+  readonly compaction?: NodeParts['compaction'];
 }
 
 const startSimulatedRocket: StartRocket = (options) =>
@@ -106,6 +107,7 @@ export class SimulatedCluster {
         ...(checkpointBytes === undefined ? {} : { checkpointBytes }),
       },
       queues,
+      ...(parts.compaction === undefined ? {} : { compaction: parts.compaction }),
       amqp: () => startAmqpListener,
       ...(parts.kinds === undefined ? {} : { kinds: parts.kinds }),
       ...(servesRocket ? { rocketmq: () => startSimulatedRocket } : {}),

@@ -1,4 +1,5 @@
 import { kafkaCluster } from '../../../src/sim/scenarios/kafka-cluster.ts';
+import { kafkaCompaction } from '../../../src/sim/scenarios/kafka-compaction.ts';
 import { kafkaRetention } from '../../../src/sim/scenarios/kafka-retention.ts';
 import { find } from './find.ts';
 
@@ -37,5 +38,19 @@ find([
     scenario: kafkaRetention,
     from: 101,
     foundBy: /^replicas\/start-undone$/,
+  },
+  {
+    bug: 'tombstones-go-at-once',
+    what: 'a deletion that goes with its first compaction',
+    scenario: kafkaCompaction,
+    from: 1,
+    foundBy: /^compacted\/tombstone-early$/,
+  },
+  {
+    bug: 'compaction-drops-newest',
+    what: 'a compaction that drops the newest record of a key',
+    scenario: kafkaCompaction,
+    from: 1,
+    foundBy: /^compacted\/lost$/,
   },
 ]);

@@ -1,0 +1,195 @@
+// A topic that is compacted by key while nodes die, lose power and change leaders in the middle of it. Readers walk over
+// it from its start again and again; what they may see is judged by a checker that knows only what was sent.
+import { checkCompacted, type KeyedSend, type WholeRead } from '../checkers/compacted.ts';
+import { between } from '../draws.ts';
+import type { SimNode } from '../node.ts';
+import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
+import type { KafkaClient } from '../workloads/kafka-client.ts';
+import { CallFailedError } from '../workloads/kafka-connection.ts';
+import { KeyedProducer, walk } from '../workloads/keyed.ts';
+import type { World } from '../world.ts';
+import {
+  CLUSTER_FAULTS,
+  NODE_COUNT,
+  PROBE_EVERY_EVENTS,
+  SimulatedCluster,
+} from './simulated-cluster.ts';
+
+const TOPIC = 'tables';
+const PARTITIONS = 2;
+const KEYS = 40;
+const ACKNOWLEDGED_MIN = 1_500;
+const DELETE_RETENTION_MS = 8_000;
+const CONFIG = {
+  'cleanup.policy': 'compact',
+  'segment.bytes': '8000',
+  'min.cleanable.dirty.ratio': '0.1',
+  'delete.retention.ms': String(DELETE_RETENTION_MS),
+};
+/** So few that some passes need several rounds. */
+const COMPACTION = { paceMs: 500, mapBytesMax: 24 * 32 };
+/** Clocks of nodes go at other rates than the world's, by a part of a percent. */
+const CLOCK_SLACK_MS = 500;
+
+export const kafkaCompaction: Scenario = {
+  name: 'kafka-compaction',
+  faults: CLUSTER_FAULTS,
+  chaosMs: 30_000,
+  drainMs: 180_000,
+  probeEvery: PROBE_EVERY_EVENTS,
+  bugs: ['tombstones-go-at-once', 'compaction-drops-newest'],
+  create: (world) => new KafkaCompactionRun(world),
+};
+
+class KafkaCompactionRun implements ScenarioRun {
+  readonly #world: World;
+  readonly #sends: KeyedSend[] = [];
+  readonly #reads: WholeRead[] = [];
+  readonly #cluster: SimulatedCluster;
+  readonly #producers: KeyedProducer[] = [];
+  #observer: KafkaClient | undefined;
+  #isReading = true;
+  #isAtRest = false;
+  #step = 'workload';
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#cluster = new SimulatedCluster(world, {
+      checkpointBytes: 32 * 1024,
+      compaction: COMPACTION,
+    });
+  }
+
+  start(): void {
+    this.#cluster.start();
+    const { workload } = this.#world;
+    const nowMs = () => this.#world.nowMs;
+    const observer = this.#cluster.kafkaClient('observer');
+    this.#observer = observer;
+    this.#cluster.run(this.#createTopic(observer));
+    const ids = { next: 1 };
+    for (let i = 1; i <= 2; i += 1) {
+      const random = workload.fork(`producer ${i}`);
+      const options = {
+        topic: TOPIC,
+        partitions: PARTITIONS,
+        keys: KEYS,
+        meanGapMs: between(random, 30, 90),
+        bodyBytesMax: between(random, 200, 1_500),
+        nowMs,
+      };
+      const client = this.#cluster.kafkaClient(`p${i}`);
+      const producer = new KeyedProducer(client, this.#sends, ids, random, options);
+      this.#producers.push(producer);
+      this.#cluster.run(producer.run());
+    }
+    for (let partition = 0; partition < PARTITIONS; partition += 1) {
+      this.#cluster.run(this.#read(this.#cluster.kafkaClient(`r${partition}`), partition));
+    }
+  }
+
+  boot(node: SimNode): void {
+    this.#cluster.boot(node);
+  }
+
+  hasRecovered(node: SimNode): boolean {
+    return this.#cluster.hasRecovered(node);
+  }
+
+  mayDamage(node: SimNode): boolean {
+    return this.#cluster.mayDamage(node);
+  }
+
+  probe(): Violation | undefined {
+    return this.#cluster.probe();
+  }
+
+  async #createTopic(client: KafkaClient): Promise<void> {
+    for (let code = -1; code !== 0 && code !== 36; ) {
+      try {
+        code = await client.createTopic(TOPIC, PARTITIONS, NODE_COUNT, CONFIG);
+      } catch (error) {
+        if (!(error instanceof CallFailedError)) throw error;
+      }
+      if (code !== 0) await client.sleep(200);
+    }
+  }
+
+  async #read(client: KafkaClient, partition: number): Promise<void> {
+    while (this.#isReading) {
+      await client.sleep(400);
+      const read = await walk(client, TOPIC, partition, () => this.#world.nowMs, false);
+      if (read !== undefined) this.#reads.push(read);
+    }
+  }
+
+  startDrain(): void {
+    this.#cluster.run(this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    const client = this.#observer!;
+    while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
+    for (const each of this.#producers) each.stop();
+    this.#step = 'producers finish';
+    while (!this.#producers.every((each) => each.isDone)) await client.sleep(100);
+    this.#isReading = false;
+    // Time for what was sealed to be compacted everywhere.
+    await client.sleep(20_000);
+    for (let partition = 0; partition < PARTITIONS; partition += 1) {
+      this.#step = `read-back of ${partition}`;
+      for (;;) {
+        const read = await walk(client, TOPIC, partition, () => this.#world.nowMs, true);
+        if (read !== undefined) {
+          this.#reads.push(read);
+          break;
+        }
+      }
+    }
+    await this.#cluster.rest(
+      (step) => {
+        this.#step = step;
+      },
+      () => client.sleep(100),
+    );
+    this.#isAtRest = true;
+  }
+
+  isDrained(): boolean {
+    return this.#isAtRest;
+  }
+
+  describe(): string {
+    const down = this.#cluster.down();
+    return `${this.#acknowledged()} acknowledged, ${this.#reads.length} reads; down: ${down}, step: ${this.#step}`;
+  }
+
+  check(): readonly Violation[] {
+    const rules = {
+      deleteRetentionMs: DELETE_RETENTION_MS - CLOCK_SLACK_MS,
+      // A replica that was made anew has compacted little yet.
+      perKeyMax: 80,
+    };
+    return [
+      ...checkCompacted(this.#sends, this.#reads, rules),
+      ...this.#cluster.idleViolations(),
+      ...this.#idle(),
+    ];
+  }
+
+  /** A checker that saw nothing go would prove nothing. */
+  #idle(): Violation[] {
+    const hasGap = this.#reads.some(({ records }) =>
+      records.some(({ offset }, i) => i > 0 && offset > records[i - 1]!.offset + 1),
+    );
+    return hasGap ? [] : [{ check: 'workload', message: 'nothing was compacted' }];
+  }
+
+  counts(): ScenarioCounts {
+    return { operations: this.#sends.length, acknowledged: this.#acknowledged(), lost: 0 };
+  }
+
+  #acknowledged(): number {
+    return this.#sends.filter(({ outcome }) => outcome === 'acknowledged').length;
+  }
+}

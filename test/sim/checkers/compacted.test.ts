@@ -1,0 +1,80 @@
+// Each rule of the checker of compacted partitions, broken once, and a history that breaks none.
+import { expect, test } from 'vitest';
+import {
+  checkCompacted,
+  type KeyedSend,
+  type ReadRecord,
+  type WholeRead,
+} from '../../../src/sim/checkers/compacted.ts';
+
+const RULES = { deleteRetentionMs: 1_000, perKeyMax: 2 };
+
+function sent(id: number, key: string, offset: number, more: Partial<KeyedSend> = {}): KeyedSend {
+  return {
+    partition: 0,
+    id,
+    key,
+    isTombstone: false,
+    outcome: 'acknowledged',
+    offset,
+    mayBeTwice: false,
+    beganMs: 10 * id - 5,
+    endedMs: 10 * id,
+    ...more,
+  };
+}
+
+const SENDS = [
+  sent(1, 'a', 0),
+  sent(2, 'b', 1),
+  sent(3, 'a', 2),
+  sent(4, 'b', 3, { isTombstone: true }),
+];
+
+function read(records: readonly ReadRecord[], more: Partial<WholeRead> = {}): WholeRead {
+  const times = { beganMs: 500, endedMs: 600 };
+  return { partition: 0, records, isOfOneLeader: true, isFinal: false, ...times, ...more };
+}
+
+const A = { offset: 2, key: 'a', id: 3 };
+const OLD_A = { offset: 0, key: 'a', id: 1 };
+const OLD_B = { offset: 1, key: 'b', id: 2 };
+const NO_B = { offset: 3, key: 'b', id: -1 };
+const LATE = { beganMs: 5_000, endedMs: 5_100 };
+
+function rules(reads: readonly WholeRead[], sends: readonly KeyedSend[] = SENDS): string[] {
+  return checkCompacted(sends, reads, RULES).map(({ check }) => check.replace('compacted/', ''));
+}
+
+test('what compaction may show is fine, more of it or less', () => {
+  const all = [read([OLD_A, OLD_B, A, NO_B]), read([A, NO_B]), read([A], LATE)];
+  expect(rules(all)).toEqual([]);
+  // What was sent later may hide all of it.
+  expect(
+    rules([read([{ offset: 9, key: 'a', id: 9 }, NO_B].reverse())], [...SENDS, sent(9, 'a', 9)]),
+  ).toEqual([]);
+  // Sent while it was read, it may have hidden what it wrote over.
+  const meanwhile = sent(50, 'a', 60, { beganMs: 550, endedMs: 700 });
+  expect(rules([read([NO_B])], [...SENDS, meanwhile])).toEqual([]);
+  // A key with a send whose end is unknown is judged by nothing but order.
+  expect(rules([read([NO_B])], [...SENDS, sent(8, 'a', 0, { outcome: 'unknown' })])).toEqual([]);
+});
+
+test.each<[string, WholeRead[]]>([
+  ['lost', [read([OLD_A, NO_B])]],
+  ['tombstone-early', [read([A])]],
+  ['back', [read([OLD_B, A], LATE)]],
+  ['order', [read([NO_B, A])]],
+  [
+    'order',
+    [
+      read([A, NO_B]),
+      read([{ ...OLD_A, offset: 2 }, A, NO_B].slice(0, 1), { isOfOneLeader: false }),
+    ],
+  ],
+  ['invented', [read([{ offset: 0, key: 'a', id: 77 }, A, NO_B])]],
+  ['invented', [read([{ offset: 0, key: 'b', id: 1 }, A, NO_B])]],
+  ['kept', [read([OLD_A, { offset: 1, key: 'a', id: 1 }, A, NO_B], { isFinal: true })]],
+])('%s is told', (rule, reads) => {
+  expect(rules(reads)).toEqual([rule]);
+});
