@@ -296,9 +296,12 @@ export class SegmentSet {
 
   // ---- rewriting ------------------------------------------------------------------------------
 
-  /** Segments that take no more, in order. */
+  /**
+   * Segments that take no more, in order; without the last one, which a catch-up may have left so: the last batch stays,
+   * or readers would never come to the end.
+   */
   sealed(): readonly Segment[] {
-    return this.#isSealed ? this.list : this.list.slice(0, -1);
+    return this.list.slice(0, -1);
   }
 
   /**
