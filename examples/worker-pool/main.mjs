@@ -24,8 +24,9 @@ const { system, group, stop } = await startThreads(createActorEnvironment(), {
 const pool = system.spawn('pool', PoolActor, { group, workers });
 const jobs = Array.from({ length: JOBS }, async (_, i) => {
   const limit = 1_000 * (i + 1);
+  const count = await pool.ask('primesBelow', limit, { timeoutMs: 30_000 });
   if (i === CRASH_AT) group.kill(1);
-  return [limit, await pool.ask('primesBelow', limit, { timeoutMs: 30_000 })];
+  return [limit, count];
 });
 for (const [limit, count] of await Promise.all(jobs)) {
   if (limit % 10_000 === 0) console.log(`${count} primes below ${limit}`);
