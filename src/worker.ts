@@ -2,6 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import { runWorker } from './assembly/worker.ts';
 import { prefixed } from './assembly/worker-boot.ts';
+import { createNodeCrew } from './env/node/crew.ts';
 import { createNodeEnvironment, type NodeEnvironment } from './env/node/environment.ts';
 import { logLevelOf } from './env/node/log.ts';
 import { collectStartGarbage } from './env/node/start-garbage.ts';
@@ -11,7 +12,7 @@ await runWorker(
     makeEnvironment: ({ dataRoot }) =>
       createNodeEnvironment({
         logLevel: logLevelOf(process.env),
-        crewEntry: new URL('./crew-worker.js', import.meta.url),
+        crew: createNodeCrew(new URL('./crew-worker.js', import.meta.url)),
         ...(dataRoot === undefined ? {} : { dataRoot }),
       }),
     amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,

@@ -1,10 +1,9 @@
 // The real world, put together for one thread. The only function of this room that other rooms'
 // composition roots need; whatever it returns is built from the neighbouring files.
 import { readFileSync } from 'node:fs';
-import type { Environment, Log, LogLevel } from '../environment.ts';
+import type { Crew, Environment, Log, LogLevel } from '../environment.ts';
 import { createNodeClock } from './clock.ts';
 import { createCrc32c, loadNativeCrc32c } from './crc.ts';
-import { createNodeCrew } from './crew.ts';
 import { createNodeDisk } from './disk.ts';
 import { createNodeLog } from './log.ts';
 import { createMemoryDisk } from './memory-disk.ts';
@@ -28,8 +27,8 @@ export interface NodeEnvironmentOptions {
    * variable CALLBOARD_NATIVE is `off`.
    */
   readonly isNativeEnabled?: boolean;
-  /** What the threads of a crew load; without it there is none. */
-  readonly crewEntry?: URL;
+  /** From `createNodeCrew`, by who has work for one: its package is not loaded with this room. */
+  readonly crew?: Crew;
 }
 
 export interface NodeEnvironment extends Environment {
@@ -67,7 +66,7 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
     unguessable,
     crc32c: createCrc32c(nativeCrc32c),
     unpack: createUnpack(),
-    ...(options.crewEntry === undefined ? {} : { crew: createNodeCrew(options.crewEntry) }),
+    ...(options.crew === undefined ? {} : { crew: options.crew }),
     capabilities: [
       ...native.capabilities,
       {
