@@ -209,7 +209,7 @@ describe('AlterConfigs', () => {
       ['no.such', '1'],
       ['retention.ms', '-2'],
       ['retention.bytes', null],
-      ['cleanup.policy', 'compact'],
+      ['cleanup.policy', 'archive'],
     ] as const) {
       const [code, message] = await alter(
         client,
@@ -276,14 +276,18 @@ describe('IncrementalAlterConfigs', () => {
     const client = world().connect();
     expect((await step(client, [['cleanup.policy', APPEND, 'delete']]))[0]).toBe(0);
     expect(await settings(client)).toEqual({ 'cleanup.policy': 'delete' });
+    expect((await step(client, [['cleanup.policy', APPEND, 'compact']]))[0]).toBe(0);
+    expect(await settings(client)).toEqual({ 'cleanup.policy': 'delete,compact' });
+    expect((await step(client, [['cleanup.policy', SUBTRACT, 'delete']]))[0]).toBe(0);
+    expect(await settings(client)).toEqual({ 'cleanup.policy': 'compact' });
     for (const [name, operation, value] of [
-      ['cleanup.policy', APPEND, 'compact'],
-      ['cleanup.policy', SUBTRACT, 'delete'],
+      ['cleanup.policy', APPEND, 'archive'],
+      ['cleanup.policy', SUBTRACT, 'compact'],
       ['retention.ms', APPEND, '1'],
     ] as const) {
       expect((await step(client, [[name, operation, value]]))[0], name).toBe(E.INVALID_CONFIG);
     }
-    expect(await settings(client)).toEqual({ 'cleanup.policy': 'delete' });
+    expect(await settings(client)).toEqual({ 'cleanup.policy': 'compact' });
   });
 
   it('sets the durability, one of four, and what is shown says from where it is', async () => {
