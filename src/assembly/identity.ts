@@ -107,10 +107,10 @@ function parse(bytes: Uint8Array, root: string): Stored {
       error,
     );
   }
-  if (typeof stored.format !== 'number' || stored.format > FORMAT) {
+  if (typeof stored.format !== 'number' || stored.format !== FORMAT) {
     throw new FolderError(
       'NODE_FOLDER_FOREIGN',
-      `the folder ${root} was written by a newer version (format ${stored.format}, known: ${FORMAT})`,
+      `${FILE} in ${root} was written by a newer version: its format is ${stored.format}, this build reads ${FORMAT}`,
       root,
     );
   }
@@ -208,7 +208,10 @@ export function laterIncarnation(env: Pick<Environment, 'random'>, incarnation: 
 export function writeIdentity(env: Environment, identity: NodeIdentity, isClean: boolean): void {
   const { clusterId, nodeId, incarnation, dataIncarnation, osBootId } = identity;
   const { bootCounter, toldBoot } = identity;
+  const before = env.disk.readFile(FILE);
   const stored: Stored = {
+    // Members that only a newer build knows, and can do without: it finds them again.
+    ...(before === undefined ? {} : parse(before, env.disk.root)),
     format: FORMAT,
     clusterId,
     nodeId,

@@ -62,7 +62,7 @@ export function* fileLines(disk: Disk, path: string, crc32c: Crc32c): Generator<
 
 function* linesOf(name: string, bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
   if (name === 'store.super')
-    yield { what: 'superblock', ...decodeSuperblock(whole(bytes), crc32c) };
+    yield { what: 'superblock', ...decodeSuperblock(whole(bytes), crc32c, name) };
   else if (name === 'store.marks') yield* marksLines(bytes, crc32c);
   else if (/^ckpt\.[ab]$/.test(name)) yield* checkpointLines(bytes, crc32c);
   else if (name.endsWith('.wal')) yield* walLines(bytes, crc32c);
@@ -81,7 +81,7 @@ function* marksLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
 }
 
 function* checkpointLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
-  const checkpoint = bytes.size === 0 ? undefined : decodeCheckpoint(whole(bytes), crc32c);
+  const checkpoint = bytes.size === 0 ? undefined : decodeCheckpoint(whole(bytes), crc32c, 'ckpt');
   if (checkpoint === undefined) {
     yield { what: bytes.size === 0 ? 'empty-slot' : 'damage', because: 'no sound checkpoint' };
     return;
@@ -94,7 +94,7 @@ function* checkpointLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine>
 }
 
 function* segmentLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
-  const name = decodeSegmentHeader(bytes.at(0, SEGMENT_HEADER_BYTES), crc32c);
+  const name = decodeSegmentHeader(bytes.at(0, SEGMENT_HEADER_BYTES), crc32c, 'segment');
   if (name === undefined) {
     yield { what: 'damage', because: 'the header fails its check' };
     return;
@@ -165,7 +165,7 @@ function* viewLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
     yield { what: 'damage', because: 'fails its check' };
     return;
   }
-  const { state, ...record } = decodeRecord(found);
+  const { state, ...record } = decodeRecord(found, 'view');
   yield { what: 'state', ...record, stateBytes: state.length };
 }
 

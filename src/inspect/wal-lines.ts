@@ -44,7 +44,7 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
 ];
 
 export function* walLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
-  const header = decodeWalFileHeader(bytes.at(0, BLOCK_BYTES), crc32c);
+  const header = decodeWalFileHeader(bytes.at(0, BLOCK_BYTES), crc32c, 'wal');
   if (typeof header === 'string') {
     yield { what: header === 'blank' ? 'unused' : 'damage', because: `the header is ${header}` };
     return;

@@ -6,6 +6,7 @@
 import type { Disk } from '../env/environment.ts';
 import { ByteReader, ByteWriter, readU32, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
+import { unknownVersion } from './errors.ts';
 import type { Anchor } from './frame-table.ts';
 import { IO_BYTES } from './segment.ts';
 import type { SettledMark } from './segment-set.ts';
@@ -77,11 +78,16 @@ function encodeEntry(writer: ByteWriter, entry: CheckpointEntry): void {
   writer.u32(0);
 }
 
-/** Undefined if the bytes fail their check. */
-export function decodeCheckpoint(bytes: Uint8Array, crc32c: Crc32c): Checkpoint | undefined {
+/** Undefined if the bytes fail their check. Throws `STORAGE_NEWER_FORMAT` for a sound header of another version. */
+export function decodeCheckpoint(
+  bytes: Uint8Array,
+  crc32c: Crc32c,
+  file: string,
+): Checkpoint | undefined {
   if (bytes.length < HEADER_BYTES || readU32(bytes, 0) !== CHECKPOINT_MAGIC) return undefined;
-  if (readU32(bytes, 4) !== CHECKPOINT_VERSION) return undefined;
   if (readU32(bytes, 44) !== crc32c(bytes, 0, 44)) return undefined;
+  const version = readU32(bytes, 4);
+  if (version !== CHECKPOINT_VERSION) throw unknownVersion(file, version, CHECKPOINT_VERSION);
   const reader = new ByteReader(bytes, 8);
   const sequence = reader.u64();
   const replayLsn = reader.u64();
@@ -127,7 +133,7 @@ export function checkpointPath(directory: string, sequence: number): string {
 
 /**
  * The newer of the two sound slots (undefined if there is none), and from where on the WAL must stay so that the
- * older one can stand in for it. Throws DiskError.
+ * older one can stand in for it. Throws `STORAGE_NEWER_FORMAT`, DiskError.
  */
 export function readCheckpoint(
   disk: Disk,
@@ -154,7 +160,7 @@ export function readCheckpoint(
     } finally {
       file.close();
     }
-    const found = decodeCheckpoint(bytes, crc32c);
+    const found = decodeCheckpoint(bytes, crc32c, path);
     if (found === undefined) {
       damagedSlots.push(path);
       continue;

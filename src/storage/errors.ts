@@ -34,6 +34,19 @@ export class StorageError extends BrokerError {
   }
 }
 
+/** For sound bytes of another version than this build reads: they are kept as they are, never cut or repaired. */
+export function unknownVersion(
+  file: string,
+  found: string | number,
+  wanted: string | number,
+): StorageError {
+  return new StorageError(
+    'STORAGE_NEWER_FORMAT',
+    `${file} was written by a newer version: its format is ${found}, this build reads ${wanted}`,
+    { file, found, wanted },
+  );
+}
+
 /** The errno name of a DiskError, or undefined for anything else. */
 export function errnoOf(thrown: unknown): string | undefined {
   const code = (thrown as { readonly code?: unknown } | undefined)?.code;

@@ -25,7 +25,7 @@ export const FRAME_HEADER_BYTES = 64;
 export const BLOCK_BYTES = 4096;
 /** "CBWF". */
 const FRAME_MAGIC = 0x46574243;
-const FRAME_VERSION = 1;
+export const FRAME_VERSION = 1;
 
 export const TYPE_GROUP = 1;
 export const TYPE_DATA = 2;
@@ -112,6 +112,21 @@ export class FrameCodec {
     into.chain = readU32le(bytes, at + 52);
     into.salt = readU32le(bytes, at + 56);
     return true;
+  }
+
+  /**
+   * The version of a sound header at `at` that has the LSN it should have, if it is another than `readHeader` knows.
+   * Magic, version, LSN and sum keep their places in all of them.
+   */
+  unknownVersionAt(bytes: Uint8Array, at: number, lsn: number): number | undefined {
+    if (at + FRAME_HEADER_BYTES > bytes.length) return undefined;
+    const version = bytes[at + 4]!;
+    const isOther =
+      readU32le(bytes, at) === FRAME_MAGIC &&
+      version !== FRAME_VERSION &&
+      readU64le(bytes, at + 8) === lsn &&
+      this.crc32c(bytes, at, at + 60) === readU32le(bytes, at + 60);
+    return isOther ? version : undefined;
   }
 
   /** The events are summed whole; of the batch only what its own CRC leaves out, and that CRC. */

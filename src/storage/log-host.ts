@@ -7,6 +7,7 @@ import type { SegmentHost } from './segment.ts';
 import type { Settler } from './settler.ts';
 import type { Chunk, SlabPool } from './slab.ts';
 import type { SpaceWatch } from './space-watch.ts';
+import type { StoreSuper } from './store-files.ts';
 import type { StoredLogCore } from './stored-log.ts';
 import type { WalFiles } from './wal-files.ts';
 import type { WalWriter } from './wal-writer.ts';
@@ -24,6 +25,7 @@ export interface LogHost extends SegmentHost {
   readonly walFiles: WalFiles;
   readonly memoryTail: MemoryTail;
   readonly counters: StoreCounters;
+  readonly superblock: StoreSuper;
   /** For what is being written to segments. */
   readonly buffers: BufferPool;
   readonly settler: Settler;

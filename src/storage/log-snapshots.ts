@@ -168,16 +168,19 @@ export class LogSnapshots {
     return found === undefined ? undefined : { seq: found.seq, bytes: found.record.state };
   }
 
-  /** The newest record that passes its check. */
+  /** The newest record that passes its check. Throws `STORAGE_NEWER_FORMAT`. */
   readRecord(): { readonly seq: number; readonly record: SnapshotRecord } | undefined {
     for (const generation of this.generations) {
       const { seq } = generation;
       try {
         const bytes = generation.record ?? this.recordBytes(generation);
-        if (bytes !== undefined) return { seq, record: decodeRecord(bytes) };
         const { logId, host } = this.#log;
+        const what = `${this.#log.folder}/${viewFileName(seq)}`;
+        if (bytes !== undefined) return { seq, record: decodeRecord(bytes, what) };
         host.env.log.error('a stored state is damaged', { logId, seq });
       } catch (error) {
+        // Nothing is wrong with it: an older state in its place would hide what a newer version has written.
+        if (errnoOf(error) === 'STORAGE_NEWER_FORMAT') throw error;
         const { logId, host } = this.#log;
         host.env.log.error('a stored state cannot be read', { logId, seq, why: messageOf(error) });
       }

@@ -8,7 +8,7 @@ import { lastOffset } from '../records/batch.ts';
 import { readU64le } from '../std/bytes.ts';
 import type { StorageEnvironment } from './api.ts';
 import { type Checkpoint, checkpointPath, readCheckpoint } from './checkpoint.ts';
-import { StorageError } from './errors.ts';
+import { StorageError, unknownVersion } from './errors.ts';
 import {
   BLOCK_BYTES,
   type FrameCodec,
@@ -23,7 +23,7 @@ import {
 } from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import { applyInstall } from './install.ts';
-import { decodeRecord } from './snapshot-record.ts';
+import { assertRecordVersion, decodeRecord } from './snapshot-record.ts';
 import type { StoredLogCore } from './stored-log.ts';
 import { decodeWalFileHeader, WalFile, type WalFiles } from './wal-files.ts';
 import { type ScanEnd, type ScanFile, type ScanSink, WalScan } from './wal-scan.ts';
@@ -106,19 +106,31 @@ function syncFile({ file }: { readonly file: DiskFile }): Promise<void> {
   });
 }
 
+function walHeaderOf(env: StorageEnvironment, path: string) {
+  const file = env.disk.open(path, { mode: 'read' });
+  try {
+    const head = new Uint8Array(Math.min(file.size(), BLOCK_BYTES));
+    file.readSync(head, 0);
+    return decodeWalFileHeader(head, env.crc32c, path);
+  } finally {
+    file.close();
+  }
+}
+
 /** Opens the WAL files and sorts them: those that reach above `keptLsn` by LSN, the others are spares. */
 function openWalFiles(parts: RecoveryParts, keptLsn: number): readonly ScanFile[] {
   const { env, walFiles } = parts;
   const folder = `${parts.directory}/wal`;
   const used: ScanFile[] = [];
-  for (const entry of env.disk.list(folder)) {
-    if (!entry.name.endsWith('.wal')) continue;
-    const path = `${folder}/${entry.name}`;
+  // All are looked at before any is touched: a folder that is refused stays as it was.
+  const found = env.disk.list(folder).flatMap(({ name }) => {
+    if (!name.endsWith('.wal')) return [];
+    const path = `${folder}/${name}`;
+    return [{ path, header: walHeaderOf(env, path) }];
+  });
+  for (const { path, header } of found) {
     const file = env.disk.open(path, { mode: 'write', dsync: true });
     const size = file.size();
-    const head = new Uint8Array(Math.min(size, 4096));
-    file.readSync(head, 0);
-    const header = decodeWalFileHeader(head, env.crc32c);
     const capacity = typeof header === 'string' ? size : Math.max(size, header.size);
     const walFile = new WalFile(path, file, capacity);
     if (header === 'blank') walFiles.adopt(walFile, false);
@@ -195,6 +207,7 @@ class Rebuild implements ScanSink {
         break;
       }
       case TYPE_STATE:
+        if (payload.length > 0) assertRecordVersion(payload, `the state of log ${logId}`);
         this.#logOf(logId).snapshots.found({
           seq,
           lsn: fields.lsn,
@@ -214,7 +227,8 @@ class Rebuild implements ScanSink {
         this.#install(fields, payload);
         break;
       default:
-        this.#isAllSuspect = true;
+        // Its sums are right, so somebody meant it.
+        throw unknownVersion(`${this.#parts.directory}/wal`, `frame type ${type}`, 'types 1 to 7');
     }
   }
 
@@ -254,7 +268,7 @@ class Rebuild implements ScanSink {
     const inFile = (fields.flags & IN_FILE) !== 0;
     const floor = { seq, lsn, length: payload.length, inFile, isFloor: true };
     if (lsn >= this.#capturedLsn) {
-      applyInstall(log, seq, decodeRecord(payload));
+      applyInstall(log, seq, decodeRecord(payload, `the install of log ${fields.logId}`));
       this.#committed.set(fields.logId, seq);
       log.snapshots.reset(floor);
     } else {

@@ -13,6 +13,7 @@ import { errnoOf, storageErrorFrom } from './errors.ts';
 import type { OpenFile } from './open-files.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, Segment } from './segment.ts';
 import { CLEAN_SUFFIX } from './segment-set.ts';
+import { REWRITTEN_SEGMENTS } from './store-files.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
 /** What takes no more, in order. */
@@ -153,6 +154,7 @@ class LogRewrite implements Rewrite {
     if (this.isVoid) return false;
     const { segments, host, folder } = this.#log;
     const { disk } = host.env;
+    host.superblock.need(REWRITTEN_SEGMENTS);
     const target = this.#target;
     file.close();
     this.#file = undefined;

@@ -16,7 +16,7 @@ import {
 import { readU32le, readU64le, writeU32le, writeU64le } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import type { StorageEnvironment, StoreCounters } from './api.ts';
-import { StorageError } from './errors.ts';
+import { StorageError, unknownVersion } from './errors.ts';
 import type { OpenFile, OpenFiles } from './open-files.ts';
 import { type SegmentName, SparseIndex } from './sparse-index.ts';
 
@@ -60,6 +60,8 @@ export interface SegmentFileName {
   readonly isDone: boolean;
 }
 
+type SegmentHeader = SegmentName & Omit<SegmentFileName, 'isDone'>;
+
 export function encodeSegmentHeader(
   name: SegmentName & SegmentFileName,
   crc32c: Crc32c,
@@ -76,17 +78,19 @@ export function encodeSegmentHeader(
   return bytes;
 }
 
-/** Whose segment it is; undefined if the header fails its check. */
+/** Whose segment it is; undefined if the header fails its check. Throws `STORAGE_NEWER_FORMAT`. */
 export function decodeSegmentHeader(
   bytes: Uint8Array,
   crc32c: Crc32c,
-): (SegmentName & Omit<SegmentFileName, 'isDone'>) | undefined {
+  file: string,
+): SegmentHeader | undefined {
   const isSound =
     bytes.length >= SEGMENT_HEADER_BYTES &&
     readU32le(bytes, 0) === SEGMENT_MAGIC &&
-    readU32le(bytes, 4) === SEGMENT_VERSION &&
     crc32c(bytes, 0, 60) === readU32le(bytes, 60);
   if (!isSound) return undefined;
+  const version = readU32le(bytes, 4);
+  if (version !== SEGMENT_VERSION) throw unknownVersion(file, version, SEGMENT_VERSION);
   return {
     logId: readU64le(bytes, 8),
     baseOffset: readU64le(bytes, 16),
@@ -301,10 +305,11 @@ export class Segment implements SegmentName, SegmentFileName {
     }
   }
 
-  /** The index: kept, read from its file, or rebuilt from the batches. Throws if these are damaged. */
+  /** The index: kept, read from its file, or rebuilt from the batches. Throws `STORAGE_DAMAGED`, `STORAGE_NEWER_FORMAT`. */
   index(): SparseIndex {
     if (this.#index !== undefined) return this.#index;
-    this.#index = this.#loadIndex() ?? this.#rebuildIndex();
+    const header = this.#readHeader();
+    this.#index = this.#loadIndex() ?? this.#rebuildIndex(header);
     return this.#index;
   }
 
@@ -317,8 +322,9 @@ export class Segment implements SegmentName, SegmentFileName {
     return bytes === undefined ? undefined : SparseIndex.decode(bytes, this, this.length, crc32c);
   }
 
-  #rebuildIndex(): SparseIndex {
-    this.#checkHeader();
+  #rebuildIndex(header: SegmentHeader | undefined): SparseIndex {
+    if (header?.logId !== this.logId || header.baseOffset !== this.baseOffset)
+      throw this.#damaged(0);
     const index = new SparseIndex(SEGMENT_HEADER_BYTES, this.baseOffset);
     this.scan(SEGMENT_HEADER_BYTES, this.baseOffset, (place) => {
       const { position, size, baseOffset, nextOffset, maxTimestampMs } = place;
@@ -327,14 +333,12 @@ export class Segment implements SegmentName, SegmentFileName {
     return index;
   }
 
-  #checkHeader(): void {
+  /** Undefined if it fails its check: that matters only where the index has to be made from the batches. */
+  #readHeader(): SegmentHeader | undefined {
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
     const { file } = this.#host.openFiles.get(this.path);
-    const found =
-      file.readSync(bytes, 0) === bytes.length
-        ? decodeSegmentHeader(bytes, this.#host.env.crc32c)
-        : undefined;
-    if (found?.logId !== this.logId || found.baseOffset !== this.baseOffset) throw this.#damaged(0);
+    if (file.readSync(bytes, 0) < bytes.length) return undefined;
+    return decodeSegmentHeader(bytes, this.#host.env.crc32c, this.path);
   }
 
   #damaged(position: number): StorageError {

@@ -24,7 +24,7 @@ import { settleIdle } from './settle.ts';
 import { Settler } from './settler.ts';
 import { SlabPool } from './slab.ts';
 import { SpaceWatch } from './space-watch.ts';
-import type { StoreMarks } from './store-files.ts';
+import type { StoreMarks, StoreSuper } from './store-files.ts';
 import { StoredLogCore } from './stored-log.ts';
 import type { WalFiles } from './wal-files.ts';
 import { closedError, type WalStart, WalWriter } from './wal-writer.ts';
@@ -39,6 +39,7 @@ export interface StoreParts {
   readonly walFiles: WalFiles;
   readonly counters: StoreCounters;
   readonly marks: StoreMarks;
+  readonly superblock: StoreSuper;
   readonly lock: { release(): void };
   readonly cleanStart: boolean;
   readonly failedSync: boolean;
@@ -82,6 +83,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   readonly scratch = new Uint8Array(IO_BYTES);
   readonly buffers = new BufferPool();
   readonly settler = new Settler(this, () => this.#settled());
+  readonly superblock: StoreSuper;
   readonly cleanStart: boolean;
   readonly bootCount: number;
   #failedSync: boolean;
@@ -111,6 +113,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.options = parts.options;
     this.walFiles = parts.walFiles;
     this.counters = parts.counters;
+    this.superblock = parts.superblock;
     this.cleanStart = parts.cleanStart;
     this.#failedSync = parts.failedSync;
     this.bootCount = parts.bootCount;
@@ -402,7 +405,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     }
   }
 
-  fail(error: Error, failedSync = true): void {
+  fail(error: Error, failedSync = errnoOf(error) !== 'STORAGE_NEWER_FORMAT'): void {
     if (this.failure !== undefined || this.isStopped) return;
     this.failure = error;
     this.#stop();

@@ -6,7 +6,7 @@
 // the rest u32 | seq u64 | record.
 import { ByteReader, ByteWriter, readU32, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
-import { StorageError } from './errors.ts';
+import { unknownVersion } from './errors.ts';
 
 const RECORD_VERSION = 1;
 const RECORD_HEADER_BYTES = 49;
@@ -44,13 +44,17 @@ export function encodeRecord(record: SnapshotRecord): Uint8Array {
   return writer.finish();
 }
 
-/** The state is a view of `bytes`. Throws for anything that is not a record of this version. */
-export function decodeRecord(bytes: Uint8Array): SnapshotRecord {
+/** Throws `STORAGE_NEWER_FORMAT` for a record of another version; `what` names it. */
+export function assertRecordVersion(bytes: Uint8Array, what: string): void {
+  const version = bytes[0] ?? 0;
+  if (version !== RECORD_VERSION) throw unknownVersion(what, version, RECORD_VERSION);
+}
+
+/** The state is a view of `bytes`. Throws `STORAGE_NEWER_FORMAT`, BytesError. */
+export function decodeRecord(bytes: Uint8Array, what: string): SnapshotRecord {
   const reader = new ByteReader(bytes);
-  const version = reader.u8();
-  if (version !== RECORD_VERSION) {
-    throw new StorageError('STORAGE_NEWER_FORMAT', `snapshot record of version ${version}`);
-  }
+  assertRecordVersion(bytes, what);
+  reader.skip(1);
   return {
     epoch: reader.i32(),
     epochFirstSeq: reader.u64(),

@@ -1,18 +1,26 @@
-// The small files that say whose folder this is and how it was left: `store.super`, written once, and
-// `store.marks`, two 4 KiB slots written in place, so that a start needs no free byte.
+// The small files that say whose folder this is and how it was left: `store.super`, written once and again when
+// the first file of a new kind is about to be made, and `store.marks`, two 4 KiB slots written in place, so that
+// a start needs no free byte. Big endian.
+//
+// Superblock: 0 magic u32 | 4 CRC-32C of the rest u32 | 8 major u16 | 10 minor u16 | 12 compatible u32
+// 16 read-only compatible u32 | 20 incompatible u32 | 24 node i32 | 28 shard i32 | 32 bytes of the cluster's name,
+// varint | the name, UTF-8. A slot of the marks: 0 magic u32 | 4 CRC-32C of bytes 8..31 u32 | 8 sequence u64
+// 16 starts u64 | 24 flags u32 | 28 zero.
 import type { DiskFile } from '../env/environment.ts';
 import { ByteReader, BytesError, ByteWriter, readU32, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import type { StorageEnvironment, StoreIdentity } from './api.ts';
-import { StorageError } from './errors.ts';
+import { StorageError, unknownVersion } from './errors.ts';
 import { BLOCK_BYTES } from './frame-format.ts';
 
 /** "CBSB". */
 const SUPER_MAGIC = 0x43425342;
 const FORMAT_MAJOR = 1;
 const FORMAT_MINOR = 0;
-/** Features known here: a bit that is set in a folder and not here. Unknown compatible ones are harmless. */
-const KNOWN_INCOMPATIBLE = 0;
+/** Some segment stands for offsets of others, which only its name says: who does not know would serve both. */
+export const REWRITTEN_SEGMENTS = 1;
+/** A bit that is set in a folder and not here forbids to open it. Unknown compatible ones are harmless, and stay. */
+const KNOWN_INCOMPATIBLE = REWRITTEN_SEGMENTS;
 const KNOWN_READ_ONLY_COMPATIBLE = 0;
 /** "CBMK". */
 const MARKS_MAGIC = 0x43424d4b;
@@ -26,6 +34,14 @@ export interface Superblock extends StoreIdentity {
   readonly readOnlyCompatible: number;
   readonly incompatible: number;
 }
+
+const NEW_FOLDER = {
+  major: FORMAT_MAJOR,
+  minor: FORMAT_MINOR,
+  compatible: 0,
+  readOnlyCompatible: 0,
+  incompatible: 0,
+};
 
 export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c): Uint8Array {
   const writer = new ByteWriter();
@@ -44,17 +60,22 @@ export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c): Uint8A
   return bytes;
 }
 
-/** Throws `STORAGE_DAMAGED` for bytes that are no superblock. */
-export function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c): Superblock {
+/**
+ * Throws `STORAGE_DAMAGED` for bytes that are no superblock, `STORAGE_NEWER_FORMAT` for one of another major version:
+ * magic, sum and version keep their places in all of them.
+ */
+export function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c, file: string): Superblock {
   const isSound =
     bytes.length > 8 &&
     readU32(bytes, 0) === SUPER_MAGIC &&
     readU32(bytes, 4) === crc32c(bytes, 8, bytes.length);
-  if (!isSound) throw new StorageError('STORAGE_DAMAGED', 'store.super fails its check');
+  if (!isSound) throw new StorageError('STORAGE_DAMAGED', `${file} fails its check`);
   try {
     const reader = new ByteReader(bytes, 8);
     const major = reader.u16();
     const minor = reader.u16();
+    if (major !== FORMAT_MAJOR)
+      throw unknownVersion(file, `${major}.${minor}`, `${FORMAT_MAJOR}.x`);
     const compatible = reader.u32();
     const readOnlyCompatible = reader.u32();
     const incompatible = reader.u32();
@@ -73,8 +94,12 @@ export function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c): Superblock 
     };
   } catch (error) {
     if (!(error instanceof BytesError)) throw error;
-    throw new StorageError('STORAGE_DAMAGED', 'store.super is too short', {}, error);
+    throw new StorageError('STORAGE_DAMAGED', `${file} is too short`, {}, error);
   }
+}
+
+function superblockPath(directory: string): string {
+  return `${directory}/store.super`;
 }
 
 /** Whose store a folder is; undefined if it is none. Throws as `decodeSuperblock`. */
@@ -82,49 +107,74 @@ export function readSuperblock(
   env: Pick<StorageEnvironment, 'disk' | 'crc32c'>,
   directory: string,
 ): Superblock | undefined {
-  const bytes = env.disk.readFile(`${directory}/store.super`);
-  return bytes === undefined ? undefined : decodeSuperblock(bytes, env.crc32c);
+  const file = superblockPath(directory);
+  const bytes = env.disk.readFile(file);
+  return bytes === undefined ? undefined : decodeSuperblock(bytes, env.crc32c, file);
 }
 
-/**
- * Makes the superblock of a new folder, or checks the one that is there.
- * Throws `STORAGE_NEWER_FORMAT`, `STORAGE_WRONG_IDENTITY`, `STORAGE_DAMAGED`, DiskError.
- */
-export function checkSuperblock(
-  env: StorageEnvironment,
-  directory: string,
-  identity: StoreIdentity,
-): 'new' | 'known' {
-  const path = `${directory}/store.super`;
-  const bytes = env.disk.readFile(path);
-  if (bytes === undefined) {
-    const fresh: Superblock = {
-      ...identity,
-      major: FORMAT_MAJOR,
-      minor: FORMAT_MINOR,
-      compatible: 0,
-      readOnlyCompatible: 0,
-      incompatible: 0,
-    };
-    env.disk.replaceFile(path, encodeSuperblock(fresh, env.crc32c));
-    return 'new';
+/** The superblock of a folder that is open. */
+export class StoreSuper {
+  readonly #env: StorageEnvironment;
+  readonly #path: string;
+  #value: Superblock;
+
+  /**
+   * Makes the superblock of a new folder, or checks the one that is there.
+   * Throws `STORAGE_NEWER_FORMAT`, `STORAGE_WRONG_IDENTITY`, `STORAGE_DAMAGED`, DiskError.
+   */
+  constructor(env: StorageEnvironment, directory: string, identity: StoreIdentity) {
+    this.#env = env;
+    this.#path = superblockPath(directory);
+    const found = readSuperblock(env, directory);
+    if (found === undefined) {
+      this.#value = { ...identity, ...NEW_FOLDER };
+      this.#write(this.#value);
+      return;
+    }
+    assertFeaturesKnown(found, this.#path);
+    assertOurs(found, directory, identity);
+    this.#value = found;
   }
-  const found = decodeSuperblock(bytes, env.crc32c);
-  const unknown =
-    (found.incompatible & ~KNOWN_INCOMPATIBLE) |
-    (found.readOnlyCompatible & ~KNOWN_READ_ONLY_COMPATIBLE);
-  if (found.major > FORMAT_MAJOR || unknown !== 0) {
-    throw new StorageError(
-      'STORAGE_NEWER_FORMAT',
-      `${directory} was written by format ${found.major}.${found.minor}, this is ${FORMAT_MAJOR}.${FORMAT_MINOR}`,
-      { directory, major: found.major, minor: found.minor, unknownFeatures: unknown },
-    );
+
+  /**
+   * Durable when it returns, so that what comes next is never met by a build that does not know the feature. What
+   * is in the superblock and unknown here stays. Throws DiskError.
+   */
+  need(incompatible: number): void {
+    if ((this.#value.incompatible & incompatible) === incompatible) return;
+    const next = { ...this.#value, incompatible: this.#value.incompatible | incompatible };
+    this.#write(next);
+    this.#value = next;
   }
+
+  #write(value: Superblock): void {
+    this.#env.disk.replaceFile(this.#path, encodeSuperblock(value, this.#env.crc32c));
+  }
+}
+
+function assertFeaturesKnown(found: Superblock, file: string): void {
+  const incompatible = (found.incompatible & ~KNOWN_INCOMPATIBLE) >>> 0;
+  const readOnlyCompatible = (found.readOnlyCompatible & ~KNOWN_READ_ONLY_COMPATIBLE) >>> 0;
+  if (incompatible === 0 && readOnlyCompatible === 0) return;
+  throw new StorageError(
+    'STORAGE_NEWER_FORMAT',
+    `${file} was written by a newer version: it has features unknown here ` +
+      `(incompatible ${hex(incompatible)}, read-only compatible ${hex(readOnlyCompatible)}; ` +
+      `known: ${hex(KNOWN_INCOMPATIBLE)}, ${hex(KNOWN_READ_ONLY_COMPATIBLE)})`,
+    { file, unknownIncompatible: incompatible, unknownReadOnlyCompatible: readOnlyCompatible },
+  );
+}
+
+function hex(bits: number): string {
+  return `0x${bits.toString(16)}`;
+}
+
+function assertOurs(found: Superblock, directory: string, identity: StoreIdentity): void {
   const isOurs =
     found.clusterId === identity.clusterId &&
     found.nodeId === identity.nodeId &&
     found.shard === identity.shard;
-  if (isOurs) return 'known';
+  if (isOurs) return;
   const { clusterId, nodeId, shard } = found;
   throw new StorageError(
     'STORAGE_WRONG_IDENTITY',

@@ -7,7 +7,7 @@ import type { ResolvedOptions } from './log-host.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { SEGMENT_BYTES_MAX } from './segment-set.ts';
 import { newCounters, ShardStoreCore } from './shard-store.ts';
-import { checkSuperblock, StoreMarks } from './store-files.ts';
+import { StoreMarks, StoreSuper } from './store-files.ts';
 import { StoredLogCore } from './stored-log.ts';
 import { WalFiles } from './wal-files.ts';
 
@@ -102,7 +102,7 @@ async function openLocked(
   lock: { release(): void },
 ): Promise<OpenedShardStore> {
   const { directory, walFileBytesMin, walFileBytesMax } = options;
-  checkSuperblock(env, directory, options.identity);
+  const superblock = new StoreSuper(env, directory, options.identity);
   env.disk.makeDirectory(`${directory}/wal`);
   env.disk.makeDirectory(`${directory}/logs`);
   const marks = new StoreMarks(env, directory);
@@ -122,6 +122,7 @@ async function openLocked(
     walFiles,
     counters,
     marks,
+    superblock,
     lock,
     cleanStart: found?.isClean ?? true,
     failedSync: found?.failedSync ?? false,

@@ -7,7 +7,7 @@ import { readU32le, readU64le, writeU32le, writeU64le } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import { messageOf } from '../std/errors.ts';
 import type { StorageEnvironment, StoreCounters } from './api.ts';
-import { errnoOf, StorageError } from './errors.ts';
+import { errnoOf, StorageError, unknownVersion } from './errors.ts';
 import { alignUp, BLOCK_BYTES } from './frame-format.ts';
 
 /** "CBWL". */
@@ -61,14 +61,17 @@ function encodeWalFileHeader(header: WalFileHeader, crc32c: Crc32c): Uint8Array 
   return bytes;
 }
 
+/** Throws `STORAGE_NEWER_FORMAT` for a sound header of another version. */
 export function decodeWalFileHeader(
   bytes: Uint8Array,
   crc32c: Crc32c,
+  file: string,
 ): WalFileHeader | 'blank' | 'damaged' {
   if (bytes.subarray(0, BLOCK_BYTES).every((byte) => byte === 0)) return 'blank';
   if (bytes.length < BLOCK_BYTES || readU32le(bytes, 0) !== FILE_MAGIC) return 'damaged';
-  if (readU32le(bytes, 4) !== FILE_VERSION) return 'damaged';
   if (crc32c(bytes, 0, 60) !== readU32le(bytes, 60)) return 'damaged';
+  const version = readU32le(bytes, 4);
+  if (version !== FILE_VERSION) throw unknownVersion(file, version, FILE_VERSION);
   const salt = readU32le(bytes, 16);
   return { firstLsn: readU64le(bytes, 8), salt, size: readU32le(bytes, 20) };
 }

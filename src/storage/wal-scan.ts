@@ -4,11 +4,12 @@
 import { BATCH_CRC_FROM, CRC_AT } from '../records/batch.ts';
 import { readU32 } from '../std/bytes.ts';
 import type { StorageEnvironment } from './api.ts';
-import { storageErrorFrom } from './errors.ts';
+import { storageErrorFrom, unknownVersion } from './errors.ts';
 import {
   BLOCK_BYTES,
   batchLengthOf,
   FRAME_HEADER_BYTES,
+  FRAME_VERSION,
   type FrameCodec,
   FrameFields,
   frameSize,
@@ -140,6 +141,14 @@ export class WalScan {
     return { lsn, salt: this.#salt, isSealed: this.#isSealed };
   }
 
+  /** As the codec does. Throws `STORAGE_NEWER_FORMAT` for a frame that is no tear and no damage, but of another version. */
+  #readHeader(bytes: Uint8Array, at: number, lsn: number, into: FrameFields): boolean {
+    if (this.#codec.readHeader(bytes, at, into)) return true;
+    const version = this.#codec.unknownVersionAt(bytes, at, lsn);
+    if (version === undefined) return false;
+    throw unknownVersion(`the write-ahead log at LSN ${lsn}`, version, FRAME_VERSION);
+  }
+
   #damage(fromLsn: number): void {
     this.#env.log.error('the WAL is damaged below its durable end', { lsn: fromLsn });
     this.#sink.onDamage(fromLsn);
@@ -161,7 +170,7 @@ export class WalScan {
     if (position + BLOCK_BYTES > file.size) return undefined;
     const head = await this.#window.at(file, position, FRAME_HEADER_BYTES);
     const group = this.#group;
-    if (!this.#codec.readHeader(head, 0, group) || group.type !== TYPE_GROUP) return undefined;
+    if (!this.#readHeader(head, 0, lsn, group) || group.type !== TYPE_GROUP) return undefined;
     if (group.lsn !== lsn) return undefined;
     const continues =
       group.salt === this.#salt ||
@@ -180,7 +189,7 @@ export class WalScan {
     let at = FRAME_HEADER_BYTES;
     for (let i = 0; i < count; i += 1) {
       const isHeaderSound =
-        this.#codec.readHeader(bytes, at, frame) &&
+        this.#readHeader(bytes, at, lsn + at, frame) &&
         frame.lsn === lsn + at &&
         frame.salt === salt &&
         at + frameSize(frame.payloadLength) <= bytes.length;
@@ -255,7 +264,7 @@ export class WalScan {
       for (let at = from; at < endLsn; at += BLOCK_BYTES) {
         const bytes = await this.#window.at(file, file.positionOf(at), FRAME_HEADER_BYTES);
         if (bytes.length < FRAME_HEADER_BYTES) break;
-        if (!this.#codec.readHeader(bytes, 0, header)) continue;
+        if (!this.#readHeader(bytes, 0, at, header)) continue;
         if (header.type !== TYPE_GROUP || header.lsn !== at) continue;
         found.durable = Math.max(found.durable, header.seq);
         if (i === index && found.nextInFile === undefined) {

@@ -322,3 +322,97 @@ function applyFrame(frame: WalFrame, logOf: (id: number) => FoundLog): void {
     }
   }
 }
+
+// ---- the other files ---------------------------------------------------------------------------------
+
+/** `store.super`, big endian; undefined if its sum is wrong. */
+export function superblockIn(bytes: Uint8Array) {
+  const view = viewOf(bytes);
+  if (view.getUint32(0) !== 0x43425342 || view.getUint32(4) !== sumOf(bytes.subarray(8))) {
+    return undefined;
+  }
+  // The length is a varint; names of 128 bytes and more are not read here.
+  const length = bytes[32]!;
+  return {
+    major: view.getUint16(8),
+    minor: view.getUint16(10),
+    compatible: view.getUint32(12),
+    readOnlyCompatible: view.getUint32(16),
+    incompatible: view.getUint32(20),
+    nodeId: view.getInt32(24),
+    shard: view.getInt32(28),
+    clusterId: new TextDecoder().decode(bytes.subarray(33, 33 + length)),
+  };
+}
+
+/** The slot of `store.marks` that counts, big endian. */
+export function marksIn(bytes: Uint8Array) {
+  const slots = [0, 4096].flatMap((at) => {
+    const slot = bytes.subarray(at, at + 32);
+    const view = viewOf(slot);
+    const isSound =
+      view.getUint32(0) === 0x43424d4b && view.getUint32(4) === sumOf(slot.subarray(8));
+    if (!isSound) return [];
+    const flags = view.getUint32(24);
+    return [{ sequence: u64(view, 8, false), starts: u64(view, 16, false), flags }];
+  });
+  return slots.sort((a, b) => b.sequence - a.sequence)[0];
+}
+
+/** A sparse index, little endian; undefined if its sum or its size is wrong. */
+export function indexIn(bytes: Uint8Array) {
+  const view = viewOf(bytes);
+  const summed = Uint8Array.from([...bytes.subarray(0, 64), ...bytes.subarray(68)]);
+  if (view.getUint32(0, true) !== 0x49534243 || view.getUint32(64, true) !== sumOf(summed)) {
+    return undefined;
+  }
+  const count = view.getUint32(28, true);
+  if (bytes.length !== 68 + 24 * count) return undefined;
+  return {
+    logId: u64(view, 8, true),
+    baseOffset: u64(view, 16, true),
+    generation: view.getUint32(24, true),
+    coveredBytes: u64(view, 32, true),
+    nextOffset: u64(view, 40, true),
+    maxTimestampMs: u64(view, 48, true),
+    maxTimestampOffset: u64(view, 56, true),
+    entries: Array.from({ length: count }, (_, i) => ({
+      offset: u64(view, 68 + 24 * i, true),
+      position: u64(view, 76 + 24 * i, true),
+    })),
+  };
+}
+
+/** The header of a segment, little endian; undefined if its sum is wrong. */
+export function segmentHeaderIn(bytes: Uint8Array) {
+  const view = viewOf(bytes);
+  const isSound =
+    view.getUint32(0, true) === 0x47534243 &&
+    view.getUint32(60, true) === sumOf(bytes.subarray(0, 60));
+  if (!isSound) return undefined;
+  return {
+    version: view.getUint32(4, true),
+    logId: u64(view, 8, true),
+    baseOffset: u64(view, 16, true),
+    generation: view.getUint32(24, true),
+    revision: view.getUint32(28, true),
+    endOffset: u64(view, 32, true),
+  };
+}
+
+/** A file with a state: whose, and the record in it. */
+export function viewIn(bytes: Uint8Array) {
+  if (viewOf(bytes).getUint32(0) !== 0x43425657 || !isSoundView(bytes)) return undefined;
+  const record = viewOf(bytes.subarray(16));
+  return {
+    seq: u64(viewOf(bytes), 8, false),
+    version: record.getUint8(0),
+    epoch: record.getInt32(1),
+    epochFirstSeq: u64(record, 5, false),
+    chain: record.getUint32(13),
+    logTimeMs: u64(record, 17, false),
+    endOffset: u64(record, 25, false),
+    startOffset: u64(record, 33, false),
+    state: bytes.subarray(16 + 49),
+  };
+}
