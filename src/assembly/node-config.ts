@@ -34,6 +34,10 @@ export interface NodeConfig {
   readonly host: string;
   /** Replicas of the durable queues that are declared on this node; without it as many as topics have. */
   readonly queueReplicas?: number;
+  /** Between two passes that read and check all that has settled on disk. Without it seven days; 0: never. */
+  readonly scrubIntervalMs?: number;
+  /** How fast each shard reads then. Without it 8 MiB. */
+  readonly scrubBytesPerSecond?: number;
   /**
    * While fewer bytes of the disk are free, nothing is published to logs that this node leads, until a fifth more is
    * free; consumers are served. Without it 50,000,000. With 0 only a disk that is full ends publishing.

@@ -68,7 +68,11 @@ export interface NodeParts extends LoadClients {
   readonly tracer?: Tracer;
   readonly shardStore?: Pick<
     ShardStoreOptions,
-    'walFileBytesMin' | 'slabBytesMax' | 'checkpointBytes'
+    | 'walFileBytesMin'
+    | 'slabBytesMax'
+    | 'checkpointBytes'
+    | 'scrubIntervalMs'
+    | 'scrubBytesPerSecond'
   >;
   /** Bounds of queues that are not the usual ones. */
   readonly queues?: Partial<QueueConfig>;
@@ -310,7 +314,7 @@ class Node implements ProbedNode {
   async #startMetadata(): Promise<MetadataService> {
     const { clusterId, nodeId } = this.#config;
     const { store } = await openShardStore(this.#env, {
-      ...this.#parts.shardStore,
+      ...this.#storeOptions(),
       directory: META,
       identity: { clusterId, nodeId, shard: META_SHARD },
       onSnapshotWanted: () => this.#metadata?.raft.stateWanted(),
@@ -346,6 +350,15 @@ class Node implements ProbedNode {
     store.onDurable = () => metadata.raft.durable();
     this.#system.turn.onPhase('durable', () => store.startGroup());
     return metadata;
+  }
+
+  #storeOptions(): NonNullable<NodeParts['shardStore']> {
+    const { scrubIntervalMs, scrubBytesPerSecond } = this.#config;
+    return {
+      ...(scrubIntervalMs === undefined ? {} : { scrubIntervalMs }),
+      ...(scrubBytesPerSecond === undefined ? {} : { scrubBytesPerSecond }),
+      ...this.#parts.shardStore,
+    };
   }
 
   /** A new folder promised nothing that it could have forgotten. */
@@ -394,7 +407,7 @@ class Node implements ProbedNode {
       config: this.#config,
       ports: { HTTP: httpPort, Kafka: kafkaPort, AMQP: amqpPort, gRPC: rocketmqPort },
       autoCreate: this.#parts.autoCreate ?? true,
-      store: this.#parts.shardStore ?? {},
+      store: this.#storeOptions(),
       queues: this.#parts.queues ?? {},
       compaction: this.#parts.compaction ?? {},
       clients: { amqp: this.#parts.amqp, rocketmq: this.#parts.rocketmq },

@@ -41,18 +41,22 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   queueReplicas: (value) => Number.isInteger(value) && inRange(value, 1, QUEUE_REPLICAS_MAX),
   diskFreeMinBytes: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
   compactionBytesPerSecond: (value) => Number.isSafeInteger(value) && (value as number) >= 65_536,
+  scrubIntervalMs: (value) => Number.isInteger(value) && inRange(value, 0, 2 ** 48),
+  scrubBytesPerSecond: (value) => Number.isInteger(value) && inRange(value, 65_536, 2 ** 40),
   token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
 };
-const OPTIONAL = new Set([
-  'dataRoot',
-  'memory',
-  'shards',
-  'host',
+/** Those that the node takes as they are. */
+const SETTINGS = [
   'queueReplicas',
   'diskFreeMinBytes',
   'compactionBytesPerSecond',
-  'isFounding',
+  'scrubIntervalMs',
+  'scrubBytesPerSecond',
+] as const;
+const OPTIONAL: ReadonlySet<string> = new Set([
+  ...['dataRoot', 'memory', 'shards', 'host', 'isFounding'],
+  ...SETTINGS,
 ]);
 
 /** Shards of a server that has the machine for itself. */
@@ -90,9 +94,9 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
   if ((config['memory'] === true) === (dataRoot !== undefined)) {
     throw usageFailure(`${source} needs either dataRoot or "memory": true`);
   }
-  const queueReplicas = config['queueReplicas'] as number | undefined;
-  const diskFreeMinBytes = config['diskFreeMinBytes'] as number | undefined;
-  const compactionBytesPerSecond = config['compactionBytesPerSecond'] as number | undefined;
+  const settings = SETTINGS.filter((name) => config[name] !== undefined).map(
+    (name) => [name, config[name] as number] as const,
+  );
   return {
     clusterId: config['clusterId'] as string,
     nodeId,
@@ -102,9 +106,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     host: (config['host'] as string | undefined) ?? 'localhost',
     token: config['token'] as string,
     isFounding: config['isFounding'] === true,
-    ...(queueReplicas === undefined ? {} : { queueReplicas }),
-    ...(diskFreeMinBytes === undefined ? {} : { diskFreeMinBytes }),
-    ...(compactionBytesPerSecond === undefined ? {} : { compactionBytesPerSecond }),
+    ...Object.fromEntries(settings),
   };
 }
 

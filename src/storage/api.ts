@@ -55,6 +55,10 @@ export interface ShardStoreOptions {
   readonly freeBytesMin?: number;
   /** Segment files kept open. Default 256. */
   readonly openFilesMax?: number;
+  /** Between two passes that read and check all that has settled. Default seven days; 0: never. */
+  readonly scrubIntervalMs?: number;
+  /** How fast such a pass reads. Default 8 MiB. */
+  readonly scrubBytesPerSecond?: number;
   /**
    * Asked before frames of a log are carried forward in the WAL because its newest snapshot is old.
    * Answers the state at a committed seq, or undefined if there is none (then frames are carried).
@@ -104,6 +108,11 @@ export interface ShardStore {
   onRoom: () => void;
   /** Called once: a write or sync failed, the store is fenced. Nothing is retried; every append answers `failed`. */
   onFailure: (error: Error) => void;
+  /**
+   * Called when a segment of a log was found damaged, once for each. Batches in it are answered `damaged`; all else
+   * of the log goes on.
+   */
+  onDamage: (log: StoredLog) => void;
   readonly failure: Error | undefined;
   /** Bytes of frames that are appended and not durable. */
   readonly unwrittenBytes: number;
@@ -153,6 +162,11 @@ export interface StoreCounters {
   /** Segments below a log start, and their bytes. Those of deleted and installed logs are not counted. */
   segmentsRemoved: number;
   segmentBytesRemoved: number;
+  /** Whole passes of the scrub, and the bytes that it read. */
+  scrubPasses: number;
+  scrubBytes: number;
+  /** Segments that are known to be damaged now. */
+  damagedSegments: number;
   /** Appends refused by back-pressure. */
   refusedFull: number;
   refusedPinned: number;
@@ -431,6 +445,8 @@ export interface StoredLog {
 
   /** Settles up to the newest snapshot and offers both; undefined if there is no snapshot. */
   donate(): Promise<Donation | undefined>;
+  /** Segments that are known to be damaged. */
+  readonly damagedSegments: number;
   /**
    * Starts to receive a catch-up. `settled`: our segments are a true prefix, adopt from `settledOffset`;
    * `scratch`: adopt from `startOffset`, everything we have goes at the commit.

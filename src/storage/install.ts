@@ -188,7 +188,6 @@ class LogInstall implements Install {
     const log = this.#log;
     const { segments } = log;
     segments.adopt(this.#set.list, record.generation, this.#isScratch);
-    segments.isDamaged = false;
     applyInstall(log, snapshot.seq, record);
     log.snapshots.reset({
       seq: snapshot.seq,

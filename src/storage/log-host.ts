@@ -3,6 +3,7 @@
 import type { BufferPool } from '../std/buffer-pool.ts';
 import type { ShardStoreOptions, StoreCounters } from './api.ts';
 import type { FrameCodec } from './frame-format.ts';
+import type { Scrubber } from './scrubber.ts';
 import type { SegmentHost } from './segment.ts';
 import type { Settler } from './settler.ts';
 import type { Chunk, SlabPool } from './slab.ts';
@@ -30,6 +31,7 @@ export interface LogHost extends SegmentHost {
   readonly buffers: BufferPool;
   readonly settler: Settler;
   readonly space: SpaceWatch;
+  readonly scrubber: Scrubber;
   /** Set once the store is closed or fenced: nothing is written any more. */
   readonly isStopped: boolean;
   /** Bytes of frames above the committed seqs of all durable logs. */

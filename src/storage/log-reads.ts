@@ -3,6 +3,7 @@
 import { baseOffset, maxTimestampMs } from '../records/batch.ts';
 import { messageOf } from '../std/errors.ts';
 import type { FileRead, MemoryRead, ReadResult, TimestampPlace } from './api.ts';
+import { errnoOf } from './errors.ts';
 import { FRAME_HEADER_BYTES } from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import type { Chunk } from './slab.ts';
@@ -28,7 +29,6 @@ export function readLog(
     try {
       const read = log.segments.read(offset, maxBytes, limit);
       if (read !== undefined) return read;
-      if (log.segments.isDamaged) return DAMAGED;
     } catch (error) {
       const { logId } = log;
       log.host.env.log.error('a segment cannot be read', { logId, offset, why: messageOf(error) });
@@ -153,9 +153,23 @@ function eachTailBatch(
   }
 }
 
+/** Batches in a damaged segment are at no time, until it is repaired. */
+function orDamaged(
+  log: StoredLogCore,
+  find: () => TimestampPlace | undefined,
+): TimestampPlace | undefined {
+  try {
+    return find();
+  } catch (error) {
+    if (errnoOf(error) !== 'STORAGE_DAMAGED') throw error;
+    log.host.env.log.error('a segment cannot be read', { logId: log.logId, why: messageOf(error) });
+    return undefined;
+  }
+}
+
 export function offsetForTimestamp(log: StoredLogCore, timeMs: number): TimestampPlace | undefined {
   if (log.settledOffset > log.startOffset) {
-    const found = log.segments.findTime(timeMs, log.startOffset);
+    const found = orDamaged(log, () => log.segments.findTime(timeMs, log.startOffset));
     if (found !== undefined) return found;
   }
   let found: TimestampPlace | undefined;
@@ -169,7 +183,9 @@ export function offsetForTimestamp(log: StoredLogCore, timeMs: number): Timestam
 
 export function maxTimestamp(log: StoredLogCore): TimestampPlace | undefined {
   let found =
-    log.settledOffset > log.startOffset ? log.segments.maxTimestamp(log.startOffset) : undefined;
+    log.settledOffset > log.startOffset
+      ? orDamaged(log, () => log.segments.maxTimestamp(log.startOffset))
+      : undefined;
   eachTailBatch(log, (base, timestampMs) => {
     if (found === undefined || timestampMs > found.maxTimestampMs) {
       found = { baseOffset: base, maxTimestampMs: timestampMs };

@@ -59,8 +59,6 @@ export class SegmentSet {
   #isMostlyDead = false;
   /** Log time of its first batch; of one that an earlier run began, of the first in this run. */
   #sinceMs: number | undefined;
-  /** A file is shorter than the checkpoint says. */
-  isDamaged = false;
   /** A file was made or removed since the folder was last synced. */
   isFolderDirty = false;
 
@@ -131,7 +129,7 @@ export class SegmentSet {
     this.list.push(segment);
     if (isActive && size > length) segment.dropTail();
     if (isActive && !this.#host.cleanStart) segment.distrustTail();
-    if (isActive && size < mark.segmentLength) this.isDamaged = true;
+    if (isActive && size < mark.segmentLength) segment.foundDamaged(size);
   }
 
   /** Where a rewriting has ended, the files that it was made of go, if they are still there, or back. */
@@ -186,8 +184,14 @@ export class SegmentSet {
   segmentFor(size: number, logTimeMs: number, baseOffsetOf: () => number): Segment {
     const last = this.last;
     if (last !== undefined && !this.#isSealed) {
-      if (!last.hasBatches || (size <= this.roomIn(last) && !this.#isOver(logTimeMs))) return last;
-      this.seal();
+      const hasRoom = size <= this.roomIn(last) && !this.#isOver(logTimeMs);
+      if (!last.isDamaged && (!last.hasBatches || hasRoom)) return last;
+      if (last.hasBatches) this.seal();
+      else {
+        // There was its header only: the new one has its name.
+        last.forgive();
+        this.list.pop();
+      }
     }
     this.#sinceMs = logTimeMs;
     return this.#roll(baseOffsetOf());

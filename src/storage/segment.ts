@@ -16,7 +16,7 @@ import {
 import { readU32le, readU64le, writeU32le, writeU64le } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import type { StorageEnvironment, StoreCounters } from './api.ts';
-import { StorageError, unknownVersion } from './errors.ts';
+import { errnoOf, StorageError, unknownVersion } from './errors.ts';
 import type { OpenFile, OpenFiles } from './open-files.ts';
 import { type SegmentName, SparseIndex } from './sparse-index.ts';
 
@@ -34,6 +34,8 @@ export interface SegmentHost {
   readonly env: StorageEnvironment;
   readonly openFiles: OpenFiles;
   readonly counters: StoreCounters;
+  /** Bytes of a segment are not what they should be; told once for each. */
+  segmentDamaged(segment: Segment, position: number): void;
   /** 64 KiB of scratch, used within one call. */
   readonly scratch: Uint8Array;
   /** The last stop was clean: what is in the folders is on the device. */
@@ -117,6 +119,8 @@ export class Segment implements SegmentName, SegmentFileName {
   pins = 0;
   /** Remove the file when the last reader goes. */
   isDoomed = false;
+  /** Nothing is read from it any more. */
+  isDamaged = false;
   readonly #header = new BatchHeader();
   #index: SparseIndex | undefined;
   #dirty: OpenFile | undefined;
@@ -258,6 +262,7 @@ export class Segment implements SegmentName, SegmentFileName {
 
   /** Removes the file now, or when its last reader goes. */
   doom(): void {
+    this.forgive();
     this.isDoomed = true;
     if (this.pins === 0) this.#remove();
   }
@@ -337,15 +342,40 @@ export class Segment implements SegmentName, SegmentFileName {
   #readHeader(): SegmentHeader | undefined {
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
     const { file } = this.#host.openFiles.get(this.path);
-    if (file.readSync(bytes, 0) < bytes.length) return undefined;
+    if (this.#readSync(file, bytes, 0) < bytes.length) return undefined;
     return decodeSegmentHeader(bytes, this.#host.env.crc32c, this.path);
   }
 
+  /** At that byte at the latest. */
+  foundDamaged(position: number): void {
+    if (this.isDamaged || this.isDoomed) return;
+    this.isDamaged = true;
+    this.#host.segmentDamaged(this, position);
+  }
+
+  /** Another has its batches, or nobody wants them any more. */
+  forgive(): void {
+    if (!this.isDamaged) return;
+    this.isDamaged = false;
+    this.#host.counters.damagedSegments -= 1;
+  }
+
   #damaged(position: number): StorageError {
+    this.foundDamaged(position);
     return new StorageError('STORAGE_DAMAGED', `${this.path} is damaged at byte ${position}`, {
       path: this.path,
       position,
     });
+  }
+
+  /** A sector that cannot be read is damaged. */
+  #readSync(file: OpenFile['file'], into: Uint8Array, position: number): number {
+    try {
+      return file.readSync(into, position);
+    } catch (error) {
+      if (errnoOf(error) !== 'EIO') throw error;
+      throw this.#damaged(position);
+    }
   }
 
   /**
@@ -353,6 +383,7 @@ export class Segment implements SegmentName, SegmentFileName {
    * Throws `STORAGE_DAMAGED` if something is not a batch that continues the ones before.
    */
   scan(position: number, nextOffset: number, visit: (place: BatchPlace) => unknown): void {
+    if (this.isDamaged) throw this.#damaged(position);
     const { file } = this.#host.openFiles.get(this.path);
     const block = this.#host.scratch.subarray(0, SCAN_BYTES);
     const header = new BatchHeader();
@@ -362,7 +393,11 @@ export class Segment implements SegmentName, SegmentFileName {
     while (at < this.length) {
       if (at + BATCH_HEADER_BYTES > from + filled) {
         from = at;
-        filled = file.readSync(block.subarray(0, Math.min(SCAN_BYTES, this.length - at)), at);
+        filled = this.#readSync(
+          file,
+          block.subarray(0, Math.min(SCAN_BYTES, this.length - at)),
+          at,
+        );
         if (filled < BATCH_HEADER_BYTES) throw this.#damaged(at);
       }
       readBatchHeader(block, at - from, header);

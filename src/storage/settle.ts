@@ -60,6 +60,9 @@ function settleFailed(log: StoredLogCore, error: unknown): void {
     // The bytes are in the WAL: nothing is lost, the tail stays where it is.
     if (!host.isSettleShort) host.env.log.warn('no space to settle', { logId });
     host.isSettleShort = true;
+  } else if (errno === 'STORAGE_DAMAGED' && log.damagedSegments > 0) {
+    // The batches go to another segment when it is tried again.
+    host.env.log.warn('a damaged segment takes no more', { logId });
   } else if (errno === 'STORAGE_DAMAGED') {
     if (!log.needsRepair) host.env.log.error('a log is quarantined', { logId, why: String(error) });
     log.needsRepair = true;
@@ -92,6 +95,8 @@ function settleFrames(
     return 'done';
   }
   const run = runFrom(log, first, target, bytesMax);
+  // Read now, if it must be: when the write has ended nobody could be told that it cannot.
+  run.segment.index();
   const memory = log.host.buffers.take(run.bytes);
   let at = 0;
   for (let seq = first; seq <= run.lastSeq; seq += 1) {

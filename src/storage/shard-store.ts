@@ -19,7 +19,8 @@ import { type FrameCodec, TYPE_DELETE } from './frame-format.ts';
 import { NO_ANCHOR } from './frame-table.ts';
 import { type LogHost, MemoryTail, type ResolvedOptions } from './log-host.ts';
 import { OpenFiles } from './open-files.ts';
-import { IO_BYTES } from './segment.ts';
+import { Scrubber } from './scrubber.ts';
+import { IO_BYTES, type Segment } from './segment.ts';
 import { settleIdle } from './settle.ts';
 import { Settler } from './settler.ts';
 import { SlabPool } from './slab.ts';
@@ -64,6 +65,9 @@ export function newCounters(): StoreCounters {
     rewriteFreedBytes: 0,
     segmentsRemoved: 0,
     segmentBytesRemoved: 0,
+    scrubPasses: 0,
+    scrubBytes: 0,
+    damagedSegments: 0,
     refusedFull: 0,
     refusedPinned: 0,
     refusedNoSpace: 0,
@@ -84,6 +88,8 @@ export class ShardStoreCore implements ShardStore, LogHost {
   readonly buffers = new BufferPool();
   readonly settler = new Settler(this, () => this.#settled());
   readonly superblock: StoreSuper;
+  readonly logsById = new Map<number, StoredLogCore>();
+  readonly scrubber = new Scrubber(this, this.logsById);
   readonly cleanStart: boolean;
   readonly bootCount: number;
   #failedSync: boolean;
@@ -91,11 +97,11 @@ export class ShardStoreCore implements ShardStore, LogHost {
   onDurable: (changed: readonly StoredLog[]) => void = () => undefined;
   onRoom: () => void = () => undefined;
   onFailure: (error: Error) => void = () => undefined;
+  onDamage: (log: StoredLog) => void = () => undefined;
   failure: Error | undefined;
   isStopped = false;
   uncommittedBytes = 0;
   isSettleShort = false;
-  readonly logsById = new Map<number, StoredLogCore>();
   readonly #parts: StoreParts;
   #checkpointer!: Checkpointer;
   #isRoomWanted = false;
@@ -156,6 +162,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
       if (log.settledSeq < log.committedSeq) this.committedMoved(log);
     }
     this.space.look();
+    this.scrubber.start();
   }
 
   get checkpointBytes(): number {
@@ -344,6 +351,25 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.onRoom();
   }
 
+  // ---- damage ---------------------------------------------------------------------------------
+
+  segmentDamaged(segment: Segment, position: number): void {
+    const { logId, path } = segment;
+    this.counters.damagedSegments += 1;
+    this.env.log.error('a segment is damaged: nobody is served from it until it is repaired', {
+      logId,
+      path,
+      position,
+    });
+    const log = this.logsById.get(logId);
+    // A log that is being opened is told of when somebody can do something about it.
+    if (log === undefined || this.isStopped) return;
+    this.scrubber.suspect();
+    this.env.timers.at(this.env.clock.monotonicMs(), () => {
+      if (!this.isStopped && !log.isDeleted) this.onDamage(log);
+    });
+  }
+
   // ---- checkpoints ----------------------------------------------------------------------------
 
   #armCheckpoint(): void {
@@ -423,6 +449,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.wal.stop();
     this.settler.stop();
     this.space.stop();
+    this.scrubber.stop();
     this.#cancelRelief?.();
     this.#cancelCheckpoint?.();
   }

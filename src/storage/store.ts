@@ -33,6 +33,8 @@ function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
     segmentBytesMax: options.segmentBytesMax ?? 64 * MIB,
     openFilesMax: options.openFilesMax ?? 256,
     freeBytesMin: options.freeBytesMin ?? 0,
+    scrubIntervalMs: options.scrubIntervalMs ?? 7 * 24 * 3_600_000,
+    scrubBytesPerSecond: options.scrubBytesPerSecond ?? 8 * MIB,
     ...(options.checkpointBytes === undefined ? {} : { checkpointBytes: options.checkpointBytes }),
     ...(options.onSnapshotWanted === undefined
       ? {}
@@ -42,6 +44,9 @@ function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
     if (size < WAL_FILE_STEP_BYTES || size % WAL_FILE_STEP_BYTES !== 0) {
       throw new RangeError(`WAL file sizes are multiples of 64 KiB, not ${size}`);
     }
+  }
+  if (!(resolved.scrubIntervalMs >= 0) || !(resolved.scrubBytesPerSecond > 0)) {
+    throw new RangeError('scrubIntervalMs is at least 0, scrubBytesPerSecond above 0');
   }
   if (resolved.segmentBytesMax > SEGMENT_BYTES_MAX) {
     throw new RangeError('segmentBytesMax is at most 1 GiB');

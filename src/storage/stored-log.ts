@@ -36,6 +36,7 @@ import type { LogHost } from './log-host.ts';
 import { maxTimestamp, offsetForTimestamp, readLog } from './log-reads.ts';
 import { LogSnapshots } from './log-snapshots.ts';
 import { beginRewrite, sealedSegments } from './rewrite.ts';
+import type { Segment } from './segment.ts';
 import {
   NO_MARK,
   SEGMENT_BYTES_MAX,
@@ -151,13 +152,27 @@ export class StoredLogCore implements StoredLog, GroupMember {
       },
       this.mark,
     );
-    if (this.#segments.isDamaged) this.needsRepair = true;
     return this.#segments;
   }
 
   /** Undefined while nothing needed the segments in this run. */
   get loadedSegments(): SegmentSet | undefined {
     return this.#segments;
+  }
+
+  /** They are loaded again when somebody asks. Not while anything of them is not in the last checkpoint. */
+  forgetSegments(): void {
+    const segments = this.#segments;
+    if (segments === undefined || this.isMarkDirty || this.settleFlight !== undefined) return;
+    if (this.isInstallOpen || this.isRewriting || segments.isFolderDirty) return;
+    const isUsed = ({ isDirty, pins, isDamaged }: Segment) => isDirty || pins > 0 || isDamaged;
+    if (!segments.list.some(isUsed)) this.#segments = undefined;
+  }
+
+  get damagedSegments(): number {
+    let count = 0;
+    for (const { isDamaged } of this.#segments?.list ?? []) if (isDamaged) count += 1;
+    return count;
   }
 
   get segmentBytes(): number {

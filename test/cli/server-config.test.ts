@@ -16,8 +16,20 @@ const config: NodeConfig = {
 
 test('what the launcher hands over is what the node reads', () => {
   expect(parseNodeConfig(nodeConfigText(config), 'it')).toEqual(config);
-  const alone = { ...config, queueReplicas: 1, diskFreeMinBytes: 0, compactionBytesPerSecond: 1e6 };
+  const alone = {
+    ...config,
+    queueReplicas: 1,
+    diskFreeMinBytes: 0,
+    compactionBytesPerSecond: 1e6,
+    scrubIntervalMs: 0,
+    scrubBytesPerSecond: 1e6,
+  };
   expect(parseNodeConfig(nodeConfigText(alone), 'it')).toEqual(alone);
+});
+
+test.each([-1, 1.5, '1', null])('scrubIntervalMs %j is refused by name', (scrubIntervalMs) => {
+  const text = JSON.stringify({ ...config, memory: true, scrubIntervalMs });
+  expect(() => parseNodeConfig(text, 'it')).toThrow(/it: scrubIntervalMs is missing or wrong/);
 });
 
 test.each([-1, 1.5, '1', null])('diskFreeMinBytes %j is refused by name', (diskFreeMinBytes) => {

@@ -33,6 +33,7 @@ export const FILES = {
   marks: 'shard-0/store.marks',
   checkpointA: 'shard-0/ckpt.a',
   checkpointB: 'shard-0/ckpt.b',
+  scrub: 'shard-0/scrub',
   wal: 'shard-0/wal/00000001.wal',
   segment: `${LOG_FOLDER}/0000000000000008-1.seg`,
   index: `${LOG_FOLDER}/0000000000000008-1.idx`,
