@@ -36,7 +36,7 @@ export const TYPE_STATE = 4;
 export const TYPE_DELETE = 5;
 /** Payload: pairs of u64 (log id, committed seq). */
 export const TYPE_COMMITS = 6;
-/** A finished catch-up: payload as for a state, with the segment generation in front. */
+/** A finished catch-up: payload as for a state, but without the state itself with flag IN_FILE. */
 export const TYPE_INSTALL = 7;
 
 export const HAS_BATCH = 1;

@@ -24,6 +24,8 @@ const KNOWN_INCOMPATIBLE = REWRITTEN_SEGMENTS;
 const KNOWN_READ_ONLY_COMPATIBLE = 0;
 /** "CBMK". */
 const MARKS_MAGIC = 0x43424d4b;
+/** Of a slot; the rest of its block is zero. */
+const MARKS_BYTES = 32;
 const CLEAN = 1;
 const FAILED_SYNC = 2;
 
@@ -189,15 +191,30 @@ export interface MarkValues {
   readonly failedSync: boolean;
 }
 
+interface MarkSlot extends MarkValues {
+  /** The slot with the higher one counts. */
+  readonly sequence: number;
+}
+
+export function encodeMarks(marks: MarkSlot, crc32c: Crc32c): Uint8Array {
+  const writer = new ByteWriter(BLOCK_BYTES);
+  writer.u32(MARKS_MAGIC);
+  writer.u32(0);
+  writer.u64(marks.sequence);
+  writer.u64(marks.bootCount);
+  writer.u32((marks.isClean ? CLEAN : 0) | (marks.failedSync ? FAILED_SYNC : 0));
+  writer.reserve(BLOCK_BYTES - writer.size);
+  const bytes = writer.finish();
+  writeU32(bytes, 4, crc32c(bytes, 8, MARKS_BYTES));
+  return bytes;
+}
+
 /** What one slot of `store.marks` says; undefined if it fails its check. */
-export function decodeMarks(
-  bytes: Uint8Array,
-  crc32c: Crc32c,
-): (MarkValues & { readonly sequence: number }) | undefined {
+export function decodeMarks(bytes: Uint8Array, crc32c: Crc32c): MarkSlot | undefined {
   const isSound =
-    bytes.length >= 32 &&
+    bytes.length >= MARKS_BYTES &&
     readU32(bytes, 0) === MARKS_MAGIC &&
-    readU32(bytes, 4) === crc32c(bytes, 8, 32);
+    readU32(bytes, 4) === crc32c(bytes, 8, MARKS_BYTES);
   if (!isSound) return undefined;
   const reader = new ByteReader(bytes, 8);
   const sequence = reader.u64();
@@ -233,16 +250,8 @@ export class StoreMarks {
 
   /** Durable when it returns. Throws DiskError. */
   write(values: MarkValues): void {
-    const writer = new ByteWriter(BLOCK_BYTES);
     const sequence = this.#sequence + 1;
-    writer.u32(MARKS_MAGIC);
-    writer.u32(0);
-    writer.u64(sequence);
-    writer.u64(values.bootCount);
-    writer.u32((values.isClean ? CLEAN : 0) | (values.failedSync ? FAILED_SYNC : 0));
-    writer.reserve(BLOCK_BYTES - writer.size);
-    const bytes = writer.finish();
-    writeU32(bytes, 4, this.#crc32c(bytes, 8, 32));
+    const bytes = encodeMarks({ sequence, ...values }, this.#crc32c);
     const at = (sequence % 2) * BLOCK_BYTES;
     if (sequence > 1) this.#file.writeSync(bytes, at);
     else {

@@ -50,7 +50,7 @@ export class WalFile {
   }
 }
 
-function encodeWalFileHeader(header: WalFileHeader, crc32c: Crc32c): Uint8Array {
+export function encodeWalFileHeader(header: WalFileHeader, crc32c: Crc32c): Uint8Array {
   const bytes = new Uint8Array(BLOCK_BYTES);
   writeU32le(bytes, 0, FILE_MAGIC);
   writeU32le(bytes, 4, FILE_VERSION);
