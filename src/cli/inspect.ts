@@ -22,6 +22,9 @@ import { integerIn } from './parse.ts';
 import { printJson, printLines } from './remote-options.ts';
 import { sizeText, table } from './text.ts';
 
+/** Lines that say that a start would refuse the file, or do without it. */
+const UNSOUND: ReadonlySet<string> = new Set(['damage', 'unknown-version']);
+
 interface InspectOptions {
   readonly node?: number;
   readonly topic?: string;
@@ -55,7 +58,7 @@ function showFile(path: string, isJson: boolean): void {
   const { crc32c } = createNodeEnvironment({ logLevel: 'silent' });
   let isDamaged = false;
   for (const line of fileLines(createNodeDisk(dirname(path)), basename(path), crc32c)) {
-    isDamaged ||= line.what === 'damage' || line['sound'] === false;
+    isDamaged ||= UNSOUND.has(line.what) || line['sound'] === false;
     if (isJson) printJson(line);
     else printLines([textOf(line)]);
   }

@@ -14,12 +14,22 @@ import type { Crc32c } from '../std/crc32c.ts';
 import { messageOf } from '../std/errors.ts';
 import { decodeUtf8 } from '../std/utf8.ts';
 import { decodeCheckpoint } from '../storage/checkpoint.ts';
+import { errnoOf } from '../storage/errors.ts';
 import { BLOCK_BYTES } from '../storage/frame-format.ts';
-import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../storage/segment.ts';
-import { decodeRecord, decodeViewFile } from '../storage/snapshot-record.ts';
+import {
+  decodeSegmentHeader,
+  parseSegmentFileName,
+  SEGMENT_HEADER_BYTES,
+} from '../storage/segment.ts';
+import { decodeViewFile, seqOfViewFile } from '../storage/snapshot-record.ts';
 import { SparseIndex } from '../storage/sparse-index.ts';
-import { decodeMarks, decodeSuperblock } from '../storage/store-files.ts';
-import { walLines } from './wal-lines.ts';
+import {
+  assertFeaturesKnown,
+  decodeMarks,
+  decodeSuperblock,
+  featureNames,
+} from '../storage/store-files.ts';
+import { recordFields, walLines } from './wal-lines.ts';
 
 /** One thing in a file: its kind, and what it says. */
 export interface FileLine {
@@ -33,14 +43,9 @@ export interface FileBytes {
   at(position: number, length: number): Uint8Array;
 }
 
-const TEXT_FILES = new Set([
-  'LOCK',
-  'node.json',
-  'actors.json',
-  'cluster.json',
-  'dev.json',
-  'dev.lock',
-]);
+const TEXT_FILES = new Set(['actors.json', 'cluster.json', 'dev.json']);
+/** Of `node.json`. */
+const NODE_FORMAT = 1;
 const WHOLE_BYTES_MAX = 256 << 20;
 
 /** @throws DiskError if it cannot be opened. */
@@ -53,7 +58,8 @@ export function* fileLines(disk: Disk, path: string, crc32c: Crc32c): Generator<
     try {
       yield* linesOf(name, bytes, crc32c);
     } catch (error) {
-      yield { what: 'damage', because: messageOf(error) };
+      const isNewer = errnoOf(error) === 'STORAGE_NEWER_FORMAT';
+      yield { what: isNewer ? 'unknown-version' : 'damage', because: messageOf(error) };
     }
   } finally {
     file.close();
@@ -61,16 +67,54 @@ export function* fileLines(disk: Disk, path: string, crc32c: Crc32c): Generator<
 }
 
 function* linesOf(name: string, bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
-  if (name === 'store.super')
-    yield { what: 'superblock', ...decodeSuperblock(whole(bytes), crc32c, name) };
+  if (name === 'store.super') yield* superblockLines(whole(bytes), crc32c);
   else if (name === 'store.marks') yield* marksLines(bytes, crc32c);
-  else if (/^ckpt\.[ab]$/.test(name)) yield* checkpointLines(bytes, crc32c);
-  else if (name.endsWith('.wal')) yield* walLines(bytes, crc32c);
-  else if (name.endsWith('.seg')) yield* segmentLines(bytes, crc32c);
+  else if (/^ckpt\.[ab]$/.test(name)) yield* checkpointLines(name, bytes, crc32c);
+  else if (/\.wal(\.damaged)?$/.test(name)) yield* walLines(name, bytes, crc32c);
+  else if (name.endsWith('.seg')) yield* segmentLines(name, bytes, crc32c);
   else if (name.endsWith('.idx')) yield* indexLines(bytes, crc32c);
-  else if (name.endsWith('.view')) yield* viewLines(bytes, crc32c);
+  else if (name.endsWith('.view')) yield* viewLines(name, bytes, crc32c);
+  else if (name === 'node.json') yield* nodeLines(whole(bytes));
+  else if (name === 'LOCK' || name === 'dev.lock') {
+    yield { what: 'lock', ...membersOf(whole(bytes)) };
+  } else if (name === 'scrub') yield scrubLine(decodeUtf8(whole(bytes)));
   else if (TEXT_FILES.has(name)) yield { what: 'text', text: decodeUtf8(whole(bytes)) };
-  else yield { what: 'unknown', because: 'no file of a data folder has this name' };
+  else if (/\.(seg\.clean|tmp)$/.test(name)) {
+    yield { what: 'left-over', because: 'its writing did not end: it counts for nothing' };
+  } else yield { what: 'unknown', because: 'no file of a data folder has this name' };
+}
+
+function* superblockLines(bytes: Uint8Array, crc32c: Crc32c): Generator<FileLine> {
+  const superblock = decodeSuperblock(bytes, crc32c, 'store.super');
+  yield { what: 'superblock', ...superblock, features: featureNames(superblock) };
+  assertFeaturesKnown(superblock, 'store.super');
+}
+
+function scrubLine(text: string): FileLine {
+  const endMs = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(endMs)) {
+    return { what: 'damage', because: 'it is no time: the next start begins to count anew' };
+  }
+  return { what: 'scrub', endMs, isDamageKnown: endMs === 0 };
+}
+
+/** Throws for what is not one JSON object. */
+function membersOf(bytes: Uint8Array): Record<string, unknown> {
+  const found: unknown = JSON.parse(decodeUtf8(bytes));
+  const isObject = typeof found === 'object' && found !== null && !Array.isArray(found);
+  if (!isObject) throw new RangeError('it is no JSON object');
+  return found as Record<string, unknown>;
+}
+
+function* nodeLines(bytes: Uint8Array): Generator<FileLine> {
+  const members = membersOf(bytes);
+  const { format } = members;
+  if (format !== NODE_FORMAT) {
+    const because = `node.json was written by a newer version: its format is ${String(format)}, this build reads ${NODE_FORMAT}`;
+    yield { what: 'unknown-version', because };
+    return;
+  }
+  yield { what: 'node', ...members };
 }
 
 function* marksLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
@@ -80,8 +124,8 @@ function* marksLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
   }
 }
 
-function* checkpointLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
-  const checkpoint = bytes.size === 0 ? undefined : decodeCheckpoint(whole(bytes), crc32c, 'ckpt');
+function* checkpointLines(name: string, bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
+  const checkpoint = bytes.size === 0 ? undefined : decodeCheckpoint(whole(bytes), crc32c, name);
   if (checkpoint === undefined) {
     yield { what: bytes.size === 0 ? 'empty-slot' : 'damage', because: 'no sound checkpoint' };
     return;
@@ -89,17 +133,30 @@ function* checkpointLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine>
   const { sequence, replayLsn, capturedLsn, entries } = checkpoint;
   yield { what: 'checkpoint', sequence, replayLsn, capturedLsn, logs: entries.length };
   for (const { mark, anchor, ...entry } of entries) {
-    yield { what: 'log', ...entry, ...mark, anchorSeq: anchor.seq, anchorEpoch: anchor.epoch };
+    yield { what: 'log', ...entry, ...mark, anchor };
   }
 }
 
-function* segmentLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
-  const name = decodeSegmentHeader(bytes.at(0, SEGMENT_HEADER_BYTES), crc32c, 'segment');
-  if (name === undefined) {
+function* segmentLines(file: string, bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
+  const header = decodeSegmentHeader(bytes.at(0, SEGMENT_HEADER_BYTES), crc32c, file);
+  if (header === undefined) {
     yield { what: 'damage', because: 'the header fails its check' };
     return;
   }
-  yield { what: 'segment', ...name };
+  const name = parseSegmentFileName(file);
+  yield {
+    what: 'segment',
+    ...header,
+    ...(name && header.revision > 0 ? { isDone: name.isDone } : {}),
+  };
+  // A start goes by the name. A copy may have any.
+  const isOther =
+    name !== undefined &&
+    (name.baseOffset !== header.baseOffset ||
+      name.generation !== header.generation ||
+      name.revision !== header.revision ||
+      name.endOffset !== header.endOffset);
+  if (isOther) yield { what: 'damage', because: 'the name does not say what the header says' };
   for (let at = SEGMENT_HEADER_BYTES; at < bytes.size; ) {
     const batch = batchAt(bytes, at, crc32c);
     if (batch === undefined) {
@@ -158,15 +215,14 @@ function* indexLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
   for (const entry of index.entries()) yield { what: 'entry', ...entry };
 }
 
-function* viewLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
+function* viewLines(name: string, bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
   const all = whole(bytes);
   const found = decodeViewFile(all, undefined, crc32c);
   if (found === undefined) {
     yield { what: 'damage', because: 'fails its check' };
     return;
   }
-  const { state, ...record } = decodeRecord(found, 'view');
-  yield { what: 'state', ...record, stateBytes: state.length };
+  yield { what: 'state', seq: seqOfViewFile(all), ...recordFields(found, name) };
 }
 
 function whole(bytes: FileBytes): Uint8Array {

@@ -3,11 +3,13 @@
 import { BATCH_CRC_FROM, CRC_AT, readBatchHeader } from '../records/batch.ts';
 import { readU32, readU64le } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
+import { unknownVersion } from '../storage/errors.ts';
 import {
   BLOCK_BYTES,
   batchLengthOf,
   CARRIED,
   FRAME_HEADER_BYTES,
+  FRAME_VERSION,
   FrameCodec,
   FrameFields,
   frameSize,
@@ -23,6 +25,7 @@ import {
   TYPE_STATE,
   TYPE_TRUNCATE,
 } from '../storage/frame-format.ts';
+import { decodeRecord } from '../storage/snapshot-record.ts';
 import { decodeWalFileHeader } from '../storage/wal-files.ts';
 import type { FileBytes, FileLine } from './files.ts';
 
@@ -43,8 +46,8 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
   [IN_FILE, 'in-file'],
 ];
 
-export function* walLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
-  const header = decodeWalFileHeader(bytes.at(0, BLOCK_BYTES), crc32c, 'wal');
+export function* walLines(file: string, bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
+  const header = decodeWalFileHeader(bytes.at(0, BLOCK_BYTES), crc32c, file);
   if (typeof header === 'string') {
     yield { what: header === 'blank' ? 'unused' : 'damage', because: `the header is ${header}` };
     return;
@@ -58,7 +61,10 @@ export function* walLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine>
     const head = bytes.at(at, FRAME_HEADER_BYTES);
     const isNext =
       codec.readHeader(head, 0, group) && group.type === TYPE_GROUP && group.lsn === lsn;
-    if (!isNext) break;
+    if (!isNext) {
+      refuseUnknown(codec, head, 0, lsn);
+      break;
+    }
     const length = FRAME_HEADER_BYTES + group.payloadLength;
     const { chain: frames, salt, flags, seq: durableLsn } = group;
     yield { what: 'group', lsn, bytes: length, frames, durableLsn, salt, flags: flagsOf(flags) };
@@ -78,6 +84,7 @@ function* frameLines(
   let at = FRAME_HEADER_BYTES;
   for (let i = 0; i < count; i += 1) {
     if (!codec.readHeader(bytes, at, frame) || frame.lsn !== lsn + at) {
+      refuseUnknown(codec, bytes, at, lsn + at);
       yield { what: 'damage', lsn: lsn + at, because: 'no frame where the group has one' };
       return;
     }
@@ -87,10 +94,26 @@ function* frameLines(
   }
 }
 
+/** A state record without the state, of which there is the size. */
+export function recordFields(record: Uint8Array, name: string): Record<string, unknown> {
+  const { state, ...fields } = decodeRecord(record, name);
+  return { ...fields, stateBytes: state.length };
+}
+
+/** Throws `STORAGE_NEWER_FORMAT` for what is no end and no damage, but a frame of another version. */
+function refuseUnknown(codec: FrameCodec, bytes: Uint8Array, at: number, lsn: number): void {
+  const version = codec.unknownVersionAt(bytes, at, lsn);
+  if (version !== undefined)
+    throw unknownVersion(`the frame at LSN ${lsn}`, version, FRAME_VERSION);
+}
+
 function frameLine(frame: FrameFields, payload: Uint8Array, codec: FrameCodec): FileLine {
   const { type, flags, lsn, logId, seq, epoch, logTimeMs, chain } = frame;
+  if (TYPE_NAMES[type] === undefined) {
+    return { what: 'unknown-version', lsn, because: `frames of type ${type} are not known here` };
+  }
   const base = {
-    what: TYPE_NAMES[type] ?? `type ${type}`,
+    what: TYPE_NAMES[type],
     lsn,
     logId,
     seq,
@@ -109,6 +132,10 @@ function frameLine(frame: FrameFields, payload: Uint8Array, codec: FrameCodec): 
   const batchBytes = type === TYPE_DATA ? batchLengthOf(payload, 0, flags) : 0;
   const sizes = { batchBytes, otherBytes: payload.length - batchBytes };
   const sound = isSound(frame, payload, batchBytes, codec);
+  const hasRecord = (type === TYPE_STATE || type === TYPE_INSTALL) && payload.length > 0;
+  if (hasRecord && sound) {
+    return { ...base, record: recordFields(payload, `the frame at LSN ${lsn}`), sound };
+  }
   if (batchBytes === 0 || !sound) return { ...base, ...sizes, sound };
   const { baseOffset, lastOffset } = readBatchHeader(payload, 0);
   return { ...base, ...sizes, baseOffset, lastOffset, sound };

@@ -153,7 +153,7 @@ function eachTailBatch(
   }
 }
 
-/** Batches in a damaged segment are at no time, until it is repaired. */
+/** Batches in a segment that is damaged, until it is repaired, or that a newer version wrote, are at no time. */
 function orDamaged(
   log: StoredLogCore,
   find: () => TimestampPlace | undefined,
@@ -161,7 +161,8 @@ function orDamaged(
   try {
     return find();
   } catch (error) {
-    if (errnoOf(error) !== 'STORAGE_DAMAGED') throw error;
+    const code = errnoOf(error);
+    if (code !== 'STORAGE_DAMAGED' && code !== 'STORAGE_NEWER_FORMAT') throw error;
     log.host.env.log.error('a segment cannot be read', { logId: log.logId, why: messageOf(error) });
     return undefined;
   }

@@ -4,7 +4,7 @@
 // Record, big endian: version u8 | epoch i32 | first seq of the epoch u64 | chain u32 | log time u64 | end offset
 // u64 | start offset u64 | generation u32 | lowest generation u32 | state. View file: magic u32 | CRC-32C of
 // the rest u32 | seq u64 | record.
-import { ByteReader, ByteWriter, readU32, writeU32 } from '../std/bytes.ts';
+import { ByteReader, ByteWriter, readU32, readU64, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import { unknownVersion } from './errors.ts';
 
@@ -87,9 +87,14 @@ export function decodeViewFile(
 ): Uint8Array | undefined {
   if (bytes.length < VIEW_HEADER_BYTES || readU32(bytes, 0) !== VIEW_MAGIC) return undefined;
   if (readU32(bytes, 4) !== crc32c(bytes, 8, bytes.length)) return undefined;
-  const reader = new ByteReader(bytes, 8);
-  const found = reader.u64();
-  return seq === undefined || found === seq ? bytes.subarray(VIEW_HEADER_BYTES) : undefined;
+  return seq === undefined || seqOfViewFile(bytes) === seq
+    ? bytes.subarray(VIEW_HEADER_BYTES)
+    : undefined;
+}
+
+/** Of a file that passes its check: the state in it is that after this seq. */
+export function seqOfViewFile(bytes: Uint8Array): number {
+  return readU64(bytes, 8);
 }
 
 export function viewFileName(seq: number): string {

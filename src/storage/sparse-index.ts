@@ -158,9 +158,17 @@ export class SparseIndex {
     return { name, index };
   }
 
-  *entries(): Generator<{ readonly offset: number; readonly position: number }> {
+  *entries(): Generator<{
+    readonly offset: number;
+    readonly position: number;
+    readonly maxTimestampBeforeMs: number;
+  }> {
     for (let i = 0; i < this.#count; i += 1) {
-      yield { offset: this.#offsets[i]!, position: this.#positions[i]! };
+      yield {
+        offset: this.#offsets[i]!,
+        position: this.#positions[i]!,
+        maxTimestampBeforeMs: this.#timesBefore[i]!,
+      };
     }
   }
 }

@@ -154,7 +154,25 @@ export class StoreSuper {
   }
 }
 
-function assertFeaturesKnown(found: Superblock, file: string): void {
+/** By name; a bit that is not known here is its number. */
+export function featureNames({
+  compatible,
+  readOnlyCompatible,
+  incompatible,
+}: Superblock): string[] {
+  const bits = (word: number): number[] =>
+    Array.from({ length: 32 }, (_, bit) => (1 << bit) >>> 0).filter((bit) => (word & bit) !== 0);
+  return [
+    ...bits(incompatible).map((bit) =>
+      bit === REWRITTEN_SEGMENTS ? 'rewritten-segments' : `incompatible:${hex(bit)}`,
+    ),
+    ...bits(readOnlyCompatible).map((bit) => `read-only-compatible:${hex(bit)}`),
+    ...bits(compatible).map((bit) => `compatible:${hex(bit)}`),
+  ];
+}
+
+/** Throws `STORAGE_NEWER_FORMAT`. */
+export function assertFeaturesKnown(found: Superblock, file: string): void {
   const incompatible = (found.incompatible & ~KNOWN_INCOMPATIBLE) >>> 0;
   const readOnlyCompatible = (found.readOnlyCompatible & ~KNOWN_READ_ONLY_COMPATIBLE) >>> 0;
   if (incompatible === 0 && readOnlyCompatible === 0) return;

@@ -172,7 +172,10 @@ describe('a version that is not known', () => {
         world.lines.length = 0;
         expect(store.log(BATCH_LOG)!.read(from, 1000, 14)).toEqual({ kind: 'damaged' });
         const why = `${FILES[kind]} was written by a newer version: its format is 2, this build reads 1`;
-        expect(world.lines).toMatchObject([{ level: 'error', fields: { logId: BATCH_LOG, why } }]);
+        const line = { level: 'error', fields: { logId: BATCH_LOG, why } };
+        expect(world.lines).toMatchObject([line]);
+        expect(store.log(BATCH_LOG)!.offsetForTimestamp(1_700_000_000_000 + from)).toBeUndefined();
+        expect(world.lines).toMatchObject([line, line]);
       };
       const { store } = await openOn(world, disk, OPTIONS);
       expectUnread(store);
