@@ -28,8 +28,11 @@ export function* messagesOf(
   for (let offset = stored.startOffset; offset < stored.endOffset; ) {
     const read = stored.read(offset, READ_BYTES, stored.endOffset);
     if (read.kind === 'empty' || read.kind === 'out-of-range') return;
-    if (read.kind === 'damaged') {
-      const note = 'the bytes from here on are damaged';
+    if (read.kind === 'damaged' || read.kind === 'no-descriptors') {
+      const isDamaged = read.kind === 'damaged';
+      const note = isDamaged
+        ? 'the bytes from here on are damaged'
+        : 'too many files are open to read on';
       const nothing = { timestampMs: 0, key: null, value: null, headers: [] };
       yield { record: { partition, offset, ...nothing, note }, committed: true, queue: undefined };
       return;

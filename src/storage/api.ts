@@ -250,7 +250,9 @@ export type ReadResult =
   | { readonly kind: 'empty' }
   | { readonly kind: 'out-of-range'; readonly startOffset: number; readonly endOffset: number }
   /** The bytes at this offset fail their check, or cannot be read. */
-  | { readonly kind: 'damaged' };
+  | { readonly kind: 'damaged' }
+  /** No descriptor is free for the segment: the same read may succeed in a moment. */
+  | { readonly kind: 'no-descriptors' };
 
 /** The first batch whose largest timestamp is at or after the asked one; decode it to find the record. */
 export interface TimestampPlace {
@@ -339,7 +341,8 @@ export interface Rewrite {
   readonly isVoid: boolean;
   /**
    * Whole batches of the sources in the order of their offsets, as they were or with fewer records; gaps are legal.
-   * One call at a time. Rejects with StorageError `STORAGE_FULL` (the log stays as it was), or if the store failed.
+   * One call at a time. Rejects with StorageError `STORAGE_FULL` or
+   * `STORAGE_NO_DESCRIPTORS` (the log stays as it was), or if the store failed.
    */
   append(bytes: Uint8Array): Promise<void>;
   /** Puts what was appended in the place of the sources. `done`: durable, and read from now on. Rejects as `append`. */
@@ -416,8 +419,9 @@ export interface StoredLog {
    * batches that begin below `endOffset` (HW, or LEO for replicas). At most one place per call: memory or file.
    */
   read(offset: number, maxBytes: number, endOffset: number): ReadResult;
+  /** Throws StorageError or DiskError if a segment cannot be read; EMFILE or ENFILE passes. */
   offsetForTimestamp(timestampMs: number): TimestampPlace | undefined;
-  /** The first batch that holds the largest timestamp of the log; undefined if the log holds no batch. */
+  /** As `offsetForTimestamp`: the first batch that holds the largest timestamp of the log; undefined if the log holds no batch. */
   maxTimestamp(): TimestampPlace | undefined;
 
   /** Stores the state of the durable actor after `seq`, which must be committed and not below the last one. */
@@ -439,11 +443,14 @@ export interface StoredLog {
   /**
    * Begins to rewrite the sealed and counted segments within [fromOffset, endOffset). `isDone` is kept with what
    * becomes of them. Undefined: there is none, they are not neighbours of one life of the log, or a rewriting of the
-   * log is under way.
+   * log is under way. Throws StorageError, `STORAGE_NO_DESCRIPTORS` where they cannot all be open.
    */
   beginRewrite(fromOffset: number, endOffset: number, isDone?: boolean): Rewrite | undefined;
 
-  /** Settles up to the newest snapshot and offers both; undefined if there is no snapshot. */
+  /**
+   * Settles up to the newest snapshot and offers both; undefined if there is no snapshot. Rejects, with nothing
+   * pinned, if it cannot settle now or its segments cannot be opened or read.
+   */
   donate(): Promise<Donation | undefined>;
   /** Segments that are known to be damaged. */
   readonly damagedSegments: number;

@@ -131,6 +131,10 @@ export function checkpointPath(directory: string, sequence: number): string {
   return `${directory}/ckpt.${sequence % 2 === 0 ? 'a' : 'b'}`;
 }
 
+export function isCheckpointPath(path: string): boolean {
+  return /\/ckpt\.[ab]$/.test(path);
+}
+
 /**
  * The newer of the two sound slots (undefined if there is none), and from where on the WAL must stay so that the
  * older one can stand in for it. Throws `STORAGE_NEWER_FORMAT`, DiskError.

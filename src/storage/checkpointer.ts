@@ -8,6 +8,7 @@ import { CARRIED, FRAME_HEADER_BYTES, FrameFields, IN_FILE, TYPE_STATE } from '.
 import { COLD } from './frame-table.ts';
 import type { LogHost } from './log-host.ts';
 import { appendRecordFrame, type Generation } from './log-snapshots.ts';
+import type { Segment } from './segment.ts';
 import type { SettledMark } from './segment-set.ts';
 import { readColdFrame, settleTarget } from './settle.ts';
 import type { StoredLogCore } from './stored-log.ts';
@@ -28,6 +29,8 @@ export class Checkpointer {
   /** Of the checkpoint in the other slot: what it needs stays, so that it can stand in. */
   #replayLsnBefore: number;
   #obsoleteBefore: string[] = [];
+  #syncing: Promise<void> | undefined;
+
   constructor(
     host: LogHost,
     logs: ReadonlyMap<number, StoredLogCore>,
@@ -39,13 +42,21 @@ export class Checkpointer {
     this.#replayLsnBefore = last.replayLsn;
   }
 
-  /** Runs one checkpoint. Rejects if the store fails meanwhile. */
-  async run(options: { readonly isCarrying: boolean }): Promise<void> {
+  /**
+   * Runs one checkpoint; true: WAL that it does not need stays for the one before, and the next one would free it.
+   * Rejects if the store fails meanwhile.
+   */
+  async run(options: { readonly isCarrying: boolean }): Promise<boolean> {
     const { wal, checkpointBytes } = this.#host;
     if (options.isCarrying) await this.#carry(wal.endLsn, checkpointBytes);
     await this.#settleAll();
     const marks = this.#captureMarks();
-    await this.#syncSegments([...marks.keys()]);
+    try {
+      await this.#syncSegments([...marks.keys()]);
+    } catch (error) {
+      for (const log of marks.keys()) log.isMarkDirty = true;
+      throw error;
+    }
     for (const [log, mark] of marks) log.mark = mark;
     const capturedLsn = wal.durableLsn;
     const { entries, replayLsn } = this.#entries();
@@ -63,8 +74,10 @@ export class Checkpointer {
       log.checkpointed = mark;
     }
     this.#removeObsolete();
-    this.#host.walFiles.releaseBelow(Math.min(replayLsn, this.#replayLsnBefore));
+    const before = this.#replayLsnBefore;
+    this.#host.walFiles.releaseBelow(Math.min(replayLsn, before));
     this.#replayLsnBefore = replayLsn;
+    return before < replayLsn;
   }
 
   *#durableLogs(): Generator<StoredLogCore> {
@@ -190,7 +203,14 @@ export class Checkpointer {
     const lane = async (): Promise<void> => {
       // What is appended meanwhile is left for the next checkpoint, else a busy log would hold this one.
       for (let log = logs.pop(); log !== undefined; log = logs.pop()) {
-        await this.#host.settler.settleThrough(log, settleTarget(log));
+        const { settler, openFiles } = this.#host;
+        const target = settleTarget(log);
+        if (openFiles.isCrowded) await this.#syncDirty();
+        const end = await settler.settleThrough(log, target);
+        if (end === 'blocked' && openFiles.isShort) {
+          await this.#syncDirty();
+          await settler.settleThrough(log, target);
+        }
       }
     };
     await Promise.all(Array.from({ length: SETTLE_LANES }, lane));
@@ -218,20 +238,39 @@ export class Checkpointer {
       const segments = log.loadedSegments;
       if (segments === undefined || log.isDeleted) continue;
       for (const segment of [...segments.list]) {
-        if (!segment.isDirty) continue;
-        await new Promise<void>((resolve, reject) => {
-          segment.sync((error) => {
-            if (error === undefined) resolve();
-            else {
-              // What was not synced may be gone from the page cache too: never tried again.
-              const failure = storageErrorFrom(error, `syncing ${segment.path}`);
-              this.#host.fail(failure);
-              reject(failure);
-            }
-          });
-        });
+        if (segment.isDirty) await this.#syncSegment(segment);
       }
       segments.syncFolder();
+    }
+  }
+
+  #syncSegment(segment: Segment): Promise<void> {
+    return new Promise((resolve, reject) => {
+      segment.sync((error) => {
+        if (error === undefined) resolve();
+        else {
+          // What was not synced may be gone from the page cache too: never tried again.
+          const failure = storageErrorFrom(error, `syncing ${segment.path}`);
+          this.#host.fail(failure);
+          reject(failure);
+        }
+      });
+    });
+  }
+
+  /** Syncs what has bytes to sync, for all lanes at once, so that its files may be closed for others. */
+  #syncDirty(): Promise<void> {
+    this.#syncing ??= this.#syncEachDirty().finally(() => {
+      this.#syncing = undefined;
+    });
+    return this.#syncing;
+  }
+
+  async #syncEachDirty(): Promise<void> {
+    for (const log of this.#durableLogs()) {
+      for (const segment of [...(log.loadedSegments?.list ?? [])]) {
+        if (segment.isDirty) await this.#syncSegment(segment);
+      }
     }
   }
 

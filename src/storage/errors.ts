@@ -15,6 +15,8 @@ export type StorageErrorCode =
   | 'STORAGE_UNWRITABLE'
   /** No space left on the device. */
   | 'STORAGE_FULL'
+  /** The process, or the machine, has as many files and connections open as it may. It passes. */
+  | 'STORAGE_NO_DESCRIPTORS'
   /** A write or sync failed; nothing is assumed of what was in flight. */
   | 'STORAGE_IO'
   /** The store is closed, or was fenced by an earlier failure. */
@@ -53,6 +55,12 @@ export function errnoOf(thrown: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** It was not done because no descriptor was free: nothing was changed, and it may be tried again. */
+export function isShortOfDescriptors(thrown: unknown): boolean {
+  const code = errnoOf(thrown);
+  return code === 'EMFILE' || code === 'ENFILE' || code === 'STORAGE_NO_DESCRIPTORS';
+}
+
 /** A StorageError that says what was tried, from whatever a disk threw. */
 export function storageErrorFrom(thrown: unknown, what: string): StorageError {
   if (thrown instanceof StorageError) return thrown;
@@ -63,6 +71,9 @@ export function storageErrorFrom(thrown: unknown, what: string): StorageError {
     case 'ENOSPC':
     case 'EDQUOT':
       return new StorageError('STORAGE_FULL', message, details, thrown);
+    case 'EMFILE':
+    case 'ENFILE':
+      return new StorageError('STORAGE_NO_DESCRIPTORS', message, details, thrown);
     case 'EACCES':
     case 'EROFS':
     case 'EPERM':

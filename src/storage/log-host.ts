@@ -46,6 +46,8 @@ export interface LogHost extends SegmentHost {
   memoryAppended(log: StoredLogCore): void;
   /** A committed seq moved: it is noted in the WAL, and the tail will settle. */
   committedMoved(log: StoredLogCore): void;
+  /** Too many segments are open with bytes to sync: a checkpoint is due. */
+  wantSync(): void;
   fail(error: Error): void;
 }
 

@@ -3,7 +3,7 @@
 import { baseOffset, maxTimestampMs } from '../records/batch.ts';
 import { messageOf } from '../std/errors.ts';
 import type { FileRead, MemoryRead, ReadResult, TimestampPlace } from './api.ts';
-import { errnoOf } from './errors.ts';
+import { errnoOf, isShortOfDescriptors } from './errors.ts';
 import { FRAME_HEADER_BYTES } from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import type { Chunk } from './slab.ts';
@@ -11,6 +11,7 @@ import type { StoredLogCore } from './stored-log.ts';
 
 const EMPTY: ReadResult = { kind: 'empty' };
 const DAMAGED: ReadResult = { kind: 'damaged' };
+const NO_DESCRIPTORS: ReadResult = { kind: 'no-descriptors' };
 const BATCH_HEAD_BYTES = 61;
 
 export function readLog(
@@ -30,6 +31,7 @@ export function readLog(
       const read = log.segments.read(offset, maxBytes, limit);
       if (read !== undefined) return read;
     } catch (error) {
+      if (isShortOfDescriptors(error)) return NO_DESCRIPTORS;
       const { logId } = log;
       log.host.env.log.error('a segment cannot be read', { logId, offset, why: messageOf(error) });
       return DAMAGED;

@@ -4,7 +4,7 @@
 import { assert } from '../std/assert.ts';
 import { messageOf } from '../std/errors.ts';
 import type { StateAtSeq } from './api.ts';
-import { errnoOf, storageErrorFrom } from './errors.ts';
+import { errnoOf, isShortOfDescriptors, storageErrorFrom } from './errors.ts';
 import { FRAME_HEADER_BYTES, FrameFields, IN_FILE, TYPE_STATE } from './frame-format.ts';
 import { IO_BYTES } from './segment.ts';
 import {
@@ -110,7 +110,7 @@ export class LogSnapshots {
       } else if (error === undefined) {
         const lsn = log.writeMark(TYPE_STATE, seq, IN_FILE);
         this.#pending = { seq, lsn, length: 0, inFile: true, isFloor: false };
-      } else if (errnoOf(error) === 'ENOSPC') {
+      } else if (errnoOf(error) === 'ENOSPC' || isShortOfDescriptors(error)) {
         this.#putSeq = this.newestSeq;
         log.host.env.log.warn('a state was not stored', { logId: log.logId, why: error.message });
       } else log.host.fail(storageErrorFrom(error, 'writing a view file'));

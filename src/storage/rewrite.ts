@@ -60,6 +60,18 @@ export function beginRewrite(
   return isOne ? new LogRewrite(log, sources, isDone) : undefined;
 }
 
+/** All of them or none. */
+function pinAll(segments: readonly Segment[]): readonly OpenFile[] {
+  const pinned: OpenFile[] = [];
+  try {
+    for (const segment of segments) pinned.push(segment.pin());
+  } catch (error) {
+    for (const [i, open] of pinned.entries()) segments[i]!.unpin(open);
+    throw storageErrorFrom(error, `opening ${segments[pinned.length]!.path}`);
+  }
+  return pinned;
+}
+
 class LogRewrite implements Rewrite {
   readonly sources: readonly RewriteSource[];
   readonly #log: StoredLogCore;
@@ -73,7 +85,7 @@ class LogRewrite implements Rewrite {
   constructor(log: StoredLogCore, segments: readonly Segment[], isDone: boolean) {
     this.#log = log;
     this.#segments = segments;
-    this.#pinned = segments.map((segment) => segment.pin());
+    this.#pinned = pinAll(segments);
     this.sources = segments.map((segment, i) => ({
       baseOffset: segment.baseOffset,
       endOffset: coveredEnd(log, segment),
@@ -109,7 +121,12 @@ class LogRewrite implements Rewrite {
   #open(): DiskFile {
     if (this.#file !== undefined) return this.#file;
     const { env } = this.#log.host;
-    const file = env.disk.open(this.#path, { mode: 'create' });
+    let file: DiskFile;
+    try {
+      file = env.disk.open(this.#path, { mode: 'create' });
+    } catch (error) {
+      throw storageErrorFrom(error, `opening ${this.#path}`);
+    }
     this.#file = file;
     if (file.size() > 0) file.truncate(0);
     file.writeSync(encodeSegmentHeader(this.#target, env.crc32c), 0);
@@ -184,7 +201,7 @@ class LogRewrite implements Rewrite {
     }
   }
 
-  /** A full disk ends the rewriting and nothing else; after any other failure nothing is known any more. */
+  /** A full disk, and no free descriptor, end the rewriting and nothing else; after any other failure nothing is known any more. */
   async #guard(work: () => Promise<void>): Promise<void> {
     const { host, logId } = this.#log;
     this.#isBusy = true;
@@ -193,7 +210,10 @@ class LogRewrite implements Rewrite {
     } catch (error) {
       const failure = storageErrorFrom(error, `rewriting log ${logId}`);
       const errno = errnoOf(error);
-      if (errno !== 'ENOSPC' && errno !== 'EDQUOT' && !host.isStopped) host.fail(failure);
+      // Only where nothing is begun: as errno it speaks of a folder that could not be synced.
+      const isPassing = errno === 'STORAGE_NO_DESCRIPTORS' || errno === 'STORAGE_FULL';
+      const isFull = errno === 'ENOSPC' || errno === 'EDQUOT';
+      if (!isFull && !isPassing && !host.isStopped) host.fail(failure);
       throw failure;
     } finally {
       this.#isBusy = false;

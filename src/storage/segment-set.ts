@@ -260,7 +260,6 @@ export class SegmentSet {
 
   syncFolder(): void {
     if (!this.isFolderDirty) return;
-    this.isFolderDirty = false;
     const { disk } = this.#host.env;
     disk.syncDirectory(this.#folder);
     let parent = this.#folder;
@@ -269,6 +268,7 @@ export class SegmentSet {
       parent = parent.slice(0, parent.lastIndexOf('/'));
       disk.syncDirectory(parent);
     }
+    this.isFolderDirty = false;
   }
 
   // ---- removing -------------------------------------------------------------------------------
@@ -465,33 +465,38 @@ export class SegmentSet {
   ): { readonly ranges: readonly SegmentRange[]; release(): void } {
     const ranges: SegmentRange[] = [];
     const pinned: (() => void)[] = [];
-    for (const segment of this.list) {
-      if (!segment.hasBatches || segment.baseOffset >= endOffset) continue;
-      let { length, nextOffset } = segment;
-      if (nextOffset <= startOffset) continue;
-      const position = firstAbove(segment, startOffset);
-      if (nextOffset > endOffset) {
-        const first = segment.index().positionForOffset(endOffset);
-        segment.scan(first, 0, (place) => {
-          if (place.baseOffset < endOffset) return true;
-          length = place.position;
-          nextOffset = endOffset;
-          return false;
-        });
-      }
-      const open = segment.pin();
-      pinned.push(() => segment.unpin(open));
-      ranges.push({
-        baseOffset: segment.baseOffset,
-        endOffset: nextOffset,
-        file: open.file,
-        position,
-        length: length - position,
-      });
-    }
     const release = (): void => {
       for (const unpin of pinned.splice(0)) unpin();
     };
+    try {
+      for (const segment of this.list) {
+        if (!segment.hasBatches || segment.baseOffset >= endOffset) continue;
+        let { length, nextOffset } = segment;
+        if (nextOffset <= startOffset) continue;
+        const position = firstAbove(segment, startOffset);
+        if (nextOffset > endOffset) {
+          const first = segment.index().positionForOffset(endOffset);
+          segment.scan(first, 0, (place) => {
+            if (place.baseOffset < endOffset) return true;
+            length = place.position;
+            nextOffset = endOffset;
+            return false;
+          });
+        }
+        const open = segment.pin();
+        pinned.push(() => segment.unpin(open));
+        ranges.push({
+          baseOffset: segment.baseOffset,
+          endOffset: nextOffset,
+          file: open.file,
+          position,
+          length: length - position,
+        });
+      }
+    } catch (error) {
+      release();
+      throw error;
+    }
     return { ranges, release };
   }
 }

@@ -170,6 +170,7 @@ export class Segment implements SegmentName, SegmentFileName {
     if (this.#dirty !== undefined) return;
     this.#dirty = open;
     open.pins += 1;
+    this.#host.openFiles.dirtyCount += 1;
   }
 
   get isDirty(): boolean {
@@ -239,7 +240,8 @@ export class Segment implements SegmentName, SegmentFileName {
         this.syncedLength = Math.max(this.syncedLength, length);
         if (this.length === length && this.#dirty === open) {
           this.#dirty = undefined;
-          open.pins -= 1;
+          this.#host.openFiles.dirtyCount -= 1;
+          this.#host.openFiles.unpin(open);
         }
       }
       done(error);
@@ -255,7 +257,7 @@ export class Segment implements SegmentName, SegmentFileName {
   }
 
   unpin(open: OpenFile): void {
-    open.pins -= 1;
+    this.#host.openFiles.unpin(open);
     this.pins -= 1;
     if (this.isDoomed && this.pins === 0) this.#remove();
   }
@@ -270,6 +272,7 @@ export class Segment implements SegmentName, SegmentFileName {
   #remove(): void {
     const { openFiles, env } = this.#host;
     openFiles.drop(this.path);
+    if (this.#dirty !== undefined) openFiles.dirtyCount -= 1;
     this.#dirty = undefined;
     for (const path of [this.path, indexPath(this.path)]) {
       if (env.disk.exists(path)) env.disk.remove(path);

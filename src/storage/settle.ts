@@ -4,7 +4,7 @@
 // segment. What is written is a copy, and counts when the write has ended: until then the frames stay where
 // they are, reads find them there, and bytes behind the counted end of a segment mean nothing.
 import { baseOffset } from '../records/batch.ts';
-import { errnoOf, StorageError, storageErrorFrom } from './errors.ts';
+import { errnoOf, isShortOfDescriptors, StorageError, storageErrorFrom } from './errors.ts';
 import { FRAME_HEADER_BYTES, FrameFields, frameSize } from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import { isSoundFrame } from './log-frames.ts';
@@ -63,6 +63,9 @@ function settleFailed(log: StoredLogCore, error: unknown): void {
   } else if (errno === 'STORAGE_DAMAGED' && log.damagedSegments > 0) {
     // The batches go to another segment when it is tried again.
     host.env.log.warn('a damaged segment takes no more', { logId });
+  } else if (isShortOfDescriptors(error)) {
+    // All that the shard may have open has bytes to sync: a checkpoint does that, and they can be closed.
+    host.wantSync();
   } else if (errno === 'STORAGE_DAMAGED') {
     if (!log.needsRepair) host.env.log.error('a log is quarantined', { logId, why: String(error) });
     log.needsRepair = true;

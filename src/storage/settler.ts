@@ -49,6 +49,10 @@ export class Settler {
 
   /** Starts what is due at once, as far as writes may run. */
   pump(): void {
+    if (this.#urgent.size > 0 && this.#host.openFiles.isCrowded) {
+      this.#host.wantSync();
+      return;
+    }
     for (const log of this.#urgent) {
       if (this.#flightCount >= FLIGHTS_MAX) return;
       this.#urgent.delete(log);

@@ -14,11 +14,12 @@ import type {
   StoredLog,
 } from './api.ts';
 import { Checkpointer } from './checkpointer.ts';
-import { errnoOf, storageErrorFrom } from './errors.ts';
+import { errnoOf, isShortOfDescriptors, storageErrorFrom } from './errors.ts';
 import { type FrameCodec, TYPE_DELETE } from './frame-format.ts';
 import { NO_ANCHOR } from './frame-table.ts';
 import { type LogHost, MemoryTail, type ResolvedOptions } from './log-host.ts';
 import { OpenFiles } from './open-files.ts';
+import type { SavingDisk } from './saving-disk.ts';
 import { Scrubber } from './scrubber.ts';
 import { IO_BYTES, type Segment } from './segment.ts';
 import { settleIdle } from './settle.ts';
@@ -32,6 +33,7 @@ import { closedError, type WalStart, WalWriter } from './wal-writer.ts';
 
 /** Checkpoints in the time of one while the disk is full. */
 const SHORT_CHECKPOINTS = 32;
+const RETRY_MS = 1000;
 
 export interface StoreParts {
   readonly env: StorageEnvironment;
@@ -41,6 +43,8 @@ export interface StoreParts {
   readonly counters: StoreCounters;
   readonly marks: StoreMarks;
   readonly superblock: StoreSuper;
+  /** What `env.disk` is: it knows which open files can be done without. */
+  readonly saving: SavingDisk;
   readonly lock: { release(): void };
   readonly cleanStart: boolean;
   readonly failedSync: boolean;
@@ -109,6 +113,9 @@ export class ShardStoreCore implements ShardStore, LogHost {
   #memoryChanged: StoredLogCore[] = [];
   #cancelRelief: Cancel | undefined;
   #cancelCheckpoint: Cancel | undefined;
+  #armedMs = 0;
+  /** After a checkpoint that failed, nobody's wish for one counts before. */
+  #syncFromMs = 0;
   #checkpointLsn = 0;
   #running: Promise<void> | undefined;
 
@@ -125,6 +132,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.bootCount = parts.bootCount;
     this.slabs = new SlabPool(parts.options.slabBytesMax);
     this.openFiles = new OpenFiles(parts.env.disk, parts.options.openFilesMax);
+    parts.saving.giveBack = () => this.openFiles.giveBack();
     this.memoryTail = new MemoryTail(this.slabs);
     const { env, walFiles } = parts;
     this.space = new SpaceWatch(
@@ -372,9 +380,12 @@ export class ShardStoreCore implements ShardStore, LogHost {
 
   // ---- checkpoints ----------------------------------------------------------------------------
 
-  #armCheckpoint(): void {
-    if (this.#cancelCheckpoint !== undefined || this.#running !== undefined) return;
-    const dueMs = this.env.clock.monotonicMs() + this.options.checkpointMs;
+  #armCheckpoint(delayMs = this.options.checkpointMs): void {
+    if (this.#running !== undefined || this.isStopped) return;
+    const dueMs = this.env.clock.monotonicMs() + delayMs;
+    if (this.#cancelCheckpoint !== undefined && this.#armedMs <= dueMs) return;
+    this.#cancelCheckpoint?.();
+    this.#armedMs = dueMs;
     this.#cancelCheckpoint = this.env.timers.at(dueMs, () => {
       this.#cancelCheckpoint = undefined;
       this.#startCheckpoint(true);
@@ -392,21 +403,38 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.#cancelCheckpoint?.();
     this.#cancelCheckpoint = undefined;
     this.#checkpointLsn = this.wal.endLsn;
+    let isAgain = false;
     const run = this.#checkpointer
       .run({ isCarrying })
+      .then((isMore) => {
+        isAgain = isMore && !this.isStopped && this.space.refuses(false);
+      })
       .catch((error: unknown) => {
+        this.#syncFromMs = this.env.clock.monotonicMs() + RETRY_MS;
         const errno = errnoOf(error);
         const isFull = errno === 'ENOSPC' || errno === 'STORAGE_FULL';
         // Without room the WAL just stays longer; anything else means that a write was lost.
         const isOver = this.isStopped || errno === 'STORAGE_CLOSED';
-        if (!isFull && !isOver) this.fail(storageErrorFrom(error, 'taking a checkpoint'));
+        const isShort = isShortOfDescriptors(error);
+        isAgain = isShort && !isOver;
+        if (!isFull && !isShort && !isOver)
+          this.fail(storageErrorFrom(error, 'taking a checkpoint'));
         throw error;
       })
       .finally(() => {
         this.#running = undefined;
+        // Nothing else may come that starts the next one: what is refused makes no groups.
+        if (isAgain) this.#armCheckpoint(RETRY_MS);
+        if (!this.isStopped) this.settler.pump();
       });
     this.#running = run;
     return run;
+  }
+
+  wantSync(): void {
+    // One that runs syncs too.
+    if (this.#running !== undefined) return;
+    this.#armCheckpoint(Math.max(0, this.#syncFromMs - this.env.clock.monotonicMs()));
   }
 
   async checkpoint(): Promise<void> {
@@ -493,6 +521,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   #release(): void {
     this.walFiles.close();
     this.openFiles.closeAll();
+    this.#parts.saving.release();
     this.#parts.marks.close();
     this.#parts.lock.release();
   }

@@ -100,7 +100,11 @@ export function decodeSuperblock(bytes: Uint8Array, crc32c: Crc32c, file: string
   }
 }
 
-function superblockPath(directory: string): string {
+export function walFolder(directory: string): string {
+  return `${directory}/wal`;
+}
+
+export function superblockPath(directory: string): string {
   return `${directory}/store.super`;
 }
 

@@ -1,13 +1,15 @@
 // Opens the folder of a shard: checks whose it is, recovers its logs, and begins to write. Refusals are
 // StorageErrors that name the folder and the reason; a refused folder is left as it was.
 import type { OpenedShardStore, ShardStoreOptions, StorageEnvironment } from './api.ts';
+import { isCheckpointPath } from './checkpoint.ts';
 import { StorageError, storageErrorFrom } from './errors.ts';
 import { FrameCodec } from './frame-format.ts';
 import type { ResolvedOptions } from './log-host.ts';
 import { type Recovered, recover } from './recovery.ts';
+import { SavingDisk } from './saving-disk.ts';
 import { SEGMENT_BYTES_MAX } from './segment-set.ts';
 import { newCounters, ShardStoreCore } from './shard-store.ts';
-import { StoreMarks, StoreSuper } from './store-files.ts';
+import { StoreMarks, StoreSuper, superblockPath, walFolder } from './store-files.ts';
 import { StoredLogCore } from './stored-log.ts';
 import { WalFiles } from './wal-files.ts';
 
@@ -67,7 +69,7 @@ export function releaseDeadStore(env: StorageEnvironment, directory: string): vo
  * Opens or makes the store of one shard. Resolves when every log of an earlier run is known again.
  *
  * Rejects with {@link StorageError}: `STORAGE_LOCKED`, `STORAGE_WRONG_IDENTITY`, `STORAGE_NEWER_FORMAT`,
- * `STORAGE_DAMAGED`, `STORAGE_UNWRITABLE`, `STORAGE_FULL`, `STORAGE_IO`.
+ * `STORAGE_DAMAGED`, `STORAGE_UNWRITABLE`, `STORAGE_FULL`, `STORAGE_NO_DESCRIPTORS`, `STORAGE_IO`.
  *
  * @example
  * const { store, recovered } = await openShardStore(env, { directory: 'shard-0', identity });
@@ -78,20 +80,29 @@ export async function openShardStore(
 ): Promise<OpenedShardStore> {
   const resolved = resolveOptions(options);
   const { directory } = resolved;
+  const disk = new SavingDisk(env.disk, {
+    heldPath: superblockPath(directory),
+    purposeOf(path) {
+      if (path.startsWith(`${walFolder(directory)}/`)) return 'wal';
+      if (path.endsWith('.seg')) return 'segment';
+      return isCheckpointPath(path) ? 'checkpoint' : undefined;
+    },
+  });
   try {
-    env.disk.makeDirectory(directory);
+    disk.makeDirectory(directory);
     // Its name is in the folder above: without this a power cut may take the whole store away.
-    env.disk.syncDirectory(directory.slice(0, Math.max(0, directory.lastIndexOf('/'))));
-    const lock = env.disk.lock(lockPath(directory), `node ${resolved.identity.nodeId}`);
+    disk.syncDirectory(directory.slice(0, Math.max(0, directory.lastIndexOf('/'))));
+    const lock = disk.lock(lockPath(directory), `node ${resolved.identity.nodeId}`);
     if (lock === undefined) {
-      const holder = env.disk.lockedBy(lockPath(directory)) ?? 'another process';
+      const holder = disk.lockedBy(lockPath(directory)) ?? 'another process';
       throw new StorageError('STORAGE_LOCKED', `${directory} is used by ${holder}`, {
         directory,
         holder,
       });
     }
     try {
-      return await openLocked(env, resolved, lock);
+      const { clock, timers, random, log, crc32c } = env;
+      return await openLocked({ clock, timers, random, disk, log, crc32c }, resolved, lock);
     } catch (error) {
       lock.release();
       throw error;
@@ -102,13 +113,13 @@ export async function openShardStore(
 }
 
 async function openLocked(
-  env: StorageEnvironment,
+  env: StorageEnvironment & { readonly disk: SavingDisk },
   options: ResolvedOptions,
   lock: { release(): void },
 ): Promise<OpenedShardStore> {
   const { directory, walFileBytesMin, walFileBytesMax } = options;
   const superblock = new StoreSuper(env, directory, options.identity);
-  env.disk.makeDirectory(`${directory}/wal`);
+  env.disk.makeDirectory(walFolder(directory));
   env.disk.makeDirectory(`${directory}/logs`);
   const marks = new StoreMarks(env, directory);
   env.disk.syncDirectory(directory);
@@ -116,7 +127,11 @@ async function openLocked(
   const counters = newCounters();
   const walFiles = new WalFiles(
     env,
-    { directory: `${directory}/wal`, fileBytesMin: walFileBytesMin, fileBytesMax: walFileBytesMax },
+    {
+      directory: walFolder(directory),
+      fileBytesMin: walFileBytesMin,
+      fileBytesMax: walFileBytesMax,
+    },
     counters,
   );
   const { found } = marks;
@@ -128,6 +143,7 @@ async function openLocked(
     counters,
     marks,
     superblock,
+    saving: env.disk,
     lock,
     cleanStart: found?.isClean ?? true,
     failedSync: found?.failedSync ?? false,
@@ -145,6 +161,7 @@ async function openLocked(
     if (!recovered.isSlotDamaged) await removeStrayFolders(env, directory, store);
     marks.write({ bootCount: store.bootCount, isClean: false, failedSync: store.failedSync });
     await begin(env, store, recovered);
+    env.disk.hold();
   } catch (error) {
     walFiles.close();
     store.openFiles.closeAll();

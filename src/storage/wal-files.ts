@@ -242,10 +242,21 @@ export class WalFiles {
     const size = this.#wantedSize(sizeMin);
     this.#requireSpace(size);
     const path = this.#newPath();
-    const file = this.#env.disk.open(path, { mode: 'create', dsync: true });
-    this.#env.disk.syncDirectory(this.#options.directory);
+    const file = new WalFile(path, this.#opened(path, 'create'), size);
     this.#counters.walFilesMade += 1;
-    return new WalFile(path, file, size);
+    return file;
+  }
+
+  /** Open for groups, and its name is durable. */
+  #opened(path: string, mode: 'create' | 'write'): DiskFile {
+    const file = this.#env.disk.open(path, { mode, dsync: true });
+    try {
+      this.#env.disk.syncDirectory(this.#options.directory);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    return file;
   }
 
   #requireSpace(size: number): void {
@@ -309,11 +320,10 @@ export class WalFiles {
       return;
     }
     try {
-      const file = this.#env.disk.open(path, { mode: 'write', dsync: true });
-      this.#env.disk.syncDirectory(this.#options.directory);
+      const file = new WalFile(path, this.#opened(path, 'write'), size);
       this.#counters.walFilesMade += 1;
       this.#retryPrepareMs = 0;
-      this.#spares.push(new WalFile(path, file, size));
+      this.#spares.push(file);
       this.onPrepared();
       done(undefined);
     } catch (failed) {

@@ -5,7 +5,7 @@
 import type { Cancel } from '../env/environment.ts';
 import { assert } from '../std/assert.ts';
 import type { StorageEnvironment, StoreCounters } from './api.ts';
-import { errnoOf, StorageError, storageErrorFrom } from './errors.ts';
+import { errnoOf, isShortOfDescriptors, StorageError, storageErrorFrom } from './errors.ts';
 import {
   alignUp,
   BLOCK_BYTES,
@@ -276,7 +276,7 @@ export class WalWriter<L extends GroupMember> {
   #notPlaced(error: Error | undefined): void {
     const code = errnoOf(error);
     const isFull = code === 'ENOSPC' || code === 'EDQUOT' || code === 'STORAGE_FULL';
-    if (!isFull) {
+    if (!isFull && !isShortOfDescriptors(error)) {
       this.#fail(error);
       return;
     }

@@ -6,6 +6,7 @@ import { protocol } from '../../actors/protocol.ts';
 import type { RefId } from '../../actors/ref.ts';
 import type { Log } from '../../env/environment.ts';
 import { messageOf } from '../../std/errors.ts';
+import { isShortOfDescriptors } from '../../storage/errors.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
 import type {
   FetchedInput,
@@ -85,6 +86,9 @@ function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
       return { ...known, result: 'offset-out-of-range' };
     case 'damaged':
       return { ...known, result: 'storage-error' };
+    case 'no-descriptors':
+      // It passes: whoever asks again is answered when a file or a connection has been closed.
+      return { ...known, result: 'not-available' };
     case 'memory': {
       const slices = read.slices.map((bytes) => ({ kind: 'memory' as const, bytes }));
       return { ...known, result: 'ok', slices, release: () => read.release() };
@@ -153,12 +157,16 @@ export const LogActor = actor(
         facts: { kind, role, epoch },
       };
     });
-    const read = (work: () => void, refuse: () => void) => {
+    const read = (work: () => void, refuse: (result: LogResult) => void) => {
       try {
         work();
       } catch (error) {
+        if (isShortOfDescriptors(error)) {
+          refuse('not-available');
+          return;
+        }
         log.error('a log cannot be read', { logId: hosted.logId, error: messageOf(error) });
-        refuse();
+        refuse('storage-error');
       }
     };
     return {
@@ -168,12 +176,12 @@ export const LogActor = actor(
       fetch: (input) =>
         read(
           () => answers.fetched(input.replyTo, fetchFrom(hosted, input)),
-          () => answers.refuseFetch(input, 'storage-error'),
+          (result) => answers.refuseFetch(input, result),
         ),
       locate: (input) =>
         read(
           () => answers.located(input.replyTo, locateIn(hosted, input)),
-          () => answers.refuseLocate(input, 'storage-error'),
+          (result) => answers.refuseLocate(input, result),
         ),
       await(input) {
         const { leader } = hosted;

@@ -1,6 +1,6 @@
 // A folder tree in memory that lies as disks do. What was written and not synced may be kept, lost or
 // torn at 4 KiB blocks by a power cut; names that were not synced with their folder may revert; writes
-// and syncs fail on request; bits rot; space runs out.
+// and syncs fail on request; bits rot; space and descriptors run out.
 import type {
   Disk,
   DiskEntry,
@@ -81,6 +81,9 @@ export class FaultDisk implements Disk {
   /** How many bytes of a write that fails have been written before it failed; none unless a test says so. */
   tornBytes: (length: number) => number = () => 0;
   opens = 0;
+  /** Files that are open, and how many may be, with what a call opens for a moment. */
+  openCount = 0;
+  openMax = Number.POSITIVE_INFINITY;
 
   constructor(later: (delayMs: number, fire: () => void) => void) {
     this.#later = (delayMs, fire) => {
@@ -164,13 +167,19 @@ export class FaultDisk implements Disk {
     if (errno !== undefined) throw diskError(errno, `${call} ${path}`);
   }
 
+  #requireDescriptor(path: string): void {
+    if (this.openCount >= this.openMax) throw diskError('EMFILE', `open ${path}`);
+  }
+
   open(path: string, options: OpenOptions): DiskFile {
     this.#check('open', path);
+    this.#requireDescriptor(path);
     if (options.mode === 'create' && !this.#names.has(path)) {
       if (!this.#folders.has(parentOf(path))) throw diskError('ENOENT', `folder of ${path}`);
       this.#names.set(path, new Inode());
     }
     this.opens += 1;
+    this.openCount += 1;
     return this.#fileOf(path, this.#require(path), options.dsync === true);
   }
 
@@ -283,6 +292,7 @@ export class FaultDisk implements Disk {
         inode.unsynced = inode.unsynced.filter(({ position }) => position < size);
       },
       close: () => {
+        if (!isClosed) this.openCount -= 1;
         isClosed = true;
       },
     };
@@ -297,6 +307,7 @@ export class FaultDisk implements Disk {
   }
 
   list(path: string): readonly DiskEntry[] {
+    this.#requireDescriptor(path);
     if (!this.#folders.has(path)) throw diskError('ENOENT', path);
     const entries: DiskEntry[] = [];
     for (const name of this.#names.keys()) {
@@ -340,6 +351,7 @@ export class FaultDisk implements Disk {
 
   syncDirectory(path: string): void {
     this.#check('sync', path);
+    this.#requireDescriptor(path);
     for (const name of [...this.#names.keys(), ...this.#durableNames.keys()]) {
       if (parentOf(name) !== path) continue;
       const inode = this.#names.get(name);
@@ -349,11 +361,13 @@ export class FaultDisk implements Disk {
   }
 
   readFile(path: string): Uint8Array | undefined {
+    this.#requireDescriptor(path);
     return this.#names.get(path)?.bytes.slice();
   }
 
   replaceFile(path: string, bytes: Uint8Array): void {
     this.#check('write', path);
+    this.#requireDescriptor(path);
     const inode = new Inode();
     this.#grow(inode, bytes.length);
     inode.bytes = bytes.slice();
