@@ -266,6 +266,7 @@ class Rebuild implements ScanSink {
     const log = this.#logOf(fields.logId);
     const { seq, lsn } = fields;
     const inFile = (fields.flags & IN_FILE) !== 0;
+    assertRecordVersion(payload, `the install of log ${fields.logId}`);
     const floor = { seq, lsn, length: payload.length, inFile, isFloor: true };
     if (lsn >= this.#capturedLsn) {
       applyInstall(log, seq, decodeRecord(payload, `the install of log ${fields.logId}`));

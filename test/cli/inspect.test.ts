@@ -174,6 +174,17 @@ describe('the folder of a killed node', () => {
     expect(linesOf(stdout).filter(({ sound }) => sound === false)).toHaveLength(1);
   });
 
+  test('a file of a newer version is told as such, and is exit 8', async () => {
+    const copy = join(freshFolder(), 'node.json');
+    const stored = JSON.parse(fs.readFileSync(join(node, 'node.json'), 'utf8')) as object;
+    fs.writeFileSync(copy, JSON.stringify({ ...stored, format: 2 }));
+    const { code, stdout } = await inspect(copy);
+    expect(code).toBe(8);
+    expect(stdout).toContain(
+      'unknown-version because=node.json was written by a newer version: its format is 2, this build reads 1',
+    );
+  });
+
   test('what is not there is exit 4, what cannot be meant exit 2', async () => {
     expect((await inspect(join(data, 'nothing'))).code).toBe(4);
     expect((await inspect(data, '--node', '7')).code).toBe(4);

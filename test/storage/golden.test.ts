@@ -12,6 +12,7 @@ import {
   BATCH_LOG,
   FILES,
   folderOfRun,
+  INSTALLED_LOG,
   LARGE_STATE_BYTES,
   OPTIONS,
   SMALL_STATE,
@@ -82,6 +83,7 @@ describe('a folder of golden files', () => {
     expect(recovered.map(({ log, needsRepair }) => [log.logId, needsRepair]).sort()).toEqual([
       [BATCH_LOG, false],
       [STATE_LOG, false],
+      [INSTALLED_LOG, false],
     ]);
     const log = store.log(BATCH_LOG)!;
     const bases: number[] = [];
@@ -92,6 +94,8 @@ describe('a folder of golden files', () => {
     expect(log.state()).toEqual({ seq: 13, bytes: SMALL_STATE });
     const state = store.log(STATE_LOG)!.state()!;
     expect([state.seq, state.bytes.length]).toEqual([2, LARGE_STATE_BYTES]);
+    const installed = store.log(INSTALLED_LOG)!;
+    expect([installed.state(), installed.endSeq]).toEqual([state, 2]);
     expect(store.bootCount).toBe(2);
   });
 
@@ -104,6 +108,7 @@ describe('a folder of golden files', () => {
     expect([...log.settled.keys()].sort((a, b) => a - b)).toEqual(LEFT_BATCHES);
     expect(log.settledOffset).toBe(14);
     expect(logs.has(STATE_LOG)).toBe(true);
+    expect(logs.get(INSTALLED_LOG)?.baseSeq).toBe(2);
 
     const read = <T>(kind: keyof typeof FILES, reader: (bytes: Uint8Array) => T): T =>
       reader(disk.contents(FILES[kind]));

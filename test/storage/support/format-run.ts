@@ -3,7 +3,12 @@
 import { baseOffset, forEachBatch, stampBatch } from '../../../src/records/batch.ts';
 import { BatchBuilder } from '../../../src/records/batch-builder.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
-import type { OpenedShardStore, ShardStoreOptions, StoredLog } from '../../../src/storage/api.ts';
+import type {
+  OpenedShardStore,
+  ShardStore,
+  ShardStoreOptions,
+  StoredLog,
+} from '../../../src/storage/api.ts';
 import type { FaultDisk } from './fault-disk.ts';
 import { eventsOf, openOn, World } from './store-kit.ts';
 
@@ -11,6 +16,8 @@ import { eventsOf, openOn, World } from './store-kit.ts';
 export const BATCH_LOG = 5;
 /** Has no batch, and a state that needs a file. */
 export const STATE_LOG = 6;
+/** Came with a catch-up, from the log before. */
+export const INSTALLED_LOG = 7;
 export const SMALL_STATE = eventsOf('state of log five');
 export const LARGE_STATE_BYTES = 20_000;
 
@@ -41,6 +48,7 @@ export const FILES = {
   rewrittenSegment: `${LOG_FOLDER}/0000000000000000-1-1-0000000000000008.seg`,
   rewrittenIndex: `${LOG_FOLDER}/0000000000000000-1-1-0000000000000008.idx`,
   state: `shard-0/logs/06/${STATE_LOG}/state-2.view`,
+  installedState: `shard-0/logs/07/${INSTALLED_LOG}/state-2.view`,
 } as const;
 
 /** Mostly zeros: a golden file of it is short. */
@@ -105,10 +113,20 @@ export async function runUnrewritten(world: World, disk: FaultDisk): Promise<Ope
   return opened;
 }
 
+async function install(world: World, store: ShardStore): Promise<void> {
+  const donation = await world.drive(store.log(STATE_LOG)!.donate());
+  if (donation === undefined) throw new Error('there is nothing to give');
+  const log = store.createLog(INSTALLED_LOG, { durability: 'sync' });
+  const installing = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+  await world.drive(installing.commit(donation.snapshot));
+  donation.release();
+}
+
 /** The whole run: the folder is as an orderly stop leaves it. */
 export async function run(world: World, disk: FaultDisk): Promise<void> {
   const { store } = await runUnrewritten(world, disk);
   await rewriteFirstTwo(world, store.log(BATCH_LOG)!);
+  await install(world, store);
   await world.drive(store.close());
 }
 
