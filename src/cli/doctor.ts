@@ -4,6 +4,7 @@
 import fs from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { descriptorsMax } from '../env/node/descriptors.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { type DiskFigures, measureDisk } from './doctor/measure.ts';
@@ -63,19 +64,9 @@ function factsOf(folder: string): DiskFacts {
     mount: mountOf(folder),
     freeBytes: bavail * bsize,
     totalBytes: blocks * bsize,
-    filesMax: openFilesMax(),
+    filesMax: descriptorsMax(),
     preload: process.env['LD_PRELOAD'] ?? '',
   };
-}
-
-/** Node has no getrlimit; Linux says it as text. */
-function openFilesMax(): number | undefined {
-  try {
-    const found = /^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'));
-    return found === null ? undefined : Number(found[1]);
-  } catch {
-    return undefined;
-  }
 }
 
 function measured(folder: string, { mount, freeBytes }: DiskFacts, seconds: number): DiskFigures {

@@ -8,6 +8,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Address, Listener, Log } from '../environment.ts';
 import type { HttpRequest, HttpResponse, HttpServer } from '../http.ts';
+import { DescriptorWatch } from './descriptors.ts';
 import { isOwnHost } from './http-host.ts';
 
 export interface HttpServerOptions {
@@ -108,6 +109,7 @@ function internal(log: Log, request: IncomingMessage, error: unknown): HttpRespo
 
 /** An HttpServer over node:http. */
 export function createHttpServer({ log, names }: HttpServerOptions): HttpServer {
+  const descriptors = new DescriptorWatch(log);
   return {
     serve(at: Address, handle): Promise<Listener> {
       const server = createServer({ headersTimeout: 10_000, requestTimeout: 40_000 });
@@ -131,6 +133,8 @@ export function createHttpServer({ log, names }: HttpServerOptions): HttpServer 
         server.once('error', reject);
         server.listen(at.port, at.host, () => {
           server.removeListener('error', reject);
+          // Without a listener an error would end the process.
+          server.on('error', (error) => descriptors.failed(at, error));
           const bound = server.address() as AddressInfo;
           resolve({
             address: { host: bound.address, port: bound.port },

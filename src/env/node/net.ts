@@ -8,6 +8,7 @@ import net from 'node:net';
 import type { Address, Connection, Listener, Log, Net } from '../environment.ts';
 import { NodeConnection } from './connection.ts';
 import { createNetCounters, type NetCounters } from './counters.ts';
+import { DescriptorWatch } from './descriptors.ts';
 import { socketFd } from './file-range.ts';
 import type { NativeCalls } from './native.ts';
 
@@ -70,7 +71,7 @@ export function createNodeNet(options: NodeNetOptions): NodeNet {
 class TcpNet implements NodeNet {
   readonly counters = createNetCounters();
   readonly #native: NativeCalls;
-  readonly #log: Log;
+  readonly #descriptors: DescriptorWatch;
   /** Undefined where a read may be under way on several sockets at once (Windows). */
   readonly #buffer: Uint8Array | undefined;
   readonly #live = new Set<NodeConnection>();
@@ -78,7 +79,7 @@ class TcpNet implements NodeNet {
 
   constructor(options: NodeNetOptions) {
     this.#native = options.native;
-    this.#log = options.log;
+    this.#descriptors = new DescriptorWatch(options.log);
     const isShared = options.reading !== 'chunks' && process.platform !== 'win32';
     this.#buffer = isShared ? new Uint8Array(READ_BYTES) : undefined;
   }
@@ -120,15 +121,14 @@ class TcpNet implements NodeNet {
     });
     server.on('connection', (socket) => {
       this.counters.accepted += 1;
+      this.#descriptors.accepted(socketFd(socket));
       accept(this.#accepted(socket));
     });
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host: at.host, port: at.port, backlog: BACKLOG, exclusive: true }, () => {
         server.removeListener('error', reject);
-        server.on('error', (error) =>
-          this.#log.error('a listener failed', { host: at.host, port: at.port, error }),
-        );
+        server.on('error', (error) => this.#descriptors.failed(at, error));
         const bound = server.address() as AddressInfo;
         resolve({
           address: { host: at.host, port: bound.port },
