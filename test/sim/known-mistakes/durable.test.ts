@@ -27,7 +27,7 @@ find([
     bug: 'answer-at-once',
     what: 'an account that is answered for by a leader that leads no more',
     scenario: durableActors,
-    from: 1_006,
+    from: 2_000,
     foundBy: /^ledger\/stale$/,
   },
 ]);
