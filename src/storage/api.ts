@@ -110,7 +110,7 @@ export interface ShardStore {
   onFailure: (error: Error) => void;
   /**
    * Called when a segment of a log was found damaged, once for each. Batches in it are answered `damaged`; all else
-   * of the log goes on.
+   * of the log goes on. See `StoredLog.beginRepair`.
    */
   onDamage: (log: StoredLog) => void;
   readonly failure: Error | undefined;
@@ -165,8 +165,9 @@ export interface StoreCounters {
   /** Whole passes of the scrub, and the bytes that it read. */
   scrubPasses: number;
   scrubBytes: number;
-  /** Segments that are known to be damaged now. */
+  /** Segments that are known to be damaged now, and those that were replaced by another replica's batches. */
   damagedSegments: number;
+  segmentsRepaired: number;
   /** Appends refused by back-pressure. */
   refusedFull: number;
   refusedPinned: number;
@@ -306,6 +307,47 @@ export interface Install {
    * snapshot.seq. Resolves when durable. Rejects (and leaves the log as it was) if the store failed.
    */
   commit(snapshot: LogSnapshot): Promise<void>;
+  abort(): void;
+}
+
+/**
+ * What a replica has made of the batches that it lends. Replicas compact each for itself, so one may hold records that
+ * another has removed, and the tombstones of records that another still holds.
+ */
+export interface LoanFacts {
+  /** Every batch is as it settled. */
+  readonly isRaw: boolean;
+  /** Tombstones may have gone from them. */
+  readonly isThinned: boolean;
+  /** From the first of them on up to here compaction was done with everything; 0 if not with the first. */
+  readonly doneOffset: number;
+  /** Of the lender: what hides a record that is not in the loan lies below. */
+  readonly settledOffset: number;
+}
+
+/** Settled batches for another replica; pinned until `release`. */
+export interface Loan {
+  readonly facts: LoanFacts;
+  readonly ranges: readonly SegmentRange[];
+  release(): void;
+}
+
+/** The replacement of one damaged segment by what another replica lends. Nothing waits for it. */
+export interface SegmentRepair {
+  /** Every batch that ends above `fromOffset` and at or below `toOffset` is needed, in order. */
+  readonly fromOffset: number;
+  readonly toOffset: number;
+  /**
+   * Begins with a loan. `behind`: its lender knows of records that are not committed here yet. `compacted-otherwise`:
+   * beside what this replica has removed, the loan would bring back what was deleted. `busy`: the log is being
+   * rewritten, or the segment is gone. After anything but `ok` another loan may be tried.
+   */
+  take(facts: LoanFacts): 'ok' | 'behind' | 'compacted-otherwise' | 'busy';
+  /** Takes whole batches from the front of `bytes`, checked; answers how many bytes. Rejects as `Rewrite.append`. */
+  adopt(bytes: Uint8Array): Promise<number | 'corrupt'>;
+  /** `done`: read from now on, and after a restart. Rejects as `Rewrite.commit`. */
+  commit(): Promise<'done' | 'void'>;
+  /** Gives up the loan that was taken. */
   abort(): void;
 }
 
@@ -452,8 +494,12 @@ export interface StoredLog {
    * pinned, if it cannot settle now or its segments cannot be opened or read.
    */
   donate(): Promise<Donation | undefined>;
+  /** Settled batches that end above `fromOffset`, up to `toOffset`; undefined if not all of it is here and sound. */
+  lend(fromOffset: number, toOffset: number): Promise<Loan | undefined>;
   /** Segments that are known to be damaged. */
   readonly damagedSegments: number;
+  /** Prepares to replace one of them, in the order of their offsets; undefined if there are not so many. */
+  beginRepair(index: number): Promise<SegmentRepair | undefined>;
   /**
    * Starts to receive a catch-up. `settled`: our segments are a true prefix, adopt from `settledOffset`;
    * `scratch`: adopt from `startOffset`, everything we have goes at the commit.

@@ -1,6 +1,6 @@
 // What a log offers to a replica that is too far behind for frames: its newest durable state, and every
 // batch below that state's end out of the segments, pinned until the copy is made.
-import type { Donation } from './api.ts';
+import type { Donation, Loan, LoanFacts } from './api.ts';
 import { StorageError } from './errors.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
@@ -33,6 +33,33 @@ export async function donate(log: StoredLogCore): Promise<Donation | undefined> 
     ranges,
     release,
   };
+}
+
+/** For a replica whose own segment is damaged. What it may make of it is for that replica to say. */
+export async function lend(
+  log: StoredLogCore,
+  fromOffset: number,
+  toOffset: number,
+): Promise<Loan | undefined> {
+  if (log.needsRepair || log.isMemory) return undefined;
+  if (log.settledOffset < toOffset) {
+    await log.host.settler.settleThrough(log, Math.min(log.committedSeq, log.durableSeq));
+  }
+  const isHere = log.startOffset <= fromOffset && log.settledOffset >= toOffset;
+  if (!isHere || log.isDeleted || log.host.isStopped) return undefined;
+  const { segments } = log;
+  const from = segments.indexOf(fromOffset);
+  const used = segments.list.filter((each, i) => i >= from && each.baseOffset < toOffset);
+  if (used.some((segment) => segment.isDamaged)) return undefined;
+  let doneOffset = 0;
+  for (let i = from; segments.list[i]?.isDone === true; i += 1) doneOffset = segments.coveredEnd(i);
+  const facts: LoanFacts = {
+    isRaw: used.every((segment) => segment.isRaw),
+    isThinned: used.some((segment) => segment.isThinned),
+    doneOffset,
+    settledOffset: log.settledOffset,
+  };
+  return { facts, ...segments.ranges(fromOffset, toOffset) };
 }
 
 function nextTimer(log: StoredLogCore): Promise<void> {

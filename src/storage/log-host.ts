@@ -49,6 +49,7 @@ export interface LogHost extends SegmentHost {
   /** Too many segments are open with bytes to sync: a checkpoint is due. */
   wantSync(): void;
   fail(error: Error): void;
+  checkpoint(): Promise<void>;
 }
 
 /** Slab memory for frames that never go to a WAL. */

@@ -57,7 +57,30 @@ export function beginRewrite(
     first !== undefined &&
     segments.holds(sources) &&
     sources.every((segment) => segment.generation === first.generation);
-  return isOne ? new LogRewrite(log, sources, isDone) : undefined;
+  if (!isOne) return undefined;
+  const end = coveredEnd(log, sources[sources.length - 1]!);
+  return new LogRewrite(log, sources, { endOffset: end, isDone, isRaw: false });
+}
+
+/** What a rewriting makes of its sources. */
+interface RewriteResult {
+  /** Up to which offset it stands for the log. */
+  readonly endOffset: number;
+  readonly isDone: boolean;
+  readonly isRaw: boolean;
+}
+
+/**
+ * The same for one segment whose own bytes are worth nothing: there are no sources to read. Undefined if it may not
+ * be rewritten now.
+ */
+export function beginReplacement(
+  log: StoredLogCore,
+  segment: Segment,
+  result: RewriteResult,
+): Rewrite | undefined {
+  if (log.isRewriting || !isRewritable(log) || !log.segments.holds([segment])) return undefined;
+  return new LogRewrite(log, [segment], result, false);
 }
 
 /** All of them or none. */
@@ -82,16 +105,21 @@ class LogRewrite implements Rewrite {
   #isBusy = false;
   #isOver = false;
 
-  constructor(log: StoredLogCore, segments: readonly Segment[], isDone: boolean) {
+  constructor(
+    log: StoredLogCore,
+    segments: readonly Segment[],
+    { endOffset, isDone, isRaw }: RewriteResult,
+    isRead = true,
+  ) {
     this.#log = log;
     this.#segments = segments;
-    this.#pinned = pinAll(segments);
-    this.sources = segments.map((segment, i) => ({
-      baseOffset: segment.baseOffset,
-      endOffset: coveredEnd(log, segment),
-      file: this.#pinned[i]!.file,
+    this.#pinned = isRead ? pinAll(segments) : [];
+    this.sources = this.#pinned.map(({ file }, i) => ({
+      baseOffset: segments[i]!.baseOffset,
+      endOffset: coveredEnd(log, segments[i]!),
+      file,
       position: SEGMENT_HEADER_BYTES,
-      length: segment.length - SEGMENT_HEADER_BYTES,
+      length: segments[i]!.length - SEGMENT_HEADER_BYTES,
     }));
     const { logId, baseOffset, generation } = segments[0]!;
     const name = {
@@ -99,10 +127,11 @@ class LogRewrite implements Rewrite {
       baseOffset,
       generation,
       revision: Math.max(...segments.map((segment) => segment.revision)) + 1,
-      endOffset: coveredEnd(log, segments[segments.length - 1]!),
+      endOffset,
       isDone,
     };
     this.#target = new Segment(log.host, log.folder, name, 0);
+    this.#target.isRaw = isRaw;
     this.#target.prepare();
     log.isRewriting = true;
   }
@@ -226,7 +255,7 @@ class LogRewrite implements Rewrite {
     const log = this.#log;
     const { host } = log;
     log.isRewriting = false;
-    for (const [i, segment] of this.#segments.entries()) segment.unpin(this.#pinned[i]!);
+    for (const [i, open] of this.#pinned.entries()) this.#segments[i]!.unpin(open);
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;

@@ -312,10 +312,13 @@ export class SegmentSet {
    * Does each of these marks count the segment in full? Whichever of two checkpoints a start goes by, none of its
    * batches comes out of the WAL again then.
    */
-  isCounted(index: number, marks: readonly SettledMark[]): boolean {
+  isCounted(
+    index: number,
+    marks: readonly SettledMark[],
+    endOffset = this.coveredEnd(index),
+  ): boolean {
     const segment = this.list[index]!;
     if (segment.isDirty) return false;
-    const endOffset = this.coveredEnd(index);
     return marks.every((mark) => isCounted(segment, endOffset, mark));
   }
 
@@ -349,7 +352,8 @@ export class SegmentSet {
 
   // ---- reading --------------------------------------------------------------------------------
 
-  #indexOf(offset: number): number {
+  /** The last segment that begins at or below `offset`, else the first. */
+  indexOf(offset: number): number {
     let index = this.list.length - 1;
     while (index > 0 && this.list[index]!.baseOffset > offset) index -= 1;
     return index;
@@ -357,7 +361,7 @@ export class SegmentSet {
 
   /** The first batch that ends above `offset`. Throws for damaged segments. */
   #find(offset: number): { readonly segment: Segment; readonly place: BatchPlace } | undefined {
-    for (let i = Math.max(0, this.#indexOf(offset)); i < this.list.length; i += 1) {
+    for (let i = Math.max(0, this.indexOf(offset)); i < this.list.length; i += 1) {
       const segment = this.list[i]!;
       const from = segment.index().positionForOffset(offset);
       if (from < 0 || segment.nextOffset <= offset) continue;

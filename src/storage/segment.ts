@@ -4,7 +4,7 @@
 // node. That of a rewritten one also says how often, and up to which offset it stands for the files before it.
 //
 //   0 magic u32 | 4 version u32 | 8 log id u64 | 16 base offset u64 | 24 generation u32 | 28 revision u32
-//  32 end offset u64 (both 0: not rewritten) | 60 CRC-32C of 0..59
+//  32 end offset u64 (both 0: not rewritten) | 40 flags u32 (1: as they settled) | 60 CRC-32C of 0..59
 import {
   BATCH_HEADER_BYTES,
   BATCH_MAGIC,
@@ -62,10 +62,18 @@ export interface SegmentFileName {
   readonly isDone: boolean;
 }
 
-type SegmentHeader = SegmentName & Omit<SegmentFileName, 'isDone'>;
+/** What the header of a rewritten segment says of its batches, in bit 0 of its flags. */
+interface SegmentContents {
+  /** They are those that settled: none has lost a record. */
+  readonly isRaw: boolean;
+}
+
+type SegmentHeader = SegmentName & Omit<SegmentFileName, 'isDone'> & SegmentContents;
+
+const RAW_FLAG = 1;
 
 export function encodeSegmentHeader(
-  name: SegmentName & SegmentFileName,
+  name: SegmentName & SegmentFileName & SegmentContents,
   crc32c: Crc32c,
 ): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
@@ -76,6 +84,7 @@ export function encodeSegmentHeader(
   writeU32le(bytes, 24, name.generation);
   writeU32le(bytes, 28, name.revision);
   writeU64le(bytes, 32, name.endOffset);
+  writeU32le(bytes, 40, name.revision > 0 && name.isRaw ? RAW_FLAG : 0);
   writeU32le(bytes, 60, crc32c(bytes, 0, 60));
   return bytes;
 }
@@ -93,12 +102,14 @@ export function decodeSegmentHeader(
   if (!isSound) return undefined;
   const version = readU32le(bytes, 4);
   if (version !== SEGMENT_VERSION) throw unknownVersion(file, version, SEGMENT_VERSION);
+  const revision = readU32le(bytes, 28);
   return {
     logId: readU64le(bytes, 8),
     baseOffset: readU64le(bytes, 16),
     generation: readU32le(bytes, 24),
-    revision: readU32le(bytes, 28),
+    revision,
     endOffset: readU64le(bytes, 32),
+    isRaw: revision === 0 || (readU32le(bytes, 40) & RAW_FLAG) !== 0,
   };
 }
 
@@ -125,6 +136,7 @@ export class Segment implements SegmentName, SegmentFileName {
   #index: SparseIndex | undefined;
   #dirty: OpenFile | undefined;
   #isTailDropped = false;
+  #isRaw: boolean | undefined;
 
   constructor(
     host: SegmentHost,
@@ -159,6 +171,26 @@ export class Segment implements SegmentName, SegmentFileName {
   prepare(): void {
     this.length = SEGMENT_HEADER_BYTES;
     this.#index = new SparseIndex(this.length, this.baseOffset);
+  }
+
+  /** None of its batches has lost a record since it settled. Of a damaged one nobody knows. */
+  get isRaw(): boolean {
+    if (this.revision === 0) return true;
+    if (this.#isRaw === undefined) {
+      if (this.isDamaged) return false;
+      this.#isRaw = this.#readHeader()?.isRaw ?? false;
+    }
+    return this.#isRaw;
+  }
+
+  /** Of one that is being made. */
+  set isRaw(isRaw: boolean) {
+    this.#isRaw = isRaw;
+  }
+
+  /** Tombstones may have gone from it: the first rewriting of a batch only tells them their time. */
+  get isThinned(): boolean {
+    return this.revision >= 2 && !this.isRaw;
   }
 
   /** The file has its name, and all of it is on the device. */

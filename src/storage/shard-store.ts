@@ -72,6 +72,7 @@ export function newCounters(): StoreCounters {
     scrubPasses: 0,
     scrubBytes: 0,
     damagedSegments: 0,
+    segmentsRepaired: 0,
     refusedFull: 0,
     refusedPinned: 0,
     refusedNoSpace: 0,

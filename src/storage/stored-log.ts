@@ -11,16 +11,18 @@ import type {
   FrameHeader,
   FrameVisitor,
   Install,
+  Loan,
   LogDurability,
   ReadResult,
   ReplicaAppendResult,
   Rewrite,
   SealedSegment,
+  SegmentRepair,
   StateAtSeq,
   StoredLog,
   TimestampPlace,
 } from './api.ts';
-import { donate } from './donation.ts';
+import { donate, lend } from './donation.ts';
 import {
   FRAME_HEADER_BYTES,
   FrameFields,
@@ -37,6 +39,7 @@ import { maxTimestamp, offsetForTimestamp, readLog } from './log-reads.ts';
 import { LogSnapshots } from './log-snapshots.ts';
 import { beginRewrite, sealedSegments } from './rewrite.ts';
 import type { Segment } from './segment.ts';
+import { beginRepair } from './segment-repair.ts';
 import {
   NO_MARK,
   SEGMENT_BYTES_MAX,
@@ -544,6 +547,14 @@ export class StoredLogCore implements StoredLog, GroupMember {
 
   donate(): Promise<Donation | undefined> {
     return donate(this);
+  }
+
+  lend(fromOffset: number, toOffset: number): Promise<Loan | undefined> {
+    return lend(this, fromOffset, toOffset);
+  }
+
+  beginRepair(index: number): Promise<SegmentRepair | undefined> {
+    return beginRepair(this, index);
   }
 
   beginInstall(

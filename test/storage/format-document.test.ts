@@ -305,11 +305,11 @@ const WRITTEN: Readonly<Record<string, () => { bytes: Uint8Array; values: Values
     return { bytes, values: { seq: big(53), record } };
   },
   'Header of a segment': () => {
-    const bytes = encodeSegmentHeader({ ...REWRITTEN, isDone: true }, crc32c);
-    expect(decodeSegmentHeader(bytes, crc32c, 'x')).toEqual(REWRITTEN);
+    const bytes = encodeSegmentHeader({ ...REWRITTEN, isDone: true, isRaw: true }, crc32c);
+    expect(decodeSegmentHeader(bytes, crc32c, 'x')).toEqual({ ...REWRITTEN, isRaw: true });
     const { logId, baseOffset, generation, revision, endOffset } = REWRITTEN;
     const values = { generation, revision, 'log id': logId, 'base offset': baseOffset };
-    return { bytes, values: { ...values, 'end offset': endOffset } };
+    return { bytes, values: { ...values, 'end offset': endOffset, flags: 1 } };
   },
   'Header of a sparse index': () => {
     const { bytes, index } = indexOf();

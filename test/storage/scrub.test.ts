@@ -1,6 +1,7 @@
 // What rots in settled segments is found by reading it, is served to nobody, and is replaced by the same bytes of
 // another replica without the log losing its place.
 import { expect, test } from 'vitest';
+import { baseOffset, forEachBatch } from '../../src/records/batch.ts';
 import type { OpenedShardStore, ShardStore, StoredLog } from '../../src/storage/api.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
 import { appendBatch, bytesOf, openOn, readAll, World } from './support/store-kit.ts';
@@ -43,6 +44,29 @@ function killed(world: World, disk: FaultDisk): FaultDisk {
 
 const segmentsOf = (disk: FaultDisk): string[] =>
   disk.paths().filter((path) => path.endsWith('.seg'));
+
+/** Everything that the first damaged segment needs, in pieces that a link would carry. */
+async function fill(world: World, from: StoredLog, to: StoredLog): Promise<string> {
+  const repair = (await world.drive(to.beginRepair(0)))!;
+  const loan = (await world.drive(from.lend(repair.fromOffset, repair.toOffset)))!;
+  const taken = repair.take(loan.facts);
+  if (taken !== 'ok') {
+    loan.release();
+    repair.abort();
+    return taken;
+  }
+  for (const { file, position, length } of loan.ranges) {
+    for (let at = 0; at < length; ) {
+      const bytes = new Uint8Array(Math.min(5_000, length - at));
+      file.readSync(bytes, position + at);
+      const count = await world.drive(repair.adopt(bytes));
+      if (typeof count !== 'number' || count === 0) throw new Error(`adopt answered ${count}`);
+      at += count;
+    }
+  }
+  loan.release();
+  return world.drive(repair.commit());
+}
 
 test('a pass reads every settled byte once, at its rate, and the next comes an interval later', async () => {
   const world = new World();
@@ -132,4 +156,193 @@ test('damage that was found is looked for at once after a restart, until it is r
   const again = await openOn(world, disk, SCRUBBED);
   await world.advance(3_000);
   expect(again.store.counters.damagedSegments).toBe(1);
+});
+
+test.each([0, 1, 'last'] as const)(
+  'segment %s is replaced from another replica, and stays so',
+  async (which) => {
+    const world = new World();
+    const healthy = await replica(world);
+    const { store, log, disk } = await replica(world);
+    const whole = readAll(healthy.log);
+    const paths = segmentsOf(disk);
+    const path = which === 'last' ? paths.at(-1)! : paths[which]!;
+    disk.flipBit(path, disk.contents(path).length >> 1, 4);
+    await world.advance(62_000);
+    expect(log.damagedSegments).toBe(1);
+    expect(await fill(world, healthy.log, log)).toBe('done');
+    expect(store.counters).toMatchObject({ damagedSegments: 0, segmentsRepaired: 1 });
+    expect(readAll(log)).toEqual(whole);
+    expect(disk.paths()).not.toContain(path);
+    expect(segmentsOf(disk)).toHaveLength(paths.length);
+    // The log goes on, and what was repaired may be lent again.
+    appendBatch(log, 500);
+    store.startGroup();
+    await world.advance(10);
+    log.setCommitted(log.endSeq);
+    await world.drive(store.checkpoint());
+    const loan = (await world.drive(log.lend(0, 60)))!;
+    expect(loan.facts).toMatchObject({ isRaw: true, isThinned: false, doneOffset: 0 });
+    loan.release();
+    const more = readAll(log);
+    await world.drive(store.close());
+    const again = await openOn(world, disk, SCRUBBED);
+    expect(readAll(again.recovered[0]!.log)).toEqual(more);
+    await world.advance(62_000);
+    expect(again.store.counters).toMatchObject({ damagedSegments: 0 });
+    expect(again.store.counters.scrubPasses).toBeGreaterThan(0);
+  },
+);
+
+test('a kill at any moment of a repair leaves the damaged or the repaired segment, never a hole', async () => {
+  for (let cutAt = 1; cutAt < 60; cutAt += 1) {
+    const world = new World();
+    const healthy = await replica(world, 40);
+    const { log, disk } = await replica(world, 40);
+    const whole = readAll(healthy.log);
+    disk.flipBit(segmentsOf(disk)[0]!, 500);
+    await world.advance(62_000);
+    expect(log.damagedSegments).toBe(1);
+    let ends = 0;
+    let next: FaultDisk | undefined;
+    disk.onEnd = () => {
+      ends += 1;
+      if (ends === cutAt) next = killed(world, disk);
+    };
+    let isDone = false;
+    void fill(world, healthy.log, log).then(
+      () => {
+        isDone = true;
+      },
+      () => undefined,
+    );
+    for (let i = 0; i < 200 && !isDone && next === undefined; i += 1) await world.advance(1);
+    if (next === undefined) {
+      expect(isDone).toBe(true);
+      expect(cutAt).toBeGreaterThan(3);
+      return;
+    }
+    const again = await openOn(world, next, SCRUBBED);
+    const found = again.recovered[0]!.log;
+    await world.advance(3_000);
+    if (found.damagedSegments > 0) {
+      expect(found.read(0, 1_000, found.endOffset).kind).toBe('damaged');
+      expect(await fill(world, healthy.log, found)).toBe('done');
+    }
+    expect(readAll(found)).toEqual(whole);
+  }
+  throw new Error('the repair did not end');
+});
+
+/** Rewrites as a compaction would: what it keeps is for the test to say. */
+async function compacted(
+  world: World,
+  { log, store }: Replica,
+  upTo: number,
+  times: number,
+  isKept: (base: number) => boolean = () => true,
+): Promise<void> {
+  await world.drive(store.checkpoint());
+  for (let i = 0; i < times; i += 1) {
+    for (const { baseOffset: from, endOffset } of log.sealedSegments()) {
+      if (from >= upTo) break;
+      const rewrite = log.beginRewrite(from, endOffset)!;
+      for (const { file, position, length } of rewrite.sources) {
+        const bytes = new Uint8Array(length);
+        file.readSync(bytes, position);
+        const kept: Uint8Array[] = [];
+        forEachBatch(bytes, 0, length, (at, size) => {
+          if (isKept(baseOffset(bytes, at))) kept.push(bytes.subarray(at, at + size));
+        });
+        for (const batch of kept) await world.drive(rewrite.append(batch));
+      }
+      expect(await world.drive(rewrite.commit())).toBe('done');
+    }
+  }
+}
+
+/** Damages the second segment of a replica, and tries to repair it. */
+async function repaired(world: World, from: Replica, to: Replica): Promise<string> {
+  const path = segmentsOf(to.disk)[1]!;
+  to.disk.flipBit(path, 500);
+  await world.advance(62_000);
+  expect(to.log.damagedSegments).toBe(1);
+  const end = await fill(world, from.log, to.log);
+  expect(to.log.damagedSegments).toBe(end === 'done' ? 0 : 1);
+  return end;
+}
+
+/** Compacted once: nothing that hides another has gone. Twice: it may have. */
+test.each([
+  // Lender, replica: times compacted (up to an offset), and what is said.
+  [0, 0, 120, 'done'],
+  [1, 0, 120, 'done'],
+  [0, 1, 120, 'done'],
+  [1, 1, 120, 'done'],
+  [2, 2, 120, 'done'],
+  [2, 1, 120, 'done'],
+  [1, 2, 120, 'done'],
+  // The loan may lack a tombstone for what we still have.
+  [2, 0, 120, 'compacted-otherwise'],
+  // We may lack a tombstone for what the loan still has.
+  [0, 2, 120, 'compacted-otherwise'],
+  // It is done with what it lends, and not up to where our tombstones have gone.
+  [1, 2, 30, 'compacted-otherwise'],
+] as const)(
+  'lender compacted %i times, replica %i times, up to %i: %s',
+  async (lent, own, upTo, end) => {
+    const world = new World();
+    const from = await replica(world, 120);
+    const to = await replica(world, 120);
+    await compacted(world, from, upTo, lent);
+    await compacted(world, to, 120, own);
+    expect(await repaired(world, from, to)).toBe(end);
+  },
+);
+
+test('a loan that was compacted waits for the records that hide what it lacks', async () => {
+  const world = new World();
+  const from = await replica(world, 70);
+  const to = await replica(world, 60);
+  await compacted(world, from, 60, 1, (base) => base % 3 === 0);
+  expect(await repaired(world, from, to)).toBe('behind');
+  for (let i = 0; i < 10; i += 1) appendBatch(to.log, 1_000);
+  to.store.startGroup();
+  await world.advance(10);
+  to.log.setCommitted(to.log.endSeq);
+  expect(await fill(world, from.log, to.log)).toBe('done');
+  const bases: number[] = [];
+  const all = readAll(to.log);
+  forEachBatch(all, 0, all.length, (at) => bases.push(baseOffset(all, at)));
+  const [, second, third] = segmentsOf(to.disk).map((path) => Number(/(\d{16})-/.exec(path)![1]));
+  expect(bases).toEqual(
+    Array.from({ length: 70 }, (_, i) => i).filter(
+      (i) => i < second! || i >= third! || i % 3 === 0,
+    ),
+  );
+});
+
+test('a replica that is done takes what is not done as not done: its next pass begins there', async () => {
+  const world = new World();
+  const from = await replica(world);
+  const to = await replica(world);
+  await compacted(world, to, 60, 1);
+  expect(await repaired(world, from, to)).toBe('done');
+  const done = to.log.sealedSegments().map(({ isDone }) => isDone);
+  expect(done).toEqual([true, false, ...done.slice(2).map(() => true)]);
+});
+
+test('what is damaged or not here is not lent', async () => {
+  const world = new World();
+  const { log, disk } = await replica(world);
+  expect(await world.drive(log.lend(0, 61))).toBeUndefined();
+  disk.flipBit(segmentsOf(disk)[1]!, 500);
+  await world.advance(62_000);
+  const second = Number(/(\d{16})-/.exec(segmentsOf(disk)[1]!)![1]);
+  expect(await world.drive(log.lend(0, second + 1))).toBeUndefined();
+  const loan = await world.drive(log.lend(0, second));
+  expect(loan?.ranges).toHaveLength(1);
+  loan?.release();
+  log.setStartOffset(5);
+  expect(await world.drive(log.lend(4, second))).toBeUndefined();
 });

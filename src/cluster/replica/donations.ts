@@ -1,8 +1,8 @@
 // The donor's side of a catch-up: pinned snapshots with their segments, read in chunks. A donation that
 // nobody asks about for a while is released, so that a receiver that died pins nothing for ever.
 import type { DiskError } from '../../env/environment.ts';
-import type { Donation, SegmentRange, StoredLog } from '../../storage/api.ts';
-import type { DonationOffer } from './role.ts';
+import type { SegmentRange, StoredLog } from '../../storage/api.ts';
+import type { DonationOffer, LoanOffer } from './role.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 const BATCH_LENGTH_AT = 8;
@@ -10,8 +10,13 @@ const BATCH_PREFIX_BYTES = 12;
 const IDLE_MAX_MS = 30_000;
 const DONATIONS_MAX = 64;
 
+interface Pinned {
+  readonly ranges: readonly SegmentRange[];
+  release(): void;
+}
+
 interface Open {
-  readonly donation: Donation;
+  readonly donation: Pinned;
   usedAtMs: number;
 }
 
@@ -43,12 +48,26 @@ export class Donations {
     if (this.#open.size >= DONATIONS_MAX) throw new Error('too many catch-ups at once');
     const donation = await stored.donate();
     if (donation === undefined) throw new Error(`log ${stored.logId} has no snapshot to offer`);
+    return { ...this.#opened(donation), snapshot: donation.snapshot };
+  }
+
+  /** Settled batches alone. */
+  async lend(stored: StoredLog, fromOffset: number, toOffset: number): Promise<LoanOffer> {
+    if (this.#open.size >= DONATIONS_MAX) throw new Error('too many catch-ups at once');
+    const loan = await stored.lend(fromOffset, toOffset);
+    if (loan === undefined) {
+      throw new Error(`log ${stored.logId} has not all from ${fromOffset} to ${toOffset} here`);
+    }
+    return { ...this.#opened(loan), facts: loan.facts };
+  }
+
+  #opened(donation: Pinned): { readonly donationId: number; readonly totalBytes: number } {
     const donationId = this.#nextId;
     this.#nextId += 1;
     this.#open.set(donationId, { donation, usedAtMs: this.#nowMs() });
     let totalBytes = 0;
     for (const range of donation.ranges) totalBytes += range.length;
-    return { donationId, totalBytes, snapshot: donation.snapshot };
+    return { donationId, totalBytes };
   }
 
   /** Bytes from `position` on: at least one whole batch, however large. Never crosses into another range. */

@@ -397,6 +397,14 @@ export class HostedLog {
     this.#context.replies.located(replyTo, { token, result, ...nowhere });
   }
 
+  /** Live replicas of this log on other nodes, the leader first. */
+  otherReplicas(): readonly number[] {
+    const { live = [], leader = -1 } = this.#assignment ?? {};
+    const own = this.#context.self.node;
+    const others = live.map(({ node }) => node).filter((node) => node !== own);
+    return others.sort((a, b) => Number(b === leader) - Number(a === leader) || a - b);
+  }
+
   /** Why there is no leader here. */
   absence(): LogResult {
     if (this.#failure !== undefined) return 'storage-error';

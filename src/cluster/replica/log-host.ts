@@ -27,6 +27,7 @@ import { HostedLog, type HostPort, type Keeping } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
+import { Repairs } from './repairs.ts';
 import { RetentionSweep } from './retention-sweep.ts';
 
 const TICK_MS = 100;
@@ -77,6 +78,7 @@ export class LogHost {
   readonly #answers: Answers;
   readonly #retention: RetentionSweep;
   readonly compactions: Compactions;
+  readonly #repairs: Repairs;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
   #isTicking = false;
@@ -91,6 +93,11 @@ export class LogHost {
     this.peers = new PeerLinks(peerRefs(system), directory, this.self);
     this.donations = new Donations(() => system.clock.monotonicMs());
     this.#answers = new Answers(system);
+    this.#repairs = new Repairs({
+      peers: this.peers,
+      log: config.log,
+      after: (delayMs, fire) => void system.deadlines.after(delayMs, fire),
+    });
     this.#retention = new RetentionSweep({
       nowMs: () => system.clock.monotonicMs(),
       after: (delayMs, fire) => {
@@ -132,6 +139,7 @@ export class LogHost {
     };
     config.store.onDurable = (changed) => this.#durable(changed);
     config.store.onRoom = () => this.#roomMade();
+    config.store.onDamage = (stored) => this.#damaged(stored.logId);
     config.store.onFailure = (error) => this.#storeFailed(error);
     system.turn.onPoll(() => this.#tellCommitted());
     system.turn.onPhase('durable', () => this.#durablePhase());
@@ -248,6 +256,7 @@ export class LogHost {
     const entry = { hosted, ref };
     this.#logs.set(logId, entry);
     if (stored.needsRepair) hosted.quarantine('damaged on disk below its durable end');
+    if (stored.damagedSegments > 0) this.#repairs.add(hosted);
     return entry;
   }
 
@@ -267,6 +276,7 @@ export class LogHost {
       this.#wake(entry.hosted);
       this.#retention.forget(entry.hosted);
       this.compactions.forget(entry.hosted);
+      this.#repairs.forget(entry.hosted);
       entry.hosted.close('unknown-log');
       this.#context?.stop(entry.ref);
     }
@@ -416,6 +426,12 @@ export class LogHost {
     return wanted;
   }
 
+  /** What was found before the log was hosted is repaired when it is. */
+  #damaged(logId: number): void {
+    const hosted = this.hosted(logId);
+    if (hosted !== undefined) this.#repairs.add(hosted);
+  }
+
   #storeFailed(error: Error): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
@@ -505,6 +521,7 @@ export class LogHost {
     this.#isStopped = true;
     this.#retention.stop();
     this.compactions.stop();
+    this.#repairs.stop();
     for (const { hosted } of this.#logs.values()) {
       hosted.close('not-leader');
       this.#wake(hosted);

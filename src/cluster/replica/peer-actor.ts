@@ -74,6 +74,8 @@ export const PeerActor = actor(
           }
           return host.donations.offer(hosted.stored);
         }),
+      lend: ({ logId, fromOffset, toOffset }) =>
+        later(ctx, () => host.donations.lend(must(host, logId).stored, fromOffset, toOffset)),
       pullChunk: ({ donationId, position }) =>
         later(ctx, () => host.donations.chunk(donationId, position)),
       releaseDonation: ({ donationId }) => host.donations.release(donationId),

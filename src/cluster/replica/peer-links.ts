@@ -193,6 +193,11 @@ export class PeerLinks implements PeerPort {
     return ref.ask('donate', { logId, epoch }, { timeoutMs: PULL_TIMEOUT_MS });
   }
 
+  async lend(node: number, logId: number, fromOffset: number, toOffset: number) {
+    const ref = this.#mustFind(node, logId);
+    return ref.ask('lend', { logId, fromOffset, toOffset }, { timeoutMs: PULL_TIMEOUT_MS });
+  }
+
   async pullChunk(node: number, logId: number, donationId: number, position: number) {
     const ref = this.#mustFind(node, logId);
     return ref.ask('pullChunk', { donationId, position }, { timeoutMs: PULL_TIMEOUT_MS });

@@ -63,6 +63,8 @@ const snapshot = record({
   state: bytesCopy,
 });
 
+const loanFacts = record({ isRaw: bool, isThinned: bool, doneOffset: u53, settledOffset: u53 });
+
 /** Served by every log host under the slot `SLOT_PEERS`. `from` is the sender's node id. */
 export const PeerProtocol = protocol('log-peer', 1, {
   fence: tell(record({ logId: u53, fence })),
@@ -81,6 +83,11 @@ export const PeerProtocol = protocol('log-peer', 1, {
   pullChunk: ask(record({ donationId: u53, position: u53 }), bytesCopy),
   releaseDonation: tell(record({ donationId: u53 })),
   received: tell(record({ logId: u53, from: u32, incarnation: u53, epoch: u32, seq: u53 })),
+  /** Settled batches for a replica whose own are damaged, read like a donation. */
+  lend: ask(
+    record({ logId: u53, fromOffset: u53, toOffset: u53 }),
+    record({ donationId: u53, totalBytes: u53, facts: loanFacts }),
+  ),
 });
 
 export type PeerOps = typeof PeerProtocol.ops;

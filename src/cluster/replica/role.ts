@@ -12,7 +12,7 @@ import type {
   SafeSetProposal,
   WriterId,
 } from '../../replication/types.ts';
-import type { LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
+import type { LoanFacts, LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
 import type { Durability } from '../metadata/types.ts';
 import type { AppendLevel, LogResult } from '../ports.ts';
 import type { FrameClock } from './frame-clock.ts';
@@ -43,6 +43,8 @@ export interface PeerPort {
     throughSeq: number,
   ): Promise<FramesInput>;
   donate(node: number, logId: number, epoch: number): Promise<DonationOffer>;
+  /** Settled batches of that replica, for a repair. Rejects when it cannot give all of them. */
+  lend(node: number, logId: number, fromOffset: number, toOffset: number): Promise<LoanOffer>;
   pullChunk(node: number, logId: number, donationId: number, position: number): Promise<Uint8Array>;
   releaseDonation(node: number, logId: number, donationId: number): void;
 }
@@ -52,6 +54,13 @@ export interface DonationOffer {
   readonly donationId: number;
   readonly totalBytes: number;
   readonly snapshot: LogSnapshot;
+}
+
+/** Bytes [0, totalBytes) are whole batches back to back, pinned. */
+export interface LoanOffer {
+  readonly donationId: number;
+  readonly totalBytes: number;
+  readonly facts: LoanFacts;
 }
 
 /** Everything a role may touch outside itself. One object per hosted log. */

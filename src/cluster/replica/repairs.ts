@@ -1,0 +1,149 @@
+// Damaged segments of this shard's logs are replaced from other replicas, one at a time, for as long as there is
+// damage. Any live replica will do that has the batches and has compacted them alike (storage's segment-repair says
+// whether), the leader first. A log without another replica stays damaged where it is, and says so at every attempt.
+import type { Log } from '../../env/environment.ts';
+import { messageOf } from '../../std/errors.ts';
+import type { SegmentRepair } from '../../storage/api.ts';
+import type { HostedLog } from './hosted-log.ts';
+import type { LoanOffer, PeerPort } from './role.ts';
+
+const RETRY_MIN_MS = 500;
+const RETRY_MAX_MS = 60_000;
+
+export interface RepairsPort {
+  readonly peers: PeerPort;
+  readonly log: Log;
+  after(delayMs: number, fire: () => void): void;
+}
+
+export class Repairs {
+  readonly #port: RepairsPort;
+  /** Logs with damage that is not repaired, in the order in which they are tried, and how long each waits then. */
+  readonly #damaged = new Map<HostedLog, number>();
+  #isRunning = false;
+  #isStopped = false;
+
+  constructor(port: RepairsPort) {
+    this.#port = port;
+  }
+
+  /** That log has a damaged segment. */
+  add(hosted: HostedLog): void {
+    if (!this.#damaged.has(hosted)) this.#damaged.set(hosted, RETRY_MIN_MS);
+    this.#run();
+  }
+
+  forget(hosted: HostedLog): void {
+    this.#damaged.delete(hosted);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#damaged.clear();
+  }
+
+  #run(): void {
+    if (this.#isRunning || this.#isStopped) return;
+    const [next] = this.#damaged;
+    if (next === undefined) return;
+    this.#isRunning = true;
+    const [hosted, delayMs] = next;
+    this.#repair(hosted)
+      .catch((error: unknown) => {
+        this.#notYet(hosted.logId, error);
+        return false;
+      })
+      .then((isDone) => this.#ended(hosted, delayMs, isDone));
+  }
+
+  #notYet(logId: number, error: unknown): void {
+    if (this.#isStopped) return;
+    const why = messageOf(error);
+    this.#port.log.warn('a damaged segment is not repaired yet', { logId, why });
+  }
+
+  #ended(hosted: HostedLog, delayMs: number, isDone: boolean): void {
+    const isStill = this.#damaged.delete(hosted) && !isDone;
+    if (isStill && !this.#isStopped) {
+      // The others have their turn first.
+      this.#damaged.set(hosted, Math.min(2 * delayMs, RETRY_MAX_MS));
+      this.#port.after(delayMs, () => {
+        this.#isRunning = false;
+        this.#run();
+      });
+      return;
+    }
+    this.#isRunning = false;
+    this.#run();
+  }
+
+  /** True when nothing of it is damaged any more. */
+  async #repair(hosted: HostedLog): Promise<boolean> {
+    const { logId, stored } = hosted;
+    if (hosted.otherReplicas().length === 0) {
+      const segments = stored.damagedSegments;
+      if (segments > 0) {
+        this.#port.log.error('a log is damaged, and no other replica of it is live', {
+          logId,
+          segments,
+        });
+      }
+      return segments === 0;
+    }
+    // One that cannot be repaired now is no reason to leave those behind it.
+    let index = 0;
+    while (index < stored.damagedSegments && !this.#isStopped) {
+      const repair = await stored.beginRepair(index);
+      if (repair === undefined) break;
+      if (!(await this.#fill(hosted, repair))) index += 1;
+    }
+    return stored.damagedSegments === 0;
+  }
+
+  async #fill(hosted: HostedLog, repair: SegmentRepair): Promise<boolean> {
+    const { logId } = hosted;
+    const { fromOffset, toOffset } = repair;
+    for (const donor of hosted.otherReplicas()) {
+      try {
+        if (!(await this.#fillFrom(donor, logId, repair))) continue;
+        const what = { logId, from: donor, fromOffset, toOffset };
+        this.#port.log.info('a damaged segment was repaired', what);
+        return true;
+      } catch (error) {
+        this.#notYet(logId, error);
+      } finally {
+        repair.abort();
+      }
+    }
+    return false;
+  }
+
+  async #fillFrom(donor: number, logId: number, repair: SegmentRepair): Promise<boolean> {
+    const { peers } = this.#port;
+    const { fromOffset, toOffset } = repair;
+    const loan = await peers.lend(donor, logId, fromOffset, toOffset);
+    try {
+      const taken = repair.take(loan.facts);
+      if (taken !== 'ok') throw new Error(`what node ${donor} has cannot be taken: ${taken}`);
+      await this.#copy(donor, logId, loan, repair);
+    } finally {
+      peers.releaseDonation(donor, logId, loan.donationId);
+    }
+    return (await repair.commit()) === 'done';
+  }
+
+  async #copy(
+    donor: number,
+    logId: number,
+    { donationId, totalBytes }: LoanOffer,
+    repair: SegmentRepair,
+  ): Promise<void> {
+    for (let position = 0; position < totalBytes; ) {
+      const bytes = await this.#port.peers.pullChunk(donor, logId, donationId, position);
+      const taken = await repair.adopt(bytes);
+      if (taken === 'corrupt') throw new Error(`node ${donor} gave damaged batches`);
+      if (taken === 0) throw new Error(`no whole batch in ${bytes.length} bytes`);
+      position += taken;
+    }
+  }
+}

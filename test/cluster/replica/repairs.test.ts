@@ -1,0 +1,101 @@
+// Settled segments that rot: the scrub of their shard finds them, another replica makes them good, and the log loses
+// neither its place in the set nor anything that was acknowledged.
+import { expect, test } from 'vitest';
+import { inRig, LOG, led, type Rig } from './rig.ts';
+
+const STORE = {
+  walFileBytesMin: 1 << 20,
+  settleBytes: 4_096,
+  segmentBytesMax: 16_384,
+  checkpointMs: 1_000,
+  scrubIntervalMs: 4_000,
+};
+const RECORDS = 60;
+
+const isSegment = (path: string) => path.endsWith('.seg');
+
+async function filled(rig: Rig): Promise<void> {
+  for (let i = 0; i < RECORDS; i += 1) {
+    expect(await rig.result(1, rig.append(1, LOG, `${i} `.repeat(400)))).toBe('ok');
+  }
+  for (const node of rig.nodes.values()) {
+    const stored = node.host.hosted(LOG)!.stored;
+    await rig.until(() => stored.settledOffset > RECORDS - 10);
+  }
+}
+
+const countersOf = (rig: Rig, id: number) => rig.at(id).host.config.store.counters;
+
+/** Until something of a segment is found to have changed. */
+async function rotten(rig: Rig, id: number): Promise<void> {
+  const { device } = rig.world.node(`n${id}`);
+  // What is still on its way to the device would hide what rots there.
+  await rig.advance(3_000);
+  for (let i = 0; i < 12; i += 1) device.rot(isSegment);
+  const stored = rig.at(id).host.hosted(LOG)!.stored;
+  await rig.until(() => stored.damagedSegments > 0);
+}
+
+test.each([
+  ['a follower', 2],
+  ['the leader', 1],
+])('%s replaces what rots in its segments from another replica', async (_who, id) => {
+  await inRig(
+    91,
+    async (rig) => {
+      await led(rig);
+      await filled(rig);
+      const set = rig.logs.get(LOG)!.safeSet;
+      await rotten(rig, id);
+      const { stored } = rig.at(id).host.hosted(LOG)!;
+      await rig.until(() => stored.damagedSegments === 0);
+      expect(countersOf(rig, id).segmentsRepaired).toBeGreaterThan(0);
+      expect(countersOf(rig, id).damagedSegments).toBe(0);
+      expect(rig.at(id).host.hosted(LOG)!.failure).toBeUndefined();
+      expect(rig.logs.get(LOG)!.safeSet).toEqual(set);
+      // A whole pass later nothing is left to find, and everything can be read.
+      const passes = countersOf(rig, id).scrubPasses;
+      await rig.until(() => countersOf(rig, id).scrubPasses > passes + 1);
+      expect(countersOf(rig, id).damagedSegments).toBe(0);
+      for (let offset = 0; offset < RECORDS; ) {
+        const read = stored.read(offset, 1, stored.endOffset);
+        if (read.kind !== 'memory' && read.kind !== 'file')
+          throw new Error(`${offset} ${read.kind}`);
+        offset = read.nextOffset;
+        read.release();
+      }
+      expect(await rig.result(1, rig.append(1, LOG, 'after'))).toBe('ok');
+    },
+    STORE,
+  );
+});
+
+test('a log with one replica says that nobody can repair it, and goes on with the rest', async () => {
+  await inRig(
+    92,
+    async (rig) => {
+      await led(rig, 1, { replicas: [1] });
+      for (let i = 0; i < RECORDS; i += 1) {
+        expect(await rig.result(1, rig.append(1, LOG, `${i} `.repeat(400)))).toBe('ok');
+      }
+      await rotten(rig, 1);
+      const { stored } = rig.at(1).host.hosted(LOG)!;
+      await rig.advance(10_000);
+      expect(stored.damagedSegments).toBeGreaterThan(0);
+      const lines = rig.world.log
+        .tail(2_000)
+        .filter((line) => line.includes('no other replica of it'));
+      expect(lines.length).toBeGreaterThan(1);
+      const refused = [];
+      for (let offset = 0; offset < RECORDS; offset += 1) {
+        const result = await rig.result(1, rig.fetch(1, LOG, offset));
+        if (result !== 'ok') refused.push(result);
+      }
+      expect(refused.length).toBeGreaterThan(0);
+      expect(refused.length).toBeLessThan(RECORDS);
+      expect(new Set(refused)).toEqual(new Set(['storage-error']));
+      expect(await rig.result(1, rig.append(1, LOG, 'after'))).toBe('ok');
+    },
+    STORE,
+  );
+});
