@@ -10,6 +10,7 @@ import type {
   NodeEvent,
   RunningNode,
 } from '../../../src/assembly/node-config.ts';
+import type { Environment } from '../../../src/env/environment.ts';
 import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
 import { createHttpServer } from '../../../src/env/node/http.ts';
 import { createNodeLog } from '../../../src/env/node/log.ts';
@@ -53,6 +54,8 @@ export interface TestClusterOptions {
   /** What each node is told of the queues that are declared there. */
   readonly queueReplicas?: (id: number) => number | undefined;
   readonly parts?: Partial<NodeParts>;
+  /** What a node gets in the place of its environment. */
+  readonly envOf?: (env: Environment) => Environment;
   readonly partsOf?: (id: number) => Partial<NodeParts>;
 }
 
@@ -105,7 +108,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       ...options.parts,
       ...options.partsOf?.(id),
     });
-    return start(env, config);
+    return start(options.envOf?.(env) ?? env, config);
   };
   const cluster: TestCluster = {
     addresses,
