@@ -33,13 +33,14 @@ export interface ReadRecord {
 
 export interface WholeRead {
   readonly partition: number;
+  /** Up to this offset: a leader that does not know yet that it leads no more may know of less than is there. */
+  readonly end: number;
   readonly records: readonly ReadRecord[];
-  /** Everything acknowledged before it began is in what it walked over. */
   readonly beganMs: number;
   readonly endedMs: number;
   /** One leader gave all of it. */
   readonly isOfOneLeader: boolean;
-  /** Nothing was sent any more. */
+  /** Nothing was sent any more, and nothing failed: everything acknowledged is in what it walked over. */
   readonly isFinal: boolean;
 }
 
@@ -109,6 +110,10 @@ function* judged(read: WholeRead, sends: readonly KeyedSend[], rules: CompactedR
       continue;
     }
     const { offset } = send;
+    if (offset !== undefined && offset >= read.end && !read.isFinal) {
+      hasOpen.add(send.key);
+      continue;
+    }
     if (offset === undefined || offset <= (newest.get(send.key)?.offset ?? -1)) continue;
     newest.set(send.key, send as KeyedSend & { offset: number });
   }

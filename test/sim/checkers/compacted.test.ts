@@ -33,7 +33,8 @@ const SENDS = [
 
 function read(records: readonly ReadRecord[], more: Partial<WholeRead> = {}): WholeRead {
   const times = { beganMs: 500, endedMs: 600 };
-  return { partition: 0, records, isOfOneLeader: true, isFinal: false, ...times, ...more };
+  const what = { partition: 0, end: 100, records, isOfOneLeader: true, isFinal: false };
+  return { ...what, ...times, ...more };
 }
 
 const A = { offset: 2, key: 'a', id: 3 };
@@ -56,6 +57,9 @@ test('what compaction may show is fine, more of it or less', () => {
   // Sent while it was read, it may have hidden what it wrote over.
   const meanwhile = sent(50, 'a', 60, { beganMs: 550, endedMs: 700 });
   expect(rules([read([NO_B])], [...SENDS, meanwhile])).toEqual([]);
+  // A leader that leads no more knows less than there is; at rest none may.
+  expect(rules([read([OLD_A], { end: 2 })])).toEqual([]);
+  expect(rules([read([OLD_A], { end: 2, isFinal: true })])).not.toEqual([]);
   // A key with a send whose end is unknown is judged by nothing but order.
   expect(rules([read([NO_B])], [...SENDS, sent(8, 'a', 0, { outcome: 'unknown' })])).toEqual([]);
 });
