@@ -199,6 +199,7 @@ class Node implements ProbedNode {
       metadata: this.#imageProbe.look(),
       life: this.#shards?.incarnations()[0] ?? 0,
       isSettledVoter: this.#metadata?.isSettledVoter() ?? false,
+      counters: () => this.#shards?.counters() ?? {},
       standing: (node) => this.#imageProbe.standing(node),
       assigned: () => this.#imageProbe.assigned(),
       replicasOf: (destination) => this.#imageProbe.replicasOf(destination),

@@ -41,6 +41,8 @@ export interface NodeProbe {
   readonly life: number;
   /** Of the metadata group, by a membership that is committed and not about to change. */
   readonly isSettledVoter: boolean;
+  /** Of its shards, as the admin API has them. */
+  counters(): Readonly<Record<string, number>>;
   /** Undefined for a node that is not registered. */
   standing(node: number): Standing | undefined;
   /** Every log that metadata knows, and how many nodes it is assigned to. */

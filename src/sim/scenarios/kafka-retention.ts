@@ -22,6 +22,7 @@ import {
   NODE_COUNT,
   PROBE_EVERY_EVENTS,
   SimulatedCluster,
+  type SimulatedParts,
 } from './simulated-cluster.ts';
 
 const ACKNOWLEDGED_MIN = 1_500;
@@ -61,8 +62,16 @@ export const kafkaRetention: Scenario = {
   drainMs: 120_000,
   probeEvery: PROBE_EVERY_EVENTS,
   bugs: ['start-before-commit'],
-  create: (world) => new KafkaRetentionRun(world),
+  create: (world) => retentionRun(world),
 };
+
+/** The same with something otherwise. */
+export function retentionRun(
+  world: World,
+  parts: Pick<SimulatedParts, 'scrubIntervalMs'> = {},
+): ScenarioRun {
+  return new KafkaRetentionRun(world, parts);
+}
 
 class KafkaRetentionRun implements ScenarioRun {
   readonly #world: World;
@@ -76,9 +85,9 @@ class KafkaRetentionRun implements ScenarioRun {
   #isAtRest = false;
   #step = 'workload';
 
-  constructor(world: World) {
+  constructor(world: World, parts: Pick<SimulatedParts, 'scrubIntervalMs'>) {
     this.#world = world;
-    this.#cluster = new SimulatedCluster(world, { checkpointBytes: CHECKPOINT_BYTES });
+    this.#cluster = new SimulatedCluster(world, { checkpointBytes: CHECKPOINT_BYTES, ...parts });
   }
 
   // ---- nodes ---------------------------------------------------------------------------------
@@ -233,9 +242,21 @@ class KafkaRetentionRun implements ScenarioRun {
       ...checkKafkaLog(this.#history),
       ...checkKafkaStarts(this.#history, this.#starts, promises),
       ...mistakes.map((message) => ({ check: 'kafka-starts/beyond', message })),
+      ...this.#rotten(),
       ...this.#cluster.idleViolations(),
       ...this.#idle(),
     ];
+  }
+
+  /** What nobody has read since may be damaged all the same. */
+  #rotten(): Violation[] {
+    if (!this.#isAtRest) return [];
+    return TOPICS.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }).flatMap((_, partition) => {
+        const start = this.#history.finalStarts.get(`${name}-${partition}`)?.offset ?? 0;
+        return this.#cluster.rotten(name, partition, start) ?? [];
+      }),
+    );
   }
 
   /** Checkers that saw nothing move would prove nothing. */

@@ -10,6 +10,7 @@ import { startRocketListener } from '../../assembly/rocket-listener.ts';
 import { startAmqpListener } from '../../protocols/amqp/listener.ts';
 import { cycleTracer } from '../ask-cycles.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
+import { checkSettledBytes } from '../checkers/settled-bytes.ts';
 import { uniform } from '../draws.ts';
 import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
 import { simGrpcServer } from '../net/grpc-server.ts';
@@ -68,7 +69,12 @@ export interface SimulatedParts {
   /** A checkpoint follows after so many bytes of the WAL, and with it snapshots of what is behind. */
   readonly checkpointBytes?: number;
   readonly compaction?: NodeParts['compaction'];
+  /** Between two scrubs. 0, or left out: never, and nobody waits for one. */
+  readonly scrubIntervalMs?: number;
 }
+
+/** A scrub takes seconds of virtual time, however little there is. */
+const SCRUB_BYTES_PER_SECOND = 4 * 1_048_576;
 
 const startSimulatedRocket: StartRocket = (options) =>
   startRocketListener(options, simGrpcServer(options.system.env));
@@ -93,10 +99,15 @@ export class SimulatedCluster {
   readonly #onRunning: SimulatedParts['onRunning'];
   #wasReady = false;
   readonly #bornMs = new WeakMap<SimProcess, number>();
+  readonly #isScrubbing: boolean;
+  /** Nodes whose devices have rotten: how often, and the pass that will have seen it. */
+  readonly #rotten = new Map<SimNode, { rots: number; life: number; passes: number }>();
 
   constructor(world: World, parts: SimulatedParts = {}) {
     const { queues = {}, queueReplicas, checkpointBytes, servesRocket = false } = parts;
     this.#world = world;
+    const { scrubIntervalMs = 0 } = parts;
+    this.#isScrubbing = scrubIntervalMs > 0;
     this.#onRunning = parts.onRunning;
     this.#settings = queueReplicas === undefined ? {} : { queueReplicas };
     this.#startNode = nodeStarter({
@@ -105,6 +116,8 @@ export class SimulatedCluster {
       shardStore: {
         walFileBytesMin: WAL_FILE_BYTES,
         ...(checkpointBytes === undefined ? {} : { checkpointBytes }),
+        scrubIntervalMs,
+        scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
       },
       queues,
       ...(parts.compaction === undefined ? {} : { compaction: parts.compaction }),
@@ -163,7 +176,41 @@ export class SimulatedCluster {
       if (probe.metadata.index > newest.metadata.index) newest = probe;
     }
     const standing = newest.standing(node.number);
-    return standing?.life === own.life && standing.isLive && standing.isInSync;
+    const isBack = standing?.life === own.life && standing.isLive && standing.isInSync;
+    return isBack && this.#isScrubbed(node, own);
+  }
+
+  /** A whole pass began after the last rot of its device, and nothing is left to repair. */
+  #isScrubbed(node: SimNode, probe: NodeProbe): boolean {
+    const rots = node.device.hits.get('bit-rot') ?? 0;
+    if (rots === 0 || !this.#isScrubbing) return true;
+    const counters = probe.counters();
+    const passes = counters['storage.scrubPasses'] ?? 0;
+    const seen = this.#rotten.get(node);
+    if (seen?.rots !== rots || seen.life !== probe.life) {
+      // The one that is under way may be past it.
+      this.#rotten.set(node, { rots, life: probe.life, passes: passes + 2 });
+      return false;
+    }
+    return passes >= seen.passes && counters['storage.damagedSegments'] === 0;
+  }
+
+  /** What is wrong on the devices of the replicas of a partition that starts there. */
+  rotten(destination: string, partition: number, startOffset: number): Violation | undefined {
+    const logId = this.logOf(destination, partition);
+    for (const node of this.#world.nodes('server')) {
+      const files = node.device.tree
+        .files()
+        .filter(({ path }) => path.includes(`/${logId}/`) && path.endsWith('.seg'))
+        .map(({ path, inode }) => {
+          const bytes = new Uint8Array(inode.cached.size);
+          inode.cached.read(bytes, 0);
+          return { path: `${node.id}/${path}`, bytes };
+        });
+      const found = checkSettledBytes(files, startOffset);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** Every node has a replica of the destination's first log, in the eyes of all. */
@@ -275,6 +322,7 @@ export class SimulatedCluster {
     let assigned: ReadonlyMap<number, number> = new Map();
     for (const { node, probe } of this.#probes()) {
       versions.push(`${probe.metadata.index}`);
+      if (!this.#isScrubbed(node, probe)) return `${node.id} may hold damage`;
       assigned = probe.assigned();
       for (const replica of probe.replicas) probes.push(replicaOf(node, replica));
     }

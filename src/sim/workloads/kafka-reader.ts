@@ -1,7 +1,13 @@
 // Readers of the workload: a consumer that follows some partitions for the whole run, and the read-back of
 // everything once the cluster is at rest. Both only record what they were given.
 import { Fetch, ListOffsets } from '../../protocols/kafka/codec/index.ts';
-import { forEachBatch, isControl, readBatchHeader } from '../../records/batch.ts';
+import {
+  checkBatch,
+  forEachBatch,
+  isControl,
+  readBatchHeader,
+  STORED_BATCH,
+} from '../../records/batch.ts';
 import { decodeRecords } from '../../records/records.ts';
 import type { Poll } from '../checkers/kafka-history.ts';
 import { readBody } from './kafka-bodies.ts';
@@ -55,6 +61,8 @@ export async function fetchOnce(
       await refresh(client, topic);
       return undefined;
     }
+    // As any client does: a batch that was damaged on the way, or on the disk, is asked for again.
+    if (!areSound(client, found.records)) return undefined;
     return {
       ...readRecords(topic, partition, from, found.records),
       highWatermark: found.highWatermark,
@@ -199,6 +207,17 @@ async function refresh(client: KafkaClient, topic: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof CallFailedError)) throw error;
   }
+}
+
+function areSound(client: KafkaClient, records: Uint8Array | null): boolean {
+  if (records === null) return true;
+  let isSound = true;
+  forEachBatch(records, 0, records.length, (at) => {
+    const check = checkBatch(records, at, records.length, client.env.crc32c, STORED_BATCH);
+    isSound = check === 'ok';
+    return isSound;
+  });
+  return isSound;
 }
 
 function readRecords(
