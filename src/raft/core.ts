@@ -244,6 +244,7 @@ export class Core implements RaftCore {
       configuration: state.configuration,
       committedConfiguration: state.configurations.at(state.log.commit),
       isReady: state.isReady,
+      leaderHeardMs: state.leaderHeardMs,
       progress,
     };
   }

@@ -195,6 +195,8 @@ export interface RaftStatus extends SoftState {
   readonly committedConfiguration: Configuration;
   /** The leader has committed an entry of its own term. */
   readonly isReady: boolean;
+  /** When the leader was last heard, by the clock of `step`; a learner knows of it for longer than it is there. */
+  readonly leaderHeardMs: number;
   /** By peer, leader only. */
   readonly progress: ReadonlyMap<PeerId, PeerStatus>;
 }

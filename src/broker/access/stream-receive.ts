@@ -43,6 +43,8 @@ export class StreamReceive {
   #fetchBytes = FETCH_BYTES_MIN;
   #isStopped = false;
   #isTaking = false;
+  /** Counts the waits: receives of an earlier one may end when it goes on waiting. */
+  #round = 0;
   #failure: LogResult | undefined;
 
   constructor(
@@ -94,8 +96,10 @@ export class StreamReceive {
       return;
     }
     let left = order.length;
+    const round = this.#round;
     for (const logId of order) {
       this.#ask(logId, waitMs, (given) => {
+        if (round !== this.#round) return;
         left -= 1;
         if (given.runs.total > 0 && !this.#isTaking) {
           this.#isTaking = true;
@@ -267,6 +271,7 @@ export class StreamReceive {
     // Only what is none of the group's was there: it goes on waiting.
     if (this.#messages.length === 0 && leftMs > 0 && !this.#isStopped) {
       this.#isTaking = false;
+      this.#round += 1;
       this.start(0);
     } else this.#end();
   }

@@ -224,6 +224,8 @@ export class LineReceive {
     const call: Call = {
       host,
       answered: ({ result, body }) => {
+        // The consumer may be another receive's by now.
+        if (this.#isOver) return;
         if (result === 'ok') heard(body);
         else this.#fail(result);
       },
@@ -235,6 +237,7 @@ export class LineReceive {
   #isOver = false;
 
   #fail(result: LogResult): void {
+    if (this.#isOver) return;
     this.#line.forget(this.#consumer);
     this.#runs.clear();
     this.#end(this.#isCancelled ? 'ok' : result, 0);

@@ -439,8 +439,8 @@ export class MetadataService {
   async #knownLife(node: number): Promise<KnownLife> {
     await this.#recovered;
     const { incarnation = 0, bootCounter = 0 } = this.config.replica.image.node(node) ?? {};
-    const hasLeader = this.raft.controllerId >= 0 && !this.raft.isLeader;
-    const standing = this.#isReadyLeader() ? 'leads' : hasLeader ? 'follows' : 'alone';
+    const { hearsLeader } = this.raft;
+    const standing = this.#isReadyLeader() ? 'leads' : hearsLeader ? 'follows' : 'alone';
     return { incarnation, bootCounter, standing };
   }
 

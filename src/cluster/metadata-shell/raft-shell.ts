@@ -96,6 +96,14 @@ export class RaftShell {
     return this.#isLeader;
   }
 
+  /** Another node leads, as far as is known, and was heard within the time of an election. */
+  get hearsLeader(): boolean {
+    const status = this.#core?.status;
+    if (status === undefined || this.#controllerId < 0 || this.#isLeader) return false;
+    const { system, raft } = this.#config;
+    return system.clock.monotonicMs() - status.leaderHeardMs < raft.electionTimeoutMs;
+  }
+
   get appliedIndex(): number {
     return this.#appliedIndex;
   }

@@ -3,6 +3,11 @@ import { CRASHES, LOSSES, replay } from './replay.ts';
 
 replay(kafkaCluster, [
   [
+    1_040,
+    'a newcomer to the metadata followed a leader that was none any more, and who asked it never voted again',
+    LOSSES,
+  ],
+  [
     1_920_010_809,
     'groups stood still while the wall clock of a new leader was behind the log: nothing came due',
     CRASHES,
