@@ -74,3 +74,58 @@ it('more of them cost reads that grow, to a bound', () => {
 it('one that is larger than any read comes whole', () => {
   expect(receive(1, 3 << 20)).toEqual([64 * 1024]);
 });
+
+it('goes on waiting when all that came is none of the group’s, whatever the receives of before say late', () => {
+  const value = new Uint8Array(1);
+  const bytes = encodeBatch([{ timestampMs: 1, key: null, value }], crc32c);
+  stampBatch(bytes, 0, 0, 1);
+  const calls = {
+    fetch(call: Parameters<Calls['fetch']>[0]) {
+      const facts = { token: 0, committedOffset: 1, startOffset: 0, endOffset: 1 };
+      const slices = [{ kind: 'memory' as const, bytes }];
+      call.fetched?.({ ...facts, result: 'ok', leaderEpoch: 1, slices, release: () => undefined });
+      return 0;
+    },
+  };
+  /** Receives that wait, in the order in which they were asked, with their logs. */
+  const waiting: { logId: number; end: (count: number) => void }[] = [];
+  const line = (_group: string, logId: number) => ({
+    receive({ waitMs }: { readonly waitMs: number }, done: Parameters<ViewLine['receive']>[1]) {
+      const end = (count: number) => {
+        const runs = new Runs();
+        if (count > 0) runs.push(0, count, 1);
+        done({ result: 'ok', epoch: 1, runs });
+      };
+      if (waitMs === 0) end(0);
+      else waiting.push({ logId, end });
+      // The leader is asked to let it go, and answers later.
+      return { cancel: () => undefined };
+    },
+  });
+  let isWanted = false;
+  const port = {
+    calls,
+    unpack: undefined,
+    leaderHost: () => ({}),
+    line,
+    nowMs: () => 0,
+    soon: (work: () => void) => work(),
+    warn: () => undefined,
+    say: () => undefined,
+  } as unknown as ReceivePort;
+  const ends: number[] = [];
+  const wish = { group: 'g', logIds: [1, 2], messagesMax: 1, bytesMax: 1_000, leaseMs: 1 };
+  const accepts = () => isWanted;
+  new StreamReceive({ ...wish, waitMs: 1_000, accepts }, port, (_result, messages) => {
+    ends.push(messages.length);
+  }).start(0);
+  expect(waiting.map(({ logId }) => logId)).toEqual([1, 2]);
+  waiting[0]!.end(1);
+  expect(waiting.map(({ logId }) => logId)).toEqual([1, 2, 1, 2]);
+  waiting[1]!.end(0);
+  expect(ends).toEqual([]);
+  isWanted = true;
+  waiting[3]!.end(1);
+  waiting[2]!.end(0);
+  expect(ends).toEqual([1]);
+});
