@@ -111,7 +111,7 @@ test('a topic is made with it, shows it, changes it, and refuses what is none', 
   expect(await durabilityOf(admin, 't-sync')).toBe('async');
   expect(await listed(running, 't-sync')).toEqual(['async', 3]);
   expect(await refusal(alter('memory'))).toMatch(/[Cc]onfig/);
-}, 60_000);
+});
 
 test('a queue and a stream are declared with it, and a queue is not another one afterwards', async () => {
   const running = await started(3);
@@ -140,7 +140,7 @@ test('a queue and a stream are declared with it, and a queue is not another one 
   await channel.assertQueue('s', { durable: true, arguments: stream });
   expect(await listed(running, 's')).toEqual(['async', 3]);
   expect(await refusal(channel.assertQueue('bad', args('never')))).toMatch(/406.*x-durability/);
-}, 60_000);
+});
 
 test('a topic and a queue in memory are empty after a restart, and go on', async () => {
   const running = await started(1);
@@ -175,4 +175,4 @@ test('a topic and a queue in memory are empty after a restart, and go on', async
   await after.waitForConfirms();
   const got = await after.get('q', { noAck: true });
   expect(got === false ? 'nothing' : got.content.toString()).toBe('new');
-}, 60_000);
+});

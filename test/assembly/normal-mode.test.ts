@@ -189,7 +189,7 @@ it('a home that comes back without its disk has lost its queues: they can be del
   await channel.assertQueue('three', { durable: true });
   expect(await publish(channel, '', 'three', ['again'])).toEqual([true]);
   expect(await replicasOf()).toMatchObject({ three: [3] });
-}, 60_000);
+});
 
 it('the node that declares decides, once: queues keep what they have', async () => {
   const mixed = await testCluster({ nodes: 2, queueReplicas: (id) => (id === 1 ? 1 : undefined) });

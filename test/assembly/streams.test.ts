@@ -123,7 +123,7 @@ it('a topic of six partitions is read on every node, packed or not, each partiti
   }
   const checked = await (await channelOn(2)).checkQueue('orders');
   expect(checked).toMatchObject({ messageCount: PARTITIONS * 150, consumerCount: 0 });
-}, 60_000);
+});
 
 describe('a stream that AMQP declares', () => {
   let channel: Channel;
@@ -143,7 +143,7 @@ describe('a stream that AMQP declares', () => {
       await publisher.waitForConfirms();
     }
     expect(await channel.assertQueue('log', args)).toMatchObject({ messageCount: 10 });
-  }, 30_000);
+  });
 
   it.each([
     ['first', 'first', 0],
@@ -229,7 +229,7 @@ it('what has settled in segments is read too, where it is led and elsewhere', as
     );
     await until(() => count === 60);
   }
-}, 60_000);
+});
 
 it('a node that leads some of the partitions stops: its readers go on at the next offset', async () => {
   const readings = await Promise.all([read(1, 'through', 20), read(3, 'through', 50)]);
@@ -245,4 +245,4 @@ it('a node that leads some of the partitions stops: its readers go on at the nex
     expect(Object.fromEntries(bodies)).toEqual(Object.fromEntries(readings[0]!.bodies));
     for (const each of bodies.values()) expect(isComplete(each, 80)).toBe(true);
   }
-}, 60_000);
+});

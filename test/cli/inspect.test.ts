@@ -98,7 +98,7 @@ describe('the folder of a killed node', () => {
     process.kill(ready!.pid, 'SIGKILL');
     await run.exited;
     keepForFile();
-  }, 60_000);
+  }, 240_000);
 
   test('a running node is refused, a stopped one is shown with its folders and unchanged', async () => {
     expect(whileRunning.code).toBe(5);
@@ -158,7 +158,7 @@ describe('the folder of a killed node', () => {
         false,
       );
     }
-  }, 60_000);
+  }, 240_000);
 
   test('a flipped byte is shown, and is exit 8', async () => {
     const copy = join(freshFolder(), 'copy.wal');

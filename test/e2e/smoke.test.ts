@@ -19,4 +19,4 @@ it('three nodes start, take messages from kafkajs, give them back, and end witho
     await cluster.stop();
   }
   expect(pids.filter(isAlive)).toEqual([]);
-}, 60_000);
+});
