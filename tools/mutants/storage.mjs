@@ -25,8 +25,8 @@ export const mutants = [
   {
     name: 'the WAL is written without O_DSYNC',
     file: WAL_FILES,
-    from: `const file = this.#env.disk.open(path, { mode: 'write', dsync: true });`,
-    to: `const file = this.#env.disk.open(path, { mode: 'write' });`,
+    from: 'const file = this.#env.disk.open(path, { mode, dsync: true });',
+    to: 'const file = this.#env.disk.open(path, { mode });',
   },
   {
     name: 'the WAL is opened without O_DSYNC at a start',
@@ -37,10 +37,14 @@ export const mutants = [
   {
     name: 'the name of a new WAL file is not synced',
     file: WAL_FILES,
-    from: `      this.#env.disk.syncDirectory(this.#options.directory);
-      this.#counters.walFilesMade += 1;
-      this.#retryPrepareMs = 0;`,
-    to: '      this.#counters.walFilesMade += 1;',
+    from: `    try {
+      this.#env.disk.syncDirectory(this.#options.directory);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    return file;`,
+    to: '    return file;',
   },
   {
     name: 'a group counts as durable when its write begins',
@@ -111,7 +115,7 @@ export const mutants = [
   {
     name: 'a WAL file is recycled one checkpoint too early',
     file: CHECKPOINTER,
-    from: 'releaseBelow(Math.min(replayLsn, this.#replayLsnBefore))',
+    from: 'releaseBelow(Math.min(replayLsn, before))',
     to: 'releaseBelow(replayLsn)',
   },
   {
@@ -136,7 +140,12 @@ export const mutants = [
     name: 'a checkpoint counts what was settled while it synced',
     file: CHECKPOINTER,
     from: `    const marks = this.#captureMarks();
-    await this.#syncSegments([...marks.keys()]);`,
+    try {
+      await this.#syncSegments([...marks.keys()]);
+    } catch (error) {
+      for (const log of marks.keys()) log.isMarkDirty = true;
+      throw error;
+    }`,
     to: `    await this.#syncSegments([...this.#durableLogs()]);
     const marks = this.#captureMarks();`,
   },
