@@ -29,5 +29,6 @@ find([
     scenario: durableActors,
     from: 2_000,
     foundBy: /^ledger\/stale$/,
+    isRare: true,
   },
 ]);

@@ -17,11 +17,14 @@ export interface Mistake {
   /** The first of the seeds. */
   readonly from: number;
   readonly foundBy: RegExp;
+  /** Some seeds in a hundred find it, and which ones moves with every change: for nights, not for a test. */
+  readonly isRare?: boolean;
 }
 
 /** A test for each; the first one where there is little time. */
 export function find(mistakes: readonly Mistake[]): void {
-  const table = mistakes.map((mistake) => [mistake.bug, mistake.what, mistake] as const);
+  const often = mistakes.filter(({ isRare }) => isRare !== true);
+  const table = often.map((mistake) => [mistake.bug, mistake.what, mistake] as const);
   test.each(table.slice(0, runs(table.length, 1)))(
     '%s: %s is found',
     async (bug, _what, { scenario, from, foundBy }) => {

@@ -39,5 +39,6 @@ find([
     scenario: rocketmqCluster,
     from: 2_005,
     foundBy: /^groups\//,
+    isRare: true,
   },
 ]);
