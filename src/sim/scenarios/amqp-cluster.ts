@@ -15,7 +15,6 @@ import type { QueueHistory } from '../checkers/queue-history.ts';
 import { checkStreamReaders, type StreamHistory, unread } from '../checkers/stream-readers.ts';
 import { between, pick } from '../draws.ts';
 import { CRASH_KINDS } from '../faults/policy.ts';
-import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import { AmqpConsumer, type AmqpConsumerOptions } from '../workloads/amqp-consumer.ts';
 import { AmqpPublisher, type AmqpPublisherOptions } from '../workloads/amqp-publisher.ts';
@@ -32,6 +31,7 @@ import {
 import { checkStream, createStream, readStream } from '../workloads/amqp-stream.ts';
 import { KafkaToQueue } from '../workloads/kafka-to-queue.ts';
 import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
 import {
   AMQP_PORT,
   CLUSTER_FAULTS,
@@ -91,9 +91,9 @@ export const amqpNormalMode: Scenario = {
   create: (world) => new AmqpClusterRun(world, 1),
 };
 
-class AmqpClusterRun implements ScenarioRun {
+class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
-  readonly #cluster: SimulatedCluster;
+  readonly cluster: SimulatedCluster;
   readonly #recorder: QueueRecorder;
   readonly #publishers: (AmqpPublisher | KafkaToQueue)[] = [];
   readonly #consumers: AmqpConsumer[] = [];
@@ -112,9 +112,10 @@ class AmqpClusterRun implements ScenarioRun {
   #step = 'workload';
 
   constructor(world: World, queueReplicas?: number) {
+    super();
     this.#world = world;
     const reserveAhead = pick(world.workload.fork('queues'), RESERVED_AHEAD)!;
-    this.#cluster = new SimulatedCluster(world, { queues: { reserveAhead }, queueReplicas });
+    this.cluster = new SimulatedCluster(world, { queues: { reserveAhead }, queueReplicas });
     this.#recorder = new QueueRecorder(world);
     const { queues } = this.#recorder.history;
     for (const name of DURABLE_QUEUES) queues.push({ name, isDurable: true, exchanges: [] });
@@ -125,7 +126,7 @@ class AmqpClusterRun implements ScenarioRun {
   }
 
   start(): void {
-    this.#cluster.start();
+    this.cluster.start();
     const { workload } = this.#world;
     for (const routes of [ROUTES, ROUTES, SIDE_ROUTES]) {
       const random = workload.fork(`publisher ${this.#publishers.length}`);
@@ -138,23 +139,7 @@ class AmqpClusterRun implements ScenarioRun {
     this.#startProducer();
     for (const options of CONSUMERS) this.#consumer(options);
     for (let i = 0; i < READERS; i += 1) this.#reader();
-    this.#cluster.run(createStream(this.#cluster.kafkaClient('maker'), NODE_COUNT));
-  }
-
-  boot(node: SimNode): void {
-    this.#cluster.boot(node);
-  }
-
-  hasRecovered(node: SimNode): boolean {
-    return this.#cluster.hasRecovered(node);
-  }
-
-  mayDamage(node: SimNode): boolean {
-    return this.#cluster.mayDamage(node);
-  }
-
-  probe(): Violation | undefined {
-    return this.#cluster.probe();
+    this.cluster.run(createStream(this.cluster.kafkaClient('maker'), NODE_COUNT));
   }
 
   // ---- clients -------------------------------------------------------------------------------
@@ -165,44 +150,44 @@ class AmqpClusterRun implements ScenarioRun {
     const id = `c${this.#clients}`;
     const { environment: env } = this.#world.node(id, 'client', true).start();
     const random = this.#world.workload.fork(id);
-    const nodes = this.#cluster.addresses.map(({ host }) => ({ host, port: AMQP_PORT }));
+    const nodes = this.cluster.addresses.map(({ host }) => ({ host, port: AMQP_PORT }));
     return { env, id, random, nodes, recorder: this.#recorder };
   }
 
   #publisher(options: AmqpPublisherOptions): void {
     const publisher = new AmqpPublisher(this.#client(), options);
     this.#publishers.push(publisher);
-    this.#cluster.run(publisher.run());
+    this.cluster.run(publisher.run());
   }
 
   /** Queues are topics to Kafka's clients. */
   #startProducer(): void {
     const random = this.#world.workload.fork('producer');
-    const client = this.#cluster.kafkaClient('producer');
+    const client = this.cluster.kafkaClient('producer');
     const options = { queues: ['jobs', 'feed'], meanGapMs: between(random, 300, 900) };
     const producer = new KafkaToQueue(client, this.#recorder, random, options);
     this.#producer = producer;
     this.#publishers.push(producer);
-    this.#cluster.run(producer.run());
+    this.cluster.run(producer.run());
   }
 
   #consumer(options: AmqpConsumerOptions): AmqpConsumer {
     const consumer = new AmqpConsumer(this.#client(), options);
     this.#consumers.push(consumer);
-    this.#cluster.run(consumer.run());
+    this.cluster.run(consumer.run());
     return consumer;
   }
 
   #reader(isFinal = false): void {
     const reader = new AmqpReader(this.#client(), this.#journal, isFinal);
     this.#readers.push(reader);
-    this.#cluster.run(reader.run());
+    this.cluster.run(reader.run());
   }
 
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#cluster.run(this.#drain());
+    this.cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -231,7 +216,7 @@ class AmqpClusterRun implements ScenarioRun {
     await this.#leave();
     this.#recorder.add({ kind: 'disturbed', atMs: this.#world.nowMs });
     await this.#aftermath();
-    await this.#cluster.rest(
+    await this.cluster.rest(
       (step) => {
         this.#step = step;
       },
@@ -244,7 +229,7 @@ class AmqpClusterRun implements ScenarioRun {
   async #aftermath(): Promise<void> {
     for (const node of this.#world.nodes('server')) {
       node.powerCut();
-      this.#cluster.boot(node);
+      this.cluster.boot(node);
     }
     const lookers = DURABLE_QUEUES.map((queue) => this.#consumer({ queue, kind: 'durable' }));
     for (const looker of lookers) looker.beOrderly();
@@ -255,7 +240,7 @@ class AmqpClusterRun implements ScenarioRun {
     await this.#leave();
     await this.#until('all nodes recover again', () => this.#areNodesWhole());
     this.#step = 'read-back of the stream';
-    this.#streamPolls = await readStream(this.#cluster.kafkaClient('reader'));
+    this.#streamPolls = await readStream(this.cluster.kafkaClient('reader'));
   }
 
   /** What is not read then is a finding. */
@@ -278,7 +263,7 @@ class AmqpClusterRun implements ScenarioRun {
   }
 
   #areNodesWhole(): boolean {
-    return this.#world.nodes('server').every((node) => this.#cluster.hasRecovered(node));
+    return this.#world.nodes('server').every((node) => this.cluster.hasRecovered(node));
   }
 
   /** Goes on when it is true. */
@@ -321,7 +306,7 @@ class AmqpClusterRun implements ScenarioRun {
     return [
       `${this.#acknowledged()} acknowledged, ${publishers} publishers and ${consumers} consumers at work`,
       `${unsettled.size} unsettled, such as ${[...unsettled].slice(0, 3).join(' ') || 'none'}`,
-      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.#step}`,
     ].join('; ');
   }
 
@@ -330,15 +315,15 @@ class AmqpClusterRun implements ScenarioRun {
     // One that was declared while a node was down has a replica less.
     const queues = history.queues.map((queue) => ({
       ...queue,
-      isPartial: queue.isDurable && !this.#cluster.isEverywhere(queue.name),
+      isPartial: queue.isDurable && !this.cluster.isEverywhere(queue.name),
     }));
     const streams = new Set(history.publishes.flatMap((publish) => publish.streams));
-    const partialStreams = [...streams].filter((name) => !this.#cluster.isEverywhere(name));
+    const partialStreams = [...streams].filter((name) => !this.cluster.isEverywhere(name));
     const found = [
       ...checkQueues({ ...history, queues, partialStreams }),
       ...checkStream(history, this.#streamPolls),
       ...checkStreamReaders(this.#journal, history.publishes),
-      ...this.#cluster.idleViolations(),
+      ...this.cluster.idleViolations(),
     ];
     if (found.length === 0 && countEffective(history) === 0) {
       found.push({ check: 'workload', message: 'no acknowledgement could have been forgotten' });

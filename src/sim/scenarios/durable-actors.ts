@@ -1,6 +1,7 @@
 // Three nodes with an application in each: accounts that are durable actors, clients in every process that use them
 // all, and everything that can happen to nodes, disks, links and clocks. In the end the books are read, everything
 // loses its power, and they are read again.
+
 import type { ProbedNode } from '../../assembly/probe.ts';
 import { PROBE_DESTINATION } from '../../broker/destination/kinds.ts';
 import { checkLedger, countLostCommands } from '../checkers/ledger.ts';
@@ -11,6 +12,7 @@ import type { SimProcess } from '../process.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import { ACCOUNTS, AccountClient, accountKind } from '../workloads/accounts.ts';
 import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
 import { CLUSTER_FAULTS, REPLICATION_BUGS, SimulatedCluster } from './simulated-cluster.ts';
 
 const ACKNOWLEDGED_MIN = 600;
@@ -39,9 +41,9 @@ interface Application {
   readonly clients: AccountClient[];
 }
 
-class DurableActorsRun implements ScenarioRun {
+class DurableActorsRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
-  readonly #cluster: SimulatedCluster;
+  readonly cluster: SimulatedCluster;
   readonly #history: LedgerHistory = emptyLedger();
   readonly #kind = accountKind((id) => this.#rang(id));
   readonly #applications: Application[] = [];
@@ -50,8 +52,9 @@ class DurableActorsRun implements ScenarioRun {
   #step = 'workload';
 
   constructor(world: World) {
+    super();
     this.#world = world;
-    this.#cluster = new SimulatedCluster(world, {
+    this.cluster = new SimulatedCluster(world, {
       kinds: [this.#kind],
       checkpointBytes: CHECKPOINT_BYTES,
       onRunning: (node, process, running) => this.#begin(node, process, running),
@@ -59,24 +62,12 @@ class DurableActorsRun implements ScenarioRun {
   }
 
   start(): void {
-    this.#cluster.start();
+    this.cluster.start();
   }
 
-  boot(node: SimNode): void {
-    this.#cluster.boot(node);
-  }
-
-  hasRecovered(node: SimNode): boolean {
-    return this.#cluster.hasRecovered(node);
-  }
-
-  mayDamage(node: SimNode): boolean {
+  override mayDamage(node: SimNode): boolean {
     // The cluster's own logs have a replica less if a node was down when it was founded.
-    return this.#cluster.isEverywhere(PROBE_DESTINATION) && this.#cluster.mayDamage(node);
-  }
-
-  probe(): Violation | undefined {
-    return this.#cluster.probe();
+    return this.cluster.isEverywhere(PROBE_DESTINATION) && super.mayDamage(node);
   }
 
   #rang(id: number): void {
@@ -105,7 +96,7 @@ class DurableActorsRun implements ScenarioRun {
         isReader: i === CLIENTS_PER_NODE - 1,
       });
       application.clients.push(client);
-      this.#cluster.run(client.run());
+      this.cluster.run(client.run());
     }
   }
 
@@ -116,7 +107,7 @@ class DurableActorsRun implements ScenarioRun {
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#cluster.run(this.#drain());
+    this.cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -134,11 +125,11 @@ class DurableActorsRun implements ScenarioRun {
     } while (this.#silent() > 0 && this.#world.nowMs < limitMs);
     for (const node of this.#world.nodes('server')) {
       node.powerCut();
-      this.#cluster.boot(node);
+      this.cluster.boot(node);
     }
     await this.#until('all nodes recover again', () => this.#areNodesWhole());
     await this.#read(this.#history.booksAgain);
-    await this.#cluster.rest(
+    await this.cluster.rest(
       (step) => {
         this.#step = step;
       },
@@ -169,7 +160,7 @@ class DurableActorsRun implements ScenarioRun {
   }
 
   #areNodesWhole(): boolean {
-    return this.#world.nodes('server').every((node) => this.#cluster.hasRecovered(node));
+    return this.#world.nodes('server').every((node) => this.cluster.hasRecovered(node));
   }
 
   /** Goes on when it is true. */
@@ -191,13 +182,13 @@ class DurableActorsRun implements ScenarioRun {
     const busy = this.#living.flatMap(({ clients }) => clients.filter(({ isDone }) => !isDone));
     return [
       `${this.#acknowledged()} acknowledged, ${busy.length} clients at work`,
-      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.#step}`,
     ].join('; ');
   }
 
   check(): readonly Violation[] {
     const history = this.#history;
-    const found = [...checkLedger(history), ...this.#cluster.idleViolations()];
+    const found = [...checkLedger(history), ...this.cluster.idleViolations()];
     if (found.length === 0 && history.rings.size === 0) {
       found.push({ check: 'workload', message: 'no timer rang' });
     }

@@ -1,11 +1,11 @@
 // The real thing: three nodes as they are shipped, composed by the assembly room, driven by Kafka clients
 // of our own, under every fault that durable synchronous writes on two of three nodes survive. What
 // clients were told is checked against what they read, and committed offsets against a register.
+
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
 import { checkRegisters, type RegisterOperation } from '../checkers/register.ts';
 import { between } from '../draws.ts';
-import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
@@ -13,6 +13,7 @@ import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
 import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
 import {
   CLUSTER_FAULTS,
   NODE_COUNT,
@@ -41,11 +42,11 @@ export const kafkaCluster: Scenario = {
   create: (world) => new KafkaClusterRun(world),
 };
 
-class KafkaClusterRun implements ScenarioRun {
+class KafkaClusterRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
   readonly #registers: OffsetRegisters = new Map();
-  readonly #cluster: SimulatedCluster;
+  readonly cluster: SimulatedCluster;
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   readonly #members: GroupMember[] = [];
@@ -55,31 +56,16 @@ class KafkaClusterRun implements ScenarioRun {
   #step = 'workload';
 
   constructor(world: World) {
+    super();
     this.#world = world;
-    this.#cluster = new SimulatedCluster(world);
+    this.cluster = new SimulatedCluster(world);
   }
 
   // ---- nodes ---------------------------------------------------------------------------------
 
   start(): void {
-    this.#cluster.start();
+    this.cluster.start();
     this.#startClients();
-  }
-
-  boot(node: SimNode): void {
-    this.#cluster.boot(node);
-  }
-
-  hasRecovered(node: SimNode): boolean {
-    return this.#cluster.hasRecovered(node);
-  }
-
-  mayDamage(node: SimNode): boolean {
-    return this.#cluster.mayDamage(node);
-  }
-
-  probe(): Violation | undefined {
-    return this.#cluster.probe();
   }
 
   // ---- clients -------------------------------------------------------------------------------
@@ -87,8 +73,8 @@ class KafkaClusterRun implements ScenarioRun {
   #startClients(): void {
     const { workload } = this.#world;
     const ids = { next: 0 };
-    this.#observer = this.#cluster.kafkaClient('observer');
-    this.#cluster.run(this.#watch(this.#observer));
+    this.#observer = this.cluster.kafkaClient('observer');
+    this.cluster.run(this.#watch(this.#observer));
     for (let i = 1; i <= 2; i += 1) {
       const random = workload.fork(`producer ${i}`);
       const options = {
@@ -97,28 +83,28 @@ class KafkaClusterRun implements ScenarioRun {
         leaderAcks: 0.1,
         bodyBytesMax: between(random, 16, 2_000),
       };
-      const client = this.#cluster.kafkaClient(`p${i}`);
+      const client = this.cluster.kafkaClient(`p${i}`);
       const producer = new KafkaProducer(client, this.#history, ids, random, options);
       this.#producers.push(producer);
-      this.#cluster.run(producer.run());
+      this.cluster.run(producer.run());
     }
     const reader = GROUP_TOPIC;
     for (let partition = 0; partition < reader.partitions; partition += 1) {
-      const client = this.#cluster.kafkaClient(`f${partition}`);
+      const client = this.cluster.kafkaClient(`f${partition}`);
       const follower = new FollowingConsumer(client, this.#history.polls, reader.name, partition);
       this.#followers.push(follower);
-      this.#cluster.run(follower.run());
+      this.cluster.run(follower.run());
     }
     for (let i = 1; i <= 2; i += 1) this.#startMember();
   }
 
   #startMember(): GroupMember {
-    const client = this.#cluster.kafkaClient(`g${this.#members.length + 1}`);
+    const client = this.cluster.kafkaClient(`g${this.#members.length + 1}`);
     const { polls } = this.#history;
     const options = { group: GROUP, topic: GROUP_TOPIC };
     const member = new GroupMember(this.#world, client, polls, this.#registers, options);
     this.#members.push(member);
-    this.#cluster.run(member.run());
+    this.cluster.run(member.run());
     return member;
   }
 
@@ -148,7 +134,7 @@ class KafkaClusterRun implements ScenarioRun {
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#cluster.run(this.#drain());
+    this.cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -164,7 +150,7 @@ class KafkaClusterRun implements ScenarioRun {
     for (const producer of this.#producers) producer.stop();
     this.#step = 'producers finish';
     while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
-    const reader = this.#cluster.kafkaClient('reader');
+    const reader = this.cluster.kafkaClient('reader');
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
         this.#step = `read-back of ${name}-${partition}`;
@@ -175,7 +161,7 @@ class KafkaClusterRun implements ScenarioRun {
     for (const member of this.#members) member.stop();
     this.#step = 'members leave';
     while (!this.#members.every((member) => member.isDone)) await client.sleep(100);
-    await this.#cluster.rest(
+    await this.cluster.rest(
       (step) => {
         this.#step = step;
       },
@@ -205,7 +191,7 @@ class KafkaClusterRun implements ScenarioRun {
     return [
       `${this.#acknowledged()} acknowledged, ${producers} producers and ${members} members at work`,
       `view of ${this.#viewAtMs.toFixed(0)} ms: ${partitions.join(', ') || 'empty'}`,
-      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.#step}`,
     ].join('; ');
   }
 
@@ -213,7 +199,7 @@ class KafkaClusterRun implements ScenarioRun {
     return [
       ...checkKafkaLog(this.#history),
       ...checkRegisters(this.#registers, -1),
-      ...this.#cluster.idleViolations(),
+      ...this.cluster.idleViolations(),
     ];
   }
 

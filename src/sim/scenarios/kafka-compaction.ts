@@ -1,13 +1,14 @@
 // A topic that is compacted by key while nodes die, lose power and change leaders in the middle of it. Readers walk over
 // it from its start again and again; what they may see is judged by a checker that knows only what was sent.
+
 import { checkCompacted, type KeyedSend, type WholeRead } from '../checkers/compacted.ts';
 import { between } from '../draws.ts';
-import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
 import { KeyedProducer, walk } from '../workloads/keyed.ts';
 import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
 import {
   CLUSTER_FAULTS,
   NODE_COUNT,
@@ -41,11 +42,11 @@ export const kafkaCompaction: Scenario = {
   create: (world) => new KafkaCompactionRun(world),
 };
 
-class KafkaCompactionRun implements ScenarioRun {
+class KafkaCompactionRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #sends: KeyedSend[] = [];
   readonly #reads: WholeRead[] = [];
-  readonly #cluster: SimulatedCluster;
+  readonly cluster: SimulatedCluster;
   readonly #producers: KeyedProducer[] = [];
   #observer: KafkaClient | undefined;
   #isReading = true;
@@ -53,20 +54,21 @@ class KafkaCompactionRun implements ScenarioRun {
   #step = 'workload';
 
   constructor(world: World) {
+    super();
     this.#world = world;
-    this.#cluster = new SimulatedCluster(world, {
+    this.cluster = new SimulatedCluster(world, {
       checkpointBytes: 32 * 1024,
       compaction: COMPACTION,
     });
   }
 
   start(): void {
-    this.#cluster.start();
+    this.cluster.start();
     const { workload } = this.#world;
     const nowMs = () => this.#world.nowMs;
-    const observer = this.#cluster.kafkaClient('observer');
+    const observer = this.cluster.kafkaClient('observer');
     this.#observer = observer;
-    this.#cluster.run(this.#createTopic(observer));
+    this.cluster.run(this.#createTopic(observer));
     const ids = { next: 1 };
     for (let i = 1; i <= 2; i += 1) {
       const random = workload.fork(`producer ${i}`);
@@ -78,30 +80,14 @@ class KafkaCompactionRun implements ScenarioRun {
         bodyBytesMax: between(random, 200, 1_500),
         nowMs,
       };
-      const client = this.#cluster.kafkaClient(`p${i}`);
+      const client = this.cluster.kafkaClient(`p${i}`);
       const producer = new KeyedProducer(client, this.#sends, ids, random, options);
       this.#producers.push(producer);
-      this.#cluster.run(producer.run());
+      this.cluster.run(producer.run());
     }
     for (let partition = 0; partition < PARTITIONS; partition += 1) {
-      this.#cluster.run(this.#read(this.#cluster.kafkaClient(`r${partition}`), partition));
+      this.cluster.run(this.#read(this.cluster.kafkaClient(`r${partition}`), partition));
     }
-  }
-
-  boot(node: SimNode): void {
-    this.#cluster.boot(node);
-  }
-
-  hasRecovered(node: SimNode): boolean {
-    return this.#cluster.hasRecovered(node);
-  }
-
-  mayDamage(node: SimNode): boolean {
-    return this.#cluster.mayDamage(node);
-  }
-
-  probe(): Violation | undefined {
-    return this.#cluster.probe();
   }
 
   async #createTopic(client: KafkaClient): Promise<void> {
@@ -124,7 +110,7 @@ class KafkaCompactionRun implements ScenarioRun {
   }
 
   startDrain(): void {
-    this.#cluster.run(this.#drain());
+    this.cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -146,7 +132,7 @@ class KafkaCompactionRun implements ScenarioRun {
         }
       }
     }
-    await this.#cluster.rest(
+    await this.cluster.rest(
       (step) => {
         this.#step = step;
       },
@@ -160,7 +146,7 @@ class KafkaCompactionRun implements ScenarioRun {
   }
 
   describe(): string {
-    const down = this.#cluster.down();
+    const down = this.cluster.down();
     return `${this.#acknowledged()} acknowledged, ${this.#reads.length} reads; down: ${down}, step: ${this.#step}`;
   }
 
@@ -172,7 +158,7 @@ class KafkaCompactionRun implements ScenarioRun {
     };
     return [
       ...checkCompacted(this.#sends, this.#reads, rules),
-      ...this.#cluster.idleViolations(),
+      ...this.cluster.idleViolations(),
       ...this.#idle(),
     ];
   }

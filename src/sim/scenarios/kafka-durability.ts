@@ -1,6 +1,7 @@
 // Topics of every durability beside one another, under the faults of the other scenarios. What was answered and is gone
 // must be what its durability names: who led, and in which life of which process, is seen from outside. What anybody has
 // read is committed, and lost in no durability but `memory`.
+
 import {
   asPromised,
   checkDurability,
@@ -12,13 +13,13 @@ import {
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog } from '../checkers/kafka-log.ts';
 import { between } from '../draws.ts';
-import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
 import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
 import {
   CLUSTER_FAULTS,
   type Leading,
@@ -48,14 +49,14 @@ export const kafkaDurability: Scenario = {
   create: (world) => new KafkaDurabilityRun(world),
 };
 
-class KafkaDurabilityRun implements ScenarioRun {
+class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
   /** By log and epoch. */
   readonly #reigns = new Map<string, Map<number, Reign>>();
   /** By id of a log; empty: none of ours. */
   readonly #names = new Map<number, string>();
-  readonly #cluster: SimulatedCluster;
+  readonly cluster: SimulatedCluster;
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   #observer: KafkaClient | undefined;
@@ -63,42 +64,31 @@ class KafkaDurabilityRun implements ScenarioRun {
   #step = 'workload';
 
   constructor(world: World) {
+    super();
     this.#world = world;
-    this.#cluster = new SimulatedCluster(world);
+    this.cluster = new SimulatedCluster(world);
   }
 
   // ---- nodes ---------------------------------------------------------------------------------
 
   start(): void {
-    this.#cluster.start();
+    this.cluster.start();
     this.#startClients();
   }
 
-  boot(node: SimNode): void {
-    this.#cluster.boot(node);
-  }
-
-  hasRecovered(node: SimNode): boolean {
-    return this.#cluster.hasRecovered(node);
-  }
-
-  mayDamage(node: SimNode): boolean {
-    return this.#cluster.mayDamage(node);
-  }
-
-  probe(): Violation | undefined {
-    for (const { logId, ...leading } of this.#cluster.leaders()) {
+  override probe(): Violation | undefined {
+    for (const { logId, ...leading } of this.cluster.leaders()) {
       const log = this.#names.get(logId) ?? this.#nameOf(logId);
       if (log !== undefined) this.#noteReign(log, leading);
     }
-    return this.#cluster.probe();
+    return super.probe();
   }
 
   /** Logs in memory change their ids; nobody's id comes back. */
   #nameOf(logId: number): string | undefined {
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
-        const known = this.#cluster.logOf(name, partition);
+        const known = this.cluster.logOf(name, partition);
         if (known !== undefined) this.#names.set(known, `${name}-${partition}`);
       }
     }
@@ -129,13 +119,13 @@ class KafkaDurabilityRun implements ScenarioRun {
 
   #startClients(): void {
     const { workload } = this.#world;
-    this.#observer = this.#cluster.kafkaClient('observer');
-    this.#cluster.run(this.#createTopics(this.#observer));
+    this.#observer = this.cluster.kafkaClient('observer');
+    this.cluster.run(this.#createTopics(this.#observer));
     const ids = { next: 0 };
     for (let i = 1; i <= 6; i += 1) {
       const random = workload.fork(`producer ${i}`);
       const producer = new KafkaProducer(
-        this.#cluster.kafkaClient(`p${i}`),
+        this.cluster.kafkaClient(`p${i}`),
         this.#history,
         ids,
         random,
@@ -148,14 +138,14 @@ class KafkaDurabilityRun implements ScenarioRun {
         },
       );
       this.#producers.push(producer);
-      this.#cluster.run(producer.run());
+      this.cluster.run(producer.run());
     }
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
-        const client = this.#cluster.kafkaClient(`f-${name}-${partition}`);
+        const client = this.cluster.kafkaClient(`f-${name}-${partition}`);
         const follower = new FollowingConsumer(client, this.#history.polls, name, partition);
         this.#followers.push(follower);
-        this.#cluster.run(follower.run());
+        this.cluster.run(follower.run());
       }
     }
   }
@@ -178,7 +168,7 @@ class KafkaDurabilityRun implements ScenarioRun {
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#cluster.run(this.#drain());
+    this.cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -189,7 +179,7 @@ class KafkaDurabilityRun implements ScenarioRun {
     while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
     // What was answered last is written by now: nothing of it may be said to have been under way.
     await client.sleep(1_000);
-    const reader = this.#cluster.kafkaClient('reader');
+    const reader = this.cluster.kafkaClient('reader');
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
         this.#step = `read-back of ${name}-${partition}`;
@@ -198,7 +188,7 @@ class KafkaDurabilityRun implements ScenarioRun {
     }
     for (const follower of this.#followers) follower.stop();
     for (;;) {
-      const unrest = this.#cluster.unrest();
+      const unrest = this.cluster.unrest();
       if (unrest === undefined) break;
       this.#step = `replicas converge (${unrest})`;
       await client.sleep(100);
@@ -214,7 +204,7 @@ class KafkaDurabilityRun implements ScenarioRun {
     const gone = [...countGone(this.#history, PROMISES)].map(([mode, count]) => `${mode} ${count}`);
     return [
       `${this.#acknowledged()} acknowledged, gone: ${gone.join(', ') || 'none'}`,
-      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.#step}`,
     ].join('; ');
   }
 
@@ -222,7 +212,7 @@ class KafkaDurabilityRun implements ScenarioRun {
     return [
       ...checkKafkaLog(asPromised(this.#history, PROMISES)),
       ...checkDurability(this.#history, this.#witnessed()),
-      ...this.#cluster.idleViolations(),
+      ...this.cluster.idleViolations(),
     ];
   }
 

@@ -1,6 +1,7 @@
 // Kafka topics whose records go: by age, by size, because somebody deletes them, while nodes die and lose power between
 // the decision and the files. What is above a log's start is judged as in every Kafka log; where a log starts has a
 // checker of its own; and in the end every replica holds everything from the same start on.
+
 import { emptyHistory, type KafkaHistory, type Send } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
 import {
@@ -9,7 +10,6 @@ import {
   type StartHistory,
 } from '../checkers/kafka-starts.ts';
 import { between } from '../draws.ts';
-import type { SimNode } from '../node.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
@@ -17,6 +17,7 @@ import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { endOf, FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import { KafkaTrimmer } from '../workloads/kafka-trimmer.ts';
 import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
 import {
   CLUSTER_FAULTS,
   NODE_COUNT,
@@ -73,11 +74,11 @@ export function retentionRun(
   return new KafkaRetentionRun(world, parts);
 }
 
-class KafkaRetentionRun implements ScenarioRun {
+class KafkaRetentionRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
   readonly #starts: StartHistory = { starts: [], trims: [] };
-  readonly #cluster: SimulatedCluster;
+  readonly cluster: SimulatedCluster;
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   readonly #trimmers: KafkaTrimmer[] = [];
@@ -86,31 +87,16 @@ class KafkaRetentionRun implements ScenarioRun {
   #step = 'workload';
 
   constructor(world: World, parts: Pick<SimulatedParts, 'scrubIntervalMs'>) {
+    super();
     this.#world = world;
-    this.#cluster = new SimulatedCluster(world, { checkpointBytes: CHECKPOINT_BYTES, ...parts });
+    this.cluster = new SimulatedCluster(world, { checkpointBytes: CHECKPOINT_BYTES, ...parts });
   }
 
   // ---- nodes ---------------------------------------------------------------------------------
 
   start(): void {
-    this.#cluster.start();
+    this.cluster.start();
     this.#startClients();
-  }
-
-  boot(node: SimNode): void {
-    this.#cluster.boot(node);
-  }
-
-  hasRecovered(node: SimNode): boolean {
-    return this.#cluster.hasRecovered(node);
-  }
-
-  mayDamage(node: SimNode): boolean {
-    return this.#cluster.mayDamage(node);
-  }
-
-  probe(): Violation | undefined {
-    return this.#cluster.probe();
   }
 
   // ---- clients -------------------------------------------------------------------------------
@@ -118,13 +104,13 @@ class KafkaRetentionRun implements ScenarioRun {
   #startClients(): void {
     const { workload } = this.#world;
     const nowMs = () => this.#world.nowMs;
-    this.#observer = this.#cluster.kafkaClient('observer');
-    this.#cluster.run(this.#createTopics(this.#observer));
+    this.#observer = this.cluster.kafkaClient('observer');
+    this.cluster.run(this.#createTopics(this.#observer));
     const ids = { next: 0 };
     for (let i = 1; i <= 2; i += 1) {
       const random = workload.fork(`producer ${i}`);
       const producer = new KafkaProducer(
-        this.#cluster.kafkaClient(`p${i}`),
+        this.cluster.kafkaClient(`p${i}`),
         this.#history,
         ids,
         random,
@@ -137,19 +123,19 @@ class KafkaRetentionRun implements ScenarioRun {
         },
       );
       this.#producers.push(producer);
-      this.#cluster.run(producer.run());
+      this.cluster.run(producer.run());
     }
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
-        const client = this.#cluster.kafkaClient(`f-${name}-${partition}`);
+        const client = this.cluster.kafkaClient(`f-${name}-${partition}`);
         const follower = new FollowingConsumer(client, this.#history.polls, name, partition);
         this.#followers.push(follower);
-        this.#cluster.run(follower.run());
+        this.cluster.run(follower.run());
       }
     }
     for (let i = 1; i <= 2; i += 1) {
       const random = workload.fork(`trimmer ${i}`);
-      const trimmer = new KafkaTrimmer(this.#cluster.kafkaClient(`t${i}`), this.#starts, random, {
+      const trimmer = new KafkaTrimmer(this.cluster.kafkaClient(`t${i}`), this.#starts, random, {
         trimmed: TOPICS.filter(({ name }) => name === 'trimmed'),
         watched: TOPICS,
         retained: AGED.name,
@@ -158,7 +144,7 @@ class KafkaRetentionRun implements ScenarioRun {
         nowMs,
       });
       this.#trimmers.push(trimmer);
-      this.#cluster.run(trimmer.run());
+      this.cluster.run(trimmer.run());
     }
   }
 
@@ -178,7 +164,7 @@ class KafkaRetentionRun implements ScenarioRun {
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#cluster.run(this.#drain());
+    this.cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -196,7 +182,7 @@ class KafkaRetentionRun implements ScenarioRun {
         await client.sleep(200);
       }
     }
-    const reader = this.#cluster.kafkaClient('reader');
+    const reader = this.cluster.kafkaClient('reader');
     for (const { name: topic, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
         this.#step = `read-back of ${topic}-${partition}`;
@@ -206,7 +192,7 @@ class KafkaRetentionRun implements ScenarioRun {
       }
     }
     for (const follower of this.#followers) follower.stop();
-    await this.#cluster.rest(
+    await this.cluster.rest(
       (step) => {
         this.#step = step;
       },
@@ -231,7 +217,7 @@ class KafkaRetentionRun implements ScenarioRun {
     return [
       `${this.#acknowledged()} acknowledged, ${this.#starts.trims.length} deletions`,
       `starts: ${starts.join(' ') || 'unknown'}`,
-      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.#step}`,
     ].join('; ');
   }
 
@@ -243,7 +229,7 @@ class KafkaRetentionRun implements ScenarioRun {
       ...checkKafkaStarts(this.#history, this.#starts, promises),
       ...mistakes.map((message) => ({ check: 'kafka-starts/beyond', message })),
       ...this.#rotten(),
-      ...this.#cluster.idleViolations(),
+      ...this.cluster.idleViolations(),
       ...this.#idle(),
     ];
   }
@@ -254,7 +240,7 @@ class KafkaRetentionRun implements ScenarioRun {
     return TOPICS.flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }).flatMap((_, partition) => {
         const start = this.#history.finalStarts.get(`${name}-${partition}`)?.offset ?? 0;
-        return this.#cluster.rotten(name, partition, start) ?? [];
+        return this.cluster.rotten(name, partition, start) ?? [];
       }),
     );
   }

@@ -2,6 +2,7 @@
 // send again what they are not sure of, and simple consumers in groups that share topics. Clients die and come back
 // as others. In the end every group must be done with everything that was stored, and after a power cut of
 // everything nothing may come again that it was done with.
+
 import type { GroupFacts, GroupHistory } from '../checkers/group-history.ts';
 import { checkGroups, countLostSends, openMessages } from '../checkers/groups.ts';
 import { between, exponential, pick } from '../draws.ts';
@@ -14,6 +15,7 @@ import { RocketConsumer } from '../workloads/rocket-consumer.ts';
 import { RocketProducer, type RocketProducerOptions } from '../workloads/rocket-producer.ts';
 import { RocketRecorder } from '../workloads/rocket-recorder.ts';
 import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
 import {
   CLUSTER_FAULTS,
   NODE_COUNT,
@@ -85,9 +87,9 @@ interface Seat {
   lives: number;
 }
 
-class RocketmqClusterRun implements ScenarioRun {
+class RocketmqClusterRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
-  readonly #cluster: SimulatedCluster;
+  readonly cluster: SimulatedCluster;
   readonly #recorder: RocketRecorder;
   readonly #seats: Seat[] = [];
   /** By seat: the client that lives there. */
@@ -98,9 +100,10 @@ class RocketmqClusterRun implements ScenarioRun {
   #step = 'workload';
 
   constructor(world: World) {
+    super();
     this.#world = world;
     const checkpointBytes = pick(world.workload.fork('checkpoints'), CHECKPOINT_BYTES)!;
-    this.#cluster = new SimulatedCluster(world, { servesRocket: true, checkpointBytes });
+    this.cluster = new SimulatedCluster(world, { servesRocket: true, checkpointBytes });
     this.#recorder = new RocketRecorder(world);
     this.#recorder.history.groups.push(...GROUPS);
   }
@@ -110,24 +113,8 @@ class RocketmqClusterRun implements ScenarioRun {
   }
 
   start(): void {
-    this.#cluster.start();
-    this.#cluster.run(this.#begin());
-  }
-
-  boot(node: SimNode): void {
-    this.#cluster.boot(node);
-  }
-
-  hasRecovered(node: SimNode): boolean {
-    return this.#cluster.hasRecovered(node);
-  }
-
-  mayDamage(node: SimNode): boolean {
-    return this.#cluster.mayDamage(node);
-  }
-
-  probe(): Violation | undefined {
-    return this.#cluster.probe();
+    this.cluster.start();
+    this.cluster.run(this.#begin());
   }
 
   // ---- clients -------------------------------------------------------------------------------
@@ -137,7 +124,7 @@ class RocketmqClusterRun implements ScenarioRun {
    * live nodes, and could be lost with one.
    */
   async #begin(): Promise<void> {
-    const maker = this.#cluster.kafkaClient('maker');
+    const maker = this.cluster.kafkaClient('maker');
     for (const facts of [ORDERS, EVENTS]) await this.#make(maker, facts);
     const random = this.#world.workload.fork('producers');
     for (const facts of PRODUCERS) {
@@ -164,7 +151,7 @@ class RocketmqClusterRun implements ScenarioRun {
     this.#seat((facts) => {
       const producer = new RocketProducer(facts, options);
       this.#producers.set(seat, producer);
-      this.#cluster.run(producer.run());
+      this.cluster.run(producer.run());
     });
   }
 
@@ -174,7 +161,7 @@ class RocketmqClusterRun implements ScenarioRun {
       const topics = GROUPS.filter((each) => each.group === group);
       const consumer = new RocketConsumer(facts, { group, topics, receives });
       this.#consumers.set(seat, consumer);
-      this.#cluster.run(consumer.run());
+      this.cluster.run(consumer.run());
     });
     return this.#consumers.get(seat)!;
   }
@@ -192,7 +179,7 @@ class RocketmqClusterRun implements ScenarioRun {
     seat.lives += 1;
     const id = `${host.id}.${seat.lives}`;
     const random = this.#world.workload.fork(id);
-    const nodes = this.#cluster.addresses.map(({ host: at }) => ({ host: at, port: ROCKET_PORT }));
+    const nodes = this.cluster.addresses.map(({ host: at }) => ({ host: at, port: ROCKET_PORT }));
     begin({ env, id, random, nodes, recorder: this.#recorder });
     const lifeMs = exponential(random, MEAN_LIFE_MS);
     this.#world.afterMs(lifeMs, () => {
@@ -205,7 +192,7 @@ class RocketmqClusterRun implements ScenarioRun {
   // ---- the end -------------------------------------------------------------------------------
 
   startDrain(): void {
-    this.#cluster.run(this.#drain());
+    this.cluster.run(this.#drain());
   }
 
   async #drain(): Promise<void> {
@@ -227,7 +214,7 @@ class RocketmqClusterRun implements ScenarioRun {
     await this.#leave();
     this.#recorder.add({ kind: 'drained' });
     await this.#aftermath();
-    await this.#cluster.rest(
+    await this.cluster.rest(
       (step) => {
         this.#step = step;
       },
@@ -240,7 +227,7 @@ class RocketmqClusterRun implements ScenarioRun {
   async #aftermath(): Promise<void> {
     for (const node of this.#world.nodes('server')) {
       node.powerCut();
-      this.#cluster.boot(node);
+      this.cluster.boot(node);
     }
     const groups = [...new Set(GROUPS.map(({ group }) => group))];
     const lookers = groups.map((group) => this.#consumer(group, 1));
@@ -260,7 +247,7 @@ class RocketmqClusterRun implements ScenarioRun {
   }
 
   #areNodesWhole(): boolean {
-    return this.#world.nodes('server').every((node) => this.#cluster.hasRecovered(node));
+    return this.#world.nodes('server').every((node) => this.cluster.hasRecovered(node));
   }
 
   /** Goes on when it is true. */
@@ -280,12 +267,12 @@ class RocketmqClusterRun implements ScenarioRun {
     return [
       `${this.#stored()} stored`,
       `${open.size} not done with, such as ${[...open].slice(0, 3).join(' ') || 'none'}`,
-      `down: ${this.#cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.#step}`,
     ].join('; ');
   }
 
   check(): readonly Violation[] {
-    const found = [...checkGroups(this.history), ...this.#cluster.idleViolations()];
+    const found = [...checkGroups(this.history), ...this.cluster.idleViolations()];
     const isIdle = !this.history.events.some(
       (event) => event.kind === 'heard' && event.results.includes('ok'),
     );

@@ -198,10 +198,14 @@ export class SimulatedCluster {
   /** What is wrong on the devices of the replicas of a partition that starts there. */
   rotten(destination: string, partition: number, startOffset: number): Violation | undefined {
     const logId = this.logOf(destination, partition);
+    if (logId === undefined) {
+      return { check: 'settled-bytes/unknown', message: `${destination}-${partition} has no log` };
+    }
     for (const node of this.#world.nodes('server')) {
       const files = node.device.tree
         .files()
-        .filter(({ path }) => path.includes(`/${logId}/`) && path.endsWith('.seg'))
+        // The folder above is a part of the number, in the same words.
+        .filter(({ path }) => path.endsWith('.seg') && path.split('/').at(-2) === String(logId))
         .map(({ path, inode }) => {
           const bytes = new Uint8Array(inode.cached.size);
           inode.cached.read(bytes, 0);
