@@ -9,6 +9,7 @@ import {
   encodeGreeting,
   type Greeting,
   proofOf,
+  twiceProofOf,
   whyNoStart,
 } from './handshake.ts';
 import { encodeProtocolList, type ListedProtocol } from './protocol-list.ts';
@@ -34,7 +35,7 @@ export type DialerStep =
       readonly kind: 'failed';
       readonly reason: string;
       readonly isRefusal: boolean;
-      /** This node is there already, in another life. */
+      /** This node is there already, in another life: only if the acceptor has proved to know a token. */
       readonly isTwice: boolean;
     };
 
@@ -76,7 +77,9 @@ export class DialerHandshake {
 
   #answered(answer: Answer, rest: Uint8Array): DialerStep {
     const { token, protocols } = this.#options;
-    if (answer.kind === 'refused') return refused(`refused: ${answer.reason}`, answer.isTwice);
+    if (answer.kind === 'refused') {
+      return refused(`refused: ${answer.reason}`, this.#isProvedTwice(answer.twiceProof));
+    }
     if (answer.kind === 'challenge') {
       if (this.#nonce !== undefined) return failed('the acceptor challenged twice');
       this.#nonce = answer.nonce;
@@ -93,13 +96,27 @@ export class DialerHandshake {
       return { kind: 'wait', send };
     }
     const { proof, incarnation, creditBytes } = answer;
-    if (!equalInConstantTime(proof, proofOf('acceptor', token, this.greeting, this.#nonce))) {
+    if (!equalInConstantTime(proof, this.#acceptorProof(this.#nonce))) {
       return refused('the other side does not know the token');
     }
     if (creditBytes < CREDIT_MIN || creditBytes > CREDIT_MAX) {
       return refused(`a window of ${creditBytes} bytes`);
     }
     return { kind: 'open', incarnation, creditBytes, rest };
+  }
+
+  #acceptorProof(nonce: Uint8Array): Uint8Array {
+    return proofOf('acceptor', this.#options.token, this.greeting, nonce);
+  }
+
+  /**
+   * Whoever has taken the port of a peer that is down can say "twice", and it would end this node: nobody is believed
+   * without a proof. Where there is no token, nobody has one.
+   */
+  #isProvedTwice(twiceProof: Uint8Array | undefined): boolean {
+    const { token } = this.#options;
+    if (twiceProof === undefined || this.#nonce === undefined || token.length === 0) return false;
+    return equalInConstantTime(twiceProof, twiceProofOf(token, this.#acceptorProof(this.#nonce)));
   }
 }
 

@@ -9,6 +9,7 @@
 //   answer (512): magic u32, version u16, status u8, 1 if refused because the node is there already u8, incarnation
 //   u32, credit u32, text length u16, zero u16, proof or nonce 32 B, text
 //   proof (32): HMAC-SHA-256 of role, greeting and the acceptor's nonce under the token
+//   proof of a refusal as twice (32): HMAC-SHA-256 of "twice" and the acceptor's proof under the token
 //
 //   dialer                acceptor
 //   greeting        ->
@@ -72,8 +73,8 @@ export type Answer =
   | {
       readonly kind: 'refused';
       readonly reason: string;
-      /** Another life of the dialing node has a link here, and answers on it. */
-      readonly isTwice: boolean;
+      /** Another life of the dialing node has a link here, and answers on it: what shows that a peer says so. */
+      readonly twiceProof: Uint8Array | undefined;
     }
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
   | { readonly kind: 'protocols-wanted' };
@@ -153,7 +154,10 @@ export function encodeAnswer(answer: Answer): Uint8Array {
   } else if (answer.kind === 'challenge') out.set(answer.nonce, PROOF_AT);
   else if (answer.kind === 'refused') {
     const text = encodeUtf8(cutText(answer.reason));
-    out[TWICE_AT] = answer.isTwice ? 1 : 0;
+    if (answer.twiceProof !== undefined) {
+      out[TWICE_AT] = 1;
+      out.set(answer.twiceProof, PROOF_AT);
+    }
     writeU16le(out, 16, text.length);
     out.set(text, TEXT_AT);
   }
@@ -179,7 +183,8 @@ export function decodeAnswer(bytes: Uint8Array): Parsed<Answer> {
       const length = Math.min(readU16le(bytes, 16), TEXT_BYTES_MAX);
       try {
         const reason = readUtf8(bytes, TEXT_AT, TEXT_AT + length);
-        return { kind: 'ok', value: { kind, reason, isTwice: bytes[TWICE_AT] === 1 } };
+        const twiceProof = bytes[TWICE_AT] === 1 ? field : undefined;
+        return { kind: 'ok', value: { kind, reason, twiceProof } };
       } catch {
         return bad('text in the answer is not UTF-8');
       }
@@ -197,6 +202,14 @@ export function proofOf(
   nonce: Uint8Array,
 ): Uint8Array {
   return hmacSha256(token, encodeUtf8(`callboard link ${role}`), greeting, nonce);
+}
+
+/**
+ * What shows that who refuses a node as running twice knows the token: such a refusal ends a node. It is no proof of a
+ * welcome, so that a welcome is never taken for it.
+ */
+export function twiceProofOf(token: Uint8Array, acceptorProof: Uint8Array): Uint8Array {
+  return hmacSha256(token, encodeUtf8('callboard link twice'), acceptorProof);
 }
 
 function writeStart(out: Uint8Array): void {

@@ -19,6 +19,7 @@ import {
   LANES,
   type Lane,
   NONCE_BYTES,
+  twiceProofOf,
 } from './handshake.ts';
 import { IncomingLink } from './incoming-link.ts';
 import { checkReach } from './loopback.ts';
@@ -89,7 +90,8 @@ export class Links implements LinkHost {
   readonly buffers = new BufferPool();
   /**
    * A node refuses the links of this one, because another life of it has links there and answers: a process
-   * with the same number, on the same folder or a copy of it. Called again and again while it lasts.
+   * with the same number, on the same folder or a copy of it. Called again and again while it lasts, and only for
+   * a peer that has proved to know the token: without a token never, and all there is is the refusal in the log.
    */
   onRunsTwice: (node: number) => void = () => undefined;
   readonly #windowBytes: number;
@@ -351,7 +353,8 @@ export class Links implements LinkHost {
       else if (isAlive) {
         const { fromNode } = greeting;
         const told = `node ${fromNode} has links here already, of another process that lives`;
-        this.#reception.refuse(connection, told, told, greeting, true);
+        const twiceProof = twiceProofOf(this.#key, proof);
+        this.#reception.refuse(connection, told, told, greeting, twiceProof);
       } else receiver = this.#admit(connection, greeting, proof, ended);
     });
     return (view) => receiver?.(view);

@@ -61,6 +61,9 @@ const UNACKED_BYTES_MAX = 256 * 1024 * 1024;
 const QUIET_BEATS = 2;
 const UNHEARD_BEATS_MAX = 4;
 
+/** How a link fails that nobody refuses. */
+const NO_REFUSAL = { isRefusal: false, isTwice: false };
+
 /** Who wants to know whether the peer lives. */
 interface Probe {
   /** It lives once it has handled so many bytes. */
@@ -323,14 +326,14 @@ export class OutgoingLink implements Route {
     if (step.kind === 'wait') {
       if (step.send.length > 0) connection.write(step.send);
     } else if (step.kind === 'failed') {
-      this.#fail(connection, step.reason, step.isRefusal);
-      this.#refusedAsTwice(step.isTwice);
+      this.#fail(connection, step.reason, step);
     } else {
       this.#open(step);
       if (step.rest.length > 0) this.#read(connection, step.rest);
     }
   }
 
+  /** Only refusals that follow one another count: who could not be reached in between is perhaps not who refused. */
   #refusedAsTwice(isTwice: boolean): void {
     const nowMs = this.#host.system.clock.monotonicMs();
     if (!isTwice) this.#twiceSinceMs = -1;
@@ -382,8 +385,9 @@ export class OutgoingLink implements Route {
     return this.#unackedBytes < this.#windowBytes;
   }
 
-  #fail(connection: Connection, reason: string, isRefusal = false): void {
+  #fail(connection: Connection, reason: string, how = NO_REFUSAL): void {
     if (this.#connection !== connection) return;
+    const { isRefusal, isTwice } = how;
     const wasOpen = this.state === 'open';
     const { system, refusals } = this.#host;
     const { node, thread } = this;
@@ -398,6 +402,7 @@ export class OutgoingLink implements Route {
     this.#drop();
     this.#backOff(isRefusal ? REFUSED_BACKOFF_MAX_MS : BACKOFF_MAX_MS);
     if (hadTraffic) this.#host.epochEnded(this.node, this.thread, this.lane);
+    this.#refusedAsTwice(isTwice);
   }
 
   /** Ends the connection; what was under way is lost, and counted. */

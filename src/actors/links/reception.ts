@@ -108,13 +108,13 @@ export class Reception {
     return undefined;
   }
 
-  /** Says why, here and there, and closes. */
+  /** Says why, here and there, and closes. `twiceProof`: of this node, that another life of the dialing one lives. */
   refuse(
     connection: Connection,
     told: string,
     reason = told,
     greeting?: Greeting,
-    isTwice = false,
+    twiceProof?: Uint8Array,
   ): void {
     const { counters, refusals, system } = this.#options;
     counters.refused += 1;
@@ -122,7 +122,7 @@ export class Reception {
     refusals.tell(`refused ${from} ${reason}`, (silent) => {
       system.log.warn('a link was refused', { reason, from, ...again(silent) });
     });
-    connection.write(encodeAnswer({ kind: 'refused', reason: told, isTwice }));
+    connection.write(encodeAnswer({ kind: 'refused', reason: told, twiceProof }));
     connection.end();
   }
 

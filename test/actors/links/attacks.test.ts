@@ -171,6 +171,54 @@ describe('who is not let in', () => {
     expect(reasons).toContain('the other side does not know the token');
   });
 
+  test.each([
+    ['at once', false],
+    ['after a challenge', true],
+  ])(
+    'who has the port of a peer and says %s that this node runs twice is not believed',
+    async (_when, isAsked) => {
+      const { env, net, make } = await node();
+      const a = make(1);
+      const twiceBy: number[] = [];
+      a.links.onRunsTwice = (by) => void twiceBy.push(by);
+      let refusals = 0;
+      await net.listen({ host: '127.0.0.1', port: 1003 }, (connection) => {
+        const refused = encodeAnswer({
+          kind: 'refused',
+          reason: 'node 1 has links here already, of another process that lives',
+          twiceProof: new Uint8Array(PROOF_BYTES).fill(1),
+        });
+        let count = 0;
+        let isChallenged = false;
+        connection.start({
+          onBytes: (view) => {
+            count += view.length;
+            if (isAsked && !isChallenged && count >= GREETING_BYTES) {
+              isChallenged = true;
+              connection.write(encodeAnswer({ kind: 'challenge', nonce: new Uint8Array(32) }));
+            }
+            if (count < GREETING_BYTES + (isAsked ? PROOF_BYTES : 0)) return;
+            refusals += 1;
+            connection.write(refused);
+          },
+          onClose: () => undefined,
+        });
+      });
+      a.links.setAddress(3, { host: '127.0.0.1', port: 1003 });
+      const sink = a.system.wellKnown(Sink, { node: 3, thread: 0, slot: 5 });
+      for (let i = 0; i < 100; i += 1) {
+        sink.tell('note', 1);
+        await env.advanceAsync(100);
+      }
+      expect(refusals).toBeGreaterThan(5);
+      expect(twiceBy).toEqual([]);
+      const reasons = env.lines
+        .filter(({ message }) => message === 'a link was not made')
+        .map(({ fields }) => fields['reason']);
+      expect(reasons[0]).toContain('of another process that lives');
+    },
+  );
+
   test('a version of the future, and one of the past, are told at once', async () => {
     const { env, raw, lines, friend } = await node();
     for (const version of [1, 3]) {

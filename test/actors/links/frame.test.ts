@@ -18,6 +18,7 @@ import {
   encodeGreeting,
   GREETING_BYTES,
   NONCE_BYTES,
+  PROOF_BYTES,
 } from '../../../src/actors/links/handshake.ts';
 import { RECORD_HEADER_BYTES } from '../../../src/actors/record.ts';
 import { manualEnvironment } from '../../../src/actors/testkit/manual-environment.ts';
@@ -226,9 +227,18 @@ test('greeting and answer say what they were given, and strangers are bad', () =
   const old = bytes.slice();
   old[4] = 9;
   expect(decodeGreeting(old)).toEqual({ kind: 'bad', reason: 'link version 9 there, 2 here' });
-  const refused = encodeAnswer({ kind: 'refused', isTwice: true, reason: 'ü'.repeat(500) });
+  const twiceProof = new Uint8Array(PROOF_BYTES).fill(5);
+  const refused = encodeAnswer({ kind: 'refused', twiceProof, reason: 'ü'.repeat(500) });
   expect(refused.length).toBe(ANSWER_BYTES);
-  expect(decodeAnswer(refused)).toMatchObject({ kind: 'ok', value: { kind: 'refused' } });
+  expect(decodeAnswer(refused)).toMatchObject({
+    kind: 'ok',
+    value: { kind: 'refused', twiceProof },
+  });
+  const plain = encodeAnswer({ kind: 'refused', twiceProof: undefined, reason: 'no' });
+  expect(decodeAnswer(plain)).toEqual({
+    kind: 'ok',
+    value: { kind: 'refused', twiceProof: undefined, reason: 'no' },
+  });
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: GREETING_BYTES, maxLength: GREETING_BYTES }),

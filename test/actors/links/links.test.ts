@@ -439,8 +439,8 @@ test.each([
 
 describe('two lives of one node at once', () => {
   /** Node 1, and node 2 with links both ways; then another life of node 2 that dials node 1. */
-  async function doubled() {
-    const { env, a, b, sink, node, received } = await pair();
+  async function doubled(options: Partial<LinksOptions> = {}) {
+    const { env, net, a, b, sink, node, received, listen } = await pair(1, options);
     const toA = (from: { system: System }) =>
       from.system.wellKnown(Sink, { node: 1, thread: 0, slot: 5 });
     a.system.spawnWellKnown(
@@ -466,7 +466,7 @@ describe('two lives of one node at once', () => {
     again.links.setAddress(1, { host: '127.0.0.1', port: 1001 });
     const refusedBy: number[] = [];
     again.links.onRunsTwice = (by) => void refusedBy.push(by);
-    return { env, a, b, again, received, say, refusedBy };
+    return { env, net, a, b, again, received, say, refusedBy, listen };
   }
 
   test('the later one is refused before it has said a word, and hears why', async () => {
@@ -481,6 +481,45 @@ describe('two lives of one node at once', () => {
     await env.advanceAsync(100);
     expect(received.sort()).toEqual([1, 2, 3]);
     expect(a.links.epochOf(2, 0)).toBe(before);
+  });
+
+  test('without a token it is refused, and no peer can end it', async () => {
+    const { env, again, received, say, refusedBy } = await doubled({ token: '' });
+    for (let i = 0; i < 60; i += 1) {
+      say(again, 66);
+      await env.advanceAsync(100);
+    }
+    expect(refusedBy).toEqual([]);
+    expect(received.sort()).toEqual([1, 2]);
+    const reasons = env.lines
+      .filter(({ message }) => message === 'a link was not made')
+      .map(({ fields }) => fields['reason']);
+    expect(reasons).toContain(
+      'refused: node 2 has links here already, of another process that lives',
+    );
+  });
+
+  test('refusals count only if nothing else came between them', async () => {
+    const { env, a, again, say, refusedBy } = await doubled();
+    let isReachable = true;
+    const accept = a.links.accept.bind(a.links);
+    a.links.accept = (connection) => (isReachable ? accept(connection) : connection.destroy());
+    let refused = 0;
+    const before = () => a.links.counters.refused;
+    for (let i = 0; i < 100; i += 1) {
+      if (isReachable && before() > refused) {
+        refused = before();
+        isReachable = false;
+      } else isReachable = true;
+      // Long enough for a dial after each pause, and its answer.
+      for (let j = 0; j < 120; j += 1) {
+        say(again, 66);
+        await env.advanceAsync(100);
+        if (isReachable && before() > refused) break;
+      }
+    }
+    expect(refused).toBeGreaterThan(10);
+    expect(refusedBy).toEqual([]);
   });
 
   test('one that gives no sign of life is over, and the later one is let in', async () => {
