@@ -120,6 +120,8 @@ export class Feeds {
     feed.canSend = place.host !== undefined && !fed.isResting && isMember;
     feed.pump();
     this.#releaseHeld(fed);
+    // Nothing is left that could show that there is room, and whoever waits sends nothing.
+    if (fed.isFull && feed.isIdle) this.#notFull(fed);
     if (!feed.isIdle) this.#setClock();
   }
 
@@ -191,7 +193,7 @@ export class Feeds {
     fed.calls.delete(batch);
     const { feed, place } = fed;
     if (result !== 'ok') {
-      if (FINAL.has(result)) feed.settled(batch, REFUSED);
+      if (FINAL.has(result)) this.#settled(fed, batch, REFUSED);
       else {
         if (result === 'no-space') this.#full(fed, batch.number);
         feed.again(batch);
@@ -202,8 +204,8 @@ export class Feeds {
       const { outcome } = answer;
       if (outcome === 'ok') {
         place.succeeded();
-        if (fed.isFull && batch.number >= fed.fullNumber) this.#notFull(fed);
-        feed.settled(batch, STORED, answer.kind === 'published' ? answer.offset : -1);
+        const offset = answer.kind === 'published' ? answer.offset : -1;
+        this.#settled(fed, batch, STORED, offset);
       } else if (outcome === 'number-gap' && answer.kind === 'published') {
         feed.gap(batch, answer.expected);
         this.#rest(fed);
@@ -211,9 +213,15 @@ export class Feeds {
         // Another life of this shard publishes: this one has nothing to say any more.
         this.#abandon(fed);
         feed.end(UNKNOWN);
-      } else feed.settled(batch, REFUSED);
+      } else this.#settled(fed, batch, REFUSED);
     }
     this.#pump(fed);
+  }
+
+  /** Once the batch that found no room is over, whatever became of it, the next one has to find out. */
+  #settled(fed: Fed, batch: FeedBatch, outcome: number, offset = -1): void {
+    if (fed.isFull && batch.number >= fed.fullNumber) this.#notFull(fed);
+    fed.feed.settled(batch, outcome, offset);
   }
 
   /** The leader is not ready, or not the leader, or lacks what came before: it is asked again in a moment. */
