@@ -285,13 +285,26 @@ export interface SegmentRange {
   readonly length: number;
 }
 
+/** What a replica has made of the batches that it gives for a catch-up, as `LoanFacts` has it of a loan. */
+export interface DonationFacts {
+  /** Batches from here on are as they settled; 0: all are. */
+  readonly compactedEnd: number;
+  /** From batches below, tombstones may have gone. */
+  readonly thinnedEnd: number;
+}
+
 /** Everything another replica needs up to `snapshot.seq`; pinned until `release`. */
 export interface Donation {
+  readonly facts: DonationFacts;
   readonly snapshot: LogSnapshot;
   /** Ordered, without overlap, together every batch from the log start to `snapshot.endOffset`. */
   readonly ranges: readonly SegmentRange[];
   release(): void;
 }
+
+export type InstallStart =
+  | { readonly kind: 'settled' }
+  | { readonly kind: 'scratch'; readonly startOffset: number };
 
 /** A catch-up in progress. Until `commit` resolves, the log is what it was; a crash drops what was adopted. */
 export interface Install {
@@ -502,9 +515,7 @@ export interface StoredLog {
   beginRepair(index: number): Promise<SegmentRepair | undefined>;
   /**
    * Starts to receive a catch-up. `settled`: our segments are a true prefix, adopt from `settledOffset`;
-   * `scratch`: adopt from `startOffset`, everything we have goes at the commit.
+   * `scratch`: adopt from `startOffset`, everything we have goes at the commit. `facts` are of what is adopted.
    */
-  beginInstall(
-    from: { readonly kind: 'settled' } | { readonly kind: 'scratch'; readonly startOffset: number },
-  ): Install;
+  beginInstall(from: InstallStart, facts: DonationFacts): Install;
 }

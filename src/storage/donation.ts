@@ -18,8 +18,18 @@ export async function donate(log: StoredLogCore): Promise<Donation | undefined> 
   }
   // The log may start behind the end of its newest state: what lies between comes as frames.
   const startOffset = Math.min(log.startOffset, record.endOffset);
-  const { ranges, release } = log.segments.ranges(startOffset, record.endOffset);
+  const { segments } = log;
+  let compactedEnd = 0;
+  let thinnedEnd = 0;
+  for (const segment of segments.list) {
+    if (segment.baseOffset >= record.endOffset || !segment.hasBatches) continue;
+    const { isRaw, isThinned } = segment.contents;
+    if (!isRaw) compactedEnd = segment.nextOffset;
+    if (isThinned) thinnedEnd = segment.nextOffset;
+  }
+  const { ranges, release } = segments.ranges(startOffset, record.endOffset);
   return {
+    facts: { compactedEnd, thinnedEnd },
     snapshot: {
       seq,
       epoch: record.epoch,
@@ -54,8 +64,8 @@ export async function lend(
   let doneOffset = 0;
   for (let i = from; segments.list[i]?.isDone === true; i += 1) doneOffset = segments.coveredEnd(i);
   const facts: LoanFacts = {
-    isRaw: used.every((segment) => segment.isRaw),
-    isThinned: used.some((segment) => segment.isThinned),
+    isRaw: used.every((segment) => segment.contents.isRaw),
+    isThinned: used.some((segment) => segment.contents.isThinned),
     doneOffset,
     settledOffset: log.settledOffset,
   };

@@ -10,7 +10,7 @@ import {
   wholeBatchSize,
 } from '../records/batch.ts';
 import { assert } from '../std/assert.ts';
-import type { Install, LogSnapshot } from './api.ts';
+import type { DonationFacts, Install, InstallStart, LogSnapshot } from './api.ts';
 import { errnoOf, storageErrorFrom } from './errors.ts';
 import { IN_FILE, TYPE_INSTALL } from './frame-format.ts';
 import type { Anchor } from './frame-table.ts';
@@ -22,24 +22,26 @@ import { encodeRecord, type SnapshotRecord, STATE_IN_WAL_BYTES_MAX } from './sna
 import type { StoredLogCore } from './stored-log.ts';
 import { closedError } from './wal-writer.ts';
 
-type Start =
-  | { readonly kind: 'settled' }
-  | { readonly kind: 'scratch'; readonly startOffset: number };
-
-export function beginInstall(log: StoredLogCore, from: Start): Install {
+export function beginInstall(
+  log: StoredLogCore,
+  from: InstallStart,
+  facts: DonationFacts,
+): Install {
   assert(!log.isInstallOpen, 'StoredLog: one install at a time');
-  return new LogInstall(log, from);
+  return new LogInstall(log, from, facts);
 }
 
 class LogInstall implements Install {
   readonly #log: StoredLogCore;
   readonly #isScratch: boolean;
+  readonly #facts: DonationFacts;
   readonly #set: SegmentSet;
   nextOffset: number;
   #isOver = false;
 
-  constructor(log: StoredLogCore, from: Start) {
+  constructor(log: StoredLogCore, from: InstallStart, facts: DonationFacts) {
     this.#log = log;
+    this.#facts = facts;
     this.#isScratch = from.kind === 'scratch';
     this.nextOffset = from.kind === 'scratch' ? from.startOffset : log.settledOffset;
     log.isInstallOpen = true;
@@ -67,12 +69,16 @@ class LogInstall implements Install {
         checkBatch(bytes, at, bytes.length, codec.crc32c, STORED_BATCH) === 'ok' &&
         this.#isNext(baseOffset(bytes, at), lastOffset(bytes, at));
       if (!isSound) return 'corrupt';
-      if (segment !== undefined && at + size - runAt > this.#set.roomIn(segment)) {
-        segment.append(bytes.subarray(runAt, at));
+      const isFull = segment !== undefined && at + size - runAt > this.#set.roomIn(segment);
+      if (isFull || this.#isOther(this.nextOffset, baseOffset(bytes, at))) {
+        segment?.append(bytes.subarray(runAt, at));
         segment = undefined;
       }
       if (segment === undefined) {
         const from = at;
+        const base = baseOffset(bytes, at);
+        const { compactedEnd, thinnedEnd } = this.#facts;
+        this.#set.expect({ isRaw: base >= compactedEnd, isThinned: base < thinnedEnd });
         segment = this.#set.segmentFor(size, 0, () => baseOffset(bytes, from));
         runAt = at;
       }
@@ -84,6 +90,13 @@ class LogInstall implements Install {
     if (left < BATCH_HEADER_BYTES) return at;
     const rest = checkBatch(bytes, at, bytes.length, codec.crc32c, STORED_BATCH);
     return rest === 'truncated' ? at : 'corrupt';
+  }
+
+  /** Between these offsets begins what was compacted less often. */
+  #isOther(from: number, to: number): boolean {
+    const { compactedEnd, thinnedEnd } = this.#facts;
+    const isBetween = (end: number) => from <= end && end <= to;
+    return isBetween(compactedEnd) || isBetween(thinnedEnd);
   }
 
   /** The log start may lie inside the first batch. */

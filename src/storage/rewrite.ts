@@ -11,7 +11,7 @@ import { assert } from '../std/assert.ts';
 import type { Rewrite, RewriteSource, SealedSegment } from './api.ts';
 import { errnoOf, storageErrorFrom } from './errors.ts';
 import type { OpenFile } from './open-files.ts';
-import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, Segment } from './segment.ts';
+import { SEGMENT_HEADER_BYTES, Segment, type SegmentContents } from './segment.ts';
 import { CLEAN_SUFFIX } from './segment-set.ts';
 import { REWRITTEN_SEGMENTS } from './store-files.ts';
 import type { StoredLogCore } from './stored-log.ts';
@@ -59,15 +59,16 @@ export function beginRewrite(
     sources.every((segment) => segment.generation === first.generation);
   if (!isOne) return undefined;
   const end = coveredEnd(log, sources[sources.length - 1]!);
-  return new LogRewrite(log, sources, { endOffset: end, isDone, isRaw: false });
+  // What was compacted before may have tombstones whose time has come.
+  const isThinned = !areRaw(sources);
+  return new LogRewrite(log, sources, { endOffset: end, isDone, isRaw: false, isThinned });
 }
 
 /** What a rewriting makes of its sources. */
-interface RewriteResult {
+interface RewriteResult extends SegmentContents {
   /** Up to which offset it stands for the log. */
   readonly endOffset: number;
   readonly isDone: boolean;
-  readonly isRaw: boolean;
 }
 
 /**
@@ -81,6 +82,14 @@ export function beginReplacement(
 ): Rewrite | undefined {
   if (log.isRewriting || !isRewritable(log) || !log.segments.holds([segment])) return undefined;
   return new LogRewrite(log, [segment], result, false);
+}
+
+function areRaw(segments: readonly Segment[]): boolean {
+  try {
+    return segments.every((segment) => segment.contents.isRaw);
+  } catch (error) {
+    throw storageErrorFrom(error, `reading headers of ${segments[0]!.path} and behind`);
+  }
 }
 
 /** All of them or none. */
@@ -108,7 +117,7 @@ class LogRewrite implements Rewrite {
   constructor(
     log: StoredLogCore,
     segments: readonly Segment[],
-    { endOffset, isDone, isRaw }: RewriteResult,
+    { endOffset, isDone, isRaw, isThinned }: RewriteResult,
     isRead = true,
   ) {
     this.#log = log;
@@ -131,8 +140,7 @@ class LogRewrite implements Rewrite {
       isDone,
     };
     this.#target = new Segment(log.host, log.folder, name, 0);
-    this.#target.isRaw = isRaw;
-    this.#target.prepare();
+    this.#target.prepare({ isRaw, isThinned });
     log.isRewriting = true;
   }
 
@@ -158,7 +166,7 @@ class LogRewrite implements Rewrite {
     }
     this.#file = file;
     if (file.size() > 0) file.truncate(0);
-    file.writeSync(encodeSegmentHeader(this.#target, env.crc32c), 0);
+    file.writeSync(this.#target.header(), 0);
     return file;
   }
 

@@ -1,8 +1,9 @@
 // A damaged segment is replaced by what another replica holds of the same offsets: a rewriting without sources, fed
 // from a loan. Seqs, offsets and states of the log stay as they are.
 //
-// What has settled is the same everywhere until it is compacted, and every replica compacts for itself. Three things
-// could go wrong with a compacted loan, and each has its rule:
+// What has settled is the same everywhere until it is compacted, and every replica compacts for itself, or has from a
+// catch-up what another had made of it: the header of a segment says which. Three things could go wrong with a
+// compacted loan, and each has its rule:
 //
 // - A record comes back: the loan holds it, and the tombstone that hid it has gone from one of our later segments.
 //   So where later segments have lost tombstones, the lender must be done up to the end of them.
@@ -83,7 +84,7 @@ class LogRepair implements SegmentRepair {
     let doneEnd = 0;
     for (const [i, segment] of list.entries()) {
       if (segment.isDone) doneEnd = endOf(log, segment);
-      if (i > list.indexOf(damaged) && segment.isThinned) thinnedEnd = endOf(log, segment);
+      if (i > list.indexOf(damaged) && segment.contents.isThinned) thinnedEnd = endOf(log, segment);
     }
     const isDoneHere = list.slice(0, list.indexOf(damaged) + 1).every((segment) => segment.isDone);
     if (facts.doneOffset < thinnedEnd || (facts.isThinned && !isDoneHere))
@@ -92,6 +93,7 @@ class LogRepair implements SegmentRepair {
       endOffset: this.toOffset,
       isDone: damaged.isDone && facts.doneOffset >= doneEnd,
       isRaw: facts.isRaw,
+      isThinned: facts.isThinned,
     });
     this.#nextOffset = damaged.baseOffset;
     return this.#rewrite === undefined ? 'busy' : 'ok';

@@ -3,11 +3,13 @@
 // and no listing. What lies beyond the checkpointed end is dropped then; the WAL has it.
 import type { FileRead, SegmentRange, TimestampPlace } from './api.ts';
 import {
+  AS_SETTLED,
   type BatchPlace,
   indexPath,
   parseSegmentFileName,
   SEGMENT_HEADER_BYTES,
   Segment,
+  type SegmentContents,
   type SegmentFileName,
   type SegmentHost,
 } from './segment.ts';
@@ -61,6 +63,8 @@ export class SegmentSet {
   #sinceMs: number | undefined;
   /** A file was made or removed since the folder was last synced. */
   isFolderDirty = false;
+  /** Of the batches that are appended. */
+  #contents = AS_SETTLED;
 
   constructor(
     host: SegmentHost,
@@ -220,11 +224,19 @@ export class SegmentSet {
       isDone: false,
     };
     const segment = new Segment(this.#host, this.#folder, name, 0);
-    segment.create();
+    segment.create(this.#contents);
     this.list.push(segment);
     this.#isSealed = this.#isMostlyDead = false;
     this.isFolderDirty = true;
     return segment;
+  }
+
+  /** Whatever is appended from now on was compacted elsewhere, or was not. Throws DiskError. */
+  expect(contents: SegmentContents): void {
+    const { isRaw, isThinned } = this.#contents;
+    if (contents.isRaw === isRaw && contents.isThinned === isThinned) return;
+    this.seal();
+    this.#contents = contents;
   }
 
   /** The last segment is complete: its index goes to disk, the next batch begins a new one. Throws DiskError. */

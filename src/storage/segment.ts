@@ -4,7 +4,7 @@
 // node. That of a rewritten one also says how often, and up to which offset it stands for the files before it.
 //
 //   0 magic u32 | 4 version u32 | 8 log id u64 | 16 base offset u64 | 24 generation u32 | 28 revision u32
-//  32 end offset u64 (both 0: not rewritten) | 40 flags u32 (1: as they settled) | 60 CRC-32C of 0..59
+//  32 end offset u64 (both 0: not rewritten) | 40 flags u32 (what may have gone) | 60 CRC-32C of 0..59
 import {
   BATCH_HEADER_BYTES,
   BATCH_MAGIC,
@@ -62,15 +62,34 @@ export interface SegmentFileName {
   readonly isDone: boolean;
 }
 
-/** What the header of a rewritten segment says of its batches, in bit 0 of its flags. */
-interface SegmentContents {
+/** What the flags in the header of a segment say of its batches. */
+export interface SegmentContents {
   /** They are those that settled: none has lost a record. */
   readonly isRaw: boolean;
+  /** Tombstones may have gone from them: the first rewriting of what settled only tells them their time. */
+  readonly isThinned: boolean;
 }
+
+export const AS_SETTLED: SegmentContents = { isRaw: true, isThinned: false };
+const UNKNOWN: SegmentContents = { isRaw: false, isThinned: true };
 
 type SegmentHeader = SegmentName & Omit<SegmentFileName, 'isDone'> & SegmentContents;
 
-const RAW_FLAG = 1;
+/** Of a rewritten one. */
+export const RAW_FLAG = 1;
+/** Of one that is not rewritten: its batches came with a catch-up, and were compacted by then. */
+export const COMPACTED_FLAG = 2;
+export const THINNED_FLAG = 4;
+
+function flagsOf({ revision, isRaw, isThinned }: SegmentFileName & SegmentContents): number {
+  if (isRaw) return revision > 0 ? RAW_FLAG : 0;
+  return (revision > 0 ? 0 : COMPACTED_FLAG) | (isThinned ? THINNED_FLAG : 0);
+}
+
+function contentsOf(revision: number, flags: number): SegmentContents {
+  const isRaw = revision > 0 ? (flags & RAW_FLAG) !== 0 : (flags & COMPACTED_FLAG) === 0;
+  return { isRaw, isThinned: !isRaw && (revision > 1 || (flags & THINNED_FLAG) !== 0) };
+}
 
 export function encodeSegmentHeader(
   name: SegmentName & SegmentFileName & SegmentContents,
@@ -84,7 +103,7 @@ export function encodeSegmentHeader(
   writeU32le(bytes, 24, name.generation);
   writeU32le(bytes, 28, name.revision);
   writeU64le(bytes, 32, name.endOffset);
-  writeU32le(bytes, 40, name.revision > 0 && name.isRaw ? RAW_FLAG : 0);
+  writeU32le(bytes, 40, flagsOf(name));
   writeU32le(bytes, 60, crc32c(bytes, 0, 60));
   return bytes;
 }
@@ -109,7 +128,7 @@ export function decodeSegmentHeader(
     generation: readU32le(bytes, 24),
     revision,
     endOffset: readU64le(bytes, 32),
-    isRaw: revision === 0 || (readU32le(bytes, 40) & RAW_FLAG) !== 0,
+    ...contentsOf(revision, readU32le(bytes, 40)),
   };
 }
 
@@ -136,7 +155,7 @@ export class Segment implements SegmentName, SegmentFileName {
   #index: SparseIndex | undefined;
   #dirty: OpenFile | undefined;
   #isTailDropped = false;
-  #isRaw: boolean | undefined;
+  #contents: SegmentContents | undefined;
 
   constructor(
     host: SegmentHost,
@@ -157,40 +176,56 @@ export class Segment implements SegmentName, SegmentFileName {
   }
 
   /** Makes the file with its header. Throws DiskError. */
-  create(): void {
+  create(contents: SegmentContents): void {
+    this.#contents = contents;
     const open = this.#host.openFiles.get(this.path, 'create');
     if (open.file.size() > 0) open.file.truncate(0);
-    open.file.writeSync(encodeSegmentHeader(this, this.#host.env.crc32c), 0);
+    open.file.writeSync(this.header(), 0);
     this.length = SEGMENT_HEADER_BYTES;
     this.syncedLength = 0;
     this.#index = new SparseIndex(this.length, this.baseOffset);
     this.#markDirty(open);
   }
 
-  /** It will be a file that somebody else writes: `countAll` counts what is in it. */
-  prepare(): void {
+  /** It will be a file that somebody else writes, after `header`: `countAll` counts what is in it. */
+  prepare(contents: SegmentContents): void {
+    this.#contents = contents;
     this.length = SEGMENT_HEADER_BYTES;
     this.#index = new SparseIndex(this.length, this.baseOffset);
   }
 
-  /** None of its batches has lost a record since it settled. Of a damaged one nobody knows. */
-  get isRaw(): boolean {
-    if (this.revision === 0) return true;
-    if (this.#isRaw === undefined) {
-      if (this.isDamaged) return false;
-      this.#isRaw = this.#readHeader()?.isRaw ?? false;
+  /** Its first bytes. */
+  header(): Uint8Array {
+    return encodeSegmentHeader({ ...this.#name(), ...this.contents }, this.#host.env.crc32c);
+  }
+
+  #name(): SegmentName & SegmentFileName {
+    const { logId, baseOffset, generation, revision, endOffset, isDone } = this;
+    return { logId, baseOffset, generation, revision, endOffset, isDone };
+  }
+
+  /**
+   * What its header says, which is believed of a damaged one too as long as it is sound itself; else the worst. Throws
+   * DiskError, `STORAGE_NEWER_FORMAT`.
+   */
+  get contents(): SegmentContents {
+    this.#contents ??= this.#readContents();
+    return this.#contents;
+  }
+
+  #readContents(): SegmentContents {
+    try {
+      const header = this.#readHeader();
+      const isOurs =
+        header?.logId === this.logId &&
+        header.baseOffset === this.baseOffset &&
+        header.generation === this.generation &&
+        header.revision === this.revision;
+      return isOurs ? { isRaw: header.isRaw, isThinned: header.isThinned } : UNKNOWN;
+    } catch (error) {
+      if (errnoOf(error) !== 'STORAGE_DAMAGED') throw error;
+      return UNKNOWN;
     }
-    return this.#isRaw;
-  }
-
-  /** Of one that is being made. */
-  set isRaw(isRaw: boolean) {
-    this.#isRaw = isRaw;
-  }
-
-  /** Tombstones may have gone from it: the first rewriting of a batch only tells them their time. */
-  get isThinned(): boolean {
-    return this.revision >= 2 && !this.isRaw;
   }
 
   /** The file has its name, and all of it is on the device. */

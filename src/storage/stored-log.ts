@@ -7,10 +7,12 @@ import { readU32 } from '../std/bytes.ts';
 import type {
   AppendRefusal,
   Donation,
+  DonationFacts,
   EpochStart,
   FrameHeader,
   FrameVisitor,
   Install,
+  InstallStart,
   Loan,
   LogDurability,
   ReadResult,
@@ -557,9 +559,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
     return beginRepair(this, index);
   }
 
-  beginInstall(
-    from: { readonly kind: 'settled' } | { readonly kind: 'scratch'; readonly startOffset: number },
-  ): Install {
-    return beginInstall(this, from);
+  beginInstall(from: InstallStart, facts: DonationFacts): Install {
+    return beginInstall(this, from, facts);
   }
 }

@@ -11,6 +11,7 @@ import {
   eventsOf,
   fingerprints,
   openOn,
+  RAW,
   readAll,
   World,
 } from './support/store-kit.ts';
@@ -154,6 +155,7 @@ describe('catch-up', () => {
       }
       const install = log.beginInstall(
         kind === 'settled' ? { kind } : { kind, startOffset: donation.snapshot.startOffset },
+        donation.facts,
       );
       let parts = pieces(donation, 1000);
       if (kind === 'settled') {
@@ -199,7 +201,7 @@ describe('catch-up', () => {
     const world = new World();
     const { store } = await openOn(world, world.newDisk());
     const log = store.createLog(5, { durability: 'sync' });
-    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
     const batch = batchAt(0, 3, 100);
     expect(install.adopt(batch.subarray(0, 50))).toBe(0);
     expect(install.adopt(batch)).toBe(batch.length);
@@ -221,7 +223,7 @@ describe('catch-up', () => {
     const { store } = await openOn(world, world.newDisk());
     const log = store.createLog(5, { durability: 'sync' });
     Object.assign(log, { needsRepair: true });
-    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
     adoptAll(install, pieces(donation, 5000));
     await world.drive(install.commit(donation.snapshot));
     expect(log.needsRepair).toBe(false);
@@ -247,7 +249,7 @@ describe('catch-up', () => {
       await world.drive(store.checkpoint());
       const old = fingerprints(await allFrames(world, log));
       const oldBytes = readAll(log);
-      const install = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+      const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
       adoptAll(install, parts);
       let isDone = false;
       install.commit(donation.snapshot).then(

@@ -9,7 +9,13 @@ import {
   encodeCheckpoint,
 } from '../../src/storage/checkpoint.ts';
 import * as frames from '../../src/storage/frame-format.ts';
-import { decodeSegmentHeader, encodeSegmentHeader } from '../../src/storage/segment.ts';
+import {
+  COMPACTED_FLAG,
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  RAW_FLAG,
+  THINNED_FLAG,
+} from '../../src/storage/segment.ts';
 import {
   decodeRecord,
   decodeViewFile,
@@ -176,6 +182,7 @@ const MARKS = { sequence: big(1), bootCount: big(2), isClean: true, failedSync: 
 const WAL_HEADER = { firstLsn: big(3), salt: 0xf001_0203, size: 0x0405_0607 };
 const SEGMENT = { logId: big(4), baseOffset: big(5), generation: 0xf000_0006, revision: 7 };
 const REWRITTEN = { ...SEGMENT, endOffset: big(8) };
+const BARE = { isRaw: false, isThinned: false };
 const RECORD = {
   epoch: -9,
   epochFirstSeq: big(10),
@@ -305,8 +312,22 @@ const WRITTEN: Readonly<Record<string, () => { bytes: Uint8Array; values: Values
     return { bytes, values: { seq: big(53), record } };
   },
   'Header of a segment': () => {
-    const bytes = encodeSegmentHeader({ ...REWRITTEN, isDone: true, isRaw: true }, crc32c);
-    expect(decodeSegmentHeader(bytes, crc32c, 'x')).toEqual({ ...REWRITTEN, isRaw: true });
+    const headerOf = (revision: number, isRaw: boolean, isThinned: boolean) => {
+      const name = { ...REWRITTEN, revision, isRaw, isThinned };
+      const bytes = encodeSegmentHeader({ ...name, isDone: true }, crc32c);
+      expect(decodeSegmentHeader(bytes, crc32c, 'x')).toEqual(name);
+      return bytes;
+    };
+    const flagsOf = (bytes: Uint8Array) => new DataView(bytes.buffer).getUint32(40, true);
+    expect(flagsOf(headerOf(0, true, false))).toBe(0);
+    expect(flagsOf(headerOf(0, false, false))).toBe(2);
+    expect(flagsOf(headerOf(0, false, true))).toBe(2 + 4);
+    expect(flagsOf(headerOf(1, false, false))).toBe(0);
+    expect(flagsOf(headerOf(1, false, true))).toBe(4);
+    // Without the flag, as it was before there was one.
+    const bare = encodeSegmentHeader({ ...REWRITTEN, isDone: true, ...BARE }, crc32c);
+    expect(decodeSegmentHeader(bare, crc32c, 'x')).toMatchObject({ isRaw: false, isThinned: true });
+    const bytes = headerOf(REWRITTEN.revision, true, false);
     const { logId, baseOffset, generation, revision, endOffset } = REWRITTEN;
     const values = { generation, revision, 'log id': logId, 'base offset': baseOffset };
     return { bytes, values: { ...values, 'end offset': endOffset, flags: 1 } };
@@ -385,7 +406,7 @@ describe('the document of the storage format', () => {
     expectSaid(tables.get(COMMITS)!, last, { 'log id': STATE_LOG, 'committed seq': 2 }, COMMITS);
   });
 
-  it('names the kinds and the flags of frames', () => {
+  it('names the kinds and the flags of frames, and the flags of segments', () => {
     const numbersOf = (head: string): Record<string, number> =>
       Object.fromEntries(
         cellsBehind(head).map(([cell]) => {
@@ -401,6 +422,11 @@ describe('the document of the storage format', () => {
       delete: frames.TYPE_DELETE,
       commits: frames.TYPE_COMMITS,
       install: frames.TYPE_INSTALL,
+    });
+    expect(numbersOf('| flag of a segment | what |')).toEqual({
+      'as settled': RAW_FLAG,
+      compacted: COMPACTED_FLAG,
+      thinned: THINNED_FLAG,
     });
     expect(numbersOf('| flag | what |')).toEqual({
       batch: frames.HAS_BATCH,

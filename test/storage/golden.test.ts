@@ -9,6 +9,7 @@ import { equalBytes } from '../../src/std/bytes.ts';
 import { REWRITTEN_SEGMENTS } from '../../src/storage/store-files.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
 import {
+  ADOPTED_LOG,
   BATCH_LOG,
   FILES,
   folderOfRun,
@@ -84,6 +85,7 @@ describe('a folder of golden files', () => {
       [BATCH_LOG, false],
       [STATE_LOG, false],
       [INSTALLED_LOG, false],
+      [ADOPTED_LOG, false],
     ]);
     const log = store.log(BATCH_LOG)!;
     const bases: number[] = [];
@@ -96,6 +98,17 @@ describe('a folder of golden files', () => {
     expect([state.seq, state.bytes.length]).toEqual([2, LARGE_STATE_BYTES]);
     const installed = store.log(INSTALLED_LOG)!;
     expect([installed.state(), installed.endSeq]).toEqual([state, 2]);
+    const adopted = store.log(ADOPTED_LOG)!;
+    expect([adopted.endOffset, adopted.endSeq]).toEqual([13, 13]);
+    const adoptedBytes = readAll(adopted);
+    expect(equalBytes(adoptedBytes, all.subarray(0, adoptedBytes.length))).toBe(true);
+    const factsOf = async (from: number, to: number) => {
+      const loan = (await world.drive(adopted.lend(from, to)))!;
+      loan.release();
+      return loan.facts;
+    };
+    expect(await factsOf(0, 8)).toMatchObject({ isRaw: false, isThinned: false });
+    expect(await factsOf(8, 13)).toMatchObject({ isRaw: true, isThinned: false });
     expect(store.bootCount).toBe(2);
   });
 
@@ -122,11 +135,16 @@ describe('a folder of golden files', () => {
     });
     // A start, then an orderly stop.
     expect(read('marks', marksIn)).toEqual({ sequence: 2, starts: 1, flags: 1 });
-    const plain = { version: 1, logId: BATCH_LOG, generation: 1, revision: 0, endOffset: 0 };
+    const whose = { version: 1, logId: BATCH_LOG, generation: 1 };
+    const plain = { ...whose, revision: 0, endOffset: 0, flags: 0 };
     expect(read('segment', segmentHeaderIn)).toEqual({ ...plain, baseOffset: 8 });
     expect(read('activeSegment', segmentHeaderIn)).toEqual({ ...plain, baseOffset: 12 });
     const rewritten = { ...plain, baseOffset: 0, revision: 1, endOffset: 8 };
     expect(read('rewrittenSegment', segmentHeaderIn)).toEqual(rewritten);
+    const adopted = { ...plain, logId: ADOPTED_LOG, generation: 2 };
+    const compacted = { ...adopted, baseOffset: 0, flags: 2 };
+    expect(read('adoptedSegment', segmentHeaderIn)).toEqual(compacted);
+    expect(read('adoptedRawSegment', segmentHeaderIn)).toEqual({ ...adopted, baseOffset: 8 });
     for (const [kind, segment, offsets] of [
       ['index', 'segment', [8, 11]],
       ['rewrittenIndex', 'rewrittenSegment', [0, 6]],

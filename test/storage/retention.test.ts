@@ -12,6 +12,7 @@ import {
   bytesOf,
   eventsOf,
   openOn,
+  RAW,
   readAll,
   World,
 } from './support/store-kit.ts';
@@ -186,10 +187,13 @@ describe('what is offered to a replica', () => {
   async function copyTo(donor: StoredLog, scene: Scene): Promise<StoredLog> {
     const donation = (await scene.world.drive(donor.donate()))!;
     const { log } = scene;
-    const install = log.beginInstall({
-      kind: 'scratch',
-      startOffset: donation.snapshot.startOffset,
-    });
+    const install = log.beginInstall(
+      {
+        kind: 'scratch',
+        startOffset: donation.snapshot.startOffset,
+      },
+      donation.facts,
+    );
     for (const range of donation.ranges) {
       const bytes = new Uint8Array(range.length);
       range.file.readSync(bytes, range.position);

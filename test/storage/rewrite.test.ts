@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { baseOffset, forEachBatch } from '../../src/records/batch.ts';
 import type { Rewrite, ShardStore, StoredLog } from '../../src/storage/api.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
-import { appendBatch, bytesOf, openOn, readAll, World } from './support/store-kit.ts';
+import { appendBatch, bytesOf, openOn, RAW, readAll, World } from './support/store-kit.ts';
 
 interface Scene {
   readonly world: World;
@@ -167,7 +167,7 @@ describe('a rewriting', () => {
     const { world, log } = scene;
     const rewrite = begin(log);
     await rewriteAll(scene, rewrite);
-    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
     await world.drive(
       install.commit({
         seq: 7,

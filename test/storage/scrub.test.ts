@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { baseOffset, forEachBatch } from '../../src/records/batch.ts';
 import type { OpenedShardStore, ShardStore, StoredLog } from '../../src/storage/api.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
-import { appendBatch, bytesOf, openOn, readAll, World } from './support/store-kit.ts';
+import { appendBatch, bytesOf, eventsOf, openOn, readAll, World } from './support/store-kit.ts';
 
 const LOG = 7;
 const SCRUBBED = { scrubIntervalMs: 60_000, scrubBytesPerSecond: 1 << 20 };
@@ -321,6 +321,57 @@ test('a loan that was compacted waits for the records that hide what it lacks', 
     ),
   );
 });
+
+/** A replica that came by a catch-up, as it is after a restart. */
+async function caughtUp(world: World, from: Replica): Promise<Replica> {
+  from.log.putState(from.log.endSeq, eventsOf('state'));
+  await world.advance(50);
+  const donation = (await world.drive(from.log.donate()))!;
+  const disk = world.newDisk();
+  const first = await openOn(world, disk, SCRUBBED);
+  const { startOffset } = donation.snapshot;
+  const install = first.store
+    .createLog(LOG, { durability: 'sync' })
+    .beginInstall({ kind: 'scratch', startOffset }, donation.facts);
+  for (const { file, position, length } of donation.ranges) {
+    const bytes = new Uint8Array(length);
+    file.readSync(bytes, position);
+    expect(install.adopt(bytes)).toBe(length);
+  }
+  await world.drive(install.commit(donation.snapshot));
+  donation.release();
+  await world.drive(first.store.close());
+  const opened = await openOn(world, disk, SCRUBBED);
+  const { store } = opened;
+  return { disk, opened, store, log: store.log(LOG)!, damaged: [] };
+}
+
+/** What was compacted before it came with a catch-up is as if it had been compacted here. */
+test.each([
+  // Times compacted: the donor up to an offset, what it gave; then what a replica that never was says to a loan of
+  // that, and what that says to a loan of the replica.
+  [0, 120, 0, 'done', 'done'],
+  [1, 120, 0, 'done', 'done'],
+  [2, 120, 0, 'compacted-otherwise', 'compacted-otherwise'],
+  // The first compaction here finds tombstones that have been told their time.
+  [1, 120, 1, 'compacted-otherwise', 'compacted-otherwise'],
+  [0, 120, 1, 'done', 'done'],
+  // What the donor had never compacted lies in segments of its own.
+  [2, 20, 0, 'done', 'done'],
+] as const)(
+  'donor compacted %i times up to %i, what it gave %i times: %s, %s',
+  async (donated, upTo, own, lent, borrowed) => {
+    const world = new World();
+    const donor = await replica(world, 120);
+    await compacted(world, donor, upTo, donated);
+    const lender = await caughtUp(world, donor);
+    await compacted(world, lender, 120, own);
+    expect(await repaired(world, lender, await replica(world, 120))).toBe(lent);
+    const borrower = await caughtUp(world, donor);
+    await compacted(world, borrower, 120, own);
+    expect(await repaired(world, await replica(world, 120), borrower)).toBe(borrowed);
+  },
+);
 
 test('a replica that is done takes what is not done as not done: its next pass begins there', async () => {
   const world = new World();

@@ -10,7 +10,7 @@ import type {
   StoredLog,
 } from '../../src/storage/api.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
-import { appendBatch, eventsOf, openOn, readAll, World } from './support/store-kit.ts';
+import { appendBatch, eventsOf, openOn, RAW, readAll, World } from './support/store-kit.ts';
 
 interface Scene {
   readonly world: World;
@@ -208,7 +208,7 @@ describe('while a tail is written to its segment', () => {
       const { donor, donation } = await donationOf(40, 0);
       await world.advance(waitMs);
       const from = log.settledOffset;
-      const install = log.beginInstall({ kind: 'settled' });
+      const install = log.beginInstall({ kind: 'settled' }, RAW);
       install.adopt(readAll(donor, from));
       await world.drive(install.commit(donation.snapshot));
       await expectLogOf(donor, scene);
@@ -225,7 +225,7 @@ describe('while a tail is written to its segment', () => {
       store.startGroup();
       await world.advance(5);
       const { donor, donation } = await donationOf(10, 7);
-      const install = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+      const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
       for (const piece of copied(donation)) install.adopt(piece);
       log.setCommitted(20);
       const committing = install.commit(donation.snapshot);
@@ -240,7 +240,7 @@ describe('while a tail is written to its segment', () => {
     for (const waitMs of [0, 0.05, 0.15]) {
       const scene = await underWay();
       const { world, log, bytes } = scene;
-      const install = log.beginInstall({ kind: 'settled' });
+      const install = log.beginInstall({ kind: 'settled' }, RAW);
       await world.advance(waitMs);
       install.abort();
       await world.advance(20_000);

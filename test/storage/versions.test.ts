@@ -133,7 +133,7 @@ describe('a version that is not known', () => {
     });
     const { recovered } = await openOn(world, disk, OPTIONS);
     expect(recovered.filter(({ needsRepair }) => needsRepair)).toEqual([]);
-    expect(recovered).toHaveLength(3);
+    expect(recovered).toHaveLength(4);
   });
 
   it('and a kind of frame that is not known are refused alike', async () => {

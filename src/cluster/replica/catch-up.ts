@@ -7,7 +7,8 @@ import type { DonationOffer, LogContext } from './role.ts';
 
 /** Throws everything away that the log holds, in one durable step; the caller resets the machine. */
 export async function startOver({ stored, machine }: LogContext): Promise<void> {
-  const install = stored.beginInstall({ kind: 'scratch', startOffset: 0 });
+  const nothing = { compactedEnd: 0, thinnedEnd: 0 };
+  const install = stored.beginInstall({ kind: 'scratch', startOffset: 0 }, nothing);
   await install.commit({
     seq: 0,
     epoch: 0,
@@ -42,10 +43,8 @@ export class CatchUp {
       this.#release();
       return;
     }
-    const install = stored.beginInstall({
-      kind: 'scratch',
-      startOffset: offer.snapshot.startOffset,
-    });
+    const { startOffset } = offer.snapshot;
+    const install = stored.beginInstall({ kind: 'scratch', startOffset }, offer.facts);
     this.#install = install;
     let position = 0;
     while (position < offer.totalBytes) {

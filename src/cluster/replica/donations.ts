@@ -48,7 +48,8 @@ export class Donations {
     if (this.#open.size >= DONATIONS_MAX) throw new Error('too many catch-ups at once');
     const donation = await stored.donate();
     if (donation === undefined) throw new Error(`log ${stored.logId} has no snapshot to offer`);
-    return { ...this.#opened(donation), snapshot: donation.snapshot };
+    const { snapshot, facts } = donation;
+    return { ...this.#opened(donation), snapshot, facts };
   }
 
   /** Settled batches alone. */

@@ -63,6 +63,7 @@ const snapshot = record({
   state: bytesCopy,
 });
 
+const donationFacts = record({ compactedEnd: u53, thinnedEnd: u53 });
 const loanFacts = record({ isRaw: bool, isThinned: bool, doneOffset: u53, settledOffset: u53 });
 
 /** Served by every log host under the slot `SLOT_PEERS`. `from` is the sender's node id. */
@@ -78,7 +79,7 @@ export const PeerProtocol = protocol('log-peer', 1, {
   pullFrames: ask(record({ logId: u53, fromSeq: u53, throughSeq: u53 }), frames),
   donate: ask(
     record({ logId: u53, epoch: i32 }),
-    record({ donationId: u53, totalBytes: u53, snapshot }),
+    record({ donationId: u53, totalBytes: u53, snapshot, facts: donationFacts }),
   ),
   pullChunk: ask(record({ donationId: u53, position: u53 }), bytesCopy),
   releaseDonation: tell(record({ donationId: u53 })),

@@ -12,7 +12,13 @@ import type {
   SafeSetProposal,
   WriterId,
 } from '../../replication/types.ts';
-import type { LoanFacts, LogSnapshot, ShardStore, StoredLog } from '../../storage/api.ts';
+import type {
+  DonationFacts,
+  LoanFacts,
+  LogSnapshot,
+  ShardStore,
+  StoredLog,
+} from '../../storage/api.ts';
 import type { Durability } from '../metadata/types.ts';
 import type { AppendLevel, LogResult } from '../ports.ts';
 import type { FrameClock } from './frame-clock.ts';
@@ -54,6 +60,7 @@ export interface DonationOffer {
   readonly donationId: number;
   readonly totalBytes: number;
   readonly snapshot: LogSnapshot;
+  readonly facts: DonationFacts;
 }
 
 /** Bytes [0, totalBytes) are whole batches back to back, pinned. */

@@ -4,7 +4,7 @@ import { crc32c } from '../../../src/std/crc32c.ts';
 import { encodeSegmentHeader } from '../../../src/storage/segment.ts';
 import { batchAt } from '../../storage/support/store-kit.ts';
 
-const NAME = { logId: 5, generation: 1, isDone: false, isRaw: true };
+const NAME = { logId: 5, generation: 1, isDone: false, isRaw: true, isThinned: false };
 const BATCH_AT = 64;
 /** What a batch's CRC does not cover, and nothing else says: its offset, its leader epoch, its magic. */
 const UNCOVERED = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15, 16];

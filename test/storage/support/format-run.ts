@@ -18,6 +18,8 @@ export const BATCH_LOG = 5;
 export const STATE_LOG = 6;
 /** Came with a catch-up, from the log before. */
 export const INSTALLED_LOG = 7;
+/** Came with a catch-up from the log with segments, whose first ones were compacted by then. */
+export const ADOPTED_LOG = 8;
 export const SMALL_STATE = eventsOf('state of log five');
 export const LARGE_STATE_BYTES = 20_000;
 
@@ -48,6 +50,12 @@ export const FILES = {
   rewrittenSegment: `${LOG_FOLDER}/0000000000000000-1-1-0000000000000008.seg`,
   rewrittenIndex: `${LOG_FOLDER}/0000000000000000-1-1-0000000000000008.idx`,
   state: `shard-0/logs/06/${STATE_LOG}/state-2.view`,
+  adoptedSegment: `shard-0/logs/08/${ADOPTED_LOG}/0000000000000000-2.seg`,
+  adoptedIndex: `shard-0/logs/08/${ADOPTED_LOG}/0000000000000000-2.idx`,
+  adoptedRawSegment: `shard-0/logs/08/${ADOPTED_LOG}/0000000000000008-2.seg`,
+  adoptedRawIndex: `shard-0/logs/08/${ADOPTED_LOG}/0000000000000008-2.idx`,
+  adoptedLastSegment: `shard-0/logs/08/${ADOPTED_LOG}/0000000000000012-2.seg`,
+  adoptedLastIndex: `shard-0/logs/08/${ADOPTED_LOG}/0000000000000012-2.idx`,
   installedState: `shard-0/logs/07/${INSTALLED_LOG}/state-2.view`,
 } as const;
 
@@ -113,11 +121,16 @@ export async function runUnrewritten(world: World, disk: FaultDisk): Promise<Ope
   return opened;
 }
 
-async function install(world: World, store: ShardStore): Promise<void> {
-  const donation = await world.drive(store.log(STATE_LOG)!.donate());
+async function install(world: World, store: ShardStore, from: number, to: number): Promise<void> {
+  const donation = await world.drive(store.log(from)!.donate());
   if (donation === undefined) throw new Error('there is nothing to give');
-  const log = store.createLog(INSTALLED_LOG, { durability: 'sync' });
-  const installing = log.beginInstall({ kind: 'scratch', startOffset: 0 });
+  const log = store.createLog(to, { durability: 'sync' });
+  const installing = log.beginInstall({ kind: 'scratch', startOffset: 0 }, donation.facts);
+  for (const { file, position, length } of donation.ranges) {
+    const bytes = new Uint8Array(length);
+    file.readSync(bytes, position);
+    if (installing.adopt(bytes) !== length) throw new Error('not all was taken');
+  }
   await world.drive(installing.commit(donation.snapshot));
   donation.release();
 }
@@ -126,7 +139,8 @@ async function install(world: World, store: ShardStore): Promise<void> {
 export async function run(world: World, disk: FaultDisk): Promise<void> {
   const { store } = await runUnrewritten(world, disk);
   await rewriteFirstTwo(world, store.log(BATCH_LOG)!);
-  await install(world, store);
+  await install(world, store, STATE_LOG, INSTALLED_LOG);
+  await install(world, store, BATCH_LOG, ADOPTED_LOG);
   await world.drive(store.close());
 }
 

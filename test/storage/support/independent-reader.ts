@@ -397,6 +397,7 @@ export function segmentHeaderIn(bytes: Uint8Array) {
     generation: view.getUint32(24, true),
     revision: view.getUint32(28, true),
     endOffset: u64(view, 32, true),
+    flags: view.getUint32(40, true),
   };
 }
 

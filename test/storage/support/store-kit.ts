@@ -14,6 +14,8 @@ import type { FaultDisk } from './fault-disk.ts';
 import { World } from './world.ts';
 
 export const IDENTITY = { clusterId: 'test-cluster', nodeId: 1, shard: 0 };
+/** Of a log that was never compacted. */
+export const RAW = { compactedEnd: 0, thinnedEnd: 0 };
 export const NO_EVENTS = new Uint8Array(0);
 
 export const SMALL: Omit<ShardStoreOptions, 'directory' | 'identity'> = {
