@@ -16,7 +16,7 @@ import {
 import { readU32le, readU64le, writeU32le, writeU64le } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import type { StorageEnvironment, StoreCounters } from './api.ts';
-import { errnoOf, StorageError, unknownVersion } from './errors.ts';
+import { errnoOf, StorageError, storageErrorFrom, unknownVersion } from './errors.ts';
 import type { OpenFile, OpenFiles } from './open-files.ts';
 import { type SegmentName, SparseIndex } from './sparse-index.ts';
 
@@ -36,6 +36,8 @@ export interface SegmentHost {
   readonly counters: StoreCounters;
   /** Bytes of a segment are not what they should be; told once for each. */
   segmentDamaged(segment: Segment, position: number): void;
+  /** The disk failed where nobody waits for an answer. */
+  fail(error: Error): void;
   /** 64 KiB of scratch, used within one call. */
   readonly scratch: Uint8Array;
   /** The last stop was clean: what is in the folders is on the device. */
@@ -329,7 +331,7 @@ export class Segment implements SegmentName, SegmentFileName {
     if (this.isDoomed && this.pins === 0) this.#remove();
   }
 
-  /** Removes the file now, or when its last reader goes. */
+  /** Removes the file now, or when its last reader goes. Where that fails, so does the store. */
   doom(): void {
     this.forgive();
     this.isDoomed = true;
@@ -341,8 +343,13 @@ export class Segment implements SegmentName, SegmentFileName {
     openFiles.drop(this.path);
     if (this.#dirty !== undefined) openFiles.dirtyCount -= 1;
     this.#dirty = undefined;
-    for (const path of [this.path, indexPath(this.path)]) {
-      if (env.disk.exists(path)) env.disk.remove(path);
+    try {
+      for (const path of [this.path, indexPath(this.path)]) {
+        if (env.disk.exists(path)) env.disk.remove(path);
+      }
+    } catch (error) {
+      // Whoever read here last has nothing to do with it, and the next start would take the file for one that is wanted.
+      this.#host.fail(storageErrorFrom(error, `removing ${this.path}`));
     }
   }
 

@@ -12,7 +12,6 @@ import {
   bytesOf,
   eventsOf,
   openOn,
-  RAW,
   readAll,
   World,
 } from './support/store-kit.ts';
@@ -79,6 +78,20 @@ describe('a log start', () => {
     const before = segmentsOf(scene.disk).length;
     read.release();
     expect(segmentsOf(scene.disk).length).toBe(before - 1);
+  });
+
+  it('fences the store where a segment cannot be removed, and not who read it last', async () => {
+    const scene = await sceneOf();
+    await fill(scene, 100);
+    const { log, disk, store } = scene;
+    const read = log.read(0, 1, 100);
+    if (read.kind !== 'file') throw new Error(read.kind);
+    log.setStartOffset(90);
+    disk.onCall = (call, path) => (call === 'open' && path.endsWith('.seg') ? 'EIO' : undefined);
+    expect(store.failure).toBeUndefined();
+    read.release();
+    expect(store.failure).toMatchObject({ code: 'STORAGE_IO' });
+    expect(store.failure?.message).toContain('removing');
   });
 
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
