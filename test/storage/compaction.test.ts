@@ -16,6 +16,7 @@ import type { ShardStore, StoredLog } from '../../src/storage/api.ts';
 import { BatchFilter } from '../../src/storage/compaction/filter.ts';
 import { KeyMap } from '../../src/storage/compaction/key-map.ts';
 import { compactLog, type PassPlan, type PassResult } from '../../src/storage/compaction/pass.ts';
+import { ProducerTable } from '../../src/storage/compaction/producer-table.ts';
 import type { CompactionTask } from '../../src/storage/compaction/tasks.ts';
 import { compactionWork } from '../../src/storage/compaction/work.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
@@ -260,6 +261,25 @@ describe('a compaction', () => {
     expect(scene.records()).toEqual(scene.expected(end));
   });
 
+  it('tells who filters of all producers once a round, and not with each piece', async () => {
+    const scene = await open();
+    for (let i = 0; i < 200; i += 1) {
+      scene.send([[`k${i}`, 'x'.repeat(900)]], { producerId: i, baseSequence: 0 });
+    }
+    await scene.settle();
+    const tables = new Set<unknown>();
+    let pieces = 0;
+    const { rounds } = await scene.pass({ segmentBytesMax: 24_000 }, (task) => {
+      if (task.kind === 'filter') {
+        pieces += 1;
+        tables.add(task.producers);
+      }
+      return work(task);
+    });
+    expect(pieces).toBeGreaterThan(3);
+    expect(tables.size).toBe(rounds);
+  });
+
   it('leaves a batch that it cannot unpack, and the tombstones behind it', async () => {
     const scene = await open();
     scene.send([['k', 'hidden']], { compression: snappy });
@@ -273,6 +293,31 @@ describe('a compaction', () => {
     await scene.pass({ nowMs: 1_000_000_000 });
     expect(scene.records().filter(({ key }) => key === 'k')).toMatchObject([{ value: null }]);
     expect(readBatchHeader(readAll(scene.log), 0).attributes & 7).toBe(2);
+  });
+
+  it('lets no tombstone go that it had to leave when what it hides could not be unpacked', async () => {
+    const scene = await open();
+    const fill = (name: string) => {
+      for (let i = 0; i < 60; i += 1) scene.send([[`${name}${i}`, 'x'.repeat(900)]]);
+    };
+    scene.send([['k', 'hidden']], { compression: snappy });
+    scene.send([['k', null]]);
+    fill('f');
+    await scene.settle();
+    expect((await scene.pass()).unreadable).toBeGreaterThan(0);
+    // From here on by a build that has the codec.
+    const complete = compactionWork({
+      crc32c,
+      unpack: (_codec, bytes) => bytes,
+      pack: () => undefined,
+    });
+    for (const nowMs of [2_000_000, 3_000_000]) {
+      fill(`g${nowMs}-`);
+      await scene.settle();
+      await scene.pass({ nowMs }, (task) => complete(task));
+    }
+    const tombstones = scene.records().filter(({ key, value }) => key === 'k' && value === null);
+    expect(tombstones).toMatchObject([{ offset: 1 }]);
   });
 
   it('does not give what has rotted a new checksum', async () => {
@@ -315,10 +360,11 @@ describe('a filtered batch', () => {
     stampBatch(batch, 0, 40, 3);
     const map = KeyMap.ofBytes(1000, 1);
     map.put(encodeUtf8('k1'), 0, 2, 77);
+    map.put(encodeUtf8('k2'), 0, 2, 41);
     const rules = { nowMs: 500_000, deleteRetentionMs: 60_000, mapEnd: 100, mayStamp: true };
     const tools = { crc32c, unpack: () => new Uint8Array(0), pack: () => undefined };
     const out = new ByteWriter();
-    new BatchFilter(map, rules, tools, new Map()).run(batch, out);
+    new BatchFilter(map, rules, tools, new ProducerTable(new SharedArrayBuffer(0))).run(batch, out);
     const left = out.toBytes();
     const header = readBatchHeader(left, 0);
     expect(header).toMatchObject({
@@ -338,6 +384,23 @@ describe('a filtered batch', () => {
       [41, 2000],
       [42, 3000],
     ]);
+  });
+});
+
+describe('the table of producers', () => {
+  it('is what a Map would be, also of ids beyond 32 bits, and of none', () => {
+    const random = new SeededRandom(6);
+    const model = new Map<number, number>();
+    expect(new ProducerTable(ProducerTable.memoryOf(model)).lastOffset(0)).toBe(-1);
+    for (let i = 0; i < 500; i += 1) {
+      model.set(random.below(1000) * 2 ** 40 + random.below(2), random.below(2 ** 31) * 2 ** 20);
+    }
+    const table = new ProducerTable(ProducerTable.memoryOf(model));
+    for (let i = 0; i < 1000; i += 1) {
+      for (const id of [i * 2 ** 40, i * 2 ** 40 + 1]) {
+        expect(table.lastOffset(id)).toBe(model.get(id) ?? -1);
+      }
+    }
   });
 });
 

@@ -27,6 +27,7 @@ import { ByteWriter, writeI64, writeU16, writeU32 } from '../../std/bytes.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { varI53Size } from '../../std/varint.ts';
 import type { KeyMap } from './key-map.ts';
+import type { ProducerTable } from './producer-table.ts';
 
 export interface CompactionTools {
   readonly crc32c: Crc32c;
@@ -70,6 +71,8 @@ interface Kept {
   count: number;
   maxTimestampMs: number;
   hasTombstone: boolean;
+  /** One of its tombstones lies where this pass has not learned the keys. */
+  hasUnlearned: boolean;
 }
 
 export class BatchFilter {
@@ -77,18 +80,13 @@ export class BatchFilter {
   readonly #rules: FilterRules;
   readonly #tools: CompactionTools;
   /** The last offset known of each producer: its batch stays, if need be without records. */
-  readonly #producers: ReadonlyMap<number, number>;
+  readonly #producers: ProducerTable;
   readonly #reader = new RecordReader();
   readonly #body = new ByteWriter(4096);
   readonly stats: FilterStats = noStats();
   #mayStamp: boolean;
 
-  constructor(
-    map: KeyMap,
-    rules: FilterRules,
-    tools: CompactionTools,
-    producers: ReadonlyMap<number, number>,
-  ) {
+  constructor(map: KeyMap, rules: FilterRules, tools: CompactionTools, producers: ProducerTable) {
     this.#map = map;
     this.#rules = rules;
     this.#tools = tools;
@@ -121,7 +119,9 @@ export class BatchFilter {
       asItIs();
       return;
     }
-    const isStamped = kept.hasTombstone && this.#mayStamp && !hasDeleteHorizon(header.attributes);
+    // What was below a tombstone of an earlier pass may not have been readable then: nobody looks for its key again.
+    const isLearned = kept.hasTombstone && !kept.hasUnlearned;
+    const isStamped = isLearned && this.#mayStamp && !hasDeleteHorizon(header.attributes);
     if (kept.count === header.recordCount && !isStamped && this.#staysEmpty(header, kept)) {
       asItIs();
       return;
@@ -144,13 +144,19 @@ export class BatchFilter {
   }
 
   #isLastOfProducer({ producerId, lastOffset }: BatchHeader): boolean {
-    return producerId >= 0 && (this.#producers.get(producerId) ?? -1) <= lastOffset;
+    return producerId >= 0 && this.#producers.lastOffset(producerId) <= lastOffset;
   }
 
   /** Undefined: these are no records. */
   #keep(reader: RecordReader): Kept | undefined {
     const { header } = reader;
-    const kept: Kept = { spans: [], count: 0, maxTimestampMs: -1, hasTombstone: false };
+    const kept: Kept = {
+      spans: [],
+      count: 0,
+      maxTimestampMs: -1,
+      hasTombstone: false,
+      hasUnlearned: false,
+    };
     const { nowMs, tombstonesGoAtOnce, dropsNewest } = this.#rules;
     const isOver =
       tombstonesGoAtOnce === true ||
@@ -169,6 +175,7 @@ export class BatchFilter {
       kept.spans.push(reader.recordAt, reader.timeDelta, reader.offsetDeltaAt, reader.headersEnd);
       kept.maxTimestampMs = Math.max(kept.maxTimestampMs, reader.timestampMs);
       kept.hasTombstone ||= isTombstone;
+      kept.hasUnlearned ||= isTombstone && offset !== newest;
     }
     if (reader.fault !== undefined) return undefined;
     this.stats.tombstonesGone += gone;

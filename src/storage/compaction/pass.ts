@@ -10,6 +10,7 @@ import type { FileRead, Rewrite, RewriteSource, SealedSegment, StoredLog } from 
 import { StorageError } from '../errors.ts';
 import type { FilterStats } from './filter.ts';
 import { KeyMap } from './key-map.ts';
+import { ProducerTable } from './producer-table.ts';
 import type { CompactionTask, FilterAnswer, MapAnswer } from './tasks.ts';
 
 export interface PassPlan {
@@ -101,6 +102,8 @@ class Pass {
   };
   readonly #producers = new Map<number, number>();
   #map!: KeyMap;
+  /** Of a ProducerTable of this round. */
+  #producerTable!: SharedArrayBuffer;
   #mayStamp = true;
 
   constructor(log: StoredLog, plan: PassPlan, port: PassPort) {
@@ -136,6 +139,7 @@ class Pass {
       }
       this.#stats.rounds += 1;
       this.#mayStamp = true;
+      this.#producerTable = ProducerTable.memoryOf(this.#producers);
       if (!(await this.#rewriteBelow(mapEnd))) return this.#result('void', from);
       from = mapEnd;
     }
@@ -266,7 +270,7 @@ class Pass {
       bytes,
       table: this.#map.memory,
       rules: { nowMs, deleteRetentionMs, mapEnd, mayStamp: this.#mayStamp, ...this.#port.faults },
-      producers: [...this.#producers].flat(),
+      producers: this.#producerTable,
     })) as FilterAnswer;
     if (answer.isDamaged) throw this.#damaged(offset);
     this.#note(bytes.length, answer.stats);

@@ -13,6 +13,7 @@ import { RecordReader } from '../../records/records.ts';
 import { ByteWriter } from '../../std/bytes.ts';
 import { BatchFilter, type CompactionTools, type FilterRules, type FilterStats } from './filter.ts';
 import { KeyMap } from './key-map.ts';
+import { ProducerTable } from './producer-table.ts';
 
 export interface MapTask {
   readonly kind: 'map';
@@ -39,7 +40,8 @@ export interface FilterTask {
   readonly bytes: Uint8Array;
   readonly table: SharedArrayBuffer;
   readonly rules: FilterRules;
-  readonly producers: readonly number[];
+  /** Of a ProducerTable. */
+  readonly producers: SharedArrayBuffer;
 }
 
 export interface FilterAnswer {
@@ -108,10 +110,8 @@ function leaveOut(
   { bytes, table, rules, producers }: FilterTask,
   tools: CompactionTools,
 ): Omit<FilterAnswer, 'isDamaged'> {
-  const last = new Map<number, number>();
-  for (let i = 0; i < producers.length; i += 2) last.set(producers[i]!, producers[i + 1]!);
   const out = new ByteWriter(bytes.length);
-  const filter = new BatchFilter(new KeyMap(table), rules, tools, last);
+  const filter = new BatchFilter(new KeyMap(table), rules, tools, new ProducerTable(producers));
   filter.run(bytes, out);
   return { bytes: out.finish(), stats: filter.stats };
 }

@@ -34,7 +34,7 @@ it('does the work of a compaction on a thread of its own, in shared memory', asy
   expect(crew.threads).toBe(1);
   expect(new KeyMap(table).size).toBe(10);
   const rules = { nowMs: 0, deleteRetentionMs: 0, mapEnd: 50, mayStamp: true };
-  const filter = { kind: 'filter', bytes, table, rules, producers: [] };
+  const filter = { kind: 'filter', bytes, table, rules, producers: new SharedArrayBuffer(0) };
   const there = await crew.run(COMPACTION_WORK, filter);
   expect(there).toMatchObject({ stats: { recordsIn: 50, recordsOut: 10, unreadable: 0 } });
   expect(there).toEqual(compactionWork(createNodeCodecs())(filter));
