@@ -8,13 +8,16 @@ import { nodeStarter } from './assembly/node.ts';
 import type { NodeConfig, RunningNode } from './assembly/node-config.ts';
 import type { MakeShards } from './assembly/shards.ts';
 import { prefixed } from './assembly/worker-boot.ts';
-import type { Environment } from './env/environment.ts';
+import type { Crew, Environment } from './env/environment.ts';
 import { createNodeCrew } from './env/node/crew.ts';
 import type { NodeEnvironment } from './env/node/environment.ts';
 import { createHttpServer } from './env/node/http.ts';
 
-async function shardMaker(shards: number): Promise<MakeShards> {
-  if (shards === 0) return (await import('./assembly/local-shards.ts')).localShards;
+async function shardMaker(shards: number, ownCrew: Crew | undefined): Promise<MakeShards> {
+  if (shards === 0) {
+    const { LocalShards } = await import('./assembly/local-shards.ts');
+    return (options) => new LocalShards(options, ownCrew);
+  }
   const { workerShards } = await import('./assembly/worker-shards.ts');
   return workerShards(new URL('./worker.js', import.meta.url));
 }
@@ -35,18 +38,18 @@ export const startNode = async (env: Environment, config: NodeConfig): Promise<E
   const { durableKinds } = config;
   const load = (url: string) => import(url);
   const { net, threads } = env as NodeEnvironment;
+  // With shards of its own the thread of the node has nothing to compact.
+  const ownCrew =
+    config.shards > 0 || env.crew !== undefined
+      ? undefined
+      : createNodeCrew(new URL('./crew-worker.js', import.meta.url));
   const start = nodeStarter({
-    makeShards: await shardMaker(config.shards),
+    makeShards: await shardMaker(config.shards, ownCrew),
     amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,
     ...(durableKinds === undefined ? {} : { kinds: await loadKinds(load, durableKinds) }),
     rocketmq: async () => (await import('./rocketmq.ts')).startRocket,
     http: createHttpServer({ log: env.log, names: namesOf(config) }),
     counters: () => ({ ...net.counters, ...prefixed('main.threads', threads.counters) }),
   });
-  // With shards of its own the thread of the node has nothing to compact.
-  if (config.shards > 0 || env.crew !== undefined) return start(env, config);
-  return start(
-    { ...env, crew: createNodeCrew(new URL('./crew-worker.js', import.meta.url)) },
-    config,
-  );
+  return start(ownCrew === undefined ? env : { ...env, crew: ownCrew }, config);
 };

@@ -3,7 +3,7 @@
 import type { MemberControl } from '../actors/threads/control.ts';
 import { controlService, memberControl } from '../actors/threads/control.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
-import type { Connection } from '../env/environment.ts';
+import type { Connection, Crew } from '../env/environment.ts';
 import { type ProbedReplica, probeLogs } from './probe.ts';
 import { type Shard, startShard } from './shard.ts';
 import type { ClientProtocol } from './shard-names.ts';
@@ -16,10 +16,13 @@ export class LocalShards implements Shards {
   readonly changes: Changes;
   readonly #options: ShardsOptions;
   readonly #life: number;
+  readonly #ownCrew: Crew | undefined;
   #shard: Shard | undefined;
 
-  constructor(options: ShardsOptions) {
+  /** `ownCrew`: the environment's, if it was made for this node alone: it ends with the shard. */
+  constructor(options: ShardsOptions, ownCrew?: Crew) {
     this.#options = options;
+    this.#ownCrew = ownCrew;
     this.#life = newLife(options.system);
     this.changes = changesOf(options);
     options.env.threads.serveControl(controlService(options.system));
@@ -69,7 +72,11 @@ export class LocalShards implements Shards {
   }
 
   async stop(): Promise<void> {
-    await this.#shard?.stop();
+    try {
+      await this.#shard?.stop();
+    } finally {
+      await this.#ownCrew?.close();
+    }
   }
 
   abandon(): void {

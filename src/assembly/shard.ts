@@ -248,7 +248,6 @@ export async function startShard(
       await rocketmq.close();
       await amqp.close();
       started.stop();
-      await system.env.crew?.close();
       await store.close();
     },
   };

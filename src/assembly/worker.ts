@@ -146,6 +146,8 @@ export async function runWorker(parts: WorkerParts, threadData: unknown): Promis
   });
   member.onStop(async () => {
     await shard.stop();
+    // The environment is this worker's own, and its crew with it.
+    await env.crew?.close();
     links.close();
   });
   let told = '';

@@ -1,52 +1,105 @@
 // Hands beside the loop: a piscina pool of one thread, which is loaded and started with the first task and ends when
 // it has had nothing to do for a while, so that a node that never compacts has neither the thread nor the package.
+// Every task is answered: piscina leaves those that wait for a thread waiting when the thread ends, also when it could
+// not begin, so such a pool is given up with what waits in it, and the next task gets another.
 import type { Piscina } from 'piscina';
 import type { Crew } from '../environment.ts';
 
 /** Work comes in pieces with pauses between them, which a thread outlives. */
 const IDLE_MS = 5_000;
-const CLOSE_MS = 1_000;
 
 export interface CrewTask {
   readonly work: string;
   readonly input: unknown;
 }
 
+/** Loads the package of the pool. */
+export type LoadPool = () => Promise<Pick<typeof import('piscina'), 'Piscina'>>;
+
+/** A pool, and who waits for it. */
+class Hands {
+  readonly pool: Piscina;
+  readonly #open = new Set<(reason: Error) => void>();
+  #fault: Error | undefined;
+
+  constructor(pool: Piscina, onEmpty: () => void) {
+    this.pool = pool;
+    // Comes when a thread fails without a task: mostly because it cannot load its module.
+    pool.on('error', (error: Error) => {
+      this.#fault = error;
+    });
+    pool.on('workerDestroy', () => {
+      // What the thread had begun is answered first, and a task that comes at once begins another thread.
+      setImmediate(() => {
+        if (pool.threads.length > 0 || this.#open.size === 0) return;
+        onEmpty();
+        this.fail(this.#fault ?? new Error('the thread of the crew ended'));
+      });
+    });
+  }
+
+  run(task: CrewTask): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#open.add(reject);
+      const isOver = () => this.#open.delete(reject);
+      this.pool.run(task).finally(isOver).then(resolve, reject);
+    });
+  }
+
+  fail(reason: Error): void {
+    for (const reject of this.#open) reject(reason);
+    this.#open.clear();
+  }
+}
+
 /** `entry`: the module of the threads, whose `run` takes a CrewTask. */
-export function createNodeCrew(entry: URL): Crew {
-  let pool: Promise<Piscina> | undefined;
-  let started: Piscina | undefined;
+export function createNodeCrew(entry: URL, load: LoadPool = () => import('piscina')): Crew {
+  let opening: Promise<Hands> | undefined;
+  let hands: Hands | undefined;
   let isClosed = false;
-  const start = async (): Promise<Piscina> => {
-    const { Piscina: Pool } = await import('piscina');
-    started = new Pool({
+  const open = async (): Promise<Hands> => {
+    const { Piscina: Pool } = await load();
+    const pool = new Pool({
       filename: entry.href,
       name: 'run',
       minThreads: 0,
       maxThreads: 1,
       idleTimeout: IDLE_MS,
-      closeTimeout: CLOSE_MS,
     });
-    // A thread that fails between tasks is replaced with the next one; a task tells of its own failure.
-    started.on('error', () => undefined);
-    return started;
+    const opened = new Hands(pool, () => {
+      if (hands === opened) {
+        hands = undefined;
+        opening = undefined;
+      }
+      // Rejects what waits in it, which has its answer by then.
+      void pool.destroy();
+    });
+    hands = opened;
+    return opened;
   };
   return {
     async run(work, input) {
       if (isClosed) throw new Error('the crew is closed');
-      pool ??= start();
-      const threads = await pool;
+      opening ??= open();
+      const mine = opening;
+      let ready: Hands;
+      try {
+        ready = await mine;
+      } catch (error) {
+        // The package may be readable again (no descriptor was free, say).
+        if (opening === mine) opening = undefined;
+        throw error;
+      }
       if (isClosed) throw new Error('the crew is closed');
-      const task: CrewTask = { work, input };
-      return threads.run(task);
+      return ready.run({ work, input });
     },
     get threads() {
-      return started?.threads.length ?? 0;
+      return hands?.pool.threads.length ?? 0;
     },
     async close() {
       isClosed = true;
-      const threads = await pool;
-      await threads?.destroy();
+      const ready = await opening?.catch(() => undefined);
+      await ready?.pool.destroy();
     },
   };
 }
