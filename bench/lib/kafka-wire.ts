@@ -327,9 +327,9 @@ export class WireClient {
   }
 
   /** The next offset of a partition, as consumers see it. */
-  async endOffset(topic: string, partition: number): Promise<number> {
+  async endOffset(topic: string, partition: number, timeoutMs?: number): Promise<number> {
     const body = new WireWriter().i32(-1).i32(1).string(topic).i32(1).i32(partition).i64(-1);
-    const reader = await this.ask(Key.listOffsets, 1, body.take());
+    const reader = await this.ask(Key.listOffsets, 1, body.take(), timeoutMs);
     const found = reader.array(() => {
       reader.string();
       return reader.array(() => {
