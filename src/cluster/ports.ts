@@ -206,6 +206,8 @@ export type FetchSlice =
       readonly file: DiskFile;
       readonly position: number;
       readonly length: number;
+      /** For who decodes what reading the whole range gave, before release: see storage's `FileRead`. */
+      readonly isSound: (bytes: Uint8Array, count: number, error: Error | undefined) => boolean;
     };
 
 export interface FetchedInput {

@@ -241,6 +241,12 @@ export interface FileRead {
   readonly length: number;
   readonly baseOffset: number;
   readonly nextOffset: number;
+  /**
+   * For who decodes what reading the whole range gave (`count` bytes, or the error): is it what was appended? Where it
+   * is not, what holds it counts as damaged from here on. Asked before `release`, once; who sends the range to a client
+   * that checks batches itself need not ask.
+   */
+  isSound(bytes: Uint8Array, count: number, error: Error | undefined): boolean;
   release(): void;
 }
 

@@ -7,6 +7,7 @@ import { errnoOf, isShortOfDescriptors } from './errors.ts';
 import { FRAME_HEADER_BYTES } from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import type { Chunk } from './slab.ts';
+import { isSoundRun } from './sound-batches.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
 const EMPTY: ReadResult = { kind: 'empty' };
@@ -58,6 +59,7 @@ function readCold(log: StoredLogCore, seq: number, limit: number): ReadResult {
   if (file === undefined || head === undefined) return DAMAGED;
   const base = baseOffset(head, 0);
   if (base >= limit) return EMPTY;
+  const nextOffset = table.nextOffset[slot]!;
   file.pins += 1;
   let isReleased = false;
   const read: FileRead = {
@@ -66,7 +68,16 @@ function readCold(log: StoredLogCore, seq: number, limit: number): ReadResult {
     position: file.positionOf(lsn) + FRAME_HEADER_BYTES,
     length: table.batchLength[slot]!,
     baseOffset: base,
-    nextOffset: table.nextOffset[slot]!,
+    nextOffset,
+    isSound: (bytes, count, error) => {
+      const { crc32c } = host.env;
+      const isSound =
+        error === undefined && isSoundRun(bytes, count, { baseOffset: base, nextOffset }, crc32c);
+      // Whoever needs the frame for good, to settle it, finds it damaged too and deals with the log.
+      if (!isSound)
+        host.env.log.error('a batch in the WAL cannot be read', { logId: log.logId, seq });
+      return isSound;
+    },
     release: () => {
       if (isReleased) return;
       isReleased = true;

@@ -2,6 +2,7 @@
 // removal below the log start. Loaded from the folder when first needed: an idle log has no open file
 // and no listing. What lies beyond the checkpointed end is dropped then; the WAL has it.
 import type { FileRead, SegmentRange, TimestampPlace } from './api.ts';
+import { errnoOf } from './errors.ts';
 import {
   AS_SETTLED,
   type BatchPlace,
@@ -13,6 +14,7 @@ import {
   type SegmentFileName,
   type SegmentHost,
 } from './segment.ts';
+import { isSoundRun } from './sound-batches.ts';
 
 /** Where the settled part of a log ended at a checkpoint: everything in it is synced. */
 export interface SettledMark {
@@ -396,13 +398,24 @@ export class SegmentSet {
     const end = this.#endOf(segment, place, maxBytes, limitOffset);
     const open = segment.pin();
     let isReleased = false;
+    const { position, baseOffset } = place;
+    const { nextOffset } = end;
+    const { crc32c } = this.#host.env;
     return {
       kind: 'file',
       file: open.file,
-      position: place.position,
-      length: end.position - place.position,
-      baseOffset: place.baseOffset,
-      nextOffset: end.nextOffset,
+      position,
+      length: end.position - position,
+      baseOffset,
+      nextOffset,
+      isSound: (bytes, count, error) => {
+        // What a disk says of anything but a sector says nothing of the bytes.
+        if (error !== undefined && errnoOf(error) !== 'EIO') return false;
+        const isSound =
+          error === undefined && isSoundRun(bytes, count, { baseOffset, nextOffset }, crc32c);
+        if (!isSound) segment.foundDamaged(position);
+        return isSound;
+      },
       release: () => {
         if (isReleased) return;
         isReleased = true;

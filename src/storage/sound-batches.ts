@@ -1,5 +1,6 @@
 // Are these batches what was appended? For bytes that have been on a disk.
 import {
+  BATCH_PREFIX_BYTES,
   baseOffset,
   checkBatch,
   lastOffset,
@@ -7,6 +8,23 @@ import {
   wholeBatchSize,
 } from '../records/batch.ts';
 import type { Crc32c } from '../std/crc32c.ts';
+
+/** Are these `count` bytes whole batches that hold offsets from `baseOffset` on, and none from `nextOffset` on? */
+export function isSoundRun(
+  bytes: Uint8Array,
+  count: number,
+  { baseOffset: first, nextOffset: end }: { baseOffset: number; nextOffset: number },
+  crc32c: Crc32c,
+): boolean {
+  if (count < bytes.length || count < BATCH_PREFIX_BYTES) return false;
+  const found = firstUnsound(bytes, count, first, crc32c);
+  return (
+    !found.isDamaged &&
+    found.at === count &&
+    found.nextOffset <= end &&
+    baseOffset(bytes, 0) === first
+  );
+}
 
 /** Where the first batch lies that fails its check or goes back, or that is not whole. */
 export function firstUnsound(

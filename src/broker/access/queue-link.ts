@@ -499,11 +499,12 @@ export class QueueLink {
     // Until it is read the question counts as open: a leader change ends it.
     this.#open.set(call.token, call);
     slice.file.read(bytes, slice.position, (error, count) => {
+      const isSound = slice.isSound(bytes, count, error);
       release();
       this.#port.soon(() => {
         if (this.#open.get(call.token) !== call) return;
         this.#open.delete(call.token);
-        if (error === undefined && count === bytes.length) this.#take([bytes], () => undefined);
+        if (isSound) this.#take([bytes], () => undefined);
         else {
           this.#isFetching = false;
           this.#rest();

@@ -55,7 +55,8 @@ const NOT_YET: ReadonlySet<LogResult> = new Set(['not-leader', 'not-available', 
 const FETCH_BYTES = 1024 * 1024;
 const ANSWER_MS = 5_000;
 
-function bytesOf(fetched: FetchedInput): Uint8Array {
+/** Undefined if what was read is not what was appended. */
+function bytesOf(fetched: FetchedInput): Uint8Array | undefined {
   let size = 0;
   for (const slice of fetched.slices)
     size += slice.kind === 'memory' ? slice.bytes.length : slice.length;
@@ -66,10 +67,14 @@ function bytesOf(fetched: FetchedInput): Uint8Array {
       all.set(slice.bytes, at);
       at += slice.bytes.length;
     } else {
-      at += slice.file.readSync(all.subarray(at, at + slice.length), slice.position);
+      const bytes = all.subarray(at, at + slice.length);
+      if (!slice.isSound(bytes, slice.file.readSync(bytes, slice.position), undefined)) {
+        return undefined;
+      }
+      at += slice.length;
     }
   }
-  return all.subarray(0, at);
+  return all;
 }
 
 /** Record access over a log client; one per node, on the main thread. */
@@ -117,6 +122,7 @@ export function createRecordAccess(options: {
     const bytes = bytesOf(fetched);
     fetched.release();
     if (fetched.result !== 'ok') return fetched.result;
+    if (bytes === undefined) return 'storage-error' as const;
     const place = { partition, fromOffset: offset, recordsMax: max };
     return shownRecords(bytes, place, options.unpack);
   };

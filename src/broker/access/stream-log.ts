@@ -219,11 +219,12 @@ export class StreamLog {
     }
     const bytes = new Uint8Array(slice.length);
     slice.file.read(bytes, slice.position, (error, count) => {
+      const isSound = slice.isSound(bytes, count, error);
       release();
       this.#port.soon(() => {
         if (this.#open.get(cursor) !== call) return;
         this.#open.delete(cursor);
-        if (error === undefined && count === bytes.length) {
+        if (isSound) {
           cursor.owner.fetched(cursor, [bytes], () => undefined);
         } else this.#rest(cursor);
       });

@@ -191,9 +191,10 @@ export class StreamReceive {
     }
     const bytes = new Uint8Array(slice.length);
     slice.file.read(bytes, slice.position, (error, count) => {
+      const isSound = slice.isSound(bytes, count, error);
       release();
       this.#port.soon(() => {
-        if (error !== undefined || count < bytes.length) {
+        if (!isSound) {
           this.#failed('storage-error');
           return;
         }

@@ -148,12 +148,13 @@ export class Answers implements ReplySink {
   ): void {
     const bytes = new Uint8Array(range.length);
     range.file.read(bytes, range.position, (error: DiskError | undefined, count: number) => {
+      // Who gets these bytes may decode them, and knows not that they have been on a disk.
+      const isSound = range.isSound(bytes, count, error);
       input.release();
-      const isWhole = error === undefined && count === bytes.length;
       this.#tell(to, 'fetched', {
         ...input,
-        result: isWhole ? input.result : 'storage-error',
-        slices: isWhole ? [{ kind: 'memory', bytes }] : [],
+        result: isSound ? input.result : 'storage-error',
+        slices: isSound ? [{ kind: 'memory', bytes }] : [],
         release: () => undefined,
       });
     });

@@ -94,8 +94,8 @@ function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
       return { ...known, result: 'ok', slices, release: () => read.release() };
     }
     case 'file': {
-      const { file, position, length } = read;
-      const slices = [{ kind: 'file' as const, file, position, length }];
+      const { file, position, length, isSound } = read;
+      const slices = [{ kind: 'file' as const, file, position, length, isSound }];
       return { ...known, result: 'ok', slices, release: () => read.release() };
     }
   }

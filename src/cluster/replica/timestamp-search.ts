@@ -18,11 +18,12 @@ function bytesOf(read: Extract<ReadResult, { kind: 'memory' | 'file' }>): Uint8A
   if (read.kind === 'memory') return read.slices[0];
   if (read.length > SEARCH_BYTES_MAX) return undefined;
   const bytes = new Uint8Array(read.length);
+  let count = 0;
   for (let at = 0; at < bytes.length; at += READ_BYTES) {
     const part = bytes.subarray(at, Math.min(at + READ_BYTES, bytes.length));
-    if (read.file.readSync(part, read.position + at) < part.length) return undefined;
+    count += read.file.readSync(part, read.position + at);
   }
-  return bytes;
+  return read.isSound(bytes, count, undefined) ? bytes : undefined;
 }
 
 /** `matches` sees the timestamps of the batch in order; the first that it accepts is the place. */

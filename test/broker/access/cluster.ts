@@ -35,7 +35,7 @@ import { SLOT_LOG_HOST } from '../../../src/cluster/slots.ts';
 import { wholeBatchSize } from '../../../src/records/batch.ts';
 import { decodeRecords } from '../../../src/records/records.ts';
 import { decodeUtf8, EMPTY_BYTES, encodeUtf8 } from '../../../src/std/bytes.ts';
-import type { ReadResult } from '../../../src/storage/api.ts';
+import type { ReadResult, ShardStoreOptions } from '../../../src/storage/api.ts';
 import { inRig, type Rig, type RigLog, type RigNode } from '../../cluster/replica/rig.ts';
 
 interface Destination {
@@ -544,6 +544,7 @@ export function inCluster(
   seed: number,
   body: (cluster: QueueCluster, rig: Rig) => Promise<void>,
   limits: Partial<PublishLimits> = {},
+  store: Partial<ShardStoreOptions> = {},
 ): Promise<void> {
   return inRig(
     seed,
@@ -553,7 +554,7 @@ export function inCluster(
       rig.behaviors.set('partition', createPartitionBehavior({ messageBytesMax: bytesMax }));
       await body(cluster, rig);
     },
-    {},
+    store,
     createQueueBehavior(QUEUE_DEFAULTS),
   );
 }

@@ -121,6 +121,8 @@ export class Rig {
   readonly behaviors = new Map<string, AnyDurableBehavior>();
   /** How long records are kept, of every log; for ever if left out. */
   keeping: Keeping | undefined;
+  /** Of nodes that start from here on: what crosses actors is coded, and file ranges are read for them. */
+  isStrict = true;
   /** The logs are the cluster's own. */
   isInternal = false;
   /** Grows with every change. */
@@ -174,7 +176,7 @@ export class Rig {
       incarnation: life,
       thread: 0,
       threadCount: 1,
-      strict: true,
+      strict: this.isStrict,
       protocols: PROTOCOLS,
     });
     const links = new Links(system, { clusterId: CLUSTER, token: 'secret' });

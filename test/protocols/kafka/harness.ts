@@ -581,7 +581,7 @@ function asSlice(world: FakeNode<Environment>, bytes: Uint8Array): FetchSlice {
       return into.length;
     },
   } as unknown as DiskFile;
-  return { kind: 'file', file, position: 0, length: bytes.length };
+  return { kind: 'file', file, position: 0, length: bytes.length, isSound: () => true };
 }
 
 /** The other end of a connection. */
