@@ -38,6 +38,8 @@ class LogInstall implements Install {
   readonly #set: SegmentSet;
   nextOffset: number;
   #isOver = false;
+  /** The frame that makes the segments the log may be on the device, whatever its write says. */
+  #isTold = false;
 
   constructor(log: StoredLogCore, from: InstallStart, facts: DonationFacts) {
     this.#log = log;
@@ -118,7 +120,9 @@ class LogInstall implements Install {
       if (log.isMemory) this.#apply(snapshot, record, { lsn: 0, isInFile: false });
       else await this.#write(snapshot, record);
     } catch (error) {
-      this.#drop();
+      // A write that fails, or that a closing store does not wait for, may have left all of the frame: the next start
+      // looks, and removes the segments if no frame names them.
+      if (!this.#isTold) this.#drop();
       const failure = storageErrorFrom(error, `installing log ${log.logId}`);
       if (errnoOf(error) === 'EIO') host.fail(failure);
       throw failure;
@@ -181,6 +185,7 @@ class LogInstall implements Install {
     const payload = isInFile ? encodeRecord({ ...record, state: new Uint8Array(0) }) : whole;
     const flags = isInFile ? IN_FILE : 0;
     const lsn = appendRecordFrame(log, TYPE_INSTALL, snapshot.seq, payload, flags);
+    this.#isTold = true;
     await new Promise<void>((resolve, reject) => {
       host.wal.whenDurable((error) => {
         if (error !== undefined) reject(error);

@@ -285,4 +285,42 @@ describe('catch-up', () => {
     expect(seen.old).toBeGreaterThan(1);
     expect(seen.installed).toBeGreaterThan(3);
   });
+
+  it.each([
+    ['a write error that left all of it', 'EIO'],
+    ['a store that is abandoned meanwhile', undefined],
+  ])('has its segments when its frame is on the device after %s', async (_, errno) => {
+    const world = new World();
+    const { log: donor } = await committedLog(world, 40);
+    donor.putState(40, eventsOf('forty'));
+    await world.advance(50);
+    const donation = (await world.drive(donor.donate()))!;
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(5, { durability: 'sync' });
+    for (let i = 0; i < 5; i += 1) appendBatch(log, 333, { fill: 77 });
+    store.startGroup();
+    await world.advance(5);
+    log.setCommitted(5);
+    await world.advance(20_000);
+    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
+    adoptAll(install, pieces(donation, 4000));
+    let writes = 0;
+    disk.tornBytes = (length) => length;
+    disk.onCall = (call, path) => {
+      if (call !== 'write' || !path.endsWith('.wal')) return undefined;
+      writes += 1;
+      if (errno === undefined) store.abandon();
+      return errno;
+    };
+    await expect(world.drive(install.commit(donation.snapshot))).rejects.toThrow();
+    expect(writes).toBe(1);
+    disk.onCall = () => undefined;
+    world.clear();
+    const next = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    const { recovered } = await openOn(world, next);
+    const found = recovered[0]!.log;
+    expect([found.endSeq, found.endOffset]).toEqual([40, 40]);
+    expect(equalBytes(readAll(found), readAll(donor))).toBe(true);
+  });
 });
