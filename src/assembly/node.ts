@@ -14,11 +14,11 @@ import type { MetadataChange, MetadataCommand } from '../cluster/metadata/comman
 import { type ProposeAnswer, UNAVAILABLE } from '../cluster/metadata-shell/metadata-protocol.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import {
-  type KnownLife,
   MetadataService,
   type MetadataServiceConfig,
   type Survivor,
 } from '../cluster/metadata-shell/metadata-service.ts';
+import type { KnownLife } from '../cluster/metadata-shell/past-check.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';

@@ -30,7 +30,7 @@ const proposeAnswer = record({
 const replica = record({ node: u32, incarnation: u53 });
 
 /** Slot `SLOT_METADATA` on thread 0 of every node. */
-export const MetadataProtocol = protocol('metadata', 3, {
+export const MetadataProtocol = protocol('metadata', 4, {
   raft: tell(bytesCopy),
   propose: ask(record({ command: bytesCopy }), proposeAnswer),
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
@@ -39,7 +39,11 @@ export const MetadataProtocol = protocol('metadata', 3, {
   /** A node that starts asks what the others know of it (zeros: nothing), and how far they can know. */
   known: ask(
     record({ node: u32 }),
-    record({ incarnation: u32, bootCounter: u32, standing: oneOf('leads', 'follows', 'alone') }),
+    record({
+      incarnation: u32,
+      bootCounter: u32,
+      standing: oneOf('leads', 'follows', 'alone', 'blank'),
+    }),
   ),
   // From the shards of this node.
   proposeSafeSet: tell(

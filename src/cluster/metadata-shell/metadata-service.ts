@@ -36,25 +36,13 @@ import {
   UNAVAILABLE,
 } from './metadata-protocol.ts';
 import type { MetadataReplica } from './metadata-replica.ts';
+import { type KnownLife, PastCheck } from './past-check.ts';
 import { RaftShell } from './raft-shell.ts';
 import { ShardFeed } from './shard-feed.ts';
 
 const PROPOSE_RETRY_MS = 50;
 const PROPOSE_ASK_MS = 2_000;
 const KNOWN_ASK_MS = 500;
-/** While nobody leads, the others have so long after the first of them to know better. */
-const KNOWN_GRACE_MS = 200;
-
-/** What the group knows of a node: its data and how often that was started; zeros if it knows nothing. */
-export interface KnownLife {
-  readonly incarnation: number;
-  readonly bootCounter: number;
-  /**
-   * Of whoever says so: who `leads` knows everything that was ever committed, who `follows` may lack the newest,
-   * and so may who is `alone`, without a leader.
-   */
-  readonly standing: 'leads' | 'follows' | 'alone';
-}
 
 export interface Survivor {
   readonly node: number;
@@ -158,39 +146,25 @@ export class MetadataService {
     if (past !== undefined && this.raft.isHeld) this.#askTheOthers(past);
   }
 
-  /**
-   * Whoever was put back to an earlier state must not vote: it may have promised otherwise since. So nobody votes
-   * until the leader has said what it knows, or, where there is none, others, without whom no vote could count. What
-   * was put back says nothing at all until there is a leader without it, which can take a newcomer in.
-   */
+  /** Takes no part until the others have said enough of what they know of this node. */
   #askTheOthers(past: NonNullable<MetadataServiceConfig['past']>): void {
-    const { node, log, system } = this.config;
-    const standings = new Map<number, KnownLife['standing']>();
+    const { node, log, replica } = this.config;
+    const check = new PastCheck({
+      others: past.others,
+      isFounded: replica.image.clusterId !== '',
+      isForgotten: (known) => past.isForgotten(known),
+    });
     let isOver = false;
-    let isForgotten = false;
-    let graceMs = -1;
     const heard = (other: number, known: KnownLife): void => {
-      const { standing } = known;
-      standings.set(other, standing);
-      if (past.isForgotten(known)) {
-        if (!isForgotten) {
-          log.warn('this folder is older than what the others know of it', { ...known });
-        }
-        isForgotten = true;
-        if (standing === 'alone') return;
-        isOver = true;
-        past.onForgotten(known);
-        return;
+      const wasForgotten = check.isForgotten;
+      const verdict = check.heard(other, known, this.#nowMs());
+      if (check.isForgotten && !wasForgotten) {
+        log.warn('this folder is older than what the others know of it', { ...known });
       }
-      const all = [...standings.values()];
-      if (graceMs < 0 || all.includes('follows')) graceMs = system.clock.monotonicMs();
-      const isLong = system.clock.monotonicMs() - graceMs >= KNOWN_GRACE_MS;
-      const isAnswered = isLong || standings.size === past.others.length;
-      // Whom a follower follows may know more: it is asked until it answers, or leads no more.
-      const isKnown = standing === 'leads' || (isAnswered && all.every((each) => each === 'alone'));
-      if (isForgotten || !isKnown) return;
+      if (verdict === 'ask') return;
       isOver = true;
-      this.raft.release();
+      if (verdict === 'end') past.onForgotten(known);
+      else this.raft.release();
     };
     const askOne = async (other: number): Promise<void> => {
       while (!isOver && !this.#isStopped) {
@@ -198,7 +172,7 @@ export class MetadataService {
           .ask('known', { node }, { timeoutMs: KNOWN_ASK_MS })
           .catch(() => undefined);
         if (isOver || this.#isStopped) return;
-        if (known === undefined) standings.delete(other);
+        if (known === undefined) check.unheard(other);
         else heard(other, known);
         await this.#sleep(PROPOSE_RETRY_MS);
       }
@@ -439,9 +413,13 @@ export class MetadataService {
   async #knownLife(node: number): Promise<KnownLife> {
     await this.#recovered;
     const { incarnation = 0, bootCounter = 0 } = this.config.replica.image.node(node) ?? {};
-    const { hearsLeader } = this.raft;
-    const standing = this.#isReadyLeader() ? 'leads' : hearsLeader ? 'follows' : 'alone';
-    return { incarnation, bootCounter, standing };
+    return { incarnation, bootCounter, standing: this.#standing() };
+  }
+
+  #standing(): KnownLife['standing'] {
+    if (this.#isReadyLeader()) return 'leads';
+    if (this.raft.hearsLeader) return 'follows';
+    return this.config.replica.image.clusterId === '' ? 'blank' : 'alone';
   }
 
   /** From a log host of this node. A refusal goes back at once; acceptance shows in the metadata. */
