@@ -96,6 +96,7 @@ export class LogHost {
     this.#repairs = new Repairs({
       peers: this.peers,
       log: config.log,
+      nowMs: () => system.clock.monotonicMs(),
       after: (delayMs, fire) => void system.deadlines.after(delayMs, fire),
     });
     this.#retention = new RetentionSweep({

@@ -1,5 +1,5 @@
 // Damaged segments of this shard's logs are replaced from other replicas, one at a time, for as long as there is
-// damage. Any live replica will do that has the batches and has compacted them alike (storage's segment-repair says
+// damage; a log whose repair fails waits by itself. Any live replica will do that has the batches and has compacted them alike (storage's segment-repair says
 // whether), the leader first. A log without another replica stays damaged where it is, and says so at every attempt.
 import type { Log } from '../../env/environment.ts';
 import { messageOf } from '../../std/errors.ts';
@@ -13,13 +13,23 @@ const RETRY_MAX_MS = 60_000;
 export interface RepairsPort {
   readonly peers: PeerPort;
   readonly log: Log;
+  nowMs(): number;
   after(delayMs: number, fire: () => void): void;
+}
+
+interface Due {
+  /** Not tried before. */
+  readonly dueMs: number;
+  /** How long it waits when that fails. */
+  readonly delayMs: number;
 }
 
 export class Repairs {
   readonly #port: RepairsPort;
-  /** Logs with damage that is not repaired, in the order in which they are tried, and how long each waits then. */
-  readonly #damaged = new Map<HostedLog, number>();
+  /** Logs with damage that is not repaired. */
+  readonly #damaged = new Map<HostedLog, Due>();
+  /** When the next timer fires. */
+  #wakeMs = Number.POSITIVE_INFINITY;
   #isRunning = false;
   #isStopped = false;
 
@@ -29,7 +39,9 @@ export class Repairs {
 
   /** That log has a damaged segment. */
   add(hosted: HostedLog): void {
-    if (!this.#damaged.has(hosted)) this.#damaged.set(hosted, RETRY_MIN_MS);
+    if (!this.#damaged.has(hosted)) {
+      this.#damaged.set(hosted, { dueMs: this.#port.nowMs(), delayMs: RETRY_MIN_MS });
+    }
     this.#run();
   }
 
@@ -42,18 +54,37 @@ export class Repairs {
     this.#damaged.clear();
   }
 
+  /** The one that has been due for the longest time: what waits after a failure is in nobody's way. */
   #run(): void {
     if (this.#isRunning || this.#isStopped) return;
-    const [next] = this.#damaged;
+    let next: HostedLog | undefined;
+    let due: Due = { dueMs: Number.POSITIVE_INFINITY, delayMs: 0 };
+    for (const [hosted, each] of this.#damaged) {
+      if (each.dueMs < due.dueMs) [next, due] = [hosted, each];
+    }
     if (next === undefined) return;
+    if (due.dueMs > this.#port.nowMs()) {
+      this.#wakeAt(due.dueMs);
+      return;
+    }
     this.#isRunning = true;
-    const [hosted, delayMs] = next;
+    const hosted = next;
+    const { delayMs } = due;
     this.#repair(hosted)
       .catch((error: unknown) => {
         this.#notYet(hosted.logId, error);
         return false;
       })
       .then((isDone) => this.#ended(hosted, delayMs, isDone));
+  }
+
+  #wakeAt(dueMs: number): void {
+    if (dueMs >= this.#wakeMs) return;
+    this.#wakeMs = dueMs;
+    this.#port.after(dueMs - this.#port.nowMs(), () => {
+      if (this.#wakeMs === dueMs) this.#wakeMs = Number.POSITIVE_INFINITY;
+      this.#run();
+    });
   }
 
   #notYet(logId: number, error: unknown): void {
@@ -63,17 +94,13 @@ export class Repairs {
   }
 
   #ended(hosted: HostedLog, delayMs: number, isDone: boolean): void {
-    const isStill = this.#damaged.delete(hosted) && !isDone;
-    if (isStill && !this.#isStopped) {
-      // The others have their turn first.
-      this.#damaged.set(hosted, Math.min(2 * delayMs, RETRY_MAX_MS));
-      this.#port.after(delayMs, () => {
-        this.#isRunning = false;
-        this.#run();
-      });
-      return;
-    }
     this.#isRunning = false;
+    // More may have been found meanwhile.
+    if (isDone && hosted.stored.damagedSegments === 0) this.#damaged.delete(hosted);
+    else if (this.#damaged.has(hosted)) {
+      const dueMs = this.#port.nowMs() + delayMs;
+      this.#damaged.set(hosted, { dueMs, delayMs: Math.min(2 * delayMs, RETRY_MAX_MS) });
+    }
     this.#run();
   }
 

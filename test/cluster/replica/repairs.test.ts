@@ -99,3 +99,34 @@ test('a log with one replica says that nobody can repair it, and goes on with th
     STORE,
   );
 });
+
+test('a log that nobody can repair is in no other log\'s way', async () => {
+  const OTHER = LOG + 1;
+  await inRig(
+    93,
+    async (rig) => {
+      await led(rig, 1, { replicas: [1] });
+      for (let i = 0; i < RECORDS; i += 1) {
+        expect(await rig.result(1, rig.append(1, LOG, `${i} `.repeat(400)))).toBe('ok');
+      }
+      await rotten(rig, 1);
+      // Until it is tried once a minute.
+      await rig.advance(100_000);
+      const before = new Set(rig.world.node('n1').device.tree.files().map(({ path }) => path));
+      rig.create(OTHER);
+      rig.grant(OTHER, 1);
+      await rig.until(() => rig.isLeading(1, OTHER));
+      for (let i = 0; i < RECORDS; i += 1) {
+        expect(await rig.result(1, rig.append(1, OTHER, `${i} `.repeat(400)))).toBe('ok');
+      }
+      await rig.advance(3_000);
+      const isOther = (path: string) => isSegment(path) && !before.has(path);
+      for (let i = 0; i < 12; i += 1) rig.world.node('n1').device.rot(isOther);
+      const { stored } = rig.at(1).host.hosted(OTHER)!;
+      await rig.until(() => stored.damagedSegments > 0);
+      await rig.until(() => stored.damagedSegments === 0, 5_000);
+      expect(rig.at(1).host.hosted(LOG)!.stored.damagedSegments).toBeGreaterThan(0);
+    },
+    STORE,
+  );
+});
