@@ -52,10 +52,19 @@ export class Donations {
     return { ...this.#opened(donation), snapshot, facts };
   }
 
-  /** Settled batches alone. */
-  async lend(stored: StoredLog, fromOffset: number, toOffset: number): Promise<LoanOffer> {
+  /** Settled batches alone, of a log that `isSound`: they are of the history that the borrower has, too. */
+  async lend(
+    stored: StoredLog,
+    fromOffset: number,
+    toOffset: number,
+    isSound: () => boolean,
+  ): Promise<LoanOffer> {
     if (this.#open.size >= DONATIONS_MAX) throw new Error('too many catch-ups at once');
-    const loan = await stored.lend(fromOffset, toOffset);
+    const loan = isSound() ? await stored.lend(fromOffset, toOffset) : undefined;
+    if (!isSound()) {
+      loan?.release();
+      throw new Error(`log ${stored.logId} may have another history here`);
+    }
     if (loan === undefined) {
       throw new Error(`log ${stored.logId} has not all from ${fromOffset} to ${toOffset} here`);
     }

@@ -76,6 +76,11 @@ export class FollowerRole {
     return this.core.leader;
   }
 
+  /** What is here is of the leader's history, and nothing of it is being rewritten. */
+  get isFollowing(): boolean {
+    return this.core.phase === 'following' && this.#surgery === undefined;
+  }
+
   // ---- The leader and the way to it --------------------------------------------------------------
 
   follow(fence: Fence): void {

@@ -158,6 +158,16 @@ export class HostedLog {
     return this.role?.kind === 'follower' ? this.role : undefined;
   }
 
+  /**
+   * The epoch in which what has settled here is known to be of the committed log: as its active leader, or as a
+   * follower whose history was compared with the leader's. Undefined: not known, so no other replica may have it.
+   */
+  get soundEpoch(): number | undefined {
+    const { leader, follower } = this;
+    if (leader !== undefined) return leader.isActive ? leader.epoch : undefined;
+    return follower?.isFollowing === true ? follower.epoch : undefined;
+  }
+
   // ---- Roles ------------------------------------------------------------------------------------
 
   assign(assignment: Assignment): void {

@@ -74,8 +74,12 @@ export const PeerActor = actor(
           }
           return host.donations.offer(hosted.stored);
         }),
-      lend: ({ logId, fromOffset, toOffset }) =>
-        later(ctx, () => host.donations.lend(must(host, logId).stored, fromOffset, toOffset)),
+      lend: ({ logId, epoch, fromOffset, toOffset }) =>
+        later(ctx, () => {
+          const hosted = must(host, logId);
+          const isSound = () => hosted.soundEpoch === epoch;
+          return host.donations.lend(hosted.stored, fromOffset, toOffset, isSound);
+        }),
       pullChunk: ({ donationId, position }) =>
         later(ctx, () => host.donations.chunk(donationId, position)),
       releaseDonation: ({ donationId }) => host.donations.release(donationId),

@@ -193,9 +193,9 @@ export class PeerLinks implements PeerPort {
     return ref.ask('donate', { logId, epoch }, { timeoutMs: PULL_TIMEOUT_MS });
   }
 
-  async lend(node: number, logId: number, fromOffset: number, toOffset: number) {
-    const ref = this.#mustFind(node, logId);
-    return ref.ask('lend', { logId, fromOffset, toOffset }, { timeoutMs: PULL_TIMEOUT_MS });
+  async lend(node: number, input: Input<PeerOps['lend']>) {
+    const ref = this.#mustFind(node, input.logId);
+    return ref.ask('lend', input, { timeoutMs: PULL_TIMEOUT_MS });
   }
 
   async pullChunk(node: number, logId: number, donationId: number, position: number) {

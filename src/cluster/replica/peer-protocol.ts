@@ -84,9 +84,9 @@ export const PeerProtocol = protocol('log-peer', 1, {
   pullChunk: ask(record({ donationId: u53, position: u53 }), bytesCopy),
   releaseDonation: tell(record({ donationId: u53 })),
   received: tell(record({ logId: u53, from: u32, incarnation: u53, epoch: u32, seq: u53 })),
-  /** Settled batches for a replica whose own are damaged, read like a donation. */
+  /** Settled batches for a replica of the same epoch whose own are damaged, read like a donation. */
   lend: ask(
-    record({ logId: u53, fromOffset: u53, toOffset: u53 }),
+    record({ logId: u53, epoch: u32, fromOffset: u53, toOffset: u53 }),
     record({ donationId: u53, totalBytes: u53, facts: loanFacts }),
   ),
 });

@@ -1,6 +1,6 @@
 // Damaged segments of this shard's logs are replaced from other replicas, one at a time, for as long as there is
-// damage; a log whose repair fails waits by itself. Any live replica will do that has the batches and has compacted them alike (storage's segment-repair says
-// whether), the leader first. A log without another replica stays damaged where it is, and says so at every attempt.
+// damage; a log whose repair fails waits by itself. Any live replica will do that is in step with the same leader, has
+// the batches and has compacted them alike (storage's segment-repair says whether), the leader first. A log without another replica stays damaged where it is, and says so at every attempt.
 import type { Log } from '../../env/environment.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { SegmentRepair } from '../../storage/api.ts';
@@ -117,22 +117,24 @@ export class Repairs {
       }
       return segments === 0;
     }
+    const epoch = hosted.soundEpoch;
+    if (epoch === undefined) throw new Error('this replica is not in step with a leader');
     // One that cannot be repaired now is no reason to leave those behind it.
     let index = 0;
     while (index < stored.damagedSegments && !this.#isStopped) {
       const repair = await stored.beginRepair(index);
       if (repair === undefined) break;
-      if (!(await this.#fill(hosted, repair))) index += 1;
+      if (!(await this.#fill(hosted, epoch, repair))) index += 1;
     }
     return stored.damagedSegments === 0;
   }
 
-  async #fill(hosted: HostedLog, repair: SegmentRepair): Promise<boolean> {
+  async #fill(hosted: HostedLog, epoch: number, repair: SegmentRepair): Promise<boolean> {
     const { logId } = hosted;
     const { fromOffset, toOffset } = repair;
     for (const donor of hosted.otherReplicas()) {
       try {
-        if (!(await this.#fillFrom(donor, logId, repair))) continue;
+        if (!(await this.#fillFrom(donor, hosted, epoch, repair))) continue;
         const what = { logId, from: donor, fromOffset, toOffset };
         this.#port.log.info('a damaged segment was repaired', what);
         return true;
@@ -145,10 +147,16 @@ export class Repairs {
     return false;
   }
 
-  async #fillFrom(donor: number, logId: number, repair: SegmentRepair): Promise<boolean> {
+  async #fillFrom(
+    donor: number,
+    hosted: HostedLog,
+    epoch: number,
+    repair: SegmentRepair,
+  ): Promise<boolean> {
     const { peers } = this.#port;
+    const { logId } = hosted;
     const { fromOffset, toOffset } = repair;
-    const loan = await peers.lend(donor, logId, fromOffset, toOffset);
+    const loan = await peers.lend(donor, { logId, epoch, fromOffset, toOffset });
     try {
       const taken = repair.take(loan.facts);
       if (taken !== 'ok') throw new Error(`what node ${donor} has cannot be taken: ${taken}`);
@@ -156,6 +164,8 @@ export class Repairs {
     } finally {
       peers.releaseDonation(donor, logId, loan.donationId);
     }
+    // After an unclean election the copy is of a history that is over.
+    if (hosted.soundEpoch !== epoch) throw new Error('the epoch changed meanwhile');
     return (await repair.commit()) === 'done';
   }
 

@@ -49,8 +49,8 @@ export interface PeerPort {
     throughSeq: number,
   ): Promise<FramesInput>;
   donate(node: number, logId: number, epoch: number): Promise<DonationOffer>;
-  /** Settled batches of that replica, for a repair. Rejects when it cannot give all of them. */
-  lend(node: number, logId: number, fromOffset: number, toOffset: number): Promise<LoanOffer>;
+  /** Settled batches of that replica, for a repair. Rejects when it cannot give all, or is not sound in that epoch. */
+  lend(node: number, input: LoanWish): Promise<LoanOffer>;
   pullChunk(node: number, logId: number, donationId: number, position: number): Promise<Uint8Array>;
   releaseDonation(node: number, logId: number, donationId: number): void;
 }
@@ -61,6 +61,14 @@ export interface DonationOffer {
   readonly totalBytes: number;
   readonly snapshot: LogSnapshot;
   readonly facts: DonationFacts;
+}
+
+export interface LoanWish {
+  readonly logId: number;
+  /** The borrower is sound in it. */
+  readonly epoch: number;
+  readonly fromOffset: number;
+  readonly toOffset: number;
 }
 
 /** Bytes [0, totalBytes) are whole batches back to back, pinned. */

@@ -100,7 +100,7 @@ test('a log with one replica says that nobody can repair it, and goes on with th
   );
 });
 
-test('a log that nobody can repair is in no other log\'s way', async () => {
+test("a log that nobody can repair is in no other log's way", async () => {
   const OTHER = LOG + 1;
   await inRig(
     93,
@@ -112,7 +112,12 @@ test('a log that nobody can repair is in no other log\'s way', async () => {
       await rotten(rig, 1);
       // Until it is tried once a minute.
       await rig.advance(100_000);
-      const before = new Set(rig.world.node('n1').device.tree.files().map(({ path }) => path));
+      const before = new Set(
+        rig.world
+          .node('n1')
+          .device.tree.files()
+          .map(({ path }) => path),
+      );
       rig.create(OTHER);
       rig.grant(OTHER, 1);
       await rig.until(() => rig.isLeading(1, OTHER));
@@ -126,6 +131,69 @@ test('a log that nobody can repair is in no other log\'s way', async () => {
       await rig.until(() => stored.damagedSegments > 0);
       await rig.until(() => stored.damagedSegments === 0, 5_000);
       expect(rig.at(1).host.hosted(LOG)!.stored.damagedSegments).toBeGreaterThan(0);
+    },
+    STORE,
+  );
+});
+
+test('a replica lends only what is of the history that the borrower has', async () => {
+  await inRig(
+    94,
+    async (rig) => {
+      await led(rig);
+      await filled(rig);
+      const { epoch } = rig.logs.get(LOG)!;
+      const asked = async (from: number, of: number) => {
+        const { peers } = rig.at(1).host;
+        let heard: unknown;
+        peers
+          .lend(from, { logId: LOG, epoch: of, fromOffset: 0, toOffset: 10 })
+          .then(({ totalBytes }) => {
+            heard = totalBytes > 0 ? 'lent' : 'nothing';
+          })
+          .catch((error: Error) => {
+            heard = error.message;
+          });
+        await rig.until(() => heard !== undefined);
+        return heard;
+      };
+      expect(await asked(2, epoch)).toBe('lent');
+      expect(await asked(2, epoch - 1)).toMatch(/another history/);
+      expect(await asked(2, epoch + 1)).toMatch(/another history/);
+      // A leader that nobody has compared it with yet.
+      rig
+        .at(2)
+        .host.hosted(LOG)!
+        .fenced({ epoch: epoch + 1, leader: 3, unclean: true });
+      expect(await asked(2, epoch)).toMatch(/another history/);
+      expect(await asked(2, epoch + 1)).toMatch(/another history/);
+      rig.at(3).host.hosted(LOG)!.quarantine('a test');
+      expect(await asked(3, epoch)).toMatch(/another history/);
+    },
+    STORE,
+  );
+});
+
+test('what was copied from a history that is over is not taken', async () => {
+  await inRig(
+    95,
+    async (rig) => {
+      await led(rig);
+      await filled(rig);
+      const hosted = rig.at(2).host.hosted(LOG)!;
+      const { peers } = rig.at(2).host;
+      // As if the election came while the batches were on their way.
+      const { pullChunk } = Object.getPrototypeOf(peers) as typeof peers;
+      let copies = 0;
+      peers.pullChunk = async (...input) => {
+        copies += 1;
+        hosted.fenced({ epoch: rig.logs.get(LOG)!.epoch + 1, leader: 3, unclean: false });
+        return pullChunk.apply(peers, input);
+      };
+      await rotten(rig, 2);
+      await rig.until(() => copies > 1);
+      await rig.advance(2_000);
+      expect(countersOf(rig, 2).segmentsRepaired).toBe(0);
     },
     STORE,
   );
