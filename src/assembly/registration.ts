@@ -54,6 +54,8 @@ export class Registration {
   #previous: number;
   #isStopped = false;
   #isTold = false;
+  /** A registration of this very life was sent: the metadata may know of it, whatever was answered. */
+  #hasAsked = false;
   #isBusy = false;
   /** Something changed while a task was under way. */
   #isDue = false;
@@ -226,9 +228,12 @@ export class Registration {
         ? { kind: 'register-node', ...registration }
         : { kind: 'register-node-with-kinds', ...registration, kinds };
     this.#options.onTelling();
+    const isRepeat = this.#hasAsked;
+    this.#hasAsked = true;
     const answer = await metadata.changeCommand(command, CHANGE_MS);
     if (answer.kind === 'done') this.#tellRegistered();
     if (answer.kind !== 'refused') return;
+    if (answer.code === 'rolled-back' && isRepeat && !this.#isOutlived()) return;
     // A cluster of one has nobody who could take a newcomer in: it goes on with what it has, under another name.
     if (answer.code === 'rolled-back' && this.#options.founders.length > 1) {
       this.#isStopped = true;
@@ -253,6 +258,17 @@ export class Registration {
       return;
     }
     throw new Error(`the cluster refuses this node: ${answer.message}`);
+  }
+
+  /**
+   * The metadata here knows this node by another life than this one, and no earlier one. If not, a start that is
+   * known already is this very one: its answer was lost, and a shard has started again since. The image tells soon.
+   */
+  #isOutlived(): boolean {
+    const { replica, identity } = this.#options;
+    const known = replica.image.node(identity.nodeId);
+    if (known === undefined || this.#ownRecord() !== undefined) return false;
+    return known.incarnation > this.#incarnation || known.bootCounter >= identity.bootCounter;
   }
 
   /** A node that was stopped with this one counts as live until it is fenced. */
