@@ -22,5 +22,5 @@ export function awaitedStep(level: ReplyLevel, durability: Durability): AwaitedS
   }
 }
 
-/** So many bytes of a shard are answered for and not written; above, answers wait as those of `sync` do. */
+/** So many bytes of a shard are answered for, or told as received, and not written; above, answers wait as those of `sync` do. */
 export const EARLY_BYTES_MAX = 4 * 1024 * 1024;

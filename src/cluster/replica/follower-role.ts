@@ -14,6 +14,7 @@ import type {
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import { CatchUp, startOver } from './catch-up.ts';
+import { EARLY_BYTES_MAX } from './durability.ts';
 import type { LogContext } from './role.ts';
 import type { FramesInput } from './wire-frame.ts';
 
@@ -153,11 +154,15 @@ export class FollowerRole {
     if (stored.endSeq > endSeq) this.#tellReceived();
   }
 
-  /** Whose answers wait for receivers is told before anything is durable here. */
+  /**
+   * Whose answers wait for receivers is told before anything is durable here, unless too much is unwritten: then the
+   * acknowledgement says it, and a sender is no faster than the slowest disk for long.
+   */
   #tellReceived(): void {
-    const { peers, logId } = this.#context;
+    const { peers, logId, store } = this.#context;
     const { leader, phase, promisedEpoch, endSeq } = this.core;
     if (this.#context.durability() !== 'replicated' || this.#isStopped) return;
+    if (store.unwrittenBytes > EARLY_BYTES_MAX) return;
     if (phase === 'following' && leader !== undefined) {
       peers.received(leader, logId, promisedEpoch, endSeq);
     }

@@ -110,6 +110,25 @@ describe('while no disk writes', () => {
   });
 });
 
+test('replicated: a follower whose disk stands still says of no more than the budget that it has it', async () => {
+  await inRig(10, async (rig) => {
+    await seeded(rig, 'replicated');
+    stall(rig, [2, 3]);
+    const value = 'x'.repeat(512 * 1024);
+    const tokens: number[] = [];
+    for (let i = 0; i < 12; i += 1) {
+      tokens.push(rig.append(1, LOG, value + i, 'stored'));
+      // The leader's disk keeps up.
+      await rig.advance(15);
+    }
+    expect(rig.at(2).store.unwrittenBytes).toBeGreaterThan(12 * value.length);
+    const early = tokens.filter((token) => isAnswered(rig, 1, token)).length;
+    expect(early).toBeGreaterThan(4);
+    expect(early).toBeLessThan(12);
+    for (const token of tokens) expect(await rig.result(1, token)).toBe('ok');
+  });
+});
+
 describe('the leader is killed before anything is written', () => {
   const killed = async (rig: Rig, mode: Durability): Promise<string[]> => {
     await seeded(rig, mode);
