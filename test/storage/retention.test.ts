@@ -94,6 +94,23 @@ describe('a log start', () => {
     expect(store.failure?.message).toContain('removing');
   });
 
+  it('at the end of a log leaves no segment, even where a power cut brings one back', async () => {
+    const scene = await sceneOf();
+    await fill(scene, 20);
+    const { world, disk, store, log } = scene;
+    const [path] = segmentsOf(disk);
+    const torn = disk.contents(path!).slice(0, 1000);
+    log.setStartOffset(20);
+    await world.drive(store.checkpoint());
+    store.abandon();
+    world.clear();
+    const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+    copy.replaceFile(path!, torn);
+    const { recovered } = await openOn(world, copy);
+    expect(segmentsOf(copy)).toEqual([]);
+    expect(recovered[0]!.log.segmentBytes).toBe(0);
+  });
+
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'stands after a power cut (%s), or the one before does',
     async (seed) => {

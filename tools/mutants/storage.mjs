@@ -89,6 +89,7 @@ export const mutants = [
   },
   {
     name: 'the payload of a frame is not checked',
+    isRare: true,
     file: WAL_SCAN,
     from: 'if (codec.payloadCrc(payload.subarray(length), batch) !== payloadCrc) return -1;',
     to: '',
@@ -212,6 +213,7 @@ export const mutants = [
   },
   {
     name: 'segments below the log start count at a start',
+    isRare: true,
     file: SEGMENTS,
     from: 'const isDead = startOffset >= mark.settledOffset;',
     to: 'const isDead = startOffset < 0;',
