@@ -107,8 +107,9 @@ describe('a log start', () => {
     const copy = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
     copy.replaceFile(path!, torn);
     const { recovered } = await openOn(world, copy);
-    expect(segmentsOf(copy)).toEqual([]);
+    // Whoever asks for its segments first looks into the folder.
     expect(recovered[0]!.log.segmentBytes).toBe(0);
+    expect(segmentsOf(copy)).toEqual([]);
   });
 
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
