@@ -130,12 +130,20 @@ export class SegmentSet {
       name.generation === mark.generation;
     const segment = new Segment(this.#host, this.#folder, { logId: this.#logId, ...name }, 0);
     const size = this.#host.env.disk.fileSize(segment.path) ?? 0;
-    const length = isActive ? Math.min(size, mark.segmentLength) : size;
+    const length = isActive ? mark.segmentLength : Math.max(size, SEGMENT_HEADER_BYTES);
     segment.length = segment.syncedLength = length;
-    this.list.push(segment);
     if (isActive && size > length) segment.dropTail();
     if (isActive && !this.#host.cleanStart) segment.distrustTail();
-    if (isActive && size < mark.segmentLength) segment.foundDamaged(size);
+    if (size < length) this.#lacks(segment, size, isActive);
+    this.list.push(segment);
+  }
+
+  /** Its file is shorter than what counts of it. */
+  #lacks(segment: Segment, size: number, isActive: boolean): void {
+    // No checkpoint says how long a sealed one is, and this one is sealed next: zeros in the place of what it lacks
+    // are no batches, whoever reads them and whenever.
+    if (isActive && segment.hasBatches) segment.fillUp();
+    segment.foundDamaged(size);
   }
 
   /** Where a rewriting has ended, the files that it was made of go, if they are still there, or back. */
@@ -194,7 +202,7 @@ export class SegmentSet {
       if (!last.isDamaged && (!last.hasBatches || hasRoom)) return last;
       if (last.hasBatches) this.seal();
       else {
-        // There was its header only: the new one has its name.
+        // There was its header only, and no checkpoint knows of more: the new one has its name.
         last.forgive();
         this.list.pop();
       }

@@ -361,6 +361,13 @@ export class Segment implements SegmentName, SegmentFileName {
     this.#isTailDropped = true;
   }
 
+  /** Zeros up to the counted end, behind which the file must not end. Throws DiskError. */
+  fillUp(): void {
+    const open = this.#host.openFiles.get(this.path);
+    open.file.truncate(this.length);
+    this.#markDirty(open);
+  }
+
   /** A run that was killed may have dropped what lay behind the end, and did not sync it. */
   distrustTail(): void {
     this.#isTailDropped = true;

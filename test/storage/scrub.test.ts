@@ -194,6 +194,82 @@ test.each([0, 1, 'last'] as const)(
   },
 );
 
+/** Where a batch of the file ends, the last but one. */
+function boundaryIn(bytes: Uint8Array): number {
+  const ends = [64];
+  forEachBatch(bytes, 64, bytes.length, (at, size) => ends.push(at + size));
+  return ends.at(-3)!;
+}
+
+test.each([
+  'all',
+  'part of the header',
+  'all batches',
+  'two whole batches',
+  'half a batch',
+] as const)(
+  'a checkpoint counts what the last segment lacks: %s. That is damage, and stays so until it is repaired',
+  async (what) => {
+    const world = new World();
+    const healthy = await replica(world);
+    let { store, disk } = await replica(world);
+    await world.drive(store.close());
+    const path = segmentsOf(disk).at(-1)!;
+    const bytes = disk.contents(path);
+    const boundary = boundaryIn(bytes);
+    const left = {
+      all: 0,
+      'part of the header': 40,
+      'all batches': 64,
+      'two whole batches': boundary,
+      'half a batch': boundary - 300,
+    };
+    disk.open(path, { mode: 'write' }).truncate(left[what]);
+    let log: StoredLog;
+    const append = async (): Promise<void> => {
+      appendBatch(log, 500);
+      store.startGroup();
+      await world.advance(10);
+      log.setCommitted(log.endSeq);
+      for (let i = 0; i < 2; i += 1) await world.drive(store.checkpoint()).catch(() => undefined);
+    };
+    for (let start = 0; start < 3; start += 1) {
+      ({ store } = await openOn(world, disk, SCRUBBED));
+      log = store.log(LOG)!;
+      if (start === 0) await append();
+      // Whoever asks first hears it.
+      expect(log.read(59, 1_000, log.endOffset).kind).toBe('damaged');
+      expect(store.counters.damagedSegments).toBe(1);
+      await append();
+      expect(log.settledOffset).toBe(log.endOffset);
+      expect(readAll(log, 60).length).toBeGreaterThan(500 * (log.endOffset - 60));
+      if (start === 1) disk = killed(world, disk);
+      else await world.drive(store.close());
+    }
+    ({ store } = await openOn(world, disk, SCRUBBED));
+    log = store.log(LOG)!;
+    await world.advance(62_000);
+    expect(store.counters.damagedSegments).toBe(1);
+    expect(await fill(world, healthy.log, log)).toBe('done');
+    const whole = readAll(healthy.log);
+    expect(readAll(log).subarray(0, whole.length)).toEqual(whole);
+  },
+);
+
+test.each([0, 30, 63])('a sealed segment of %i bytes is no empty one', async (left) => {
+  const world = new World();
+  const healthy = await replica(world);
+  let { store, disk } = await replica(world);
+  await world.drive(store.close());
+  disk.open(segmentsOf(disk)[1]!, { mode: 'write' }).truncate(left);
+  ({ store } = await openOn(world, disk, SCRUBBED));
+  await world.advance(62_000);
+  expect(store.counters).toMatchObject({ scrubPasses: 1, damagedSegments: 1 });
+  const log = store.log(LOG)!;
+  expect(await fill(world, healthy.log, log)).toBe('done');
+  expect(readAll(log)).toEqual(readAll(healthy.log));
+});
+
 test('a kill at any moment of a repair leaves the damaged or the repaired segment, never a hole', async () => {
   for (let cutAt = 1; cutAt < 60; cutAt += 1) {
     const world = new World();

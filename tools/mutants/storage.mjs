@@ -195,8 +195,8 @@ export const mutants = [
   {
     name: 'bytes behind the checkpointed end of a segment count',
     file: SEGMENTS,
-    from: 'const length = isActive ? Math.min(size, mark.segmentLength) : size;',
-    to: 'const length = size;',
+    from: 'const length = isActive ? mark.segmentLength : Math.max(size, SEGMENT_HEADER_BYTES);',
+    to: 'const length = Math.max(size, SEGMENT_HEADER_BYTES);',
   },
   {
     name: 'the name of a segment is not synced',
