@@ -381,6 +381,8 @@ export interface SealedSegment {
   readonly isCounted: boolean;
   /** Whoever rewrote it was done with it. */
   readonly isDone: boolean;
+  /** It is known to be damaged: it is not rewritten before it is repaired. */
+  readonly isDamaged: boolean;
 }
 
 /** Batches back to back at [position, position + length) of a file that stays until the rewriting is over. */
@@ -480,7 +482,10 @@ export interface StoredLog {
    * batches that begin below `endOffset` (HW, or LEO for replicas). At most one place per call: memory or file.
    */
   read(offset: number, maxBytes: number, endOffset: number): ReadResult;
-  /** Throws StorageError or DiskError if a segment cannot be read; EMFILE or ENFILE passes. */
+  /**
+   * Throws StorageError or DiskError if a segment cannot be read that may hold the answer (`STORAGE_DAMAGED`: until it is
+   * repaired; `STORAGE_NEWER_FORMAT`); EMFILE or ENFILE passes.
+   */
   offsetForTimestamp(timestampMs: number): TimestampPlace | undefined;
   /** As `offsetForTimestamp`: the first batch that holds the largest timestamp of the log; undefined if the log holds no batch. */
   maxTimestamp(): TimestampPlace | undefined;
@@ -503,14 +508,14 @@ export interface StoredLog {
   sealedSegments(): readonly SealedSegment[];
   /**
    * Begins to rewrite the sealed and counted segments within [fromOffset, endOffset). `isDone` is kept with what
-   * becomes of them. Undefined: there is none, they are not neighbours of one life of the log, or a rewriting of the
-   * log is under way. Throws StorageError, `STORAGE_NO_DESCRIPTORS` where they cannot all be open.
+   * becomes of them. Undefined: there is none, they are not neighbours of one life of the log, one is damaged, or a
+   * rewriting of the log is under way. Throws StorageError, `STORAGE_NO_DESCRIPTORS` where they cannot all be open.
    */
   beginRewrite(fromOffset: number, endOffset: number, isDone?: boolean): Rewrite | undefined;
 
   /**
    * Settles up to the newest snapshot and offers both; undefined if there is no snapshot. Rejects, with nothing
-   * pinned, if it cannot settle now or its segments cannot be opened or read.
+   * pinned, if it cannot settle now, or its segments cannot be opened or read or one is damaged.
    */
   donate(): Promise<Donation | undefined>;
   /** Settled batches that end above `fromOffset`, up to `toOffset`; undefined if not all of it is here and sound. */

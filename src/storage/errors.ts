@@ -61,6 +61,12 @@ export function isShortOfDescriptors(thrown: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE' || code === 'STORAGE_NO_DESCRIPTORS';
 }
 
+/** It was not done because the device, or a quota, is full: nothing is assumed of what was being written. */
+export function isShortOfSpace(thrown: unknown): boolean {
+  const code = errnoOf(thrown);
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'STORAGE_FULL';
+}
+
 /** A StorageError that says what was tried, from whatever a disk threw. */
 export function storageErrorFrom(thrown: unknown, what: string): StorageError {
   if (thrown instanceof StorageError) return thrown;

@@ -3,7 +3,7 @@
 import { baseOffset, maxTimestampMs } from '../records/batch.ts';
 import { messageOf } from '../std/errors.ts';
 import type { FileRead, MemoryRead, ReadResult, TimestampPlace } from './api.ts';
-import { errnoOf, isShortOfDescriptors } from './errors.ts';
+import { isShortOfDescriptors, StorageError } from './errors.ts';
 import { FRAME_HEADER_BYTES } from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import type { Chunk } from './slab.ts';
@@ -143,9 +143,16 @@ function readMemory(log: StoredLogCore, from: number, maxBytes: number, limit: n
   return read;
 }
 
+function unreadable({ logId }: StoredLogCore, seq: number): StorageError {
+  return new StorageError('STORAGE_DAMAGED', `frame ${seq} of log ${logId} cannot be read`, {
+    logId,
+    seq,
+  });
+}
+
 /**
  * Calls `visit` with each batch of the tail that is not in a segment and ends above the log start, until it
- * answers false.
+ * answers false. Throws `STORAGE_DAMAGED` for one whose time cannot be read.
  */
 function eachTailBatch(
   log: StoredLogCore,
@@ -160,30 +167,16 @@ function eachTailBatch(
     const id = table.chunk[slot]!;
     const isCold = id === COLD;
     const bytes = isCold ? coldBatchHead(log, seq) : host.slabs.get(id).bytes;
-    if (bytes === undefined) continue;
+    if (bytes === undefined) throw unreadable(log, seq);
     const at = isCold ? 0 : table.at[slot]! + FRAME_HEADER_BYTES;
     if (!visit(baseOffset(bytes, at), maxTimestampMs(bytes, at))) return;
   }
 }
 
-/** Batches in a segment that is damaged, until it is repaired, or that a newer version wrote, are at no time. */
-function orDamaged(
-  log: StoredLogCore,
-  find: () => TimestampPlace | undefined,
-): TimestampPlace | undefined {
-  try {
-    return find();
-  } catch (error) {
-    const code = errnoOf(error);
-    if (code !== 'STORAGE_DAMAGED' && code !== 'STORAGE_NEWER_FORMAT') throw error;
-    log.host.env.log.error('a segment cannot be read', { logId: log.logId, why: messageOf(error) });
-    return undefined;
-  }
-}
-
+/** What is damaged or of a newer version is not passed over where the batch may be in it: a later one is no answer. */
 export function offsetForTimestamp(log: StoredLogCore, timeMs: number): TimestampPlace | undefined {
   if (log.settledOffset > log.startOffset) {
-    const found = orDamaged(log, () => log.segments.findTime(timeMs, log.startOffset));
+    const found = log.segments.findTime(timeMs, log.startOffset);
     if (found !== undefined) return found;
   }
   let found: TimestampPlace | undefined;
@@ -197,9 +190,7 @@ export function offsetForTimestamp(log: StoredLogCore, timeMs: number): Timestam
 
 export function maxTimestamp(log: StoredLogCore): TimestampPlace | undefined {
   let found =
-    log.settledOffset > log.startOffset
-      ? orDamaged(log, () => log.segments.maxTimestamp(log.startOffset))
-      : undefined;
+    log.settledOffset > log.startOffset ? log.segments.maxTimestamp(log.startOffset) : undefined;
   eachTailBatch(log, (base, timestampMs) => {
     if (found === undefined || timestampMs > found.maxTimestampMs) {
       found = { baseOffset: base, maxTimestampMs: timestampMs };

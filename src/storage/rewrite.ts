@@ -9,7 +9,7 @@
 import type { DiskFile } from '../env/environment.ts';
 import { assert } from '../std/assert.ts';
 import type { Rewrite, RewriteSource, SealedSegment } from './api.ts';
-import { errnoOf, storageErrorFrom } from './errors.ts';
+import { isShortOfDescriptors, isShortOfSpace, storageErrorFrom } from './errors.ts';
 import type { OpenFile } from './open-files.ts';
 import { SEGMENT_HEADER_BYTES, Segment, type SegmentContents } from './segment.ts';
 import { CLEAN_SUFFIX } from './segment-set.ts';
@@ -27,6 +27,7 @@ export function sealedSegments(log: StoredLogCore): SealedSegment[] {
     bytes: segment.length - SEGMENT_HEADER_BYTES,
     isCounted: segments.isCounted(i, marks),
     isDone: segment.isDone,
+    isDamaged: segment.isDamaged,
   }));
 }
 
@@ -56,7 +57,7 @@ export function beginRewrite(
   const isOne =
     first !== undefined &&
     segments.holds(sources) &&
-    sources.every((segment) => segment.generation === first.generation);
+    sources.every(({ generation, isDamaged }) => generation === first.generation && !isDamaged);
   if (!isOne) return undefined;
   const end = coveredEnd(log, sources[sources.length - 1]!);
   // What was compacted before may have tombstones whose time has come.
@@ -111,6 +112,9 @@ class LogRewrite implements Rewrite {
   readonly #pinned: readonly OpenFile[];
   readonly #target: Segment;
   #file: DiskFile | undefined;
+  /** Its file was made and has no name yet by which it counts; then it has one. */
+  #isMade = false;
+  #isNamed = false;
   #isBusy = false;
   #isOver = false;
 
@@ -165,6 +169,7 @@ class LogRewrite implements Rewrite {
       throw storageErrorFrom(error, `opening ${this.#path}`);
     }
     this.#file = file;
+    this.#isMade = true;
     if (file.size() > 0) file.truncate(0);
     file.writeSync(this.#target.header(), 0);
     return file;
@@ -213,6 +218,8 @@ class LogRewrite implements Rewrite {
     file.close();
     this.#file = undefined;
     disk.rename(this.#path, target.path);
+    this.#isMade = false;
+    this.#isNamed = true;
     // Before any of the old files goes: until then a power cut may take the new name away.
     disk.syncDirectory(folder);
     target.isWhole();
@@ -238,7 +245,10 @@ class LogRewrite implements Rewrite {
     }
   }
 
-  /** A full disk, and no free descriptor, end the rewriting and nothing else; after any other failure nothing is known any more. */
+  /**
+   * Until its file has its name, a full disk and no free descriptor end the rewriting and nothing else. After that the
+   * next start takes it for what counts, and after any other failure nothing is known any more: the store is fenced.
+   */
   async #guard(work: () => Promise<void>): Promise<void> {
     const { host, logId } = this.#log;
     this.#isBusy = true;
@@ -246,11 +256,8 @@ class LogRewrite implements Rewrite {
       await work();
     } catch (error) {
       const failure = storageErrorFrom(error, `rewriting log ${logId}`);
-      const errno = errnoOf(error);
-      // Only where nothing is begun: as errno it speaks of a folder that could not be synced.
-      const isPassing = errno === 'STORAGE_NO_DESCRIPTORS' || errno === 'STORAGE_FULL';
-      const isFull = errno === 'ENOSPC' || errno === 'EDQUOT';
-      if (!isFull && !isPassing && !host.isStopped) host.fail(failure);
+      const isPassing = !this.#isNamed && (isShortOfSpace(error) || isShortOfDescriptors(error));
+      if (!isPassing && !host.isStopped) host.fail(failure);
       throw failure;
     } finally {
       this.#isBusy = false;
@@ -266,9 +273,8 @@ class LogRewrite implements Rewrite {
     for (const [i, open] of this.#pinned.entries()) this.#segments[i]!.unpin(open);
     const file = this.#file;
     this.#file = undefined;
-    if (file === undefined) return;
-    file.close();
-    if (host.isStopped) return;
+    file?.close();
+    if (!this.#isMade || host.isStopped) return;
     try {
       host.env.disk.remove(this.#path);
     } catch (error) {

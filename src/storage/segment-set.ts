@@ -460,11 +460,15 @@ export class SegmentSet {
     return { position, nextOffset };
   }
 
-  /** The first batch that ends above `fromOffset` and whose largest timestamp is at least `timeMs`. */
+  /**
+   * The first batch that ends above `fromOffset` and whose largest timestamp is at least `timeMs`. Throws for a damaged
+   * segment before it whose index does not rule it out.
+   */
   findTime(timeMs: number, fromOffset: number): TimestampPlace | undefined {
     for (const segment of this.list) {
       const index = segment.index();
       if (index.count === 0 || index.maxTimestampMs < timeMs) continue;
+      if (index.nextOffset <= fromOffset) continue;
       let found: TimestampPlace | undefined;
       segment.scan(index.positionForTime(timeMs), 0, (place) => {
         if (place.maxTimestampMs < timeMs || place.nextOffset <= fromOffset) return true;
@@ -476,7 +480,7 @@ export class SegmentSet {
     return undefined;
   }
 
-  /** Among the batches that end above `fromOffset`. */
+  /** Among the batches that end above `fromOffset`. Throws for a damaged segment whose index does not say what it holds. */
   maxTimestamp(fromOffset: number): TimestampPlace | undefined {
     let found: TimestampPlace | undefined;
     for (const segment of this.list) {
@@ -494,7 +498,7 @@ export class SegmentSet {
 
   /**
    * Every batch that ends above `startOffset`, up to `endOffset`, which is the end of a batch; all settled, pinned
-   * until `release`.
+   * until `release`. Throws, with nothing pinned, for a damaged segment among them, and DiskError.
    */
   ranges(
     startOffset: number,
@@ -506,8 +510,11 @@ export class SegmentSet {
       for (const unpin of pinned.splice(0)) unpin();
     };
     try {
-      for (const segment of this.list) {
-        if (!segment.hasBatches || segment.baseOffset >= endOffset) continue;
+      for (const [i, segment] of this.list.entries()) {
+        const behindOffset = this.list[i + 1]?.baseOffset ?? Number.POSITIVE_INFINITY;
+        if (behindOffset <= startOffset || segment.baseOffset >= endOffset) continue;
+        segment.assertSound();
+        if (!segment.hasBatches) continue;
         let { length, nextOffset } = segment;
         if (nextOffset <= startOffset) continue;
         const position = firstAbove(segment, startOffset);

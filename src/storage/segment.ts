@@ -437,6 +437,11 @@ export class Segment implements SegmentName, SegmentFileName {
     this.#host.segmentDamaged(this, position);
   }
 
+  /** Throws `STORAGE_DAMAGED` for one that is known to be. */
+  assertSound(): void {
+    if (this.isDamaged) throw this.#damaged(0);
+  }
+
   /** Another has its batches, or nobody wants them any more. */
   forgive(): void {
     if (!this.isDamaged) return;

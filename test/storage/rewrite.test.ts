@@ -225,6 +225,56 @@ describe('a rewriting', () => {
     expect(await world.drive(again.commit())).toBe('done');
   });
 
+  it.each([
+    ['the superblock', 'write', 'ENOSPC', (path: string) => path.endsWith('store.super')],
+    ['the superblock', 'write', 'EMFILE', (path: string) => path.endsWith('store.super')],
+    ['its bytes', 'sync', 'ENOSPC', (path: string) => path.endsWith('.clean')],
+    ['its name', 'open', 'EDQUOT', (path: string) => /-1-\d{16}\.seg$/.test(path)],
+    ['its name', 'open', 'ENFILE', (path: string) => /-1-\d{16}\.seg$/.test(path)],
+  ] as const)(
+    'ends without harm where there is no room for %s (%s: %s)',
+    async (_what, call, errno, isIt) => {
+      const scene = await sceneOf();
+      const { disk, log, world, store } = scene;
+      const before = segmentsOf(disk);
+      const rewrite = begin(log);
+      await rewriteAll(scene, rewrite);
+      disk.onCall = (each, path) => (each === call && isIt(path) ? errno : undefined);
+      await expect(world.drive(rewrite.commit())).rejects.toMatchObject({
+        code: /^E[MN]FILE$/.test(errno) ? 'STORAGE_NO_DESCRIPTORS' : 'STORAGE_FULL',
+      });
+      expect(store.failure).toBeUndefined();
+      expect(segmentsOf(disk)).toEqual(before);
+      expect(basesIn(readAll(log))).toEqual(EVERY);
+      disk.onCall = () => undefined;
+      const again = begin(log);
+      await rewriteAll(scene, again);
+      expect(await world.drive(again.commit())).toBe('done');
+    },
+  );
+
+  it.each(['ENOSPC', 'EMFILE', 'EIO'])(
+    'fences the store where it has its name and the folder cannot be synced (%s)',
+    async (errno) => {
+      const scene = await sceneOf();
+      const { disk, log, world, store } = scene;
+      const rewrite = begin(log);
+      await rewriteAll(scene, rewrite);
+      const folder = segmentsOf(disk)[0]!.replace(/\/[^/]*$/, '');
+      disk.onCall = (each, path) => (each === 'sync' && path === folder ? errno : undefined);
+      await expect(world.drive(rewrite.commit())).rejects.toMatchObject({ code: /^STORAGE_/ });
+      expect(store.failure).toBeDefined();
+      world.clear();
+      store.abandon();
+      // Whichever counts then: it is one of the two.
+      const { recovered } = await openOn(world, disk.kill(later(world)));
+      const end = 120;
+      const found = basesIn(readAll(recovered[0]!.log));
+      expect(found.length).toBeLessThan(end);
+      expect(found.filter(isKept)).toEqual(EVERY.filter(isKept));
+    },
+  );
+
   it.each(['write', 'sync'] as const)('fences the store where a %s fails', async (call) => {
     const scene = await sceneOf();
     const { disk, log, store } = scene;

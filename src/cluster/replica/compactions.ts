@@ -182,6 +182,11 @@ export class Compactions {
       this.#begin(hosted, rules, { endOffset, nowMs });
       return true;
     }
+    if (segments.some(({ isDamaged }) => isDamaged)) {
+      // Nothing is told when it is repaired.
+      this.#lookIn(hosted, Math.max(FAILED_MS, this.#paceMs));
+      return false;
+    }
     const all = dirtOf(
       segments.map((segment) => ({ ...segment, isCounted: true })),
       Number.POSITIVE_INFINITY,

@@ -61,7 +61,7 @@ export interface PassResult {
 const PIECE_BYTES = 1 << 20;
 const MAP_BYTES_MIN = 64 * 1024;
 
-/** What there is to do: bytes that were never compacted, of all that count. */
+/** What there is to do: bytes that were never compacted, of all that count; those behind a damaged segment wait for its repair. */
 export function dirtOf(
   segments: readonly SealedSegment[],
   endOffset: number,
@@ -69,8 +69,8 @@ export function dirtOf(
   let dirtyBytes = 0;
   let totalBytes = 0;
   let firstDirty = -1;
-  for (const { baseOffset, endOffset: end, bytes, isDone, isCounted } of segments) {
-    if (!isCounted || end > endOffset) break;
+  for (const { baseOffset, endOffset: end, bytes, isDone, isCounted, isDamaged } of segments) {
+    if (!isCounted || isDamaged || end > endOffset) break;
     totalBytes += bytes;
     if (isDone && firstDirty < 0) continue;
     dirtyBytes += bytes;
@@ -124,7 +124,8 @@ class Pass {
   async run(): Promise<PassResult> {
     const segments = this.#segments();
     const { firstDirty, dirtyBytes } = dirtOf(segments, this.#plan.endOffset);
-    const last = segments[segments.length - 1];
+    const damagedAt = segments.findIndex(({ isDamaged }) => isDamaged);
+    const last = damagedAt < 0 ? segments.at(-1) : segments[damagedAt - 1];
     let from = firstDirty;
     if (last === undefined || from < 0) return this.#result('done', 0);
     let bytes = Math.min(this.#plan.mapBytesMax, Math.max(MAP_BYTES_MIN, dirtyBytes));

@@ -1,0 +1,118 @@
+// A log with a damaged segment: what goes on beside it, what waits for its repair, and who finds the damage.
+import { expect, test } from 'vitest';
+import { crc32c } from '../../src/std/crc32c.ts';
+import type { StoredLog } from '../../src/storage/api.ts';
+import { compactLog } from '../../src/storage/compaction/pass.ts';
+import { compactionWork } from '../../src/storage/compaction/work.ts';
+import {
+  fill,
+  killed,
+  LOG,
+  type Replica,
+  replica,
+  SCRUBBED,
+  segmentsOf,
+} from './support/replica.ts';
+import { eventsOf, openOn, World } from './support/store-kit.ts';
+
+const baseOf = (path: string): number => Number(/(\d{16})-/.exec(path)![1]);
+/** As the batches of the kit have it. */
+const timeOf = (offset: number): number => 1_000_000 + offset;
+
+/** A replica whose segment `index` is known to be damaged, and the offsets of that. */
+async function damaged(
+  world: World,
+  index: number,
+): Promise<Replica & { readonly from: number; readonly to: number }> {
+  const found = await replica(world, 120);
+  const paths = segmentsOf(found.disk);
+  found.disk.flipBit(paths[index]!, 500, 4);
+  await world.advance(62_000);
+  expect(found.log.damagedSegments).toBe(1);
+  return { ...found, from: baseOf(paths[index]!), to: baseOf(paths[index + 1]!) };
+}
+
+test('a search by time passes over a damaged segment only where its index rules it out', async () => {
+  const world = new World();
+  const { log, from, to } = await damaged(world, 1);
+  for (const offset of [0, from - 1, to, 119]) {
+    expect(log.offsetForTimestamp(timeOf(offset))?.baseOffset).toBe(offset);
+  }
+  for (const offset of [from, to - 1]) {
+    expect(() => log.offsetForTimestamp(timeOf(offset))).toThrow(
+      expect.objectContaining({ code: 'STORAGE_DAMAGED' }),
+    );
+  }
+  expect(log.maxTimestamp()).toEqual({ baseOffset: 119, maxTimestampMs: timeOf(119) });
+});
+
+test('a search by time is refused where nobody knows what a damaged segment holds', async () => {
+  const world = new World();
+  const before = await damaged(world, 1);
+  const disk = killed(world, before.disk);
+  for (const path of disk.paths()) if (path.endsWith('.idx')) disk.remove(path);
+  const { store } = await openOn(world, disk, SCRUBBED);
+  const log = store.log(LOG)!;
+  disk.overwrite(segmentsOf(disk)[1]!, 64, new Uint8Array(2_000));
+  const { from, to } = before;
+  expect(log.offsetForTimestamp(timeOf(from - 1))?.baseOffset).toBe(from - 1);
+  const isRefused = expect.objectContaining({ code: 'STORAGE_DAMAGED' });
+  for (const offset of [from, to, 119, 1_000]) {
+    expect(() => log.offsetForTimestamp(timeOf(offset))).toThrow(isRefused);
+  }
+  expect(() => log.maxTimestamp()).toThrow(isRefused);
+});
+
+test('nothing is made of a damaged segment: it is not given away, and not rewritten', async () => {
+  const world = new World();
+  const { log, store, from, to } = await damaged(world, 1);
+  log.putState(log.endSeq, eventsOf('state'));
+  await world.advance(50);
+  await world.drive(store.checkpoint());
+  await expect(world.drive(log.donate())).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
+  expect(log.sealedSegments().filter(({ isDamaged }) => isDamaged)).toMatchObject([
+    { baseOffset: from, endOffset: to },
+  ]);
+  expect(log.beginRewrite(0, to)).toBeUndefined();
+  const rewrite = log.beginRewrite(to, log.endOffset);
+  expect(rewrite).toBeDefined();
+  rewrite!.abort();
+  // What lies below the start need not be whole.
+  log.setStartOffset(to);
+  const donation = await world.drive(log.donate());
+  expect(donation!.ranges[0]).toMatchObject({ baseOffset: to });
+  donation!.release();
+});
+
+function compacted(world: World, log: StoredLog) {
+  const work = compactionWork({ crc32c });
+  const plan = {
+    endOffset: Number.POSITIVE_INFINITY,
+    nowMs: 1_000_000,
+    deleteRetentionMs: 1_000,
+    mapBytesMax: 1 << 20,
+    segmentBytesMax: 64 * 1024,
+    seed: 9,
+  };
+  const port = {
+    run: async (task: Parameters<typeof work>[0]) => work(task) as never,
+    paced: async () => undefined,
+  };
+  return world.drive(compactLog(log, plan, port));
+}
+
+test('a compaction does what lies before a damaged segment, and the rest when it is repaired', async () => {
+  const world = new World();
+  const healthy = await replica(world, 120);
+  const { log, store, from } = await damaged(world, 1);
+  await world.drive(store.checkpoint());
+  expect(await compacted(world, log)).toMatchObject({ outcome: 'done', doneOffset: from });
+  expect(log.sealedSegments().filter(({ isDone }) => isDone)).toMatchObject([
+    { baseOffset: 0, endOffset: from },
+  ]);
+  expect(await compacted(world, log)).toMatchObject({ outcome: 'done', rounds: 0 });
+  expect(await fill(world, healthy.log, log)).toBe('done');
+  const end = log.sealedSegments().at(-1)!.endOffset;
+  expect(await compacted(world, log)).toMatchObject({ outcome: 'done', doneOffset: end });
+  expect(log.sealedSegments().every(({ isDone }) => isDone)).toBe(true);
+});
