@@ -289,6 +289,11 @@ export interface SegmentRange {
   readonly file: DiskFile;
   readonly position: number;
   readonly length: number;
+  /**
+   * Is what reading from the start of a batch on gave (`count` bytes, or the error) what was appended? The last batch
+   * may be cut off. Where it is not, the segment counts as damaged from here on.
+   */
+  isSound(bytes: Uint8Array, count: number, error: Error | undefined): boolean;
 }
 
 /** What a replica has made of the batches that it gives for a catch-up, as `LoanFacts` has it of a loan. */
@@ -392,6 +397,8 @@ export interface RewriteSource {
   readonly file: DiskFile;
   readonly position: number;
   readonly length: number;
+  /** As of a SegmentRange. */
+  isSound(bytes: Uint8Array, count: number, error: Error | undefined): boolean;
 }
 
 /**

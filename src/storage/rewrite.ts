@@ -127,13 +127,18 @@ class LogRewrite implements Rewrite {
     this.#log = log;
     this.#segments = segments;
     this.#pinned = isRead ? pinAll(segments) : [];
-    this.sources = this.#pinned.map(({ file }, i) => ({
-      baseOffset: segments[i]!.baseOffset,
-      endOffset: coveredEnd(log, segments[i]!),
-      file,
-      position: SEGMENT_HEADER_BYTES,
-      length: segments[i]!.length - SEGMENT_HEADER_BYTES,
-    }));
+    this.sources = this.#pinned.map(({ file }, i) => {
+      const segment = segments[i]!;
+      return {
+        baseOffset: segment.baseOffset,
+        endOffset: coveredEnd(log, segment),
+        file,
+        position: SEGMENT_HEADER_BYTES,
+        length: segment.length - SEGMENT_HEADER_BYTES,
+        isSound: (bytes, count, error) =>
+          segment.isSound(bytes, count, error, SEGMENT_HEADER_BYTES),
+      };
+    });
     const { logId, baseOffset, generation } = segments[0]!;
     const name = {
       logId,

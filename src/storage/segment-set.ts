@@ -535,6 +535,7 @@ export class SegmentSet {
           file: open.file,
           position,
           length: length - position,
+          isSound: (bytes, count, error) => segment.isSound(bytes, count, error, position),
         });
       }
     } catch (error) {

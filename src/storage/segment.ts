@@ -18,6 +18,7 @@ import type { Crc32c } from '../std/crc32c.ts';
 import type { StorageEnvironment, StoreCounters } from './api.ts';
 import { errnoOf, StorageError, storageErrorFrom, unknownVersion } from './errors.ts';
 import type { OpenFile, OpenFiles } from './open-files.ts';
+import { firstUnsound } from './sound-batches.ts';
 import { type SegmentName, SparseIndex } from './sparse-index.ts';
 
 /** "CBSG". */
@@ -435,6 +436,22 @@ export class Segment implements SegmentName, SegmentFileName {
     if (this.isDamaged || this.isDoomed) return;
     this.isDamaged = true;
     this.#host.segmentDamaged(this, position);
+  }
+
+  /**
+   * For who keeps it pinned and read `count` bytes of whole batches at `position`, the last of which may be cut off: are
+   * they what was appended? Where they are not it is damaged from here on.
+   */
+  isSound(bytes: Uint8Array, count: number, error: Error | undefined, position: number): boolean {
+    // What a disk says of anything but a sector says nothing of the bytes.
+    if (error !== undefined && errnoOf(error) !== 'EIO') return false;
+    const found =
+      error !== undefined || count < bytes.length
+        ? undefined
+        : firstUnsound(bytes, count, this.baseOffset, this.#host.env.crc32c);
+    const isSound = found !== undefined && !found.isDamaged && found.at > 0;
+    if (!isSound) this.foundDamaged(position);
+    return isSound;
   }
 
   /** Throws `STORAGE_DAMAGED` for one that is known to be. */

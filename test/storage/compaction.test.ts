@@ -17,7 +17,7 @@ import { BatchFilter } from '../../src/storage/compaction/filter.ts';
 import { KeyMap } from '../../src/storage/compaction/key-map.ts';
 import { compactLog, type PassPlan, type PassResult } from '../../src/storage/compaction/pass.ts';
 import { ProducerTable } from '../../src/storage/compaction/producer-table.ts';
-import type { CompactionTask } from '../../src/storage/compaction/tasks.ts';
+import type { CompactionTask, MapAnswer } from '../../src/storage/compaction/tasks.ts';
 import { compactionWork } from '../../src/storage/compaction/work.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
 import { openOn, readAll, World } from './support/store-kit.ts';
@@ -320,14 +320,46 @@ describe('a compaction', () => {
     expect(tombstones).toMatchObject([{ offset: 1 }]);
   });
 
-  it('does not give what has rotted a new checksum', async () => {
+  it.each(['map', 'filter'] as const)(
+    'does not give what has rotted a new checksum, and tells its segment (%s)',
+    async (kind) => {
+      const scene = await open();
+      for (let i = 0; i < 100; i += 1) scene.send([[`k${i % 5}`, 'x'.repeat(900)]]);
+      await scene.settle();
+      const path = scene.disk.paths().find((each) => each.endsWith('.seg'))!;
+      let isRotten = false;
+      const pass = scene.pass({}, (task) => {
+        if (task.kind === kind && !isRotten) {
+          isRotten = true;
+          scene.disk.flipBit(path, 700);
+          // Of the first segment, behind its header.
+          task.bytes[700 - 64]! ^= 1;
+        }
+        return work(task);
+      });
+      await expect(pass).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
+      expect(scene.disk.paths().some((each) => each.includes('.clean'))).toBe(false);
+      expect(scene.store.counters.damagedSegments).toBe(1);
+      expect(scene.log.read(0, 1_000, scene.log.endOffset).kind).toBe('damaged');
+    },
+  );
+
+  it('tells a segment of a sector that cannot be read', async () => {
     const scene = await open();
     for (let i = 0; i < 100; i += 1) scene.send([[`k${i % 5}`, 'x'.repeat(900)]]);
     await scene.settle();
     const path = scene.disk.paths().find((each) => each.endsWith('.seg'))!;
-    scene.disk.flipBit(path, 700);
-    await expect(scene.pass()).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
-    expect(scene.disk.paths().some((each) => each.includes('.clean'))).toBe(false);
+    const fail = () => {
+      scene.disk.onCall = (call, each) => (call === 'read' && each === path ? 'EIO' : undefined);
+    };
+    const pass = scene.pass({}, (task) => {
+      const answer = work(task);
+      if (task.kind === 'map' && (answer as MapAnswer).mappedEnd === scene.sealedEnd) fail();
+      return answer;
+    });
+    await expect(pass).rejects.toMatchObject({ code: 'EIO' });
+    expect(scene.store.counters.damagedSegments).toBe(1);
+    expect(scene.store.failure).toBeUndefined();
   });
 
   it('ends where the log changes under it, and goes on from there', async () => {

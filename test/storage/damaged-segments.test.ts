@@ -1,5 +1,6 @@
 // A log with a damaged segment: what goes on beside it, what waits for its repair, and who finds the damage.
 import { expect, test } from 'vitest';
+import { Donations } from '../../src/cluster/replica/donations.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
 import type { StoredLog } from '../../src/storage/api.ts';
 import { compactLog } from '../../src/storage/compaction/pass.ts';
@@ -83,6 +84,47 @@ test('nothing is made of a damaged segment: it is not given away, and not rewrit
   expect(donation!.ranges[0]).toMatchObject({ baseOffset: to });
   donation!.release();
 });
+
+/** What a lender gives of its first two segments, chunk by chunk. */
+async function lent(world: World, { log }: Replica, to: number): Promise<number> {
+  const donations = new Donations(() => world.nowMs);
+  const { donationId, totalBytes } = await world.drive(donations.lend(log, 0, to));
+  try {
+    let position = 0;
+    while (position < totalBytes) {
+      position += (await world.drive(donations.chunk(donationId, position))).length;
+    }
+    return position;
+  } finally {
+    donations.release(donationId);
+  }
+}
+
+test.each(['rot', 'a length that is none', 'a sector', 'a cut file'] as const)(
+  'who gives a segment away finds it damaged itself, and says so: %s',
+  async (what) => {
+    const world = new World();
+    const donor = await replica(world, 120);
+    const { disk, log } = donor;
+    const [, second, third] = segmentsOf(disk);
+    const to = baseOf(third!);
+    expect(await lent(world, donor, to)).toBeGreaterThan(1_000 * to);
+    const place = disk.contents(second!).length >> 1;
+    if (what === 'rot') disk.flipBit(second!, place, 4);
+    if (what === 'a length that is none') disk.overwrite(second!, 64 + 8, Uint8Array.of(0x7f));
+    if (what === 'a sector') {
+      disk.onCall = (call, path) => (call === 'read' && path === second ? 'EIO' : undefined);
+    }
+    if (what === 'a cut file') disk.open(second!, { mode: 'write' }).truncate(place);
+    await expect(lent(world, donor, to)).rejects.toThrow();
+    expect(log.damagedSegments).toBe(1);
+    expect(donor.store.counters.damagedSegments).toBe(1);
+    await world.advance(1);
+    expect(donor.damaged).toEqual([log]);
+    expect(log.read(baseOf(second!), 1_000, 120).kind).toBe('damaged');
+    expect(log.read(0, 1_000, 120).kind).toBe('file');
+  },
+);
 
 function compacted(world: World, log: StoredLog) {
   const work = compactionWork({ crc32c });

@@ -1,12 +1,11 @@
 // The donor's side of a catch-up: pinned snapshots with their segments, read in chunks. A donation that
 // nobody asks about for a while is released, so that a receiver that died pins nothing for ever.
 import type { DiskError } from '../../env/environment.ts';
+import { BATCH_PREFIX_BYTES, batchSize } from '../../records/batch.ts';
 import type { SegmentRange, StoredLog } from '../../storage/api.ts';
 import type { DonationOffer, LoanOffer } from './role.ts';
 
 const CHUNK_BYTES = 256 * 1024;
-const BATCH_LENGTH_AT = 8;
-const BATCH_PREFIX_BYTES = 12;
 const IDLE_MAX_MS = 30_000;
 const DONATIONS_MAX = 64;
 
@@ -20,13 +19,17 @@ interface Open {
   usedAtMs: number;
 }
 
+/** Rejects where it cannot be read, or is not what it was: its segment is damaged then. */
 function readRange(range: SegmentRange, at: number, size: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(Math.min(size, range.length - at));
   return new Promise((resolve, reject) => {
     range.file.read(bytes, range.position + at, (error: DiskError | undefined, count: number) => {
-      if (error !== undefined) reject(error);
-      else if (count < bytes.length) reject(new Error('a pinned segment is shorter than it was'));
-      else resolve(bytes);
+      if (error === undefined && count === bytes.length) {
+        resolve(bytes);
+        return;
+      }
+      range.isSound(bytes, count, error);
+      reject(error ?? new Error('a pinned segment is shorter than it was'));
     });
   });
 }
@@ -91,11 +94,15 @@ export class Donations {
         at -= range.length;
         continue;
       }
-      const first = await readRange(range, at, CHUNK_BYTES);
-      if (first.length < BATCH_PREFIX_BYTES) return first;
-      const view = new DataView(first.buffer, first.byteOffset, first.byteLength);
-      const batchBytes = view.getInt32(BATCH_LENGTH_AT) + BATCH_PREFIX_BYTES;
-      return batchBytes > first.length ? readRange(range, at, batchBytes) : first;
+      let bytes = await readRange(range, at, CHUNK_BYTES);
+      const size = bytes.length < BATCH_PREFIX_BYTES ? 0 : batchSize(bytes, 0);
+      if (size > bytes.length && size <= range.length - at)
+        bytes = await readRange(range, at, size);
+      // Nobody could do anything with it, and here it can be repaired.
+      if (!range.isSound(bytes, bytes.length, undefined)) {
+        throw new Error(`the segment of offset ${range.baseOffset} is damaged here`);
+      }
+      return bytes;
     }
     throw new Error(`position ${position} lies behind the donation`);
   }

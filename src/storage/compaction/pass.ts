@@ -165,17 +165,8 @@ class Pass {
         if (read.kind === 'memory') read.release();
         return undefined;
       }
-      const bytes = await bytesOf(read);
-      this.#stats.bytesIn += bytes.length;
-      const answer = await this.#run({
-        kind: 'map',
-        bytes,
-        table: this.#map.memory,
-        fromOffset: at,
-        endOffset: to,
-      });
-      const { mappedEnd, isFull, isDamaged, producers } = answer as MapAnswer;
-      if (isDamaged) throw this.#damaged(at);
+      const { bytes, answer } = await this.#mapped(read, at, to);
+      const { mappedEnd, isFull, producers } = answer;
       for (let i = 0; i < producers.length; i += 2) {
         this.#producers.set(producers[i]!, producers[i + 1]!);
       }
@@ -186,8 +177,31 @@ class Pass {
     return to;
   }
 
+  async #mapped(
+    read: FileRead,
+    fromOffset: number,
+    endOffset: number,
+  ): Promise<{ readonly bytes: Uint8Array; readonly answer: MapAnswer }> {
+    try {
+      const bytes = await readAt(read, read.position, read.length);
+      this.#stats.bytesIn += bytes.length;
+      const task = { kind: 'map', bytes, table: this.#map.memory, fromOffset, endOffset } as const;
+      const answer = (await this.#run(task)) as MapAnswer;
+      if (answer.isDamaged) throw this.#rotten(read, bytes, fromOffset);
+      return { bytes, answer };
+    } finally {
+      read.release();
+    }
+  }
+
   #run(task: CompactionTask): Promise<MapAnswer | FilterAnswer> {
     return this.#port.run(task);
+  }
+
+  /** Tells the segment, so that it is repaired. */
+  #rotten(from: Readable, bytes: Uint8Array, offset: number): StorageError {
+    from.isSound(bytes, bytes.length, undefined);
+    return this.#damaged(offset);
   }
 
   #damaged(offset: number): StorageError {
@@ -246,7 +260,7 @@ class Pass {
         for (let position = 0; position < source.length; ) {
           if (rewrite.isVoid) return false;
           const bytes = await pieceOf(source, position);
-          const { stats, bytes: left } = await this.#filter(bytes, mapEnd, source.baseOffset);
+          const { stats, bytes: left } = await this.#filter(bytes, mapEnd, source);
           isChanged ||= stats.isChanged;
           gone += stats.tombstonesGone;
           await rewrite.append(left);
@@ -264,7 +278,7 @@ class Pass {
     }
   }
 
-  async #filter(bytes: Uint8Array, mapEnd: number, offset: number): Promise<FilterAnswer> {
+  async #filter(bytes: Uint8Array, mapEnd: number, source: RewriteSource): Promise<FilterAnswer> {
     const { nowMs, deleteRetentionMs } = this.#plan;
     const answer = (await this.#run({
       kind: 'filter',
@@ -273,7 +287,7 @@ class Pass {
       rules: { nowMs, deleteRetentionMs, mapEnd, mayStamp: this.#mayStamp, ...this.#port.faults },
       producers: this.#producerTable,
     })) as FilterAnswer;
-    if (answer.isDamaged) throw this.#damaged(offset);
+    if (answer.isDamaged) throw this.#rotten(source, bytes, source.baseOffset);
     this.#note(bytes.length, answer.stats);
     return answer;
   }
@@ -287,22 +301,19 @@ class Pass {
   }
 }
 
-/** Into memory that another thread may read. */
-async function bytesOf(read: FileRead): Promise<Uint8Array> {
-  try {
-    return await readAt(read, read.position, read.length);
-  } finally {
-    read.release();
-  }
-}
+type Readable = Pick<FileRead, 'file' | 'isSound'>;
 
-function readAt(of: Pick<FileRead, 'file'>, position: number, length: number): Promise<Uint8Array> {
+/** Into memory that another thread may read. */
+function readAt(from: Readable, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(new SharedArrayBuffer(length));
   return new Promise((resolve, reject) => {
-    of.file.read(bytes, position, (error, count) => {
-      if (error !== undefined) reject(error);
-      else if (count < length) reject(new Error('a pinned segment is shorter than it was'));
-      else resolve(bytes);
+    from.file.read(bytes, position, (error, count) => {
+      if (error === undefined && count === length) {
+        resolve(bytes);
+        return;
+      }
+      from.isSound(bytes, count, error);
+      reject(error ?? new Error('a pinned segment is shorter than it was'));
     });
   });
 }
