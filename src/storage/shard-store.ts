@@ -101,7 +101,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   wal!: WalWriter<StoredLogCore>;
   onDurable: (changed: readonly StoredLog[]) => void = () => undefined;
   onRoom: () => void = () => undefined;
-  onFailure: (error: Error) => void = () => undefined;
+  #onFailure: ((error: Error) => void) | undefined;
   onDamage: (log: StoredLog) => void = () => undefined;
   failure: Error | undefined;
   isStopped = false;
@@ -222,14 +222,15 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.settler.forget(log);
     log.isDeleted = true;
     log.releaseMemory();
-    const { segments } = log;
     log.table.reset(NO_ANCHOR);
     log.durableSeq = log.committedSeq = 0;
     const removeNow = (): void => {
-      for (const segment of segments.list) segment.doom();
+      // What nobody has asked for yet nobody reads: it goes with the folder, whether or not it could be loaded.
+      const segments = log.loadedSegments?.list ?? [];
+      for (const segment of segments) segment.doom();
       this.#removeFolder(
         log,
-        segments.list.some((segment) => segment.pins > 0),
+        segments.some((segment) => segment.pins > 0),
       );
     };
     const removeFiles = (): void => {
@@ -470,7 +471,15 @@ export class ShardStoreCore implements ShardStore, LogHost {
       this.env.log.error('the failed-sync mark was not written', { why: messageOf(failed) });
     }
     this.env.log.error('the store is fenced', { why: error.message });
-    this.onFailure(error);
+    this.#onFailure?.(error);
+  }
+
+  /** Who comes after the failure hears of it too: the store was open, and nobody's yet. */
+  set onFailure(told: (error: Error) => void) {
+    const { failure } = this;
+    const isUntold = this.#onFailure === undefined && failure !== undefined;
+    this.#onFailure = told;
+    if (isUntold) this.env.timers.at(this.env.clock.monotonicMs(), () => told(failure));
   }
 
   #stop(): void {

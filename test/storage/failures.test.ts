@@ -58,6 +58,49 @@ describe('refusals', () => {
 });
 
 describe('a failing disk', () => {
+  it('is told to who comes after the failure', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    disk.onCall = (call, path) => (call === 'write' && path.endsWith('.wal') ? 'EIO' : undefined);
+    appendBatch(log, 100);
+    store.startGroup();
+    await world.advance(10);
+    expect(store.failure).toBeDefined();
+    const failures: Error[] = [];
+    store.onFailure = (error) => failures.push(error);
+    await world.advance(1);
+    expect(failures).toEqual([store.failure]);
+    store.onFailure = (error) => failures.push(error);
+    await world.advance(1);
+    expect(failures).toHaveLength(1);
+  });
+
+  it('does not keep a log whose segments cannot be looked at from being deleted', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    let { store } = await openOn(world, disk);
+    const log = store.createLog(7, { durability: 'sync' });
+    for (let i = 0; i < 40; i += 1) appendBatch(log, 900);
+    store.startGroup();
+    await world.advance(5);
+    log.setCommitted(log.endSeq);
+    await world.drive(store.close());
+    // A left-over, which goes when the segments are loaded.
+    const stray = 'shard-0/logs/07/7/0000000000009999-1.seg';
+    disk.open(stray, { mode: 'create' }).close();
+    disk.onCall = (call, path) => (call === 'open' && path === stray ? 'EIO' : undefined);
+    ({ store } = await openOn(world, disk));
+    store.deleteLog(7);
+    store.startGroup();
+    await world.advance(100);
+    expect(store.failure).toBeUndefined();
+    expect(disk.paths().some((path) => path.includes('/logs/07/7/'))).toBe(false);
+    await world.drive(store.close());
+    expect((await openOn(world, disk)).recovered).toEqual([]);
+  });
+
   it('fences the store once, for ever, when a WAL write fails', async () => {
     const world = new World();
     const disk = world.newDisk();
