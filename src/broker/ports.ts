@@ -69,7 +69,6 @@ export {
   messageBytesMax,
   nameSpread,
   refuseSettings,
-  refuseTogether,
   SETTINGS,
   type Setting,
   settingNamed,

@@ -386,4 +386,5 @@ export interface ReplicaStatus {
 
 export type { LogHostOps, LogRepliesOps } from './log-protocol.ts';
 export { LogHostProtocol, LogRepliesProtocol } from './log-protocol.ts';
+export { settingsConflict } from './metadata/destination-config.ts';
 export { defaultMinInsync } from './metadata/placement.ts';

@@ -2,7 +2,7 @@
 // the table, or a value that this version does not honour, is refused when it is set: nothing is stored
 // and ignored. Values travel and are stored as text.
 
-import { DURABILITIES } from '../../cluster/ports.ts';
+import { DURABILITIES, settingsConflict } from '../../cluster/ports.ts';
 
 export type SettingType = 'boolean' | 'int' | 'long' | 'double' | 'list' | 'string';
 
@@ -217,19 +217,7 @@ export function refuseSettings(
     const refusal = setting.refuse(value);
     if (refusal !== undefined) return `${name}: ${refusal}`;
   }
-  return refuseTogether(new Map(config as readonly (readonly [string, string])[]));
-}
-
-/** What does not go together, as a sentence, or undefined. For all settings of a destination, each good in itself. */
-export function refuseTogether(config: ReadonlyMap<string, string>): string | undefined {
-  if (isCompacted(config) && config.get(DURABILITY) === 'memory') {
-    return `${CLEANUP_POLICY}: what is only in memory is not compacted`;
-  }
-  // As in Kafka.
-  const min = Number(config.get(MIN_COMPACTION_LAG_MS) ?? 0);
-  const max = Number(config.get(MAX_COMPACTION_LAG_MS) ?? LONG_MAX);
-  if (min <= max) return undefined;
-  return `${MIN_COMPACTION_LAG_MS}: must not be more than ${MAX_COMPACTION_LAG_MS}`;
+  return settingsConflict(new Map(config as readonly (readonly [string, string])[]));
 }
 
 export function settingNamed(name: string): Setting | undefined {

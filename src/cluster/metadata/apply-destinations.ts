@@ -261,6 +261,10 @@ export function configureDestination(applying: Applying, command: ConfigureDesti
   const { image } = applying;
   const destination = image.destination(command.vhost, command.name);
   if (destination === undefined) return refused('unknown-destination', command.name);
+  if (destination.queue !== undefined || destination.kind === 'actor') {
+    const why = `${command.name} is a ${destination.kind}: what it is was decided when it was made`;
+    return refused('invalid-config', why);
+  }
   const merged = new Map<string, string>(command.replace ? [] : destination.config);
   for (const [key, value] of command.entries) {
     if (value === undefined) merged.delete(key);

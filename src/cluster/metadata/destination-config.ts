@@ -1,10 +1,14 @@
-// The keys of a destination's config that the cluster itself obeys. Every other key is kept for the
-// rooms that know it. Values are checked before anything is created.
+// The keys of a destination's config that the cluster itself obeys, and what does not go together: that is judged
+// where what is there and what is wanted are merged. Every other key is kept for the rooms that know it, which have
+// checked its value. All is checked before anything is created.
 import { DURABILITIES, type Durability } from './types.ts';
 
 const MIN_INSYNC = 'min.insync.replicas';
 const UNCLEAN = 'unclean.leader.election.enable';
 export const DURABILITY = 'callboard.durability';
+const CLEANUP_POLICY = 'cleanup.policy';
+const MIN_COMPACTION_LAG = 'min.compaction.lag.ms';
+const MAX_COMPACTION_LAG = 'max.compaction.lag.ms';
 
 type Config = readonly (readonly [string, string])[];
 
@@ -35,11 +39,26 @@ export function readRules(config: Config): ClusterRules | string {
   if (durability === undefined) {
     return `${DURABILITY} must be one of ${DURABILITIES.join(', ')}, not "${wanted}"`;
   }
-  return {
-    minInsync,
-    isUncleanAllowed: unclean === 'true',
-    durability,
-  };
+  return (
+    settingsConflict(new Map(config)) ?? {
+      minInsync,
+      isUncleanAllowed: unclean === 'true',
+      durability,
+    }
+  );
+}
+
+/** What does not go together, as a sentence, or undefined. For all settings of a destination, each good in itself. */
+export function settingsConflict(config: ReadonlyMap<string, string>): string | undefined {
+  const policies = (config.get(CLEANUP_POLICY) ?? '').split(',').map((word) => word.trim());
+  if (policies.includes('compact') && config.get(DURABILITY) === 'memory') {
+    return `${CLEANUP_POLICY}: what is only in memory is not compacted`;
+  }
+  // As in Kafka.
+  const minLagMs = Number(config.get(MIN_COMPACTION_LAG) ?? 0);
+  const maxLagMs = Number(config.get(MAX_COMPACTION_LAG) ?? Number.POSITIVE_INFINITY);
+  if (!(minLagMs > maxLagMs)) return undefined;
+  return `${MIN_COMPACTION_LAG}: must not be more than ${MAX_COMPACTION_LAG}`;
 }
 
 /** Sorted by key, last entry of a key wins. */

@@ -66,6 +66,29 @@ test('a topic changes it, but not to memory or from it', () => {
   expect(world.log('t').durability).toBe('sync');
 });
 
+test('a queue stays what it was declared as: the refusal says so', () => {
+  const world = new World([1]);
+  world.do(queue('t', 1, { durability: 'async' }));
+  for (const replace of [false, true]) {
+    const outcome = world.try(configure([['retention.ms', '5']], replace));
+    expect(outcome).toMatchObject({ code: 'invalid-config' });
+    expect(outcome).toMatchObject({ message: expect.stringContaining('t is a queue') as string });
+  }
+  expect(world.log('t').durability).toBe('async');
+});
+
+test('what was good when it was asked for is refused with what came in between', () => {
+  const world = new World([1]);
+  world.do(creation('t'));
+  world.do(configure([['min.compaction.lag.ms', '2000']]));
+  const outcome = world.try(configure([['max.compaction.lag.ms', '1000']]));
+  expect(outcome).toMatchObject({
+    code: 'invalid-config',
+    message: 'min.compaction.lag.ms: must not be more than max.compaction.lag.ms',
+  });
+  world.do(configure([['max.compaction.lag.ms', '9223372036854775807']]));
+});
+
 describe('in memory', () => {
   test('there is one replica, whatever the cluster has by default', () => {
     const world = new World([1, 2, 3]);
@@ -87,6 +110,20 @@ describe('in memory', () => {
     expect(world.log('t').durability).toBe('memory');
     expect(world.image.destination('/', 't')!.config).toContainEqual([KEY, 'memory']);
     expect(world.code(configure([[KEY, undefined]]))).toBe('invalid-config');
+  });
+
+  test.each([true, false])('it is not compacted, as a whole new config (%s) or not', (replace) => {
+    const world = new World([1]);
+    world.do(topic('memory'));
+    expect(world.code(configure([['cleanup.policy', 'delete, compact']], replace))).toBe(
+      'invalid-config',
+    );
+    expect(world.image.destination('/', 't')!.config).toEqual([[KEY, 'memory']]);
+    const both = [
+      [KEY, 'memory'],
+      ['cleanup.policy', 'compact'],
+    ] as const;
+    expect(world.code(creation('both', { config: both }))).toBe('invalid-config');
   });
 
   test('a new process has another, empty log, whose epochs go on; the node keeps its name', () => {

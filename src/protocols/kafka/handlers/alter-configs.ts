@@ -1,11 +1,11 @@
 // AlterConfigs and IncrementalAlterConfigs (KIP-339): settings of topics, through the metadata. Each resource stands
-// for itself: all its changes are made, or none. What is wrong with a name or a value is said here; what the cluster
-// cannot do (more in-sync replicas than there are replicas), the metadata leader says.
+// for itself: all its changes are made, or none. What is wrong with a name or a value is said here; what does
+// not go together with what stays, or the cluster cannot do (more in-sync replicas than there are replicas), the
+// metadata leader says.
 import {
   type ConfigureDestination,
   type DestinationView,
   refuseSettings,
-  refuseTogether,
   settingNamed,
 } from '../../../broker/ports.ts';
 import type {
@@ -122,7 +122,7 @@ async function alterAll<R extends Resource>(
     if ('code' in topic) return topic;
     const change = changeOf(resource, topic);
     if ('code' in change) return change;
-    const refusal = refuseFixed(topic, change.entries) ?? refuseResult(topic, change);
+    const refusal = refuseFixed(topic, change.entries);
     if (refusal !== undefined) return refusal;
     const what = { name: topic.name, ...change, validateOnly };
     return metadataOutcome(await ports.metadata.configure(what, CHANGE_TIMEOUT_MS));
@@ -149,22 +149,11 @@ function topicOf(
     return refuse(found, 'there is no such topic, or it is not for everybody');
   }
   if (found.isInternal) return refuse(E.INVALID_REQUEST, 'an internal topic cannot be changed');
-  if (found.queue !== undefined) return refuse(E.INVALID_REQUEST, 'a queue has no such settings');
-  return found;
-}
-
-/** Settings that are good each, and not together with those that stay. */
-function refuseResult(
-  { config }: DestinationView,
-  { replace, entries }: Change,
-): MetadataOutcome | undefined {
-  const result = new Map(replace ? [] : config);
-  for (const [name, value] of entries) {
-    if (value === undefined) result.delete(name);
-    else result.set(name, value);
+  if (found.queue !== undefined) {
+    const why = 'a queue has no such settings: what it is was decided when it was declared';
+    return refuse(E.INVALID_REQUEST, why);
   }
-  const refusal = refuseTogether(result);
-  return refusal === undefined ? undefined : refuse(E.INVALID_CONFIG, refusal);
+  return found;
 }
 
 function refuseFixed({ config }: DestinationView, entries: Entries): MetadataOutcome | undefined {
