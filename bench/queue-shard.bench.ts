@@ -38,7 +38,6 @@ change({
   ...life,
   previousIncarnation: 0,
   bootCounter: 1,
-  isClean: true,
   hasFailedSync: false,
   osBootId: 'bench',
   pid: 1,

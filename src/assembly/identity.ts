@@ -28,8 +28,9 @@ export interface NodeIdentity {
   readonly bootCounter: number;
   /** The last start that the cluster may have been told of: a folder that was put back may be started, and end untold. */
   readonly toldBoot: number;
-  /** The last stop was orderly. */
+  /** The last stop was orderly. For people who look into the folder: what is on disk counts either way. */
   readonly isClean: boolean;
+  /** Of this start of the operating system; empty where it is not told. */
   readonly osBootId: string;
   readonly isNewFolder: boolean;
 }

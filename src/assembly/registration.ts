@@ -208,13 +208,12 @@ export class Registration {
 
   async #register(): Promise<void> {
     const { metadata, replica, identity, shards, endpoints, pid, system, kinds } = this.#options;
-    const { nodeId, bootCounter, isClean, osBootId } = identity;
+    const { nodeId, bootCounter, osBootId } = identity;
     const registration = {
       node: nodeId,
       incarnation: this.#incarnation,
       previousIncarnation: this.#previous,
       bootCounter,
-      isClean,
       hasFailedSync: shards.hasFailedSync(),
       osBootId,
       pid,

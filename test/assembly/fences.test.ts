@@ -14,7 +14,6 @@ function registration(node: number, bootCounter: number): MetadataCommand {
     incarnation: 1,
     previousIncarnation: 0,
     bootCounter,
-    isClean: true,
     hasFailedSync: false,
     osBootId: 'boot',
     pid: 7,

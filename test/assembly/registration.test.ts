@@ -108,7 +108,6 @@ const life = (bootCounter: number, pid: number) =>
     incarnation: 1,
     previousIncarnation: 1,
     bootCounter,
-    isClean: true,
     hasFailedSync: false,
     osBootId: 'boot',
     pid,

@@ -26,6 +26,8 @@ import {
 import { ROUTING_CODECS } from './routing-codec.ts';
 
 const VERSION = 1;
+/** Of a registration. Flag 1 says nothing, and logs may have it. */
+const FLAG_FAILED_SYNC = 2;
 
 type Kind = MetadataCommand['kind'];
 type CommandOf<K extends Kind> = Extract<MetadataCommand, { kind: K }>;
@@ -71,7 +73,7 @@ function writeRegistration(out: ByteWriter, command: Omit<RegisterNode, 'kind'>)
   writeLife(out, command);
   out.varU53(command.previousIncarnation);
   out.varU53(command.bootCounter);
-  out.u8((command.isClean ? 1 : 0) | (command.hasFailedSync ? 2 : 0));
+  out.u8(command.hasFailedSync ? FLAG_FAILED_SYNC : 0);
   out.text(command.osBootId);
   out.varU53(command.pid);
   writeOptionalText(out, command.rack);
@@ -93,8 +95,7 @@ function readRegistration(input: ByteReader): Omit<RegisterNode, 'kind'> {
     ...life,
     previousIncarnation,
     bootCounter,
-    isClean: (flags & 1) !== 0,
-    hasFailedSync: (flags & 2) !== 0,
+    hasFailedSync: (flags & FLAG_FAILED_SYNC) !== 0,
     osBootId,
     pid,
     rack,

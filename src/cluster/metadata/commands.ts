@@ -34,11 +34,9 @@ export interface RegisterNode {
   readonly previousIncarnation: number;
   /** Grows with every start on the same data. */
   readonly bootCounter: number;
-  /** The last stop was orderly: everything is on disk. */
-  readonly isClean: boolean;
   /** A sync failed in the last life: nothing may be assumed. */
   readonly hasFailedSync: boolean;
-  /** Of the operating system: unchanged means that the page cache has survived. */
+  /** Of this start of the operating system: with `pid` it tells one process from another. */
   readonly osBootId: string;
   readonly pid: number;
   readonly rack: string | undefined;

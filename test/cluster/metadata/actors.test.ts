@@ -143,7 +143,7 @@ describe('a node', () => {
   test('takes a newer version in when no node with the older one is live', () => {
     const world = worldOf([account], [account]);
     const newer = { ...account, version: 2, hash: 0x123 };
-    const again = (node: number) => ({ bootCounter: 2, pid: 77, isClean: true, node });
+    const again = (node: number) => ({ bootCounter: 2, pid: 77, node });
     expect(world.code(bringing(1, [newer], again(1)))).toBe('older-kind-live');
     world.fence(2);
     world.do(bringing(1, [newer], again(1)));
@@ -158,7 +158,7 @@ describe('a node', () => {
     const world = worldOf([account], [account]);
     world.do(create('ada', { replicationFactor: 2 }));
     world.do(create('bob', { replicationFactor: 2 }));
-    expect(world.try(registration(2, { bootCounter: 2, pid: 5, isClean: true }))).toMatchObject({
+    expect(world.try(registration(2, { bootCounter: 2, pid: 5 }))).toMatchObject({
       code: 'missing-kind',
       message: 'node 2 has replicas of 2 actors of app.account, and does not bring it',
     });

@@ -99,7 +99,7 @@ const BIG: readonly MetadataCommand[] = [
     kind: 'register-node-with-kinds',
     kinds: [{ name: 'app.a', version: 2, hash: 0xffff_ffff }],
   },
-  registration(3, { rack: 'r', isClean: true, hasFailedSync: true, previousIncarnation: 9 }),
+  registration(3, { rack: 'r', hasFailedSync: true, previousIncarnation: 9 }),
   creation('t', {
     topicId: topicId(5),
     logKind: 'group',
@@ -118,6 +118,19 @@ describe('a command', () => {
   test.each([...SAMPLES.map(([command]) => command), ...BIG])('%j survives', (command) => {
     expect(decodeCommand(encodeCommand(command))).toEqual(command);
   });
+
+  test.each([false, true])(
+    'a flag that says nothing is ignored (sync failed: %s)',
+    (hasFailedSync) => {
+      const command = registration(3, { hasFailedSync });
+      const bytes = encodeCommand(command);
+      // Behind version, code, node, incarnation, previous incarnation and boot counter.
+      const at = 2 + 1 + 1 + 1 + 1;
+      expect(bytes[at]).toBe(hasFailedSync ? 2 : 0);
+      bytes[at] = bytes[at]! | 1;
+      expect(decodeCommand(bytes)).toEqual(command);
+    },
+  );
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));

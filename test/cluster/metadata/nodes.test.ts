@@ -82,7 +82,6 @@ describe('a restart', () => {
 
   test.each([
     ['async', { osBootId: 'os-2' }, true],
-    ['async', { osBootId: 'os-2', isClean: true }, true],
     ['async', { hasFailedSync: true }, false],
     ['replicated', { osBootId: 'os-2' }, true],
     ['replicated', { previousIncarnation: 0 }, false],

@@ -19,7 +19,6 @@ export function registration(node: number, over: Partial<RegisterNode> = {}): Re
     incarnation: 100 + node,
     previousIncarnation: 0,
     bootCounter: 1,
-    isClean: false,
     hasFailedSync: false,
     osBootId: 'os-1',
     pid: 1000 + node,
