@@ -7,6 +7,17 @@ export const SHARDS_MAX = 64;
 /** Replicas that a queue may be given; there are never more than nodes. */
 export const QUEUE_REPLICAS_MAX = 64;
 
+/** The whole numbers that a node's settings take, from least to most. */
+export const SETTING_BOUNDS = {
+  shards: [0, SHARDS_MAX],
+  queueReplicas: [1, QUEUE_REPLICAS_MAX],
+  diskFreeMinBytes: [0, Number.MAX_SAFE_INTEGER],
+  // Of fewer bytes a second than a read brings at once the next read would wait for minutes.
+  compactionBytesPerSecond: [65_536, 2 ** 40],
+  scrubIntervalMs: [0, 2 ** 48],
+  scrubBytesPerSecond: [65_536, 2 ** 40],
+} as const satisfies Readonly<Partial<Record<keyof NodeConfig, readonly [number, number]>>>;
+
 /** Where one member of the cluster listens. */
 export interface NodeAddress {
   /** From 1. */
@@ -36,7 +47,7 @@ export interface NodeConfig {
   readonly queueReplicas?: number;
   /** Between two passes that read and check all that has settled on disk. Without it seven days; 0: never. */
   readonly scrubIntervalMs?: number;
-  /** How fast each shard reads then. Without it 8 MiB. */
+  /** How fast each shard reads then; at least 65,536. Without it 8 MiB. */
   readonly scrubBytesPerSecond?: number;
   /**
    * While fewer bytes of the disk are free, nothing is published to logs that this node leads, until a fifth more is
@@ -57,6 +68,19 @@ export interface NodeConfig {
   readonly durableKinds?: string;
   /** Secret that the nodes of a cluster show each other on their links. */
   readonly token: string;
+}
+
+/** The first setting whose value a node does not take, as a sentence, or undefined. */
+export function refuseConfig(config: NodeConfig): string | undefined {
+  for (const [name, [least, most]] of Object.entries(SETTING_BOUNDS)) {
+    const value: unknown = config[name as keyof typeof SETTING_BOUNDS];
+    if (value === undefined) continue;
+    const isGood = Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
+    if (!isGood) return `${name} is a whole number from ${least} to ${most}, not ${String(value)}`;
+  }
+  const { nodeId, nodes } = config;
+  if (nodes.some(({ id }) => id === nodeId)) return undefined;
+  return `node ${nodeId} is not in the list of nodes`;
 }
 
 /** What a node tells whoever started it. Everything can be sent over a process boundary as JSON. */

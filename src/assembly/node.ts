@@ -41,7 +41,7 @@ import {
   writeIdentity,
 } from './identity.ts';
 import { autoCreate } from './internal-destinations.ts';
-import type { NodeAddress, NodeConfig, NodeEvent } from './node-config.ts';
+import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from './node-config.ts';
 import { NodeConfigError, RolledBackError, RunsTwiceError } from './node-errors.ts';
 import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
@@ -214,9 +214,7 @@ class Node implements ProbedNode {
 
   async start(): Promise<void> {
     const { nodeId } = this.#config;
-    const address = this.#config.nodes.find((node) => node.id === nodeId);
-    if (address === undefined)
-      throw new NodeConfigError(`node ${nodeId} is not in the list of nodes`);
+    const address = this.#config.nodes.find((node) => node.id === nodeId)!;
     const link = await this.#listen(address.linkPort, [address.host], (connection) =>
       this.#links.accept(connection),
     );
@@ -585,6 +583,8 @@ export function nodeStarter(
   parts: NodeParts,
 ): (env: Environment, config: NodeConfig) => Promise<ProbedNode> {
   return async (env, config) => {
+    const refusal = refuseConfig(config);
+    if (refusal !== undefined) throw new NodeConfigError(refusal);
     const node = new Node(env, config, parts);
     try {
       await node.start();

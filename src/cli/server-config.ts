@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { NodeAddress, NodeConfig } from '../assembly/node-config.ts';
-import { QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
+import { SETTING_BOUNDS } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
 /** The environment variable in which `dev` hands over the configuration. */
@@ -15,6 +15,10 @@ type Check = (value: unknown) => boolean;
 const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isPort: Check = (value) => Number.isInteger(value) && inRange(value, 1, 65_535);
 const isId: Check = (value) => Number.isInteger(value) && inRange(value, 1, 2 ** 31 - 1);
+
+function isWhole(least: number, most: number): Check {
+  return (value) => Number.isInteger(value) && inRange(value, least, most);
+}
 
 function inRange(value: unknown, min: number, max: number): boolean {
   return (value as number) >= min && (value as number) <= max;
@@ -36,13 +40,10 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   nodes: (value) => Array.isArray(value) && value.length > 0,
   dataRoot: isText,
   memory: (value) => typeof value === 'boolean',
-  shards: (value) => Number.isInteger(value) && inRange(value, 0, SHARDS_MAX),
   host: isText,
-  queueReplicas: (value) => Number.isInteger(value) && inRange(value, 1, QUEUE_REPLICAS_MAX),
-  diskFreeMinBytes: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-  compactionBytesPerSecond: (value) => Number.isSafeInteger(value) && (value as number) >= 65_536,
-  scrubIntervalMs: (value) => Number.isInteger(value) && inRange(value, 0, 2 ** 48),
-  scrubBytesPerSecond: (value) => Number.isInteger(value) && inRange(value, 65_536, 2 ** 40),
+  ...Object.fromEntries(
+    Object.entries(SETTING_BOUNDS).map(([name, [least, most]]) => [name, isWhole(least, most)]),
+  ),
   token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
 };
