@@ -1,5 +1,5 @@
 import { rocketmqCluster } from '../../../src/sim/scenarios/rocketmq-cluster.ts';
-import { find } from './find.ts';
+import { find, pausing } from './find.ts';
 
 /** What is wrong whatever happens needs no long chaos. */
 const shortly = { ...rocketmqCluster, chaosMs: 8_000 };
@@ -36,9 +36,8 @@ find([
   {
     bug: 'give-early',
     what: 'a leader that gives and leads no more',
-    scenario: rocketmqCluster,
-    from: 2_005,
-    foundBy: /^groups\//,
-    isRare: true,
+    scenario: pausing(rocketmqCluster),
+    from: 1,
+    foundBy: /^groups\/resurrected$/,
   },
 ]);
