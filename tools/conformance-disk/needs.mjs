@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { freshFolder } from '../lib/dev-cluster.mjs';
+import { isForbidden } from './forbidden.mjs';
 import { attach } from './trace.mjs';
 
 const INSTALL_TIMEOUT_MS = 240_000;
@@ -32,6 +33,7 @@ async function tracingFault(folder) {
     await trace.end();
     return undefined;
   } catch (error) {
+    if (!isForbidden(error.message)) throw error;
     return error.message;
   } finally {
     traced.kill();
@@ -45,7 +47,11 @@ function mountingFault(folder) {
   const options = { encoding: 'utf8' };
   const args = ['-t', 'tmpfs', '-o', 'size=1m', 'callboard', disk];
   const { status, stderr, error } = spawnSync('mount', args, options);
-  if (status !== 0) return error?.message ?? stderr.split('\n')[0];
+  if (status !== 0) {
+    const why = error?.message ?? stderr.split('\n')[0];
+    if (!isForbidden(why)) throw new Error(`a tmpfs was not mounted: ${why}`);
+    return why;
+  }
   spawnSync('umount', [disk], options);
   return undefined;
 }

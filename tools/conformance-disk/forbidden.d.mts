@@ -1,0 +1,1 @@
+export function isForbidden(message: string): boolean;
