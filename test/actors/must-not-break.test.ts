@@ -1,6 +1,5 @@
 // What the runtime must survive: floods, volleys, and actors by the hundred thousand. Work and memory are
 // counted, in the tables of the runtime and, for one of them, in a process of its own with its heap.
-import '../setup/patience.ts';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';

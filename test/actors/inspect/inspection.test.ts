@@ -1,5 +1,4 @@
 // What a thread shows of itself, under the manual clock: exact times, and bounds that no flood moves.
-import '../../setup/patience.ts';
 import { describe, expect, test } from 'vitest';
 import { actor, ask, protocol, tell } from '../../../src/actors/index.ts';
 import type { ThreadInfo } from '../../../src/actors/inspect/snapshot.ts';

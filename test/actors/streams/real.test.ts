@@ -1,6 +1,5 @@
 // Streams through rings between real threads, and over real sockets: megabytes arrive as they were, and a thread that
 // dies ends what it read and wrote.
-import '../../setup/patience.ts';
 import { afterEach, expect, test } from 'vitest';
 import type { OutgoingStream, StreamEnd, System } from '../../../src/actors/index.ts';
 import {

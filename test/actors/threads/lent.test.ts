@@ -1,6 +1,5 @@
 // Large payloads that are read where their sender wrote them: valid until the handler returns, longer for who
 // retains, poisoned in strict mode, and bounded whoever keeps what. The receiver is an actor of this thread.
-import '../../setup/patience.ts';
 import { afterEach, expect, test } from 'vitest';
 import type { Context, Ref } from '../../../src/actors/index.ts';
 import { actor, createSystem } from '../../../src/actors/index.ts';

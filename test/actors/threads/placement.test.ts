@@ -1,6 +1,5 @@
 // Actors on other threads and other nodes' threads: spawned by name, supervised, stopped and found from
 // afar, and reached through links that one thread accepts and another owns.
-import '../../setup/patience.ts';
 import { afterEach, expect, test } from 'vitest';
 import type { Context, Ref, Signal } from '../../../src/actors/index.ts';
 import {

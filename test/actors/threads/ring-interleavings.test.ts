@@ -1,6 +1,5 @@
 // The ring's two promises in every order of the atomic operations of both threads: a reader that sleeps is woken
 // when something is shown, and a writer that waits for room hears of it. The reader and writer are the real ones.
-import '../../setup/patience.ts';
 import { expect, test } from 'vitest';
 import { KIND_TELL, paddedSize } from '../../../src/actors/record.ts';
 import {

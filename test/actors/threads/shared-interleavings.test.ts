@@ -1,6 +1,5 @@
 // The bell of threads that block, the counts of a slab and the heartbeat, in every order of the atomic
 // operations of both threads. What is run is the real code; each has a mistake beside it that must be found.
-import '../../setup/patience.ts';
 import { describe, expect, test } from 'vitest';
 import { Heartbeat, HeartbeatWatch } from '../../../src/actors/threads/heartbeat.ts';
 import {

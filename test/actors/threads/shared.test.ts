@@ -1,6 +1,5 @@
 // The shared-memory helpers between two real threads, as an application uses them: through the door, with
 // stalls on both sides, from indices near 2^31 and 2^32.
-import '../../setup/patience.ts';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { HeartbeatWatch } from '../../../src/actors/threads/heartbeat.ts';

@@ -9,7 +9,6 @@ import type { Log } from '../../../src/env/environment.ts';
 import { createNodeEnvironment } from '../../../src/env/node/environment.ts';
 import type { NodeThreads } from '../../../src/env/node/threads.ts';
 import type { ThreadExit } from '../../../src/env/threads.ts';
-import '../../setup/patience.ts';
 
 export const Peer = protocol('peer', 1, {
   take: tell(record({ sequence: u32, body: bytes })),
