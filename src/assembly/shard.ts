@@ -8,13 +8,9 @@ import { ShardQueues } from '../broker/access/shard-queues.ts';
 import { createGroupBehavior } from '../broker/cursor/behavior.ts';
 import { GROUP_DEFAULTS } from '../broker/cursor/config.ts';
 import { GROUP_KIND, PARTITION_KIND } from '../broker/destination/kinds.ts';
+import { LogRulesTable } from '../broker/destination/log-rules.ts';
 import { createPartitionBehavior } from '../broker/destination/partition.ts';
-import {
-  isCompacted,
-  messageBytesMax,
-  streamCompaction,
-  streamKeeping,
-} from '../broker/destination/settings.ts';
+import { streamCompaction, streamKeeping } from '../broker/destination/settings.ts';
 import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
@@ -103,13 +99,9 @@ function behaviors(
 ): Map<string, AnyDurableBehavior> {
   const { view } = replica;
   const crc32c = system.env.crc32c.bind(system.env);
-  const configOf = (logId: number) => {
-    const log = view.log(logId);
-    return log === undefined ? undefined : view.destination(log.destination)?.config;
-  };
+  const rules = new LogRulesTable(view);
   const partition = createPartitionBehavior({
-    messageBytesMax: (logId) => messageBytesMax(configOf(logId) ?? new Map()),
-    isCompacted: (logId) => isCompacted(configOf(logId)),
+    rulesOf: (logId) => rules.of(logId),
     views: viewsWithMistakes(system.env),
   });
   const faults = knownQueueMistakes(system.env);

@@ -12,6 +12,7 @@ import type {
 import type { QueueAccess } from './access/queue-api.ts';
 import { groupPartition } from './cursor/behavior.ts';
 import { GROUP_DESTINATION, GROUP_KIND, GROUP_LOGS } from './destination/kinds.ts';
+import { type LogRules, LogRulesTable } from './destination/log-rules.ts';
 import { withDeclarationRules } from './exchange/declarations.ts';
 
 export type {
@@ -62,6 +63,7 @@ export * from './cursor/answers.ts';
 export { groupPartition } from './cursor/behavior.ts';
 export * from './cursor/commands.ts';
 export { PARTITION_KIND } from './destination/kinds.ts';
+export type { LogRules } from './destination/log-rules.ts';
 export { refuseDestinationName } from './destination/name.ts';
 export {
   isCompacted,
@@ -81,6 +83,7 @@ export {
 export { RouteInput } from './exchange/route-input.ts';
 export { type RouteSource, RoutingTable } from './exchange/routing-table.ts';
 export { TurnBatches } from './exchange/turn-batches.ts';
+export { refuseKeyless } from './view/admission.ts';
 export * from './view/answers.ts';
 export * from './view/commands.ts';
 export { Runs } from './view/runs.ts';
@@ -107,6 +110,8 @@ export interface BrokerPorts {
    * neither.
    */
   logHost(logId: number): Ref<LogHostOps> | undefined;
+  /** What a log takes now. */
+  logRules(logId: number): LogRules;
   /** The log that coordinates a group; undefined until the group logs are made. */
   coordinatorLog(group: string): LogView | undefined;
   /** All group logs, in order of partition. */
@@ -124,6 +129,7 @@ export type BrokerParts = Pick<
 export function createBrokerPorts(parts: BrokerParts): BrokerPorts {
   const { view } = parts;
   const metadata = withDeclarationRules(parts.metadata);
+  const rules = new LogRulesTable(view);
   const groupLogs = (): readonly LogView[] => view.destination(GROUP_DESTINATION)?.logs ?? [];
   return {
     view,
@@ -132,6 +138,7 @@ export function createBrokerPorts(parts: BrokerParts): BrokerPorts {
     queues: parts.queues,
     groupDestination: GROUP_DESTINATION,
     logHost: (logId) => parts.logHost(logId),
+    logRules: (logId) => rules.of(logId),
     groupLogs,
     coordinatorLog: (group) => {
       const logs = groupLogs();

@@ -7,7 +7,7 @@ import { BATCH_HEADER_BYTES } from '../../records/batch.ts';
 import { recordBodySize } from '../../records/batch-builder.ts';
 import type { RecordInput } from '../../records/records.ts';
 import { PARTITION_KIND } from '../destination/kinds.ts';
-import { messageBytesMax } from '../destination/settings.ts';
+import type { LogRules, LogRulesTable } from '../destination/log-rules.ts';
 import type { Feeds } from './feeds.ts';
 import type { Flights } from './flights.ts';
 import { isOut } from './leader-place.ts';
@@ -16,6 +16,7 @@ import type { AppendDone, PublishOutcome, PublishSink } from './queue-api.ts';
 
 export interface AppendsPort {
   readonly view: MetadataView;
+  readonly rules: LogRulesTable;
   readonly feeds: Feeds;
   readonly flights: Flights;
   readonly publishers: Publishers;
@@ -29,6 +30,7 @@ export interface AppendsPort {
 
 /** Between two looks for whoever has waited long enough. */
 const LOOK_EVERY_MS = 20;
+const OF_QUEUES: LogRules = { messageBytesMax: Number.POSITIVE_INFINITY, needsKeys: false };
 
 export class Appends {
   readonly #port: AppendsPort;
@@ -55,10 +57,10 @@ export class Appends {
       this.#port.soon(() => done('unknown-log', -1));
       return;
     }
-    const bytesMax = this.#bytesMax(log);
+    const rules = this.#rulesOf(log);
     const bytes = BATCH_HEADER_BYTES + sizeOf(records);
     const lane = this.#lanes.get(logId) ?? this.#open(logId);
-    const refusal = this.#refuse(log, lane, bytes, bytesMax);
+    const refusal = this.#refuse(log, lane, bytes, rules) ?? refuseKeyless(records, rules);
     if (refusal !== undefined) {
       this.#port.soon(() => done(refusal, -1));
       return;
@@ -67,35 +69,39 @@ export class Appends {
     this.#nextTicket += 1;
     const dueMs = this.#port.nowMs() + timeoutMs;
     lane.waiting.set(ticket, { count: records.length, dueMs, done });
-    this.#send(logId, lane.slot, records, { bytes, bytesMax, ticket });
+    this.#send(logId, lane.slot, records, { bytes, rules, ticket });
     this.#lookAt(dueMs);
   }
 
-  #refuse(log: LogView, lane: Lane, bytes: number, bytesMax: number): LogResult | undefined {
+  #refuse(
+    log: LogView,
+    lane: Lane,
+    bytes: number,
+    { messageBytesMax }: LogRules,
+  ): LogResult | undefined {
     const { view } = this.#port;
-    if (bytes > bytesMax) return 'too-large';
+    if (bytes > messageBytesMax) return 'too-large';
     if (isOut(log, view)) return 'not-available';
     if (lane.isBlocked) return 'no-space';
     return lane.isFull ? 'throttled' : undefined;
   }
 
   /** Queues say themselves what is too large. */
-  #bytesMax({ kind, destination }: LogView): number {
-    if (kind !== PARTITION_KIND) return Number.POSITIVE_INFINITY;
-    return messageBytesMax(this.#port.view.destination(destination)?.config);
+  #rulesOf({ kind, logId }: LogView): LogRules {
+    return kind === PARTITION_KIND ? this.#port.rules.of(logId) : OF_QUEUES;
   }
 
   #send(
     logId: number,
     slot: number,
     records: readonly RecordInput[],
-    { bytes, bytesMax, ticket }: { bytes: number; bytesMax: number; ticket: number },
+    { bytes, rules, ticket }: { bytes: number; rules: LogRules; ticket: number },
   ): void {
     const { feeds, flights, publishers } = this.#port;
     const flight = flights.take(slot, ticket, bytes);
     // It lands with its last record.
     flights.expect(flight, records.length - 1);
-    const feed = feeds.feed(logId, bytesMax);
+    const feed = feeds.feed(logId, rules);
     feed.appendTogether(records, bytes, flight);
     feeds.touched(feed, slot);
     publishers.took(slot, bytes);
@@ -133,6 +139,14 @@ export class Appends {
     this.#lanes.set(logId, lane);
     return lane;
   }
+}
+
+/** They travel with what others send there: a log that refused them would refuse the others too. */
+function refuseKeyless(
+  records: readonly RecordInput[],
+  { needsKeys }: LogRules,
+): LogResult | undefined {
+  return needsKeys && records.some(({ key }) => key === null) ? 'invalid' : undefined;
 }
 
 function sizeOf(records: readonly RecordInput[]): number {

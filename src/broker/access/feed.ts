@@ -75,6 +75,8 @@ export class Feed {
   readonly logId: number;
   /** Bytes of a batch, as far as its first message leaves room. */
   batchBytesMax: number;
+  /** The log takes no message without a key, nor a batch that has one: none is to be appended. */
+  needsKeys = false;
   /** Bytes that are not settled. */
   bytes = 0;
   /** Batches that have no answer yet. */

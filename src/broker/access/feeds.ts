@@ -2,6 +2,7 @@
 // makes publishers wait whose logs have too much under way.
 import type { AnsweredInput, LogResult } from '../../cluster/ports.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
+import type { LogRules } from '../destination/log-rules.ts';
 import { decodeQueueAnswer } from '../view/answers.ts';
 import { writePublishHead } from '../view/commands.ts';
 import type { Call, Calls } from './calls.ts';
@@ -72,15 +73,17 @@ export class Feeds {
     return this.#feeds.size;
   }
 
-  /** The feed of a log, which must be there, and takes batches of so many bytes now. */
-  feed(logId: number, bytesMax: number): Feed {
-    const batchBytesMax = Math.min(bytesMax, this.#port.limits.batchBytesMax);
+  /** The feed of a log, which must be there, by the rules that the log has now. */
+  feed(logId: number, { messageBytesMax, needsKeys }: LogRules): Feed {
+    const batchBytesMax = Math.min(messageBytesMax, this.#port.limits.batchBytesMax);
     const known = this.#feeds.get(logId)?.feed;
     if (known !== undefined) {
       known.batchBytesMax = batchBytesMax;
+      known.needsKeys = needsKeys;
       return known;
     }
     const feed = new Feed(logId, batchBytesMax, this.#feedPort);
+    feed.needsKeys = needsKeys;
     const place = new LeaderPlace(logId, this.#port);
     feed.isOut = place.isOut;
     const sets = { calls: new Map(), held: new Set<number>(), blocked: new Set<number>() };

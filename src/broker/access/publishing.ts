@@ -6,7 +6,7 @@ import type { System } from '../../actors/system.ts';
 import type { DestinationView, MetadataView, RouteChange } from '../../cluster/ports.ts';
 import { encodeUtf8, equalBytes } from '../../std/bytes.ts';
 import { murmur2 } from '../../std/hash.ts';
-import { messageBytesMax } from '../destination/settings.ts';
+import { LogRulesTable } from '../destination/log-rules.ts';
 import {
   bodySize,
   FLAG_LEVEL_ACCEPTED,
@@ -64,6 +64,7 @@ export class Publishing {
   readonly publishers: Publishers;
   readonly appends: Appends;
   readonly #parts: PublishingParts;
+  readonly #rules: LogRulesTable;
   readonly #replicas = new Map<string, Replica>();
   /** By index of the exchange, as the table has it now. */
   #byIndex: (Replica | undefined)[] = [];
@@ -73,17 +74,24 @@ export class Publishing {
   readonly #routed: RoutedPort;
   /** Of exchanges that are gone. */
   readonly #ended: ExchangeCounters = { publishes: 0, copies: 0, unroutable: 0 };
-  /** Copies whose queue could not be used before a node came back. */
+  /** Copies whose queue could not be used before a node came back, or that lacked the key that it needs. */
   #refusedCopies = 0;
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
+    this.#rules = new LogRulesTable(parts.view);
     this.routes = new RoutingTable(parts.view);
     this.publishers = new Publishers(parts.limits);
     this.flights = new Flights(this.publishers);
     const { flights, publishers } = this;
     this.feeds = new Feeds({ ...parts, flights, publishers });
-    this.appends = new Appends({ ...parts, flights, publishers, feeds: this.feeds });
+    this.appends = new Appends({
+      ...parts,
+      flights,
+      publishers,
+      feeds: this.feeds,
+      rules: this.#rules,
+    });
     this.#routed = {
       routes: this.routes,
       batches: new TurnBatches(),
@@ -196,7 +204,8 @@ export class Publishing {
       const row = rows[at]!;
       const flight = tape.flight(row);
       const feed = target === undefined ? undefined : feedFor(target, tape, row);
-      if (feed === undefined || feed.isOut) {
+      // A log refuses batches, and its batches are of many publishers: what only one has done is seen here.
+      if (feed === undefined || feed.isOut || (feed.needsKeys && !tape.hasKey(row))) {
         if (feed !== undefined) this.#refusedCopies += 1;
         flights.answer(flight, feed === undefined ? STORED : REFUSED);
         continue;
@@ -240,9 +249,8 @@ export class Publishing {
     return target;
   }
 
-  #feedsOf({ logs, config }: DestinationView): readonly Feed[] {
-    const bytesMax = messageBytesMax(config);
-    return logs.map(({ logId }) => this.feeds.feed(logId, bytesMax));
+  #feedsOf({ logs }: DestinationView): readonly Feed[] {
+    return logs.map(({ logId }) => this.feeds.feed(logId, this.#rules.of(logId)));
   }
 
   #unroutable(flight: number, message: RecordParts): void {

@@ -1,7 +1,7 @@
 // A partition as a durable behavior: a log that takes batches straight from producers, and numbered ones from
 // log clients. It decides whether a batch may be appended, keeps counters of what was and how far each log
 // client has come, and hosts the views that groups have of the log; records, offsets and reading are the
-// log's own. Batches pass untouched, so nothing here looks into records.
+// log's own. Batches pass untouched, and nothing here looks into records but for keys where each needs one.
 //
 //   u8 16 | client varint | incarnation varint | first number varint      the batch is the log client's
 //
@@ -24,6 +24,7 @@ import type { LogTip } from '../view/queue-state.ts';
 import { VIEW_DEFAULTS, Views, type ViewsConfig, type ViewsLocal } from '../view/views.ts';
 import { applyViewEvent, getViews, putViews, ViewsState } from '../view/views-state.ts';
 import { PARTITION_KIND } from './kinds.ts';
+import type { LogRules } from './log-rules.ts';
 
 const PUBLISHED = 16;
 
@@ -40,10 +41,8 @@ export interface PartitionState {
 }
 
 export interface PartitionConfig {
-  /** The largest batch that the log takes now, in bytes. Only decisions ask; `apply` never does. */
-  messageBytesMax(logId: number): number;
-  /** Of each key only the newest record is kept: one without a key is refused. */
-  isCompacted?(logId: number): boolean;
+  /** What the log takes now. Only decisions ask; `apply` never does. */
+  rulesOf(logId: number): LogRules;
   readonly views?: ViewsConfig;
 }
 
@@ -53,7 +52,8 @@ const NO_BYTES = new Uint8Array(0);
 
 /**
  * @example
- * const behavior = createPartitionBehavior({ messageBytesMax: () => MESSAGE_BYTES_DEFAULT });
+ * const rules = new LogRulesTable(view);
+ * const behavior = createPartitionBehavior({ rulesOf: (logId) => rules.of(logId) });
  */
 export function createPartitionBehavior(
   config: PartitionConfig,
@@ -61,9 +61,9 @@ export function createPartitionBehavior(
   const header = new BatchHeader();
   const views = new Views(config.views ?? VIEW_DEFAULTS);
   const { faults } = views.config.engine;
-  const rulesOf = (logId: number) => ({
-    batchBytesMax: config.messageBytesMax(logId),
-    needsKeys: config.isCompacted?.(logId) === true,
+  // Records without a key are refused where they are published, each alone: a batch is of many publishers.
+  const publishRules = (logId: number) => ({
+    batchBytesMax: config.rulesOf(logId).messageBytesMax,
     faults,
   });
   return {
@@ -74,14 +74,16 @@ export function createPartitionBehavior(
     demote: (local) => views.demote(local),
     decide: (state, local, command, position) =>
       isPublish(command.body)
-        ? publish(state, command, position, rulesOf(position.logId))
+        ? publish(state, command, position, publishRules(position.logId))
         : (views.decide(state.views, local, command, position) ?? {
             // What is no command of ours: the empty answer says so.
             replies: [{ token: command.token, level: 'none', body: NO_BYTES }],
           }),
-    admit: (_state, _local, batch, { logId }) =>
-      refuseBatch(batch, config.messageBytesMax(logId), header) ??
-      (config.isCompacted?.(logId) === true ? refuseKeyless(batch) : undefined),
+    admit: (_state, _local, batch, { logId }) => {
+      const { messageBytesMax, needsKeys } = config.rulesOf(logId);
+      const refusal = refuseBatch(batch, messageBytesMax, header);
+      return refusal ?? (needsKeys ? refuseKeyless(batch) : undefined);
+    },
     committed: (state, local, position) => views.committed(state.views, local, position),
     apply: (state, frame) => apply(state, frame, header),
     nextDueMs: (_state, local) => views.nextDueMs(local),

@@ -11,6 +11,9 @@ const BYTES_MIN = 4 * 1024;
 /** Larger memory is given back after a turn that had use for it. */
 const BYTES_KEPT = 1024 * 1024;
 /** By row in #ints. */
+/** As a record has the size of a key that is none: varint -1. */
+const NO_KEY = 1;
+
 const FLIGHT = 0;
 const FIRST_SPAN = 1;
 const SPANS = 2;
@@ -94,6 +97,10 @@ export class PublishTape {
 
   bodyEnd(row: number): number {
     return this.#ints[row * WIDTH + BODY_END]!;
+  }
+
+  hasKey(row: number): boolean {
+    return this.bytes[this.bodyStart(row)] !== NO_KEY;
   }
 
   /** The message of a row again, as ranges of `bytes`. For the few that go back to their publisher. */

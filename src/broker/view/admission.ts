@@ -43,14 +43,26 @@ export function refuseAppended(batch: Uint8Array, bytesMax: number): BatchRefusa
   return hasItsRecords(batch) ? undefined : 'invalid';
 }
 
+/** Gives the bytes of a batch's records, or undefined: nobody here can. */
+export type Unpacker = (codec: string, bytes: Uint8Array) => Uint8Array | undefined;
+
 /**
- * Records without a key, in a batch that a compacted log is to take. One that is packed has been looked into by who
- * took it from its client.
+ * Records without a key, in a batch that a compacted log is to take. A plain one is looked into where it is appended,
+ * one that is packed by who took it from its client, with `unpack`: 'unsupported' if it cannot be unpacked, because it
+ * could not be compacted either.
  */
-export function refuseKeyless(batch: Uint8Array): BatchRefusal | undefined {
+export function refuseKeyless(batch: Uint8Array, unpack?: Unpacker): BatchRefusal | undefined {
   readBatchHeader(batch, 0, header);
-  if (codecOf(header.attributes) !== 'none') return undefined;
-  if (reader.open(batch, 0, batch.length) !== 'ok') return 'invalid';
+  const isPlain = codecOf(header.attributes) === 'none';
+  if (isPlain !== (unpack === undefined)) return undefined;
+  let isUnknown = false;
+  const opened = reader.open(batch, 0, batch.length, (codec, bytes) => {
+    const unpacked = unpack?.(codec, bytes);
+    isUnknown = unpacked === undefined;
+    return unpacked ?? bytes;
+  });
+  if (isUnknown) return 'unsupported';
+  if (opened !== 'ok') return 'invalid';
   let areKeyed = true;
   while (areKeyed && reader.next()) areKeyed = reader.keySize >= 0;
   const isGood = areKeyed && reader.fault === undefined;

@@ -3,7 +3,7 @@
 // the old leader left. The log's own behavior makes a frame of what is new.
 import type { ReplyLevel } from '../../actors/durable/behavior.ts';
 import { BatchHeader } from '../../records/batch.ts';
-import { refuseBatch, refuseKeyless } from './admission.ts';
+import { refuseBatch } from './admission.ts';
 import type { PublishedAnswer, QueueOutcome } from './answers.ts';
 import type { Clients } from './clients.ts';
 import type { PublishCommand } from './commands.ts';
@@ -13,8 +13,6 @@ import type { QueueTurn } from './turn.ts';
 export interface PublishRules {
   /** Largest batch that is taken. */
   readonly batchBytesMax: number;
-  /** Records without a key are refused, and what came with them. */
-  readonly needsKeys?: boolean;
   readonly faults?: QueueFaults | undefined;
 }
 
@@ -68,12 +66,11 @@ function mayDiffer(firstNumber: number, expected: number, faults?: QueueFaults):
 function refuse(
   clients: Clients,
   { batch, clientId, incarnation, firstNumber }: PublishCommand,
-  { batchBytesMax, needsKeys }: PublishRules,
+  { batchBytesMax }: PublishRules,
 ): QueueOutcome | undefined {
   const refusal = refuseBatch(batch, batchBytesMax, header);
   if (refusal === 'too-large') return 'batch-too-large';
   if (refusal !== undefined || firstNumber < 1) return 'bad-batch';
-  if (needsKeys === true && refuseKeyless(batch) !== undefined) return 'bad-batch';
   return incarnation < clients.incarnationOf(clientId) ? 'stale-client' : undefined;
 }
 

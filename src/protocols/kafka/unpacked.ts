@@ -1,8 +1,9 @@
 // Compressed batches on their way to a queue, whose consumers get messages one by one from where they lie: the
 // same records without compression. Batches for streams are never looked into.
+import { refuseKeyless } from '../../broker/ports.ts';
 import type { Unpack } from '../../env/environment.ts';
 import { BatchHeader, isTransactional, readBatchHeader } from '../../records/batch.ts';
-import { decodeRecords, encodeBatch, RecordReader } from '../../records/records.ts';
+import { decodeRecords, encodeBatch } from '../../records/records.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import { KafkaErrorCode as E } from './errors.ts';
 
@@ -31,19 +32,13 @@ export function unpackedBatch(
 }
 
 /**
- * Has every record of a batch a key? Undefined, or the error that a client gets: INVALID_RECORD, as from Kafka, or
- * that nobody here can look into the batch (a compacted topic could not be compacted with it).
+ * Has every record of a packed batch a key? Undefined, or the error that a client gets: INVALID_RECORD, as from Kafka,
+ * or that nobody here can look into the batch. Into plain batches the log looks itself.
  */
 export function keylessCode(batch: Uint8Array, unpack: Unpack | undefined): number | undefined {
-  const reader = new RecordReader();
-  let isUnknown = false;
-  const opened = reader.open(batch, 0, batch.length, (codec, bytes) => {
-    const unpacked = unpack?.(codec, bytes, UNPACKED_BYTES_MAX);
-    isUnknown = unpacked === undefined;
-    return unpacked ?? bytes;
-  });
-  if (isUnknown) return E.UNSUPPORTED_COMPRESSION_TYPE;
-  if (opened !== 'ok') return E.INVALID_RECORD;
-  while (reader.next()) if (reader.keySize < 0) return E.INVALID_RECORD;
-  return reader.fault === undefined ? undefined : E.INVALID_RECORD;
+  const refusal = refuseKeyless(batch, (codec, bytes) =>
+    unpack?.(codec, bytes, UNPACKED_BYTES_MAX),
+  );
+  if (refusal === undefined) return undefined;
+  return refusal === 'unsupported' ? E.UNSUPPORTED_COMPRESSION_TYPE : E.INVALID_RECORD;
 }

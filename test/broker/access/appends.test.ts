@@ -141,6 +141,27 @@ test('what is too large is refused, and one that stands still holds up no other'
   );
 });
 
+test('records without the key that a compacted log needs are refused, and nobody else', async () => {
+  await inCluster(171, async (cluster, rig) => {
+    const config = new Map([['cleanup.policy', 'compact']]);
+    const logId = await cluster.create('s', 1, { ...STREAM, config });
+    const shard = cluster.at(2);
+    const appender = new Appender(shard);
+    const results: [string, number][] = [];
+    const keyless = recordsOf(['y', 'z']).map((record, i) =>
+      i === 1 ? { ...record, key: null } : record,
+    );
+    appender.append(logId, ['a']);
+    shard.inTurn(() => {
+      shard.queues.append(logId, keyless, 60_000, (result, at) => results.push([result, at]));
+    });
+    appender.append(logId, ['b']);
+    expect(await appender.answered(rig)).toEqual(['ok', 'ok']);
+    expect(results).toEqual([['invalid', -1]]);
+    expect(cluster.stored(1, logId)).toEqual(['a', 'b']);
+  });
+});
+
 test('a queue takes what is larger than streams do', async () => {
   await inCluster(
     173,

@@ -11,8 +11,9 @@ import type {
 import { ShardQueues } from '../../../src/broker/access/shard-queues.ts';
 import type { StreamLease, StreamMessage } from '../../../src/broker/access/stream-api.ts';
 import { StreamViews } from '../../../src/broker/access/stream-views.ts';
+import type { LogRules } from '../../../src/broker/destination/log-rules.ts';
 import { createPartitionBehavior } from '../../../src/broker/destination/partition.ts';
-import { messageBytesMax } from '../../../src/broker/destination/settings.ts';
+import { isCompacted, messageBytesMax } from '../../../src/broker/destination/settings.ts';
 import { RouteInput } from '../../../src/broker/exchange/route-input.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../../../src/broker/view/behavior.ts';
 import { QUEUE_DEFAULTS } from '../../../src/broker/view/config.ts';
@@ -97,8 +98,9 @@ export class QueueCluster {
   }
 
   /** As a log's host asks for it. */
-  messageBytesMax(logId: number): number {
-    return messageBytesMax(this.destinationOf(logId)?.config);
+  rulesOf(logId: number): LogRules {
+    const config = this.destinationOf(logId)?.config;
+    return { messageBytesMax: messageBytesMax(config), needsKeys: isCompacted(config) };
   }
 
   destinationOf(logId: number): Destination | undefined {
@@ -550,8 +552,8 @@ export function inCluster(
     seed,
     async (rig) => {
       const cluster = new QueueCluster(rig, limits);
-      const bytesMax = (logId: number) => cluster.messageBytesMax(logId);
-      rig.behaviors.set('partition', createPartitionBehavior({ messageBytesMax: bytesMax }));
+      const rulesOf = (logId: number) => cluster.rulesOf(logId);
+      rig.behaviors.set('partition', createPartitionBehavior({ rulesOf }));
       await body(cluster, rig);
     },
     store,

@@ -386,6 +386,31 @@ test('what a stream does not take is refused alone, and the others keep their or
   });
 });
 
+test('what lacks the key that a compacted stream needs is refused alone, and no stranger hears of it', async () => {
+  await inCluster(147, async (cluster, rig) => {
+    const config = new Map([['cleanup.policy', 'compact,delete']]);
+    const logId = await cluster.create('s', 1, { kind: 'partition', config });
+    const shard = cluster.at(2);
+    const [keyed, keyless] = [new TestPublisher(shard), new TestPublisher(shard)];
+    shard.inTurn(() => {
+      for (let turn = 0; turn < 5; turn += 1) {
+        keyed.now(`k${turn}`, { key: 's', recordKey: 'a' });
+        keyless.now(`n${turn}`, { key: 's' });
+        keyless.now(`e${turn}`, { key: 's', recordKey: 'b' });
+      }
+    });
+    await rig.until(() => keyed.resolved.size === 5 && keyless.resolved.size === 10);
+    expect(keyed.outcomes()).toEqual(['stored']);
+
+    for (const [ticket, outcome] of keyless.resolved) {
+      expect(outcome).toBe(ticket % 2 === 0 ? 'refused' : 'stored');
+    }
+    const all = [0, 1, 2, 3, 4].flatMap((turn) => [`k${turn}`, `e${turn}`]);
+    expect(cluster.stored(1, logId)).toEqual(all);
+    expect(shard.queues.counters()).toMatchObject({ refused: 5, underWay: 0 });
+  });
+});
+
 test('whoever publishes hears where a stream has it, also when it had to be sent again', async () => {
   await inCluster(146, async (cluster, rig) => {
     const logId = await cluster.create('s', 1, { kind: 'partition' });

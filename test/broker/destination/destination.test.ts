@@ -151,7 +151,10 @@ describe('settings', () => {
 
 describe('a partition', () => {
   const behavior = createPartitionBehavior({
-    messageBytesMax: (logId) => (logId === 1 ? 100 : 10_000),
+    rulesOf: (logId) => ({
+      messageBytesMax: logId === 1 ? 100 : 10_000,
+      needsKeys: logId === 3,
+    }),
   });
   const position = {
     logId: 2,
@@ -186,6 +189,16 @@ describe('a partition', () => {
     const gap = plain.slice();
     gap[60] = 1;
     expect(admit(gap)).toBe('invalid');
+  });
+
+  it('refuses records without a key where each needs one, and looks into no packed batch for that', () => {
+    const keyed = { ...record, key: new Uint8Array(1) };
+    const compression = { codec: 'gzip' as const, compress: (bytes: Uint8Array) => bytes };
+    const batches = [[keyed, keyed], [keyed, record], [{ ...keyed, key: new Uint8Array(0) }]];
+    const judged = batches.map((records) => admit(encodeBatch(records, crc32c).slice(), 3));
+    expect(judged).toEqual([undefined, 'invalid', undefined]);
+    expect(admit(encodeBatch([record], crc32c, { compression }).slice(), 3)).toBeUndefined();
+    expect(admit(encodeBatch([record], crc32c).slice(), 2)).toBeUndefined();
   });
 
   it('counts what was appended, and its snapshot says exactly that', () => {

@@ -12,7 +12,9 @@ import { crc32c } from '../../../src/std/crc32c.ts';
 const CLIENTS_MAX = 4_096;
 
 class Stream {
-  readonly behavior = createPartitionBehavior({ messageBytesMax: () => 1_000 });
+  readonly behavior = createPartitionBehavior({
+    rulesOf: () => ({ messageBytesMax: 1_000, needsKeys: false }),
+  });
   state = this.behavior.initial();
   end = 0;
   #seq = 0;

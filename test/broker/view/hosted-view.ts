@@ -109,7 +109,10 @@ export function hostedView(config: QueueConfig): HostedView {
       releaseAfterMs: Number.POSITIVE_INFINITY,
     },
   };
-  const behavior = createPartitionBehavior({ messageBytesMax: () => 1_000_000, views });
+  const behavior = createPartitionBehavior({
+    rulesOf: () => ({ messageBytesMax: 1_000_000, needsKeys: false }),
+    views,
+  });
   const partitionOf = (state: QueueState) => (state as SeenState).partition;
   const softOf = (local: QueueLocal) => (local as SeenLocal).soft;
   const runs = new Runs();

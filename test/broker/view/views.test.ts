@@ -19,7 +19,7 @@ const DAY_MS = 86_400_000;
 
 class Log {
   readonly behavior = createPartitionBehavior({
-    messageBytesMax: () => 100_000,
+    rulesOf: () => ({ messageBytesMax: 100_000, needsKeys: false }),
     views: { ...VIEW_DEFAULTS, viewsMax: 2 },
   });
   state = this.behavior.initial();

@@ -5,12 +5,7 @@
 // With acks=0 this handler does not answer and the log only answers a refusal, which closes the connection,
 // as Kafka does. A question to the log behind each such append keeps a fast sender from running away: the
 // next request is taken when the log has come that far.
-import {
-  type AppendedInput,
-  type AppendLevel,
-  type HostRef,
-  isCompacted,
-} from '../../../broker/ports.ts';
+import type { AppendedInput, AppendLevel, HostRef } from '../../../broker/ports.ts';
 import { ATTRIBUTES_AT, batchSize, checkBatch, codecOf } from '../../../records/batch.ts';
 import { readU16 } from '../../../std/bytes.ts';
 import type { Produce, ResponseInput } from '../codec/index.ts';
@@ -28,6 +23,7 @@ interface PartitionResult {
   baseOffset: number;
   logStartOffset: number;
   errorMessage: string | null;
+  needsKeys: boolean;
   /** Who was asked to append. */
   host: HostRef | undefined;
 }
@@ -73,6 +69,7 @@ class ProduceFlow implements Flow {
           baseOffset: -1,
           logStartOffset: -1,
           errorMessage: null,
+          needsKeys: false,
           host: undefined,
         };
         this.#results.push(result);
@@ -115,8 +112,8 @@ class ProduceFlow implements Flow {
     const isRepacked = codec !== 'none' && destination.queue !== undefined;
     const batch = isRepacked ? unpackedBatch(records, host.crc32c, host.unpack) : records;
     if (typeof batch === 'number') return batch;
-    const isKeyed = destination.queue === undefined && isCompacted(destination.config);
-    const keyless = isKeyed ? keylessCode(batch, host.unpack) : undefined;
+    result.needsKeys = ports.logRules(log.logId).needsKeys;
+    const keyless = result.needsKeys ? keylessCode(batch, host.unpack) : undefined;
     if (keyless !== undefined) {
       result.errorMessage = KEYLESS;
       return keyless;
@@ -145,6 +142,8 @@ class ProduceFlow implements Flow {
     const result = this.#settle(index);
     if (result === undefined) return;
     result.errorCode = logCode(input.result);
+    // All else that makes a batch invalid was found here.
+    if (input.result === 'invalid' && result.needsKeys) result.errorMessage = KEYLESS;
     if (input.result === 'ok') {
       result.baseOffset = input.baseOffset;
       result.logStartOffset = input.startOffset;
