@@ -37,12 +37,12 @@ export interface EmbeddedNode extends RunningNode {
 export const startNode = async (env: Environment, config: NodeConfig): Promise<EmbeddedNode> => {
   const { durableKinds } = config;
   const load = (url: string) => import(url);
-  const { net, threads } = env as NodeEnvironment;
+  const { net, threads, isNativeEnabled } = env as NodeEnvironment;
   // With shards of its own the thread of the node has nothing to compact.
   const ownCrew =
     config.shards > 0 || env.crew !== undefined
       ? undefined
-      : createNodeCrew(new URL('./crew-worker.js', import.meta.url));
+      : createNodeCrew(new URL('./crew-worker.js', import.meta.url), { isNativeEnabled });
   const start = nodeStarter({
     makeShards: await shardMaker(config.shards, ownCrew),
     amqp: async () => (await import('./protocols/amqp/listener.ts')).startAmqpListener,

@@ -4,6 +4,7 @@
 // not begin, so such a pool is given up with what waits in it, and the next task gets another.
 import type { Piscina } from 'piscina';
 import type { Crew } from '../environment.ts';
+import { isNativeWanted, variablesOf } from './native-wish.ts';
 
 /** Work comes in pieces with pauses between them, which a thread outlives. */
 const IDLE_MS = 5_000;
@@ -52,19 +53,28 @@ class Hands {
   }
 }
 
+export interface NodeCrewOptions {
+  /** As of the Environment that gets it. */
+  readonly isNativeEnabled?: boolean | undefined;
+  readonly load?: LoadPool;
+}
+
 /** `entry`: the module of the threads, whose `run` takes a CrewTask. */
-export function createNodeCrew(entry: URL, load: LoadPool = () => import('piscina')): Crew {
+export function createNodeCrew(entry: URL, options: NodeCrewOptions = {}): Crew {
+  const { load = () => import('piscina') } = options;
   let opening: Promise<Hands> | undefined;
   let hands: Hands | undefined;
   let isClosed = false;
   const open = async (): Promise<Hands> => {
     const { Piscina: Pool } = await load();
+    const variables = variablesOf(isNativeWanted(options.isNativeEnabled));
     const pool = new Pool({
       filename: entry.href,
       name: 'run',
       minThreads: 0,
       maxThreads: 1,
       idleTimeout: IDLE_MS,
+      ...(variables === undefined ? {} : { env: variables }),
     });
     const opened = new Hands(pool, () => {
       if (hands === opened) {

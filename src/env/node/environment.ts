@@ -9,6 +9,7 @@ import { createNodeLog } from './log.ts';
 import { createMemoryDisk } from './memory-disk.ts';
 import { type Capability, loadNative } from './native.ts';
 import { loadGuarded } from './native-gate.ts';
+import { isNativeWanted } from './native-wish.ts';
 import { createNodeNet, type NodeNet } from './net.ts';
 import { createNodeRandom, unguessable } from './random.ts';
 import { NodeRunQueue } from './run-queue.ts';
@@ -23,8 +24,8 @@ export interface NodeEnvironmentOptions {
   /** A log to use instead of a new one on stderr. */
   readonly log?: Log;
   /**
-   * False keeps native code out, as on a machine where no binary loads. Default: true, unless the
-   * variable CALLBOARD_NATIVE is `off`.
+   * False keeps native code out, as on a machine where no binary loads, also of threads that are started
+   * from here. Default: true, unless the variable CALLBOARD_NATIVE is `off`.
    */
   readonly isNativeEnabled?: boolean;
   /** From `createNodeCrew`, by who has work for one: its package is not loaded with this room. */
@@ -36,6 +37,7 @@ export interface NodeEnvironment extends Environment {
   readonly threads: NodeThreads;
   /** What this machine can do, for the line that a node logs at start. */
   readonly capabilities: readonly Capability[];
+  readonly isNativeEnabled: boolean;
 }
 
 /**
@@ -44,7 +46,7 @@ export interface NodeEnvironment extends Environment {
  * @throws DiskError if the data folder cannot be made.
  */
 export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvironment {
-  const isNative = options.isNativeEnabled ?? process.env['CALLBOARD_NATIVE'] !== 'off';
+  const isNative = isNativeWanted(options.isNativeEnabled);
   const log = options.log ?? createNodeLog({ level: options.logLevel ?? 'info' });
   const clock = createNodeClock();
   const { native, nativeCrc32c } = loadGuarded(() => ({
@@ -60,13 +62,14 @@ export function createNodeEnvironment(options: NodeEnvironmentOptions): NodeEnvi
     runQueue: new NodeRunQueue(),
     net,
     disk: options.dataRoot === undefined ? createMemoryDisk() : createNodeDisk(options.dataRoot),
-    threads: createNodeThreads({ net, log }),
+    threads: createNodeThreads({ net, log, isNative }),
     log,
     buggify: () => false,
     unguessable,
     crc32c: createCrc32c(nativeCrc32c),
     unpack: createUnpack(),
     ...(options.crew === undefined ? {} : { crew: options.crew }),
+    isNativeEnabled: isNative,
     capabilities: [
       ...native.capabilities,
       {

@@ -30,11 +30,14 @@ import type { HandOverSupport } from './hand-over.ts';
 import { needsLoader } from './import-module.ts';
 import type { NativeGate } from './native-gate.ts';
 import { awaitMayEnd, createNativeGate, mayEnd } from './native-gate.ts';
+import { variablesOf } from './native-wish.ts';
 import { isRing, PortBell } from './port-bell.ts';
 
 export interface NodeThreadsOptions {
   readonly net: HandOverSupport;
   readonly log: Log;
+  /** Threads that are started here may load native code. */
+  readonly isNative: boolean;
 }
 
 export interface ThreadCounters {
@@ -222,9 +225,11 @@ class StarterSide implements NodeThreads {
   readonly #onProcessExit = (): void => {
     for (const handle of this.#live.values()) handle.awaitMayEnd();
   };
+  readonly #isNative: boolean;
 
   constructor(options: NodeThreadsOptions) {
     this.#ports = new Ports(options);
+    this.#isNative = options.isNative;
     this.#target = new ControlTarget(this.#ports.counters);
     this.control = new OwnControl(this.#target);
   }
@@ -264,8 +269,10 @@ class StarterSide implements NodeThreads {
       ...(boots ? { entry: entry.href } : {}),
     };
     const { heapMegabytesMax: heap, loads = entry } = options;
+    const variables = variablesOf(this.#isNative);
     const worker = new Worker(boots ? TYPESCRIPT_ENTRY : entry, {
       workerData: boot,
+      ...(variables === undefined ? {} : { env: variables }),
       transferList: ports.map((each) => each.port),
       name: `callboard-${index}`,
       ...(heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heap } }),

@@ -62,10 +62,12 @@ it('answers those who waited behind the one under whom the thread ended', async 
 
 it('loads its package again when it could not be loaded', async () => {
   let loads = 0;
-  const crew = crewOf(entryOf(ECHO), () => {
-    loads += 1;
-    if (loads === 1) return Promise.reject(new Error('EMFILE'));
-    return import('piscina');
+  const crew = crewOf(entryOf(ECHO), {
+    load: () => {
+      loads += 1;
+      if (loads === 1) return Promise.reject(new Error('EMFILE'));
+      return import('piscina');
+    },
   });
   await expect(crew.run('a', 1)).rejects.toThrow('EMFILE');
   expect(await crew.run('b', 1)).toBe('b');
@@ -74,7 +76,9 @@ it('loads its package again when it could not be loaded', async () => {
 });
 
 it('closes also when its package cannot be loaded, or its thread not begin', async () => {
-  const unloadable = crewOf(entryOf(ECHO), () => Promise.reject(new Error('EMFILE')));
+  const unloadable = crewOf(entryOf(ECHO), {
+    load: () => Promise.reject(new Error('EMFILE')),
+  });
   const end = expect(unloadable.run('a', 1)).rejects.toThrow('EMFILE');
   await unloadable.close();
   await end;
