@@ -1,5 +1,7 @@
 // How a command fails: what happened, why, and what to do next, with an exit code that scripts know.
 
+import { messageOf } from '../std/errors.ts';
+
 /** The exit codes, printed by `callboard --help`. */
 export const EXIT = {
   ok: 0,
@@ -70,6 +72,33 @@ const TAKEN: ReadonlySet<string> = new Set([
   'STORAGE_LOCKED',
   'STORAGE_UNWRITABLE',
 ]);
+
+/** Codes of a node that did not start because of how it was started: what to do about it is in the message. */
+const USER_ERRORS: ReadonlySet<string> = new Set([
+  ...TAKEN,
+  'EACCES',
+  'EADDRNOTAVAIL',
+  'EMFILE',
+  'ENOSPC',
+  'ENOTDIR',
+  'ENOTFOUND',
+  'EPERM',
+  'DURABLE_KINDS',
+  'NODE_CONFIG_INVALID',
+  'NODE_FOLDER_FOREIGN',
+  'NODE_ROLLED_BACK',
+  'STORAGE_FULL',
+  'STORAGE_NEWER_FORMAT',
+  'STORAGE_NO_DESCRIPTORS',
+  'STORAGE_WRONG_IDENTITY',
+]);
+
+/** What the log says of a node that did not start: all else than a user's error keeps its stack, and its causes. */
+export function factsOfFailedStart(error: unknown): Readonly<Record<string, unknown>> {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  if (typeof code !== 'string') return { error };
+  return USER_ERRORS.has(code) ? { code, why: messageOf(error) } : { code, error };
+}
 
 /** Of a process or command whose node ended with this code. */
 export function exitCodeOfNode(code: string | undefined): number {

@@ -9,9 +9,10 @@ import type { Log, LogLevel } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE } from '../env/node/log.ts';
 import { collectStartGarbage } from '../env/node/start-garbage.ts';
+import { messageOf } from '../std/errors.ts';
 import type { CliContext } from './context.ts';
 import { watchStarter } from './dev/starter-watch.ts';
-import { EXIT, exitCodeOfNode, usageFailure } from './failure.ts';
+import { EXIT, exitCodeOfNode, factsOfFailedStart, usageFailure } from './failure.ts';
 import { integerIn, oneOf } from './parse.ts';
 import { CONFIG_VARIABLE, parseNodeConfig } from './server-config.ts';
 
@@ -152,10 +153,8 @@ class ServerLife {
   /** The node did not start. */
   fail(error: unknown): void {
     const { code } = error as NodeJS.ErrnoException;
-    const message = error instanceof Error ? error.message : String(error);
-    // Whoever knows the reason by name needs no stack.
-    const facts = code === undefined ? { error } : { code, why: message };
-    this.#log.error('the node did not start', facts);
+    const message = messageOf(error);
+    this.#log.error('the node did not start', factsOfFailedStart(error));
     const exitCode = exitCodeOfNode(code);
     if (process.send === undefined || !process.connected) process.exit(exitCode);
     const event = { event: 'failed', code: code ?? 'NODE_START_FAILED', message } as const;
