@@ -1,15 +1,19 @@
 // Who this node is, as its folder remembers it: cluster, node, the incarnation of its data, and how often
 // it was started. The file is replaced as a whole at every start and at every clean stop, by the one process
 // that holds the folder's LOCK; a refused folder is left as it was.
+import {
+  decodeNodeFile,
+  NODE_FILE as FILE,
+  NODE_FILE_FORMAT,
+  type NodeFile,
+} from '../cluster/node-file.ts';
 import type { Environment } from '../env/environment.ts';
-import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
+import { encodeUtf8 } from '../std/bytes.ts';
 import { BrokerError, messageOf } from '../std/errors.ts';
 
-const FILE = 'node.json';
 const LOCK = 'LOCK';
 /** The store of the metadata group's log: what this node has promised there. */
 export const META = 'meta';
-const FORMAT = 1;
 const RENAME_STEP_MAX = 0x1_0000;
 /** What JSON may end with. */
 const SPACE = 0x20;
@@ -84,38 +88,19 @@ export function takeFolder({ disk }: Environment, nodeId: number): { release(): 
   );
 }
 
-interface Stored {
-  readonly format: number;
-  readonly clusterId: string;
-  readonly nodeId: number;
-  readonly incarnation: number;
-  readonly dataIncarnation?: number;
-  readonly bootCounter: number;
-  readonly toldBoot?: number;
-  readonly isClean: boolean;
-  readonly osBootId: string;
-}
-
-function parse(bytes: Uint8Array, root: string): Stored {
-  let stored: Partial<Stored>;
-  try {
-    stored = JSON.parse(decodeUtf8(bytes)) as Partial<Stored>;
-  } catch (error) {
-    throw new FolderError(
-      'NODE_FOLDER_FOREIGN',
-      `${FILE} in ${root} cannot be read; without that folder the node joins as a newcomer`,
-      root,
-      error,
-    );
+function parse(bytes: Uint8Array, root: string): NodeFile {
+  const read = decodeNodeFile(bytes);
+  if (read.kind === 'ok') return read.file;
+  const what = `${FILE} in ${root}`;
+  if (read.kind === 'newer') {
+    throw new FolderError('NODE_FOLDER_FOREIGN', `${what} ${read.because}`, root);
   }
-  if (typeof stored.format !== 'number' || stored.format !== FORMAT) {
-    throw new FolderError(
-      'NODE_FOLDER_FOREIGN',
-      `${FILE} in ${root} was written by a newer version: its format is ${stored.format}, this build reads ${FORMAT}`,
-      root,
-    );
-  }
-  return stored as Stored;
+  throw new FolderError(
+    'NODE_FOLDER_FOREIGN',
+    `${what} cannot be read; without that folder the node joins as a newcomer`,
+    root,
+    read.cause,
+  );
 }
 
 /**
@@ -210,10 +195,10 @@ export function writeIdentity(env: Environment, identity: NodeIdentity, isClean:
   const { clusterId, nodeId, incarnation, dataIncarnation, osBootId } = identity;
   const { bootCounter, toldBoot } = identity;
   const before = env.disk.readFile(FILE);
-  const stored: Stored = {
+  const stored: NodeFile = {
     // Members that only a newer build knows, and can do without: it finds them again.
     ...(before === undefined ? {} : parse(before, env.disk.root)),
-    format: FORMAT,
+    format: NODE_FILE_FORMAT,
     clusterId,
     nodeId,
     incarnation,

@@ -1,5 +1,6 @@
 // Any file of a data folder as lines of fields, each checked as a start would check it. What a file is, its
 // name says; what is wrong with it is a line, not an error. The formats are those of docs/internals/storage-format.md.
+import { decodeNodeFile, NODE_FILE } from '../cluster/node-file.ts';
 import type { Disk, DiskFile } from '../env/environment.ts';
 import {
   BATCH_CRC_FROM,
@@ -26,6 +27,7 @@ import { SparseIndex } from '../storage/sparse-index.ts';
 import {
   assertFeaturesKnown,
   decodeMarks,
+  decodeScrub,
   decodeSuperblock,
   featureNames,
 } from '../storage/store-files.ts';
@@ -44,8 +46,6 @@ export interface FileBytes {
 }
 
 const TEXT_FILES = new Set(['actors.json', 'cluster.json', 'dev.json']);
-/** Of `node.json`. */
-const NODE_FORMAT = 1;
 const WHOLE_BYTES_MAX = 256 << 20;
 
 /** @throws DiskError if it cannot be opened. */
@@ -74,10 +74,10 @@ function* linesOf(name: string, bytes: FileBytes, crc32c: Crc32c): Generator<Fil
   else if (name.endsWith('.seg')) yield* segmentLines(name, bytes, crc32c);
   else if (name.endsWith('.idx')) yield* indexLines(bytes, crc32c);
   else if (name.endsWith('.view')) yield* viewLines(name, bytes, crc32c);
-  else if (name === 'node.json') yield* nodeLines(whole(bytes));
+  else if (name === NODE_FILE) yield* nodeLines(whole(bytes));
   else if (name === 'LOCK' || name === 'dev.lock') {
     yield { what: 'lock', ...membersOf(whole(bytes)) };
-  } else if (name === 'scrub') yield scrubLine(decodeUtf8(whole(bytes)));
+  } else if (name === 'scrub') yield scrubLine(whole(bytes));
   else if (TEXT_FILES.has(name)) yield { what: 'text', text: decodeUtf8(whole(bytes)) };
   else if (/\.(seg\.clean|tmp)$/.test(name)) {
     yield { what: 'left-over', because: 'its writing did not end: it counts for nothing' };
@@ -90,9 +90,9 @@ function* superblockLines(bytes: Uint8Array, crc32c: Crc32c): Generator<FileLine
   assertFeaturesKnown(superblock, 'store.super');
 }
 
-function scrubLine(text: string): FileLine {
-  const endMs = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(endMs)) {
+function scrubLine(bytes: Uint8Array): FileLine {
+  const endMs = decodeScrub(bytes);
+  if (endMs === undefined) {
     return { what: 'damage', because: 'it is no time: the next start begins to count anew' };
   }
   return { what: 'scrub', endMs, isDamageKnown: endMs === 0 };
@@ -107,14 +107,10 @@ function membersOf(bytes: Uint8Array): Record<string, unknown> {
 }
 
 function* nodeLines(bytes: Uint8Array): Generator<FileLine> {
-  const members = membersOf(bytes);
-  const { format } = members;
-  if (format !== NODE_FORMAT) {
-    const because = `node.json was written by a newer version: its format is ${String(format)}, this build reads ${NODE_FORMAT}`;
-    yield { what: 'unknown-version', because };
-    return;
-  }
-  yield { what: 'node', ...members };
+  const read = decodeNodeFile(bytes);
+  if (read.kind === 'ok') yield { what: 'node', ...read.file };
+  else if (read.kind === 'unreadable') throw read.cause;
+  else yield { what: 'unknown-version', because: `${NODE_FILE} ${read.because}` };
 }
 
 function* marksLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {

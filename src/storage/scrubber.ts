@@ -6,12 +6,12 @@
 // The end of the last pass is kept in `<store>/scrub`, so that a shard that is started often is scrubbed too.
 import type { Cancel } from '../env/environment.ts';
 import { batchSize } from '../records/batch.ts';
-import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
 import { messageOf } from '../std/errors.ts';
 import { errnoOf } from './errors.ts';
 import type { LogHost } from './log-host.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type Segment } from './segment.ts';
 import { firstUnsound } from './sound-batches.ts';
+import { decodeScrub, encodeScrub } from './store-files.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
 const WINDOW_BYTES = 256 * 1024;
@@ -88,8 +88,7 @@ export class Scrubber {
   #lastMs(): number | undefined {
     try {
       const bytes = this.#host.env.disk.readFile(this.#path);
-      const lastMs = bytes === undefined ? Number.NaN : Number(decodeUtf8(bytes));
-      return Number.isSafeInteger(lastMs) ? lastMs : undefined;
+      return bytes === undefined ? undefined : decodeScrub(bytes);
     } catch (error) {
       this.#failed(error);
       return undefined;
@@ -98,7 +97,7 @@ export class Scrubber {
 
   #keep(lastMs: number): void {
     try {
-      this.#host.env.disk.replaceFile(this.#path, encodeUtf8(`${Math.floor(lastMs)}\n`));
+      this.#host.env.disk.replaceFile(this.#path, encodeScrub(lastMs));
     } catch (error) {
       // Without it the next start scrubs sooner or later than it should.
       this.#failed(error);

@@ -1,13 +1,21 @@
 // The small files that say whose folder this is and how it was left: `store.super`, written once and again when
 // the first file of a new kind is about to be made, and `store.marks`, two 4 KiB slots written in place, so that
-// a start needs no free byte. Big endian.
+// a start needs no free byte. Big endian. And `scrub`, a number in text: when the last pass that found nothing ended.
 //
 // Superblock: 0 magic u32 | 4 CRC-32C of the rest u32 | 8 major u16 | 10 minor u16 | 12 compatible u32
 // 16 read-only compatible u32 | 20 incompatible u32 | 24 node i32 | 28 shard i32 | 32 bytes of the cluster's name,
 // varint | the name, UTF-8. A slot of the marks: 0 magic u32 | 4 CRC-32C of bytes 8..31 u32 | 8 sequence u64
 // 16 starts u64 | 24 flags u32 | 28 zero.
 import type { DiskFile } from '../env/environment.ts';
-import { ByteReader, BytesError, ByteWriter, readU32, writeU32 } from '../std/bytes.ts';
+import {
+  ByteReader,
+  BytesError,
+  ByteWriter,
+  decodeUtf8,
+  encodeUtf8,
+  readU32,
+  writeU32,
+} from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import type { StorageEnvironment, StoreIdentity } from './api.ts';
 import { StorageError, unknownVersion } from './errors.ts';
@@ -289,4 +297,16 @@ export class StoreMarks {
   close(): void {
     this.#file.close();
   }
+}
+
+/** `endMs`: ms since 1970; 0: damage is known. */
+export function encodeScrub(endMs: number): Uint8Array {
+  return encodeUtf8(`${Math.floor(endMs)}\n`);
+}
+
+/** Undefined if it is no time. Throws RangeError for what is no text. */
+export function decodeScrub(bytes: Uint8Array): number | undefined {
+  const text = decodeUtf8(bytes).trim();
+  const endMs = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(endMs) ? endMs : undefined;
 }
