@@ -153,6 +153,7 @@ export class Scrubber {
     const { length } = segment;
     const open = segment.pin();
     try {
+      if (segment.isCut) return segment.foundDamaged(length);
       let bytes = new Uint8Array(Math.min(WINDOW_BYTES, length));
       let at = 0;
       let nextOffset = 0;

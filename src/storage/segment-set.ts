@@ -135,6 +135,8 @@ export class SegmentSet {
     if (isActive && size > length) segment.dropTail();
     if (isActive && !this.#host.cleanStart) segment.distrustTail();
     if (size < length) this.#lacks(segment, size, isActive);
+    // Before a checkpoint counts it as sealed: then its index says how long it was when that was written.
+    if (isActive && segment.dropIndex()) this.isFolderDirty = true;
     this.list.push(segment);
   }
 

@@ -181,6 +181,7 @@ export class Segment implements SegmentName, SegmentFileName {
   /** Makes the file with its header. Throws DiskError. */
   create(contents: SegmentContents): void {
     this.#contents = contents;
+    this.dropIndex();
     const open = this.#host.openFiles.get(this.path, 'create');
     if (open.file.size() > 0) open.file.truncate(0);
     open.file.writeSync(this.header(), 0);
@@ -403,13 +404,41 @@ export class Segment implements SegmentName, SegmentFileName {
     return this.#index;
   }
 
+  /** Of an earlier life of the file, which may have been longer. True: there was one. Throws DiskError. */
+  dropIndex(): boolean {
+    const { disk } = this.#host.env;
+    const path = indexPath(this.path);
+    if (!disk.exists(path)) return false;
+    disk.remove(path);
+    return true;
+  }
+
+  /** Its index file speaks of batches behind its end. It is written when no more come: they were there. Throws DiskError. */
+  get isCut(): boolean {
+    return (this.#readIndex()?.coveredBytes ?? 0) > this.length;
+  }
+
   #loadIndex(): SparseIndex | undefined {
-    const { disk, crc32c } = this.#host.env;
+    const found = this.#readIndex();
+    if (found === undefined || found.coveredBytes === this.length) return found;
+    if (found.coveredBytes > this.length) throw this.#damaged(this.length);
+    return undefined;
+  }
+
+  #readIndex(): SparseIndex | undefined {
+    const { disk, crc32c, log } = this.#host.env;
     const path = indexPath(this.path);
     const size = disk.fileSize(path);
     if (size === undefined || size > INDEX_BYTES_MAX) return undefined;
-    const bytes = disk.readFile(path);
-    return bytes === undefined ? undefined : SparseIndex.decode(bytes, this, this.length, crc32c);
+    try {
+      const bytes = disk.readFile(path);
+      return bytes === undefined ? undefined : SparseIndex.decode(bytes, this, crc32c);
+    } catch (error) {
+      if (errnoOf(error) !== 'EIO') throw error;
+      // It is derived: made anew where it is needed.
+      log.warn('a segment index cannot be read', { path, error: String(error) });
+      return undefined;
+    }
   }
 
   #rebuildIndex(header: SegmentHeader | undefined): SparseIndex {

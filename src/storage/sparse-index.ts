@@ -117,19 +117,13 @@ export class SparseIndex {
     return bytes;
   }
 
-  /** The index in `bytes`, or undefined if it is not exactly that of these segment bytes. */
-  static decode(
-    bytes: Uint8Array,
-    name: SegmentName,
-    segmentBytes: number,
-    crc32c: Crc32c,
-  ): SparseIndex | undefined {
+  /** The index in `bytes`, or undefined if it is none or that of another segment. */
+  static decode(bytes: Uint8Array, name: SegmentName, crc32c: Crc32c): SparseIndex | undefined {
     const found = SparseIndex.read(bytes, crc32c);
     const isOurs =
       found?.name.logId === name.logId &&
       found.name.baseOffset === name.baseOffset &&
-      found.name.generation === name.generation &&
-      found.index.coveredBytes === segmentBytes;
+      found.name.generation === name.generation;
     return isOurs ? found.index : undefined;
   }
 

@@ -1,6 +1,7 @@
 // A log with a damaged segment: what goes on beside it, what waits for its repair, and who finds the damage.
 import { expect, test } from 'vitest';
 import { Donations } from '../../src/cluster/replica/donations.ts';
+import { forEachBatch } from '../../src/records/batch.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
 import type { StoredLog } from '../../src/storage/api.ts';
 import { compactLog } from '../../src/storage/compaction/pass.ts';
@@ -14,7 +15,7 @@ import {
   SCRUBBED,
   segmentsOf,
 } from './support/replica.ts';
-import { eventsOf, openOn, World } from './support/store-kit.ts';
+import { appendBatch, eventsOf, openOn, readAll, World } from './support/store-kit.ts';
 
 const baseOf = (path: string): number => Number(/(\d{16})-/.exec(path)![1]);
 /** As the batches of the kit have it. */
@@ -157,4 +158,71 @@ test('a compaction does what lies before a damaged segment, and the rest when it
   const end = log.sealedSegments().at(-1)!.endOffset;
   expect(await compacted(world, log)).toMatchObject({ outcome: 'done', doneOffset: end });
   expect(log.sealedSegments().every(({ isDone }) => isDone)).toBe(true);
+});
+
+test.each(['a reader', 'the scrub'] as const)(
+  'a sealed segment that ends between two batches, and too early, is no shorter one: %s finds it',
+  async (who) => {
+    const world = new World();
+    const healthy = await replica(world, 120);
+    const before = await replica(world, 120);
+    await world.drive(before.store.close());
+    const { disk } = before;
+    const path = segmentsOf(disk)[1]!;
+    const bytes = disk.contents(path);
+    const ends: number[] = [];
+    forEachBatch(bytes, 64, bytes.length, (at, size) => ends.push(at + size));
+    disk.open(path, { mode: 'write' }).truncate(ends.at(-3)!);
+    const { store } = await openOn(world, disk, SCRUBBED);
+    const log = store.log(LOG)!;
+    const lost = baseOf(segmentsOf(disk)[2]!) - 1;
+    if (who === 'a reader') expect(log.read(lost, 1_000, 120).kind).toBe('damaged');
+    else await world.advance(62_000);
+    expect(store.counters.damagedSegments).toBe(1);
+    expect(await fill(world, healthy.log, log)).toBe('done');
+    expect(readAll(log)).toEqual(readAll(healthy.log));
+  },
+);
+
+test('an index of an earlier life of a segment, which was longer, makes no damage of it', async () => {
+  const world = new World();
+  const options = { ...SCRUBBED, checkpointMs: 1_000_000, checkpointBytes: 1 << 30 };
+  const first = await replica(world, 20, options);
+  let { disk, store, log } = first;
+  const append = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 1) {
+      appendBatch(log, 1_000);
+      store.startGroup();
+      await world.advance(2);
+      log.setCommitted(log.endSeq);
+    }
+    await world.advance(20_000);
+  };
+  const path = segmentsOf(disk).at(-1)!;
+  // It grows, is sealed, and its index reaches the device; no checkpoint knows of that.
+  await append(2);
+  log.limitSegments(1_000, 1);
+  await append(3);
+  const index = path.replace(/seg$/, 'idx');
+  const file = disk.open(index, { mode: 'write' });
+  await world.drive(new Promise<void>((resolve) => file.sync(() => resolve())));
+  disk.syncDirectory(path.replace(/\/[^/]*$/, ''));
+  const long = disk.contents(path).length;
+  disk = killed(world, disk);
+  ({ store } = await openOn(world, disk, options));
+  log = store.log(LOG)!;
+  log.limitSegments(1_000, 1);
+  await append(3);
+  await world.drive(store.checkpoint());
+  expect(disk.contents(path).length).toBeLessThan(long);
+  const all = readAll(log);
+  store.abandon();
+  world.clear();
+  disk = disk.powerCut({ below: () => 0 }, (ms, fire) => world.at(world.nowMs + ms, fire));
+  ({ store } = await openOn(world, disk, options));
+  log = store.log(LOG)!;
+  expect(readAll(log)).toEqual(all);
+  await world.advance(62_000);
+  expect(store.counters).toMatchObject({ damagedSegments: 0 });
+  expect(store.counters.scrubPasses).toBeGreaterThan(0);
 });

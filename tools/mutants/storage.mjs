@@ -297,9 +297,16 @@ export const mutants = [
   },
   {
     name: 'an index is trusted whatever its segment',
-    file: 'src/storage/sparse-index.ts',
-    from: 'found.index.coveredBytes === segmentBytes;',
-    to: 'segmentBytes > 0;',
+    file: 'src/storage/segment.ts',
+    from: 'if (found === undefined || found.coveredBytes === this.length) return found;',
+    to: 'if (found === undefined || found.coveredBytes > 0) return found;',
+    isRare: true,
+  },
+  {
+    name: 'an index of an earlier life of a segment stays',
+    file: SEGMENTS,
+    from: 'if (isActive && segment.dropIndex()) this.isFolderDirty = true;',
+    to: '',
   },
   {
     name: 'a torn index is trusted',
