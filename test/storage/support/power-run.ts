@@ -261,8 +261,10 @@ export class PowerRun {
    */
   async tearTwice(): Promise<void> {
     for (const keeps of [(block: number) => block > 0, (block: number) => block === 0]) {
-      // Nothing else is in the group, and nothing under way.
+      // Nothing else is in the group, nothing under way, and there is room for batches.
+      this.disk.spaceBytes = Number.POSITIVE_INFINITY;
       await this.world.advance(50);
+      if (this.opened.store.isShortOfSpace) await this.world.advance(3000);
       if (this.opened.store.failure !== undefined) return;
       const log = this.log(1);
       const ledger = this.ledgers.get(1)!;
