@@ -345,7 +345,7 @@ export class FaultInjector {
     if (node === undefined || !this.#mayDamage(node)) return false;
     const fits = this.#policy.damages ?? (() => true);
     if (kind === 'bit-rot') {
-      const path = node.device.rot(this.#policy.rots ?? fits);
+      const path = node.device.rot(fits);
       if (path === undefined) return false;
       this.#note(kind, `${node.id} ${path}`);
     } else {

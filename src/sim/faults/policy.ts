@@ -44,8 +44,6 @@ export interface FaultPolicy {
   readonly downMs: readonly [number, number];
   /** Restricts the faults that damage a device to some of its files; all if left out. */
   readonly damages?: (path: string) => boolean;
-  /** The same for rot alone. */
-  readonly rots?: (path: string) => boolean;
   /** Probability that a seed has no faults at all; 0.1 if left out. */
   readonly calmProbability?: number;
   /** At least so many faults happen in a seed that is not calm. */

@@ -32,7 +32,7 @@ export const damagedDisks: Scenario = {
     meanMs: [1_500, 6_000],
     downMs: [100, 2_000],
     // What is in the write-ahead log is another matter: see the storage tests.
-    rots: (path) => path.startsWith('shard-') && path.endsWith('.seg'),
+    damages: (path) => path.startsWith('shard-') && path.endsWith('.seg'),
   },
   bugs: [NO_SCRUB],
   create: (world, { bug }) =>
