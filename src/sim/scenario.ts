@@ -19,6 +19,8 @@ export interface ScenarioCounts {
   readonly acknowledged: number;
   /** Acknowledged operations whose effect was not found in the end. */
   readonly lost: number;
+  /** Those that are gone as the promise allows, where it does. */
+  readonly allowed?: number;
 }
 
 export interface ScenarioOptions {
@@ -56,6 +58,8 @@ export interface Scenario {
   readonly drainMs: number;
   /** Known mistakes that this scenario can switch on. */
   readonly bugs: readonly string[];
+  /** So many seeds in which nothing of what may be lost was lost are too tame: the command fails. */
+  readonly tameAfter?: number;
   /** Events between two probes; 50 if left out. */
   readonly probeEvery?: number;
   create(world: World, options: ScenarioOptions): ScenarioRun;

@@ -1,6 +1,7 @@
 // Sums over many seeds, and the last line that is printed about them.
 import type { FaultKind } from './faults/policy.ts';
 import type { SeedResult } from './runner.ts';
+import type { Scenario } from './scenario.ts';
 
 export class Tally {
   seeds = 0;
@@ -10,6 +11,7 @@ export class Tally {
   operations = 0;
   acknowledged = 0;
   lost = 0;
+  allowed = 0;
   readonly faults = new Map<FaultKind, number>();
 
   add(result: SeedResult): void {
@@ -20,6 +22,7 @@ export class Tally {
     this.operations += result.counts.operations;
     this.acknowledged += result.counts.acknowledged;
     this.lost += result.counts.lost;
+    this.allowed += result.counts.allowed ?? 0;
     for (const [kind, count] of result.faults) {
       this.faults.set(kind, (this.faults.get(kind) ?? 0) + count);
     }
@@ -39,6 +42,12 @@ export class Tally {
       `faults ${total} (${byKind})`,
       `acknowledged ${this.acknowledged}`,
       `lost ${this.lost}`,
+      ...(this.allowed === 0 ? [] : [`gone as allowed ${this.allowed}`]),
     ].join(' | ');
+  }
+
+  /** A scenario that is about what may be lost has shown none of it. */
+  isTame({ tameAfter }: Pick<Scenario, 'tameAfter'>): boolean {
+    return tameAfter !== undefined && this.seeds >= tameAfter && this.allowed === 0;
   }
 }

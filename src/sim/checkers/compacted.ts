@@ -6,6 +6,7 @@
 //   tombstone-early  a deletion that is missing before its time, while its key has nothing newer
 //   back             a record that a deletion had hidden, seen in a read from the start without that deletion
 //   kept             at rest: older records of a key that should be gone by then
+//   idle             fewer keys were judged than must be: so many sends were open that the rest proves nothing
 // A read is a whole walk from the start of a partition, of one reader. Replicas compact each for itself, so a walk that
 // changes leaders in the middle is judged by its order alone.
 import type { Violation } from '../scenario.ts';
@@ -47,8 +48,10 @@ export interface WholeRead {
 export interface CompactedRules {
   /** A deletion stays at least so long. */
   readonly deleteRetentionMs: number;
-  /** More records than this of one key in a final read: it was not compacted. */
+  /** More records than this of one key in a final read that has gaps: it was not compacted to the end. */
   readonly perKeyMax: number;
+  /** A key counts as often as a read of it is judged by more than order. */
+  readonly judgedMin: number;
 }
 
 export function checkCompacted(
@@ -59,11 +62,23 @@ export function checkCompacted(
   const found: Violation[] = [];
   const byId = new Map(sends.map((send) => [send.id, send]));
   const atOffset = new Map<string, string>();
+  let judgedCount = 0;
   for (const read of reads) {
     found.push(...order(read, atOffset), ...invented(read, byId));
-    if (read.isOfOneLeader) found.push(...judged(read, sends, rules));
+    if (!read.isOfOneLeader) continue;
+    const { newest, hasOpen } = known(read, sends);
+    for (const key of newest.keys()) if (!hasOpen.has(key)) judgedCount += 1;
+    found.push(...judged(read, newest, hasOpen, rules));
+  }
+  if (judgedCount < rules.judgedMin) {
+    found.push(broken('idle', `${judgedCount} keys of ${reads.length} reads were judged`));
   }
   return found;
+}
+
+/** Reads that did not find the newest record of a key. */
+export function countLostKeys(violations: readonly Violation[]): number {
+  return violations.filter(({ check }) => check === 'compacted/lost').length;
 }
 
 function broken(rule: string, message: string): Violation {
@@ -97,26 +112,47 @@ function* invented({ partition, records }: WholeRead, byId: ReadonlyMap<number, 
   }
 }
 
-function* judged(read: WholeRead, sends: readonly KeyedSend[], rules: CompactedRules) {
-  const newest = new Map<string, KeyedSend & { offset: number }>();
+/** Offsets are missing between records. */
+export function hasGap({ records }: WholeRead): boolean {
+  return records.some(({ offset }, i) => i > 0 && offset > records[i - 1]!.offset + 1);
+}
+
+type Placed = KeyedSend & { readonly offset: number };
+
+interface Known {
+  /** By key: the last word that was over when the read began. */
+  readonly newest: ReadonlyMap<string, Placed>;
+  /** Keys of which something newer may be there, or may have been and be hidden by what is behind the read. */
+  readonly hasOpen: ReadonlySet<string>;
+}
+
+function known(read: WholeRead, sends: readonly KeyedSend[]): Known {
+  const newest = new Map<string, Placed>();
   const hasOpen = new Set<string>();
   for (const send of sends) {
-    if (send.partition !== read.partition) continue;
+    // What was begun when the read was over is in no batch of it, and hides none.
+    if (send.partition !== read.partition || send.beganMs > read.endedMs) continue;
     if (send.outcome === 'unknown' || send.mayBeTwice) hasOpen.add(send.key);
     if (send.outcome !== 'acknowledged') continue;
-    if (send.endedMs >= read.beganMs) {
-      // Behind the end of the read it may hide what lies before.
-      if (send.beganMs <= read.endedMs) hasOpen.add(send.key);
-      continue;
-    }
     const { offset } = send;
-    if (offset !== undefined && offset >= read.end && !read.isFinal) {
-      hasOpen.add(send.key);
-      continue;
+    const isBehind = offset !== undefined && offset >= read.end && !read.isFinal;
+    // Behind the end of the read it may hide what lies before.
+    if (send.endedMs >= read.beganMs || isBehind) hasOpen.add(send.key);
+    else if (offset !== undefined && offset > (newest.get(send.key)?.offset ?? -1)) {
+      newest.set(send.key, send as Placed);
     }
-    if (offset === undefined || offset <= (newest.get(send.key)?.offset ?? -1)) continue;
-    newest.set(send.key, send as KeyedSend & { offset: number });
   }
+  return { newest, hasOpen };
+}
+
+function* judged(
+  read: WholeRead,
+  newest: Known['newest'],
+  hasOpen: Known['hasOpen'],
+  rules: CompactedRules,
+) {
+  // A replica that was made anew late has compacted nothing; one that has begun has had time for all.
+  const isCompacted = read.isFinal && hasGap(read);
   const seen = new Map<string, ReadRecord[]>();
   for (const record of read.records) {
     const list = seen.get(record.key) ?? [];
@@ -139,7 +175,7 @@ function* judged(read: WholeRead, sends: readonly KeyedSend[], rules: CompactedR
         yield broken('tombstone-early', `${place}: the deletion at ${offset} is ${ageMs} ms old`);
       }
     }
-    if (read.isFinal && records.length > rules.perKeyMax) {
+    if (isCompacted && records.length > rules.perKeyMax) {
       yield broken('kept', `${place} has ${records.length} records`);
     }
   }

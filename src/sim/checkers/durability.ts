@@ -9,7 +9,9 @@
 //               with acks=1 as `async`
 //   memory      only when the process that leads the log is another one than when it was sent
 //
-// and whatever the durability: nothing that anybody has read, short of `memory`, which is for kafka-log.ts to say.
+// and whatever the durability: nothing that anybody has read, short of `memory`, which is for kafka-log.ts to say, as
+// all that is there is. Of a log in memory it judges the life that the read-back saw; what was read of the others is
+// judged here, each session by itself: `memory-altered`, `memory-order`.
 import type { Violation } from '../scenario.ts';
 import { type KafkaHistory, logName, recordsOf, type Send } from './kafka-history.ts';
 
@@ -40,7 +42,7 @@ export function checkDurability(
   { promises, reigns }: DurabilityHistory,
 ): Violation[] {
   const found: Violation[] = [];
-  const kept = keptIds(history);
+  const kept = keptPlaces(history);
   for (const send of history.sends) {
     const durability = promises.get(send.topic);
     if (durability === undefined || !isOwed(send, kept)) continue;
@@ -49,18 +51,53 @@ export function checkDurability(
     const message = `${logName(send)}: id ${send.id}, acks=${send.acks}, is gone: ${why}`;
     found.push({ check: `durability/${durability}`, message, details: send });
   }
+  found.push(...ofOtherLives(history, promises));
   return found;
 }
 
-function keptIds(history: KafkaHistory): ReadonlySet<number> {
-  const kept = new Set<number>();
-  for (const poll of history.finalPolls) for (const { id } of recordsOf(poll)) kept.add(id);
+/** Of logs in memory: records are as they were sent, and offsets grow within a session. */
+function* ofOtherLives(
+  { sends, polls }: KafkaHistory,
+  promises: ReadonlyMap<string, PromisedDurability>,
+): Generator<Violation> {
+  const byId = new Map(sends.map((send) => [send.id, send]));
+  const lastOf = new Map<string, number>();
+  for (const poll of polls) {
+    if (promises.get(poll.topic) !== 'memory') continue;
+    const log = logName(poll);
+    const session = `${poll.consumer}/${log}/${poll.session}`;
+    for (const { offset, id, bodyHash } of recordsOf(poll)) {
+      const send = byId.get(id);
+      const isSent = send !== undefined && logName(send) === log && send.outcome !== 'failed';
+      const where = `${log}@${offset}: id ${id}`;
+      if (!isSent)
+        yield { check: 'durability/memory-altered', message: `${where} was not sent so` };
+      else if (send.bodyHash !== bodyHash) {
+        yield { check: 'durability/memory-altered', message: `${where} has another body` };
+      }
+      if (offset <= (lastOf.get(session) ?? -1)) {
+        yield { check: 'durability/memory-order', message: `${where} comes again in ${session}` };
+      }
+      lastOf.set(session, offset);
+    }
+  }
+}
+
+const placeOf = (log: string, id: number): string => `${log}#${id}`;
+
+/** What was read back, by log: what stands in another one is not kept. */
+function keptPlaces(history: KafkaHistory): ReadonlySet<string> {
+  const kept = new Set<string>();
+  for (const poll of history.finalPolls) {
+    for (const { id } of recordsOf(poll)) kept.add(placeOf(logName(poll), id));
+  }
   return kept;
 }
 
 /** It was answered and is not there. */
-function isOwed(send: Send, kept: ReadonlySet<number>): boolean {
-  return send.outcome === 'acknowledged' && send.acks !== 0 && !kept.has(send.id);
+function isOwed(send: Send, kept: ReadonlySet<string>): boolean {
+  const isAnswered = send.outcome === 'acknowledged' && send.acks !== 0;
+  return isAnswered && !kept.has(placeOf(logName(send), send.id));
 }
 
 /** Undefined: the durability names this loss. */
@@ -97,7 +134,7 @@ export function countGone(
   history: KafkaHistory,
   promises: ReadonlyMap<string, PromisedDurability>,
 ): ReadonlyMap<PromisedDurability, number> {
-  const kept = keptIds(history);
+  const kept = keptPlaces(history);
   const gone = new Map<PromisedDurability, number>();
   for (const send of history.sends) {
     const durability = promises.get(send.topic);
@@ -112,11 +149,14 @@ export function asPromised(
   history: KafkaHistory,
   promises: ReadonlyMap<string, PromisedDurability>,
 ): KafkaHistory {
+  const kept = keptPlaces(history);
   const isMemory = ({ topic }: { readonly topic: string }) => promises.get(topic) === 'memory';
-  const sends = history.sends
-    .filter((send) => !isMemory(send))
-    .map((send) => (promises.get(send.topic) === 'sync' ? send : { ...send, acks: 1 as const }));
+  const sends = history.sends.map((send) => {
+    // Of a log in memory what is there is owed its place and its order. Sent again, its answer may be of another life.
+    const isThere = send.attempts === 1 && kept.has(placeOf(logName(send), send.id));
+    const isFixed = promises.get(send.topic) === 'sync' || (isMemory(send) && isThere);
+    return isFixed ? send : { ...send, acks: 1 as const };
+  });
   // Each life of a log in memory has offsets of its own.
-  const polls = history.polls.filter((poll) => !isMemory(poll));
-  return { ...history, sends, polls, finalPolls: history.finalPolls.filter((p) => !isMemory(p)) };
+  return { ...history, sends, polls: history.polls.filter((poll) => !isMemory(poll)) };
 }

@@ -12,7 +12,6 @@ import {
 import { between } from '../draws.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
-import { CallFailedError } from '../workloads/kafka-connection.ts';
 import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { endOf, FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import { KafkaTrimmer } from '../workloads/kafka-trimmer.ts';
@@ -150,14 +149,7 @@ class KafkaRetentionRun extends ClusterRun implements ScenarioRun {
 
   async #createTopics(client: KafkaClient): Promise<void> {
     for (const { name, partitions, config } of TOPICS) {
-      for (let code = -1; code !== 0 && code !== 36; ) {
-        try {
-          code = await client.createTopic(name, partitions, NODE_COUNT, config);
-        } catch (error) {
-          if (!(error instanceof CallFailedError)) throw error;
-        }
-        if (code !== 0) await client.sleep(200);
-      }
+      await client.makeTopic(name, partitions, NODE_COUNT, config);
     }
   }
 

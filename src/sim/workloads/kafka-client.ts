@@ -10,15 +10,18 @@ import {
   type RequestInput,
   type ResponseOf,
 } from '../../protocols/kafka/codec/index.ts';
-import { KafkaConnection } from './kafka-connection.ts';
+import { CallFailedError, KafkaConnection } from './kafka-connection.ts';
 
 const CALL_TIMEOUT_MS = 3_000;
 const METADATA_VERSION = 8;
 const COORDINATOR_VERSION = 2;
 const CREATE_VERSION = 4;
+const TOPIC_ALREADY_EXISTS = 36;
+const MAKE_AGAIN_MS = 200;
 
 export interface PartitionView {
   readonly leader: number;
+  readonly leaderEpoch: number;
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
 }
@@ -67,6 +70,7 @@ export class KafkaClient {
       for (const each of topic.partitions) {
         partitions.set(`${topic.name}-${each.partitionIndex}`, {
           leader: each.leaderId,
+          leaderEpoch: each.leaderEpoch,
           replicas: [...each.replicaNodes],
           isr: [...each.isrNodes],
         });
@@ -88,6 +92,18 @@ export class KafkaClient {
       timeoutMs: 2_000,
     });
     return answer.topics[0]?.errorCode ?? -1;
+  }
+
+  /** Asks until the topic is there. */
+  async makeTopic(...topic: Parameters<KafkaClient['createTopic']>): Promise<void> {
+    for (let code = -1; code !== 0 && code !== TOPIC_ALREADY_EXISTS; ) {
+      try {
+        code = await this.createTopic(...topic);
+      } catch (error) {
+        if (!(error instanceof CallFailedError)) throw error;
+      }
+      if (code !== 0) await this.sleep(MAKE_AGAIN_MS);
+    }
   }
 
   /** The coordinator of a group, or undefined while there is none. */

@@ -173,9 +173,10 @@ export async function walk(
       continue;
     }
     const from: number = at;
+    // A node that leads again may have been made anew meanwhile, out of another one's segments.
+    leaders.add(`${leader} ${client.partition(topic, partition)?.leaderEpoch}`);
     forEachBatch(bytes, 0, bytes.length, (where, size) => {
-      const { lastOffset, leaderEpoch } = readBatchHeader(bytes, where);
-      leaders.add(`${leader} ${leaderEpoch >= 0}`);
+      const { lastOffset } = readBatchHeader(bytes, where);
       const decoded = decodeRecords(bytes, where, where + size);
       if (decoded.kind === 'fault') throw new Error(`${topic}-${partition}: ${decoded.fault}`);
       for (const { offset, key, value } of decoded.records) {

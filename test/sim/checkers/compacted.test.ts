@@ -7,7 +7,7 @@ import {
   type WholeRead,
 } from '../../../src/sim/checkers/compacted.ts';
 
-const RULES = { deleteRetentionMs: 1_000, perKeyMax: 2 };
+const RULES = { deleteRetentionMs: 1_000, perKeyMax: 2, judgedMin: 0 };
 
 function sent(id: number, key: string, offset: number, more: Partial<KeyedSend> = {}): KeyedSend {
   return {
@@ -43,6 +43,9 @@ const OLD_B = { offset: 1, key: 'b', id: 2 };
 const NO_B = { offset: 3, key: 'b', id: -1 };
 const LATE = { beganMs: 5_000, endedMs: 5_100 };
 
+/** Three of one key. */
+const KEPT = [OLD_A, { ...OLD_A, offset: 1 }, A, NO_B];
+
 function rules(reads: readonly WholeRead[], sends: readonly KeyedSend[] = SENDS): string[] {
   return checkCompacted(sends, reads, RULES).map(({ check }) => check.replace('compacted/', ''));
 }
@@ -60,8 +63,31 @@ test('what compaction may show is fine, more of it or less', () => {
   // A leader that leads no more knows less than there is; at rest none may.
   expect(rules([read([OLD_A], { end: 2 })])).toEqual([]);
   expect(rules([read([OLD_A], { end: 2, isFinal: true })])).not.toEqual([]);
+  // Made anew when all was over: nothing of it is compacted yet.
+  expect(rules([read(KEPT, { isFinal: true })])).toEqual([]);
   // A key with a send whose end is unknown is judged by nothing but order.
   expect(rules([read([NO_B])], [...SENDS, sent(8, 'a', 0, { outcome: 'unknown' })])).toEqual([]);
+});
+
+test('a send that began when a read was over excuses nothing in it', () => {
+  const later = { beganMs: 601, outcome: 'unknown', offset: undefined } as const;
+  expect(rules([read([OLD_A, NO_B])], [...SENDS, sent(90, 'a', 0, later)])).toEqual(['lost']);
+  const twice = sent(90, 'a', 90, { beganMs: 601, endedMs: 700, mayBeTwice: true });
+  expect(rules([read([OLD_A, NO_B])], [...SENDS, twice])).toEqual(['lost']);
+});
+
+test('reads that judge too few keys are told, and each key that is judged counts', () => {
+  const judgedMin = (count: number, sends = SENDS, of = read([A, NO_B])) =>
+    checkCompacted(sends, [of, of], { ...RULES, judgedMin: count }).map(({ check }) => check);
+  expect(judgedMin(4)).toEqual([]);
+  expect(judgedMin(5)).toEqual(['compacted/idle']);
+  expect(judgedMin(2, [...SENDS, sent(8, 'a', 0, { outcome: 'unknown' })])).toEqual([]);
+  expect(judgedMin(3, [...SENDS, sent(8, 'a', 0, { outcome: 'unknown' })])).toEqual([
+    'compacted/idle',
+  ]);
+  expect(judgedMin(1, SENDS, read([A, NO_B], { isOfOneLeader: false }))).toEqual([
+    'compacted/idle',
+  ]);
 });
 
 test.each<[string, WholeRead[]]>([
@@ -78,7 +104,7 @@ test.each<[string, WholeRead[]]>([
   ],
   ['invented', [read([{ offset: 0, key: 'a', id: 77 }, A, NO_B])]],
   ['invented', [read([{ offset: 0, key: 'b', id: 1 }, A, NO_B])]],
-  ['kept', [read([OLD_A, { offset: 1, key: 'a', id: 1 }, A, NO_B], { isFinal: true })]],
+  ['kept', [read([...KEPT, { ...NO_B, offset: 5 }], { isFinal: true })]],
 ])('%s is told', (rule, reads) => {
   expect(rules(reads)).toEqual([rule]);
 });

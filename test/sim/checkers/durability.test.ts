@@ -9,8 +9,10 @@ import {
 import {
   emptyHistory,
   type KafkaHistory,
+  type Poll,
   type Send,
 } from '../../../src/sim/checkers/kafka-history.ts';
+import { checkKafkaLog } from '../../../src/sim/checkers/kafka-log.ts';
 
 const MODES = ['sync', 'replicated', 'async', 'memory'] as const;
 const promises = new Map<string, PromisedDurability>(MODES.map((mode) => [mode, mode]));
@@ -99,7 +101,57 @@ test('what is gone is counted by durability, right or wrong', () => {
   ]);
 });
 
-test('the checker of logs sees no more promised than there was, and nothing of logs in memory', () => {
+test('what stands in another log is not kept', () => {
+  const history = emptyHistory();
+  history.sends.push(send('sync'));
+  const place = { topic: 'async', partition: 0, session: 1, consumer: 'r' };
+  history.finalPolls.push({ ...place, offsets: [0], ids: [1], bodyHashes: [1] });
+  const found = checkDurability(history, { promises, reigns: new Map() });
+  expect(found.map(({ check }) => check)).toEqual(['durability/sync']);
+});
+
+/** What somebody was given of the log in memory: [offset, id, body]. */
+function ofMemory(session: number, ...records: [number, number, number][]): Poll {
+  const place = { topic: 'memory', partition: 0, session, consumer: 'r' };
+  return {
+    ...place,
+    offsets: records.map(([offset]) => offset),
+    ids: records.map(([, id]) => id),
+    bodyHashes: records.map(([, , body]) => body),
+  };
+}
+
+describe('a log in memory', () => {
+  const SENDS = [1, 2].map((id) => send('memory', { id, offset: id, order: id, bodyHash: id }));
+
+  test.each<[string, Poll[], string[]]>([
+    ['has a life after another', [ofMemory(1, [1, 1, 1]), ofMemory(2, [0, 2, 2])], []],
+    ['alters nothing', [ofMemory(1, [1, 1, 7])], ['durability/memory-altered']],
+    ['has nothing that nobody sent', [ofMemory(1, [1, 9, 9])], ['durability/memory-altered']],
+    ['goes on', [ofMemory(1, [2, 2, 2], [2, 2, 2])], ['durability/memory-order']],
+    ['goes on', [ofMemory(1, [2, 2, 2]), ofMemory(1, [1, 1, 1])], ['durability/memory-order']],
+  ])('%s, in any life', (_, polls, expected) => {
+    const history: KafkaHistory = { ...emptyHistory(), sends: SENDS, polls };
+    const young = new Map([['memory-0', [FIRST, LATE]]]);
+    const found = checkDurability(history, { promises, reigns: young });
+    expect(found.map(({ check }) => check)).toEqual(expected);
+  });
+
+  test.each<[string, Poll, string[]]>([
+    ['is right', ofMemory(1, [1, 1, 1], [2, 2, 2]), []],
+    ['may have lost what was first', ofMemory(1, [2, 2, 2]), []],
+    ['alters nothing', ofMemory(1, [1, 1, 7], [2, 2, 2]), ['altered']],
+    ['keeps the order', ofMemory(1, [1, 2, 2], [2, 1, 1]), ['inconsistent-offset', 'reorder']],
+  ])('%s in the life that is read back', (_, poll, expected) => {
+    const history: KafkaHistory = { ...emptyHistory(), sends: SENDS, finalPolls: [poll] };
+    const found = checkKafkaLog(asPromised(history, promises));
+    expect(new Set(found.map(({ check }) => check.replace('kafka-log/', '')))).toEqual(
+      new Set(expected),
+    );
+  });
+});
+
+test('the checker of logs sees no more promised than there was', () => {
   const history = emptyHistory();
   for (const [i, mode] of MODES.entries()) history.sends.push(send(mode, { id: i }));
   const judged = asPromised(history, promises);
@@ -107,5 +159,6 @@ test('the checker of logs sees no more promised than there was, and nothing of l
     ['sync', -1],
     ['replicated', 1],
     ['async', 1],
+    ['memory', 1],
   ]);
 });
