@@ -21,6 +21,14 @@ const ASK_INTERVALS = 2.5;
 const SETTLE_LANES = 4;
 const CARRY_STEP_BYTES = 1 << 20;
 
+/** What was appended again and is not durable yet. */
+class Carried {
+  bytes = 0;
+  readonly states: { readonly generation: Generation; readonly lsn: number }[] = [];
+  /** Frames that were not in memory before. */
+  readonly cooling: { readonly log: StoredLogCore; readonly seq: number }[] = [];
+}
+
 export class Checkpointer {
   readonly #host: LogHost;
   readonly #logs: ReadonlyMap<number, StoredLogCore>;
@@ -105,9 +113,17 @@ export class Checkpointer {
     }
     // A new snapshot may already free what was about to be carried.
     if (pinning.length > 0) await this.#durable();
-    for (const log of pinning) {
-      if (neededLsn(log) < keepFrom && !log.isDeleted) await this.#carryLog(log, keepFrom);
+    const isHeld = (log: StoredLogCore): boolean => neededLsn(log) < keepFrom && !log.isDeleted;
+    // Where a state is smaller than the frames that it stands for, it is stored twice: carried again and again,
+    // frames of logs that are idle would be more than what is appended.
+    let isCopied = false;
+    for (const log of pinning.filter(isHeld)) {
+      isCopied = log.snapshots.copyNewest(heldBytes(log, keepFrom)) || isCopied;
     }
+    if (isCopied) await this.#durable();
+    const carried = new Carried();
+    for (const log of pinning) if (isHeld(log)) await this.#carryLog(log, keepFrom, carried);
+    await this.#settle(carried);
   }
 
   #durable(): Promise<void> {
@@ -116,35 +132,34 @@ export class Checkpointer {
     });
   }
 
-  async #carryLog(log: StoredLogCore, keepFrom: number): Promise<void> {
+  async #carryLog(log: StoredLogCore, keepFrom: number, carried: Carried): Promise<void> {
     for (const generation of [...log.snapshots.generations]) {
-      if (generation.lsn < keepFrom) await this.#carryState(log, generation);
+      if (generation.lsn < keepFrom) this.#carryState(log, generation, carried);
     }
     const { table } = log;
-    let cooling: number[] = [];
-    let bytes = 0;
     for (let seq = neededSeq(log); seq <= Math.min(log.durableSeq, table.endSeq); seq += 1) {
       const slot = table.slot(seq);
       if (table.lsn[slot]! >= keepFrom) continue;
-      if (table.chunk[slot] === COLD) cooling.push(seq);
+      if (table.chunk[slot] === COLD) carried.cooling.push({ log, seq });
       this.#carryFrame(log, seq);
-      bytes += table.payloadLength[slot]!;
-      if (bytes < CARRY_STEP_BYTES) continue;
-      await this.#cool(log, cooling);
-      cooling = [];
-      bytes = 0;
+      carried.bytes += table.payloadLength[slot]!;
+      if (carried.bytes >= CARRY_STEP_BYTES) await this.#settle(carried);
     }
-    await this.#cool(log, cooling);
   }
 
-  /** Until a carried frame is durable at its new place it is read from memory. */
-  async #cool(log: StoredLogCore, seqs: readonly number[]): Promise<void> {
+  /**
+   * One write for all of it. Until it is durable at its new place a frame is read from memory, and a state is
+   * where it was.
+   */
+  async #settle(carried: Carried): Promise<void> {
     await this.#durable();
-    const { table } = log;
-    for (const seq of seqs) {
+    for (const { generation, lsn } of carried.states.splice(0)) generation.lsn = lsn;
+    for (const { log, seq } of carried.cooling.splice(0)) {
+      const { table } = log;
       const isDurable = table.has(seq) && table.lsn[table.slot(seq)]! < this.#host.wal.durableLsn;
       if (isDurable) log.makeCold(seq);
     }
+    carried.bytes = 0;
   }
 
   #carryFrame(log: StoredLogCore, seq: number): void {
@@ -178,8 +193,8 @@ export class Checkpointer {
     wal.added(log, false);
   }
 
-  async #carryState(log: StoredLogCore, generation: Generation): Promise<void> {
-    const { seq, inFile } = generation;
+  #carryState(log: StoredLogCore, generation: Generation, carried: Carried): void {
+    const { seq, inFile, length } = generation;
     let lsn: number;
     if (inFile) lsn = log.writeMark(TYPE_STATE, seq, IN_FILE | CARRIED);
     else {
@@ -192,8 +207,8 @@ export class Checkpointer {
       lsn = appendRecordFrame(log, TYPE_STATE, seq, record, CARRIED);
     }
     this.#host.counters.carriedFrames += 1;
-    await this.#durable();
-    generation.lsn = lsn;
+    carried.states.push({ generation, lsn });
+    carried.bytes += length;
   }
 
   // ---- settling and syncing -------------------------------------------------------------------
@@ -335,6 +350,18 @@ export class Checkpointer {
 function neededSeq(log: StoredLogCore): number {
   const covered = Math.min(log.mark.settledSeq, log.snapshots.coveredSeq);
   return Math.max(log.table.anchor.seq, Math.min(covered, log.endSeq)) + 1;
+}
+
+/** Payload of frames that would be carried, and that the newest state stands for. */
+function heldBytes(log: StoredLogCore, keepFrom: number): number {
+  const { table, snapshots, mark } = log;
+  const lastSeq = Math.min(mark.settledSeq, snapshots.newestSeq, table.endSeq);
+  let bytes = 0;
+  for (let seq = neededSeq(log); seq <= lastSeq; seq += 1) {
+    const slot = table.slot(seq);
+    if (table.lsn[slot]! < keepFrom) bytes += table.payloadLength[slot]!;
+  }
+  return bytes;
 }
 
 /** Where the WAL must begin for this log. Carried frames do not lie in the order of their seqs. */

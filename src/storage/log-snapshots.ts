@@ -1,6 +1,7 @@
 // The states of one log's durable actor: the newest durable one and the one before it, each in a WAL
 // frame or in a view file. Two are kept, with the frames between them, so that one damaged state costs
-// nothing; an installed snapshot has nothing before it and stands alone until the next one.
+// nothing; an installed snapshot has nothing before it and stands alone until the next one. Of a log that
+// has nothing newer the same state twice, in two places, is as good and spares the frames.
 import { assert } from '../std/assert.ts';
 import { messageOf } from '../std/errors.ts';
 import type { StateAtSeq } from './api.ts';
@@ -117,6 +118,22 @@ export class LogSnapshots {
     });
   }
 
+  /**
+   * Stores the newest state a second time, if that takes fewer than `bytesMax` bytes: the frames between it and the
+   * one before are not needed then. Answers whether it will be durable with what is appended now.
+   */
+  copyNewest(bytesMax: number): boolean {
+    const [newest, older] = this.generations;
+    const isAlone = newest?.isFloor === true || older?.seq === newest?.seq;
+    if (newest === undefined || isAlone || this.#pending !== undefined) return false;
+    const log = this.#log;
+    const record = this.recordBytes(newest);
+    if (log.isMemory || record === undefined || record.length >= bytesMax) return false;
+    log.host.counters.snapshotsWritten += 1;
+    this.#appendFrame(newest.seq, record);
+    return true;
+  }
+
   becameDurable(lsn: number): void {
     const pending = this.#pending;
     if (pending === undefined || pending.lsn >= lsn) return;
@@ -132,16 +149,18 @@ export class LogSnapshots {
     }
   }
 
-  /** A state frame met at recovery: the later one of equal seqs counts. */
+  /** A state frame met at recovery: the two newest count, of equal seqs those that were written last. */
   found(generation: Generation): void {
-    const same = this.generations.findIndex((known) => known.seq === generation.seq);
-    if (same >= 0) {
-      const isFloor = this.generations[same]!.isFloor || generation.isFloor;
-      this.generations[same] = { ...generation, isFloor };
-      return;
-    }
-    this.generations.push(generation);
-    this.generations.sort((a, b) => b.seq - a.seq);
+    const { seq, inFile } = generation;
+    const isFloor =
+      generation.isFloor || this.generations.some((known) => known.seq === seq && known.isFloor);
+    // Two frames that point to the same file are one state.
+    const same = inFile
+      ? this.generations.findIndex((known) => known.seq === seq && known.inFile)
+      : -1;
+    if (same >= 0) this.generations.splice(same, 1);
+    this.generations.push({ ...generation, isFloor });
+    this.generations.sort((a, b) => b.seq - a.seq || b.lsn - a.lsn);
     this.generations.length = Math.min(this.generations.length, KEPT);
     this.#putSeq = this.newestSeq;
   }

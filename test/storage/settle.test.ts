@@ -190,7 +190,7 @@ describe('while a tail is written to its segment', () => {
       log.setCommitted(log.durableSeq);
       other.setCommitted(other.durableSeq);
     }
-    await world.advance(1);
+    await world.advance(5);
     log.setCommitted(log.durableSeq);
     other.setCommitted(other.durableSeq);
     expect(refused).toBeGreaterThan(0);

@@ -2,10 +2,17 @@
 // recycled files never bring old frames back, and the bytes on disk are what the format says.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { toHex } from '../../src/std/bytes.ts';
+import { readU64le, toHex } from '../../src/std/bytes.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
 import type { StoredLog } from '../../src/storage/api.ts';
-import { FrameCodec, FrameFields, TYPE_DATA, TYPE_GROUP } from '../../src/storage/frame-format.ts';
+import {
+  FrameCodec,
+  FrameFields,
+  TYPE_DATA,
+  TYPE_GROUP,
+  TYPE_STATE,
+} from '../../src/storage/frame-format.ts';
+import { openShardStore } from '../../src/storage/store.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
 import {
   allFrames,
@@ -13,6 +20,7 @@ import {
   batchAt,
   eventsOf,
   fingerprints,
+  IDENTITY,
   openOn,
   readAll,
   World,
@@ -49,6 +57,28 @@ function framesIn(bytes: Uint8Array): Found[] {
     groupAt = end;
   }
   return found;
+}
+
+/** Where the states of a log lie, the one written last at the end; what a recycled file held before is passed over. */
+function statesOf(disk: FaultDisk, ofLogId: number): { path: string; at: number; seq: number }[] {
+  const found: { path: string; at: number; seq: number; lsn: number }[] = [];
+  const group = new FrameFields();
+  const frame = new FrameFields();
+  for (const path of disk.paths().filter((each) => each.endsWith('.wal'))) {
+    const bytes = disk.contents(path);
+    const shift = readU64le(bytes, 8) - 4096;
+    for (let groupAt = 4096; groupAt < bytes.length; groupAt += 4096) {
+      const isGroup = codec.readHeader(bytes, groupAt, group) && group.type === TYPE_GROUP;
+      if (!isGroup || group.lsn !== groupAt + shift) continue;
+      for (let at = groupAt + 64, i = 0; i < group.chain; i += 1) {
+        codec.readHeader(bytes, at, frame);
+        const { type, logId, seq, lsn } = frame;
+        if (type === TYPE_STATE && logId === ofLogId) found.push({ path, at, seq, lsn });
+        at += (64 + frame.payloadLength + 7) & ~7;
+      }
+    }
+  }
+  return found.sort((a, b) => a.lsn - b.lsn);
 }
 
 function reopened(world: World, disk: FaultDisk): Promise<Awaited<ReturnType<typeof openOn>>> {
@@ -145,6 +175,36 @@ describe('tears and corruption', () => {
     expect(fingerprints(await allFrames(world, again))).toEqual(frames);
   });
 
+  it('sums what it reads once', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const large = { walFileBytesMin: 1 << 20, walFileBytesMax: 1 << 20, settleBytes: 1 << 20 };
+    const { store } = await openOn(world, disk, large);
+    const log = store.createLog(1, { durability: 'sync' });
+    for (let i = 0; i < 100; i += 1) appendBatch(log, 5_000);
+    store.startGroup();
+    await world.advance(5);
+    const bytes = store.counters.walBytes;
+    expect(log.durableSeq).toBe(100);
+    store.abandon();
+    world.clear();
+    const env = world.env(disk.kill((ms, fire) => world.at(world.nowMs + ms, fire)));
+    let summed = 0;
+    const counted = (input: Uint8Array, start: number, end: number, seed?: number): number => {
+      summed += end - start;
+      return crc32c(input, start, end, seed);
+    };
+    const opened = await world.drive(
+      openShardStore(
+        { ...env, crc32c: counted },
+        { ...large, directory: 'shard-0', identity: IDENTITY },
+      ),
+    );
+    expect(opened.store.log(1)!.endSeq).toBe(100);
+    expect(summed).toBeGreaterThan(0.9 * bytes);
+    expect(summed).toBeLessThan(1.2 * bytes);
+  });
+
   it('never brings frames of a recycled file back', async () => {
     const world = new World();
     const disk = world.newDisk();
@@ -215,6 +275,62 @@ describe('carrying forward', () => {
     expect(fingerprints(await allFrames(world, second.log(2)!))).toEqual(before);
     expect(second.log(1)!.state()).toEqual({ seq: 5, bytes: eventsOf('idle at 5') });
     expect(second.log(1)!.endSeq).toBe(5);
+  });
+
+  /** Many idle logs with more than the WAL would keep, then one that goes on. */
+  async function manyIdle(state: string) {
+    const world = new World();
+    const disk = world.newDisk();
+    const opened = await openOn(world, disk, {
+      checkpointBytes: 64 * 1024,
+      onSnapshotWanted: (logId: number) => {
+        const log = opened.store.log(logId)!;
+        return { seq: log.committedSeq, bytes: eventsOf(state) };
+      },
+    });
+    const { store } = opened;
+    const logs = Array.from({ length: 40 }, (_, i) =>
+      store.createLog(i + 1, { durability: 'sync' }),
+    );
+    const append = async (log: StoredLog) => {
+      appendBatch(log, 900);
+      store.startGroup();
+      await world.advance(0.3);
+      log.setCommitted(log.endSeq);
+    };
+    for (let i = 0; i < 10; i += 1) for (const log of logs) await append(log);
+    const busy = logs[0]!;
+    for (let i = 0; i < 600; i += 1) await append(busy);
+    return { world, disk, store, append, busy, idle: logs.slice(1) };
+  }
+
+  it('stores the state of an idle log twice instead of carrying its frames for ever', async () => {
+    const { world, disk, store, append, busy, idle } = await manyIdle('state');
+    const { carriedFrames, walBytes } = store.counters;
+    for (let i = 0; i < 600; i += 1) await append(busy);
+    // What is left to carry are the two states of each log, once in three checkpoints.
+    const checkpoints = store.counters.walBytes / (64 * 1024);
+    expect(store.counters.carriedFrames - carriedFrames).toBeLessThan(checkpoints * idle.length);
+    expect(store.counters.walBytes - walBytes).toBeLessThan(600 * 4096 * 1.5);
+    for (const log of idle) expect(log.firstSeq).toBe(11);
+    await world.advance(2000);
+    store.abandon();
+    const { recovered, store: second } = await reopened(world, disk);
+    expect(recovered.some((one) => one.needsRepair)).toBe(false);
+    for (const { logId } of idle) {
+      expect(second.log(logId)!.state()).toEqual({ seq: 10, bytes: eventsOf('state') });
+    }
+  });
+
+  it.each([0, 1])('has a state when copy %i of the two is damaged', async (damaged) => {
+    const { world, disk, store } = await manyIdle('a state that is stored twice');
+    await world.advance(2000);
+    store.abandon();
+    const counting = statesOf(disk, 7).slice(-2);
+    expect(counting.map(({ seq }) => seq)).toEqual([10, 10]);
+    const { store: second } = await reopened(world, disk);
+    disk.flipBit(counting[damaged]!.path, counting[damaged]!.at + 64 + 50);
+    expect(second.log(7)!.state()?.seq).toBe(10);
   });
 });
 
