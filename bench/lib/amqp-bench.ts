@@ -30,7 +30,7 @@ export interface AmqpBench {
 }
 
 /** What the publisher knows to be confirmed, whatever order the confirms come in. */
-class Confirms {
+export class Confirms {
   count = 0;
   #below = 1;
   #early = new Set<number>();

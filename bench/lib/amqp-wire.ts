@@ -128,15 +128,15 @@ export class AmqpWire {
     return this.call(method(Method.queueDeclare, ...args), Method.queueDeclareOk);
   }
 
-  async consume(queue: string, prefetch: number, isAutoAcknowledged: boolean): Promise<void> {
+  /** Consumers of one channel have different tags. */
+  async consume(
+    queue: string,
+    prefetch: number,
+    isAutoAcknowledged: boolean,
+    tag = 'bench',
+  ): Promise<void> {
     await this.call(method(Method.qos, u32(0), u16(prefetch), u8(0)), Method.qosOk);
-    const args = [
-      u16(0),
-      short(queue),
-      short('bench'),
-      u8(isAutoAcknowledged ? 2 : 0),
-      EMPTY_TABLE,
-    ];
+    const args = [u16(0), short(queue), short(tag), u8(isAutoAcknowledged ? 2 : 0), EMPTY_TABLE];
     await this.call(method(Method.consume, ...args), Method.consumeOk);
   }
 

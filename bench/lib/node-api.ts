@@ -1,0 +1,48 @@
+// What a node says of itself over its HTTP API: counters, memory of a thread, and which part of a thread's CPU goes to
+// the garbage collector.
+import type { ApiThreadState } from '../../dist/admin/api-types.js';
+
+async function answered(url: string, method: string): Promise<unknown> {
+  const answer = await fetch(url, { method });
+  if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`);
+  return answer.json();
+}
+
+export async function countersOf(http: string): Promise<Readonly<Record<string, number>>> {
+  return (await answered(`${http}/api/counters`, 'GET')) as Record<string, number>;
+}
+
+/** Heap in use of one thread, in MB; garbage that waits for the collector counts. */
+export async function heapMb(http: string, thread: number): Promise<number> {
+  const { facts } = (await answered(`${http}/api/threads/${thread}`, 'GET')) as ApiThreadState;
+  return facts.heapUsedBytes / 1e6;
+}
+
+interface CpuProfile {
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly callFrame: { readonly functionName: string };
+  }[];
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+/** Percent of the CPU that a thread used over so many seconds that were the garbage collector's. */
+export async function collectorPercent(
+  http: string,
+  thread: number,
+  seconds: number,
+): Promise<number> {
+  const url = `${http}/api/threads/${thread}/profile?seconds=${seconds}`;
+  const { nodes, samples, timeDeltas } = (await answered(url, 'POST')) as CpuProfile;
+  const names = new Map(nodes.map(({ id, callFrame }) => [id, callFrame.functionName]));
+  let [busy, collector] = [0, 0];
+  samples.forEach((id, i) => {
+    const name = names.get(id);
+    if (name === '(idle)') return;
+    busy += timeDeltas[i]!;
+    if (name === '(garbage collector)') collector += timeDeltas[i]!;
+  });
+  if (busy === 0) throw new Error('the thread did nothing while it was looked at');
+  return (100 * collector) / busy;
+}

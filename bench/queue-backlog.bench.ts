@@ -1,0 +1,113 @@
+// 500,000 messages of 1 KB wait in one durable queue: how much resident memory has the node process, how much did the
+// heap of the queue's thread grow, and which part of that thread's CPU went to the garbage collector while they were
+// published? At the end the queue gives them all.
+import { delay, startDev, until } from '../tools/lib/dev-cluster.mjs';
+import { Confirms } from './lib/amqp-bench.ts';
+import { AmqpWire, ackThrough, Method, publishFrames } from './lib/amqp-wire.ts';
+import { machineLoad, tellFigure } from './lib/figure.ts';
+import { collectorPercent, heapMb } from './lib/node-api.ts';
+import { cpuSeconds, residentBytes } from './lib/server-cpu.ts';
+
+const MESSAGES = 500_000;
+const BODY_BYTES = 1_024;
+const QUEUE = 'backlog';
+const PER_WRITE = 64;
+const WINDOW = 2_048;
+/** The heap is compared with the one when so many wait. */
+const FIRST = 50_000;
+const PROFILE_SEC = 3;
+/** Until what is in memory has settled and the collector has been there. */
+const IDLE_MS = 15_000;
+const SAMPLES = 5;
+const TIMEOUT_MS = 600_000;
+const PREFETCH = 1_000;
+/** The queue's thread: the only shard. */
+const SHARD = 1;
+
+class Publisher {
+  published = 0;
+  until = 0;
+  readonly confirms = new Confirms();
+  readonly #wire: AmqpWire;
+  readonly #one = publishFrames(QUEUE, BODY_BYTES, true);
+
+  constructor(wire: AmqpWire) {
+    this.#wire = wire;
+    wire.onMethod = (id, bytes, at) => {
+      if (id === Method.nack) throw new Error('a message was refused');
+      if (id === Method.ack) this.confirms.take(bytes.readUInt32BE(at + 4), bytes[at + 8] === 1);
+    };
+    wire.onRead = () => this.fill();
+  }
+
+  fill(): void {
+    while (
+      this.published < this.until &&
+      this.published + PER_WRITE - this.confirms.count <= WINDOW
+    ) {
+      const count = Math.min(PER_WRITE, this.until - this.published);
+      this.published += count;
+      this.#wire.socket.write(Buffer.concat(Array.from({ length: count }, () => this.#one)));
+    }
+  }
+
+  async publishTo(total: number): Promise<void> {
+    this.until = total;
+    this.fill();
+    await until(`${total} are confirmed`, async () => this.confirms.count === total, TIMEOUT_MS);
+  }
+}
+
+async function drain(url: string): Promise<void> {
+  const wire = await AmqpWire.connect(url);
+  let [delivered, acknowledged] = [0, 0];
+  wire.onMethod = (id) => {
+    if (id === Method.deliver) delivered += 1;
+  };
+  wire.onRead = () => {
+    if (delivered - acknowledged < PREFETCH / 2 && delivered < MESSAGES) return;
+    wire.socket.write(ackThrough(delivered));
+    acknowledged = delivered;
+  };
+  await wire.consume(QUEUE, PREFETCH, false);
+  await until('all are delivered', async () => delivered >= MESSAGES, TIMEOUT_MS);
+  await delay(200);
+  if (delivered !== MESSAGES) throw new Error(`${delivered} were delivered, not ${MESSAGES}`);
+  wire.close();
+}
+
+const load = machineLoad();
+const cluster = await startDev({ nodes: 1, shards: 1 });
+try {
+  const { amqp, http, pid } = cluster.nodes[0]!;
+  const wire = await AmqpWire.connect(amqp);
+  await wire.declareQueue(QUEUE, true);
+  await wire.confirmSelect();
+  const publisher = new Publisher(wire);
+  await publisher.publishTo(FIRST);
+  await delay(IDLE_MS);
+  const heapBefore = await heapMb(http, SHARD);
+  const cpuBefore = cpuSeconds([pid]);
+  const [collector] = await Promise.all([
+    collectorPercent(http, SHARD, PROFILE_SEC),
+    publisher.publishTo(MESSAGES),
+  ]);
+  const cpuUs = ((cpuSeconds([pid]) - cpuBefore) * 1e6) / (MESSAGES - FIRST);
+  await delay(IDLE_MS);
+  const resident: number[] = [];
+  for (let i = 0; i < SAMPLES; i += 1) {
+    resident.push(residentBytes(pid) / 1e6);
+    await delay(1_000);
+  }
+  const grown = (await heapMb(http, SHARD)) - heapBefore;
+  const note = `server cpu ${cpuUs.toFixed(1)} us a message`;
+  const common = { load, rule: 'most' as const };
+  const name = 'queue-backlog';
+  tellFigure({ ...common, name, unit: 'MB', samples: resident, floor: 200, note });
+  tellFigure({ ...common, name: `${name} heap`, unit: 'MB more', samples: [grown], floor: 10 });
+  tellFigure({ ...common, name: `${name} gc`, unit: '% of cpu', samples: [collector], floor: 3 });
+  wire.close();
+  await drain(amqp);
+} finally {
+  await cluster.stop();
+}
