@@ -1,6 +1,6 @@
-// Records of a log as they were fetched, found by their offsets in any order. The batches of a queue are
-// dense: the record of offset o is the one at o minus the base offset. Where records begin in their batch
-// is found out once, when the first of them is wanted.
+// Records of a log as they were fetched, found by their offsets in any order. A batch may lack records, and batches
+// may be missing between others: what was acknowledged goes from the segments of a queue. Where records begin in
+// their batch is found out once, when the first of them is wanted.
 import {
   BATCH_PREFIX_BYTES,
   BatchHeader,
@@ -11,12 +11,16 @@ import { RecordReader } from '../../records/records.ts';
 import { growInts } from '../exchange/grow.ts';
 
 const UNKNOWN = -1;
+/** In the column of positions: no record has this offset. */
+const NONE = -1;
 
 interface FetchedBatch {
   readonly bytes: Uint8Array;
   readonly at: number;
   readonly end: number;
   readonly baseOffset: number;
+  /** Offsets that it stands for. */
+  readonly span: number;
   readonly count: number;
   /** Where its records are, in the column of positions; -1 until one is wanted. */
   positionsAt: number;
@@ -25,9 +29,11 @@ interface FetchedBatch {
 export class FetchedRecords {
   /** Of these records only: which batch it has open is remembered. */
   readonly reader = new RecordReader();
-  /** Offsets [first, end) are here. */
+  /** All that the log has of the offsets [first, end) is here. */
   first = 0;
   end = 0;
+  /** Records. */
+  count = 0;
   /** Bytes of whole batches. */
   bytes = 0;
   #batches: FetchedBatch[] = [];
@@ -38,11 +44,12 @@ export class FetchedRecords {
   #open: FetchedBatch | undefined;
   readonly #header = new BatchHeader();
 
-  /** Slices of whole batches, lent until the next call or `clear`. */
-  take(slices: readonly Uint8Array[]): void {
+  /** Slices of whole batches as they were found from that offset on, lent until the next call or `clear`. */
+  take(slices: readonly Uint8Array[], fromOffset: number): void {
     this.clear();
     for (const bytes of slices) this.#addSlice(bytes);
-    this.first = this.#batches[0]?.baseOffset ?? 0;
+    const [batch] = this.#batches;
+    this.first = batch === undefined ? 0 : Math.min(fromOffset, batch.baseOffset);
   }
 
   clear(): void {
@@ -52,9 +59,11 @@ export class FetchedRecords {
     this.#open = undefined;
     this.first = 0;
     this.end = 0;
+    this.count = 0;
     this.bytes = 0;
   }
 
+  /** Whether there is such a record is known; `seek` says it. */
   has(offset: number): boolean {
     return offset >= this.first && offset < this.end;
   }
@@ -63,16 +72,19 @@ export class FetchedRecords {
     for (let at = 0; at + BATCH_PREFIX_BYTES <= bytes.length; ) {
       const size = wholeBatchSize(bytes, at, bytes.length);
       if (size === 0) break;
-      const { baseOffset, recordCount: count } = readBatchHeader(bytes, at, this.#header);
+      const { baseOffset, lastOffset, recordCount } = readBatchHeader(bytes, at, this.#header);
       const end = at + size;
-      this.#batches.push({ bytes, at, end, baseOffset, count, positionsAt: UNKNOWN });
-      this.end = baseOffset + count;
+      const span = lastOffset + 1 - baseOffset;
+      const count = Math.max(0, recordCount);
+      this.#batches.push({ bytes, at, end, baseOffset, span, count, positionsAt: UNKNOWN });
+      this.end = baseOffset + span;
+      this.count += count;
       this.bytes += size;
       at = end;
     }
   }
 
-  /** Puts the reader on the record of that offset, which is here. False if its bytes are no record. */
+  /** Puts the reader on the record of that offset. False if there is none, or its bytes are no record. */
   seek(offset: number): boolean {
     const { reader } = this;
     const batch = this.#find(offset);
@@ -84,17 +96,31 @@ export class FetchedRecords {
     }
     if (batch.positionsAt === UNKNOWN && !this.#index(batch)) return false;
     const position = this.#positions[batch.positionsAt + offset - batch.baseOffset]!;
-    return reader.nextAt(position) && reader.offset === offset;
+    return position !== NONE && reader.nextAt(position) && reader.offset === offset;
   }
 
   #index(batch: FetchedBatch): boolean {
     const at = this.#positionsEnd;
-    const end = at + batch.count;
+    const end = at + batch.span;
     if (end > this.#positions.length) this.#positions = growInts(this.#positions, end);
-    if (!this.reader.positions(this.#positions, at)) return false;
+    const isFound =
+      batch.count === batch.span
+        ? this.reader.positions(this.#positions, at)
+        : this.#indexSparse(batch, at, end);
+    if (!isFound) return false;
     batch.positionsAt = at;
     this.#positionsEnd = end;
     return true;
+  }
+
+  /** Each record says which one it is. */
+  #indexSparse(batch: FetchedBatch, at: number, end: number): boolean {
+    const { reader } = this;
+    this.#positions.fill(NONE, at, end);
+    while (reader.next()) {
+      this.#positions[at + reader.offset - batch.baseOffset] = reader.recordAt;
+    }
+    return reader.fault === undefined;
   }
 
   #find(offset: number): FetchedBatch | undefined {
@@ -103,7 +129,7 @@ export class FetchedRecords {
     if (at >= batches.length || batches[at]!.baseOffset > offset) at = 0;
     for (; at < batches.length; at += 1) {
       const batch = batches[at]!;
-      if (offset >= batch.baseOffset + batch.count) continue;
+      if (offset >= batch.baseOffset + batch.span) continue;
       this.#last = at;
       return offset >= batch.baseOffset ? batch : undefined;
     }

@@ -489,10 +489,8 @@ export class QueueLink {
   #read(call: LinkCall, slices: readonly FetchSlice[], release: () => void): void {
     const [slice] = slices;
     if (slice?.kind !== 'file') {
-      this.#take(
-        slices.flatMap((each) => (each.kind === 'memory' ? [each.bytes] : [])),
-        release,
-      );
+      const bytes = slices.flatMap((each) => (each.kind === 'memory' ? [each.bytes] : []));
+      this.#take(call.offset, bytes, release);
       return;
     }
     const bytes = new Uint8Array(slice.length);
@@ -504,7 +502,7 @@ export class QueueLink {
       this.#port.soon(() => {
         if (this.#open.get(call.token) !== call) return;
         this.#open.delete(call.token);
-        if (isSound) this.#take([bytes], () => undefined);
+        if (isSound) this.#take(call.offset, [bytes], () => undefined);
         else {
           this.#isFetching = false;
           this.#rest();
@@ -513,14 +511,14 @@ export class QueueLink {
     });
   }
 
-  #take(slices: readonly Uint8Array[], release: () => void): void {
+  #take(offset: number, slices: readonly Uint8Array[], release: () => void): void {
     this.#isFetching = false;
     this.#dropRecords();
-    this.#records.take(slices);
+    this.#records.take(slices, offset);
     this.#release = release;
-    const count = this.#records.end - this.#records.first;
-    if (count > 0) this.#recordBytes = this.#records.bytes / count;
-    else this.#rest();
+    const { count, bytes } = this.#records;
+    if (count > 0) this.#recordBytes = bytes / count;
+    if (!this.#records.has(offset)) this.#rest();
     this.#keepForAMoment();
     this.pump();
   }

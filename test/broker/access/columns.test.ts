@@ -89,7 +89,7 @@ describe('fetched records', () => {
     two.set(batches[1]!, batches[0]!.length);
     const records = new FetchedRecords();
     // Behind whole batches there may be a part of one.
-    records.take([two, batches[2]!]);
+    records.take([two, batches[2]!], 100);
     expect([records.first, records.end, records.has(99), records.has(105)]).toEqual([
       100,
       106,
@@ -116,7 +116,7 @@ describe('fetched records', () => {
     const bad = batchAt(10, ['xxxx']);
     bad.fill(0xff, 61);
     const records = new FetchedRecords();
-    records.take([bad, batchAt(11, ['good'])]);
+    records.take([bad, batchAt(11, ['good'])], 10);
     const { reader } = records;
     expect(records.seek(10)).toBe(false);
     expect(records.seek(11)).toBe(true);
