@@ -39,6 +39,8 @@ const OF_READERS: readonly (readonly [string, keyof ReadFaults])[] = [
 const OF_COMPACTION: readonly (readonly [string, keyof CompactionFaults])[] = [
   ['bug.tombstones-go-at-once', 'tombstonesGoAtOnce'],
   ['bug.compaction-drops-newest', 'dropsNewest'],
+  ['bug.drop-needed', 'dropsNeeded'],
+  ['bug.needless-by-tip', 'trustsTip'],
 ];
 
 const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [

@@ -141,14 +141,14 @@ export function* probeLogs({
       },
       startOffset: stored.startOffset,
       tipStart: leader?.isActive === true ? machine.startOffset : undefined,
-      firstHole: () => firstHole(stored, hosted.compaction !== undefined),
+      firstHole: () => firstHole(stored, hosted.mayHaveGaps),
     };
   }
 }
 
 const READ_BYTES = 1024 * 1024;
 
-/** Batches lie end to end: the first may begin below the start, and no other has a gap before it, but for compaction. */
+/** Batches lie end to end: the first may begin below the start, and no other has a gap before it, but for what was compacted or acknowledged. */
 function firstHole(stored: StoredLog, hasGaps: boolean): number | undefined {
   const { startOffset, endOffset } = stored;
   let offset = startOffset;

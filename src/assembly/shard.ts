@@ -313,6 +313,7 @@ function countersOf(
   for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
   const { compactions } = host;
   Object.assign(counters, prefixed('compaction', compactions.counters), {
+    ...prefixed('needless', compactions.needless.counters),
     'compaction.waiting': compactions.waiting,
     'compaction.running': compactions.isRunning ? 1 : 0,
     'compaction.threads': system.env.crew?.threads ?? 0,

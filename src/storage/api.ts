@@ -302,6 +302,8 @@ export interface DonationFacts {
   readonly compactedEnd: number;
   /** From batches below, tombstones may have gone. */
   readonly thinnedEnd: number;
+  /** What nobody needs may have gone, of a log that was never compacted by key too. */
+  readonly needlessGone: boolean;
 }
 
 /** Everything another replica needs up to `snapshot.seq`; pinned until `release`. */
@@ -343,10 +345,14 @@ export interface LoanFacts {
   readonly isRaw: boolean;
   /** Tombstones may have gone from them. */
   readonly isThinned: boolean;
+  /** What nobody needs may have gone from them. */
+  readonly needlessGone: boolean;
   /** From the first of them on up to here compaction was done with everything; 0 if not with the first. */
   readonly doneOffset: number;
   /** Of the lender: what hides a record that is not in the loan lies below. */
   readonly settledOffset: number;
+  /** Of the lender: that nobody needs a record which is not in the loan was said at or below this frame. */
+  readonly stateSeq: number;
 }
 
 /** Settled batches for another replica; pinned until `release`. */
@@ -382,6 +388,8 @@ export interface SealedSegment {
   readonly endOffset: number;
   /** Of its batches. */
   readonly bytes: number;
+  /** Only those of one life of the log are rewritten to one. */
+  readonly generation: number;
   /** Both checkpoints count it in full: it may be rewritten. Those before the last such one all are. */
   readonly isCounted: boolean;
   /** Whoever rewrote it was done with it. */
@@ -399,6 +407,16 @@ export interface RewriteSource {
   readonly length: number;
   /** As of a SegmentRange. */
   isSound(bytes: Uint8Array, count: number, error: Error | undefined): boolean;
+}
+
+export interface RewriteKind {
+  /** Kept with what becomes of the segments. Default true. */
+  readonly isDone?: boolean;
+  /**
+   * Records go that a stored state says nobody needs: no tombstones, but from logs whose readers know no compaction.
+   * Default false.
+   */
+  readonly dropsNeedless?: boolean;
 }
 
 /**
@@ -510,15 +528,19 @@ export interface StoredLog {
   limitSegments(bytesMax: number, ageMs: number): void;
   /** Bytes of segment files. */
   readonly segmentBytes: number;
+  /** What a segment may have. */
+  readonly segmentBytesMax: number;
+  /** More than one segment is known: asks no disk. */
+  readonly hasSealedSegments: boolean;
 
   /** Segments that take no more, in the order of their offsets. None of a log in memory. */
   sealedSegments(): readonly SealedSegment[];
   /**
-   * Begins to rewrite the sealed and counted segments within [fromOffset, endOffset). `isDone` is kept with what
-   * becomes of them. Undefined: there is none, they are not neighbours of one life of the log, one is damaged, or a
-   * rewriting of the log is under way. Throws StorageError, `STORAGE_NO_DESCRIPTORS` where they cannot all be open.
+   * Begins to rewrite the sealed and counted segments within [fromOffset, endOffset). Undefined: there is none, they are
+   * not neighbours of one life of the log, one is damaged, or a rewriting of the log is under way. Throws StorageError,
+   * `STORAGE_NO_DESCRIPTORS` where they cannot all be open.
    */
-  beginRewrite(fromOffset: number, endOffset: number, isDone?: boolean): Rewrite | undefined;
+  beginRewrite(fromOffset: number, endOffset: number, kind?: RewriteKind): Rewrite | undefined;
 
   /**
    * Settles up to the newest snapshot and offers both; undefined if there is no snapshot. Rejects, with nothing

@@ -2,20 +2,13 @@
 // batch below that state's end out of the segments, pinned until the copy is made.
 import type { Donation, Loan, LoanFacts } from './api.ts';
 import { StorageError } from './errors.ts';
+import { NEEDLESS_GONE } from './store-files.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
 export async function donate(log: StoredLogCore): Promise<Donation | undefined> {
-  const found = log.snapshots.readRecord();
+  const found = await settledState(log);
   if (found === undefined) return undefined;
   const { seq, record } = found;
-  for (;;) {
-    const settled = await log.host.settler.settleThrough(log, seq);
-    if (settled === 'done') break;
-    if (settled === 'blocked') {
-      throw new StorageError('STORAGE_FULL', `log ${log.logId} cannot settle now`, { seq });
-    }
-    await nextTimer(log);
-  }
   // The log may start behind the end of its newest state: what lies between comes as frames.
   const startOffset = Math.min(log.startOffset, record.endOffset);
   const { segments } = log;
@@ -27,9 +20,10 @@ export async function donate(log: StoredLogCore): Promise<Donation | undefined> 
     if (!isRaw) compactedEnd = segment.nextOffset;
     if (isThinned) thinnedEnd = segment.nextOffset;
   }
+  const needlessGone = compactedEnd > 0 && log.host.superblock.has(NEEDLESS_GONE);
   const { ranges, release } = segments.ranges(startOffset, record.endOffset);
   return {
-    facts: { compactedEnd, thinnedEnd },
+    facts: { compactedEnd, thinnedEnd, needlessGone },
     snapshot: {
       seq,
       epoch: record.epoch,
@@ -43,6 +37,30 @@ export async function donate(log: StoredLogCore): Promise<Donation | undefined> 
     ranges,
     release,
   };
+}
+
+/**
+ * The newest state, when all below its end has settled. A newer one that came meanwhile may have let records go that
+ * this one still needs: then that one is taken.
+ */
+async function settledState(
+  log: StoredLogCore,
+): Promise<ReturnType<StoredLogCore['snapshots']['readRecord']>> {
+  for (;;) {
+    const found = log.snapshots.readRecord();
+    if (found === undefined) return undefined;
+    const { newestSeq } = log.snapshots;
+    const { seq } = found;
+    for (;;) {
+      const settled = await log.host.settler.settleThrough(log, seq);
+      if (settled === 'done') break;
+      if (settled === 'blocked') {
+        throw new StorageError('STORAGE_FULL', `log ${log.logId} cannot settle now`, { seq });
+      }
+      await nextTimer(log);
+    }
+    if (log.snapshots.newestSeq === newestSeq) return found;
+  }
 }
 
 /** For a replica whose own segment is damaged. What it may make of it is for that replica to say. */
@@ -63,11 +81,14 @@ export async function lend(
   if (used.some((segment) => segment.isDamaged)) return undefined;
   let doneOffset = 0;
   for (let i = from; segments.list[i]?.isDone === true; i += 1) doneOffset = segments.coveredEnd(i);
+  const isRaw = used.every((segment) => segment.contents.isRaw);
   const facts: LoanFacts = {
-    isRaw: used.every((segment) => segment.contents.isRaw),
+    isRaw,
+    needlessGone: !isRaw && log.host.superblock.has(NEEDLESS_GONE),
     isThinned: used.some((segment) => segment.contents.isThinned),
     doneOffset,
     settledOffset: log.settledOffset,
+    stateSeq: log.snapshots.newestSeq,
   };
   return { facts, ...segments.ranges(fromOffset, toOffset) };
 }

@@ -19,6 +19,7 @@ import type { Segment } from './segment.ts';
 import { NO_MARK, SegmentSet } from './segment-set.ts';
 import { settleIdle } from './settle.ts';
 import { encodeRecord, type SnapshotRecord, STATE_IN_WAL_BYTES_MAX } from './snapshot-record.ts';
+import { NEEDLESS_GONE } from './store-files.ts';
 import type { StoredLogCore } from './stored-log.ts';
 import { closedError } from './wal-writer.ts';
 
@@ -115,6 +116,7 @@ class LogInstall implements Install {
     this.#isOver = true;
     log.isInstalling = true;
     try {
+      if (this.#facts.needlessGone && !log.isMemory) host.superblock.need(NEEDLESS_GONE);
       await this.#makeDurable();
       const record = this.#recordOf(snapshot);
       if (log.isMemory) this.#apply(snapshot, record, { lsn: 0, isInFile: false });

@@ -8,12 +8,12 @@
 // files until they are done.
 import type { DiskFile } from '../env/environment.ts';
 import { assert } from '../std/assert.ts';
-import type { Rewrite, RewriteSource, SealedSegment } from './api.ts';
+import type { Rewrite, RewriteKind, RewriteSource, SealedSegment } from './api.ts';
 import { isShortOfDescriptors, isShortOfSpace, storageErrorFrom } from './errors.ts';
 import type { OpenFile } from './open-files.ts';
 import { SEGMENT_HEADER_BYTES, Segment, type SegmentContents } from './segment.ts';
 import { CLEAN_SUFFIX } from './segment-set.ts';
-import { REWRITTEN_SEGMENTS } from './store-files.ts';
+import { NEEDLESS_GONE, REWRITTEN_SEGMENTS } from './store-files.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
 /** What takes no more, in order. */
@@ -25,6 +25,7 @@ export function sealedSegments(log: StoredLogCore): SealedSegment[] {
     baseOffset: segment.baseOffset,
     endOffset: segments.coveredEnd(i),
     bytes: segment.length - SEGMENT_HEADER_BYTES,
+    generation: segment.generation,
     isCounted: segments.isCounted(i, marks),
     isDone: segment.isDone,
     isDamaged: segment.isDamaged,
@@ -44,7 +45,7 @@ export function beginRewrite(
   log: StoredLogCore,
   fromOffset: number,
   endOffset: number,
-  isDone: boolean,
+  { isDone = true, dropsNeedless = false }: RewriteKind,
 ): Rewrite | undefined {
   if (log.isRewriting || !isRewritable(log)) return undefined;
   const { segments } = log;
@@ -61,8 +62,9 @@ export function beginRewrite(
   if (!isOne) return undefined;
   const end = coveredEnd(log, sources[sources.length - 1]!);
   // What was compacted before may have tombstones whose time has come.
-  const isThinned = !areRaw(sources);
-  return new LogRewrite(log, sources, { endOffset: end, isDone, isRaw: false, isThinned });
+  const isThinned = dropsNeedless ? areThinned(sources) : !areRaw(sources);
+  const result = { endOffset: end, isDone, isRaw: false, isThinned, isGappy: dropsNeedless };
+  return new LogRewrite(log, sources, result);
 }
 
 /** What a rewriting makes of its sources. */
@@ -70,6 +72,8 @@ interface RewriteResult extends SegmentContents {
   /** Up to which offset it stands for the log. */
   readonly endOffset: number;
   readonly isDone: boolean;
+  /** Records may be missing whatever kind of log it is. */
+  readonly isGappy: boolean;
 }
 
 /**
@@ -86,8 +90,19 @@ export function beginReplacement(
 }
 
 function areRaw(segments: readonly Segment[]): boolean {
+  return areAll(segments, ({ isRaw }) => isRaw);
+}
+
+function areThinned(segments: readonly Segment[]): boolean {
+  return !areAll(segments, ({ isThinned }) => !isThinned);
+}
+
+function areAll(
+  segments: readonly Segment[],
+  are: (contents: SegmentContents) => boolean,
+): boolean {
   try {
-    return segments.every((segment) => segment.contents.isRaw);
+    return segments.every((segment) => are(segment.contents));
   } catch (error) {
     throw storageErrorFrom(error, `reading headers of ${segments[0]!.path} and behind`);
   }
@@ -111,6 +126,7 @@ class LogRewrite implements Rewrite {
   readonly #segments: readonly Segment[];
   readonly #pinned: readonly OpenFile[];
   readonly #target: Segment;
+  readonly #features: number;
   #file: DiskFile | undefined;
   /** Its file was made and has no name yet by which it counts; then it has one. */
   #isMade = false;
@@ -121,10 +137,11 @@ class LogRewrite implements Rewrite {
   constructor(
     log: StoredLogCore,
     segments: readonly Segment[],
-    { endOffset, isDone, isRaw, isThinned }: RewriteResult,
+    { endOffset, isDone, isRaw, isThinned, isGappy }: RewriteResult,
     isRead = true,
   ) {
     this.#log = log;
+    this.#features = isGappy ? REWRITTEN_SEGMENTS | NEEDLESS_GONE : REWRITTEN_SEGMENTS;
     this.#segments = segments;
     this.#pinned = isRead ? pinAll(segments) : [];
     this.sources = this.#pinned.map(({ file }, i) => {
@@ -218,7 +235,7 @@ class LogRewrite implements Rewrite {
     if (this.isVoid) return false;
     const { segments, host, folder } = this.#log;
     const { disk } = host.env;
-    host.superblock.need(REWRITTEN_SEGMENTS);
+    host.superblock.need(this.#features);
     const target = this.#target;
     file.close();
     this.#file = undefined;

@@ -9,7 +9,8 @@
 //   So where later segments have lost tombstones, the lender must be done up to the end of them.
 // - A record comes back: one of our earlier segments holds it, and its tombstone has gone from the loan. So a loan
 //   that has lost tombstones is taken only where we were done up to the damaged segment, and had removed it too.
-// - A record is missing: the loan lost it to a newer one that is not committed here yet. Then it waits.
+// - A record is missing: the loan lost it to a newer one, or to a frame that says nobody needs it, that is not here
+//   yet. Then it waits.
 //
 // The new segment is done only if the lender was done with all that we are done with: else the next pass begins there.
 import { checkBatch, lastOffset, STORED_BATCH, wholeBatchSize } from '../records/batch.ts';
@@ -79,7 +80,9 @@ class LogRepair implements SegmentRepair {
     if (!log.segments.holds([damaged])) return 'busy';
     const { list } = log.segments;
     const committedOffset = log.offsetAt(log.committedSeq) ?? 0;
-    if (!facts.isRaw && facts.settledOffset > committedOffset) return 'behind';
+    const knownSeq = Math.min(log.committedSeq, log.durableSeq);
+    const isBehind = facts.settledOffset > committedOffset || facts.stateSeq > knownSeq;
+    if (!facts.isRaw && isBehind) return 'behind';
     let thinnedEnd = 0;
     let doneEnd = 0;
     for (const [i, segment] of list.entries()) {
@@ -94,6 +97,7 @@ class LogRepair implements SegmentRepair {
       isDone: damaged.isDone && facts.doneOffset >= doneEnd,
       isRaw: facts.isRaw,
       isThinned: facts.isThinned,
+      isGappy: facts.needlessGone,
     });
     this.#nextOffset = damaged.baseOffset;
     return this.#rewrite === undefined ? 'busy' : 'ok';

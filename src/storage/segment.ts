@@ -83,15 +83,19 @@ export const RAW_FLAG = 1;
 /** Of one that is not rewritten: its batches came with a catch-up, and were compacted by then. */
 export const COMPACTED_FLAG = 2;
 export const THINNED_FLAG = 4;
+/** Of one that was rewritten more than once: no tombstone has gone from it all the same. */
+export const UNTHINNED_FLAG = 8;
 
 function flagsOf({ revision, isRaw, isThinned }: SegmentFileName & SegmentContents): number {
   if (isRaw) return revision > 0 ? RAW_FLAG : 0;
-  return (revision > 0 ? 0 : COMPACTED_FLAG) | (isThinned ? THINNED_FLAG : 0);
+  const unthinned = revision > 1 ? UNTHINNED_FLAG : 0;
+  return (revision > 0 ? 0 : COMPACTED_FLAG) | (isThinned ? THINNED_FLAG : unthinned);
 }
 
 function contentsOf(revision: number, flags: number): SegmentContents {
   const isRaw = revision > 0 ? (flags & RAW_FLAG) !== 0 : (flags & COMPACTED_FLAG) === 0;
-  return { isRaw, isThinned: !isRaw && (revision > 1 || (flags & THINNED_FLAG) !== 0) };
+  const isUnknown = revision > 1 && (flags & UNTHINNED_FLAG) === 0;
+  return { isRaw, isThinned: !isRaw && (isUnknown || (flags & THINNED_FLAG) !== 0) };
 }
 
 export function encodeSegmentHeader(

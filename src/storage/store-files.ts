@@ -27,8 +27,14 @@ const FORMAT_MAJOR = 1;
 const FORMAT_MINOR = 0;
 /** Some segment stands for offsets of others, which only its name says: who does not know would serve both. */
 export const REWRITTEN_SEGMENTS = 1;
+/** Records are missing from the segments of a log that takes no gaps: who does not know would pass over those behind them. */
+export const NEEDLESS_GONE = 2;
 /** A bit that is set in a folder and not here forbids to open it. Unknown compatible ones are harmless, and stay. */
-const KNOWN_INCOMPATIBLE = REWRITTEN_SEGMENTS;
+const KNOWN_INCOMPATIBLE = REWRITTEN_SEGMENTS | NEEDLESS_GONE;
+const INCOMPATIBLE_NAMES = new Map([
+  [REWRITTEN_SEGMENTS, 'rewritten-segments'],
+  [NEEDLESS_GONE, 'needless-records-gone'],
+]);
 const KNOWN_READ_ONLY_COMPATIBLE = 0;
 /** "CBMK". */
 const MARKS_MAGIC = 0x43424d4b;
@@ -155,10 +161,14 @@ export class StoreSuper {
    * is in the superblock and unknown here stays. Throws DiskError.
    */
   need(incompatible: number): void {
-    if ((this.#value.incompatible & incompatible) === incompatible) return;
+    if (this.has(incompatible)) return;
     const next = { ...this.#value, incompatible: this.#value.incompatible | incompatible };
     this.#write(next);
     this.#value = next;
+  }
+
+  has(incompatible: number): boolean {
+    return (this.#value.incompatible & incompatible) === incompatible;
   }
 
   #write(value: Superblock): void {
@@ -175,9 +185,7 @@ export function featureNames({
   const bits = (word: number): number[] =>
     Array.from({ length: 32 }, (_, bit) => (1 << bit) >>> 0).filter((bit) => (word & bit) !== 0);
   return [
-    ...bits(incompatible).map((bit) =>
-      bit === REWRITTEN_SEGMENTS ? 'rewritten-segments' : `incompatible:${hex(bit)}`,
-    ),
+    ...bits(incompatible).map((bit) => INCOMPATIBLE_NAMES.get(bit) ?? `incompatible:${hex(bit)}`),
     ...bits(readOnlyCompatible).map((bit) => `read-only-compatible:${hex(bit)}`),
     ...bits(compatible).map((bit) => `compatible:${hex(bit)}`),
   ];

@@ -18,6 +18,7 @@ import type {
   ReadResult,
   ReplicaAppendResult,
   Rewrite,
+  RewriteKind,
   SealedSegment,
   SegmentRepair,
   StateAtSeq,
@@ -182,6 +183,14 @@ export class StoredLogCore implements StoredLog, GroupMember {
 
   get segmentBytes(): number {
     return this.segments.bytes;
+  }
+
+  get segmentBytesMax(): number {
+    return this.segmentLimits.bytesMax;
+  }
+
+  get hasSealedSegments(): boolean {
+    return (this.#segments?.list.length ?? 0) > 1;
   }
 
   // ---- appending ------------------------------------------------------------------------------
@@ -543,8 +552,8 @@ export class StoredLogCore implements StoredLog, GroupMember {
     return sealedSegments(this);
   }
 
-  beginRewrite(fromOffset: number, endOffset: number, isDone = true): Rewrite | undefined {
-    return beginRewrite(this, fromOffset, endOffset, isDone);
+  beginRewrite(fromOffset: number, endOffset: number, kind: RewriteKind = {}): Rewrite | undefined {
+    return beginRewrite(this, fromOffset, endOffset, kind);
   }
 
   donate(): Promise<Donation | undefined> {

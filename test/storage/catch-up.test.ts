@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { equalBytes } from '../../src/std/bytes.ts';
 import { SeededRandom } from '../../src/std/prng.ts';
-import type { Donation, StoredLog } from '../../src/storage/api.ts';
+import type { Donation, ShardStore, ShardStoreOptions, StoredLog } from '../../src/storage/api.ts';
 import {
   allFrames,
   appendBatch,
@@ -16,18 +16,22 @@ import {
   World,
 } from './support/store-kit.ts';
 
+/** Settles when it must. */
+const LAZY = { settleAgeMs: 1e9, settleBytes: 1 << 30 };
+
 async function committedLog(
   world: World,
   frames: number,
-): Promise<{ log: StoredLog; disk: ReturnType<World['newDisk']> }> {
+  options: Partial<ShardStoreOptions> = {},
+): Promise<{ log: StoredLog; disk: ReturnType<World['newDisk']>; store: ShardStore }> {
   const disk = world.newDisk();
-  const { store } = await openOn(world, disk);
+  const { store } = await openOn(world, disk, options);
   const log = store.createLog(5, { durability: 'sync' });
   for (let i = 0; i < frames; i += 1) appendBatch(log, 700);
   store.startGroup();
   await world.advance(5);
   log.setCommitted(frames);
-  return { log, disk };
+  return { log, disk, store };
 }
 
 /** Copies all ranges of a donation, in pieces that cut batches anywhere. */
@@ -55,6 +59,25 @@ function adoptAll(install: ReturnType<StoredLog['beginInstall']>, parts: Uint8Ar
   }
   expect(left.length).toBe(0);
 }
+
+describe('a donation', () => {
+  it('has the state that is the newest when it is made', async () => {
+    const world = new World();
+    const { log, store } = await committedLog(world, 40, LAZY);
+    log.putState(20, eventsOf('older'));
+    await world.advance(50);
+    log.putState(40, eventsOf('newer'));
+    // It is written while what is donated settles.
+    log.append(1, log.lastLogTimeMs, eventsOf('waits'), undefined, true);
+    store.startGroup();
+    expect(log.snapshotSeq).toBe(20);
+    const donation = (await world.drive(log.donate()))!;
+    // What the newer one does not need may have gone from the segments meanwhile.
+    expect(log.snapshotSeq).toBe(40);
+    expect(donation.snapshot.seq).toBe(40);
+    donation.release();
+  });
+});
 
 describe('states', () => {
   it.each([

@@ -15,6 +15,7 @@ import {
   encodeSegmentHeader,
   RAW_FLAG,
   THINNED_FLAG,
+  UNTHINNED_FLAG,
 } from '../../src/storage/segment.ts';
 import {
   decodeRecord,
@@ -326,6 +327,11 @@ const WRITTEN: Readonly<Record<string, () => { bytes: Uint8Array; values: Values
     expect(flagsOf(headerOf(1, false, true))).toBe(4);
     // Without the flag, as it was before there was one.
     const bare = encodeSegmentHeader({ ...REWRITTEN, isDone: true, ...BARE }, crc32c);
+    expect(flagsOf(bare)).toBe(8);
+    expect(decodeSegmentHeader(bare, crc32c, 'x')).toMatchObject(BARE);
+    const words = new DataView(bare.buffer);
+    words.setUint32(40, 0, true);
+    words.setUint32(60, crc32c(bare, 0, 60), true);
     expect(decodeSegmentHeader(bare, crc32c, 'x')).toMatchObject({ isRaw: false, isThinned: true });
     const bytes = headerOf(REWRITTEN.revision, true, false);
     const { logId, baseOffset, generation, revision, endOffset } = REWRITTEN;
@@ -427,6 +433,7 @@ describe('the document of the storage format', () => {
       'as settled': RAW_FLAG,
       compacted: COMPACTED_FLAG,
       thinned: THINNED_FLAG,
+      unthinned: UNTHINNED_FLAG,
     });
     expect(numbersOf('| flag | what |')).toEqual({
       batch: frames.HAS_BATCH,

@@ -345,6 +345,25 @@ test('a loan that was compacted waits for the records that hide what it lacks', 
   );
 });
 
+test('a loan that lost what nobody needs waits for the frames that say so', async () => {
+  const world = new World();
+  const from = await replica(world, 60);
+  const to = await replica(world, 60);
+  const acknowledge = async ({ log, store }: Replica) => {
+    log.append(1, log.lastLogTimeMs + 1, eventsOf('done'), undefined, true);
+    store.startGroup();
+    await world.advance(10);
+    log.setCommitted(log.endSeq);
+  };
+  await acknowledge(from);
+  from.log.putState(from.log.endSeq, eventsOf('state'));
+  await world.advance(50);
+  await compacted(world, from, 60, 1, (base) => base % 3 === 0);
+  expect(await repaired(world, from, to)).toBe('behind');
+  await acknowledge(to);
+  expect(await fill(world, from.log, to.log)).toBe('done');
+});
+
 /** A replica that came by a catch-up, as it is after a restart. */
 async function caughtUp(world: World, from: Replica): Promise<Replica> {
   from.log.putState(from.log.endSeq, eventsOf('state'));

@@ -296,6 +296,18 @@ export const mutants = [
     to: 'log.host.isStopped',
   },
   {
+    name: 'needless: the first of the records that are needed goes as well',
+    file: 'src/storage/compaction/needed.ts',
+    from: 'offset >= runs[this.#run]!',
+    to: 'offset > runs[this.#run]!',
+  },
+  {
+    name: 'needless: it counts in the place of more than it was made of',
+    file: 'src/storage/compaction/needed-pass.ts',
+    from: 'for (const source of rewrite.sources) {',
+    to: 'for (const source of rewrite.sources.slice(0, 2)) {',
+  },
+  {
     name: 'an index is trusted whatever its segment',
     file: 'src/storage/segment.ts',
     from: 'if (found === undefined || found.coveredBytes === this.length) return found;',

@@ -70,6 +70,13 @@ export interface DurableCommand {
   readonly body: Uint8Array;
 }
 
+/** Which offsets somebody may still ask for; those that the state does not know yet count among them. */
+export interface NeededOffsets {
+  countIn(from: number, to: number): number;
+  /** Runs within [from, to): of each its first offset and the one behind its last, in order. */
+  runsIn(from: number, to: number): readonly number[];
+}
+
 /** Why a decision about a batch is refused. */
 export type BatchRefusal = 'too-large' | 'corrupt' | 'invalid' | 'unsupported' | 'throttled';
 
@@ -115,6 +122,11 @@ export interface DurableBehavior<State, Local> {
   /** Log time at which `tick` wants to run next, or undefined. */
   nextDueMs(state: State, local: Local): number | undefined;
   tick(state: State, local: Local, position: LogPosition): Decision;
+  /**
+   * Of a log whose records go one by one: which are still needed, lent until the next frame is applied. What a state
+   * does not need no later one does, so that the host may let it go when that state is committed and stored.
+   */
+  needed?(state: State): NeededOffsets;
   /** Canonical bytes: equal states give equal bytes. */
   snapshot(state: State): Uint8Array;
   restore(bytes: Uint8Array): State;

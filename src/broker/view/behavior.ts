@@ -29,6 +29,8 @@ export function createQueueBehavior(config: QueueConfig): DurableBehavior<QueueS
     apply: applyQueueFrame,
     nextDueMs: (state, local) => local.nextDueMs(state, config.releaseAfterMs),
     tick: (state, local, position) => goOn(config, state, local, position),
+    // Nobody else has a claim on a queue's log: whoever browses it sees what is there.
+    needed: (state) => state,
     snapshot: snapshotQueue,
     restore: restoreQueue,
   };

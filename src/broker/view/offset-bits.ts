@@ -115,6 +115,24 @@ export class OffsetBits {
     this.#shrank(index, container, removed);
   }
 
+  /** Members in [from, to). */
+  countIn(from: number, to: number): number {
+    let sum = 0;
+    for (let at = from; at < to && this.count > 0; ) {
+      const index = indexOf(at);
+      const base = index * CONTAINER_OFFSETS;
+      const end = Math.min(to, base + CONTAINER_OFFSETS);
+      const container = this.#containers.get(index);
+      if (container !== undefined) {
+        const isAll = end - at === CONTAINER_OFFSETS;
+        if (container.bits === undefined) sum += end - at;
+        else sum += isAll ? container.count : countBits(container.bits, at - base, end - base);
+      }
+      at = end;
+    }
+    return sum;
+  }
+
   /** The first member in [from, to), or -1. */
   nextSet(from: number, to: number): number {
     if (this.count === 0) return -1;
@@ -189,6 +207,19 @@ export class OffsetBits {
     this.#containers.delete(index);
     this.#spare = container.bits;
   }
+}
+
+/** Of bits [low, high). */
+function countBits({ words }: BitSet, low: number, high: number): number {
+  let sum = 0;
+  for (let bit = low; bit < high; ) {
+    const at = bit >>> 5;
+    const stop = Math.min(high, (at + 1) * 32);
+    const mask = (stop - bit === 32 ? -1 : (1 << (stop - bit)) - 1) << (bit & 31);
+    sum += popCount32((words[at] ?? 0) & mask);
+    bit = stop;
+  }
+  return sum;
 }
 
 function indexOf(offset: number): number {

@@ -51,6 +51,25 @@ export class QueueState {
     return offset < this.floor || this.acknowledged.has(offset);
   }
 
+  /** Messages of [from, to) that are not acknowledged, or that this state does not know yet. */
+  countIn(from: number, to: number): number {
+    const start = Math.max(from, this.floor);
+    return to <= start ? 0 : to - start - this.acknowledged.countIn(start, to);
+  }
+
+  /** Where they are: of each run its first offset and the one behind its last, in order. */
+  runsIn(from: number, to: number): number[] {
+    const runs: number[] = [];
+    for (let at = Math.max(from, this.floor); at < to; ) {
+      const first = this.acknowledged.nextClear(at);
+      if (first >= to) break;
+      const next = this.acknowledged.nextSet(first, to);
+      at = next < 0 ? to : next;
+      runs.push(first, at);
+    }
+    return runs;
+  }
+
   acknowledge(from: number, to: number): void {
     const start = Math.max(from, this.floor);
     const end = Math.min(to, this.endOffset);

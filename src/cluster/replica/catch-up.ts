@@ -7,7 +7,7 @@ import type { DonationOffer, LogContext } from './role.ts';
 
 /** Throws everything away that the log holds, in one durable step; the caller resets the machine. */
 export async function startOver({ stored, machine }: LogContext): Promise<void> {
-  const nothing = { compactedEnd: 0, thinnedEnd: 0 };
+  const nothing = { compactedEnd: 0, thinnedEnd: 0, needlessGone: false };
   const install = stored.beginInstall({ kind: 'scratch', startOffset: 0 }, nothing);
   await install.commit({
     seq: 0,

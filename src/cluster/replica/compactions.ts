@@ -1,18 +1,20 @@
-// Compacts the logs of one shard by key, one at a time. A log is looked at a while after something of it was
-// committed, and again when its records are old enough; one that is idle and clean costs nothing. Each replica
-// compacts for itself: what is committed is the same everywhere, and what a key's newest record hides may go on one
-// replica earlier than on another. The work itself is storage's (compaction/pass.ts); here is when.
+// Compacts the logs of one shard, one at a time: by key, or by what nobody needs (needless.ts). A log is looked at a
+// while after something of it was committed, and again when its records are old enough; one that is idle and clean
+// costs nothing. Each replica compacts for itself: what is committed is the same everywhere, and what a key's newest
+// record hides may go on one replica earlier than on another. The work itself is storage's (compaction/); here is when.
 import type { Log } from '../../env/environment.ts';
 import { messageOf } from '../../std/errors.ts';
-import type { SealedSegment } from '../../storage/api.ts';
+import { dropNeedless, type NeededResult } from '../../storage/compaction/needed-pass.ts';
 import {
   type CompactionFaults,
   compactLog,
   dirtOf,
+  type PassPort,
   type PassResult,
 } from '../../storage/compaction/pass.ts';
 import type { CompactionTask, FilterAnswer, MapAnswer } from '../../storage/compaction/tasks.ts';
 import type { HostedLog } from './hosted-log.ts';
+import { Needless, type NeedlessLook } from './needless.ts';
 
 export interface CompactionRules {
   /** Share of bytes that were never compacted, from which on it is worth it. */
@@ -30,6 +32,8 @@ export interface CompactionOptions {
   readonly paceMs?: number;
   /** Bytes read and written a second, of all passes of the shard. Default 32 MiB. */
   readonly bytesPerSecond?: number;
+  /** How long the first segment of a queue stands still before segments lose what is acknowledged. Default 60,000. */
+  readonly heldBackMs?: number;
   /** Of the table of keys: 24 bytes a key, three quarters full at most. Default 16 MiB. */
   readonly mapBytesMax?: number;
 }
@@ -48,7 +52,9 @@ export interface CompactionsPort {
 }
 
 /** What the last pass of a log did. */
-export interface LastPass extends PassResult {
+export interface LastPass
+  extends Pick<PassResult, 'bytesIn' | 'bytesOut' | 'recordsIn' | 'recordsOut'> {
+  readonly outcome: PassResult['outcome'] | NeededResult['outcome'];
   /** By the node's monotonic clock, in ms. */
   readonly endedMs: number;
   readonly durationMs: number;
@@ -66,6 +72,9 @@ export interface CompactionCounters {
 }
 
 const PACE_MS = 15_000;
+const HELD_BACK_MS = 60_000;
+/** Logs that are many are looked at together. */
+const TOGETHER_MS = 1_000;
 const BYTES_PER_SECOND = 32 << 20;
 const MAP_BYTES = 16 << 20;
 /** Timers take no more than 24 days. */
@@ -85,6 +94,7 @@ export class Compactions {
     tombstonesGone: 0,
     passMs: 0,
   };
+  readonly needless: Needless;
   readonly #port: CompactionsPort;
   readonly #paceMs: number;
   readonly #bytesPerSecond: number;
@@ -100,6 +110,8 @@ export class Compactions {
     this.#paceMs = options.paceMs ?? PACE_MS;
     this.#bytesPerSecond = options.bytesPerSecond ?? BYTES_PER_SECOND;
     this.#mapBytesMax = options.mapBytesMax ?? MAP_BYTES;
+    const trustsTip = port.faults?.trustsTip === true;
+    this.needless = new Needless(options.heldBackMs ?? HELD_BACK_MS, trustsTip);
   }
 
   /** Logs that will be looked at. */
@@ -113,8 +125,12 @@ export class Compactions {
 
   /** More of the log is committed, or its rules are others. */
   touch(hosted: HostedLog): void {
-    if (hosted.compaction === undefined || this.#dueMs.has(hosted)) return;
-    this.#lookIn(hosted, this.#paceMs);
+    if (this.#dueMs.has(hosted)) return;
+    if (hosted.compaction !== undefined) this.#lookIn(hosted, this.#paceMs);
+    else if (hosted.mayHaveGaps && hosted.stored.hasSealedSegments) {
+      const togetherMs = TOGETHER_MS - (this.#port.nowMs() % TOGETHER_MS);
+      this.#lookIn(hosted, this.#paceMs + togetherMs);
+    }
   }
 
   forget(hosted: HostedLog): void {
@@ -162,19 +178,22 @@ export class Compactions {
 
   /** Answers whether a pass has begun. */
   #look(hosted: HostedLog): boolean {
-    const rules = hosted.compaction;
-    if (rules === undefined || hosted.failure !== undefined) return false;
+    if (hosted.failure !== undefined) return false;
     if (this.#port.isShortOfSpace()) {
       this.#lookIn(hosted, Math.max(FAILED_MS, this.#paceMs));
       return false;
     }
-    let segments: readonly SealedSegment[];
     try {
-      segments = hosted.stored.sealedSegments();
+      const rules = hosted.compaction;
+      return rules === undefined ? this.#lookForNeedless(hosted) : this.#lookAt(hosted, rules);
     } catch (error) {
       this.#failed(hosted, error);
       return false;
     }
+  }
+
+  #lookAt(hosted: HostedLog, rules: CompactionRules): boolean {
+    const segments = hosted.stored.sealedSegments();
     const { endOffset, nowMs } = hosted.compactable(rules);
     const counted = dirtOf(segments, endOffset);
     const isOld = counted.firstDirty >= 0 && hosted.ageMs(counted.firstDirty) >= rules.maxLagMs;
@@ -202,6 +221,33 @@ export class Compactions {
     return false;
   }
 
+  #lookForNeedless(hosted: HostedLog): boolean {
+    const look = this.needless.look(hosted, this.#port.nowMs());
+    switch (look.kind) {
+      case 'nothing':
+        return false;
+      case 'later':
+        this.#lookIn(hosted, Math.max(look.delayMs, this.#paceMs));
+        return false;
+      case 'unready':
+        this.#makeReady(hosted, look.isCounted);
+        this.#lookIn(hosted, this.#paceMs);
+        return false;
+      case 'pass':
+        this.#beginNeedless(hosted, look);
+        return true;
+    }
+  }
+
+  #makeReady(hosted: HostedLog, isCounted: boolean): void {
+    const { stored } = hosted;
+    const state = hosted.snapshotWanted();
+    if (state !== undefined && state.seq > stored.snapshotSeq) {
+      stored.putState(state.seq, state.bytes);
+    }
+    if (!isCounted) this.#checkpoint(hosted);
+  }
+
   #checkpoint(hosted: HostedLog): void {
     this.#port.checkpoint().catch((error: unknown) => {
       const { logId } = hosted;
@@ -214,7 +260,6 @@ export class Compactions {
     rules: CompactionRules,
     { endOffset, nowMs }: { readonly endOffset: number; readonly nowMs: number },
   ): void {
-    this.#running = hosted;
     const startedMs = this.#port.nowMs();
     const { deleteRetentionMs } = rules;
     const segmentBytesMax = hosted.segmentBytesMax;
@@ -226,16 +271,39 @@ export class Compactions {
       mapBytesMax: this.#mapBytesMax,
       seed: this.#port.seed(),
     };
+    this.#go(hosted, async (port) => {
+      this.#note(hosted, await compactLog(hosted.stored, plan, port), startedMs);
+      return hosted.compaction !== undefined;
+    });
+  }
+
+  #beginNeedless(
+    hosted: HostedLog,
+    { group, needed }: Extract<NeedlessLook, { readonly kind: 'pass' }>,
+  ): void {
+    const startedMs = this.#port.nowMs();
+    this.#go(hosted, async (port) => {
+      const result = await dropNeedless(hosted.stored, group, needed, port);
+      const endedMs = this.#port.nowMs();
+      const durationMs = endedMs - startedMs;
+      this.needless.ended(hosted, group, result, durationMs);
+      hosted.lastPass = { ...result, endedMs, durationMs };
+      this.#port.log.debug('rewritten', { logId: hosted.logId, ...result, durationMs });
+      return true;
+    });
+  }
+
+  /** `pass` answers whether the log is to be looked at again: more may have come meanwhile. */
+  #go(hosted: HostedLog, pass: (port: PassPort) => Promise<boolean>): void {
+    this.#running = hosted;
     const { faults } = this.#port;
-    compactLog(hosted.stored, plan, {
+    pass({
       run: (task) => this.#run(task),
       paced: (bytes) => this.#paced(bytes),
       ...(faults === undefined ? {} : { faults }),
     })
-      .then((result) => {
-        this.#note(hosted, result, startedMs);
-        // More may have come meanwhile.
-        if (hosted.compaction !== undefined) this.#lookIn(hosted, this.#paceMs);
+      .then((isAgain) => {
+        if (isAgain) this.#lookIn(hosted, this.#paceMs);
       })
       .catch((error: unknown) => this.#failed(hosted, error))
       .then(() => {

@@ -146,6 +146,11 @@ export class HostedLog {
     };
   }
 
+  /** Records may be missing between others, where they are not needed. */
+  get mayHaveGaps(): boolean {
+    return this.compaction !== undefined || this.machine.behavior.needed !== undefined;
+  }
+
   get failure(): string | undefined {
     return this.#failure;
   }

@@ -6,7 +6,11 @@
 // Snapshot: u8 2 | offset u64 | start u64 | epoch table, sized | extents | leapt ms varint | the behavior's own bytes.
 // Version 1 knew no leaps of log time. Without the first byte (an offset begins with 0) it is of the first version,
 // which knew no extents either.
-import type { AnyDurableBehavior, FrameView } from '../../actors/durable/behavior.ts';
+import type {
+  AnyDurableBehavior,
+  FrameView,
+  NeededOffsets,
+} from '../../actors/durable/behavior.ts';
 import { baseOffset as baseOffsetOf, lastOffset } from '../../records/batch.ts';
 import { OffsetEpochTable } from '../../replication/offset-epoch-table.ts';
 import type { Faults } from '../../replication/types.ts';
@@ -63,16 +67,14 @@ export class Machine {
       this.leaptMs = 0;
       return;
     }
-    const read = new ByteReader(saved.bytes);
-    const version = saved.bytes[0]! > 0 ? read.u8() : 0;
-    assert(version <= SNAPSHOT_VERSION, `a log's snapshot has version ${version}`);
+    const { appliedOffset, startOffset, epochs, extents, leaptMs, own } = decode(saved.bytes);
     this.appliedSeq = saved.seq;
-    this.appliedOffset = read.u64();
-    this.startOffset = read.u64();
-    this.epochs = OffsetEpochTable.fromBytes(read.sized());
-    this.extents = version === 0 ? Extents.from(this.startOffset) : Extents.get(read);
-    this.leaptMs = version < 2 ? 0 : read.varU53();
-    this.state = this.behavior.restore(read.view(saved.bytes.length - read.at));
+    this.appliedOffset = appliedOffset;
+    this.startOffset = startOffset;
+    this.epochs = epochs;
+    this.extents = extents;
+    this.leaptMs = leaptMs;
+    this.state = this.behavior.restore(own);
     // A state is committed, and may be newer than what the last checkpoint of the store says.
     this.#stored.setStartOffset(this.startOffset);
   }
@@ -103,6 +105,14 @@ export class Machine {
     out.varU53(of.leaptMs);
     out.raw(this.behavior.snapshot(state));
     return out.toBytes();
+  }
+
+  /** Which records the newest state that is stored here needs; undefined: there is none, or the behavior keeps all. */
+  storedNeeds(): NeededOffsets | undefined {
+    const { behavior } = this;
+    const saved = behavior.needed === undefined ? undefined : this.#stored.state();
+    if (saved === undefined) return undefined;
+    return behavior.needed?.(behavior.restore(decode(saved.bytes).own));
   }
 
   stateHash(): number {
@@ -191,4 +201,26 @@ export class Machine {
       else if (this.appliedSeq < from) throw new Error(`frame ${from} cannot be read back`);
     }
   }
+}
+
+/** Throws for bytes that are no snapshot, or of a later version. */
+function decode(bytes: Uint8Array): {
+  readonly appliedOffset: number;
+  readonly startOffset: number;
+  readonly epochs: OffsetEpochTable;
+  readonly extents: Extents;
+  readonly leaptMs: number;
+  /** The behavior's. */
+  readonly own: Uint8Array;
+} {
+  const read = new ByteReader(bytes);
+  const version = bytes[0]! > 0 ? read.u8() : 0;
+  assert(version <= SNAPSHOT_VERSION, `a log's snapshot has version ${version}`);
+  const appliedOffset = read.u64();
+  const startOffset = read.u64();
+  const epochs = OffsetEpochTable.fromBytes(read.sized());
+  const extents = version === 0 ? Extents.from(startOffset) : Extents.get(read);
+  const leaptMs = version < 2 ? 0 : read.varU53();
+  const own = read.view(bytes.length - read.at);
+  return { appliedOffset, startOffset, epochs, extents, leaptMs, own };
 }

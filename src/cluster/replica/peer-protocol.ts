@@ -63,8 +63,15 @@ const snapshot = record({
   state: bytesCopy,
 });
 
-const donationFacts = record({ compactedEnd: u53, thinnedEnd: u53 });
-const loanFacts = record({ isRaw: bool, isThinned: bool, doneOffset: u53, settledOffset: u53 });
+const donationFacts = record({ compactedEnd: u53, thinnedEnd: u53, needlessGone: bool });
+const loanFacts = record({
+  isRaw: bool,
+  isThinned: bool,
+  needlessGone: bool,
+  doneOffset: u53,
+  settledOffset: u53,
+  stateSeq: u53,
+});
 
 /** Served by every log host under the slot `SLOT_PEERS`. `from` is the sender's node id. */
 export const PeerProtocol = protocol('log-peer', 1, {

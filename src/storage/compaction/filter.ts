@@ -5,37 +5,16 @@
 // A batch whose tombstones were looked at for the first time gets a horizon: bit 6 of its attributes, and the time
 // after which they go in the place of the base timestamp, to which the records' times then relate (KIP-534).
 import {
-  ATTRIBUTES_AT,
-  BASE_TIMESTAMP_AT,
-  BATCH_HEADER_BYTES,
-  BATCH_PREFIX_BYTES,
   type BatchHeader,
-  CODEC_MASK,
-  codecOf,
-  DELETE_HORIZON_BIT,
   forEachBatch,
   hasDeleteHorizon,
-  isAppendTime,
   isControl,
-  LENGTH_AT,
-  MAX_TIMESTAMP_AT,
-  RECORD_COUNT_AT,
-  sealBatch,
 } from '../../records/batch.ts';
-import { type Decompress, RecordReader } from '../../records/records.ts';
-import { ByteWriter, writeI64, writeU16, writeU32 } from '../../std/bytes.ts';
-import type { Crc32c } from '../../std/crc32c.ts';
-import { varI53Size } from '../../std/varint.ts';
+import { RecordReader } from '../../records/records.ts';
+import type { ByteWriter } from '../../std/bytes.ts';
+import { type CompactionTools, Kept, KeptWriter } from './kept.ts';
 import type { KeyMap } from './key-map.ts';
 import type { ProducerTable } from './producer-table.ts';
-
-export interface CompactionTools {
-  readonly crc32c: Crc32c;
-  /** Throws where it cannot: such a batch stays as it is. */
-  readonly unpack: Decompress;
-  /** As a batch of this codec has it; undefined: not here. */
-  pack(codec: string, bytes: Uint8Array): Uint8Array | undefined;
-}
 
 export interface FilterRules {
   /** Log time now. */
@@ -60,19 +39,8 @@ export interface FilterStats {
   isChanged: boolean;
 }
 
-function noStats(): FilterStats {
+export function noStats(): FilterStats {
   return { recordsIn: 0, recordsOut: 0, tombstonesGone: 0, unreadable: 0, isChanged: false };
-}
-
-/** The records of one batch that stay: of each four numbers, where it begins, its time delta, where its offset
- * delta begins, and where it ends. */
-interface Kept {
-  readonly spans: number[];
-  count: number;
-  maxTimestampMs: number;
-  hasTombstone: boolean;
-  /** One of its tombstones lies where this pass has not learned the keys. */
-  hasUnlearned: boolean;
 }
 
 export class BatchFilter {
@@ -82,7 +50,7 @@ export class BatchFilter {
   /** The last offset known of each producer: its batch stays, if need be without records. */
   readonly #producers: ProducerTable;
   readonly #reader = new RecordReader();
-  readonly #body = new ByteWriter(4096);
+  readonly #writer: KeptWriter;
   readonly stats: FilterStats = noStats();
   #mayStamp: boolean;
 
@@ -90,6 +58,7 @@ export class BatchFilter {
     this.#map = map;
     this.#rules = rules;
     this.#tools = tools;
+    this.#writer = new KeptWriter(tools);
     this.#producers = producers;
     this.#mayStamp = rules.mayStamp;
   }
@@ -150,13 +119,7 @@ export class BatchFilter {
   /** Undefined: these are no records. */
   #keep(reader: RecordReader): Kept | undefined {
     const { header } = reader;
-    const kept: Kept = {
-      spans: [],
-      count: 0,
-      maxTimestampMs: -1,
-      hasTombstone: false,
-      hasUnlearned: false,
-    };
+    const kept = new Kept();
     const { nowMs, tombstonesGoAtOnce, dropsNewest } = this.#rules;
     const isOver =
       tombstonesGoAtOnce === true ||
@@ -171,10 +134,7 @@ export class BatchFilter {
         gone += 1;
         continue;
       }
-      kept.count += 1;
-      kept.spans.push(reader.recordAt, reader.timeDelta, reader.offsetDeltaAt, reader.headersEnd);
-      kept.maxTimestampMs = Math.max(kept.maxTimestampMs, reader.timestampMs);
-      kept.hasTombstone ||= isTombstone;
+      kept.add(reader);
       kept.hasUnlearned ||= isTombstone && offset !== newest;
     }
     if (reader.fault !== undefined) return undefined;
@@ -189,57 +149,8 @@ export class BatchFilter {
     isStamped: boolean,
     out: ByteWriter,
   ): boolean {
-    const { attributes, baseTimestampMs } = header;
-    const isEmpty = kept.count === 0;
-    const base = isStamped
-      ? this.#rules.nowMs + this.#rules.deleteRetentionMs
-      : isEmpty
-        ? header.maxTimestampMs
-        : baseTimestampMs;
-    const codec = codecOf(attributes)!;
-    const plain = this.#records(kept, baseTimestampMs - base);
-    const isPacked = codec !== 'none' && !isEmpty;
-    const body = isPacked ? this.#tools.pack(codec, plain) : plain;
-    if (body === undefined) return false;
-    const from = out.reserve(BATCH_HEADER_BYTES + body.length);
-    const { bytes } = out;
-    bytes.set(batch.subarray(0, BATCH_HEADER_BYTES), from);
-    bytes.set(body, from + BATCH_HEADER_BYTES);
-    const bits = isStamped
-      ? attributes | DELETE_HORIZON_BIT
-      : isEmpty
-        ? attributes & ~DELETE_HORIZON_BIT & ~CODEC_MASK
-        : attributes;
-    writeU32(bytes, from + LENGTH_AT, BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES + body.length);
-    writeU16(bytes, from + ATTRIBUTES_AT, bits);
-    writeI64(bytes, from + BASE_TIMESTAMP_AT, base);
-    if (!isEmpty && !isAppendTime(attributes)) {
-      writeI64(bytes, from + MAX_TIMESTAMP_AT, kept.maxTimestampMs);
-    }
-    writeU32(bytes, from + RECORD_COUNT_AT, kept.count);
-    sealBatch(bytes, from, this.#tools.crc32c);
-    return true;
-  }
-
-  /** The records that stay, their time deltas moved by `shiftMs`. */
-  #records({ spans }: Kept, shiftMs: number): Uint8Array {
-    const { bytes } = this.#reader;
-    const body = this.#body;
-    body.reset();
-    for (let i = 0; i < spans.length; i += 4) {
-      const end = spans[i + 3]!;
-      if (shiftMs === 0) {
-        body.raw(bytes.subarray(spans[i]!, end));
-        continue;
-      }
-      const timeDelta = spans[i + 1]! + shiftMs;
-      const restAt = spans[i + 2]!;
-      body.varI53(1 + varI53Size(timeDelta) + end - restAt);
-      // Its attributes, of which Kafka has given out none.
-      body.u8(0);
-      body.varI53(timeDelta);
-      body.raw(bytes.subarray(restAt, end));
-    }
-    return body.finish();
+    const { nowMs, deleteRetentionMs } = this.#rules;
+    const horizonMs = isStamped ? nowMs + deleteRetentionMs : undefined;
+    return this.#writer.write(batch, this.#reader, kept, header, horizonMs, out);
   }
 }

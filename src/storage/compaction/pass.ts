@@ -5,11 +5,11 @@
 // A segment counts as done once every key in it was known, in this round or one before; tombstones get their
 // horizon in the order of the log, behind everything that they hide. So a pass may end anywhere: what it has put in
 // place stays, nothing that a tombstone hid comes back, and the next one begins at the first segment that is not done.
-import { BATCH_HEADER_BYTES, wholeBatchSize } from '../../records/batch.ts';
 import type { FileRead, Rewrite, RewriteSource, SealedSegment, StoredLog } from '../api.ts';
 import { StorageError } from '../errors.ts';
 import type { FilterStats } from './filter.ts';
 import { KeyMap } from './key-map.ts';
+import { PIECE_BYTES, pieceOf, type Readable, readAt } from './pieces.ts';
 import { ProducerTable } from './producer-table.ts';
 import type { CompactionTask, FilterAnswer, MapAnswer } from './tasks.ts';
 
@@ -41,6 +41,10 @@ export interface CompactionFaults {
   readonly tombstonesGoAtOnce?: boolean;
   /** The newest record of a key goes like the others. */
   readonly dropsNewest?: boolean;
+  /** Of a log that loses what nobody needs, some of the others go as well. */
+  readonly dropsNeeded?: boolean;
+  /** What nobody needs is taken from frames that are not committed. */
+  readonly trustsTip?: boolean;
 }
 
 export interface PassResult {
@@ -58,7 +62,6 @@ export interface PassResult {
   readonly doneOffset: number;
 }
 
-const PIECE_BYTES = 1 << 20;
 const MAP_BYTES_MIN = 64 * 1024;
 
 /** What there is to do: bytes that were never compacted, of all that count; those behind a damaged segment wait for its repair. */
@@ -221,12 +224,13 @@ class Pass {
       const group = this.#groupFrom(at, mapEnd);
       if (group.length === 0) return true;
       const end = group[group.length - 1]!.endOffset;
-      let rewrite = this.#log.beginRewrite(group[0]!.baseOffset, end, end <= mapEnd);
+      let rewrite = this.#log.beginRewrite(group[0]!.baseOffset, end, { isDone: end <= mapEnd });
       let isWhole = true;
       if (rewrite === undefined && group.length > 1) {
         // Of two lives of the log: one at a time then.
         const { baseOffset, endOffset } = group[0]!;
-        rewrite = this.#log.beginRewrite(baseOffset, endOffset, endOffset <= mapEnd);
+        const isDone = endOffset <= mapEnd;
+        rewrite = this.#log.beginRewrite(baseOffset, endOffset, { isDone });
         isWhole = false;
       }
       if (rewrite === undefined) return false;
@@ -299,37 +303,4 @@ class Pass {
     this.#stats.unreadable += unreadable;
     if (unreadable > 0) this.#mayStamp = false;
   }
-}
-
-type Readable = Pick<FileRead, 'file' | 'isSound'>;
-
-/** Into memory that another thread may read. */
-function readAt(from: Readable, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(new SharedArrayBuffer(length));
-  return new Promise((resolve, reject) => {
-    from.file.read(bytes, position, (error, count) => {
-      if (error === undefined && count === length) {
-        resolve(bytes);
-        return;
-      }
-      from.isSound(bytes, count, error);
-      reject(error ?? new Error('a pinned segment is shorter than it was'));
-    });
-  });
-}
-
-/** Whole batches of a source from `position` on: at least one, however large. */
-async function pieceOf(source: RewriteSource, position: number): Promise<Uint8Array> {
-  const left = source.length - position;
-  const bytes = await readAt(source, source.position + position, Math.min(left, PIECE_BYTES));
-  let end = 0;
-  for (;;) {
-    const size = wholeBatchSize(bytes, end, bytes.length);
-    if (size === 0) break;
-    end += size;
-  }
-  if (end > 0 || bytes.length < BATCH_HEADER_BYTES) return bytes.subarray(0, end || bytes.length);
-  const size = wholeBatchSize(bytes, 0, left);
-  // What is no batch is found by who reads it.
-  return size === 0 ? bytes : readAt(source, source.position + position, size);
 }

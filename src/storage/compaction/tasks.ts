@@ -1,5 +1,5 @@
-// The two pieces of work of a compaction, as pure functions of bytes: learn the keys of batches, and leave out what
-// is not the newest. They run beside the loop where a machine has threads for it, on it where not, and in virtual
+// The pieces of work of a compaction, as pure functions of bytes: learn the keys of batches, leave out what is not the
+// newest, and, of logs without keys, what nobody needs. They run beside the loop where a machine has threads for it, on it where not, and in virtual
 // time in a simulation: always these.
 import {
   BatchHeader,
@@ -11,8 +11,10 @@ import {
 } from '../../records/batch.ts';
 import { RecordReader } from '../../records/records.ts';
 import { ByteWriter } from '../../std/bytes.ts';
-import { BatchFilter, type CompactionTools, type FilterRules, type FilterStats } from './filter.ts';
+import { BatchFilter, type FilterRules, type FilterStats } from './filter.ts';
+import type { CompactionTools } from './kept.ts';
 import { KeyMap } from './key-map.ts';
+import { NeededFilter } from './needed.ts';
 import { ProducerTable } from './producer-table.ts';
 
 export interface MapTask {
@@ -44,24 +46,36 @@ export interface FilterTask {
   readonly producers: SharedArrayBuffer;
 }
 
+export interface NeededTask {
+  readonly kind: 'needed';
+  readonly bytes: Uint8Array;
+  /** As `NeededOffsets.runsIn` has them, of all offsets in `bytes`. */
+  readonly runs: readonly number[];
+}
+
 export interface FilterAnswer {
   readonly isDamaged: boolean;
   readonly bytes: Uint8Array;
   readonly stats: FilterStats;
 }
 
-export type CompactionTask = MapTask | FilterTask;
+export type CompactionTask = MapTask | FilterTask | NeededTask;
 
-/** Runs a task where it is. What it answers to a `map` is a MapAnswer, to a `filter` a FilterAnswer. */
+/** Runs a task where it is. What it answers to a `map` is a MapAnswer, to the others a FilterAnswer. */
 export function runCompactionTask(
   task: CompactionTask,
   tools: CompactionTools,
 ): MapAnswer | FilterAnswer {
   const isDamaged = !areSound(task.bytes, tools);
   const sound = isDamaged ? { ...task, bytes: NOTHING } : task;
-  return sound.kind === 'map'
-    ? { ...learn(sound, tools), isDamaged }
-    : { ...leaveOut(sound, tools), isDamaged };
+  switch (sound.kind) {
+    case 'map':
+      return { ...learn(sound, tools), isDamaged };
+    case 'filter':
+      return { ...leaveOut(sound, tools), isDamaged };
+    case 'needed':
+      return { ...leaveNeeded(sound, tools), isDamaged };
+  }
 }
 
 /** What has rotted must not get a new checksum. */
@@ -74,6 +88,8 @@ function areSound(bytes: Uint8Array, { crc32c }: CompactionTools): boolean {
   return isSound && end === bytes.length;
 }
 
+/** Of a buffer that grows: most of what is looked at goes. */
+const NEEDED_BYTES = 64 * 1024;
 const NOTHING = new Uint8Array(0);
 
 function learn(
@@ -112,6 +128,16 @@ function leaveOut(
 ): Omit<FilterAnswer, 'isDamaged'> {
   const out = new ByteWriter(bytes.length);
   const filter = new BatchFilter(new KeyMap(table), rules, tools, new ProducerTable(producers));
+  filter.run(bytes, out);
+  return { bytes: out.finish(), stats: filter.stats };
+}
+
+function leaveNeeded(
+  { bytes, runs }: NeededTask,
+  tools: CompactionTools,
+): Omit<FilterAnswer, 'isDamaged'> {
+  const out = new ByteWriter(Math.min(bytes.length, NEEDED_BYTES));
+  const filter = new NeededFilter(runs, tools);
   filter.run(bytes, out);
   return { bytes: out.finish(), stats: filter.stats };
 }

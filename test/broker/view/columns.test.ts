@@ -59,6 +59,11 @@ describe('a set of offsets', () => {
         while (model.has(clear)) clear += 1;
         expect(bits.nextClear(from)).toBe(clear);
         expect(bits.has(from)).toBe(model.has(from));
+        for (const end of [from, from + 1, to, from + 2 * CONTAINER_OFFSETS]) {
+          expect(bits.countIn(from, end)).toBe(
+            sorted.filter((at) => at >= from && at < end).length,
+          );
+        }
       }),
       { numRuns: 60 },
     );

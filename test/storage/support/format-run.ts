@@ -86,7 +86,7 @@ async function put(
 
 /** Of the first two segments every other batch stays. */
 export async function rewriteFirstTwo(world: World, log: StoredLog): Promise<void> {
-  const rewrite = log.beginRewrite(0, REWRITTEN_UP_TO, true);
+  const rewrite = log.beginRewrite(0, REWRITTEN_UP_TO);
   if (rewrite === undefined) throw new Error('nothing to rewrite');
   for (const { file, position, length } of rewrite.sources) {
     const bytes = new Uint8Array(length);

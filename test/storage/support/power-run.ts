@@ -7,7 +7,11 @@ import { baseOffset as baseOf, forEachBatch } from '../../../src/records/batch.t
 import { equalBytes, readU32 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 import { SeededRandom } from '../../../src/std/prng.ts';
-import type { OpenedShardStore, StoredLog } from '../../../src/storage/api.ts';
+import type { OpenedShardStore, Rewrite, StoredLog } from '../../../src/storage/api.ts';
+import type { NeededOffsets } from '../../../src/storage/compaction/needed.ts';
+import { dropNeedless } from '../../../src/storage/compaction/needed-pass.ts';
+import type { PassPort } from '../../../src/storage/compaction/pass.ts';
+import { compactionWork } from '../../../src/storage/compaction/work.ts';
 import type { FaultDisk } from './fault-disk.ts';
 import { type Findings, isSoundView, readFolder } from './independent-reader.ts';
 import { allFrames, appendBatch, bytesOf, eventsOf, openOn, readAll, World } from './store-kit.ts';
@@ -160,7 +164,7 @@ export class PowerRun {
     const from = random.below(sealed.length);
     const to = Math.min(sealed.length - 1, from + random.below(3));
     const isDone = random.below(2) === 0;
-    const rewrite = log.beginRewrite(sealed[from]!.baseOffset, sealed[to]!.endOffset, isDone);
+    const rewrite = log.beginRewrite(sealed[from]!.baseOffset, sealed[to]!.endOffset);
     if (rewrite === undefined) return;
     const share = random.below(4);
     const left = new Set<number>();
@@ -176,13 +180,28 @@ export class PowerRun {
     // Before it begins: from here on they may be missing, whatever comes.
     for (const base of left) ledger.spare.add(base);
     ledger.committedSum = sumTo(log, ledger);
+    const group = sealed.slice(from, to + 1);
     const work = async (): Promise<void> => {
-      for (const piece of pieces) await rewrite.append(piece);
-      if (random.below(8) === 0) rewrite.abort();
-      else if ((await rewrite.commit()) === 'done') for (const base of left) ledger.gone.add(base);
+      const outcome = isDone
+        ? await this.#compact(rewrite, pieces, random)
+        : (await dropNeedless(log, group, neededBut(left), NEEDLESS_PORT)).outcome;
+      if (outcome === 'done') for (const base of left) ledger.gone.add(base);
     };
+    // Half of them are what compaction by key does, and half what becomes of a queue.
+    if (!isDone) rewrite.abort();
     // It may be cut off in the middle, or find no room.
     work().catch(() => undefined);
+  }
+
+  async #compact(
+    rewrite: Rewrite,
+    pieces: readonly Uint8Array[],
+    random: SeededRandom,
+  ): Promise<'done' | 'void'> {
+    for (const piece of pieces) await rewrite.append(piece);
+    if (random.below(8) > 0) return rewrite.commit();
+    rewrite.abort();
+    return 'void';
   }
 
   #append(log: StoredLog, ledger: Ledger, dice: number): void {
@@ -505,6 +524,22 @@ function sumTo(
     sum = crc32c(wanted, 0, wanted.length, sum);
   }
   return sum;
+}
+
+const NEEDLESS_WORK = compactionWork({ crc32c });
+const NEEDLESS_PORT: PassPort = {
+  run: async (task) => NEEDLESS_WORK(task),
+  paced: async () => undefined,
+};
+
+/** Every offset but these: a batch here has one record. */
+function neededBut(left: ReadonlySet<number>): NeededOffsets {
+  const runsIn = (from: number, to: number) => {
+    const runs: number[] = [];
+    for (let at = from; at < to; at += 1) if (!left.has(at)) runs.push(at, at + 1);
+    return runs;
+  };
+  return { runsIn, countIn: (from, to) => runsIn(from, to).length / 2 };
 }
 
 /** The batches in `bytes` that are not left out. */

@@ -15,7 +15,7 @@ import { World } from './world.ts';
 
 export const IDENTITY = { clusterId: 'test-cluster', nodeId: 1, shard: 0 };
 /** Of a log that was never compacted. */
-export const RAW = { compactedEnd: 0, thinnedEnd: 0 };
+export const RAW = { compactedEnd: 0, thinnedEnd: 0, needlessGone: false };
 export const NO_EVENTS = new Uint8Array(0);
 
 export const SMALL: Omit<ShardStoreOptions, 'directory' | 'identity'> = {
