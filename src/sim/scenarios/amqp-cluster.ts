@@ -46,7 +46,6 @@ const ACKNOWLEDGED_MIN = 2_000;
  * change of leader come as new, and more of what is promised about these can be seen.
  */
 const RESERVED_AHEAD = [16, 256, 4_096];
-const STEP_MS = 100;
 /** How long consumers have for what is left when publishers are done. What is not settled then is a finding. */
 const SETTLE_LIMIT_MS = 30_000;
 /** How long they wait for what should not come again. */
@@ -108,8 +107,6 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   #clients = 0;
   /** All that the stream holds in the end. */
   #streamPolls: readonly Poll[] | undefined;
-  #isAtRest = false;
-  #step = 'workload';
 
   constructor(world: World, queueReplicas?: number) {
     super();
@@ -191,38 +188,32 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   }
 
   async #drain(): Promise<void> {
-    await this.#until('all nodes recover', () => this.#areNodesWhole());
+    await this.until('all nodes recover', () => this.cluster.areNodesWhole());
     this.#recorder.add({ kind: 'calm', atMs: this.#world.nowMs });
-    await this.#until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
+    await this.until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
     for (const publisher of this.#publishers) publisher.stop();
-    await this.#until('publishers finish', () => this.#publishers.every(({ isDone }) => isDone));
+    await this.until('publishers finish', () => this.#publishers.every(({ isDone }) => isDone));
     for (const consumer of this.#consumers) consumer.beOrderly();
-    await this.#until('consumers consume', () =>
+    await this.until('consumers consume', () =>
       this.#consumers.every(({ isConsuming }) => isConsuming),
     );
     const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
-    await this.#until(
+    await this.until(
       'everything is settled',
       () => this.#world.nowMs > limitMs || this.#unsettled().size === 0,
     );
     if (this.#unsettled().size > 0) {
       // Whatever comes next, this has failed: the checker says how.
       this.#recorder.add({ kind: 'disturbed', atMs: this.#world.nowMs });
-      this.#isAtRest = true;
+      this.isAtRest = true;
       return;
     }
     const effectiveMs = this.#world.nowMs + EFFECTIVE_AFTER_MS + 3_000;
-    await this.#until('acknowledgements are effective', () => this.#world.nowMs > effectiveMs);
+    await this.until('acknowledgements are effective', () => this.#world.nowMs > effectiveMs);
     await this.#leave();
     this.#recorder.add({ kind: 'disturbed', atMs: this.#world.nowMs });
     await this.#aftermath();
-    await this.cluster.rest(
-      (step) => {
-        this.#step = step;
-      },
-      () => new Promise<void>((resolve) => this.#world.afterMs(STEP_MS, resolve)),
-    );
-    this.#isAtRest = true;
+    await this.rest();
   }
 
   /** Everything loses its power at once; then somebody looks into every durable queue. */
@@ -233,13 +224,13 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     }
     const lookers = DURABLE_QUEUES.map((queue) => this.#consumer({ queue, kind: 'durable' }));
     for (const looker of lookers) looker.beOrderly();
-    await this.#until('consumers come back', () => lookers.every(({ isConsuming }) => isConsuming));
+    await this.until('consumers come back', () => lookers.every(({ isConsuming }) => isConsuming));
     const lookedMs = this.#world.nowMs + AFTERMATH_MS;
-    await this.#until('a look at what is left', () => this.#world.nowMs > lookedMs);
+    await this.until('a look at what is left', () => this.#world.nowMs > lookedMs);
     await this.#readAll();
     await this.#leave();
-    await this.#until('all nodes recover again', () => this.#areNodesWhole());
-    this.#step = 'read-back of the stream';
+    await this.until('all nodes recover again', () => this.cluster.areNodesWhole());
+    this.step = 'read-back of the stream';
     this.#streamPolls = await readStream(this.cluster.kafkaClient('reader'));
   }
 
@@ -248,34 +239,18 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     this.#reader(true);
     const { publishes } = this.#recorder.history;
     const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
-    await this.#until(
+    await this.until(
       'everything is read',
       () => this.#world.nowMs > limitMs || unread(this.#journal, publishes) === 0,
     );
     const lookedMs = this.#world.nowMs + AFTERMATH_MS;
-    await this.#until('a look at what should not come', () => this.#world.nowMs > lookedMs);
+    await this.until('a look at what should not come', () => this.#world.nowMs > lookedMs);
   }
 
   async #leave(): Promise<void> {
     const clients = [...this.#consumers, ...this.#readers];
     for (const client of clients) client.stop();
-    await this.#until('consumers leave', () => clients.every(({ isDone }) => isDone));
-  }
-
-  #areNodesWhole(): boolean {
-    return this.#world.nodes('server').every((node) => this.cluster.hasRecovered(node));
-  }
-
-  /** Goes on when it is true. */
-  async #until(step: string, isTrue: () => boolean): Promise<void> {
-    this.#step = step;
-    while (!isTrue()) {
-      await new Promise<void>((resolve) => this.#world.afterMs(STEP_MS, resolve));
-    }
-  }
-
-  isDrained(): boolean {
-    return this.#isAtRest;
+    await this.until('consumers leave', () => clients.every(({ isDone }) => isDone));
   }
 
   /** What was confirmed and is not settled for good, as `queue/id`. */
@@ -306,7 +281,7 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     return [
       `${this.#acknowledged()} acknowledged, ${publishers} publishers and ${consumers} consumers at work`,
       `${unsettled.size} unsettled, such as ${[...unsettled].slice(0, 3).join(' ') || 'none'}`,
-      `down: ${this.cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }
 

@@ -1,11 +1,17 @@
 // What the runs of all scenarios with real nodes have in common: their nodes are those of a SimulatedCluster, which
-// boots them and says how they are.
+// boots them and says how they are, and they end when all of it is at rest.
 import type { SimNode } from '../node.ts';
 import type { Violation } from '../scenario.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 
+/** Between two looks at what is waited for. */
+export const STEP_MS = 100;
+
 export abstract class ClusterRun {
   abstract readonly cluster: SimulatedCluster;
+  /** What is waited for, for people. */
+  protected step = 'workload';
+  protected isAtRest = false;
 
   boot(node: SimNode): void {
     this.cluster.boot(node);
@@ -21,5 +27,26 @@ export abstract class ClusterRun {
 
   probe(): Violation | undefined {
     return this.cluster.probe();
+  }
+
+  isDrained(): boolean {
+    return this.isAtRest;
+  }
+
+  /** Goes on when it is true. */
+  protected async until(step: string, isTrue: () => boolean, everyMs = STEP_MS): Promise<void> {
+    this.step = step;
+    while (!isTrue()) await this.cluster.pause(everyMs);
+  }
+
+  /** The last that a run does: it is drained then. */
+  protected async rest(pause = () => this.cluster.pause(STEP_MS)): Promise<void> {
+    for (;;) {
+      const unrest = this.cluster.unrest();
+      if (unrest === undefined) break;
+      this.step = `replicas converge (${unrest})`;
+      await pause();
+    }
+    this.isAtRest = true;
   }
 }

@@ -18,7 +18,6 @@ import { CLUSTER_FAULTS, REPLICATION_BUGS, SimulatedCluster } from './simulated-
 const ACKNOWLEDGED_MIN = 600;
 /** The last of them is a reader. */
 const CLIENTS_PER_NODE = 3;
-const STEP_MS = 100;
 /** Timers that have not rung then are a finding. */
 const RING_LIMIT_MS = 60_000;
 const CHECKPOINT_BYTES = 262_144;
@@ -48,8 +47,6 @@ class DurableActorsRun extends ClusterRun implements ScenarioRun {
   readonly #kind = accountKind((id) => this.#rang(id));
   readonly #applications: Application[] = [];
   #isClosing = false;
-  #isAtRest = false;
-  #step = 'workload';
 
   constructor(world: World) {
     super();
@@ -111,36 +108,31 @@ class DurableActorsRun extends ClusterRun implements ScenarioRun {
   }
 
   async #drain(): Promise<void> {
-    await this.#until('all nodes recover', () => this.#areNodesWhole());
-    await this.#until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
+    await this.until('all nodes recover', () => this.cluster.areNodesWhole());
+    await this.until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
     this.#isClosing = true;
     for (const { clients } of this.#living) for (const client of clients) client.stop();
-    await this.#until('clients finish', () =>
+    await this.until('clients finish', () =>
       this.#living.every(({ clients }) => clients.every(({ isDone }) => isDone)),
     );
     const limitMs = this.#world.nowMs + RING_LIMIT_MS;
     do {
-      await this.#pause('timers ring', 1_000);
+      this.step = 'timers ring';
+      await this.cluster.pause(1_000);
       await this.#read(this.#history.books);
     } while (this.#silent() > 0 && this.#world.nowMs < limitMs);
     for (const node of this.#world.nodes('server')) {
       node.powerCut();
       this.cluster.boot(node);
     }
-    await this.#until('all nodes recover again', () => this.#areNodesWhole());
+    await this.until('all nodes recover again', () => this.cluster.areNodesWhole());
     await this.#read(this.#history.booksAgain);
-    await this.cluster.rest(
-      (step) => {
-        this.#step = step;
-      },
-      () => this.#pause(this.#step, STEP_MS),
-    );
-    this.#isAtRest = true;
+    await this.rest();
   }
 
   /** Each account by another node. */
   async #read(books: Map<string, readonly LedgerEntry[]>): Promise<void> {
-    this.#step = 'the books are read';
+    this.step = 'the books are read';
     for (const [at, name] of ACCOUNTS.entries()) {
       const { running } = this.#living[at % this.#living.length]!;
       books.set(name, await running.durable.ref(this.#kind, name).ask('look', undefined, within));
@@ -159,30 +151,11 @@ class DurableActorsRun extends ClusterRun implements ScenarioRun {
     return count;
   }
 
-  #areNodesWhole(): boolean {
-    return this.#world.nodes('server').every((node) => this.cluster.hasRecovered(node));
-  }
-
-  /** Goes on when it is true. */
-  async #until(step: string, isTrue: () => boolean): Promise<void> {
-    this.#step = step;
-    while (!isTrue()) await this.#pause(this.#step, STEP_MS);
-  }
-
-  #pause(step: string, delayMs: number): Promise<void> {
-    this.#step = step;
-    return new Promise<void>((resolve) => this.#world.afterMs(delayMs, resolve));
-  }
-
-  isDrained(): boolean {
-    return this.#isAtRest;
-  }
-
   describe(): string {
     const busy = this.#living.flatMap(({ clients }) => clients.filter(({ isDone }) => !isDone));
     return [
       `${this.#acknowledged()} acknowledged, ${busy.length} clients at work`,
-      `down: ${this.cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }
 

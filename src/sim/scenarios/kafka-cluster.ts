@@ -52,8 +52,6 @@ class KafkaClusterRun extends ClusterRun implements ScenarioRun {
   readonly #members: GroupMember[] = [];
   #observer: KafkaClient | undefined;
   #viewAtMs = -1;
-  #isAtRest = false;
-  #step = 'workload';
 
   constructor(world: World) {
     super();
@@ -140,34 +138,28 @@ class KafkaClusterRun extends ClusterRun implements ScenarioRun {
   async #drain(): Promise<void> {
     const client = this.#observer!;
     const healedAtMs = this.#world.nowMs;
-    this.#step = 'groups work after the faults';
+    this.step = 'groups work after the faults';
     const newcomer = this.#startMember();
     const hasCommits = (partition: number) => this.#commitsSince(partition, healedAtMs) > 0;
     const partitions = Array.from({ length: GROUP_TOPIC.partitions }, (_, i) => i);
     while (newcomer.rounds === 0 || !partitions.every(hasCommits)) await client.sleep(100);
-    this.#step = 'workload';
+    this.step = 'workload';
     while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
     for (const producer of this.#producers) producer.stop();
-    this.#step = 'producers finish';
+    this.step = 'producers finish';
     while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
     const reader = this.cluster.kafkaClient('reader');
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
-        this.#step = `read-back of ${name}-${partition}`;
+        this.step = `read-back of ${name}-${partition}`;
         await readBack(reader, this.#history.finalPolls, name, partition);
       }
     }
     for (const follower of this.#followers) follower.stop();
     for (const member of this.#members) member.stop();
-    this.#step = 'members leave';
+    this.step = 'members leave';
     while (!this.#members.every((member) => member.isDone)) await client.sleep(100);
-    await this.cluster.rest(
-      (step) => {
-        this.#step = step;
-      },
-      () => client.sleep(100),
-    );
-    this.#isAtRest = true;
+    await this.rest(() => client.sleep(100));
   }
 
   /** Commits of the group's offset in one partition that were begun since then and answered. */
@@ -176,10 +168,6 @@ class KafkaClusterRun extends ClusterRun implements ScenarioRun {
     const isSince = ({ kind, startMs, endMs }: RegisterOperation) =>
       kind === 'write' && startMs >= sinceMs && endMs !== undefined;
     return register.filter(isSince).length;
-  }
-
-  isDrained(): boolean {
-    return this.#isAtRest;
   }
 
   describe(): string {
@@ -191,7 +179,7 @@ class KafkaClusterRun extends ClusterRun implements ScenarioRun {
     return [
       `${this.#acknowledged()} acknowledged, ${producers} producers and ${members} members at work`,
       `view of ${this.#viewAtMs.toFixed(0)} ms: ${partitions.join(', ') || 'empty'}`,
-      `down: ${this.cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }
 

@@ -59,8 +59,6 @@ class KafkaCompactionRun extends ClusterRun implements ScenarioRun {
   readonly #producers: KeyedProducer[] = [];
   #observer: KafkaClient | undefined;
   #isReading = true;
-  #isAtRest = false;
-  #step = 'workload';
 
   constructor(world: World) {
     super();
@@ -115,13 +113,13 @@ class KafkaCompactionRun extends ClusterRun implements ScenarioRun {
     const client = this.#observer!;
     while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
     for (const each of this.#producers) each.stop();
-    this.#step = 'producers finish';
+    this.step = 'producers finish';
     while (!this.#producers.every((each) => each.isDone)) await client.sleep(100);
     this.#isReading = false;
     // Time for what was sealed to be compacted everywhere.
     await client.sleep(20_000);
     for (let partition = 0; partition < PARTITIONS; partition += 1) {
-      this.#step = `read-back of ${partition}`;
+      this.step = `read-back of ${partition}`;
       for (;;) {
         const read = await walk(client, TOPIC, partition, () => this.#world.nowMs, true);
         if (read !== undefined) {
@@ -130,22 +128,12 @@ class KafkaCompactionRun extends ClusterRun implements ScenarioRun {
         }
       }
     }
-    await this.cluster.rest(
-      (step) => {
-        this.#step = step;
-      },
-      () => client.sleep(100),
-    );
-    this.#isAtRest = true;
-  }
-
-  isDrained(): boolean {
-    return this.#isAtRest;
+    await this.rest(() => client.sleep(100));
   }
 
   describe(): string {
     const down = this.cluster.down();
-    return `${this.#acknowledged()} acknowledged, ${this.#reads.length} reads; down: ${down}, step: ${this.#step}`;
+    return `${this.#acknowledged()} acknowledged, ${this.#reads.length} reads; down: ${down}, step: ${this.step}`;
   }
 
   check(): readonly Violation[] {
@@ -159,7 +147,7 @@ class KafkaCompactionRun extends ClusterRun implements ScenarioRun {
 
   /** What was rewritten lies whole on every device, whoever leads. */
   #rotten(): Violation[] {
-    if (!this.#isAtRest) return [];
+    if (!this.isAtRest) return [];
     return Array.from({ length: PARTITIONS }).flatMap((_, partition) => {
       return this.cluster.rotten(TOPIC, partition, 0) ?? [];
     });

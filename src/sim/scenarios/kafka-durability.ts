@@ -62,8 +62,6 @@ class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   #observer: KafkaClient | undefined;
-  #isAtRest = false;
-  #step = 'workload';
 
   constructor(world: World) {
     super();
@@ -170,36 +168,26 @@ class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
     const client = this.#observer!;
     while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
     for (const producer of this.#producers) producer.stop();
-    this.#step = 'producers finish';
+    this.step = 'producers finish';
     while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
     // What was answered last is written by now: nothing of it may be said to have been under way.
     await client.sleep(1_000);
     const reader = this.cluster.kafkaClient('reader');
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
-        this.#step = `read-back of ${name}-${partition}`;
+        this.step = `read-back of ${name}-${partition}`;
         await readBack(reader, this.#history.finalPolls, name, partition);
       }
     }
     for (const follower of this.#followers) follower.stop();
-    await this.cluster.rest(
-      (step) => {
-        this.#step = step;
-      },
-      () => client.sleep(100),
-    );
-    this.#isAtRest = true;
-  }
-
-  isDrained(): boolean {
-    return this.#isAtRest;
+    await this.rest(() => client.sleep(100));
   }
 
   describe(): string {
     const gone = [...countGone(this.#history, PROMISES)].map(([mode, count]) => `${mode} ${count}`);
     return [
       `${this.#acknowledged()} acknowledged, gone: ${gone.join(', ') || 'none'}`,
-      `down: ${this.cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }
 

@@ -82,8 +82,6 @@ class KafkaRetentionRun extends ClusterRun implements ScenarioRun {
   readonly #followers: FollowingConsumer[] = [];
   readonly #trimmers: KafkaTrimmer[] = [];
   #observer: KafkaClient | undefined;
-  #isAtRest = false;
-  #step = 'workload';
 
   constructor(world: World, parts: Pick<SimulatedParts, 'scrubIntervalMs'>) {
     super();
@@ -163,11 +161,11 @@ class KafkaRetentionRun extends ClusterRun implements ScenarioRun {
     const client = this.#observer!;
     while (this.#acknowledged() < ACKNOWLEDGED_MIN) await client.sleep(100);
     for (const each of [...this.#producers, ...this.#trimmers]) each.stop();
-    this.#step = 'producers and trimmers finish';
+    this.step = 'producers and trimmers finish';
     const isDone = () => [...this.#producers, ...this.#trimmers].every((each) => each.isDone);
     while (!isDone()) await client.sleep(100);
     for (let partition = 0; partition < AGED.partitions; partition += 1) {
-      this.#step = `old records of ${AGED.name}-${partition} go`;
+      this.step = `old records of ${AGED.name}-${partition} go`;
       const middle = this.#middleOf(AGED.name, partition);
       for (let start = -1; start <= middle; ) {
         start = (await endOf(client, AGED.name, partition, 'earliest')) ?? -1;
@@ -177,20 +175,14 @@ class KafkaRetentionRun extends ClusterRun implements ScenarioRun {
     const reader = this.cluster.kafkaClient('reader');
     for (const { name: topic, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
-        this.#step = `read-back of ${topic}-${partition}`;
+        this.step = `read-back of ${topic}-${partition}`;
         const offset = await readBack(reader, this.#history.finalPolls, topic, partition);
         const atMs = this.#world.nowMs;
         this.#history.finalStarts.set(`${topic}-${partition}`, { offset, atMs });
       }
     }
     for (const follower of this.#followers) follower.stop();
-    await this.cluster.rest(
-      (step) => {
-        this.#step = step;
-      },
-      () => client.sleep(100),
-    );
-    this.#isAtRest = true;
+    await this.rest(() => client.sleep(100));
   }
 
   /** Half of what was acknowledged lies below; -1 if nothing was. */
@@ -200,16 +192,12 @@ class KafkaRetentionRun extends ClusterRun implements ScenarioRun {
     return offsets.sort((a, b) => a - b)[Math.floor(offsets.length / 2)] ?? -1;
   }
 
-  isDrained(): boolean {
-    return this.#isAtRest;
-  }
-
   describe(): string {
     const starts = [...this.#history.finalStarts].map(([name, { offset }]) => `${name}@${offset}`);
     return [
       `${this.#acknowledged()} acknowledged, ${this.#starts.trims.length} deletions`,
       `starts: ${starts.join(' ') || 'unknown'}`,
-      `down: ${this.cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }
 
@@ -228,7 +216,7 @@ class KafkaRetentionRun extends ClusterRun implements ScenarioRun {
 
   /** What nobody has read since may be damaged all the same. */
   #rotten(): Violation[] {
-    if (!this.#isAtRest) return [];
+    if (!this.isAtRest) return [];
     return TOPICS.flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }).flatMap((_, partition) => {
         const start = this.#history.finalStarts.get(`${name}-${partition}`)?.offset ?? 0;

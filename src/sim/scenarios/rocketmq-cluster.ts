@@ -15,7 +15,7 @@ import { RocketConsumer } from '../workloads/rocket-consumer.ts';
 import { RocketProducer, type RocketProducerOptions } from '../workloads/rocket-producer.ts';
 import { RocketRecorder } from '../workloads/rocket-recorder.ts';
 import type { World } from '../world.ts';
-import { ClusterRun } from './cluster-run.ts';
+import { ClusterRun, STEP_MS } from './cluster-run.ts';
 import {
   CLUSTER_FAULTS,
   NODE_COUNT,
@@ -27,7 +27,6 @@ import {
 const STORED_MIN = 1_000;
 /** Views are in snapshots, so there should be some. */
 const CHECKPOINT_BYTES = [16_384, 131_072, 1_048_576];
-const STEP_MS = 100;
 /** Between two looks at the whole history. */
 const LOOK_MS = 500;
 /** How long consumers have for what is left when producers are done: more than any lease. */
@@ -96,8 +95,6 @@ class RocketmqClusterRun extends ClusterRun implements ScenarioRun {
   readonly #producers = new Map<number, RocketProducer>();
   readonly #consumers = new Map<number, RocketConsumer>();
   #isDraining = false;
-  #isAtRest = false;
-  #step = 'workload';
 
   constructor(world: World) {
     super();
@@ -196,17 +193,17 @@ class RocketmqClusterRun extends ClusterRun implements ScenarioRun {
   }
 
   async #drain(): Promise<void> {
-    await this.#until('all nodes recover', () => this.#areNodesWhole());
-    await this.#until('workload', () => this.#stored() >= STORED_MIN);
+    await this.until('all nodes recover', () => this.cluster.areNodesWhole());
+    await this.until('workload', () => this.#stored() >= STORED_MIN);
     this.#isDraining = true;
-    await this.#until('clients come back', () => this.#seats.every(({ host }) => host.isUp));
+    await this.until('clients come back', () => this.#seats.every(({ host }) => host.isUp));
     for (const producer of this.#producers.values()) producer.stop();
-    await this.#until('producers finish', () =>
+    await this.until('producers finish', () =>
       [...this.#producers.values()].every(({ isDone }) => isDone),
     );
     for (const consumer of this.#consumers.values()) consumer.beOrderly();
     const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
-    await this.#until(
+    await this.until(
       'groups are done with everything',
       () => this.#world.nowMs > limitMs || openMessages(this.history).size === 0,
       LOOK_MS,
@@ -214,13 +211,7 @@ class RocketmqClusterRun extends ClusterRun implements ScenarioRun {
     await this.#leave();
     this.#recorder.add({ kind: 'drained' });
     await this.#aftermath();
-    await this.cluster.rest(
-      (step) => {
-        this.#step = step;
-      },
-      () => new Promise<void>((resolve) => this.#world.afterMs(STEP_MS, resolve)),
-    );
-    this.#isAtRest = true;
+    await this.rest();
   }
 
   /** Everything loses its power at once; then somebody of every group looks at what there is. */
@@ -232,34 +223,18 @@ class RocketmqClusterRun extends ClusterRun implements ScenarioRun {
     const groups = [...new Set(GROUPS.map(({ group }) => group))];
     const lookers = groups.map((group) => this.#consumer(group, 1));
     for (const looker of lookers) looker.beOrderly();
-    await this.#until('lookers find nothing', () => lookers.every(({ hasLooked }) => hasLooked));
+    await this.until('lookers find nothing', () => lookers.every(({ hasLooked }) => hasLooked));
     const lookedMs = this.#world.nowMs + AFTERMATH_MS;
-    await this.#until('a look at what is left', () => this.#world.nowMs > lookedMs);
+    await this.until('a look at what is left', () => this.#world.nowMs > lookedMs);
     await this.#leave();
-    await this.#until('all nodes recover again', () => this.#areNodesWhole());
+    await this.until('all nodes recover again', () => this.cluster.areNodesWhole());
   }
 
   async #leave(): Promise<void> {
     for (const consumer of this.#consumers.values()) consumer.stop();
-    await this.#until('consumers leave', () =>
+    await this.until('consumers leave', () =>
       [...this.#consumers.values()].every(({ isDone }) => isDone),
     );
-  }
-
-  #areNodesWhole(): boolean {
-    return this.#world.nodes('server').every((node) => this.cluster.hasRecovered(node));
-  }
-
-  /** Goes on when it is true. */
-  async #until(step: string, isTrue: () => boolean, everyMs = STEP_MS): Promise<void> {
-    this.#step = step;
-    while (!isTrue()) {
-      await new Promise<void>((resolve) => this.#world.afterMs(everyMs, resolve));
-    }
-  }
-
-  isDrained(): boolean {
-    return this.#isAtRest;
   }
 
   describe(): string {
@@ -267,7 +242,7 @@ class RocketmqClusterRun extends ClusterRun implements ScenarioRun {
     return [
       `${this.#stored()} stored`,
       `${open.size} not done with, such as ${[...open].slice(0, 3).join(' ') || 'none'}`,
-      `down: ${this.cluster.down()}, step: ${this.#step}`,
+      `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }
 

@@ -180,6 +180,15 @@ export class SimulatedCluster {
     return isBack && this.#isScrubbed(node, own);
   }
 
+  areNodesWhole(): boolean {
+    return this.#world.nodes('server').every((node) => this.hasRecovered(node));
+  }
+
+  /** Virtual time of the world, whoever is paused. */
+  pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.#world.afterMs(delayMs, resolve));
+  }
+
   /** A whole pass began after the last rot of its device, and nothing is left to repair. */
   #isScrubbed(node: SimNode, probe: NodeProbe): boolean {
     const rots = node.device.hits.get('bit-rot') ?? 0;
@@ -333,16 +342,6 @@ export class SimulatedCluster {
     if (versions.length !== NODE_COUNT) return `${versions.length} nodes are up`;
     if (new Set(versions).size > 1) return `metadata at ${versions.join(' ')}`;
     return this.#replicas.converged(probes, assigned)?.message;
-  }
-
-  /** Resolves when all is at rest. Looks again after each pause, and says before it what it waits for. */
-  async rest(say: (step: string) => void, pause: () => Promise<void>): Promise<void> {
-    for (;;) {
-      const unrest = this.unrest();
-      if (unrest === undefined) return;
-      say(`replicas converge (${unrest})`);
-      await pause();
-    }
   }
 
   /** Checkers that looked at nothing would find nothing. */
