@@ -1,6 +1,7 @@
 // The controller: reads the image and the heartbeats, says what to propose. Pure, on the thread of
 // the metadata group. Invariant: it proposes nothing before the own no-op of its Raft term is
-// applied, and nothing because of silence before one full session has passed since.
+// applied, and nothing because of silence before one full session has passed since. Its own thread
+// standing still, or having much to do, is nobody's silence.
 import {
   canReturn,
   type MetadataCommand,
@@ -26,6 +27,8 @@ export class Controller {
   #outputs: ControllerOutput[] = [];
   #isActive = false;
   #sinceMs = 0;
+  #steppedMs = 0;
+  #self: { readonly node: number; readonly incarnation: number } | undefined;
   #preferredDueMs = 0;
 
   /** `image` is read at every step and never changed; it must be the applied state of this node. */
@@ -36,6 +39,7 @@ export class Controller {
 
   /** Feeds one input and returns what to do about it, in order. `nowMs` is monotonic. */
   step(input: ControllerInput, nowMs: number): readonly ControllerOutput[] {
+    this.#awake(nowMs);
     this.#take(input, nowMs);
     if (this.#isActive) this.#decide(nowMs);
     const outputs = this.#outputs;
@@ -49,12 +53,32 @@ export class Controller {
     let deadlineMs = Math.min(this.#preferredDueMs, this.#survey.deadlineMs(nowMs));
     for (const node of this.#image.nodes()) {
       const isAsked = this.#open.has(fenceKey(node));
-      if (!node.isFenced && !isAsked) deadlineMs = Math.min(deadlineMs, this.#overdueMs(node));
+      if (!node.isFenced && !isAsked && !this.#isSelf(node))
+        deadlineMs = Math.min(deadlineMs, this.#overdueMs(node));
     }
     for (const { retryMs } of this.#open.values()) {
       if (retryMs > nowMs) deadlineMs = Math.min(deadlineMs, retryMs);
     }
     return Math.max(deadlineMs, nowMs);
+  }
+
+  /** The node whose thread this is, registered under this incarnation: whoever steps the controller lives. */
+  registered(node: number, incarnation: number): void {
+    this.#self = { node, incarnation };
+  }
+
+  #isSelf({ id, incarnation }: NodeRecord): boolean {
+    return this.#self?.node === id && this.#self.incarnation === incarnation;
+  }
+
+  /** What others say waits while nobody is awake to hear it: such a time does not count against them. */
+  #awake(nowMs: number): void {
+    const awayMs = nowMs - this.#steppedMs;
+    this.#steppedMs = nowMs;
+    if (!this.#isActive || awayMs <= this.#config.sessionTimeoutMs / 2) return;
+    this.#sinceMs += awayMs;
+    this.#preferredDueMs += awayMs;
+    this.#sessions.excuse(awayMs);
   }
 
   #take(input: ControllerInput, nowMs: number): void {
@@ -120,7 +144,7 @@ export class Controller {
       const { sessionTimeoutMs } = this.#config;
       const isAlive = this.#sessions.isAlive(id, incarnation, nowMs, sessionTimeoutMs);
       if (isAlive) this.#propose(unfenceKey(node), { kind: 'unfence-node', ...life }, nowMs);
-    } else if (nowMs >= this.#overdueMs(node)) {
+    } else if (!this.#isSelf(node) && nowMs >= this.#overdueMs(node)) {
       this.#propose(fenceKey(node), { kind: 'fence-node', ...life }, nowMs);
     }
   }

@@ -21,6 +21,14 @@ export class Sessions {
     this.#byNode.set(node, { incarnation, heardMs: nowMs, isDisconnected });
   }
 
+  /** Nobody could be heard for so long: as if that time had not been. */
+  excuse(awayMs: number): void {
+    this.#sinceMs += awayMs;
+    for (const [node, session] of this.#byNode) {
+      this.#byNode.set(node, { ...session, heardMs: session.heardMs + awayMs });
+    }
+  }
+
   disconnected(node: number): void {
     const session = this.#byNode.get(node);
     if (session !== undefined) this.#byNode.set(node, { ...session, isDisconnected: true });

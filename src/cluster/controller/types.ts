@@ -3,7 +3,10 @@
 import type { MetadataCommand } from '../metadata/index.ts';
 
 export interface ControllerConfig {
-  /** A node that is not heard for so long is fenced. Also the pause of a new controller. */
+  /**
+   * A node that is not heard for so long is fenced. Also the pause of a new controller. Steps must come at least
+   * twice in that time: a longer pause between two counts as a standstill of the controller's own thread.
+   */
   readonly sessionTimeoutMs: number;
   /** A node whose links are all gone is fenced after this silence already. */
   readonly disconnectedTimeoutMs: number;

@@ -270,6 +270,7 @@ export class MetadataService {
   /** This process is registered under this incarnation: from now on its heartbeats count. */
   registered(incarnation: number): void {
     this.#registeredIncarnation = incarnation;
+    this.#controller.registered(this.config.node, incarnation);
     this.#beat();
   }
 

@@ -97,6 +97,41 @@ describe('fencing', () => {
     expect(bench.proposed()).toEqual(['fence/3/103', 'fence/2/102']);
   });
 
+  test('does not follow from a standstill of the thread of the controller, and not late from silence after it', () => {
+    const bench = new Bench([1, 2, 3]);
+    bench.lead();
+    bench.run(10_000, [1, 2, 3]);
+    bench.step({ kind: 'disconnected', node: 2 });
+    // What the others said meanwhile is still to be read.
+    for (const standstillMs of [SESSION_MS, 20 * SESSION_MS]) {
+      bench.nowMs += standstillMs;
+      bench.step({ kind: 'leadership', isReady: true });
+      bench.step({ kind: 'tick' });
+      expect(bench.proposed()).toEqual([]);
+      bench.beat([1, 2, 3]);
+    }
+    bench.run(SESSION_MS - 500, [1, 2]);
+    expect(bench.proposed()).toEqual([]);
+    bench.run(500, [1, 2]);
+    expect(bench.proposed()).toEqual(['fence/3/103']);
+  });
+
+  test('is not of the node whose thread steps the controller, whatever its timers have to wait for', () => {
+    const bench = new Bench([1, 2]);
+    bench.controller.registered(1, 101);
+    bench.lead();
+    for (let step = 0; step < 100; step += 1) {
+      bench.nowMs += 100;
+      bench.step({ kind: 'leadership', isReady: true });
+      bench.beat([2]);
+    }
+    expect(bench.proposed()).toEqual([]);
+    // Another life of it is over.
+    bench.controller.registered(1, 900);
+    bench.run(SESSION_MS, [2]);
+    expect(bench.proposed()).toEqual(['fence/1/101']);
+  });
+
   test('is not proposed twice while the first proposal is open, but again when it was lost', () => {
     const bench = new Bench([1, 2]);
     bench.isLosing = true;
