@@ -37,6 +37,7 @@ const DEFAULT_LIMITS: LeaderLimits = {
   ownStallMaxMs: 1_000,
   proposalRetryMs: 2_000,
   moveHoldMaxMs: 1_000,
+  joinHoldMaxMs: 1_000,
 };
 /** Chains kept to check acknowledgements of followers that are behind. */
 const CHAINS_MAX = 1_024;
@@ -347,6 +348,7 @@ export class LeaderCore implements Leader, StreamedLog {
     if (nowMs - this.#fencedMs >= FENCE_RETRY_MS) this.#sendFences();
     if (this.#move !== undefined && nowMs >= this.#move.deadlineMs) this.#failMove();
     this.#considerChange();
+    if (this.#epochBeginSeq > 0 && this.#members.lookForLate()) this.#advanceCommit();
   }
 
   planMove(target: NodeId): void {

@@ -2,7 +2,8 @@
 // that clients are shown. Decides when to ask for another set; safe-set.ts decides which. Does not
 // know what is committed: the leader core tells the seq that new members must hold. Invariants:
 // while a change is under way a frame counts only if both sets hold it; the newest partition epoch
-// seen wins.
+// seen wins. Under a steady load a replica whose acknowledgements come a little later than the members'
+// never holds what is committed when it says so: commits wait for it, once and shortly.
 import type { OutputQueue } from './outputs.ts';
 import { Peer } from './peer.ts';
 import { PendingChange } from './pending-change.ts';
@@ -17,6 +18,8 @@ import type {
   SafeSetState,
 } from './types.ts';
 
+/** So long a replica keeps up and finds no moment to join before commits wait for it. */
+const LATE_MS = 1_000;
 /** Time between ticks beyond this is the leader's own sleep and is held against nobody. */
 const TICK_GAP_MAX_MS = 1_000;
 /**
@@ -36,6 +39,9 @@ export class Membership {
   #shownIsr: readonly NodeId[];
   #inSyncCount = 0;
   #pending: PendingChange | undefined;
+  /** Keeps up, a little late: nothing commits before it holds it, until it joins or the time is over. */
+  #late: { readonly peer: Peer; readonly untilMs: number } | undefined;
+  #nextLateMs = Number.NEGATIVE_INFINITY;
   #attempts: number;
   #nextProposalMs = Number.NEGATIVE_INFINITY;
   #nowMs: number;
@@ -86,7 +92,9 @@ export class Membership {
 
   /** Highest seq that enough members hold, of the set and of the one asked for. */
   heldSeq(): number {
-    const seq = this.#heldBy(this.#set);
+    const held = this.#heldBy(this.#set);
+    const late = this.#late?.peer;
+    const seq = late === undefined ? held : Math.min(held, late.matchSeq);
     const pending = this.#pending;
     if (pending === undefined || this.#config.faults?.commitUnderOldSetOnly) return seq;
     return Math.min(seq, this.#heldBy(pending.set));
@@ -96,7 +104,10 @@ export class Membership {
   receivedSeq(): number {
     const { mode, minInsync } = this.#config;
     const receivedBy = (set: SafeSet) => set.seqReceivedBy(commitCount(mode, minInsync, set.size));
-    const seq = receivedBy(this.#set);
+    const received = receivedBy(this.#set);
+    const late = this.#late?.peer;
+    const seq =
+      late === undefined ? received : Math.min(received, late.receivedOf(late.incarnation));
     return this.#pending === undefined ? seq : Math.min(seq, receivedBy(this.#pending.set));
   }
 
@@ -125,6 +136,7 @@ export class Membership {
     this.#shownIsr = state.isr;
     // Whatever was under way expected an older partition epoch: it won, or it cannot win any more.
     this.#pending = undefined;
+    this.#late = undefined;
     this.#adopt(state.safeSet);
     this.refreshInSync();
     return true;
@@ -225,6 +237,43 @@ export class Membership {
     if (!this.#isShown) this.#propose(this.#set, this.#trueIsr);
   }
 
+  /**
+   * To be called at a tick, when no change was found: whoever has kept up for long and never held what was committed
+   * is waited for, and joins when it does. True when commits go on without it.
+   */
+  lookForLate(): boolean {
+    const nowMs = this.#nowMs;
+    const late = this.#late;
+    if (late !== undefined) {
+      if (this.#pending === undefined && nowMs < late.untilMs && this.#keepsUp(late.peer))
+        return false;
+      this.#late = undefined;
+      this.#nextLateMs = nowMs + this.#limits.lagTimeMaxMs;
+      return true;
+    }
+    for (const peer of this.peers) {
+      if (!this.#keepsUp(peer)) peer.lateSinceMs = Number.POSITIVE_INFINITY;
+      else if (nowMs < peer.lateSinceMs) peer.lateSinceMs = nowMs;
+      else if (nowMs - peer.lateSinceMs >= LATE_MS) this.#waitFor(peer);
+    }
+    return false;
+  }
+
+  #waitFor(peer: Peer): void {
+    const nowMs = this.#nowMs;
+    const isPausing = nowMs < this.#nextLateMs || nowMs < this.#nextProposalMs;
+    if (isPausing || this.#pending !== undefined || this.#late !== undefined) return;
+    this.#late = { peer, untilMs: nowMs + this.#limits.joinHoldMaxMs };
+  }
+
+  /** Not a member, and holds what there was a moment ago. */
+  #keepsUp(peer: Peer): boolean {
+    const isMember = peer.memberIncarnation >= 0 && peer.memberIncarnation === peer.incarnation;
+    if (peer.isSelf || isMember || !peer.isAssigned || !peer.isLive || !peer.isStreaming)
+      return false;
+    return this.#nowMs - peer.caughtUpMs <= TICK_GAP_MAX_MS;
+  }
+
   get #trueIsr(): NodeId[] {
     return this.#set.members.filter(({ peer }) => peer.isInSync).map(({ peer }) => peer.node);
   }
@@ -239,12 +288,14 @@ export class Membership {
    */
   get isSettled(): boolean {
     const isPausing = this.#nowMs < this.#nextProposalMs;
-    return this.#pending === undefined && !isPausing && this.#isShown;
+    const isBusy = this.#pending !== undefined || this.#late !== undefined;
+    return !isBusy && !isPausing && this.#isShown;
   }
 
   /** The leader resigned: it asks for nothing any more. */
   close(): void {
     this.#pending = undefined;
+    this.#late = undefined;
   }
 
   #propose(set: SafeSet, isr: readonly NodeId[]): void {

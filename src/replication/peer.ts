@@ -28,6 +28,8 @@ export class Peer implements FollowerProgress {
   toldCommittedSeq = 0;
   /** Last moment at which it held all that there was. */
   caughtUpMs = Number.NEGATIVE_INFINITY;
+  /** Since when it could join, if it only held at some moment what is committed by then; or Infinity. */
+  lateSinceMs = Number.POSITIVE_INFINITY;
   /** Last hello, kept while it may be needed for recovery or waits for its answer. */
   hello: Hello | undefined;
 

@@ -155,6 +155,8 @@ export interface LeaderLimits {
   readonly proposalRetryMs: number;
   /** A planned move may hold appends for this long. Default 1,000. */
   readonly moveHoldMaxMs: number;
+  /** Commits may wait so long for a replica that keeps up, a little late, and is to join the set. Default 1,000. */
+  readonly joinHoldMaxMs: number;
 }
 
 export interface LeaderConfig {
