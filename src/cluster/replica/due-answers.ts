@@ -22,6 +22,7 @@ export class DueAnswers {
   readonly #local: ReplyQueue;
   readonly #received: ReplyQueue;
   readonly #committed: ReplyQueue;
+  readonly #queues: readonly ReplyQueue[];
 
   constructor(context: LogContext, core: Leader) {
     this.#context = context;
@@ -29,6 +30,7 @@ export class DueAnswers {
     this.#local = new ReplyQueue(context.replies);
     this.#received = new ReplyQueue(context.replies);
     this.#committed = new ReplyQueue(context.replies);
+    this.#queues = [this.#local, this.#received, this.#committed];
   }
 
   get size(): number {
@@ -45,9 +47,13 @@ export class DueAnswers {
       this.#queueOf(step).addAppend(seq, replyTo, token, dueMs, baseOffset);
       return;
     }
-    const { startOffset } = this.#context.stored;
-    const answer = { token, result: 'ok', baseOffset, startOffset } as const;
-    this.#context.replies.appended(replyTo, { ...answer, leaderEpoch: this.#core.epoch });
+    this.#context.replies.appended(replyTo, {
+      token,
+      result: 'ok',
+      baseOffset,
+      startOffset: this.#context.stored.startOffset,
+      leaderEpoch: this.#core.epoch,
+    });
   }
 
   command({ to, token, dueMs }: Asker, level: ReplyLevel, seq: number, body: Uint8Array): void {
@@ -116,15 +122,11 @@ export class DueAnswers {
 
   expire(nowMs: number): void {
     const { startOffset } = this.#context.stored;
-    for (const queue of [this.#local, this.#received, this.#committed]) {
-      queue.expire(nowMs, startOffset, this.#core.epoch);
-    }
+    for (const queue of this.#queues) queue.expire(nowMs, startOffset, this.#core.epoch);
   }
 
   failAll(result: LogResult): void {
     const { startOffset } = this.#context.stored;
-    for (const queue of [this.#local, this.#received, this.#committed]) {
-      queue.failAll(result, startOffset, this.#core.epoch);
-    }
+    for (const queue of this.#queues) queue.failAll(result, startOffset, this.#core.epoch);
   }
 }
