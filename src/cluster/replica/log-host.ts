@@ -31,6 +31,9 @@ import { Repairs } from './repairs.ts';
 import { RetentionSweep } from './retention-sweep.ts';
 
 const TICK_MS = 100;
+/** At some tenths of a millisecond each. */
+const HOSTED_A_TURN = 256;
+const HOSTING_PAUSE_MS = 1;
 
 export interface LogHostConfig {
   readonly system: System;
@@ -70,6 +73,9 @@ export class LogHost {
   readonly self: { node: number; incarnation: number };
   readonly #writer: { nodeIncarnation: number; shardIncarnation: number };
   readonly #logs = new Map<number, Entry>();
+  /** Logs of this shard, as metadata has told, that wait for a turn to be opened in. */
+  readonly #unhosted = new Set<number>();
+  #isHosting = false;
   readonly #dirty = new Set<HostedLog>();
   /** Ticked until nothing goes on. */
   readonly #active = new Set<HostedLog>();
@@ -196,11 +202,8 @@ export class LogHost {
       for (const logId of held) if (directory.isDeleted(logId)) this.#delete(logId);
     }
     if (!this.config.directory.isRegistered) return;
-    if (this.#logs.size === 0) {
-      this.#hostAll();
-      return;
-    }
-    for (const logId of changed) this.#look(logId);
+    if (this.#logs.size === 0) this.#hostAll();
+    else this.#lookAt(changed);
   }
 
   #hostAll(): void {
@@ -208,7 +211,35 @@ export class LogHost {
     if (!directory.isRegistered) return;
     // The registration told of it, unless only this thread began anew.
     if (system.threadIncarnation === 1) store.forgetFailedSync();
-    for (const { logId } of directory.logsOfShard()) this.#look(logId);
+    this.#lookAt(directory.logsOfShard().map(({ logId }) => logId));
+  }
+
+  /**
+   * Logs that are not hosted yet are opened so many a turn: each reads from disk, and a thread that stood still for
+   * thousands of them would be taken for dead, again and again.
+   */
+  #lookAt(logIds: Iterable<number>): void {
+    const { deadlines, turn } = this.config.system;
+    let room = this.#isHosting ? 0 : HOSTED_A_TURN;
+    for (const logId of logIds) {
+      const isHosted = this.#logs.has(logId);
+      if (!isHosted && room === 0) {
+        this.#unhosted.add(logId);
+        continue;
+      }
+      if (!isHosted) room -= 1;
+      this.#look(logId);
+    }
+    if (this.#isHosting || this.#unhosted.size === 0) return;
+    this.#isHosting = true;
+    deadlines.after(HOSTING_PAUSE_MS, () => {
+      this.#isHosting = false;
+      if (this.#isStopped) return;
+      const waiting = [...this.#unhosted];
+      this.#unhosted.clear();
+      this.#lookAt(waiting);
+      turn.request();
+    });
   }
 
   /** What metadata says about one log now. */
@@ -268,6 +299,7 @@ export class LogHost {
   }
 
   #delete(logId: number): void {
+    this.#unhosted.delete(logId);
     this.earlyHellos.dropLog(logId);
     const entry = this.#logs.get(logId);
     if (entry !== undefined) {
