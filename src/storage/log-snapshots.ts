@@ -126,6 +126,8 @@ export class LogSnapshots {
     const [newest, older] = this.generations;
     const isAlone = newest?.isFloor === true || older?.seq === newest?.seq;
     if (newest === undefined || isAlone || this.#pending !== undefined) return false;
+    // One that is in a file is too large for a frame.
+    if (newest.inFile) return false;
     const log = this.#log;
     const record = this.recordBytes(newest);
     if (log.isMemory || record === undefined || record.length >= bytesMax) return false;
