@@ -40,7 +40,6 @@ const OF_COMPACTION: readonly (readonly [string, keyof CompactionFaults])[] = [
   ['bug.tombstones-go-at-once', 'tombstonesGoAtOnce'],
   ['bug.compaction-drops-newest', 'dropsNewest'],
   ['bug.drop-needed', 'dropsNeeded'],
-  ['bug.needless-by-tip', 'trustsTip'],
 ];
 
 const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { runSeed } from '../../src/sim/runner.ts';
-import { amqpCluster, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
+import { amqpCluster, amqpHeld, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
 import { runs } from '../setup/runs.ts';
 
 /** Otherwise that is left to runner.test.ts and its smaller scenario. */
@@ -31,4 +31,10 @@ test('queues on one node each keep what was confirmed through the deaths of that
   // Some were refused: their node was down.
   expect(counts.acknowledged).toBeGreaterThanOrEqual(2_000);
   expect(counts.acknowledged).toBeLessThan(counts.operations);
+}, 600_000);
+
+test('what is acknowledged behind held messages goes from the disks of nodes that fail, and nothing else does', async () => {
+  const { failure, counts } = await runSeed(1_000, amqpHeld);
+  expect(failure).toBeUndefined();
+  expect(counts.lost).toBe(0);
 }, 600_000);

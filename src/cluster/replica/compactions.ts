@@ -110,8 +110,7 @@ export class Compactions {
     this.#paceMs = options.paceMs ?? PACE_MS;
     this.#bytesPerSecond = options.bytesPerSecond ?? BYTES_PER_SECOND;
     this.#mapBytesMax = options.mapBytesMax ?? MAP_BYTES;
-    const trustsTip = port.faults?.trustsTip === true;
-    this.needless = new Needless(options.heldBackMs ?? HELD_BACK_MS, trustsTip);
+    this.needless = new Needless(options.heldBackMs ?? HELD_BACK_MS);
   }
 
   /** Logs that will be looked at. */

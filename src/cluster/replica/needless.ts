@@ -55,12 +55,10 @@ export class Needless {
     passMs: 0,
   };
   readonly #heldBackMs: number;
-  readonly #trustsTip: boolean;
   readonly #notes = new WeakMap<HostedLog, Note>();
 
-  constructor(heldBackMs: number, trustsTip: boolean) {
+  constructor(heldBackMs: number) {
     this.#heldBackMs = heldBackMs;
-    this.#trustsTip = trustsTip;
   }
 
   /** Throws as `sealedSegments` and `state` of the store do. */
@@ -79,7 +77,7 @@ export class Needless {
     if (groupOf(segments, tip) === undefined) return NOTHING;
     const delayMs = note.sinceMs + this.#heldBackMs - nowMs;
     if (delayMs > 0) return { kind: 'later', delayMs };
-    const needed = this.#trustsTip ? tip : machine.storedNeeds();
+    const needed = machine.storedNeeds();
     const counted = segments.filter(({ isCounted }) => isCounted);
     const group = needed === undefined ? undefined : groupOf(counted, needed);
     if (needed !== undefined && group !== undefined) return { kind: 'pass', group, needed };

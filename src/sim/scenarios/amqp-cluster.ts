@@ -38,6 +38,7 @@ import {
   NODE_COUNT,
   REPLICATION_BUGS,
   SimulatedCluster,
+  type SimulatedParts,
 } from './simulated-cluster.ts';
 
 const ACKNOWLEDGED_MIN = 2_000;
@@ -87,8 +88,31 @@ export const amqpNormalMode: Scenario = {
   name: 'amqp-normal-mode',
   faults: { ...CLUSTER_FAULTS, kinds: CRASH_KINDS },
   bugs: ['ack-before-durable'],
-  create: (world) => new AmqpClusterRun(world, 1),
+  create: (world) => new AmqpClusterRun(world, { queueReplicas: 1 }),
 };
+
+/**
+ * Queues with small segments, of which somebody holds some messages for long: the segments behind these are written
+ * anew again and again without what is acknowledged, in the middle of all faults.
+ */
+export const amqpHeld: Scenario = {
+  ...amqpCluster,
+  name: 'amqp-held',
+  bugs: ['drop-needed'],
+  create: (world) => new AmqpClusterRun(world, HELD, HOLDERS),
+};
+
+const HELD: SimulatedParts = {
+  checkpointBytes: 32 * 1024,
+  segmentBytesMax: 6_000,
+  compaction: { paceMs: 500, heldBackMs: 500 },
+};
+const HOLDERS: readonly AmqpConsumerOptions[] = [
+  { queue: 'jobs', kind: 'durable', isHolding: true },
+  { queue: 'audit', kind: 'durable', isHolding: true },
+];
+/** So many acknowledged messages have gone from segments, and bytes with them, since the faults ended. */
+const GONE_MIN = 20;
 
 class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
@@ -108,11 +132,18 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   /** All that the stream holds in the end. */
   #streamPolls: readonly Poll[] | undefined;
 
-  constructor(world: World, queueReplicas?: number) {
+  readonly #holders: readonly AmqpConsumerOptions[];
+
+  constructor(
+    world: World,
+    parts: SimulatedParts = {},
+    holders: readonly AmqpConsumerOptions[] = [],
+  ) {
     super();
     this.#world = world;
+    this.#holders = holders;
     const reserveAhead = pick(world.workload.fork('queues'), RESERVED_AHEAD)!;
-    this.cluster = new SimulatedCluster(world, { queues: { reserveAhead }, queueReplicas });
+    this.cluster = new SimulatedCluster(world, { ...parts, queues: { reserveAhead } });
     this.#recorder = new QueueRecorder(world);
     const { queues } = this.#recorder.history;
     for (const name of DURABLE_QUEUES) queues.push({ name, isDurable: true, exchanges: [] });
@@ -134,7 +165,7 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
       this.#publisher({ routes, meanGapMs, bodyBytesMax, mandatory: isSide ? 0 : 0.3 });
     }
     this.#startProducer();
-    for (const options of CONSUMERS) this.#consumer(options);
+    for (const options of [...CONSUMERS, ...this.#holders]) this.#consumer(options);
     for (let i = 0; i < READERS; i += 1) this.#reader();
     this.cluster.run(createStream(this.cluster.kafkaClient('maker'), NODE_COUNT));
   }
@@ -191,6 +222,7 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     await this.until('all nodes recover', () => this.cluster.areNodesWhole());
     this.#recorder.add({ kind: 'calm', atMs: this.#world.nowMs });
     await this.until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
+    await this.until('messages behind held ones go from the disk', () => this.#areGone());
     for (const publisher of this.#publishers) publisher.stop();
     await this.until('publishers finish', () => this.#publishers.every(({ isDone }) => isDone));
     for (const consumer of this.#consumers) consumer.beOrderly();
@@ -251,6 +283,12 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     const clients = [...this.#consumers, ...this.#readers];
     for (const client of clients) client.stop();
     await this.until('consumers leave', () => clients.every(({ isDone }) => isDone));
+  }
+
+  #areGone(): boolean {
+    if (this.#holders.length === 0) return true;
+    const gone = this.cluster.counter('needless.recordsGone');
+    return gone >= GONE_MIN && this.cluster.counter('storage.rewriteFreedBytes') > 0;
   }
 
   /** What was confirmed and is not settled for good, as `queue/id`. */

@@ -1,6 +1,6 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
-import { amqpCluster, amqpNormalMode } from './amqp-cluster.ts';
+import { amqpCluster, amqpHeld, amqpNormalMode } from './amqp-cluster.ts';
 import { damagedDisks } from './damaged-disks.ts';
 import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
@@ -18,6 +18,7 @@ export const scenarios: readonly Scenario[] = [
   kafkaDurability,
   amqpCluster,
   amqpNormalMode,
+  amqpHeld,
   rocketmqCluster,
   durableActors,
   quorumLog,

@@ -67,8 +67,10 @@ export interface SimulatedParts {
   /** A node runs, in this process: an application in it may begin. */
   readonly onRunning?: (node: SimNode, process: SimProcess, running: ProbedNode) => void;
   /** A checkpoint follows after so many bytes of the WAL, and with it snapshots of what is behind. */
-  readonly checkpointBytes?: number;
-  readonly compaction?: NodeParts['compaction'];
+  readonly checkpointBytes?: number | undefined;
+  /** What a segment of a queue may have. */
+  readonly segmentBytesMax?: number | undefined;
+  readonly compaction?: NodeParts['compaction'] | undefined;
   /** Between two scrubs. 0, or left out: never, and nobody waits for one. */
   readonly scrubIntervalMs?: number;
 }
@@ -105,6 +107,7 @@ export class SimulatedCluster {
 
   constructor(world: World, parts: SimulatedParts = {}) {
     const { queues = {}, queueReplicas, checkpointBytes, servesRocket = false } = parts;
+    const { segmentBytesMax } = parts;
     this.#world = world;
     const { scrubIntervalMs = 0 } = parts;
     this.#isScrubbing = scrubIntervalMs > 0;
@@ -116,6 +119,7 @@ export class SimulatedCluster {
       shardStore: {
         walFileBytesMin: WAL_FILE_BYTES,
         ...(checkpointBytes === undefined ? {} : { checkpointBytes }),
+        ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
         scrubIntervalMs,
         scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
       },
@@ -317,6 +321,13 @@ export class SimulatedCluster {
         if (isLeader) yield { logId, epoch, node: node.number, lifeMs, isClean };
       }
     }
+  }
+
+  /** The sum of all nodes that are up, each in its present life. */
+  counter(name: string): number {
+    let sum = 0;
+    for (const { probe } of this.#probes()) sum += probe.counters()[name] ?? 0;
+    return sum;
   }
 
   /** The log of a partition, in the eyes of whoever knows most. */

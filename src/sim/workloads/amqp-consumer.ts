@@ -17,6 +17,7 @@ import {
 const MEAN_STEP_MS = 20;
 const SYNC_EVERY_MS = 1_000;
 const PREFETCH_MAX = 24;
+const HELD_MAX = 3;
 const LEAVE_SHARE = 0.004;
 const CLOSE_SHARE = 0.002;
 const CANCEL_SHARE = 0.004;
@@ -29,6 +30,8 @@ export interface AmqpConsumerOptions {
   readonly kind: QueueKind;
   /** Gets messages one by one instead of consuming. */
   readonly isGetting?: boolean;
+  /** Settles nothing, and goes only when its node does. */
+  readonly isHolding?: boolean;
 }
 
 interface Held {
@@ -158,7 +161,9 @@ export class AmqpConsumer {
   async #consume(connection: AmqpConnection): Promise<void> {
     const { random, env } = this.#facts;
     const queue = await this.#declare(connection);
-    const prefetch = this.#isAutomatic ? 0 : between(random, 1, PREFETCH_MAX);
+    const { isHolding } = this.#options;
+    const prefetchMax = isHolding === true ? HELD_MAX : PREFETCH_MAX;
+    const prefetch = this.#isAutomatic ? 0 : between(random, 1, prefetchMax);
     const qos = { prefetchSize: 0, prefetchCount: prefetch, global: false };
     await connection.call(CHANNEL, 'basic.qos', qos);
     this.#begin(queue, prefetch);
@@ -169,12 +174,12 @@ export class AmqpConsumer {
     let syncAtMs = env.clock.monotonicMs() + SYNC_EVERY_MS;
     while (!connection.isOver && !this.#isStopping) {
       await sleep(env, exponential(random, MEAN_STEP_MS));
-      this.#settleSome(connection);
+      if (isHolding !== true || this.#isOrderly) this.#settleSome(connection);
       if (env.clock.monotonicMs() >= syncAtMs) {
         await this.#sync(() => connection.call(CHANNEL, 'basic.qos', qos));
         syncAtMs = env.clock.monotonicMs() + SYNC_EVERY_MS;
       }
-      if (this.#isOrderly) continue;
+      if (this.#isOrderly || isHolding === true) continue;
       if (chance(random, LEAVE_SHARE)) return;
       if (chance(random, CLOSE_SHARE)) {
         await this.#closeChannel(connection);

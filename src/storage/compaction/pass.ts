@@ -43,8 +43,6 @@ export interface CompactionFaults {
   readonly dropsNewest?: boolean;
   /** Of a log that loses what nobody needs, some of the others go as well. */
   readonly dropsNeeded?: boolean;
-  /** What nobody needs is taken from frames that are not committed. */
-  readonly trustsTip?: boolean;
 }
 
 export interface PassResult {

@@ -1,4 +1,4 @@
-import { amqpCluster, amqpNormalMode } from '../../../src/sim/scenarios/amqp-cluster.ts';
+import { amqpCluster, amqpHeld, amqpNormalMode } from '../../../src/sim/scenarios/amqp-cluster.ts';
 import { find } from './find.ts';
 
 find([
@@ -36,5 +36,12 @@ find([
     scenario: amqpNormalMode,
     from: 2_022,
     foundBy: /^queue\/lost$/,
+  },
+  {
+    bug: 'drop-needed',
+    what: 'a segment that loses messages which wait',
+    scenario: amqpHeld,
+    from: 1_000,
+    foundBy: /^queue\/(lost|stuck)$/,
   },
 ]);
