@@ -71,7 +71,7 @@ export const mutants = [
   {
     name: 'frames are taken whatever their salt',
     file: WAL_SCAN,
-    from: `        frame.salt === salt &&
+    from: `      frame.salt === this.#group.salt &&
 `,
     to: '',
   },
