@@ -20,6 +20,8 @@ export interface ProbedReplica {
   readonly alarm: string | undefined;
   /** Why the log is quarantined here, unless the whole store failed. */
   readonly failure: string | undefined;
+  /** What it had acknowledged is damaged: it says nothing of the log until it has it anew. */
+  readonly isDamaged: boolean;
   /** Of the data of this node, as registered. */
   readonly incarnation: number;
   /** What a leader takes that data of a node to have made durable; undefined where nobody leads or greeted. */
@@ -127,7 +129,8 @@ export function* probeLogs({
       endSeq: stored.endSeq,
       durableSeq: stored.durableSeq,
       alarm: leader?.alarm,
-      failure: store.failure === undefined ? failure : undefined,
+      failure: store.failure === undefined && !stored.needsRepair ? failure : undefined,
+      isDamaged: stored.needsRepair,
       incarnation,
       heldBy(node, of) {
         const progress = leader?.core.progress(node);

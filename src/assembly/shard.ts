@@ -14,6 +14,7 @@ import { streamCompaction, streamKeeping } from '../broker/destination/settings.
 import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
+import { encodeCommand } from '../cluster/metadata/index.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
@@ -118,6 +119,7 @@ function behaviors(
 
 /** One step of retention unlinks at most so many files, and frees at most so many bytes. */
 const STEP_SEGMENTS = 256;
+const LOSS_TIMEOUT_MS = 5_000;
 const STEP_BYTES_MAX = 1024 * 1024 * 1024;
 
 /** Of clients' streams: queues let go of what is acknowledged, and the cluster's own logs look after themselves. */
@@ -188,12 +190,13 @@ export async function startShard(
   });
   const faults = knownMistakes(system.env);
   const kinds = behaviors(system, replica, config.queues, ports.kinds);
+  const directory = replica.serve({ node, shard, shardIncarnation }, faults);
   const started = new LogHost({
     system,
     node,
     shardIncarnation,
     store,
-    directory: replica.serve({ node, shard, shardIncarnation }, faults),
+    directory,
     faults,
     log: system.log.child({ shard }),
     behaviorOf: (kind) => kinds.get(kind),
@@ -202,6 +205,12 @@ export async function startShard(
     compactionFaults: knownCompactionMistakes(system.env),
     propose: (proposal) => ports.propose(proposal),
     resignLog: (logId, epoch) => ports.resignLog(logId, epoch),
+    reportLoss: (logIds) => {
+      const { incarnation } = directory;
+      const command = encodeCommand({ kind: 'lose-replicas', node, incarnation, logIds });
+      // Whoever lost it asks again until the metadata says so.
+      void ports.send(command, LOSS_TIMEOUT_MS);
+    },
     onStoreFailure: (error) => ports.onStoreFailure(error),
   });
   host = started;

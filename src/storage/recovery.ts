@@ -160,7 +160,11 @@ class Rebuild implements ScanSink {
   readonly #committed = new Map<number, number>();
   /** What the checkpoint says; notes before it may speak of a longer life of the log. */
   readonly #checkpointed = new Map<number, number>();
+  /** Quarantined before the checkpoint, as it says. */
+  readonly #flagged = new Set<number>();
   #isAllSuspect = false;
+  /** Made anew behind the last damage that was nobody's in particular: whatever that was, they need it no more. */
+  readonly #madeAnew = new Set<number>();
 
   constructor(parts: RecoveryParts, checkpoint: Checkpoint | undefined) {
     this.#parts = parts;
@@ -172,6 +176,7 @@ class Rebuild implements ScanSink {
       log.generationMin = entry.mark.generationMin;
       log.startOffset = entry.startOffset;
       log.needsRepair = entry.needsRepair;
+      if (entry.needsRepair) this.#flagged.add(entry.logId);
       this.#committed.set(entry.logId, entry.committedSeq);
       this.#checkpointed.set(entry.logId, entry.committedSeq);
     }
@@ -184,6 +189,7 @@ class Rebuild implements ScanSink {
 
   onDamage(): void {
     this.#isAllSuspect = true;
+    this.#madeAnew.clear();
   }
 
   #quarantine(log: StoredLogCore, why: string): void {
@@ -268,6 +274,7 @@ class Rebuild implements ScanSink {
     const inFile = (fields.flags & IN_FILE) !== 0;
     assertRecordVersion(payload, `the install of log ${fields.logId}`);
     const floor = { seq, lsn, length: payload.length, inFile, isFloor: true };
+    this.#madeAnew.add(fields.logId);
     if (lsn >= this.#capturedLsn) {
       applyInstall(log, seq, decodeRecord(payload, `the install of log ${fields.logId}`));
       this.#committed.set(fields.logId, seq);
@@ -276,13 +283,15 @@ class Rebuild implements ScanSink {
       // The checkpoint already knows: only frames from before the install must go.
       log.table.cut(log.table.anchor.seq);
       log.snapshots.reset(floor);
+      log.needsRepair = this.#flagged.has(fields.logId);
       this.#committed.set(fields.logId, this.#checkpointed.get(fields.logId) ?? seq);
     }
   }
 
   finish(): void {
     for (const log of this.#parts.logs.values()) {
-      if (this.#isAllSuspect) this.#quarantine(log, 'the WAL was damaged where its frames may be');
+      const isSuspect = this.#isAllSuspect && !this.#madeAnew.has(log.logId);
+      if (isSuspect) this.#quarantine(log, 'the WAL was damaged where its frames may be');
       this.#link(log);
       this.#settle(log);
       this.#commit(log);

@@ -270,10 +270,11 @@ export class WalScan {
       this.#salvage(bytes, lsn);
       return lsn + bytes.length;
     }
-    this.#damage(lsn);
-    const next = after.nextInFile ?? this.#files[index + 1]?.file.firstLsn;
+    const next = after.nextInFile ?? this.#files[index + 1]?.file.firstLsn ?? after.durable;
+    // What no state needs any more is nobody's loss.
+    if (next > this.#replayLsn) this.#damage(lsn);
     if (after.nextInFile !== undefined) this.#salt = after.salt;
-    return next ?? after.durable;
+    return next;
   }
 
   /** Looks at every block behind `lsn` for group headers that belong there. */

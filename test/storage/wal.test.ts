@@ -22,6 +22,7 @@ import {
   fingerprints,
   IDENTITY,
   openOn,
+  RAW,
   readAll,
   World,
 } from './support/store-kit.ts';
@@ -79,6 +80,16 @@ function statesOf(disk: FaultDisk, ofLogId: number): { path: string; at: number;
     }
   }
   return found.sort((a, b) => a.lsn - b.lsn);
+}
+
+/** Of all groups that can be read, whatever lies between them. */
+function groupsIn(bytes: Uint8Array): number[] {
+  const fields = new FrameFields();
+  const found: number[] = [];
+  for (let at = 4096; at + 4096 <= bytes.length; at += 4096) {
+    if (codec.readHeader(bytes, at, fields) && fields.type === TYPE_GROUP) found.push(at);
+  }
+  return found;
 }
 
 function reopened(world: World, disk: FaultDisk): Promise<Awaited<ReturnType<typeof openOn>>> {
@@ -146,6 +157,48 @@ describe('tears and corruption', () => {
     expect(ends(recovered)).toEqual([10, 3, 10]);
     expect(recovered.map((one) => one.needsRepair)).toEqual([false, true, false]);
   });
+
+  it.each([false, true])(
+    'believes a log that was made anew behind the damage (checkpoint: %s)',
+    async (isCheckpointed) => {
+      const { world, disk } = await filled(true);
+      const frames = framesIn(disk.contents(FIRST_FILE)).filter(({ type }) => type === TYPE_DATA);
+      // One whose log is known, and the header of a group: of all logs.
+      disk.flipBit(FIRST_FILE, frames.find(({ logId, seq }) => logId === 2 && seq === 4)!.at + 100);
+      disk.flipBit(
+        FIRST_FILE,
+        frames.find(({ logId, seq }) => logId === 1 && seq === 8)!.groupAt + 12,
+      );
+      const found = disk.kill((ms, fire) => world.at(world.nowMs + ms, fire));
+      world.clear();
+      const { store, recovered } = await openOn(world, found);
+      expect(recovered.map((one) => one.needsRepair)).toEqual([true, true, true]);
+      const before = groupsIn(found.contents(FIRST_FILE)).length;
+      for (const { log } of recovered.slice(0, 2)) {
+        const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
+        const nothing = { seq: 0, epoch: 0, chain: 0, logTimeMs: 0, endOffset: 0, startOffset: 0 };
+        await world.drive(install.commit({ ...nothing, epochs: [], state: eventsOf('new') }));
+      }
+      const made = groupsIn(found.contents(FIRST_FILE)).length;
+      for (const { log } of recovered.slice(0, 2)) {
+        for (let i = 0; i < 3; i += 1) appendBatch(log, 100);
+        store.startGroup();
+        await world.advance(10);
+        log.setCommitted(3);
+      }
+      if (isCheckpointed) await world.drive(store.checkpoint());
+      await world.advance(2_000);
+      const again = await reopened(world, found);
+      expect(again.recovered.map((one) => one.needsRepair)).toEqual([false, false, true]);
+      expect(ends(again.recovered).slice(0, 2)).toEqual([3, 3]);
+      if (isCheckpointed) return;
+      // What is damaged behind that counts again.
+      expect(made).toBeGreaterThan(before);
+      found.flipBit(FIRST_FILE, groupsIn(found.contents(FIRST_FILE))[made]! + 12);
+      const last = await reopened(world, found);
+      expect(last.recovered.map((one) => one.needsRepair)).toEqual([true, true, true]);
+    },
+  );
 
   it('suspects every log when a group header below the durable end rots, and cuts none behind it', async () => {
     const { world, disk } = await filled(true);

@@ -4,6 +4,7 @@
 
 import type { Faults, ReplicaId } from '../../replication/types.ts';
 import { kindOfVhost } from '../metadata/actor-kinds.ts';
+import { standingOf } from '../metadata/election.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { shardOf } from '../metadata/placement.ts';
 import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
@@ -75,7 +76,8 @@ export class ShardDirectory implements Directory {
     if (log === undefined || !this.isRegistered || !this.#isMine(log)) return undefined;
     const live = this.#liveReplicas(log);
     const { epoch, leader, durability } = log;
-    const base = { epoch, leader, unclean: log.isUncleanEpoch, live, durability };
+    const standing = standingOf(log, { id: this.#self.node, incarnation: this.incarnation });
+    const base = { epoch, leader, unclean: log.isUncleanEpoch, live, durability, standing };
     if (!this.#mayLead(log)) return { ...base, lead: undefined };
     const { safeSet, isr, partitionEpoch, mode, minInsync, replicas } = log;
     const writer = {

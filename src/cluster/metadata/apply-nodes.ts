@@ -10,6 +10,7 @@ import { type Applying, OK, refused } from './applying.ts';
 import type {
   DeregisterNode,
   FenceNode,
+  LoseReplicas,
   Outcome,
   RegisterNode,
   RegisterNodeWithKinds,
@@ -17,7 +18,7 @@ import type {
   RestartShard,
   UnfenceNode,
 } from './commands.ts';
-import { chooseLeader, grant, isCandidate, reelect } from './election.ts';
+import { chooseLeader, grant, isCandidate, NOBODY, reelect, standingOf } from './election.ts';
 import { isValidName } from './names.ts';
 import { shardOf } from './placement.ts';
 import {
@@ -242,6 +243,27 @@ export function deregisterNode(applying: Applying, command: DeregisterNode): Out
   if (hosted > 0) return refused('node-in-use', `node ${node.id} hosts ${hosted} logs`);
   image.removeNode(node.id);
   applying.changes.push({ kind: 'node-removed', node: node.id });
+  return OK;
+}
+
+export function loseReplicas(applying: Applying, command: LoseReplicas): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  const { image } = applying;
+  for (const logId of command.logIds) {
+    const log = image.log(logId);
+    if (log === undefined || !log.replicas.includes(node.id)) continue;
+    const standing = standingOf(log, node);
+    if (standing === 'alone') continue;
+    const safeSet =
+      standing === 'outside'
+        ? log.safeSet
+        : log.mode === 'quorum'
+          ? log.safeSet.map((m) => (m.node === node.id ? { node: m.node, incarnation: NOBODY } : m))
+          : log.safeSet.filter((member) => member.node !== node.id);
+    // A new epoch: its leader has never heard what this replica acknowledged, and no proposal of before counts.
+    applying.changeLog(reelect(image, { ...log, safeSet, isr: without(log.isr, node.id) }));
+  }
   return OK;
 }
 

@@ -14,6 +14,7 @@ import { electUnclean, preferLeaders, proposeSafeSet, resignLog } from './apply-
 import {
   deregisterNode,
   fenceNode,
+  loseReplicas,
   registerNode,
   resignNode,
   restartShard,
@@ -83,6 +84,8 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return preferLeaders(applying, command);
     case 'resign-log':
       return resignLog(applying, command);
+    case 'lose-replicas':
+      return loseReplicas(applying, command);
     case 'elect-unclean':
       return electUnclean(applying, command);
     case 'set-setting':

@@ -276,6 +276,17 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       return { logId, node, epoch: input.varI53() };
     },
   },
+  'lose-replicas': {
+    code: 27,
+    write(out, command) {
+      writeLife(out, command);
+      writeNodeIds(out, command.logIds);
+    },
+    read(input) {
+      const life = readLife(input);
+      return { ...life, logIds: readNodeIds(input) };
+    },
+  },
   'elect-unclean': {
     code: 15,
     write(out, command) {

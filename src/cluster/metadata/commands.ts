@@ -177,6 +177,17 @@ export interface ResignLog {
   readonly epoch: number;
 }
 
+/**
+ * A replica finds that bytes are damaged which it had acknowledged: what it says it holds of these logs counts no more, in
+ * a new epoch. Logs of whose set nobody else is are passed over: their last word is an operator's.
+ */
+export interface LoseReplicas {
+  readonly kind: 'lose-replicas';
+  readonly node: number;
+  readonly incarnation: number;
+  readonly logIds: readonly number[];
+}
+
 /** Data may be lost: `node` outside the safe set leads. `isForced`: an operator insists. */
 export interface ElectUnclean {
   readonly kind: 'elect-unclean';
@@ -212,6 +223,7 @@ export type MetadataCommand =
   | ProposeSafeSet
   | PreferLeaders
   | ResignLog
+  | LoseReplicas
   | ElectUnclean
   | SetSetting
   | RoutingCommand;

@@ -5,6 +5,22 @@ import type { MetadataImage } from './image.ts';
 import { shardOf } from './placement.ts';
 import { isLive, type LogRecord, NO_NODE, type NodeRecord } from './types.ts';
 
+/** No incarnation of a node: in its place a `quorum` set goes on to list who lost what it had. */
+export const NOBODY = 0;
+
+/** What a set says of a replica: `alone` in it, one of several (`safe`), or not of it in this incarnation. */
+export type Standing = 'alone' | 'safe' | 'outside';
+
+export function standingOf(
+  { safeSet }: Pick<LogRecord, 'safeSet'>,
+  { id, incarnation }: { readonly id: number; readonly incarnation: number },
+): Standing {
+  const isMember = safeSet.some((each) => each.node === id && each.incarnation === incarnation);
+  if (!isMember) return 'outside';
+  const isOther = safeSet.some((each) => each.node !== id && each.incarnation !== NOBODY);
+  return isOther ? 'safe' : 'alone';
+}
+
 /** May `node` lead the log without loss? */
 export function isCandidate(image: MetadataImage, log: LogRecord, node: number): boolean {
   const record = image.node(node);

@@ -15,12 +15,22 @@ import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import { CatchUp, startOver } from './catch-up.ts';
 import { EARLY_BYTES_MAX } from './durability.ts';
+import { DAMAGED } from './loss.ts';
 import type { LogContext } from './role.ts';
 import type { FramesInput } from './wire-frame.ts';
 
 /** First wait for the answer to a hello, or before the next one; doubled at each repetition. */
 const GREET_MIN_MS = 200;
 const GREET_MAX_MS = 5_000;
+
+const NOTHING: ReplicaLog = {
+  endSeq: 0,
+  endChain: 0,
+  durableSeq: 0,
+  committedSeq: 0,
+  firstFrameSeq: 1,
+  epochs: [],
+};
 
 /** What a core continues from, as the store has it. */
 export function replicaLogOf(stored: StoredLog): ReplicaLog {
@@ -45,6 +55,8 @@ export class FollowerRole {
   #applyThrough = 0;
   /** An installation or a new beginning: the store is being rewritten. */
   #surgery: Promise<void> | undefined;
+  /** The one that makes a damaged replica anew is under way: nobody is followed meanwhile. */
+  #isReplacing = false;
   /** When the next hello is due, or -1. */
   #greetAtMs = -1;
   #greetDelayMs = GREET_MIN_MS;
@@ -60,13 +72,19 @@ export class FollowerRole {
 
   /** Applies what recovery knows to be committed. */
   start(): void {
-    this.#apply(this.#context.stored.committedSeq);
+    if (!this.#isLossy) this.#apply(this.#context.stored.committedSeq);
   }
 
   #newCore(promisedEpoch: number): Follower {
     const { logId, self, stored, faults } = this.#context;
-    const config = { logId, self, log: replicaLogOf(stored), promisedEpoch };
+    const log = this.#isLossy ? NOTHING : replicaLogOf(stored);
+    const config = { logId, self, log, promisedEpoch };
     return new FollowerCore(faults === undefined ? config : { ...config, faults });
+  }
+
+  /** What is on disk is not all that was acknowledged: until it is replaced it counts for nothing. */
+  get #isLossy(): boolean {
+    return this.#context.stored.needsRepair;
   }
 
   get epoch(): number {
@@ -88,6 +106,7 @@ export class FollowerRole {
     if (fence.epoch < this.core.promisedEpoch) return;
     const isNew = fence.epoch > this.core.promisedEpoch || fence.leader !== this.#fence?.leader;
     this.#fence = fence;
+    if (this.#isReplacing) return;
     if (isNew) this.#greetDelayMs = GREET_MIN_MS;
     else if (this.#waitsForRoom) return;
     this.#waitsForRoom = false;
@@ -111,6 +130,7 @@ export class FollowerRole {
   /** Greets anew; waits longer each time, so that a slow leader gets to answer one of them. */
   #greet(): void {
     this.#greetAtMs = -1;
+    if (this.#isReplacing) return;
     this.#waitsForRoom = false;
     this.#releaseFrames();
     if (this.#fence !== undefined) this.core.follow(this.#fence);
@@ -172,7 +192,7 @@ export class FollowerRole {
   #refused(why: string): void {
     const { log, logId, stored } = this.#context;
     if (stored.needsRepair) {
-      this.#context.quarantine('damaged on disk below its durable end');
+      this.#context.quarantine(DAMAGED);
       return;
     }
     const isPassing = why === 'full' || why === 'pinned' || why === 'no-space';
@@ -194,6 +214,7 @@ export class FollowerRole {
   }
 
   localDurable(seq: number): void {
+    if (this.#isLossy) return;
     this.core.durable(seq);
     this.drain();
   }
@@ -262,6 +283,10 @@ export class FollowerRole {
   }
 
   #phaseChanged(phase: FollowerPhase): void {
+    if (phase === 'following' && this.#isLossy) {
+      this.#replaceAll();
+      return;
+    }
     // A copy that the core does not wait for any more holds segments and blocks the next one.
     if (phase !== 'catching-up' && this.#surgery === undefined) this.#dropCatchUp();
     if (phase !== 'greeting') this.#greetAtMs = -1;
@@ -315,6 +340,24 @@ export class FollowerRole {
     });
   }
 
+  /** The leader has every frame: what is left here goes, and they come from the first on. */
+  #replaceAll(): void {
+    const { log, logId } = this.#context;
+    log.warn('a damaged replica starts over', { logId });
+    // Frames that come meanwhile find a core that follows nobody.
+    this.core = this.#newCore(this.core.promisedEpoch);
+    this.#isReplacing = true;
+    this.#applyThrough = 0;
+    this.#operate(undefined, async () => {
+      await startOver(this.#context);
+      return () => {
+        this.#isReplacing = false;
+        this.core = this.#newCore(this.core.promisedEpoch);
+        this.#greet();
+      };
+    });
+  }
+
   #discard(): void {
     this.#dropCatchUp();
     this.#applyThrough = 0;
@@ -347,6 +390,7 @@ export class FollowerRole {
 
   #catchUpFailed(catchUp: CatchUp | undefined, error: unknown): void {
     catchUp?.abort();
+    this.#isReplacing = false;
     if (this.#isStopped || this.#catchUp !== catchUp) return;
     this.#catchUp = undefined;
     const { log, logId } = this.#context;
@@ -399,6 +443,7 @@ export class FollowerRole {
 
   snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {
     const { machine, stored } = this.#context;
+    if (this.#isLossy) return undefined;
     if (this.#applying !== undefined || this.#surgery !== undefined) return undefined;
     if (machine.appliedSeq === 0 || machine.appliedSeq > stored.committedSeq) return undefined;
     return { seq: machine.appliedSeq, bytes: machine.snapshot() };

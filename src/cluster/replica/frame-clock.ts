@@ -1,6 +1,7 @@
 // When this process saw the last frame of a log come, by its monotonic clock. A new leader knows by it how much time
 // has passed at least since that frame, whatever the wall clocks of the nodes say. It never says more than passed:
 // what it missed counts as seen when it is asked.
+import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { StoredLog } from '../../storage/api.ts';
 
 export class FrameClock {
@@ -40,4 +41,15 @@ export class FrameClock {
     if (this.#stored.endSeq === 0) return 0;
     return logTimeMs - (this.#logMs + Math.floor(this.#nowMs() - this.#seenMs));
   }
+}
+
+/** For a log whose behavior counts time, or whose records go by it, where leaders may have different clocks. */
+export function frameClockOf(
+  stored: StoredLog,
+  behavior: AnyDurableBehavior,
+  port: { readonly trustsWallClock: boolean; nowMs(): number },
+): FrameClock | undefined {
+  const countsTime = behavior.skewed !== undefined || behavior.isRetained === true;
+  if (!countsTime || port.trustsWallClock) return undefined;
+  return new FrameClock(stored, () => port.nowMs());
 }

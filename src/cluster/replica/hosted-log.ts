@@ -11,9 +11,10 @@ import type { CommandInput, LogResult, LogStatus, TrimInput } from '../ports.ts'
 import type { CompactionRules, LastPass } from './compactions.ts';
 import type { RetentionLimits } from './extents.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
-import { FrameClock } from './frame-clock.ts';
+import { frameClockOf } from './frame-clock.ts';
 import { HeldAppends } from './held-appends.ts';
 import { LeaderRole } from './leader-role.ts';
+import { DAMAGED, Loss } from './loss.ts';
 import { Machine } from './machine.ts';
 import type { AppendRequest, LogContext } from './role.ts';
 import { Waiters } from './waiters.ts';
@@ -27,6 +28,8 @@ export interface Assignment {
   readonly lead: Omit<LeaderConfig, 'log' | 'nowMs' | 'logId' | 'self'> | undefined;
   readonly live: readonly ReplicaId[];
   readonly durability: Durability;
+  /** What the safe set says of this replica: one of several, the only one of it that there is, or none of it. */
+  readonly standing: 'safe' | 'alone' | 'outside';
 }
 
 /** How long records of a log are kept, and in what pieces they lie on disk. */
@@ -61,6 +64,8 @@ export type HostPort = Omit<
   advanced(to: RefId, token: number): void;
   /** Asks metadata for a new epoch of a log whose leader here gave up. */
   resignLog(logId: number, epoch: number): void;
+  /** Metadata is to know that what this replica acknowledged of the log is lost; asked again until it does. */
+  reportLoss(logId: number): void;
   /** A leader has just started here: who greeted it before is waiting. */
   leads(hosted: HostedLog): void;
 };
@@ -70,21 +75,7 @@ const RESIGN_RETRY_MS = 500;
 const OWNERS_MAX = 100_000;
 const NO_BODY = new Uint8Array(0);
 
-interface CommandOwner {
-  readonly to: RefId;
-  readonly token: number;
-  readonly dueMs: number;
-}
-
-function frameClockOf(
-  stored: StoredLog,
-  behavior: AnyDurableBehavior,
-  port: HostPort,
-): FrameClock | undefined {
-  const countsTime = behavior.skewed !== undefined || behavior.isRetained === true;
-  if (!countsTime || port.trustsWallClock) return undefined;
-  return new FrameClock(stored, () => port.nowMs());
-}
+type CommandOwner = NonNullable<ReturnType<LogContext['takeToken']>>;
 
 export class HostedLog {
   readonly logId: number;
@@ -106,6 +97,8 @@ export class HostedLog {
   #givenUpEpoch = -1;
   #resignDueMs = -1;
   #hasDeclined = false;
+  readonly #loss: Loss;
+  #ended: FollowerRole | undefined;
   readonly #askForNewEpoch: (epoch: number) => void;
   readonly #context: LogContext;
   readonly #leads: () => void;
@@ -123,6 +116,7 @@ export class HostedLog {
       (to, token) => port.advanced(to, token),
       () => port.nowMs(),
     );
+    this.#loss = new Loss(stored, port);
     this.#leads = () => port.leads(this);
     this.#askForNewEpoch = (epoch) => port.resignLog(this.logId, epoch);
     this.#context = {
@@ -183,7 +177,11 @@ export class HostedLog {
   }
 
   #take(assignment: Assignment): void {
-    if (this.#failure !== undefined) this.#declineOnce(assignment);
+    if (assignment.lead !== undefined && this.stored.needsRepair) this.quarantine(DAMAGED);
+    if (this.#failure !== undefined) {
+      this.#declineOnce(assignment);
+      this.#returnAsNewcomer(assignment);
+    }
     if (this.#failure !== undefined || this.#isRebuilding || this.#isClosed) return;
     const { role } = this;
     if (role?.kind === 'leader') {
@@ -292,6 +290,26 @@ export class HostedLog {
     this.#giveUp(epoch);
   }
 
+  /** When no set counts it any more. What it has left stays until the leader says what takes its place. */
+  #returnAsNewcomer(assignment: Assignment): void {
+    this.#context.markActive();
+    if (this.#isRebuilding || this.#isClosed || !this.#loss.mayReturn(assignment)) return;
+    this.#isRebuilding = true;
+    Promise.resolve(this.#ended?.settled())
+      .catch(() => undefined)
+      .then(() => {
+        this.#isRebuilding = false;
+        const next = this.#assignment;
+        if (this.#isClosed || next === undefined || !this.#loss.mayReturn(next)) return;
+        this.#context.log.info('a damaged replica is made anew', { logId: this.logId });
+        this.#failure = this.#ended = undefined;
+        this.#hasDeclined = false;
+        this.#loss.over();
+        this.assign(next);
+      })
+      .catch((error: unknown) => this.quarantine(messageOf(error)));
+  }
+
   /** Answers true while metadata still names the epoch that was given up here. */
   #resignAgain(nowMs: number): boolean {
     const assignment = this.#assignment;
@@ -327,17 +345,21 @@ export class HostedLog {
       .catch((error: unknown) => this.quarantine(messageOf(error)));
   }
 
-  quarantine(reason: string): void {
+  quarantine(reason: string, isForGood = false): void {
+    if (isForGood) this.#loss.isForGood = true;
     // A closed log is nobody's: what was under way may well fail.
     if (this.#failure !== undefined || this.#isClosed) return;
     this.#failure = reason;
     this.#context.log.error('log quarantined', { logId: this.logId, reason });
     if (this.leader !== undefined) this.#hasDeclined = true;
+    this.#ended = this.follower;
+    this.#loss.began(this.role?.epoch ?? -1);
     this.#stopRole('storage-error');
+    this.#context.markActive();
   }
 
   close(result: LogResult): void {
-    this.#isClosed = true;
+    this.#isClosed = this.#loss.isForGood = true;
     this.#stopRole(result);
   }
 
@@ -541,6 +563,7 @@ export class HostedLog {
     this.#held.expire(nowMs);
     const goesOn = this.role?.tick(nowMs) ?? false;
     if (this.#resignAgain(nowMs) || goesOn || this.#held.size > 0) return nowMs;
+    if (this.#failure !== undefined) return this.#loss.tick(nowMs, this.#assignment);
     const ownersDueMs = this.#owners.size === 0 ? Number.POSITIVE_INFINITY : this.#ownersDueMs;
     return Math.min(
       ownersDueMs,

@@ -18,6 +18,7 @@ import { FrameSender } from './frame-sender.ts';
 import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
 import { LeaderRetention, type Retainer } from './leader-retention.ts';
 import { LogStart } from './log-start.ts';
+import { DAMAGED } from './loss.ts';
 import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
 
 const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
@@ -261,7 +262,7 @@ export class LeaderRole implements Retainer {
     const logTimeMs = this.logTimeMs();
     const seq = stored.append(this.core.epoch, logTimeMs, events, batch, awaited);
     if (typeof seq !== 'number') {
-      if (seq === 'damaged') this.#context.quarantine('damaged on disk below its durable end');
+      if (seq === 'damaged') this.#context.quarantine(DAMAGED);
       return REFUSALS[seq];
     }
     if (!machine.applyThrough(seq)) {

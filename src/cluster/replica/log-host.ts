@@ -25,6 +25,7 @@ import { Donations } from './donations.ts';
 import { EarlyHellos } from './early-hellos.ts';
 import { HostedLog, type HostPort, type Keeping } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
+import { DAMAGED, LossReports } from './loss.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
 import { Repairs } from './repairs.ts';
@@ -55,6 +56,8 @@ export interface LogHostConfig {
   propose(proposal: SafeSetProposal): void;
   /** A leader here gave the log up in this epoch; asked again until the metadata has another. */
   resignLog(logId: number, epoch: number): void;
+  /** What this node acknowledged of these logs is lost to it; told again until the metadata says so. */
+  reportLoss?(logIds: readonly number[]): void;
   /** The store failed: this shard can go on no more. */
   onStoreFailure(error: Error): void;
 }
@@ -116,6 +119,10 @@ export class LogHost {
       guard: (hosted, work) => this.guard(hosted, work),
     });
     this.compactions = this.#makeCompactions();
+    const losses = new LossReports(
+      (delayMs, fire) => void system.deadlines.after(delayMs, fire),
+      (logIds) => !this.#isStopped && config.reportLoss?.(logIds),
+    );
     this.#port = {
       self: this.self,
       writer: this.#writer,
@@ -142,6 +149,7 @@ export class LogHost {
         this.compactions.touch(hosted);
       },
       advanced: (to, token) => this.#answers.advanced(to, token),
+      reportLoss: (logId) => losses.add(logId),
       leads: (hosted) => this.#greetEarly(hosted),
     };
     config.store.onDurable = (changed) => this.#durable(changed);
@@ -287,7 +295,7 @@ export class LogHost {
     const ref = this.#context.spawn(path, LogActor, args);
     const entry = { hosted, ref };
     this.#logs.set(logId, entry);
-    if (stored.needsRepair) hosted.quarantine('damaged on disk below its durable end');
+    if (stored.needsRepair) hosted.quarantine(DAMAGED);
     if (stored.damagedSegments > 0) this.#repairs.add(hosted);
     return entry;
   }
@@ -318,7 +326,7 @@ export class LogHost {
 
   #childFailed(path: string, error: unknown): void {
     for (const { hosted, ref } of this.#logs.values()) {
-      if (ref.path === path) hosted.quarantine(`its actor failed: ${messageOf(error)}`);
+      if (ref.path === path) hosted.quarantine(`its actor failed: ${messageOf(error)}`, true);
     }
   }
 

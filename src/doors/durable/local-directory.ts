@@ -42,8 +42,8 @@ export class LocalDirectory implements Directory {
       minInsync: 1,
       live: [REPLICA],
     };
-    const durability = 'sync' as const;
-    return { epoch, leader: LOCAL_NODE, unclean: false, lead, live: [REPLICA], durability };
+    const rules = { durability: 'sync', standing: 'alone' } as const;
+    return { epoch, leader: LOCAL_NODE, unclean: false, lead, live: [REPLICA], ...rules };
   }
 
   threadOf(node: number): number | undefined {

@@ -124,6 +124,8 @@ export class FaultInjector {
         return this.#wipe();
       case 'rollback':
         return this.#rollBack();
+      case 'rot-at-rest':
+        return this.#rotAtRest();
       case 'kill-all':
         return this.#takeAllDown(kind, (node) => node.kill());
       case 'power-cut-all':
@@ -211,6 +213,17 @@ export class FaultInjector {
     node.powerCut();
     node.restore(backup.tree);
     this.#damage(node);
+    this.#downFor(node, logUniform(this.#random, ...this.#policy.downMs));
+    return true;
+  }
+
+  #rotAtRest(): boolean {
+    const node = pick(this.#random, this.#servers());
+    if (node === undefined || !this.#mayDamage(node)) return false;
+    node.kill();
+    const hit = this.#policy.rotsAtRest?.(node.device, this.#random);
+    this.#note('rot-at-rest', `${node.id} ${hit ?? 'nothing'}`);
+    if (hit !== undefined) this.#damage(node);
     this.#downFor(node, logUniform(this.#random, ...this.#policy.downMs));
     return true;
   }

@@ -1,6 +1,9 @@
 // What a scenario allows to happen to it. The plan of a seed chooses among these; the budget keeps the sum
 // within what the configured durability promises to survive.
 
+import type { Device } from '../disk/device.ts';
+import type { CountingRandom } from '../draws.ts';
+
 export const FAULT_KINDS = [
   'kill',
   'power-cut',
@@ -25,6 +28,7 @@ export const FAULT_KINDS = [
   'lost-write',
   'misdirected-write',
   'bit-rot',
+  'rot-at-rest',
   'clock-jump',
   'clock-rate',
 ] as const;
@@ -44,6 +48,8 @@ export interface FaultPolicy {
   readonly downMs: readonly [number, number];
   /** Restricts the faults that damage a device to some of its files; all if left out. */
   readonly damages?: (path: string) => boolean;
+  /** Flips bits of a device whose process was killed just now; answers what it hit, if there was anything to hit. */
+  readonly rotsAtRest?: (device: Device, random: CountingRandom) => string | undefined;
   /** Probability that a seed has no faults at all; 0.1 if left out. */
   readonly calmProbability?: number;
   /** At least so many faults happen in a seed that is not calm. */

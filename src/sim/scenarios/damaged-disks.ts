@@ -31,7 +31,7 @@ export const damagedDisks: Scenario = {
     kinds: KINDS,
     meanMs: [1_500, 6_000],
     downMs: [100, 2_000],
-    // What is in the write-ahead log is another matter: see the storage tests.
+    // What is in the write-ahead log is another matter: see damaged-wal.
     damages: (path) => path.startsWith('shard-') && path.endsWith('.seg'),
   },
   bugs: [NO_SCRUB],

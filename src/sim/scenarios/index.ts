@@ -2,6 +2,7 @@
 import type { Scenario } from '../scenario.ts';
 import { amqpCluster, amqpHeld, amqpNormalMode } from './amqp-cluster.ts';
 import { damagedDisks } from './damaged-disks.ts';
+import { damagedWal } from './damaged-wal.ts';
 import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { kafkaCompaction } from './kafka-compaction.ts';
@@ -15,6 +16,7 @@ export const scenarios: readonly Scenario[] = [
   kafkaRetention,
   kafkaCompaction,
   damagedDisks,
+  damagedWal,
   kafkaDurability,
   amqpCluster,
   amqpNormalMode,

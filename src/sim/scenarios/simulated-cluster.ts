@@ -299,7 +299,8 @@ export class SimulatedCluster {
           return { check: 'replicas/quarantined', message: `${where}: ${failure}` };
         }
         if (alarm !== undefined) return { check: 'replicas/alarm', message: `${where}: ${alarm}` };
-        probes.push(replicaOf(node, replica));
+        // Nobody counts what is left of a damaged one, or takes its word for anything.
+        if (!replica.isDamaged) probes.push(replicaOf(node, replica));
       }
     }
     return this.#replicas.observe(probes);
@@ -348,7 +349,9 @@ export class SimulatedCluster {
       versions.push(`${probe.metadata.index}`);
       if (!this.#isScrubbed(node, probe)) return `${node.id} may hold damage`;
       assigned = probe.assigned();
-      for (const replica of probe.replicas) probes.push(replicaOf(node, replica));
+      for (const replica of probe.replicas) {
+        if (!replica.isDamaged) probes.push(replicaOf(node, replica));
+      }
     }
     if (versions.length !== NODE_COUNT) return `${versions.length} nodes are up`;
     if (new Set(versions).size > 1) return `metadata at ${versions.join(' ')}`;

@@ -57,6 +57,7 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
   [{ kind: 'prefer-leaders', logIds: [1, 2] }, '010d020204'],
   [{ kind: 'resign-log', ...log }, '010e070612'],
   [{ kind: 'elect-unclean', ...log, isForced: true }, '010f07061201'],
+  [{ kind: 'lose-replicas', node: 3, incarnation: 4, logIds: [1, 2] }, '011b0604020204'],
   [{ kind: 'set-setting', key: 'k', value: new Uint8Array([1]) }, '0110016b010101'],
   [{ kind: 'set-setting', key: 'k', value: undefined }, '0110016b00'],
   [
@@ -134,7 +135,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(26);
+    expect(kinds.size).toBe(27);
   });
 
   test('cut short or with a rest, it is refused', () => {

@@ -73,6 +73,56 @@ describe('the safe set', () => {
   });
 });
 
+describe('a replica that lost what it acknowledged', () => {
+  const lost = (world: World, node: number, ...names: string[]) =>
+    ({
+      kind: 'lose-replicas',
+      node,
+      incarnation: world.image.node(node)!.incarnation,
+      logIds: names.map((name) => world.log(name).logId),
+    }) as const;
+
+  test('is taken out of an `all` set, in a new epoch, whoever leads', () => {
+    const world = threeWithTopic();
+    const { epoch } = world.log('t');
+    world.do(lost(world, 2, 't'));
+    expect(world.log('t')).toMatchObject({ leader: 1, epoch: epoch + 1, isr: [1, 3] });
+    expect(world.log('t').safeSet.map(({ node }) => node)).toEqual([1, 3]);
+    // Told again there is nobody to take out; what the leader asked for meanwhile is void all the same.
+    world.do(lost(world, 2, 't'));
+    expect(world.log('t')).toMatchObject({ leader: 1, epoch: epoch + 2, isr: [1, 3] });
+    world.do(lost(world, 1, 't'));
+    expect(world.log('t')).toMatchObject({ leader: 3, epoch: epoch + 3, isr: [3] });
+    // It joins again when the leader says that it holds everything.
+    expect(world.setCode('t', [1, 3])).toBe('ok');
+  });
+
+  test('is nobody in a `quorum` set from then on, until the leader names it anew', () => {
+    const world = new World([1, 2, 3]);
+    world.do(creation('g', { partitions: 1, mode: 'quorum' }));
+    world.do(lost(world, 1, 'g'));
+    expect(world.log('g').safeSet[0]).toEqual({ node: 1, incarnation: 0 });
+    expect(world.log('g')).toMatchObject({ leader: 2, isr: [2, 3] });
+    expect(isCandidate(world.image, world.log('g'), 1)).toBe(false);
+    const copy = new MetadataImage();
+    restoreImage(copy, snapshotImage(world.image));
+    expect(hashImage(copy)).toBe(hashImage(world.image));
+    expect(world.setCode('g', [1, 2, 3])).toBe('ok');
+    expect(isCandidate(world.image, world.log('g'), 1)).toBe(true);
+  });
+
+  test('stays where nobody else is in the set, be they all nobody', () => {
+    const world = new World([1, 2, 3]);
+    world.do(creation('one', { partitions: 1, replicationFactor: 1 }));
+    world.do(creation('g', { partitions: 1, mode: 'quorum' }));
+    const node = world.log('one').replicas[0]!;
+    expect(world.do(lost(world, node, 'one'))).toEqual([]);
+    for (const each of [1, 2, 3]) world.do(lost(world, each, 'g'));
+    expect(world.log('g').safeSet.map(({ incarnation }) => incarnation)).toEqual([0, 0, 103]);
+    expect(world.code({ ...lost(world, 1, 'g'), incarnation: 9 })).toBe('stale-incarnation');
+  });
+});
+
 describe('leaders', () => {
   test('return to the first replica only when it is in sync', () => {
     const world = threeWithTopic();

@@ -6,6 +6,7 @@ import { Links } from '../../../src/actors/links/links.ts';
 import type { Ref } from '../../../src/actors/ref.ts';
 import { createSystem, type System } from '../../../src/actors/system.ts';
 import { PROTOCOLS } from '../../../src/assembly/protocols.ts';
+import { NOBODY, standingOf } from '../../../src/cluster/metadata/election.ts';
 import {
   type AppendLevel,
   type LogHostOps,
@@ -94,6 +95,7 @@ export class RigNode {
       keepingOf: () => rig.keeping,
       propose: (proposal) => rig.propose(this, proposal),
       resignLog: (logId, epoch) => this.resigned.push([logId, epoch]),
+      reportLoss: (logIds) => rig.lose(parts.id, logIds),
       onStoreFailure: (error) => this.failures.push(error.message),
     });
   }
@@ -125,6 +127,8 @@ export class Rig {
   isStrict = true;
   /** The logs are the cluster's own. */
   isInternal = false;
+  /** What nodes told of what they lost, in order. */
+  readonly losses: [node: number, logIds: readonly number[]][] = [];
   /** Grows with every change. */
   version = 0;
   readonly #records = new Map<number, NodeRecord>();
@@ -310,6 +314,37 @@ export class Rig {
     this.changed();
   }
 
+  /** As metadata does it: who lost what it acknowledged is counted no more, in a new epoch. */
+  lose(id: number, logIds: readonly number[]): void {
+    this.losses.push([id, logIds]);
+    const record = this.#records.get(id)!;
+    for (const logId of logIds) {
+      const log = this.logs.get(logId);
+      if (log === undefined) continue;
+      const standing = standingOf(log, { id, incarnation: record.incarnation });
+      if (standing === 'alone') continue;
+      if (standing === 'safe')
+        log.safeSet =
+          log.mode === 'quorum'
+            ? log.safeSet.map((each) =>
+                each.node === id ? { node: id, incarnation: NOBODY } : each,
+              )
+            : log.safeSet.filter(({ node }) => node !== id);
+      log.isr = log.isr.filter((node) => node !== id);
+      const next = log.safeSet.find(({ node, incarnation }) => {
+        const known = this.#records.get(node);
+        return known?.isLive === true && known.incarnation === incarnation;
+      });
+      if (next === undefined) this.#offline(log);
+      else
+        this.grant(
+          logId,
+          log.safeSet.some((each) => each.node === log.leader) ? log.leader : next.node,
+        );
+    }
+    this.changed();
+  }
+
   /** Every node hears of it, each in its own time. */
   changed(): void {
     this.#tellAll({ changed: [...this.logs.keys()], deleted: [], isReplaced: false });
@@ -368,7 +403,10 @@ export class Rig {
       if (record?.isLive === true) live.push({ node: id, incarnation: record.incarnation });
     }
     const { epoch, leader, unclean, replicas, partitionEpoch, mode, minInsync } = log;
-    const base = { epoch, leader, unclean, live, durability: log.durability ?? 'sync' };
+    const own = { id: node.id, incarnation: this.#records.get(node.id)?.incarnation ?? 0 };
+    const standing = standingOf(log, own);
+    const durability = log.durability ?? 'sync';
+    const base = { epoch, leader, unclean, live, durability, standing };
     if (leader !== node.id || log.leaderLife !== node.life) return { ...base, lead: undefined };
     const incarnation = this.#records.get(node.id)!.incarnation;
     const writer = { nodeIncarnation: incarnation, shardIncarnation: node.life };
