@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly define: Define 
   ls: () => import('./cli/ls.ts'),
   produce: () => import('./cli/produce.ts'),
   consume: () => import('./cli/consume.ts'),
+  find: () => import('./cli/find.ts'),
   status: () => import('./cli/status.ts'),
   actors: () => import('./cli/actors.ts'),
   doctor: () => import('./cli/doctor.ts'),

@@ -13,6 +13,7 @@
 //   POST /api/threads/N/heap-snapshot?node=         -> a .heapsnapshot
 //   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
+//   GET  /api/destinations/NAME/messages?key=|tag=|id=&since=&until=&order=&max=&from=   -> ApiMessages
 //
 // Errors: status 400 (bad request), 403 (a page of another origin), 404 (unknown destination, partition or thread),
 // 409, 413 (too large), 421 (a Host that is not the node's), 500 (a bug, logged by the node), 503 (no leader,
@@ -183,6 +184,28 @@ export interface ApiMessages {
   readonly messages: readonly ApiMessage[];
   /** Where the next read of each partition that was read goes on. */
   readonly next: readonly { readonly partition: number; readonly offset: number }[];
+  /** Only of a search: everything was looked through; else `next` says what is left. */
+  readonly isComplete?: boolean;
+  /** Only of a search, if there are any: batches whose codec no node here unpacks. What is in them is not found. */
+  readonly unreadBatches?: number;
+}
+
+/**
+ * Query of a search, by one of `key` (of the record, or one of RocketMQ's keys), `tag` and `id` (message id of RocketMQ
+ * or AMQP). `since` and `until`: times of the messages in ms since 1970, both ends included. `order`: `newest` (default) or
+ * `oldest` first. `max` messages (default 64, at most 1,000). `partition`: only this one. `from`: the `next` of the answer
+ * before, as `partition:offset,...`.
+ */
+export interface ApiFindQuery {
+  readonly key?: string;
+  readonly tag?: string;
+  readonly id?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly order?: 'newest' | 'oldest';
+  readonly max?: number;
+  readonly partition?: number;
+  readonly from?: string;
 }
 
 /**

@@ -448,6 +448,7 @@ class Node implements ProbedNode {
         crc32c: this.#env.crc32c.bind(this.#env),
         unpack: this.#env.unpack ?? (() => undefined),
         nowMs: () => this.#env.clock.wallMs(),
+        monotonicMs: () => this.#env.clock.monotonicMs(),
         below: (n) => this.#system.random.below(n),
         sleep,
         ...(this.#parts.autoCreate === false

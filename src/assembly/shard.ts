@@ -327,6 +327,7 @@ function countersOf(
     'compaction.running': compactions.isRunning ? 1 : 0,
     'compaction.threads': system.env.crew?.threads ?? 0,
   });
+  Object.assign(counters, prefixed('search', host.searches.counters));
   for (const [name, value] of Object.entries(kafka.counters)) counters[`kafka.${name}`] = value;
   for (const [name, value] of Object.entries(amqp.counters)) counters[`amqp.${name}`] = value;
   for (const [name, value] of Object.entries(queues.counters())) counters[`queues.${name}`] = value;

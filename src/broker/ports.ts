@@ -36,6 +36,8 @@ export type {
   FetchedInput,
   FetchInput,
   FetchSlice,
+  FindInput,
+  FoundInput,
   LocatedInput,
   LogHostOps,
   LogRepliesOps,
@@ -59,6 +61,7 @@ export {
   LogHostProtocol,
   LogRepliesProtocol,
 } from '../cluster/ports.ts';
+export type { Lookup, LookupKind } from '../records/lookups.ts';
 export * from './cursor/answers.ts';
 export { groupPartition } from './cursor/behavior.ts';
 export * from './cursor/commands.ts';
@@ -183,6 +186,7 @@ export type {
   ReadFrom,
   RecordAccess,
 } from './access/record-access.ts';
+export type { FoundRecords, RecordSearch } from './access/record-search.ts';
 export type { ReadRecord } from './access/shown-records.ts';
 export type {
   StreamAccess,

@@ -8,6 +8,7 @@ import type {
   ApiActors,
   ApiDestinations,
   ApiError,
+  ApiFindQuery,
   ApiInspection,
   ApiMessages,
   ApiMessagesQuery,
@@ -44,13 +45,13 @@ export class AdminClient {
     return this.#call(`/api/destinations/${encodeURIComponent(name)}/messages`, message);
   }
 
-  messages(name: string, query: ApiMessagesQuery): Promise<ApiMessages> {
+  messages(name: string, query: ApiMessagesQuery | ApiFindQuery): Promise<ApiMessages> {
     const words = new URLSearchParams();
     for (const [key, value] of Object.entries(query)) {
       if (value !== undefined) words.set(key, String(value));
     }
     const path = `/api/destinations/${encodeURIComponent(name)}/messages?${words}`;
-    return this.#call(path, undefined, query.waitMs ?? 0);
+    return this.#call(path, undefined, 'waitMs' in query ? query.waitMs : 0);
   }
 
   /**

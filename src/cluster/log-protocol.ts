@@ -5,6 +5,7 @@ import { ask, protocol, tell } from '../actors/protocol.ts';
 import { refId } from '../actors/ref.ts';
 import {
   array,
+  bool,
   bytes,
   bytesCopy,
   type Codec,
@@ -129,6 +130,14 @@ export const LogHostProtocol = protocol('log-host', 1, {
       token: u53,
       replyTo: refId,
     }),
+  ),
+  find: ask(
+    record({
+      ...{ logId: u53, kind: oneOf('key', 'tag', 'id'), value: bytesCopy },
+      ...{ fromOffset: u53, endOffset: u53, sinceMs: fromMinusOne, untilMs: fromMinusOne },
+      ...{ isNewestFirst: bool, max: u53, timeoutMs: u53 },
+    }),
+    record({ result, offsets: array(u53), edge: u53, isComplete: bool, unread: u53 }),
   ),
 });
 

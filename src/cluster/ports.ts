@@ -2,6 +2,7 @@
 // thread, and the protocols of the per-shard log host and the metadata service. No classes.
 import type { RefId } from '../actors/ref.ts';
 import type { DiskFile } from '../env/environment.ts';
+import type { Lookup } from '../records/lookups.ts';
 import type { ComparedArgument, QueueOwner } from './metadata/routing-types.ts';
 import { DURABILITIES, type Durability } from './metadata/types.ts';
 
@@ -286,6 +287,32 @@ export interface TrimInput {
   readonly timeoutMs: number;
   readonly token: number;
   readonly replyTo: RefId;
+}
+
+/** Which records of a log have a key, a tag or a message id. */
+export interface FindInput extends Lookup {
+  readonly logId: number;
+  /** Records at [fromOffset, endOffset), as far as they are committed. */
+  readonly fromOffset: number;
+  readonly endOffset: number;
+  /** Their time in ms, both ends included; -1: any. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  readonly isNewestFirst: boolean;
+  readonly max: number;
+  /** Then the search ends where it is. */
+  readonly timeoutMs: number;
+}
+
+export interface FoundInput {
+  readonly result: LogResult;
+  /** In the order asked for. Some may be of other records: whoever reads them compares. */
+  readonly offsets: readonly number[];
+  /** Where to go on: all below it was looked at; newest first: all from it on. */
+  readonly edge: number;
+  readonly isComplete: boolean;
+  /** Batches that the leader cannot unpack: what is in them is not found. */
+  readonly unread: number;
 }
 
 // ---- Metadata changes ------------------------------------------------------------------------

@@ -18,6 +18,15 @@ import { decodeCheckpoint } from '../storage/checkpoint.ts';
 import { errnoOf } from '../storage/errors.ts';
 import { BLOCK_BYTES } from '../storage/frame-format.ts';
 import {
+  blockPlace,
+  decodeDirectory,
+  decodeIndexHeader,
+  ENTRY_BYTES,
+  entryHash,
+  entryOffset,
+  INDEX_HEADER_BYTES,
+} from '../storage/record-index/format.ts';
+import {
   decodeSegmentHeader,
   parseSegmentFileName,
   SEGMENT_HEADER_BYTES,
@@ -73,6 +82,7 @@ function* linesOf(name: string, bytes: FileBytes, crc32c: Crc32c): Generator<Fil
   else if (/\.wal(\.damaged)?$/.test(name)) yield* walLines(name, bytes, crc32c);
   else if (name.endsWith('.seg')) yield* segmentLines(name, bytes, crc32c);
   else if (name.endsWith('.idx')) yield* indexLines(bytes, crc32c);
+  else if (name.endsWith('.rix')) yield* recordIndexLines(bytes, crc32c);
   else if (name.endsWith('.view')) yield* viewLines(name, bytes, crc32c);
   else if (name === NODE_FILE) yield* nodeLines(whole(bytes));
   else if (name === 'LOCK' || name === 'dev.lock') {
@@ -209,6 +219,41 @@ function* indexLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
     maxTimestampOffset,
   };
   for (const entry of index.entries()) yield { what: 'entry', ...entry };
+}
+
+function* recordIndexLines(bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {
+  const rebuilt = 'it will be rebuilt';
+  const header = decodeIndexHeader(bytes.at(0, INDEX_HEADER_BYTES), crc32c);
+  if (header === undefined) {
+    yield { what: 'damage', because: `the header fails its check: ${rebuilt}` };
+    return;
+  }
+  const { name, unread, directoryAt, directoryBytes } = header;
+  yield { what: 'record-index', ...name, runs: header.runs, unread, directoryAt, directoryBytes };
+  // Lent until the next read.
+  const directory = bytes.at(directoryAt, directoryBytes).slice();
+  const isSound = crc32c(directory, 0, directory.length) === header.directorySum;
+  const runs = isSound ? decodeDirectory(directory, header.runs) : undefined;
+  if (runs === undefined) {
+    yield { what: 'damage', because: `the directory fails its check: ${rebuilt}` };
+    return;
+  }
+  for (const run of runs) {
+    const { firstOffset, lastOffset, minTimeMs, maxTimeMs, position, entries } = run;
+    yield { what: 'run', firstOffset, lastOffset, minTimeMs, maxTimeMs, position, entries };
+    for (const [i, sum] of run.blockSums.entries()) {
+      const place = blockPlace(run, i);
+      const block = bytes.at(place.position, place.length);
+      if (block.length < place.length || crc32c(block, 0, block.length) !== sum) {
+        const because = `a block of entries fails its check: ${rebuilt}`;
+        yield { what: 'damage', position: place.position, because };
+        continue;
+      }
+      for (let at = 0; at < block.length / ENTRY_BYTES; at += 1) {
+        yield { what: 'entry', hash: entryHash(block, at), offset: entryOffset(block, at) };
+      }
+    }
+  }
 }
 
 function* viewLines(name: string, bytes: FileBytes, crc32c: Crc32c): Generator<FileLine> {

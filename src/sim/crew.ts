@@ -3,6 +3,7 @@
 import type { Crew } from '../env/environment.ts';
 import { crc32c } from '../std/crc32c.ts';
 import { COMPACTION_WORK, compactionWork } from '../storage/compaction/work.ts';
+import { RECORD_WORK, recordWork } from '../storage/record-index/work.ts';
 
 const DELAY_MIN_NS = 50_000;
 const DELAY_MAX_NS = 20_000_000;
@@ -10,13 +11,15 @@ const DELAY_MAX_NS = 20_000_000;
 /** `later`: calls after a time between these two, in nanoseconds. */
 export function simCrew(later: (minNs: number, maxNs: number, fire: () => void) => void): Crew {
   const compact = compactionWork({ crc32c });
+  const lookUp = recordWork({ crc32c });
   return {
     run: (work, input) =>
       new Promise((resolve, reject) => {
         later(DELAY_MIN_NS, DELAY_MAX_NS, () => {
           try {
-            if (work !== COMPACTION_WORK) throw new Error(`this crew does not know ${work}`);
-            resolve(compact(input));
+            if (work === COMPACTION_WORK) resolve(compact(input));
+            else if (work === RECORD_WORK) resolve(lookUp(input));
+            else throw new Error(`this crew does not know ${work}`);
           } catch (error) {
             reject(error);
           }

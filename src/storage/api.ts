@@ -3,6 +3,7 @@
 // safe integers. Nothing here elects, counts acknowledgements or reads a record: the owner decides what
 // is committed, the store keeps it. All calls come from the one thread that owns the shard.
 import type { Cancel, Clock, Disk, DiskFile, Log, Random } from '../env/environment.ts';
+import type { RecordIndexName } from './record-index/format.ts';
 
 /** The part of an Environment that storage needs; an `Environment` is one. */
 export interface StorageEnvironment {
@@ -419,6 +420,20 @@ export interface RewriteKind {
   readonly dropsNeedless?: boolean;
 }
 
+/** A sealed segment, and the file of its record index, for a search; both stay until `release`. */
+export interface SegmentLookup {
+  /** Of the index. */
+  readonly path: string;
+  readonly name: RecordIndexName;
+  /** Its batches. */
+  readonly source: Omit<RewriteSource, 'baseOffset' | 'endOffset'>;
+  /** Undefined: there is none. Throws DiskError. */
+  openIndex(): DiskFile | undefined;
+  /** An empty file for it. Throws DiskError. */
+  makeIndex(): DiskFile;
+  release(): void;
+}
+
 /**
  * Neighbouring segments are replaced by one, in one step that a power cut leaves done or not done. Nobody waits for
  * it: when its sources go meanwhile (the start moves, the log is installed or deleted) it is void.
@@ -541,6 +556,12 @@ export interface StoredLog {
    * `STORAGE_NO_DESCRIPTORS` where they cannot all be open.
    */
   beginRewrite(fromOffset: number, endOffset: number, kind?: RewriteKind): Rewrite | undefined;
+
+  /**
+   * Lends the sealed segment that begins at `baseOffset`; undefined: there is none, or it is damaged.
+   * Throws StorageError, `STORAGE_NO_DESCRIPTORS` where it cannot be open.
+   */
+  beginLookup(baseOffset: number): SegmentLookup | undefined;
 
   /**
    * Settles up to the newest snapshot and offers both; undefined if there is no snapshot. Rejects, with nothing

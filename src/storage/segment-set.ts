@@ -8,12 +8,14 @@ import {
   type BatchPlace,
   indexPath,
   parseSegmentFileName,
+  recordIndexPath,
   SEGMENT_HEADER_BYTES,
   Segment,
   type SegmentContents,
   type SegmentFileName,
   type SegmentHost,
 } from './segment.ts';
+import { firstAbove, latestAbove } from './segment-scan.ts';
 import { isSoundRun } from './sound-batches.ts';
 
 /** Where the settled part of a log ended at a checkpoint: everything in it is synced. */
@@ -98,7 +100,8 @@ export class SegmentSet {
     // What was removed before a checkpoint synced it may be back as well, and not whole: nothing that is dead counts.
     const isDead = startOffset >= mark.settledOffset;
     const kept: SegmentFileName[] = [];
-    for (const entry of disk.list(this.#folder)) {
+    const entries = disk.list(this.#folder);
+    for (const entry of entries) {
       const path = `${this.#folder}/${entry.name}`;
       if (entry.name.endsWith(CLEAN_SUFFIX)) disk.remove(path);
       const name = parseSegmentFileName(entry.name);
@@ -115,6 +118,7 @@ export class SegmentSet {
       } else kept.push(name);
     }
     for (const name of this.#withoutRewritten(kept)) this.#add(name, mark);
+    this.#removeOrphans(entries.map(({ name }) => name));
     this.list.sort((a, b) => a.baseOffset - b.baseOffset || a.generation - b.generation);
     while (this.list.length > 1 && this.list[1]!.baseOffset <= startOffset) this.#remove();
     const last = this.list[this.list.length - 1];
@@ -132,6 +136,7 @@ export class SegmentSet {
     const size = this.#host.env.disk.fileSize(segment.path) ?? 0;
     const length = isActive ? mark.segmentLength : Math.max(size, SEGMENT_HEADER_BYTES);
     segment.length = segment.syncedLength = length;
+    if (isActive) this.#removeIndex(recordIndexPath(segment.path));
     if (isActive && size > length) segment.dropTail();
     if (isActive && !this.#host.cleanStart) segment.distrustTail();
     if (size < length) this.#lacks(segment, size, isActive);
@@ -178,7 +183,27 @@ export class SegmentSet {
   #removeFile(path: string): void {
     const { disk } = this.#host.env;
     disk.remove(path);
-    if (disk.exists(indexPath(path))) disk.remove(indexPath(path));
+    for (const derived of [indexPath(path), recordIndexPath(path)]) {
+      if (disk.exists(derived)) disk.remove(derived);
+    }
+  }
+
+  /** A power cut may leave what was derived from a segment, and not the segment. */
+  #removeOrphans(names: readonly string[]): void {
+    const { disk } = this.#host.env;
+    for (const name of names) {
+      const path = `${this.#folder}/${name}`;
+      const segment = path.replace(/\.rix$/, '.seg');
+      if (segment !== path && !disk.exists(segment)) this.#removeIndex(path);
+    }
+  }
+
+  /** Gone for good before another segment can have its name. */
+  #removeIndex(path: string): void {
+    const { disk } = this.#host.env;
+    if (!disk.exists(path)) return;
+    disk.remove(path);
+    this.isFolderDirty = true;
   }
 
   get bytes(): number {
@@ -553,30 +578,4 @@ function isCounted(segment: Segment, endOffset: number, mark: SettledMark): bool
   const isOurs = generation >= mark.generationMin && generation <= mark.generation;
   const isOpen = mark.segmentLength > 0 && mark.segmentBase <= baseOffset;
   return isOurs && !isOpen && endOffset <= mark.settledOffset;
-}
-
-/** Where the first batch lies that ends above `offset`. */
-function firstAbove(segment: Segment, offset: number): number {
-  let position = SEGMENT_HEADER_BYTES;
-  if (segment.baseOffset >= offset) return position;
-  segment.scan(segment.index().positionForOffset(offset), 0, (place) => {
-    ({ position } = place);
-    return place.nextOffset <= offset;
-  });
-  return position;
-}
-
-function latestAbove(
-  segment: Segment,
-  offset: number,
-  best: TimestampPlace | undefined,
-): TimestampPlace | undefined {
-  let found = best;
-  segment.scan(segment.index().positionForOffset(offset), 0, (place) => {
-    const { baseOffset, maxTimestampMs, nextOffset } = place;
-    if (nextOffset > offset && maxTimestampMs > (found?.maxTimestampMs ?? -1)) {
-      found = { baseOffset, maxTimestampMs };
-    }
-  });
-  return found;
 }

@@ -347,10 +347,11 @@ export class Segment implements SegmentName, SegmentFileName {
   #remove(): void {
     const { openFiles, env } = this.#host;
     openFiles.drop(this.path);
+    openFiles.drop(recordIndexPath(this.path));
     if (this.#dirty !== undefined) openFiles.dirtyCount -= 1;
     this.#dirty = undefined;
     try {
-      for (const path of [this.path, indexPath(this.path)]) {
+      for (const path of [this.path, indexPath(this.path), recordIndexPath(this.path)]) {
         if (env.disk.exists(path)) env.disk.remove(path);
       }
     } catch (error) {
@@ -574,6 +575,10 @@ function digits(offset: number): string {
 
 export function indexPath(segmentPath: string): string {
   return segmentPath.replace(/\.seg$/, '.idx');
+}
+
+export function recordIndexPath(segmentPath: string): string {
+  return segmentPath.replace(/\.seg$/, '.rix');
 }
 
 /** What a segment file's name says, or undefined for other files. */

@@ -20,6 +20,7 @@ import type {
   Rewrite,
   RewriteKind,
   SealedSegment,
+  SegmentLookup,
   SegmentRepair,
   StateAtSeq,
   StoredLog,
@@ -42,6 +43,7 @@ import { maxTimestamp, offsetForTimestamp, readLog } from './log-reads.ts';
 import { LogSnapshots } from './log-snapshots.ts';
 import { beginRewrite, sealedSegments } from './rewrite.ts';
 import type { Segment } from './segment.ts';
+import { beginLookup } from './segment-lookup.ts';
 import { beginRepair } from './segment-repair.ts';
 import {
   NO_MARK,
@@ -554,6 +556,10 @@ export class StoredLogCore implements StoredLog, GroupMember {
 
   beginRewrite(fromOffset: number, endOffset: number, kind: RewriteKind = {}): Rewrite | undefined {
     return beginRewrite(this, fromOffset, endOffset, kind);
+  }
+
+  beginLookup(baseOffset: number): SegmentLookup | undefined {
+    return beginLookup(this, baseOffset);
   }
 
   donate(): Promise<Donation | undefined> {

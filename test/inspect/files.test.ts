@@ -102,6 +102,22 @@ describe('damage', () => {
   });
 });
 
+describe('a record index', () => {
+  it.each([
+    ['header', 10, 'the header fails'],
+    ['entries', 68 + 3, 'a block of entries fails'],
+    ['directory', 68 + 4 * 16 + 2, 'the directory fails'],
+  ])('that rots in its %s says so', (_, at, because) => {
+    const lines = linesOfChanged(FILES.recordIndex, (bytes) => {
+      bytes[at]! ^= 1;
+    });
+    const damage = lines.filter(({ what }) => what === 'damage');
+    expect(damage).toEqual([
+      expect.objectContaining({ because: expect.stringContaining(because) }),
+    ]);
+  });
+});
+
 describe('another version', () => {
   const newer = { what: 'unknown-version', because: expect.stringContaining('newer version') };
 
@@ -141,12 +157,17 @@ describe('another version', () => {
   it('or another feature than is known', () => {
     const lines = linesOfChanged(FILES.superblock, (bytes) => {
       writeU32(bytes, 12, 4);
-      writeU32(bytes, 20, 3);
+      writeU32(bytes, 20, 7);
       writeU32(bytes, 4, crc32c(bytes, 8, bytes.length));
     });
     expect(lines[1]).toMatchObject({
       what: 'superblock',
-      features: ['rewritten-segments', 'incompatible:0x2', 'compatible:0x4'],
+      features: [
+        'rewritten-segments',
+        'needless-records-gone',
+        'incompatible:0x4',
+        'compatible:0x4',
+      ],
     });
     expect(lines.slice(2)).toEqual([newer]);
   });

@@ -10,6 +10,12 @@ import {
 } from '../../src/storage/checkpoint.ts';
 import * as frames from '../../src/storage/frame-format.ts';
 import {
+  decodeIndexHeader,
+  encodeDirectory,
+  encodeIndexHeader,
+  encodeRun,
+} from '../../src/storage/record-index/format.ts';
+import {
   COMPACTED_FLAG,
   decodeSegmentHeader,
   encodeSegmentHeader,
@@ -250,6 +256,25 @@ function indexOf(): { bytes: Uint8Array; index: SparseIndex } {
   return { bytes: index.encode(SEGMENT, crc32c), index };
 }
 
+/** Of two entries. */
+function runOf() {
+  const columns = {
+    hashes: Uint32Array.of(0xf000_0041, 0xf000_0042),
+    offsets: Float64Array.of(big(56), big(57)),
+    timesMs: Float64Array.of(big(58), big(58) + 4000),
+  };
+  return encodeRun(columns, crc32c);
+}
+
+/** As if there were so many that they take two blocks. */
+const RUN = {
+  ...runOf().run,
+  ...{ position: big(60), entries: 257 },
+  blockHashes: Uint32Array.of(0xf000_0041, 0xf000_0042),
+  blockOffsets: Float64Array.of(big(56), big(57)),
+  blockSums: Uint32Array.of(0xf000_0043, 0xf000_0044),
+};
+
 const RECORD_VALUES: Values = {
   epoch: RECORD.epoch,
   'epoch first seq': RECORD.epochFirstSeq,
@@ -356,6 +381,40 @@ const WRITTEN: Readonly<Record<string, () => { bytes: Uint8Array; values: Values
   'Entry of a sparse index': () => ({
     bytes: indexOf().bytes.subarray(68 + 24),
     values: { offset: big(50), position: big(49), 'max timestamp before': big(48) },
+  }),
+  'Header of a record index': () => {
+    const header = {
+      name: { ...SEGMENT, segmentBytes: big(54) },
+      ...{ directoryAt: big(55), directoryBytes: 0xf000_0038, directorySum: 0xf000_0039 },
+      ...{ runs: 0xf000_003a, unread: 0xf000_003b },
+    };
+    const bytes = encodeIndexHeader(header, crc32c);
+    expect(decodeIndexHeader(bytes, crc32c)).toEqual(header);
+    const { logId, baseOffset, generation, revision } = SEGMENT;
+    const { directoryAt, directoryBytes, directorySum, runs, unread } = header;
+    return {
+      bytes,
+      values: {
+        ...{ 'log id': logId, 'base offset': baseOffset, generation, revision, runs, unread },
+        ...{ 'segment size': big(54), 'directory at': directoryAt },
+        ...{ 'directory size': directoryBytes, 'directory sum': directorySum },
+      },
+    };
+  },
+  'Entry of a record index': () => ({
+    bytes: runOf().bytes.subarray(16, 32),
+    values: { hash: 0xf000_0042, seconds: 4, offset: big(57) },
+  }),
+  'Run in the directory of a record index': () => ({
+    bytes: encodeDirectory([RUN]).subarray(0, 48),
+    values: {
+      ...{ 'first offset': big(56), 'last offset': big(57), position: big(60) },
+      ...{ 'earliest time': big(58), 'latest time': big(58) + 4000, entries: 257, blocks: 2 },
+    },
+  }),
+  'Block in the directory of a record index': () => ({
+    bytes: encodeDirectory([RUN]).subarray(48 + 16),
+    values: { hash: 0xf000_0042, sum: RUN.blockSums[1]!, offset: big(57) },
   }),
   Checkpoint: () => {
     const bytes = encodeCheckpoint(CHECKPOINT, crc32c);

@@ -24,6 +24,7 @@ import {
   indexIn,
   marksIn,
   readFolder,
+  recordIndexIn,
   segmentHeaderIn,
   superblockIn,
   viewIn,
@@ -156,6 +157,18 @@ describe('a folder of golden files', () => {
       expect(entries.map(({ offset }) => offset)).toEqual(offsets);
       for (const { offset, position } of entries) expect(baseOffset(bytes, position)).toBe(offset);
     }
+    const { entries, ...found } = read('recordIndex', recordIndexIn)!;
+    expect(found).toEqual({
+      ...{ version: 1, logId: BATCH_LOG, baseOffset: 8, generation: 1, revision: 0, unread: 0 },
+      segmentBytes: disk.contents(FILES.segment).length,
+    });
+    // The keys of these are "key 0" to "key 2", in turns; all of one second.
+    expect(entries.map(({ offset }) => offset).sort((a, b) => a - b)).toEqual([8, 9, 10, 11]);
+    expect(entries.map(({ hash }) => hash)).toEqual(
+      entries.map(({ hash }) => hash).sort((a, b) => a - b),
+    );
+    expect(new Set(entries.map(({ hash }) => hash)).size).toBe(3);
+    expect(new Set(entries.map(({ timeMs }) => timeMs))).toEqual(new Set([1_700_000_000_008]));
     const { state, ...record } = read('state', viewIn)!;
     expect(state.length).toBe(LARGE_STATE_BYTES);
     expect(record).toMatchObject({

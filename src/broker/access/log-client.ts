@@ -2,6 +2,7 @@
 // node is ready, tests. Not for the hot path. Every request has a deadline, and is over before it when its
 // host has no room for it, or ends, or the way to it is lost; a late answer is released.
 import { actor } from '../../actors/actor.ts';
+import { ActorError } from '../../actors/errors.ts';
 import type { Admission, AnyRef, Ref, RefId } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { Deadline } from '../../actors/timers.ts';
@@ -11,6 +12,8 @@ import type {
   AppendedInput,
   AppendLevel,
   FetchedInput,
+  FindInput,
+  FoundInput,
   LocatedInput,
   LogHostOps,
   OffsetQuery,
@@ -136,6 +139,17 @@ export class LogClient {
     return this.#request<LocatedInput>(logId, timeoutMs, (host, token, replyTo) =>
       host.offer('locate', { logId, epoch: -1, query, token, replyTo }),
     );
+  }
+
+  /** `undefined`: no leader is known, or nobody answered in `timeoutMs` and a little more. */
+  async find(input: FindInput): Promise<FoundInput | undefined> {
+    const host = this.#leaderHost(input.logId);
+    try {
+      return await host?.ask('find', input, { timeoutMs: input.timeoutMs + LATE_MS });
+    } catch (error) {
+      if (error instanceof ActorError) return undefined;
+      throw error;
+    }
   }
 
   #request<A extends Answer>(

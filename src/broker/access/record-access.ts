@@ -13,6 +13,7 @@ import type { Crc32c } from '../../std/crc32c.ts';
 import { murmur2 } from '../../std/hash.ts';
 import { refuseDestinationName } from '../destination/name.ts';
 import type { LogClient } from './log-client.ts';
+import { type FoundRecords, type RecordSearch, searchRecords } from './record-search.ts';
 import { type ReadRecord, shownRecords } from './shown-records.ts';
 
 export interface NewRecord {
@@ -48,6 +49,7 @@ export interface RecordAccess {
     from: ReadonlyMap<number, ReadFrom>,
     limits: { readonly recordsMax: number; readonly waitMs: number },
   ): Promise<Outcome<ReadAnswer>>;
+  find(name: string, search: RecordSearch): Promise<Outcome<FoundRecords>>;
 }
 
 const NEW_LEADER_POLL_MS = 50;
@@ -84,6 +86,7 @@ export function createRecordAccess(options: {
   readonly crc32c: Crc32c;
   readonly unpack: Unpack;
   readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
   /** Uniform integer below n: partitions of records without a key. */
   readonly below: (n: number) => number;
   /** Makes a destination that is produced to by name and does not exist; absent: it is refused. */
@@ -181,6 +184,19 @@ export function createRecordAccess(options: {
       }
       const next = [...places].map(([partition, { offset }]) => ({ partition, offset }));
       return { kind: 'ok', value: { records, next } };
+    },
+
+    async find(name, search) {
+      const destination = view.destination(name);
+      if (destination === undefined) return { kind: 'unknown-destination' };
+      const logs = destination.logs.map(({ logId }) => logId);
+      for (const partition of search.from.keys()) {
+        if (logs[partition] === undefined) return { kind: 'unknown-partition' };
+      }
+      const { unpack, monotonicMs: nowMs } = options;
+      const found = await searchRecords({ client, unpack, bytesOf, nowMs }, logs, search);
+      if (typeof found === 'string') return { kind: 'failed', result: found };
+      return { kind: 'ok', value: found };
     },
   };
 }

@@ -2,32 +2,37 @@
 // client messages to the logs' actors and peers' messages to their roles, and runs the shard's store in
 // the turn: frames to followers first, then one WAL group for everything the turn collected.
 
-import type { Context } from '../../actors/actor.ts';
+import type { Context, Later } from '../../actors/actor.ts';
 import { actor } from '../../actors/actor.ts';
-import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { Admission, Ref, RefId } from '../../actors/ref.ts';
-import type { System } from '../../actors/system.ts';
 import type { Deadline } from '../../actors/timers.ts';
-import type { Log } from '../../env/environment.ts';
-import type { Faults, SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
-import type { ShardStore, StoredLog } from '../../storage/api.ts';
-import type { CompactionFaults } from '../../storage/compaction/pass.ts';
-import { compactionBy } from '../../storage/compaction/work.ts';
+import type { StoredLog } from '../../storage/api.ts';
 import type { LogHostOps } from '../log-protocol.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
-import type { AppendInput, LogResult, LogStatus, OffsetInput, TrimInput } from '../ports.ts';
+import type {
+  AppendInput,
+  FindInput,
+  FoundInput,
+  LogResult,
+  LogStatus,
+  OffsetInput,
+  TrimInput,
+} from '../ports.ts';
 import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
 import { Answers } from './answers.ts';
-import { type CompactionOptions, Compactions } from './compactions.ts';
-import type { Directory, LogsChange } from './directory.ts';
+import type { Compactions } from './compactions.ts';
+import { compactionsOf, searchesOf } from './crew-work.ts';
+import type { LogsChange } from './directory.ts';
 import { Donations } from './donations.ts';
 import { EarlyHellos } from './early-hellos.ts';
-import { HostedLog, type HostPort, type Keeping } from './hosted-log.ts';
+import { HostedLog, type HostPort } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
+import type { LogHostConfig } from './log-host-config.ts';
 import { DAMAGED, LossReports } from './loss.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
+import type { RecordSearches } from './record-searches.ts';
 import { Repairs } from './repairs.ts';
 import { RetentionSweep } from './retention-sweep.ts';
 
@@ -35,32 +40,6 @@ const TICK_MS = 100;
 /** At some tenths of a millisecond each. */
 const HOSTED_A_TURN = 256;
 const HOSTING_PAUSE_MS = 1;
-
-export interface LogHostConfig {
-  readonly system: System;
-  readonly node: number;
-  readonly shardIncarnation: number;
-  readonly store: ShardStore;
-  readonly directory: Directory;
-  readonly log: Log;
-  /** Rules taken away by a simulation. */
-  readonly faults: Faults | undefined;
-  /** Where every leader has the same wall clock, time counts while nobody leads; else it must not. */
-  readonly trustsWallClock?: boolean;
-  behaviorOf(kind: string): AnyDurableBehavior | undefined;
-  readonly compaction?: CompactionOptions | undefined;
-  readonly compactionFaults?: CompactionFaults | undefined;
-  /** Undefined for logs whose records do not go by age or size. Asked again when metadata says that a log has changed. */
-  keepingOf?(logId: number): Keeping | undefined;
-  /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
-  propose(proposal: SafeSetProposal): void;
-  /** A leader here gave the log up in this epoch; asked again until the metadata has another. */
-  resignLog(logId: number, epoch: number): void;
-  /** What this node acknowledged of these logs is lost to it; told again until the metadata says so. */
-  reportLoss?(logIds: readonly number[]): void;
-  /** The store failed: this shard can go on no more. */
-  onStoreFailure(error: Error): void;
-}
 
 interface Entry {
   readonly hosted: HostedLog;
@@ -87,6 +66,7 @@ export class LogHost {
   readonly #answers: Answers;
   readonly #retention: RetentionSweep;
   readonly compactions: Compactions;
+  readonly searches: RecordSearches;
   readonly #repairs: Repairs;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
@@ -110,15 +90,11 @@ export class LogHost {
     });
     this.#retention = new RetentionSweep({
       nowMs: () => system.clock.monotonicMs(),
-      after: (delayMs, fire) => {
-        system.deadlines.after(delayMs, () => {
-          fire();
-          system.turn.request();
-        });
-      },
+      after: this.#later,
       guard: (hosted, work) => this.guard(hosted, work),
     });
-    this.compactions = this.#makeCompactions();
+    this.compactions = compactionsOf(config, this.#later);
+    this.searches = searchesOf(config, this.#later);
     const losses = new LossReports(
       (delayMs, fire) => void system.deadlines.after(delayMs, fire),
       (logIds) => !this.#isStopped && config.reportLoss?.(logIds),
@@ -160,29 +136,14 @@ export class LogHost {
     system.turn.onPhase('durable', () => this.#durablePhase());
   }
 
-  #makeCompactions(): Compactions {
-    const { system, store, log, compaction, compactionFaults } = this.config;
-    const { env } = system;
-    const random = system.random.fork('compactions');
-    return new Compactions(
-      {
-        log,
-        faults: compactionFaults,
-        nowMs: () => system.clock.monotonicMs(),
-        after: (delayMs, fire) => {
-          system.deadlines.after(delayMs, () => {
-            fire();
-            system.turn.request();
-          });
-        },
-        seed: () => random.u32(),
-        run: compactionBy(env.crew, { crc32c: env.crc32c.bind(env), unpack: env.unpack }),
-        isShortOfSpace: () => store.isShortOfSpace,
-        checkpoint: () => store.checkpoint(),
-      },
-      compaction,
-    );
-  }
+  /** In a turn of its own. */
+  readonly #later = (delayMs: number, fire: () => void): void => {
+    const { deadlines, turn } = this.config.system;
+    deadlines.after(delayMs, () => {
+      fire();
+      turn.request();
+    });
+  };
 
   /** Called by the actor's setup: child actors are spawned under it. */
   start(context: Context<LogHostOps>): void {
@@ -400,6 +361,7 @@ export class LogHost {
         const { token, replyTo } = input;
         if (result !== undefined) this.#answers.answered(replyTo, { token, result, body });
       },
+      find: (input: FindInput) => this.#find(input),
       locate: (input: OffsetInput) => {
         const ref = this.#logs.get(input.logId)?.ref;
         const result =
@@ -416,6 +378,18 @@ export class LogHost {
         return [...this.#logs.values()].map(({ hosted }) => hosted.status());
       },
     };
+  }
+
+  #find(input: FindInput): FoundInput | Later<FoundInput> {
+    const hosted = this.hosted(input.logId);
+    const leader = hosted?.leader;
+    if (hosted === undefined || leader === undefined) {
+      const result = hosted?.absence() ?? this.#absence(input.logId);
+      return { result, offsets: [], edge: 0, isComplete: false, unread: 0 };
+    }
+    const later = this.#context!.later<FoundInput>();
+    this.searches.find(hosted.stored, leader.committedOffset(), input, (found) => later.ok(found));
+    return later;
   }
 
   // ---- The turn, storage and time -------------------------------------------------------------------
@@ -562,6 +536,7 @@ export class LogHost {
     this.#isStopped = true;
     this.#retention.stop();
     this.compactions.stop();
+    this.searches.stop();
     this.#repairs.stop();
     for (const { hosted } of this.#logs.values()) {
       hosted.close('not-leader');

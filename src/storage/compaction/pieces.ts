@@ -22,7 +22,10 @@ export function readAt(from: Readable, position: number, length: number): Promis
 }
 
 /** Whole batches of a source from `position` on: at least one, however large. */
-export async function pieceOf(source: RewriteSource, position: number): Promise<Uint8Array> {
+export async function pieceOf(
+  source: Omit<RewriteSource, 'baseOffset' | 'endOffset'>,
+  position: number,
+): Promise<Uint8Array> {
   const left = source.length - position;
   const bytes = await readAt(source, source.position + position, Math.min(left, PIECE_BYTES));
   let end = 0;

@@ -1,5 +1,6 @@
 // Compaction's tasks as work of a crew: by one name, with the codecs that a machine has.
 import type { Crew, Unpack } from '../../env/environment.ts';
+import type { Decompress } from '../../records/records.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import {
   type CompactionTask,
@@ -19,16 +20,20 @@ export interface Codecs {
   pack?(codec: string, bytes: Uint8Array): Uint8Array | undefined;
 }
 
+/** Unpacks one batch, or throws. */
+export function unpackWith({ unpack }: Codecs): Decompress {
+  return (codec, bytes) => {
+    const plain = unpack?.(codec, bytes, UNPACKED_BYTES_MAX);
+    if (plain === undefined) throw new Error(`${codec} is not unpacked here`);
+    return plain;
+  };
+}
+
 /** The work itself, for whoever has no crew, and for its threads. */
 export function compactionWork(codecs: Codecs): (input: unknown) => MapAnswer | FilterAnswer {
-  const { crc32c, unpack } = codecs;
   const tools = {
-    crc32c,
-    unpack: (codec: string, bytes: Uint8Array): Uint8Array => {
-      const plain = unpack?.(codec, bytes, UNPACKED_BYTES_MAX);
-      if (plain === undefined) throw new Error(`${codec} is not unpacked here`);
-      return plain;
-    },
+    crc32c: codecs.crc32c,
+    unpack: unpackWith(codecs),
     pack: (codec: string, bytes: Uint8Array) => codecs.pack?.(codec, bytes),
   };
   return (input) => runCompactionTask(input as CompactionTask, tools);

@@ -40,6 +40,7 @@ async function read(isSound: boolean) {
     client: { fetch: () => Promise.resolve(answer) } as unknown as LogClient,
     crc32c,
     unpack: () => undefined,
+    monotonicMs: () => 0,
     nowMs: () => 0,
     below: () => 0,
     sleep: () => Promise.resolve(),

@@ -9,6 +9,7 @@ import { encodeUtf8 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 import { KeyMap } from '../../../src/storage/compaction/key-map.ts';
 import { COMPACTION_WORK, compactionWork } from '../../../src/storage/compaction/work.ts';
+import { RECORD_WORK, recordWork } from '../../../src/storage/record-index/work.ts';
 
 const crew = createNodeCrew(new URL('../../../dist/crew-worker.js', import.meta.url));
 
@@ -38,6 +39,10 @@ it('does the work of a compaction on a thread of its own, in shared memory', asy
   const there = await crew.run(COMPACTION_WORK, filter);
   expect(there).toMatchObject({ stats: { recordsIn: 50, recordsOut: 10, unreadable: 0 } });
   expect(there).toEqual(compactionWork(createNodeCodecs())(filter));
+  const collect = { kind: 'collect', bytes };
+  const collected = await crew.run(RECORD_WORK, collect);
+  expect(collected).toMatchObject({ isDamaged: false, unread: 0 });
+  expect(collected).toEqual(recordWork(createNodeCodecs())(collect));
   await expect(crew.run('knitting', 1)).rejects.toThrow('knitting');
   await crew.close();
   await expect(crew.run(COMPACTION_WORK, learn)).rejects.toThrow('closed');

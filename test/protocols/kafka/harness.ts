@@ -569,6 +569,7 @@ const FakeLogHost = actor(LogHostProtocol, (ctx, world: FakeNode<Environment>) =
         epoch: 3,
       });
     },
+    find: () => ({ result: 'unsupported', offsets: [], edge: 0, isComplete: false, unread: 0 }),
     status: () => [],
   };
 });

@@ -9,6 +9,8 @@ import type {
   ShardStoreOptions,
   StoredLog,
 } from '../../../src/storage/api.ts';
+import { RecordIndexes } from '../../../src/storage/record-index/indexes.ts';
+import { type RecordRun, recordWork } from '../../../src/storage/record-index/work.ts';
 import type { FaultDisk } from './fault-disk.ts';
 import { eventsOf, openOn, World } from './store-kit.ts';
 
@@ -46,6 +48,7 @@ export const FILES = {
   wal: 'shard-0/wal/00000001.wal',
   segment: `${LOG_FOLDER}/0000000000000008-1.seg`,
   index: `${LOG_FOLDER}/0000000000000008-1.idx`,
+  recordIndex: `${LOG_FOLDER}/0000000000000008-1.rix`,
   activeSegment: `${LOG_FOLDER}/0000000000000012-1.seg`,
   rewrittenSegment: `${LOG_FOLDER}/0000000000000000-1-1-0000000000000008.seg`,
   rewrittenIndex: `${LOG_FOLDER}/0000000000000000-1-1-0000000000000008.idx`,
@@ -135,10 +138,26 @@ async function install(world: World, store: ShardStore, from: number, to: number
   donation.release();
 }
 
+/** Of the second segment, as a search makes it. */
+async function indexRecords(world: World, disk: FaultDisk, log: StoredLog): Promise<void> {
+  const work = recordWork({ crc32c });
+  const indexes = new RecordIndexes({
+    log: world.env(disk).log,
+    crc32c,
+    run: (async (task) => work(task)) as RecordRun,
+    paced: async () => undefined,
+    isShortOfSpace: () => false,
+  });
+  const lent = log.beginLookup(REWRITTEN_UP_TO)!;
+  if ((await world.drive(indexes.open(log, lent))) === undefined) throw new Error('no index');
+  lent.release();
+}
+
 /** The whole run: the folder is as an orderly stop leaves it. */
 export async function run(world: World, disk: FaultDisk): Promise<void> {
   const { store } = await runUnrewritten(world, disk);
   await rewriteFirstTwo(world, store.log(BATCH_LOG)!);
+  await indexRecords(world, disk, store.log(BATCH_LOG)!);
   await install(world, store, STATE_LOG, INSTALLED_LOG);
   await install(world, store, BATCH_LOG, ADOPTED_LOG);
   await world.drive(store.close());

@@ -383,6 +383,48 @@ export function indexIn(bytes: Uint8Array) {
   };
 }
 
+/** A record index, little endian; undefined if any of its sums is wrong. */
+export function recordIndexIn(bytes: Uint8Array) {
+  const view = viewOf(bytes);
+  const directoryAt = u64(view, 40, true);
+  const directoryEnd = directoryAt + view.getUint32(48, true);
+  const isSound =
+    view.getUint32(0, true) === 0x58524243 &&
+    view.getUint32(64, true) === sumOf(bytes.subarray(0, 64)) &&
+    view.getUint32(60, true) === sumOf(bytes.subarray(directoryAt, directoryEnd)) &&
+    directoryEnd === bytes.length;
+  if (!isSound) return undefined;
+  const entries: { hash: number; offset: number; timeMs: number }[] = [];
+  let at = directoryAt;
+  for (let run = 0; run < view.getUint32(52, true); run += 1) {
+    const position = u64(view, at + 32, true);
+    const count = view.getUint32(at + 40, true);
+    const blocks = view.getUint32(at + 44, true);
+    for (let block = 0; block < blocks; block += 1) {
+      const from = position + 4096 * block;
+      const end = Math.min(from + 4096, position + 16 * count);
+      const line = at + 48 + 16 * block;
+      if (view.getUint32(line + 4, true) !== sumOf(bytes.subarray(from, end))) return undefined;
+      for (let entry = from; entry < end; entry += 16) {
+        const timeMs = u64(view, at + 16, true) + 1000 * view.getUint32(entry + 4, true);
+        const hash = view.getUint32(entry, true);
+        entries.push({ hash, timeMs, offset: u64(view, entry + 8, true) });
+      }
+    }
+    at += 48 + 16 * blocks;
+  }
+  return {
+    version: view.getUint32(4, true),
+    logId: u64(view, 8, true),
+    baseOffset: u64(view, 16, true),
+    generation: view.getUint32(24, true),
+    revision: view.getUint32(28, true),
+    segmentBytes: u64(view, 32, true),
+    unread: view.getUint32(56, true),
+    entries,
+  };
+}
+
 /** The header of a segment, little endian; undefined if its sum is wrong. */
 export function segmentHeaderIn(bytes: Uint8Array) {
   const view = viewOf(bytes);
