@@ -21,7 +21,7 @@ find([
     what: 'a batch that a stream stores twice',
     scenario: amqpCluster,
     from: 1_000,
-    foundBy: /^kafka-log\/duplicate$/,
+    foundBy: /^(kafka-log|stream)\/duplicate$/,
   },
   {
     bug: 'ack-before-durable',

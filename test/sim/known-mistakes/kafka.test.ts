@@ -23,7 +23,7 @@ find([
     what: 'a cut below what is committed',
     scenario: kafkaCluster,
     from: 1_000,
-    foundBy: /^replicas\/quarantined$/,
+    foundBy: /^replicas\/(quarantined|alarm)$/,
   },
   {
     bug: 'same-epoch-after-restart',
