@@ -12,6 +12,7 @@ import type {
   ApiInspection,
   ApiMessages,
   ApiMessagesQuery,
+  ApiNode,
   ApiProduce,
   ApiProduced,
   ApiStatus,
@@ -33,6 +34,11 @@ export class AdminClient {
 
   destinations(): Promise<ApiDestinations> {
     return this.#call('/api/destinations');
+  }
+
+  /** Of the node that answers, by name. */
+  counters(): Promise<Readonly<Record<string, number>>> {
+    return this.#call('/api/counters');
   }
 
   /** Of one node or of all; answered when it was looked at for so long. */
@@ -74,10 +80,15 @@ export class AdminClient {
         hint: `Nodes: ${nodes.map((each) => each.id).join(', ')}. \`callboard status\` tells who is live.`,
       });
     }
+    return { node: node.id, client: this.of(node) };
+  }
+
+  /** A client of this node alone. */
+  of(node: Pick<ApiNode, 'host' | 'httpPort'>): AdminClient {
     const host = node.host.includes(':') ? `[${node.host}]` : node.host;
     // As the nodes that were named are asked.
     const scheme = this.#urls[0]?.startsWith('https:') === true ? 'https' : 'http';
-    return { node: node.id, client: new AdminClient([`${scheme}://${host}:${node.httpPort}`]) };
+    return new AdminClient([`${scheme}://${host}:${node.httpPort}`]);
   }
 
   /** Asks for something large and writes it. Answers how many bytes; `silenceMs` is how long the node may say nothing. */

@@ -166,6 +166,9 @@ export interface StoreCounters {
   /** Whole passes of the scrub, and the bytes that it read. */
   scrubPasses: number;
   scrubBytes: number;
+  /** Logs of the pass that is under way, and those of them that it has not looked at yet; 0 between passes. */
+  scrubLogs: number;
+  scrubLogsLeft: number;
   /** Segments that are known to be damaged now, and those that were replaced by another replica's batches. */
   damagedSegments: number;
   segmentsRepaired: number;

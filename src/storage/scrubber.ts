@@ -112,7 +112,10 @@ export class Scrubber {
     let isWhole = true;
     try {
       let passedOver = 0;
-      for (const logId of [...this.#logs.keys()]) {
+      const logIds = [...this.#logs.keys()];
+      counters.scrubLogs = logIds.length;
+      for (const [i, logId] of logIds.entries()) {
+        counters.scrubLogsLeft = logIds.length - i;
         const log = this.#logs.get(logId);
         if (log === undefined || log.isMemory) continue;
         if (log.settledOffset > log.startOffset) {
@@ -132,6 +135,8 @@ export class Scrubber {
       const bytes = counters.scrubBytes - bytesBefore;
       env.log.info('what has settled was scrubbed', { bytes, damaged: counters.damagedSegments });
     } finally {
+      counters.scrubLogs = 0;
+      counters.scrubLogsLeft = 0;
       this.#arm(options.scrubIntervalMs);
     }
   }

@@ -71,6 +71,8 @@ export function newCounters(): StoreCounters {
     segmentBytesRemoved: 0,
     scrubPasses: 0,
     scrubBytes: 0,
+    scrubLogs: 0,
+    scrubLogsLeft: 0,
     damagedSegments: 0,
     segmentsRepaired: 0,
     refusedFull: 0,

@@ -113,6 +113,18 @@ describe('commands on a running cluster', () => {
     expect(JSON.parse((await ask('status', '--json')).stdout)).toHaveProperty('clusterId');
   });
 
+  test('status asks each node for its counters where maintenance is wanted, and only there', async () => {
+    const { code, stdout } = await ask('status', '--maintenance');
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^1 +3 +- +-/m)]);
+    expect((await ask('status')).stdout).not.toContain('WAITING');
+    const json = JSON.parse((await ask('status', '--maintenance', '--json')).stdout);
+    expect(json).toMatchObject({
+      health: 'ok',
+      counters: [{ node: 1, counters: { 'compaction.waiting': 3 } }],
+    });
+    expect(JSON.parse((await ask('status', '--json')).stdout)).not.toHaveProperty('counters');
+  });
+
   test('actors prints the tree of each thread with rates, and what does not answer', async () => {
     const { code, stdout } = await ask('actors', '--sample', '200ms');
     expect([code, stdout.split('\n').map((line) => line.trimEnd())]).toEqual([

@@ -28,6 +28,17 @@ test('a pass reads every settled byte once, at its rate, and the next comes an i
   expect(store.counters.scrubPasses).toBe(2);
 });
 
+test('a pass says how many logs it has before it, and nothing between two', async () => {
+  const world = new World();
+  const { store } = await replica(world);
+  expect(store.counters).toMatchObject({ scrubLogs: 0, scrubLogsLeft: 0 });
+  while (store.counters.scrubBytes === 0) await world.advance(100);
+  expect(store.counters).toMatchObject({ scrubPasses: 0, scrubLogs: 1, scrubLogsLeft: 1 });
+  while (store.counters.scrubPasses === 0) await world.advance(100);
+  await world.advance(100);
+  expect(store.counters).toMatchObject({ scrubLogs: 0, scrubLogsLeft: 0 });
+});
+
 test('with 0 nothing is ever read, and nobody waits for it', async () => {
   const world = new World();
   const { store } = await replica(world, 60, { ...SCRUBBED, scrubIntervalMs: 0 });

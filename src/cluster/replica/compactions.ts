@@ -337,7 +337,8 @@ export class Compactions {
   /** The log stays as it is. What is damaged is found by its readers too, who say so to their clients. */
   #failed(hosted: HostedLog, error: unknown): void {
     if (this.#isStopped) return;
-    this.counters.passesCut += 1;
+    const { counters } = hosted.compaction === undefined ? this.needless : this;
+    counters.passesCut += 1;
     const { logId } = hosted;
     this.#port.log.warn('a log was not compacted', { logId, why: messageOf(error) });
     this.#lookIn(hosted, Math.max(FAILED_MS, this.#paceMs));
