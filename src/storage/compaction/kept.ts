@@ -34,6 +34,8 @@ export class Kept {
   readonly spans: number[] = [];
   count = 0;
   maxTimestampMs = -1;
+  #minTimeDelta = 0;
+  #maxTimeDelta = 0;
   hasTombstone = false;
   /** One of its tombstones lies where a pass has not learned the keys. */
   hasUnlearned = false;
@@ -43,7 +45,20 @@ export class Kept {
     this.count += 1;
     this.spans.push(reader.recordAt, reader.timeDelta, reader.offsetDeltaAt, reader.headersEnd);
     this.maxTimestampMs = Math.max(this.maxTimestampMs, reader.timestampMs);
+    this.#minTimeDelta = Math.min(this.#minTimeDelta, reader.timeDelta);
+    this.#maxTimeDelta = Math.max(this.#maxTimeDelta, reader.timeDelta);
     this.hasTombstone ||= reader.valueSize < 0;
+  }
+
+  /**
+   * Are its times numbers that can be written, also as they relate to a base that is so much earlier? Its client says
+   * them as differences, which nobody has added up.
+   */
+  areTimesSafe(baseTimestampMs: number, shiftMs: number): boolean {
+    return [this.#minTimeDelta, this.#maxTimeDelta].every(
+      (delta) =>
+        Number.isSafeInteger(baseTimestampMs + delta) && Number.isSafeInteger(shiftMs + delta),
+    );
   }
 }
 
@@ -57,7 +72,7 @@ export class KeptWriter {
 
   /**
    * @param horizonMs the time after which its tombstones go; undefined: it keeps the one that it has, if any
-   * @returns false: nobody here can pack it, and nothing was written
+   * @returns false: nobody here can pack it or write its times, and nothing was written
    */
   write(
     batch: Uint8Array,
@@ -71,7 +86,9 @@ export class KeptWriter {
     const isEmpty = kept.count === 0;
     const base = horizonMs ?? (isEmpty ? header.maxTimestampMs : baseTimestampMs);
     const codec = codecOf(attributes)!;
-    const plain = this.#records(reader.bytes, kept, baseTimestampMs - base);
+    const shiftMs = baseTimestampMs - base;
+    if (!kept.areTimesSafe(baseTimestampMs, shiftMs)) return false;
+    const plain = this.#records(reader.bytes, kept, shiftMs);
     const isPacked = codec !== 'none' && !isEmpty;
     const body = isPacked ? this.#tools.pack(codec, plain) : plain;
     if (body === undefined) return false;

@@ -115,7 +115,7 @@ function collect({ bytes }: CollectTask, tools: RecordTools): CollectAnswer {
       }
       hashes[count] = lookupHash(kind, reader.bytes, start, end, scratch);
       offsets[count] = reader.offset;
-      timesMs[count] = reader.timestampMs;
+      timesMs[count] = safeTimeMs(reader.timestampMs);
       count += 1;
     });
   });
@@ -125,6 +125,11 @@ function collect({ bytes }: CollectTask, tools: RecordTools): CollectAnswer {
     timesMs: timesMs.slice(0, count),
   };
   return { ...found, columns };
+}
+
+/** Clients say times as differences, which may add up to what cannot be written: those are found by the nearest time that can. */
+function safeTimeMs(timeMs: number): number {
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, timeMs));
 }
 
 function grown<T extends Uint32Array | Float64Array>(from: T, into: T): T {

@@ -96,9 +96,12 @@ export class RecordScene {
     fields: Parameters<typeof encodeBatch>[2] = {},
     gap = 0,
   ): void {
-    const base = this.log.endOffset + gap;
-    const batch = encodeBatch(records, crc32c, fields).slice();
-    stampBatch(batch, 0, base, 1);
+    this.sendBatch(encodeBatch(records, crc32c, fields).slice(), gap);
+  }
+
+  /** As it is, but for its place. */
+  sendBatch(batch: Uint8Array, gap = 0): void {
+    stampBatch(batch, 0, this.log.endOffset + gap, 1);
     const seq = this.log.append(1, this.log.lastLogTimeMs + 1, new Uint8Array(0), batch, true);
     if (typeof seq !== 'number') throw new Error(`append was refused: ${seq}`);
     this.store.startGroup();
