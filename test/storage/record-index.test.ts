@@ -7,6 +7,7 @@ import { crc32c } from '../../src/std/crc32c.ts';
 import { SeededRandom } from '../../src/std/prng.ts';
 import { compactLog } from '../../src/storage/compaction/pass.ts';
 import { compactionWork } from '../../src/storage/compaction/work.ts';
+import { RecordIndexes } from '../../src/storage/record-index/indexes.ts';
 import type { RecordQuery } from '../../src/storage/record-index/search.ts';
 import {
   EVERYTHING,
@@ -320,6 +321,45 @@ describe('the file of an index', () => {
     scene.disk.onCall = () => undefined;
     await agree(scene, random, 10);
     expect(scene.indexes.counters.indexesMade).toBeGreaterThan(0);
+  });
+
+  it('is made anew where a sector of it cannot be read, and the segment is read through while none can', async () => {
+    const { scene, random } = await indexed(62);
+    await scene.world.drive(scene.store.close());
+    await scene.open();
+    scene.disk.onCall = (call, path) =>
+      call === 'read' && path.endsWith('.rix') ? 'EIO' : undefined;
+    await agree(scene, random, 10);
+    expect(scene.store.failure).toBeUndefined();
+    scene.disk.onCall = () => undefined;
+    await agree(scene, random, 10);
+    // One that was opened before.
+    scene.disk.onCall = (call, path) =>
+      call === 'read' && path.endsWith('.rix') ? 'EIO' : undefined;
+    await agree(scene, random, 10);
+  });
+
+  it('is given up when the disk becomes short of room meanwhile', async () => {
+    const scene = await new RecordScene().open();
+    await fill(scene, new SeededRandom(63), 80);
+    await scene.settle();
+    const query = { ...EVERYTHING, lookup: lookupOf('tag', 'tag 1') };
+    const { run } = scene;
+    let collected = 0;
+    const indexes = new RecordIndexes({
+      log: scene.world.env(scene.disk).log,
+      ...{ crc32c, run },
+      paced: async () => {
+        collected += 1;
+      },
+      isShortOfSpace: () => collected > 0,
+    });
+    const lent = scene.log.beginLookup(0)!;
+    expect(await scene.world.drive(indexes.open(scene.log, lent))).toBeUndefined();
+    lent.release();
+    expect(collected).toBe(1);
+    expect(scene.indexFiles().every((path) => scene.disk.contents(path).length === 0)).toBe(true);
+    expect((await scene.found(query)).length).toBeGreaterThan(0);
   });
 
   it('is made once for searches at the same time', async () => {

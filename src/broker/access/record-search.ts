@@ -143,15 +143,20 @@ class PartitionSearch {
 
   async run(): Promise<LogResult> {
     const { recordsMax } = this.#search;
+    if (this.#leftMs <= 0) return 'ok';
     const began = await this.#begin();
     if (began !== 'ok') return began;
     while (!this.isComplete && this.records.length < recordsMax && this.#budget.bytes > 0) {
-      const leftMs = Math.floor(this.#budget.dueMs - this.#tools.nowMs());
+      const leftMs = this.#leftMs;
       if (leftMs <= 0) break;
       const result = await this.#step(leftMs);
       if (result !== 'ok') return result;
     }
     return 'ok';
+  }
+
+  get #leftMs(): number {
+    return Math.floor(this.#budget.dueMs - this.#tools.nowMs());
   }
 
   /** Everything before the first batch of that time can be left out. */
@@ -183,10 +188,11 @@ class PartitionSearch {
       if (typeof record === 'string') return record;
       if (isNewestFirst) this.#end = offset;
       else this.#from = offset + 1;
-      if (record === undefined || !hasLookup(record, lookup) || !this.isOfTime(record)) continue;
-      this.records.push(detached(record));
-      this.#budget.bytes -= sizeOf(record);
-      if (this.#budget.bytes <= 0) return 'ok';
+      if (record !== undefined && hasLookup(record, lookup) && this.isOfTime(record)) {
+        this.records.push(detached(record));
+        this.#budget.bytes -= sizeOf(record);
+      }
+      if (this.#budget.bytes <= 0 || this.#leftMs <= 0) return 'ok';
     }
     if (isNewestFirst) this.#end = found.edge;
     else this.#from = found.edge;

@@ -3,6 +3,7 @@
 // sees whether they are meant.
 import type { DiskFile } from '../../env/environment.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
+import { errnoOf } from '../errors.ts';
 import {
   blockPlace,
   DIRECTORY_BYTES_MAX,
@@ -198,13 +199,13 @@ function isSame(a: RecordIndexName, b: RecordIndexName): boolean {
   );
 }
 
-/** Undefined if there are not so many bytes. */
+/** Undefined if there are not so many bytes, or a sector of them cannot be read: what is derived is made anew. */
 function readAt(file: DiskFile, position: number, length: number): Promise<Uint8Array | undefined> {
   const bytes = new Uint8Array(length);
   return new Promise((resolve, reject) => {
     file.read(bytes, position, (error, count) => {
-      if (error !== undefined) reject(error);
-      else resolve(count === length ? bytes : undefined);
+      if (error !== undefined && errnoOf(error) !== 'EIO') reject(error);
+      else resolve(error === undefined && count === length ? bytes : undefined);
     });
   });
 }

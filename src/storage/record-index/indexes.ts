@@ -146,7 +146,7 @@ export class RecordIndexes {
     return this.#keep(lent.path, index);
   }
 
-  /** False: it is too large, or the disk did not take it. */
+  /** False: it is too large, or the disk did not take it or is short of room by now. */
   async #write(lent: SegmentLookup, file: Parameters<typeof writeAt>[0]): Promise<boolean> {
     const { source, name } = lent;
     const { crc32c, run, paced } = this.#port;
@@ -195,6 +195,8 @@ export class RecordIndexes {
     bytes: Uint8Array,
     position: number,
   ): Promise<boolean> {
+    // Room may have become short while it was made.
+    if (this.#port.isShortOfSpace()) return false;
     const error = await writeAt(file, bytes, position);
     if (error !== undefined) this.#unmade(lent, error);
     return error === undefined;

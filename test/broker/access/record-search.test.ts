@@ -27,8 +27,10 @@ class Leaders {
   readonly asked: FindInput[] = [];
   answerMax = 4;
   nowMs = 0;
-  /** Of each answer. */
+  /** Of each answer, and of each batch that is read. */
   costMs = 0;
+  fetchMs = 0;
+  located = 0;
   refusal: FoundInput['result'] | undefined;
 
   constructor(...logs: (readonly Said[])[]) {
@@ -64,13 +66,18 @@ class Leaders {
       return { result: this.refusal ?? 'ok', offsets, edge, isComplete, unread: 1 };
     },
     fetch: async (logId: number, offset: number): Promise<FetchedInput> => {
+      this.nowMs += this.fetchMs;
       const bytes = encodeBatch([this.records(logId)[offset]!], crc32c).slice();
       stampBatch(bytes, 0, offset, 1);
       const slices = [{ kind: 'memory' as const, bytes }];
       const base = { token: 0, committedOffset: 0, startOffset: 0, endOffset: 0, leaderEpoch: 0 };
       return { ...base, result: 'ok', slices, release: () => undefined };
     },
-    locate: async () => ({ token: 0, result: 'ok', offset: 0, timestampMs: 0, epoch: 0 }),
+    locate: async () => {
+      this.located += 1;
+      this.nowMs += this.costMs;
+      return { token: 0, result: 'ok', offset: 0, timestampMs: 0, epoch: 0 };
+    },
   } as unknown as LogClient;
 
   async search(search: Partial<RecordSearch>): Promise<FoundRecords> {
@@ -158,6 +165,43 @@ describe('a search over logs', () => {
     const found = await leaders.search({ isNewestFirst: false });
     expect(found.next).not.toEqual([]);
     expect(leaders.asked.every(({ timeoutMs }) => timeoutMs > 0 && timeoutMs <= 1000)).toBe(true);
+  });
+
+  it.each([true, false])(
+    'ends with its time between two batches that it reads, too (newest first: %s)',
+    async (isNewestFirst) => {
+      const said = Array.from({ length: 40 }, (_, i) => ({
+        key: i % 2 ? 'k' : 'x',
+        timestampMs: i,
+      }));
+      const leaders = new Leaders(said);
+      leaders.answerMax = 100;
+      leaders.fetchMs = 300;
+      const places: string[] = [];
+      let from: RecordSearch['from'] = new Map([[0, undefined]]);
+      let rounds = 0;
+      for (; from.size > 0; rounds += 1) {
+        const began = leaders.nowMs;
+        const found = await leaders.search({ isNewestFirst, from });
+        expect(leaders.nowMs - began).toBeLessThanOrEqual(1_200);
+        places.push(...placesOf(found));
+        from = new Map(found.next.map(({ partition, offset }) => [partition, offset]));
+      }
+      // Four batches a time, and once more to hear that nothing is left.
+      expect(rounds).toBe(11);
+      const odd = Array.from({ length: 20 }, (_, i) => `0:${2 * i + 1}`);
+      expect(places).toEqual(isNewestFirst ? odd.reverse() : odd);
+    },
+  );
+
+  it('asks no leader for a place when its time is over', async () => {
+    const leaders = new Leaders(
+      ...Array.from({ length: 40 }, () => [{ key: 'k', timestampMs: 5 }]),
+    );
+    leaders.costMs = 400;
+    const found = await leaders.search({ sinceMs: 1 });
+    expect(found.next.length).toBeGreaterThan(20);
+    expect(leaders.located).toBeLessThan(20);
   });
 
   it('fails as a leader does', async () => {
