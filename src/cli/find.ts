@@ -13,6 +13,8 @@ import {
 } from './remote-options.ts';
 import { parseDurationMs } from './text.ts';
 
+/** Clients may say any time: later than this there are no dates. */
+const DATE_MAX_MS = 8.64e15;
 /** Of one answer. */
 const ANSWER_MAX = 1_000;
 
@@ -116,9 +118,10 @@ async function find(name: string, options: FindOptions): Promise<void> {
 }
 
 /** Place, time, key and value, with tabs between. */
-function lineOf({ partition, offset, timestampMs, ...message }: ApiMessage): string {
+export function lineOf({ partition, offset, timestampMs, ...message }: ApiMessage): string {
   const key = message.key ?? message.keyBase64 ?? '';
-  const time = timestampMs < 0 ? '' : new Date(timestampMs).toISOString();
+  const time =
+    timestampMs < 0 || timestampMs > DATE_MAX_MS ? '' : new Date(timestampMs).toISOString();
   return [`${partition}:${offset}`, time, key, message.value ?? message.valueBase64 ?? ''].join(
     '\t',
   );
