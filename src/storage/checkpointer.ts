@@ -4,7 +4,14 @@
 import type { CheckpointEntry } from './checkpoint.ts';
 import { checkpointPath, encodeCheckpoint } from './checkpoint.ts';
 import { storageErrorFrom } from './errors.ts';
-import { CARRIED, FRAME_HEADER_BYTES, FrameFields, IN_FILE, TYPE_STATE } from './frame-format.ts';
+import {
+  CARRIED,
+  FRAME_HEADER_BYTES,
+  FrameFields,
+  frameSize,
+  IN_FILE,
+  TYPE_STATE,
+} from './frame-format.ts';
 import { COLD } from './frame-table.ts';
 import type { LogHost } from './log-host.ts';
 import { appendRecordFrame, type Generation } from './log-snapshots.ts';
@@ -102,27 +109,59 @@ export class Checkpointer {
     const askFrom = isShort
       ? (walFiles.current?.firstLsn ?? 0)
       : endLsn - ASK_INTERVALS * intervalBytes;
-    const keepFrom = isShort ? Number.NEGATIVE_INFINITY : endLsn - KEPT_INTERVALS * intervalBytes;
     const pinning = [...this.#durableLogs()].filter((log) => neededLsn(log) < askFrom);
     for (const log of pinning) {
       if (isShort && wal.endLsn >= fullLsn) break;
+      // There is none that is newer than what is committed.
+      if (log.snapshots.newestSeq >= log.committedSeq) continue;
       const state = options.onSnapshotWanted?.(log.logId);
       if (state !== undefined && state.seq > log.snapshots.newestSeq) {
         log.putState(state.seq, state.bytes);
       }
     }
+    if (pinning.length === 0) return;
     // A new snapshot may already free what was about to be carried.
-    if (pinning.length > 0) await this.#durable();
-    const isHeld = (log: StoredLogCore): boolean => neededLsn(log) < keepFrom && !log.isDeleted;
-    // Where a state is smaller than the frames that it stands for, it is stored twice: carried again and again,
-    // frames of logs that are idle would be more than what is appended.
-    let isCopied = false;
-    for (const log of pinning.filter(isHeld)) {
-      isCopied = log.snapshots.copyNewest(heldBytes(log, keepFrom)) || isCopied;
+    await this.#durable();
+    if (isShort) return;
+    const keepFrom = endLsn - KEPT_INTERVALS * intervalBytes;
+    await this.#copyStates(pinning, keepFrom);
+    // What is carried lies behind the head again: if it were more than what is kept, all of it would have to be carried
+    // with every checkpoint. So what is kept are the intervals and as much as is needed.
+    let neededBytes = 0;
+    for (const log of pinning) if (!log.isDeleted) neededBytes += walBytesNeeded(log);
+    await this.#carryLogs(pinning, keepFrom - neededBytes);
+  }
+
+  /**
+   * Where a state is smaller than the frames that it stands for, it is stored twice: carried again and again,
+   * frames of logs that are idle would be more than what is appended.
+   */
+  async #copyStates(logs: readonly StoredLogCore[], keepFrom: number): Promise<void> {
+    const { wal } = this.#host;
+    for (const log of logs) {
+      if (!isHeld(log, keepFrom)) continue;
+      log.snapshots.copyNewest(heldBytes(log, keepFrom));
+      if (wal.endLsn - wal.durableLsn >= CARRY_STEP_BYTES) await this.#durable();
     }
-    if (isCopied) await this.#durable();
+    await this.#durable();
+  }
+
+  /**
+   * The newest states first, then the older ones with the frames behind them: a block that rots must not take
+   * both ways to a state.
+   */
+  async #carryLogs(logs: readonly StoredLogCore[], keepFrom: number): Promise<void> {
     const carried = new Carried();
-    for (const log of pinning) if (isHeld(log)) await this.#carryLog(log, keepFrom, carried);
+    const held = logs.filter((log) => isHeld(log, keepFrom));
+    for (const log of held) {
+      const [newest] = log.snapshots.generations;
+      if (newest !== undefined && newest.lsn < keepFrom && !log.isDeleted) {
+        await this.#carryState(log, newest, carried);
+      }
+    }
+    await this.#settle(carried);
+    for (const log of held)
+      if (isHeld(log, keepFrom)) await this.#carryRest(log, keepFrom, carried);
     await this.#settle(carried);
   }
 
@@ -132,9 +171,9 @@ export class Checkpointer {
     });
   }
 
-  async #carryLog(log: StoredLogCore, keepFrom: number, carried: Carried): Promise<void> {
+  async #carryRest(log: StoredLogCore, keepFrom: number, carried: Carried): Promise<void> {
     for (const generation of [...log.snapshots.generations]) {
-      if (generation.lsn < keepFrom) this.#carryState(log, generation, carried);
+      if (generation.lsn < keepFrom) await this.#carryState(log, generation, carried);
     }
     const { table } = log;
     for (let seq = neededSeq(log); seq <= Math.min(log.durableSeq, table.endSeq); seq += 1) {
@@ -142,7 +181,7 @@ export class Checkpointer {
       if (table.lsn[slot]! >= keepFrom) continue;
       if (table.chunk[slot] === COLD) carried.cooling.push({ log, seq });
       this.#carryFrame(log, seq);
-      carried.bytes += table.payloadLength[slot]!;
+      carried.bytes += frameSize(table.payloadLength[slot]!);
       if (carried.bytes >= CARRY_STEP_BYTES) await this.#settle(carried);
     }
   }
@@ -190,10 +229,10 @@ export class Checkpointer {
     const from = at + FRAME_HEADER_BYTES;
     wal.chunk.bytes.set(bytes.subarray(from, from + payloadLength), wal.at + FRAME_HEADER_BYTES);
     codec.writeHeader(wal.chunk.bytes, wal.at, fields);
-    wal.added(log, false);
+    wal.added(log, false, true);
   }
 
-  #carryState(log: StoredLogCore, generation: Generation, carried: Carried): void {
+  async #carryState(log: StoredLogCore, generation: Generation, carried: Carried): Promise<void> {
     const { seq, inFile, length } = generation;
     let lsn: number;
     if (inFile) lsn = log.writeMark(TYPE_STATE, seq, IN_FILE | CARRIED);
@@ -208,7 +247,8 @@ export class Checkpointer {
     }
     this.#host.counters.carriedFrames += 1;
     carried.states.push({ generation, lsn });
-    carried.bytes += length;
+    carried.bytes += frameSize(length);
+    if (carried.bytes >= CARRY_STEP_BYTES) await this.#settle(carried);
   }
 
   // ---- settling and syncing -------------------------------------------------------------------
@@ -350,6 +390,21 @@ export class Checkpointer {
 function neededSeq(log: StoredLogCore): number {
   const covered = Math.min(log.mark.settledSeq, log.snapshots.coveredSeq);
   return Math.max(log.table.anchor.seq, Math.min(covered, log.endSeq)) + 1;
+}
+
+function isHeld(log: StoredLogCore, keepFrom: number): boolean {
+  return neededLsn(log) < keepFrom && !log.isDeleted;
+}
+
+/** What recovery would still need of it, wherever it lies. */
+function walBytesNeeded(log: StoredLogCore): number {
+  const { table, snapshots } = log;
+  let bytes = 0;
+  for (const { length } of snapshots.generations) bytes += frameSize(length);
+  for (let seq = neededSeq(log); seq <= table.endSeq; seq += 1) {
+    bytes += frameSize(table.payloadLength[table.slot(seq)]!);
+  }
+  return bytes;
 }
 
 /** Payload of frames that would be carried, and that the newest state stands for. */

@@ -6,7 +6,7 @@ import { assert } from '../std/assert.ts';
 import { messageOf } from '../std/errors.ts';
 import type { StateAtSeq } from './api.ts';
 import { errnoOf, isShortOfDescriptors, storageErrorFrom } from './errors.ts';
-import { FRAME_HEADER_BYTES, FrameFields, IN_FILE, TYPE_STATE } from './frame-format.ts';
+import { CARRIED, FRAME_HEADER_BYTES, FrameFields, IN_FILE, TYPE_STATE } from './frame-format.ts';
 import { IO_BYTES } from './segment.ts';
 import {
   decodeRecord,
@@ -268,7 +268,7 @@ export function appendRecordFrame(
   fields.salt = walFiles.salt;
   wal.chunk.bytes.set(record, wal.at + FRAME_HEADER_BYTES);
   codec.writeHeader(wal.chunk.bytes, wal.at, fields);
-  wal.added(log, false);
+  wal.added(log, false, (flags & CARRIED) !== 0);
   return fields.lsn;
 }
 

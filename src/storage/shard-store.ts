@@ -120,6 +120,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   /** After a checkpoint that failed, nobody's wish for one counts before. */
   #syncFromMs = 0;
   #checkpointLsn = 0;
+  #upkeepBefore = 0;
   #running: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
@@ -285,7 +286,9 @@ export class ShardStoreCore implements ShardStore, LogHost {
       if (!this.slabs.hasRoom) this.#relieve();
       this.#offerRoom();
     }
-    const since = this.wal.durableLsn - this.#checkpointLsn;
+    // What checkpoints carry forward is no reason for the next one.
+    const upkeep = this.wal.upkeepBytes - this.#upkeepBefore;
+    const since = this.wal.durableLsn - this.#checkpointLsn - upkeep;
     // What is left of the WAL is soon used up: what need not stay goes early.
     const everyBytes = this.checkpointBytes / (this.space.isShort ? SHORT_CHECKPOINTS : 1);
     if (since >= everyBytes) this.#startCheckpoint(true);
@@ -407,6 +410,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.#cancelCheckpoint?.();
     this.#cancelCheckpoint = undefined;
     this.#checkpointLsn = this.wal.endLsn;
+    this.#upkeepBefore = this.wal.upkeepBytes;
     let isAgain = false;
     const run = this.#checkpointer
       .run({ isCarrying })

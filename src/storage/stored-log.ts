@@ -28,6 +28,7 @@ import type {
 } from './api.ts';
 import { donate, lend } from './donation.ts';
 import {
+  CARRIED,
   FRAME_HEADER_BYTES,
   FrameFields,
   frameSize,
@@ -426,7 +427,7 @@ export class StoredLogCore implements StoredLog, GroupMember {
     fields.payloadLength = fields.payloadCrc = fields.chain = 0;
     fields.salt = host.walFiles.salt;
     host.codec.writeHeader(host.wal.chunk.bytes, host.wal.at, fields);
-    host.wal.added(this, false);
+    host.wal.added(this, false, (flags & CARRIED) !== 0);
     return fields.lsn;
   }
 

@@ -60,6 +60,9 @@ class Group<L> {
   count = 0;
   isWanted = false;
   flags = 0;
+  /** Of frames that were carried forward; somebody appended others. */
+  carriedBytes = 0;
+  hasNews = false;
   readonly logs: L[] = [];
 
   constructor(id: number, chunk: Chunk, firstLsn: number, bornMs: number) {
@@ -103,6 +106,9 @@ export class WalWriter<L extends GroupMember> {
   /** Everything below is durable; everything below `#sealedLsn` is known to be so on disk. */
   durableLsn: number;
   #sealedLsn: number;
+  /** Written for the WAL's own sake, by this run: what was carried forward, and the seal behind it. */
+  upkeepBytes = 0;
+  #isNewsUnsealed = false;
   /** The salt before this run, until the first group has told the change. */
   #saltBefore: number | undefined;
   #isStopped = false;
@@ -182,9 +188,11 @@ export class WalWriter<L extends GroupMember> {
   }
 
   /** The frame reserved last is written. `log` hears when it is durable. */
-  added(log: L | undefined, isAwaited: boolean): void {
+  added(log: L | undefined, isAwaited: boolean, isCarried = false): void {
     const open = this.#open;
     assert(open !== undefined, 'WalWriter: added follows reserve');
+    if (isCarried) open.carriedBytes += open.end - this.at;
+    else open.hasNews = true;
     this.#parts.counters.walFrames += 1;
     if (log !== undefined && log.groupId !== open.id) {
       log.groupId = open.id;
@@ -228,7 +236,16 @@ export class WalWriter<L extends GroupMember> {
     group.end = end;
     group.chunk.used = end;
     this.#nextLsn = group.firstLsn + end - group.start;
+    this.#countUpkeep(group);
     this.#closed.push(group);
+  }
+
+  #countUpkeep(group: Group<L>): void {
+    const isSeal = (group.flags & SEAL) !== 0;
+    const isUpkeep = !group.hasNews && !(isSeal && this.#isNewsUnsealed);
+    this.upkeepBytes += isUpkeep ? group.end - group.start : group.carriedBytes;
+    if (isSeal) this.#isNewsUnsealed = false;
+    else this.#isNewsUnsealed ||= group.hasNews;
   }
 
   #noteCommits(group: Group<L>): void {

@@ -379,11 +379,78 @@ describe('carrying forward', () => {
     const { world, disk, store } = await manyIdle('a state that is stored twice');
     await world.advance(2000);
     store.abandon();
-    const counting = statesOf(disk, 7).slice(-2);
+    const states = statesOf(disk, 7);
+    const counting = states.slice(-2);
     expect(counting.map(({ seq }) => seq)).toEqual([10, 10]);
     const { store: second } = await reopened(world, disk);
-    disk.flipBit(counting[damaged]!.path, counting[damaged]!.at + 64 + 50);
+    // A block of a device rots as a whole: whatever of the log lies in it is gone.
+    const blockOf = ({ path, at }: { path: string; at: number }) => `${path} ${(at + 114) >> 12}`;
+    const rotten = states.filter((one) => blockOf(one) === blockOf(counting[damaged]!));
+    for (const { path, at } of rotten) disk.flipBit(path, at + 64 + 50);
     expect(second.log(7)!.state()?.seq).toBe(10);
+  });
+
+  it('carries the two states of a log into different blocks', async () => {
+    const { world, disk, store, append, busy } = await manyIdle('state');
+    const log = store.createLog(41, { durability: 'sync' });
+    for (let i = 0; i < 4; i += 1) {
+      log.append(1, 1, eventsOf('e'), undefined, true);
+      store.startGroup();
+      await world.advance(0.3);
+      log.setCommitted(log.endSeq);
+      if (i === 1) log.putState(2, eventsOf('larger than the frames '.repeat(20)));
+    }
+    log.putState(4, eventsOf('larger than the frames '.repeat(20)));
+    for (let i = 0; i < 600; i += 1) await append(busy);
+    const [one, other] = statesOf(disk, 41).slice(-2);
+    expect([one!.seq, other!.seq].sort()).toEqual([2, 4]);
+    expect(one!.path !== other!.path || one!.at >> 12 !== other!.at >> 12).toBe(true);
+  });
+
+  it('writes nothing for what was carried, however much that is', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const opened = await openOn(world, disk, {
+      checkpointBytes: 64 * 1024,
+      onSnapshotWanted: (logId: number) => {
+        if (logId === 1) return undefined;
+        return { seq: opened.store.log(logId)!.committedSeq, bytes: eventsOf('busy') };
+      },
+    });
+    const { store } = opened;
+    const [idle, busy] = [1, 2].map((id) => store.createLog(id, { durability: 'sync' }));
+    const append = async (log: StoredLog) => {
+      appendBatch(log, 900);
+      store.startGroup();
+      await world.advance(0.3);
+      log.setCommitted(log.endSeq);
+    };
+    const state = new Uint8Array(20_000);
+    await append(idle!);
+    idle!.putState(1, state);
+    await world.advance(5);
+    // Far more than three intervals between the two states, which are too large for the WAL.
+    for (let i = 0; i < 600; i += 1) await append(idle!);
+    idle!.putState(idle!.committedSeq, state);
+    await world.advance(60_000);
+    expect(idle!.firstSeq).toBe(2);
+    const { walBytes, checkpoints } = store.counters;
+    await world.advance(3_600_000);
+    expect(store.counters.walBytes - walBytes).toBe(0);
+    expect(store.counters.checkpoints - checkpoints).toBe(0);
+    for (let i = 0; i < 600; i += 1) await append(busy!);
+    await world.advance(60_000);
+    // What is needed passes the head once for each three intervals that are not.
+    const needed = 600 * 1100;
+    const appended = 600 * 4096;
+    expect(store.counters.carriedFrames).toBeGreaterThan(0);
+    const writtenMax = appended * (1 + needed / (3 * 64 * 1024)) + needed;
+    expect(store.counters.walBytes - walBytes).toBeLessThan(writtenMax);
+    store.abandon();
+    const { recovered, store: second } = await reopened(world, disk);
+    expect(recovered.some((one) => one.needsRepair)).toBe(false);
+    expect(second.log(1)!.state()).toEqual({ seq: 601, bytes: state });
+    expect(second.log(1)!.firstSeq).toBe(2);
   });
 });
 
