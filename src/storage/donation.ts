@@ -14,11 +14,12 @@ export async function donate(log: StoredLogCore): Promise<Donation | undefined> 
   const { segments } = log;
   let compactedEnd = 0;
   let thinnedEnd = 0;
-  for (const segment of segments.list) {
-    if (segment.baseOffset >= record.endOffset || !segment.hasBatches) continue;
+  for (const [i, segment] of segments.list.entries()) {
+    if (segment.baseOffset >= record.endOffset) continue;
+    // Also of one without any batch left: what it stands for is missing, and who has it from here must know.
     const { isRaw, isThinned } = segment.contents;
-    if (!isRaw) compactedEnd = segment.nextOffset;
-    if (isThinned) thinnedEnd = segment.nextOffset;
+    if (!isRaw) compactedEnd = segments.coveredEnd(i);
+    if (isThinned) thinnedEnd = segments.coveredEnd(i);
   }
   const needlessGone = compactedEnd > 0 && log.host.superblock.has(NEEDLESS_GONE);
   const { ranges, release } = segments.ranges(startOffset, record.endOffset);
@@ -81,7 +82,9 @@ export async function lend(
   if (used.some((segment) => segment.isDamaged)) return undefined;
   let doneOffset = 0;
   for (let i = from; segments.list[i]?.isDone === true; i += 1) doneOffset = segments.coveredEnd(i);
-  const isRaw = used.every((segment) => segment.contents.isRaw);
+  // Where no segment stands for its begin, a segment without batches did elsewhere.
+  const isWhole = used[0] !== undefined && used[0].baseOffset <= fromOffset;
+  const isRaw = isWhole && used.every((segment) => segment.contents.isRaw);
   const facts: LoanFacts = {
     isRaw,
     needlessGone: !isRaw && log.host.superblock.has(NEEDLESS_GONE),

@@ -45,14 +45,15 @@ interface Sent {
 }
 
 class Scene {
-  readonly world = new World();
+  readonly world: World;
   disk: FaultDisk;
   store!: ShardStore;
   log!: StoredLog;
   readonly sent: Sent[] = [];
   readonly #random = new SeededRandom(11);
 
-  constructor() {
+  constructor(world = new World()) {
+    this.world = world;
     this.disk = this.world.newDisk();
   }
 
@@ -181,6 +182,42 @@ describe('a segment that loses what nobody needs', () => {
     expect(loan.facts).toMatchObject({ isRaw: false, isThinned: false, needlessGone: true });
     loan.release();
   });
+
+  it.each([0, 1])(
+    'says so of number %i when nothing is left of it, and so does who has it from there',
+    async (index) => {
+      const scene = await filled();
+      const gone = scene.counted[index]!;
+      await scene.drop(
+        [gone],
+        neededBy(() => false),
+      );
+      scene.log.putState(scene.log.committedSeq, NO_EVENTS);
+      await scene.world.advance(50);
+      const donation = (await scene.world.drive(scene.log.donate()))!;
+      const needless = { compactedEnd: gone.endOffset, thinnedEnd: 0, needlessGone: true };
+      expect(donation.facts).toEqual(needless);
+      const other = await new Scene(scene.world).open();
+      const install = other.log.beginInstall({ kind: 'scratch', startOffset: 0 }, donation.facts);
+      for (const { file, position, length } of donation.ranges) {
+        const bytes = new Uint8Array(length);
+        file.readSync(bytes, position);
+        expect(install.adopt(bytes)).toBe(length);
+      }
+      await scene.world.drive(install.commit(donation.snapshot));
+      donation.release();
+      for (const { log } of [scene, other]) {
+        const loan = (await scene.world.drive(log.lend(gone.baseOffset, gone.endOffset)))!;
+        expect(loan.facts).toMatchObject({ isRaw: false, isThinned: false, needlessGone: true });
+        loan.release();
+      }
+      const behind = (await scene.world.drive(
+        other.log.lend(gone.endOffset, other.log.endOffset),
+      ))!;
+      expect(behind.facts.isRaw).toBe(true);
+      behind.release();
+    },
+  );
 
   it('stays as it is where too little would go', async () => {
     const scene = await filled();
