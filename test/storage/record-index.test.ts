@@ -1,7 +1,8 @@
 // Searches of one log by key, tag and message id, against reading every record: in whatever is settled, rewritten,
 // packed or in memory, in both orders, cut anywhere and gone on with; and what becomes of the files of indexes.
+import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import type { RecordInput } from '../../src/records/records.ts';
+import { encodeBatch, type RecordInput } from '../../src/records/records.ts';
 import { writeU32le } from '../../src/std/bytes.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
 import { SeededRandom } from '../../src/std/prng.ts';
@@ -9,6 +10,8 @@ import { compactLog } from '../../src/storage/compaction/pass.ts';
 import { compactionWork } from '../../src/storage/compaction/work.ts';
 import { RecordIndexes } from '../../src/storage/record-index/indexes.ts';
 import type { RecordQuery } from '../../src/storage/record-index/search.ts';
+import type { MatchAnswer } from '../../src/storage/record-index/tasks.ts';
+import { recordWork } from '../../src/storage/record-index/work.ts';
 import {
   EVERYTHING,
   gzip,
@@ -165,6 +168,45 @@ describe('a search', () => {
     }
     expect(rounds).toBeGreaterThan(2);
     expect(all).toEqual(await scene.found(query));
+  });
+
+  it('holds no more at once than it answers, whatever a batch is unpacked to', async () => {
+    const records = Array.from({ length: 5_000 }, (_, i) => recordOf(i, { key: 'k' }));
+    const batch = encodeBatch(records, crc32c, { compression: gzip }).slice();
+    let bytesMax = 0;
+    const work = recordWork({
+      crc32c,
+      unpack: (_codec, bytes, max) => {
+        bytesMax = max;
+        return new Uint8Array(gunzipSync(bytes));
+      },
+    });
+    const of = { ...EVERYTHING, lookup: lookupOf('key', 'k'), bytes: batch, max: 3 };
+    const forward = work({ kind: 'match', ...of }) as MatchAnswer;
+    expect(forward.offsets).toEqual([0, 1, 2, 3]);
+    const backward = work({ kind: 'match', ...of, isNewestFirst: true }) as MatchAnswer;
+    expect(backward.offsets.length).toBeLessThanOrEqual(7);
+    expect(backward.offsets.slice(-4)).toEqual([4996, 4997, 4998, 4999]);
+    // What people are shown of one batch.
+    expect(bytesMax).toBe(32 * 1024 * 1024);
+  });
+
+  it('reads through a segment with more entries than are held at once', async () => {
+    const scene = await new RecordScene().open();
+    const KEY: [string, string] = ['KEYS', 'a'];
+    const headers = Array<[string, string]>(1_050_000).fill(KEY);
+    scene.send([recordOf(1, { headers })], { compression: gzip });
+    for (let i = 0; i < 60; i += 1) {
+      scene.send([recordOf(i, { key: 'b', value: 'v'.repeat(2_000) })]);
+    }
+    await scene.settle();
+    const query = { ...EVERYTHING, endOffset: scene.log.endOffset };
+    const { offsets } = await scene.search({ ...query, lookup: lookupOf('key', 'a') });
+    expect(offsets).toEqual([0]);
+    const sizes = scene.indexFiles().map((path) => scene.disk.contents(path).length);
+    expect(sizes[0]).toBe(0);
+    expect(sizes.length).toBeGreaterThan(1);
+    expect(sizes.slice(1).every((size) => size > 0)).toBe(true);
   });
 
   it('says how many batches it could not read', async () => {

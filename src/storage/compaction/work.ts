@@ -20,10 +20,10 @@ export interface Codecs {
   pack?(codec: string, bytes: Uint8Array): Uint8Array | undefined;
 }
 
-/** Unpacks one batch, or throws. */
-export function unpackWith({ unpack }: Codecs): Decompress {
+/** Unpacks one batch to so many bytes at most, or throws. */
+export function unpackWith({ unpack }: Codecs, bytesMax = UNPACKED_BYTES_MAX): Decompress {
   return (codec, bytes) => {
-    const plain = unpack?.(codec, bytes, UNPACKED_BYTES_MAX);
+    const plain = unpack?.(codec, bytes, bytesMax);
     if (plain === undefined) throw new Error(`${codec} is not unpacked here`);
     return plain;
   };

@@ -161,6 +161,7 @@ export class RecordIndexes {
         source.isSound(bytes, bytes.length, undefined);
         throw damaged(name, at);
       }
+      if (collected.isCut) return false;
       unread += collected.unread;
       at += bytes.length;
       pending.add(collected.columns);

@@ -225,12 +225,14 @@ class Search {
   /** Releases the piece. */
   async #matchesIn(piece: Piece, from: number, end: number): Promise<readonly number[]> {
     const { bytes } = piece;
-    const { lookup, sinceMs, untilMs } = this.#query;
+    const { lookup, sinceMs, untilMs, isNewestFirst, max: all } = this.#query;
+    const max = all - this.#offsets.length;
     const { run, paced } = this.#port;
     const fromOffset = Math.max(from, this.#from);
     try {
       const answer = await run({
         ...{ kind: 'match', bytes, lookup, fromOffset, endOffset: end, sinceMs, untilMs },
+        ...{ max, isNewestFirst },
       });
       if (answer.isDamaged) {
         piece.isSound();

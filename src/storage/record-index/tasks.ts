@@ -29,6 +29,8 @@ export interface CollectAnswer {
   /** Bytes are not what they were when they were written. */
   readonly isDamaged: boolean;
   readonly unread: number;
+  /** There are more entries than are held at once: these are not all. */
+  readonly isCut: boolean;
   readonly columns: IndexColumns;
 }
 
@@ -51,11 +53,15 @@ export interface MatchTask {
   readonly endOffset: number;
   readonly sinceMs: number;
   readonly untilMs: number;
+  /** Which of them are wanted, if they are more than `max`: one more than these is answered. */
+  readonly max: number;
+  readonly isNewestFirst: boolean;
 }
 
 export interface MatchAnswer {
   readonly isDamaged: boolean;
   readonly unread: number;
+  /** In their order. */
   readonly offsets: readonly number[];
 }
 
@@ -100,14 +106,20 @@ function eachRecord(
   return { isDamaged: false, unread };
 }
 
+/** Entries of one piece: what is packed may hold very many. */
+const ENTRIES_MAX = 1 << 20;
+
 function collect({ bytes }: CollectTask, tools: RecordTools): CollectAnswer {
   const scratch = new Int32Array(4);
   let count = 0;
+  let isCut = false;
   let hashes = new Uint32Array(1024);
   let offsets = new Float64Array(1024);
   let timesMs = new Float64Array(1024);
   const found = eachRecord(bytes, tools, (reader) => {
     eachLookup(reader, (kind, start, end) => {
+      isCut ||= count === ENTRIES_MAX;
+      if (isCut) return false;
       if (count === hashes.length) {
         hashes = grown(hashes, new Uint32Array(2 * count));
         offsets = grown(offsets, new Float64Array(2 * count));
@@ -117,6 +129,7 @@ function collect({ bytes }: CollectTask, tools: RecordTools): CollectAnswer {
       offsets[count] = reader.offset;
       timesMs[count] = safeTimeMs(reader.timestampMs);
       count += 1;
+      return true;
     });
   });
   const columns = {
@@ -124,7 +137,7 @@ function collect({ bytes }: CollectTask, tools: RecordTools): CollectAnswer {
     offsets: offsets.slice(0, count),
     timesMs: timesMs.slice(0, count),
   };
-  return { ...found, columns };
+  return { ...found, isCut, columns };
 }
 
 /** Clients say times as differences, which may add up to what cannot be written: those are found by the nearest time that can. */
@@ -138,7 +151,7 @@ function grown<T extends Uint32Array | Float64Array>(from: T, into: T): T {
 }
 
 function match(
-  { bytes, lookup, fromOffset, endOffset, sinceMs, untilMs }: MatchTask,
+  { bytes, lookup, fromOffset, endOffset, sinceMs, untilMs, max, isNewestFirst }: MatchTask,
   tools: RecordTools,
 ): MatchAnswer {
   const offsets: number[] = [];
@@ -146,7 +159,10 @@ function match(
     const { offset, timestampMs } = reader;
     if (offset < fromOffset || offset >= endOffset) return;
     if (timestampMs < sinceMs || timestampMs > untilMs) return;
-    if (isFoundBy(reader, lookup)) offsets.push(offset);
+    const isFull = !isNewestFirst && offsets.length > max;
+    if (isFull || !isFoundBy(reader, lookup)) return;
+    offsets.push(offset);
+    if (offsets.length > 2 * max + 1) offsets.splice(0, offsets.length - max - 1);
   });
   return { ...found, offsets };
 }

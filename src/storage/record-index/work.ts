@@ -4,12 +4,14 @@ import { type Codecs, unpackWith } from '../compaction/work.ts';
 import { type RecordAnswer, type RecordTask, runRecordTask } from './tasks.ts';
 
 export const RECORD_WORK = 'record-index';
+/** Of one batch, unpacked: the records of a larger one are shown to nobody, and so not found either. */
+const UNPACKED_BYTES_MAX = 32 * 1024 * 1024;
 
 export type RecordRun = <T extends RecordTask>(task: T) => Promise<RecordAnswer<T>>;
 
 /** The work itself, for whoever has no crew, and for its threads. */
 export function recordWork(codecs: Codecs): (input: unknown) => RecordAnswer {
-  const tools = { crc32c: codecs.crc32c, unpack: unpackWith(codecs) };
+  const tools = { crc32c: codecs.crc32c, unpack: unpackWith(codecs, UNPACKED_BYTES_MAX) };
   return (input) => runRecordTask(input as RecordTask, tools);
 }
 
