@@ -18,6 +18,7 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.answer-unreceived', 'answerUnreceived'],
   ['bug.answer-unstored', 'answerUnstored'],
   ['bug.answer-unkept', 'answerUnkept'],
+  ['bug.all-transient', 'allTransient'],
 ];
 
 const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [

@@ -93,6 +93,8 @@ export interface Faults {
   readonly answerUnreceived?: boolean;
   readonly answerUnstored?: boolean;
   readonly answerUnkept?: boolean;
+  /** Who wants the commit is answered as who wants the leader alone. Obeyed by the shells. */
+  readonly allTransient?: boolean;
   /**
    * The committed seq moves over frames of older epochs: a leader counts frames below its
    * epoch-begin, a follower takes the leader's committed seq before it has cut what the leader does

@@ -74,8 +74,9 @@ export class DueAnswers {
   }
 
   /** What an answer of this level waits for now. Who is answered before the write cannot fill the memory. */
-  #stepOf(level: ReplyLevel): AwaitedStep {
+  #stepOf(asked: ReplyLevel): AwaitedStep {
     const { store, faults } = this.#context;
+    const level = asked === 'stored' && faults?.allTransient === true ? 'accepted' : asked;
     if (level === 'none' || level === 'committed') return awaitedStep(level, 'sync');
     const durability = this.#context.durability();
     if (faults?.answerAtOnce === true) return 'nothing';

@@ -28,6 +28,10 @@ export interface Reign {
   readonly fromMs: number;
   /** When it was seen last that everything in this leader's log was committed; -1: never. */
   cleanMs: number;
+  /** When somebody looked last before it was seen: it did not lead then. */
+  readonly sinceMs?: number;
+  /** When it was seen first that it leads no more. */
+  untilMs?: number;
 }
 
 export interface DurabilityHistory {
@@ -108,25 +112,45 @@ function unexplained(
 ): string | undefined {
   const beganMs = send.beganMs ?? 0;
   const endedMs = send.endedMs ?? beganMs;
-  if (durability === 'memory') {
-    const isNewLife = reigns.some(({ lifeMs }) => lifeMs > beganMs);
-    return isNewLife ? undefined : 'the process that had it has not ended since';
-  }
   const isForAll = send.acks === -1;
-  if (durability === 'sync' && isForAll) return 'nothing of it may go';
-  const answered = reigns.filter((reign, i) => {
+  return unexplainedLoss({ durability, isForAll, beganMs, endedMs }, reigns, (reign, i) => {
     const next = reigns.slice(i + 1).find(({ node }) => node === reign.node);
     const isOver = next !== undefined && next.fromMs < beganMs;
     return reign.node === send.answeredBy && reign.fromMs <= endedMs && !isOver;
   });
-  const doubtful = answered.find(({ cleanMs }) => cleanMs < endedMs);
-  if (doubtful === undefined) return 'whoever answered has committed it';
+}
+
+export interface Answered {
+  readonly durability: PromisedDurability;
+  /** Not of the leader alone. */
+  readonly isForAll: boolean;
+  readonly beganMs: number;
+  readonly endedMs: number;
+}
+
+/** What `durability` does not name of the loss of something that was answered; undefined: it names it. */
+export function unexplainedLoss(
+  { durability, isForAll, beganMs, endedMs }: Answered,
+  reigns: readonly Reign[],
+  mayHaveAnswered: (reign: Reign, index: number) => boolean,
+): string | undefined {
+  if (durability === 'memory') {
+    const isNewLife = reigns.some(({ lifeMs }) => lifeMs > beganMs);
+    return isNewLife ? undefined : 'the process that had it has not ended since';
+  }
+  if (durability === 'sync' && isForAll) return 'nothing of it may go';
+  const doubtful = reigns.filter(
+    (reign, i) => reign.cleanMs < endedMs && mayHaveAnswered(reign, i),
+  );
+  if (doubtful.length === 0) return 'whoever answered has committed it';
   if (durability !== 'replicated' || !isForAll) return undefined;
   // Whoever commits all that he has decides what there is, and those before him what he was told to cut.
-  const later = reigns.filter(({ epoch }) => epoch > doubtful.epoch);
-  const decided = later.findIndex(({ cleanMs }) => cleanMs >= 0);
-  const isForgetful = later.slice(0, decided + 1).some(({ lifeMs }) => lifeMs > beganMs);
-  return isForgetful ? undefined : 'all who led until it was decided ran when it was received';
+  const isForgotten = doubtful.some((reign) => {
+    const later = reigns.filter(({ epoch }) => epoch > reign.epoch);
+    const decided = later.findIndex(({ cleanMs }) => cleanMs >= 0);
+    return later.slice(0, decided + 1).some(({ lifeMs }) => lifeMs > beganMs);
+  });
+  return isForgotten ? undefined : 'all who led until it was decided ran when it was received';
 }
 
 /** Answered sends that are not there, by durability and level: what was found out is worth something if some were lost. */

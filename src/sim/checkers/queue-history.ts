@@ -27,6 +27,14 @@ export interface Publish {
   /** Streams that they name. */
   readonly streams: readonly string[];
   readonly isMandatory: boolean;
+  /** It has delivery mode 1. */
+  readonly isTransient?: boolean;
+  /** When it was written, where somebody asks. */
+  readonly beganMs?: number;
+  /** When its confirm came. */
+  endedMs?: number;
+  /** Of its queues, those that must not lose it if it was confirmed; all if left out. */
+  readonly owed?: readonly string[];
   /** A negative acknowledgement says that nobody knows. */
   outcome: 'confirmed' | 'unknown';
   isReturned: boolean;

@@ -262,7 +262,7 @@ function checkConfirmed(
   view: View,
   report: Report,
 ): void {
-  const { id, outcome, queues, streams, isMandatory, isReturned } = publish;
+  const { id, outcome, queues, streams, isMandatory, isReturned, owed = queues } = publish;
   const isNowhere = queues.length === 0 && streams.length === 0;
   const areOut = [...queues, ...streams].every((name) => partial.has(name));
   const isOut = outcome !== 'confirmed' && areOut;
@@ -270,7 +270,7 @@ function checkConfirmed(
     report('unreturned', `${id}: came back for nothing`);
   if (outcome !== 'confirmed') return;
   if (isMandatory && isNowhere && !isReturned) report('unreturned', `${id}: was not returned`);
-  for (const queue of queues) {
+  for (const queue of owed) {
     const name = keyOf(queue, id);
     const deliveries = (view.messages.get(name) ?? []).filter(({ index }) => index < view.end);
     if (deliveries.length === 0) report('lost', `${name}: was confirmed and never came`);

@@ -45,6 +45,8 @@ export class Device {
   tree = new Tree();
   readonly #fullness = new Causes();
   readonly #slowdowns = new Causes();
+  /** Bytes that somebody else has taken. */
+  readonly #taken = new Causes();
   #stalledUntilNs = 0;
   #busyUntilNs = 0;
   #nextInode = 1;
@@ -88,7 +90,13 @@ export class Device {
   }
 
   freeBytes(): number {
-    return this.isFull ? 0 : Math.max(0, this.#profile.capacityBytes - this.usedBytes());
+    const { capacityBytes } = this.#profile;
+    return this.isFull ? 0 : Math.max(0, capacityBytes - this.usedBytes() - this.#taken.max);
+  }
+
+  /** A fault leaves less space than there would be, or none. */
+  get isShort(): boolean {
+    return this.isFull || !this.#taken.isEmpty;
   }
 
   /** Throws ENOSPC if writing would need space that is not there. Overwriting never needs any. */
@@ -110,6 +118,12 @@ export class Device {
   /** No space is left until the answer is called, and every other such fault is over. */
   fill(): () => void {
     return this.#fullness.add();
+  }
+
+  /** Somebody else takes what is free but for `bytes`, until the answer is called. */
+  leave(bytes: number): () => void {
+    this.#sparePages = 0;
+    return this.#taken.add(Math.max(0, this.#profile.capacityBytes - this.usedBytes() - bytes));
   }
 
   /** Latencies are at least `factor` times as long until the answer is called. */
@@ -134,6 +148,7 @@ export class Device {
   /** Ends everything that hinders the device; what it has lost stays lost. */
   heal(): void {
     this.#fullness.clear();
+    this.#taken.clear();
     this.#slowdowns.clear();
     this.#stalledUntilNs = 0;
     this.#armed.clear();

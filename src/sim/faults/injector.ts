@@ -32,6 +32,7 @@ const PAUSE_MS = [20, 6_000] as const;
 const STALL_MS = [50, 8_000] as const;
 const SLOW_MS = [500, 10_000] as const;
 const FULL_MS = [500, 6_000] as const;
+const LOW_MS = [500, 8_000] as const;
 const RECOVERY_POLL_MS = 100;
 /** How long an armed fault waits for its operation, and how long after it what it broke may stay unseen. */
 const ARMED_MS = 5_000;
@@ -148,6 +149,8 @@ export class FaultInjector {
       case 'disk-slow':
       case 'disk-full':
         return this.#hinderDisk(kind);
+      case 'disk-low':
+        return this.#takeSpace();
       case 'write-error':
       case 'sync-error':
       case 'lost-write':
@@ -349,6 +352,21 @@ export class FaultInjector {
       this.#later(fullMs, device.fill());
     }
     return true;
+  }
+
+  /** Of one node's disk, or of all of them. */
+  #takeSpace(): boolean {
+    const { lowBytes } = this.#policy;
+    if (lowBytes === undefined) return false;
+    const isOne = chance(this.#random, 0.7);
+    const nodes = shuffled(this.#random, this.#servers()).slice(0, isOne ? 1 : undefined);
+    const lowMs = logUniform(this.#random, ...LOW_MS);
+    for (const { id, device } of nodes) {
+      const left = between(this.#random, ...lowBytes);
+      this.#note('disk-low', `${id} has ${left} bytes left for ${lowMs.toFixed(0)} ms`);
+      this.#later(lowMs, device.leave(left));
+    }
+    return nodes.length > 0;
   }
 
   #damageDisk(

@@ -23,6 +23,7 @@ export const FAULT_KINDS = [
   'disk-stall',
   'disk-slow',
   'disk-full',
+  'disk-low',
   'write-error',
   'sync-error',
   'lost-write',
@@ -46,6 +47,8 @@ export interface FaultPolicy {
   readonly damagedMax: number;
   /** How long a server stays down. Virtual milliseconds, drawn log-uniformly. */
   readonly downMs: readonly [number, number];
+  /** What a disk that runs low has left. Bytes, drawn uniformly; without it no disk runs low. */
+  readonly lowBytes?: readonly [number, number];
   /** Restricts the faults that damage a device to some of its files; all if left out. */
   readonly damages?: (path: string) => boolean;
   /** Flips bits of a device whose process was killed just now; answers what it hit, if there was anything to hit. */

@@ -1,6 +1,7 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
 import { amqpCluster, amqpHeld, amqpNormalMode } from './amqp-cluster.ts';
+import { amqpDurability } from './amqp-durability.ts';
 import { damagedDisks } from './damaged-disks.ts';
 import { damagedWal } from './damaged-wal.ts';
 import { durableActors } from './durable-actors.ts';
@@ -21,6 +22,7 @@ export const scenarios: readonly Scenario[] = [
   amqpCluster,
   amqpNormalMode,
   amqpHeld,
+  amqpDurability,
   rocketmqCluster,
   durableActors,
   quorumLog,

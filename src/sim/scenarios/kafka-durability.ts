@@ -8,7 +8,6 @@ import {
   countGone,
   type DurabilityHistory,
   type PromisedDurability,
-  type Reign,
 } from '../checkers/durability.ts';
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged } from '../checkers/kafka-log.ts';
@@ -19,9 +18,9 @@ import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { ReignWatch, type WatchedLog } from './reigns.ts';
 import {
   CLUSTER_FAULTS,
-  type Leading,
   NODE_COUNT,
   PROBE_EVERY_EVENTS,
   SimulatedCluster,
@@ -37,6 +36,11 @@ const TOPICS: readonly TopicPlan[] = [...PROMISES.keys()].map((name) => ({
   name,
   partitions: PARTITIONS,
 }));
+const LOGS: readonly WatchedLog[] = TOPICS.flatMap(({ name: destination, partitions }) =>
+  Array.from({ length: partitions }, (_, partition) => {
+    return { name: `${destination}-${partition}`, destination, partition };
+  }),
+);
 
 export const kafkaDurability: Scenario = {
   name: 'kafka-durability',
@@ -54,10 +58,7 @@ export const kafkaDurability: Scenario = {
 class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
-  /** By log and epoch. */
-  readonly #reigns = new Map<string, Map<number, Reign>>();
-  /** By id of a log; empty: none of ours. */
-  readonly #names = new Map<number, string>();
+  readonly #watch: ReignWatch;
   readonly cluster: SimulatedCluster;
   readonly #producers: KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
@@ -67,6 +68,7 @@ class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
     super();
     this.#world = world;
     this.cluster = new SimulatedCluster(world);
+    this.#watch = new ReignWatch(world, this.cluster, LOGS);
   }
 
   // ---- nodes ---------------------------------------------------------------------------------
@@ -77,42 +79,12 @@ class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
   }
 
   override probe(): Violation | undefined {
-    for (const { logId, ...leading } of this.cluster.leaders()) {
-      const log = this.#names.get(logId) ?? this.#nameOf(logId);
-      if (log !== undefined) this.#noteReign(log, leading);
-    }
+    this.#watch.look();
     return super.probe();
   }
 
-  /** Logs in memory change their ids; nobody's id comes back. */
-  #nameOf(logId: number): string | undefined {
-    for (const { name, partitions } of TOPICS) {
-      for (let partition = 0; partition < partitions; partition += 1) {
-        const known = this.cluster.logOf(name, partition);
-        if (known !== undefined) this.#names.set(known, `${name}-${partition}`);
-      }
-    }
-    const name = this.#names.get(logId);
-    if (name === undefined) this.#names.set(logId, '');
-    return name;
-  }
-
-  /** Who leads, in which life, and how much of what he has is committed. */
-  #noteReign(log: string, { isClean, ...leading }: Omit<Leading, 'logId'>): void {
-    if (log === '') return;
-    const { nowMs } = this.#world;
-    const known = this.#reigns.get(log) ?? new Map<number, Reign>();
-    this.#reigns.set(log, known);
-    const reign = known.get(leading.epoch) ?? { ...leading, fromMs: nowMs, cleanMs: -1 };
-    if (isClean) reign.cleanMs = nowMs;
-    known.set(leading.epoch, reign);
-  }
-
   #witnessed(): DurabilityHistory {
-    const reigns = [...this.#reigns].map(([log, known]) => {
-      return [log, [...known.values()].sort((a, b) => a.epoch - b.epoch)] as const;
-    });
-    return { promises: PROMISES, reigns: new Map(reigns) };
+    return { promises: PROMISES, reigns: this.#watch.reigns() };
   }
 
   // ---- clients -------------------------------------------------------------------------------

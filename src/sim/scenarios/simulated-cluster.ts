@@ -62,6 +62,8 @@ export interface SimulatedParts {
   /** Of durable AMQP queues, where they are not as many as topics have. */
   readonly queueReplicas?: number | undefined;
   readonly servesRocket?: boolean;
+  /** Below that publishes are refused; what production has if left out. */
+  readonly diskFreeMinBytes?: number;
   /** Of durable actors; each start of a node gets what this makes. */
   readonly kinds?: NodeParts['kinds'];
   /** A node runs, in this process: an application in it may begin. */
@@ -97,7 +99,7 @@ export class SimulatedCluster {
   readonly #startNode: ReturnType<typeof nodeStarter>;
   readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
   readonly #replicas = new ReplicaChecker();
-  readonly #settings: Pick<NodeConfig, 'queueReplicas'>;
+  readonly #settings: Pick<NodeConfig, 'queueReplicas' | 'diskFreeMinBytes'>;
   readonly #onRunning: SimulatedParts['onRunning'];
   #wasReady = false;
   readonly #bornMs = new WeakMap<SimProcess, number>();
@@ -112,7 +114,11 @@ export class SimulatedCluster {
     const { scrubIntervalMs = 0 } = parts;
     this.#isScrubbing = scrubIntervalMs > 0;
     this.#onRunning = parts.onRunning;
-    this.#settings = queueReplicas === undefined ? {} : { queueReplicas };
+    const { diskFreeMinBytes } = parts;
+    this.#settings = {
+      ...(queueReplicas === undefined ? {} : { queueReplicas }),
+      ...(diskFreeMinBytes === undefined ? {} : { diskFreeMinBytes }),
+    };
     this.#startNode = nodeStarter({
       tracer: cycleTracer(world),
       makeShards: localShards,

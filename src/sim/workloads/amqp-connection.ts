@@ -5,6 +5,7 @@ import {
   BODY_AT,
   BODY_SIZE,
   ENTRY_INTS,
+  type FieldTable,
   FrameReader,
   type Method,
   type MethodInput,
@@ -37,8 +38,9 @@ const HEARTBEAT_EVERY_MS = 1_000;
 const SILENCE_MAX_MS = 3 * HEARTBEAT_SECONDS * 1_000;
 const FRAME_BYTES_MAX = 16 * 1_024;
 const LOGIN = encodeUtf8('\0guest\0guest');
-/** Flags: delivery-mode. Value: persistent. */
+/** Flags: delivery-mode. Value: persistent, or transient. */
 const PERSISTENT = Uint8Array.of(0x10, 0, 2);
+const TRANSIENT = Uint8Array.of(0x10, 0, 1);
 /** Places in an entry of a tape. */
 const CHANNEL = 1;
 
@@ -70,6 +72,8 @@ export interface AmqpEvents {
   /** The answer to a call is here: called at once, while promises still wait for their turn. */
   answered?(channel: number, name: MethodName): void;
   channelEnded?(channel: number): void;
+  /** Publish nothing while it is so. Said only to who `hearsBlocks`. */
+  blocked?(isBlocked: boolean): void;
   /** Once, whatever the reason. */
   ended?(why: string): void;
 }
@@ -90,12 +94,14 @@ export class AmqpConnection {
   readonly #outgoing = new OutgoingMessage();
   /** By channel: one call at a time. The handshake is a call of channel 0. */
   readonly #pending = new Map<number, Pending>();
+  readonly #hearsBlocks: boolean;
   #heardMs: number;
   #cancelTimer: () => void = () => undefined;
   #isOver = false;
 
-  constructor(env: Environment, to: Address, events: AmqpEvents) {
+  constructor(env: Environment, to: Address, events: AmqpEvents, hearsBlocks = false) {
     this.#env = env;
+    this.#hearsBlocks = hearsBlocks;
     this.#events = events;
     this.#heardMs = env.clock.monotonicMs();
     this.#connection = env.net.connect(to, { timeoutMs: CONNECT_TIMEOUT_MS });
@@ -105,7 +111,6 @@ export class AmqpConnection {
       onClose: () => this.#end('the connection ended'),
     });
     this.#outgoing.frameBytesMax = FRAME_BYTES_MAX;
-    this.#outgoing.properties.set(PERSISTENT);
   }
 
   get isOver(): boolean {
@@ -142,7 +147,9 @@ export class AmqpConnection {
     channel: number,
     to: { readonly exchange: string; readonly key: string; readonly bits: number },
     body: Uint8Array,
+    isTransient = false,
   ): void {
+    this.#outgoing.properties.set(isTransient ? TRANSIENT : PERSISTENT);
     this.#outgoing.channel = channel;
     this.#outgoing.exchange.set(encodeUtf8(to.exchange));
     this.#outgoing.routingKey.set(encodeUtf8(to.key));
@@ -242,7 +249,7 @@ export class AmqpConnection {
     switch (method.name) {
       case 'connection.start':
         this.send(0, 'connection.start-ok', {
-          clientProperties: CLIENT_PROPERTIES,
+          clientProperties: clientProperties(this.#hearsBlocks),
           mechanism: 'PLAIN',
           response: LOGIN,
           locale: 'en_US',
@@ -267,6 +274,11 @@ export class AmqpConnection {
         pending?.reject(new AmqpCallError(method.args.replyText, method.args.replyCode));
         break;
       }
+      case 'connection.blocked':
+      case 'connection.unblocked':
+        if (!this.#hearsBlocks) throw new Error(`${method.name}: to who cannot hear it`);
+        this.#events.blocked?.(method.name === 'connection.blocked');
+        break;
       case 'basic.cancel':
         this.#events.cancelled?.(channel, method.args.consumerTag);
         break;
@@ -315,13 +327,13 @@ function streamOffsetIn(bytes: Uint8Array, at: number): number | undefined {
   return undefined;
 }
 
-const CLIENT_PROPERTIES = [
-  { name: 'product', value: { type: 'longstr', value: 'simulated client' } },
-  {
-    name: 'capabilities',
-    value: {
-      type: 'table',
-      value: [{ name: 'consumer_cancel_notify', value: { type: 'bool', value: true } }],
-    },
-  },
-] as const;
+const capability = (name: string) => ({ name, value: { type: 'bool', value: true } }) as const;
+
+function clientProperties(hearsBlocks: boolean): FieldTable {
+  const capabilities = [capability('consumer_cancel_notify')];
+  if (hearsBlocks) capabilities.push(capability('connection.blocked'));
+  return [
+    { name: 'product', value: { type: 'longstr', value: 'simulated client' } },
+    { name: 'capabilities', value: { type: 'table', value: capabilities } },
+  ];
+}

@@ -2,6 +2,7 @@
 // another. Nothing is ever sent twice: what was not confirmed when a connection ended stays unknown.
 import { MANDATORY } from '../../protocols/amqp/codec/index.ts';
 import { fnv1a32 } from '../../std/hash.ts';
+import type { BlockEvent } from '../checkers/blocks.ts';
 import type { Publish } from '../checkers/queue-history.ts';
 import { between, chance, exponential, logUniform } from '../draws.ts';
 import type { AmqpConnection, Content } from './amqp-connection.ts';
@@ -18,6 +19,10 @@ export interface AmqpPublisherOptions {
   readonly bodyBytesMax: number;
   /** Probability that a message has to be routed or come back. */
   readonly mandatory: number;
+  /** Probability that a message has delivery mode 1; none has if left out. */
+  readonly transient?: number;
+  /** It goes on although its connection is blocked; nobody reads that before the block ends. */
+  readonly isDeaf?: boolean;
 }
 
 export class AmqpPublisher {
@@ -28,6 +33,8 @@ export class AmqpPublisher {
   #byId = new Map<number, Publish>();
   #last = 0;
   #channels = 0;
+  #isBlocked = false;
+  #confirmedMs = -1;
   #isStopping = false;
   #isDone = false;
 
@@ -40,6 +47,16 @@ export class AmqpPublisher {
     return this.#isDone;
   }
 
+  /** Its connection is blocked at present. */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** When the newest of its confirmed messages that is kept on disks was published; -1: none was confirmed. */
+  get confirmedMs(): number {
+    return this.#confirmedMs;
+  }
+
   stop(): void {
     this.#isStopping = true;
   }
@@ -49,6 +66,8 @@ export class AmqpPublisher {
       const connection = await dial(this.#facts, {
         confirm: (_, tag, isMultiple, isStored) => this.#confirm(tag, isMultiple, isStored),
         content: (_, content) => this.#returned(content),
+        blocked: (isBlocked) => this.#block(isBlocked ? 'blocked' : 'unblocked'),
+        ended: () => this.#block('ended'),
       });
       this.#open = new Map();
       this.#byId = new Map();
@@ -66,7 +85,7 @@ export class AmqpPublisher {
     const { env, random } = this.#facts;
     while (!connection.isOver && !(this.#isStopping && this.#open.size === 0)) {
       await sleep(env, exponential(random, this.#options.meanGapMs));
-      if (this.#isStopping) continue;
+      if (this.#isStopping || (this.#isBlocked && this.#options.isDeaf !== true)) continue;
       const burst = between(random, 1, BURST_MAX);
       for (let i = 0; i < burst && this.#open.size < OPEN_MAX; i += 1) this.#publish(connection);
     }
@@ -74,11 +93,12 @@ export class AmqpPublisher {
 
   #publish(connection: AmqpConnection): void {
     const { random, recorder, id: client } = this.#facts;
-    const { routes, bodyBytesMax, mandatory } = this.#options;
+    const { routes, bodyBytesMax, mandatory, transient = 0 } = this.#options;
     const { exchange, key, queues, streams } = routes[random.below(routes.length)]!;
     const isMandatory = chance(random, mandatory);
     const id = recorder.nextId();
     const body = bodyOf(id, Math.round(logUniform(random, 4, bodyBytesMax)));
+    const isTransient = transient > 0 && chance(random, transient);
     this.#last += 1;
     const publish: Publish = {
       id,
@@ -90,22 +110,35 @@ export class AmqpPublisher {
       queues,
       streams,
       isMandatory,
+      isTransient,
+      beganMs: recorder.nowMs,
       outcome: 'unknown',
       isReturned: false,
     };
     recorder.history.publishes.push(publish);
     this.#open.set(this.#last, publish);
     this.#byId.set(id, publish);
-    connection.publish(CHANNEL, { exchange, key, bits: isMandatory ? MANDATORY : 0 }, body);
+    const to = { exchange, key, bits: isMandatory ? MANDATORY : 0 };
+    connection.publish(CHANNEL, to, body, isTransient);
   }
 
   #confirm(tag: number, isMultiple: boolean, isStored: boolean): void {
     for (const [number, publish] of this.#open) {
       if (isMultiple ? number > tag : number !== tag) continue;
-      if (isStored) publish.outcome = 'confirmed';
+      if (isStored) {
+        publish.outcome = 'confirmed';
+        publish.endedMs = this.#facts.recorder.nowMs;
+        this.#confirmedMs = Math.max(this.#confirmedMs, publish.beganMs ?? -1);
+      }
       this.#open.delete(number);
       this.#byId.delete(publish.id);
     }
+  }
+
+  #block(kind: BlockEvent['kind']): void {
+    const { blocks, id, recorder } = this.#facts;
+    this.#isBlocked = kind === 'blocked';
+    blocks?.push({ kind, atMs: recorder.nowMs, connection: `${id}.${this.#channels}` });
   }
 
   /** A return comes before the confirm of its publish. */

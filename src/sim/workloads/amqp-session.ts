@@ -2,6 +2,7 @@
 // it needs, and write down what it sees.
 import type { Address, Environment } from '../../env/environment.ts';
 import { fnv1a32 } from '../../std/hash.ts';
+import type { BlockEvent } from '../checkers/blocks.ts';
 import {
   emptyQueueHistory,
   type QueueEvent,
@@ -73,6 +74,10 @@ export interface AmqpClientFacts {
   readonly random: CountingRandom;
   readonly nodes: readonly Address[];
   readonly recorder: QueueRecorder;
+  /** Declares what there is; the usual exchanges, queues and streams if left out. */
+  readonly topology?: (connection: AmqpConnection) => Promise<void>;
+  /** Where it writes down what it hears of connections that are blocked; left out: it cannot hear that. */
+  readonly blocks?: BlockEvent[];
 }
 
 export function sleep(env: Environment, ms: number): Promise<void> {
@@ -83,13 +88,14 @@ export function sleep(env: Environment, ms: number): Promise<void> {
 
 /** A connection with an open channel and all exchanges and durable queues. Throws if nobody answers for long. */
 export async function dial(facts: AmqpClientFacts, events: AmqpEvents): Promise<AmqpConnection> {
-  const { env, random, nodes, id } = facts;
+  const { env, random, nodes, id, topology = declareTopology, blocks } = facts;
   for (let i = 0; i < DIALS_MAX; i += 1) {
-    const connection = new AmqpConnection(env, nodes[random.below(nodes.length)]!, events);
+    const to = nodes[random.below(nodes.length)]!;
+    const connection = new AmqpConnection(env, to, events, blocks !== undefined);
     const isReady = await attempt(async () => {
       await connection.ready();
       await connection.call(CHANNEL, 'channel.open', {});
-      await declareTopology(connection);
+      await topology(connection);
     });
     if (isReady) return connection;
     connection.destroy();

@@ -254,6 +254,29 @@ test('a full device takes overwrites and refuses growth until space returns', as
   });
 });
 
+test('a device of which somebody has taken all but a little takes that much, until it is given back', async () => {
+  await inWorld(6, {}, async (world) => {
+    const { file, node } = await prepared(world);
+    const { disk } = node.process!.environment;
+    const before = disk.freeBytes();
+    expect(node.device.isShort).toBe(false);
+    const most = node.device.leave(3 * PAGE_BYTES);
+    const less = node.device.leave(9 * PAGE_BYTES);
+    expect(node.device.isShort).toBe(true);
+    expect(disk.freeBytes()).toBe(3 * PAGE_BYTES);
+    file.writeSync(new Uint8Array(10), PAGE_BYTES * 9);
+    expect(disk.freeBytes()).toBe(2 * PAGE_BYTES);
+    expect(() => file.writeSync(new Uint8Array(PAGE_BYTES * 3), PAGE_BYTES * 20)).toThrow('ENOSPC');
+    most();
+    expect(disk.freeBytes()).toBe(8 * PAGE_BYTES);
+    less();
+    expect(disk.freeBytes()).toBe(before - PAGE_BYTES);
+    node.device.leave(0);
+    node.device.heal();
+    expect(node.device.isShort).toBe(false);
+  });
+});
+
 test('a shorter stall does not shorten a longer one, and slowness ends one by one', async () => {
   await inWorld(8, {}, async (world) => {
     const { file, node } = await prepared(world);
