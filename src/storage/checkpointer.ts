@@ -43,7 +43,7 @@ export class Checkpointer {
   #sequence: number;
   /** Of the checkpoint in the other slot: what it needs stays, so that it can stand in. */
   #replayLsnBefore: number;
-  #obsoleteBefore: string[] = [];
+  #obsoleteBefore: { readonly log: StoredLogCore; readonly seq: number }[] = [];
   #syncing: Promise<void> | undefined;
 
   constructor(
@@ -113,7 +113,7 @@ export class Checkpointer {
     for (const log of pinning) {
       if (isShort && wal.endLsn >= fullLsn) break;
       // There is none that is newer than what is committed.
-      if (log.snapshots.newestSeq >= log.committedSeq) continue;
+      if (log.isInstalling || log.snapshots.newestSeq >= log.committedSeq) continue;
       const state = options.onSnapshotWanted?.(log.logId);
       if (state !== undefined && state.seq > log.snapshots.newestSeq) {
         log.putState(state.seq, state.bytes);
@@ -155,7 +155,7 @@ export class Checkpointer {
     const held = logs.filter((log) => isHeld(log, keepFrom));
     for (const log of held) {
       const [newest] = log.snapshots.generations;
-      if (newest !== undefined && newest.lsn < keepFrom && !log.isDeleted) {
+      if (newest !== undefined && newest.lsn < keepFrom && isCarryable(log)) {
         await this.#carryState(log, newest, carried);
       }
     }
@@ -172,11 +172,14 @@ export class Checkpointer {
   }
 
   async #carryRest(log: StoredLogCore, keepFrom: number, carried: Carried): Promise<void> {
-    for (const generation of [...log.snapshots.generations]) {
-      if (generation.lsn < keepFrom) await this.#carryState(log, generation, carried);
+    const { snapshots, table } = log;
+    for (const generation of [...snapshots.generations]) {
+      const isKept = isCarryable(log) && snapshots.generations.includes(generation);
+      if (isKept && generation.lsn < keepFrom) await this.#carryState(log, generation, carried);
     }
-    const { table } = log;
     for (let seq = neededSeq(log); seq <= Math.min(log.durableSeq, table.endSeq); seq += 1) {
+      // Another log may have taken its place while the disk was written.
+      if (!isCarryable(log) || !table.has(seq)) return;
       const slot = table.slot(seq);
       if (table.lsn[slot]! >= keepFrom) continue;
       if (table.chunk[slot] === COLD) carried.cooling.push({ log, seq });
@@ -371,12 +374,21 @@ export class Checkpointer {
 
   #removeObsolete(): void {
     const { disk, log: logger } = this.#host.env;
-    const paths = this.#obsoleteBefore;
+    const before = this.#obsoleteBefore;
     this.#obsoleteBefore = [];
     for (const log of this.#durableLogs()) {
-      this.#obsoleteBefore.push(...log.snapshots.obsoleteFiles.splice(0));
+      for (const seq of log.snapshots.obsoleteFiles.splice(0)) {
+        this.#obsoleteBefore.push({ log, seq });
+      }
     }
-    for (const path of paths) {
+    for (const { log, seq } of before) {
+      // A log that a catch-up has made shorter may have come to the same seq again.
+      if (log.snapshots.usesFile(seq)) continue;
+      if (log.isInstalling) {
+        this.#obsoleteBefore.push({ log, seq });
+        continue;
+      }
+      const path = log.snapshots.pathOf(seq);
       try {
         if (disk.exists(path)) disk.remove(path);
       } catch (error) {
@@ -392,8 +404,13 @@ function neededSeq(log: StoredLogCore): number {
   return Math.max(log.table.anchor.seq, Math.min(covered, log.endSeq)) + 1;
 }
 
+/** Behind the frame of a catch-up, or of a deletion, nothing of the log before it may come. */
+function isCarryable(log: StoredLogCore): boolean {
+  return !log.isDeleted && !log.isInstalling;
+}
+
 function isHeld(log: StoredLogCore, keepFrom: number): boolean {
-  return neededLsn(log) < keepFrom && !log.isDeleted;
+  return isCarryable(log) && neededLsn(log) < keepFrom;
 }
 
 /** What recovery would still need of it, wherever it lies. */

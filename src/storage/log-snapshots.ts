@@ -42,8 +42,12 @@ export class LogSnapshots {
   #pending: Generation | undefined;
   /** Newest seq that was put, durable or not. */
   #putSeq = 0;
-  /** View files that the next checkpoint makes useless. */
-  readonly obsoleteFiles: string[] = [];
+  /** Seqs of view files that the next checkpoint makes useless. */
+  readonly obsoleteFiles: number[] = [];
+  /** Of view files that are being written. */
+  readonly #writing = new Set<number>();
+  /** How often the log was made another one. */
+  #life = 0;
 
   constructor(log: StoredLogCore) {
     this.#log = log;
@@ -66,11 +70,21 @@ export class LogSnapshots {
     return lsn;
   }
 
+  pathOf(seq: number): string {
+    return `${this.#log.folder}/${viewFileName(seq)}`;
+  }
+
+  usesFile(seq: number): boolean {
+    const isOf = (one: Generation | undefined) => one?.inFile === true && one.seq === seq;
+    return this.#writing.has(seq) || isOf(this.#pending) || this.generations.some(isOf);
+  }
+
   put(seq: number, state: Uint8Array): void {
     const log = this.#log;
     assert(seq <= log.committedSeq, 'StoredLog: only committed states are stored');
     assert(log.table.epochAt(seq) !== undefined, 'StoredLog: the frame of a state is kept');
-    if (log.host.isStopped || log.isDeleted || seq <= this.#putSeq) return;
+    // Behind the frame of a catch-up a state of the log before it would be taken for the newest.
+    if (log.host.isStopped || log.isDeleted || log.isInstalling || seq <= this.#putSeq) return;
     this.#putSeq = seq;
     const record = encodeRecord(this.#recordAt(seq, state));
     log.host.counters.snapshotsWritten += 1;
@@ -103,11 +117,18 @@ export class LogSnapshots {
 
   #writeFile(seq: number, record: Uint8Array): void {
     const log = this.#log;
+    const life = this.#life;
+    this.#writing.add(seq);
     writeViewFile(log, seq, record, (error) => {
-      if (log.host.isStopped || log.isDeleted || log.table.anchor.seq > seq) return;
-      if (seq < Math.max(this.newestSeq, this.#pending?.seq ?? 0)) {
+      this.#writing.delete(seq);
+      if (log.host.isStopped || log.isDeleted) return;
+      const isOver = life !== this.#life || log.isInstalling;
+      if (isOver || log.table.anchor.seq > seq) {
+        if (!this.usesFile(seq)) this.obsoleteFiles.push(seq);
+        if (log.isInstalling) this.#putSeq = Math.max(this.newestSeq, this.#pending?.seq ?? 0);
+      } else if (seq < Math.max(this.newestSeq, this.#pending?.seq ?? 0)) {
         // A newer state went another way and was faster: this one must not stand in for it.
-        this.obsoleteFiles.push(`${log.folder}/${viewFileName(seq)}`);
+        this.obsoleteFiles.push(seq);
       } else if (error === undefined) {
         const lsn = log.writeMark(TYPE_STATE, seq, IN_FILE);
         this.#pending = { seq, lsn, length: 0, inFile: true, isFloor: false };
@@ -147,7 +168,7 @@ export class LogSnapshots {
     this.generations.unshift(generation);
     this.#log.isMarkDirty = true;
     for (const old of this.generations.splice(KEPT)) {
-      if (old.inFile) this.obsoleteFiles.push(`${this.#log.folder}/${viewFileName(old.seq)}`);
+      if (old.inFile) this.obsoleteFiles.push(old.seq);
     }
   }
 
@@ -175,11 +196,10 @@ export class LogSnapshots {
 
   reset(floor: Generation | undefined): void {
     for (const old of this.generations.splice(0)) {
-      if (old.inFile && old.seq !== floor?.seq) {
-        this.obsoleteFiles.push(`${this.#log.folder}/${viewFileName(old.seq)}`);
-      }
+      if (old.inFile && old.seq !== floor?.seq) this.obsoleteFiles.push(old.seq);
     }
     this.#pending = undefined;
+    this.#life += 1;
     if (floor !== undefined) this.generations.push(floor);
     this.#putSeq = this.newestSeq;
   }
@@ -196,7 +216,7 @@ export class LogSnapshots {
       try {
         const bytes = generation.record ?? this.recordBytes(generation);
         const { logId, host } = this.#log;
-        const what = `${this.#log.folder}/${viewFileName(seq)}`;
+        const what = this.pathOf(seq);
         if (bytes !== undefined) return { seq, record: decodeRecord(bytes, what) };
         host.env.log.error('a stored state is damaged', { logId, seq });
       } catch (error) {
@@ -215,7 +235,7 @@ export class LogSnapshots {
 
   #readFile(seq: number): Uint8Array | undefined {
     const { env } = this.#log.host;
-    const path = `${this.#log.folder}/${viewFileName(seq)}`;
+    const path = this.pathOf(seq);
     const size = env.disk.fileSize(path);
     if (size === undefined) return undefined;
     const bytes = new Uint8Array(size);

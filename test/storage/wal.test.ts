@@ -407,6 +407,87 @@ describe('carrying forward', () => {
     expect(one!.path !== other!.path || one!.at >> 12 !== other!.at >> 12).toBe(true);
   });
 
+  /** A shorter catch-up replaces a log meanwhile; answers what a start finds then. */
+  async function installedWhile(appends: number, delayMs: number, late: Uint8Array | undefined) {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk, { checkpointBytes: 16 * 1024 });
+    const [idle, busy] = [1, 2].map((id) => store.createLog(id, { durability: 'sync' }));
+    const append = async (log: StoredLog) => {
+      appendBatch(log, 900);
+      store.startGroup();
+      await world.advance(0.3);
+      log.setCommitted(log.endSeq);
+    };
+    for (let i = 0; i < 12; i += 1) await append(idle!);
+    idle!.putState(10, new Uint8Array(2_000));
+    await append(busy!);
+    idle!.putState(11, new Uint8Array(2_000));
+    for (let i = 0; i < appends; i += 1) await append(busy!);
+    const install = idle!.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
+    appendBatch(busy!, 900);
+    store.startGroup();
+    if (late !== undefined) idle!.putState(12, late);
+    await world.advance(delayMs);
+    const shorter = { seq: 3, epoch: 1, chain: 7, logTimeMs: 1, endOffset: 0, startOffset: 0 };
+    const epochs = [{ epoch: 1, firstSeq: 1 }];
+    await world.drive(install.commit({ ...shorter, epochs, state: eventsOf('installed') }));
+    await world.advance(2_000);
+    expect(idle!.snapshotSeq).toBe(3);
+    store.abandon();
+    const { recovered, store: second } = await reopened(world, disk);
+    const { needsRepair } = recovered.find(({ log }) => log.logId === 1)!;
+    return { needsRepair, state: second.log(1)!.state() };
+  }
+
+  const installed = { needsRepair: false, state: { seq: 3, bytes: eventsOf('installed') } };
+
+  it('carries nothing of a log behind the frame of a catch-up that replaces it', async () => {
+    for (let i = 0; i < 60; i += 1) {
+      const found = await installedWhile(8 + (i % 20), 0.05 * Math.floor(1 + i / 20), undefined);
+      expect({ i, ...found }).toEqual({ i, ...installed });
+    }
+  });
+
+  it('stores no state behind the frame of a catch-up that replaces the log', async () => {
+    for (let i = 0; i < 10; i += 1) {
+      const found = await installedWhile(1, 0.05 * i, new Uint8Array(20_000));
+      expect({ i, ...found }).toEqual({ i, ...installed });
+    }
+  });
+
+  it('keeps the file of a state whose seq a log had before a catch-up made it shorter', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    const log = store.createLog(1, { durability: 'sync' });
+    const appendTo = async (seq: number) => {
+      while (log.endSeq < seq) appendBatch(log, 100);
+      store.startGroup();
+      await world.advance(1);
+      log.setCommitted(seq);
+    };
+    await appendTo(5);
+    log.putState(5, new Uint8Array(20_000).fill(1));
+    await world.advance(5);
+    const install = log.beginInstall({ kind: 'scratch', startOffset: 0 }, RAW);
+    const shorter = { seq: 3, epoch: 1, chain: 7, logTimeMs: 1, endOffset: 0, startOffset: 0 };
+    const epochs = [{ epoch: 1, firstSeq: 1 }];
+    await world.drive(install.commit({ ...shorter, epochs, state: eventsOf('installed') }));
+    await world.drive(store.checkpoint());
+    await appendTo(5);
+    const state = new Uint8Array(20_000).fill(2);
+    log.putState(5, state);
+    await world.advance(5);
+    await world.drive(store.checkpoint());
+    await world.drive(store.checkpoint());
+    await world.advance(2_000);
+    store.abandon();
+    const { recovered, store: second } = await reopened(world, disk);
+    expect(recovered[0]!.needsRepair).toBe(false);
+    expect(second.log(1)!.state()).toEqual({ seq: 5, bytes: state });
+  });
+
   it('writes nothing for what was carried, however much that is', async () => {
     const world = new World();
     const disk = world.newDisk();
