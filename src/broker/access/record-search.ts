@@ -3,10 +3,12 @@
 // count or by size) says where to go on.
 import type { FetchedInput, LogResult } from '../../cluster/ports.ts';
 import type { Unpack } from '../../env/environment.ts';
+import { forEachBatch } from '../../records/batch.ts';
 import { hasLookup, type Lookup } from '../../records/lookups.ts';
-import { decodeUtf8 } from '../../std/bytes.ts';
+import { RecordReader } from '../../records/records.ts';
+import { BytesError, decodeUtf8 } from '../../std/bytes.ts';
 import type { LogClient } from './log-client.ts';
-import { type ReadRecord, shownRecords } from './shown-records.ts';
+import { type ReadRecord, UNPACKED_BYTES_MAX } from './shown-records.ts';
 
 export interface RecordSearch {
   readonly lookup: Lookup;
@@ -109,8 +111,8 @@ class PartitionSearch {
   /** What is left: [from, end). */
   #from = 0;
   #end = END;
-  /** The batch that was read last: its neighbours are often in it too. */
-  #batch: readonly ReadRecord[] = [];
+  /** What was wanted of the batch that was read last: its neighbours are often in it too. */
+  #batch: ReadonlyMap<number, ReadRecord | undefined> = new Map();
 
   constructor(
     tools: SearchTools,
@@ -183,8 +185,9 @@ class PartitionSearch {
     if (found === undefined) return 'timed-out';
     if (found.result !== 'ok') return found.result;
     this.unread += found.unread;
+    const wanted = new Set(found.offsets);
     for (const offset of found.offsets) {
-      const record = await this.recordAt(offset);
+      const record = await this.recordAt(offset, wanted);
       if (typeof record === 'string') return record;
       if (isNewestFirst) this.#end = offset;
       else this.#from = offset + 1;
@@ -200,12 +203,17 @@ class PartitionSearch {
     return 'ok';
   }
 
-  /** Undefined: there is none, or nobody here can unpack it. */
-  async recordAt(offset: number): Promise<ReadRecord | LogResult | undefined> {
-    const isHere = (batch: readonly ReadRecord[]) => batch.find((each) => each.offset === offset);
-    const known = isHere(this.#batch);
-    if (known !== undefined) return known;
-    const { client, bytesOf, unpack } = this.#tools;
+  /**
+   * Undefined: there is none, or nobody here can unpack it.
+   *
+   * @param wanted it, and others that are asked for next
+   */
+  async recordAt(
+    offset: number,
+    wanted: ReadonlySet<number> = new Set([offset]),
+  ): Promise<ReadRecord | LogResult | undefined> {
+    if (this.#batch.has(offset)) return this.#batch.get(offset);
+    const { client, bytesOf } = this.#tools;
     const fetched = await client.fetch(this.logId, offset, 1, ANSWER_MS);
     if (fetched === undefined) return 'timed-out';
     const bytes = bytesOf(fetched);
@@ -214,9 +222,54 @@ class PartitionSearch {
     if (fetched.result === 'offset-out-of-range') return undefined;
     if (fetched.result !== 'ok') return fetched.result;
     if (bytes === undefined) return 'storage-error';
-    const place = { partition: this.partition, fromOffset: 0, recordsMax: END };
-    this.#batch = shownRecords(bytes, place, unpack).filter(({ note }) => note === undefined);
-    return isHere(this.#batch);
+    this.#batch = this.#wantedIn(bytes, wanted);
+    return this.#batch.get(offset);
+  }
+
+  /** Of a batch with very many records no more is made than that. */
+  #wantedIn(
+    bytes: Uint8Array,
+    wanted: ReadonlySet<number>,
+  ): ReadonlyMap<number, ReadRecord | undefined> {
+    const found = new Map<number, ReadRecord | undefined>();
+    const { partition } = this;
+    const { unpack } = this.#tools;
+    const reader = new RecordReader();
+    forEachBatch(bytes, 0, bytes.length, (at, size) => {
+      const opened = reader.open(bytes, at, at + size, (codec, packed) => {
+        const plain = unpack(codec, packed, UNPACKED_BYTES_MAX);
+        if (plain === undefined) throw new Error(`${codec} is not unpacked here`);
+        return plain;
+      });
+      const { baseOffset, lastOffset } = reader.header;
+      for (const each of wanted) {
+        if (each >= baseOffset && each <= lastOffset) found.set(each, undefined);
+      }
+      let isRead = opened === 'ok';
+      while (opened === 'ok' && reader.next()) {
+        if (!wanted.has(reader.offset)) continue;
+        const headers = headersOf(reader);
+        // Only this record cannot be shown.
+        isRead &&= headers !== undefined;
+        if (headers === undefined) continue;
+        const { offset, timestampMs } = reader;
+        const [key, value] = [reader.key(), reader.value()];
+        const note = undefined;
+        found.set(offset, { partition, offset, timestampMs, key, value, headers, note });
+      }
+      if (!isRead || reader.fault !== undefined) this.unread += 1;
+    });
+    return found;
+  }
+}
+
+/** Undefined: a name is not UTF-8. */
+function headersOf(reader: RecordReader): ReadRecord['headers'] | undefined {
+  try {
+    return reader.headers();
+  } catch (error) {
+    if (error instanceof BytesError) return undefined;
+    throw error;
   }
 }
 

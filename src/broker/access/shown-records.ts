@@ -16,7 +16,7 @@ export interface ReadRecord {
 }
 
 /** What the batches of one answer may unpack to: it all lies in memory at once. */
-const UNPACKED_BYTES_MAX = 32 * 1024 * 1024;
+export const UNPACKED_BYTES_MAX = 32 * 1024 * 1024;
 
 interface Place {
   readonly partition: number;

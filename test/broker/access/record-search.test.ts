@@ -31,6 +31,9 @@ class Leaders {
   costMs = 0;
   fetchMs = 0;
   located = 0;
+  fetched = 0;
+  /** All records in one batch. */
+  batch: Uint8Array | undefined;
   refusal: FoundInput['result'] | undefined;
 
   constructor(...logs: (readonly Said[])[]) {
@@ -67,8 +70,9 @@ class Leaders {
     },
     fetch: async (logId: number, offset: number): Promise<FetchedInput> => {
       this.nowMs += this.fetchMs;
-      const bytes = encodeBatch([this.records(logId)[offset]!], crc32c).slice();
-      stampBatch(bytes, 0, offset, 1);
+      this.fetched += 1;
+      const bytes = this.batch ?? encodeBatch([this.records(logId)[offset]!], crc32c).slice();
+      if (this.batch === undefined) stampBatch(bytes, 0, offset, 1);
       const slices = [{ kind: 'memory' as const, bytes }];
       const base = { token: 0, committedOffset: 0, startOffset: 0, endOffset: 0, leaderEpoch: 0 };
       return { ...base, result: 'ok', slices, release: () => undefined };
@@ -155,6 +159,30 @@ describe('a search over logs', () => {
       }
     },
   );
+
+  it('makes of a batch what is meant, reads it once, and leaves out only what cannot be shown', async () => {
+    const leaders = new Leaders(Array(5).fill({ key: 'k', timestampMs: 1 }));
+    leaders.answerMax = 5;
+    const name = 'unlikely-name';
+    const records = leaders.records(10).map((record, i) => ({
+      ...record,
+      headers: i === 3 ? [{ name, value: null }] : [],
+    }));
+    leaders.batch = encodeBatch(records, crc32c).slice();
+    leaders.batch[Buffer.from(leaders.batch).indexOf(name)] = 0xff;
+    const found = await leaders.search({ isNewestFirst: false });
+    expect(placesOf(found)).toEqual(['0:0', '0:1', '0:2', '0:4']);
+    expect([leaders.fetched, found.unread]).toEqual([1, 2]);
+  });
+
+  it('says that a batch cannot be unpacked here', async () => {
+    const leaders = new Leaders(Array(5).fill({ key: 'k', timestampMs: 1 }));
+    leaders.answerMax = 5;
+    const compression = { codec: 'gzip' as const, compress: (bytes: Uint8Array) => bytes };
+    leaders.batch = encodeBatch(leaders.records(10), crc32c, { compression }).slice();
+    const found = await leaders.search({});
+    expect([placesOf(found), leaders.fetched, found.unread]).toEqual([[], 1, 2]);
+  });
 
   it('ends with its time, and says what is left', async () => {
     const leaders = new Leaders(
