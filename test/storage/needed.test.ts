@@ -17,7 +17,7 @@ import type { CompactionTask } from '../../src/storage/compaction/tasks.ts';
 import { compactionWork } from '../../src/storage/compaction/work.ts';
 import { decodeSuperblock } from '../../src/storage/store-files.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
-import { openOn, readAll, World } from './support/store-kit.ts';
+import { allFrames, openOn, readAll, World } from './support/store-kit.ts';
 
 const work = compactionWork({ crc32c });
 const NO_EVENTS = new Uint8Array(0);
@@ -166,6 +166,41 @@ describe('a segment that loses what nobody needs', () => {
     await scene.open();
     expect(scene.records()).toEqual(left);
     expect(scene.log.sealedSegments()).toHaveLength(1);
+  });
+
+  it('stays so where the state that let them go rots: the frames behind the one before say it again', async () => {
+    const scene = await filled();
+    const { world } = scene;
+    const older = scene.log.committedSeq;
+    scene.log.putState(older, new Uint8Array(50_000).fill(1));
+    await world.advance(50);
+    // Acknowledgements.
+    for (let i = 0; i < 5; i += 1) {
+      scene.log.append(1, scene.log.lastLogTimeMs, encodeUtf8(`ack ${i}`), undefined, true);
+    }
+    scene.store.startGroup();
+    await world.advance(5);
+    const newer = scene.log.endSeq;
+    expect(newer).toBeGreaterThan(older + 4);
+    scene.log.setCommitted(newer);
+    scene.log.putState(newer, new Uint8Array(50_000).fill(2));
+    await scene.settle();
+    const is = (at: number) => at % 9 === 0;
+    const end = scene.sealedEnd;
+    expect((await scene.drop(scene.counted, neededBy(is))).outcome).toBe('done');
+    for (let i = 0; i < 3; i += 1) await world.drive(scene.store.checkpoint());
+    await world.drive(scene.store.close());
+    const views = scene.disk.paths().filter((path) => path.endsWith('.view'));
+    expect(views).toHaveLength(2);
+    scene.disk.flipBit(views[1]!, 20_000);
+    await scene.open();
+    expect(scene.log.state()).toMatchObject({ seq: older });
+    expect(scene.log.committedSeq).toBeGreaterThanOrEqual(newer);
+    const frames = await allFrames(world, scene.log, older + 1);
+    const acks = frames.filter(({ events }) => events.startsWith('ack'));
+    expect(acks.map(({ seq }) => seq)).toEqual([4, 3, 2, 1, 0].map((i) => newer - i));
+    const left = scene.sent.filter(({ offset }) => offset >= end || is(offset));
+    expect(scene.records()).toEqual(left);
   });
 
   it('may lose more of it again and again, and lends without a tombstone in question', async () => {
