@@ -56,6 +56,8 @@ const NEW_LEADER_POLL_MS = 50;
 const NOT_YET: ReadonlySet<LogResult> = new Set(['not-leader', 'not-available', 'unknown-log']);
 const FETCH_BYTES = 1024 * 1024;
 const ANSWER_MS = 5_000;
+/** Of this node: what one finds and unpacks lies in memory. Who asks for more is told to come back. */
+const SEARCHES_MAX = 8;
 
 /** Undefined if what was read is not what was appended. */
 function bytesOf(fetched: FetchedInput): Uint8Array | undefined {
@@ -94,6 +96,7 @@ export function createRecordAccess(options: {
   readonly sleep: (delayMs: number) => Promise<void>;
 }): RecordAccess {
   const { view, client } = options;
+  let searching = 0;
 
   /** A destination that was just made has leaders a moment later; nothing was appended before. */
   const firstAppend = async (logId: number, batch: Uint8Array, timeoutMs: number) => {
@@ -193,10 +196,16 @@ export function createRecordAccess(options: {
       for (const partition of search.from.keys()) {
         if (logs[partition] === undefined) return { kind: 'unknown-partition' };
       }
+      if (searching >= SEARCHES_MAX) return { kind: 'failed', result: 'throttled' };
       const { unpack, monotonicMs: nowMs } = options;
-      const found = await searchRecords({ client, unpack, bytesOf, nowMs }, logs, search);
-      if (typeof found === 'string') return { kind: 'failed', result: found };
-      return { kind: 'ok', value: found };
+      searching += 1;
+      try {
+        const found = await searchRecords({ client, unpack, bytesOf, nowMs }, logs, search);
+        if (typeof found === 'string') return { kind: 'failed', result: found };
+        return { kind: 'ok', value: found };
+      } finally {
+        searching -= 1;
+      }
     },
   };
 }

@@ -59,3 +59,45 @@ test('a range of a file is read, and decoded', async () => {
 test('one that is not what was appended fails the read', async () => {
   expect(await read(false)).toEqual({ kind: 'failed', result: 'storage-error' });
 });
+
+test('eight searches go on at once; who asks for more is told to come back', async () => {
+  const answers: ((fails: boolean) => void)[] = [];
+  const found = { result: 'ok', offsets: [], edge: 0, isComplete: true, unread: 0 };
+  const find = () =>
+    new Promise((resolve, reject) => {
+      answers.push((fails) => (fails ? reject(new Error('gone')) : resolve(found)));
+    });
+  const access = createRecordAccess({
+    view: { destination: () => ({ logs: [{ logId: 1 }] }) } as unknown as MetadataView,
+    client: { find } as unknown as LogClient,
+    crc32c,
+    unpack: () => undefined,
+    monotonicMs: () => 0,
+    nowMs: () => 0,
+    below: () => 0,
+    sleep: () => Promise.resolve(),
+  });
+  const search = () =>
+    access.find('d', {
+      lookup: { kind: 'key', value: encodeUtf8('k') },
+      from: new Map([[0, undefined]]),
+      ...{ sinceMs: undefined, untilMs: undefined, isNewestFirst: true },
+      ...{ recordsMax: 1, timeoutMs: 1_000 },
+    });
+  const throttled = { kind: 'failed', result: 'throttled' };
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const running = Array.from({ length: 8 }, search);
+  expect(await search()).toEqual(throttled);
+  await turn();
+  expect(answers).toHaveLength(8);
+  answers[0]!(false);
+  expect(await running[0]).toMatchObject({ kind: 'ok' });
+  answers[1]!(true);
+  await expect(running[1]).rejects.toThrow('gone');
+  running.push(search(), search());
+  expect(await search()).toEqual(throttled);
+  await turn();
+  for (const answer of answers.slice(2)) answer(false);
+  await Promise.allSettled(running);
+  expect(answers).toHaveLength(10);
+});
