@@ -102,7 +102,7 @@ export class Checkpointer {
   // ---- carrying -------------------------------------------------------------------------------
 
   async #carry(endLsn: number, intervalBytes: number): Promise<void> {
-    const { options, space, walFiles, wal } = this.#host;
+    const { space, walFiles, wal } = this.#host;
     // On a full disk nothing is copied to the head, and states are stored only while the rest of the file has room.
     const { isShort } = space;
     const fullLsn = walFiles.lastEighthLsn;
@@ -114,10 +114,7 @@ export class Checkpointer {
       if (isShort && wal.endLsn >= fullLsn) break;
       // There is none that is newer than what is committed.
       if (log.isInstalling || log.snapshots.newestSeq >= log.committedSeq) continue;
-      const state = options.onSnapshotWanted?.(log.logId);
-      if (state !== undefined && state.seq > log.snapshots.newestSeq) {
-        log.putState(state.seq, state.bytes);
-      }
+      this.#askForState(log);
     }
     if (pinning.length === 0) return;
     // A new snapshot may already free what was about to be carried.
@@ -130,6 +127,13 @@ export class Checkpointer {
     let neededBytes = 0;
     for (const log of pinning) if (!log.isDeleted) neededBytes += walBytesNeeded(log);
     await this.#carryLogs(pinning, keepFrom - neededBytes);
+  }
+
+  #askForState(log: StoredLogCore): void {
+    const state = this.#host.options.onSnapshotWanted?.(log.logId);
+    if (state !== undefined && state.seq > log.snapshots.newestSeq) {
+      log.putState(state.seq, state.bytes);
+    }
   }
 
   /**
@@ -244,6 +248,9 @@ export class Checkpointer {
       // A damaged state is not worth carrying: the other one and the frames make up for it.
       if (record === undefined) {
         log.snapshots.drop(generation);
+        log.snapshots.copyNewest(0);
+        // Neither is sound: the owner has the state still.
+        if (log.snapshots.newestSeq === 0) this.#askForState(log);
         return;
       }
       lsn = appendRecordFrame(log, TYPE_STATE, seq, record, CARRIED);

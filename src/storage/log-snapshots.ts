@@ -151,7 +151,10 @@ export class LogSnapshots {
     if (newest.inFile) return false;
     const log = this.#log;
     const record = this.recordBytes(newest);
-    if (log.isMemory || record === undefined || record.length >= bytesMax) return false;
+    if (log.isMemory || record === undefined) return false;
+    // The other one was damaged, and no frames are left that lead to it.
+    const isLast = older === undefined && log.table.anchor.seq > 0;
+    if (record.length >= bytesMax && !isLast) return false;
     log.host.counters.snapshotsWritten += 1;
     this.#appendFrame(newest.seq, record);
     return true;
@@ -192,6 +195,8 @@ export class LogSnapshots {
   drop(generation: Generation): void {
     const at = this.generations.indexOf(generation);
     if (at >= 0) this.generations.splice(at, 1);
+    // It may be put again.
+    if (this.#putSeq === generation.seq) this.#putSeq = this.newestSeq;
   }
 
   reset(floor: Generation | undefined): void {

@@ -61,7 +61,10 @@ function framesIn(bytes: Uint8Array): Found[] {
 }
 
 /** Where the states of a log lie, the one written last at the end; what a recycled file held before is passed over. */
-function statesOf(disk: FaultDisk, ofLogId: number): { path: string; at: number; seq: number }[] {
+function statesOf(
+  disk: FaultDisk,
+  ofLogId: number,
+): { path: string; at: number; seq: number; lsn: number }[] {
   const found: { path: string; at: number; seq: number; lsn: number }[] = [];
   const group = new FrameFields();
   const frame = new FrameFields();
@@ -405,6 +408,22 @@ describe('carrying forward', () => {
     const [one, other] = statesOf(disk, 41).slice(-2);
     expect([one!.seq, other!.seq].sort()).toEqual([2, 4]);
     expect(one!.path !== other!.path || one!.at >> 12 !== other!.at >> 12).toBe(true);
+  });
+
+  it.each([1, 2])('stores a state again when it finds %i of the two damaged', async (count) => {
+    const { world, disk, store, append, busy } = await manyIdle('a state that is stored twice');
+    const found = statesOf(disk, 7).slice(-2);
+    for (const { path, at } of found.slice(0, count)) disk.flipBit(path, at + 64 + 50);
+    for (let i = 0; i < 600; i += 1) await append(busy);
+    await world.advance(2_000);
+    store.abandon();
+    const states = statesOf(disk, 7).slice(-2);
+    expect(states.map(({ seq }) => seq)).toEqual([10, 10]);
+    for (const { lsn } of states) expect(lsn).toBeGreaterThan(found[1]!.lsn);
+    const { recovered, store: second } = await reopened(world, disk);
+    expect(recovered.some((one) => one.needsRepair)).toBe(false);
+    disk.flipBit(states[1]!.path, states[1]!.at + 64 + 50);
+    expect(second.log(7)!.state()?.seq).toBe(10);
   });
 
   /** A shorter catch-up replaces a log meanwhile; answers what a start finds then. */
