@@ -76,7 +76,17 @@ describe('the tables of a record index', () => {
       const hash = random.below(2) === 0 ? random.below(3) : random.below(2 ** 32);
       entries.push({ hash, offset, timeMs: 1000 * i + random.below(9000) });
     }
-    const cuts = [0, 1, 300, 2500, 2501, 6000];
+    // Many runs end and begin within one record.
+    const at = new Set([
+      0,
+      1,
+      300,
+      2500,
+      2501,
+      6000,
+      ...Array.from({ length: 60 }, () => random.below(6000)),
+    ]);
+    const cuts = [...at].sort((a, b) => a - b);
     const runs = cuts.slice(1).map((end, i) => entries.slice(cuts[i], end));
     const { file, index } = await indexOf(world, runs);
     for (let i = 0; i < 40; i += 1) {
@@ -115,9 +125,8 @@ describe('the tables of a record index', () => {
         if (query.isNewestFirst) endOffset = part.edge;
         else fromOffset = part.edge;
       }
-      const known = again.filter((each, at) => each !== again[at - 1]);
-      expect(known.slice(0, 100)).toEqual(all.slice(0, Math.min(all.length, known.length, 100)));
-      if (again.length < 100) expect(known).toEqual(all);
+      // And sees nothing twice.
+      expect(again.slice(0, 100)).toEqual(all.slice(0, 100));
     }
   });
 
