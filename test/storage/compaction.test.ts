@@ -344,6 +344,31 @@ describe('a compaction', () => {
     },
   );
 
+  it.each(['map', 'filter'] as const)(
+    'believes no offset that rotted, which no checksum covers (%s)',
+    async (kind) => {
+      const scene = await open();
+      for (let i = 0; i < 100; i += 1) scene.send([[`k${i % 5}`, 'x'.repeat(900)]]);
+      await scene.settle();
+      const path = scene.disk.paths().filter((each) => each.endsWith('.seg'))[1]!;
+      const places: number[] = [];
+      const bytes = scene.disk.contents(path);
+      forEachBatch(bytes, 64, bytes.length, (at) => places.push(at));
+      const rot = () => scene.disk.flipBit(path, places[4]! + 6);
+      if (kind === 'map') rot();
+      let isRotten = false;
+      const pass = scene.pass({}, (task) => {
+        if (kind === 'filter' && task.kind === 'filter' && !isRotten) {
+          isRotten = true;
+          rot();
+        }
+        return work(task);
+      });
+      await expect(pass).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
+      expect(scene.store.counters.damagedSegments).toBe(1);
+    },
+  );
+
   it('tells a segment of a sector that cannot be read', async () => {
     const scene = await open();
     for (let i = 0; i < 100; i += 1) scene.send([[`k${i % 5}`, 'x'.repeat(900)]]);

@@ -315,6 +315,27 @@ describe('a segment that loses what nobody needs', () => {
     expect(scene.log.damagedSegments).toBe(1);
   });
 
+  it.each([
+    ['of one of many', 5],
+    ['of the first', 0],
+    ['of the last', -1],
+  ])('believes no offset that rotted, which no checksum covers: %s', async (_name, index) => {
+    for (const bit of Array(16).keys()) {
+      const scene = await filled(60);
+      const [path] = scene.disk.paths().filter((each) => each.endsWith('.seg'));
+      const bytes = scene.disk.contents(path!);
+      const places: number[] = [];
+      forEachBatch(bytes, 64, bytes.length, (at) => places.push(at));
+      scene.disk.flipBit(path!, places.at(index)! + 6 + (bit >> 3), 1 << (bit & 7));
+      const drop = scene.drop(
+        scene.counted.slice(0, 1),
+        neededBy((at) => at % 9 === 0),
+      );
+      await expect(drop).rejects.toMatchObject({ code: 'STORAGE_DAMAGED' });
+      expect(scene.log.damagedSegments).toBe(1);
+    }
+  });
+
   it('is there before or after, wherever the power fails', async () => {
     for (let cutAt = 1; ; cutAt += 1) {
       expect(cutAt).toBeLessThan(200);

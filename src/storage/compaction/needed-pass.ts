@@ -6,7 +6,7 @@ import type { Rewrite, SealedSegment, StoredLog } from '../api.ts';
 import { StorageError } from '../errors.ts';
 import type { NeededOffsets } from './needed.ts';
 import type { PassPort } from './pass.ts';
-import { pieceOf } from './pieces.ts';
+import { endOfBatches, pieceOf, tellDamaged } from './pieces.ts';
 import type { FilterAnswer } from './tasks.ts';
 
 /** Of neighbours that are rewritten to one: each is open meanwhile. */
@@ -104,18 +104,21 @@ async function fill(
   stats: { bytesIn: number; bytesOut: number; recordsIn: number; recordsOut: number },
 ): Promise<NeededResult['outcome']> {
   for (const source of rewrite.sources) {
+    let nextOffset = source.baseOffset;
     for (let position = 0; position < source.length; ) {
       if (rewrite.isVoid) return 'void';
       const bytes = await pieceOf(source, position);
-      const runs = runsOf(bytes, needed, port.faults?.dropsNeeded === true);
+      const end = endOfBatches(bytes, nextOffset, source.endOffset);
+      const runs =
+        end === undefined ? [] : runsOf(bytes, needed, port.faults?.dropsNeeded === true);
       const answer = (await port.run({ kind: 'needed', bytes, runs })) as FilterAnswer;
-      if (answer.isDamaged) {
-        // Tells the segment, so that it is repaired.
-        source.isSound(bytes, bytes.length, undefined);
-        const offset = source.baseOffset;
+      if (answer.isDamaged || end === undefined) {
+        tellDamaged(source, bytes);
+        const offset = nextOffset;
         const text = `log ${logId} is damaged behind offset ${offset}`;
         throw new StorageError('STORAGE_DAMAGED', text, { logId, offset });
       }
+      nextOffset = end;
       await rewrite.append(answer.bytes);
       position += bytes.length;
       stats.bytesIn += bytes.length;

@@ -9,7 +9,14 @@ import type { FileRead, Rewrite, RewriteSource, SealedSegment, StoredLog } from 
 import { StorageError } from '../errors.ts';
 import type { FilterStats } from './filter.ts';
 import { KeyMap } from './key-map.ts';
-import { PIECE_BYTES, pieceOf, type Readable, readAt } from './pieces.ts';
+import {
+  endOfBatches,
+  PIECE_BYTES,
+  pieceOf,
+  type Readable,
+  readAt,
+  tellDamaged,
+} from './pieces.ts';
 import { ProducerTable } from './producer-table.ts';
 import type { CompactionTask, FilterAnswer, MapAnswer } from './tasks.ts';
 
@@ -187,6 +194,8 @@ class Pass {
       const bytes = await readAt(read, read.position, read.length);
       this.#stats.bytesIn += bytes.length;
       const task = { kind: 'map', bytes, table: this.#map.memory, fromOffset, endOffset } as const;
+      const end = endOfBatches(bytes, read.baseOffset, read.nextOffset);
+      if (end === undefined) throw this.#rotten(read, bytes, fromOffset);
       const answer = (await this.#run(task)) as MapAnswer;
       if (answer.isDamaged) throw this.#rotten(read, bytes, fromOffset);
       return { bytes, answer };
@@ -199,9 +208,8 @@ class Pass {
     return this.#port.run(task);
   }
 
-  /** Tells the segment, so that it is repaired. */
   #rotten(from: Readable, bytes: Uint8Array, offset: number): StorageError {
-    from.isSound(bytes, bytes.length, undefined);
+    tellDamaged(from, bytes);
     return this.#damaged(offset);
   }
 
@@ -259,9 +267,13 @@ class Pass {
     let gone = 0;
     try {
       for (const source of rewrite.sources) {
+        let nextOffset = source.baseOffset;
         for (let position = 0; position < source.length; ) {
           if (rewrite.isVoid) return false;
           const bytes = await pieceOf(source, position);
+          const pieceEnd = endOfBatches(bytes, nextOffset, source.endOffset);
+          if (pieceEnd === undefined) throw this.#rotten(source, bytes, nextOffset);
+          nextOffset = pieceEnd;
           const { stats, bytes: left } = await this.#filter(bytes, mapEnd, source);
           isChanged ||= stats.isChanged;
           gone += stats.tombstonesGone;

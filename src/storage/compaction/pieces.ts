@@ -1,5 +1,11 @@
 // Segments are read in pieces, beside the loop.
-import { BATCH_HEADER_BYTES, wholeBatchSize } from '../../records/batch.ts';
+import {
+  BATCH_HEADER_BYTES,
+  baseOffset,
+  forEachBatch,
+  lastOffset,
+  wholeBatchSize,
+} from '../../records/batch.ts';
 import type { FileRead, RewriteSource } from '../api.ts';
 
 export const PIECE_BYTES = 1 << 20;
@@ -38,4 +44,28 @@ export async function pieceOf(
   const size = wholeBatchSize(bytes, 0, left);
   // What is no batch is found by who reads it.
   return size === 0 ? bytes : readAt(source, source.position + position, size);
+}
+
+/**
+ * Where batches end that go on from `nextOffset` and end at or below `endOffset`; undefined: they do not. No checksum
+ * covers base offsets, and what is believed of one that has rotted is another record's.
+ */
+export function endOfBatches(
+  bytes: Uint8Array,
+  nextOffset: number,
+  endOffset: number,
+): number | undefined {
+  let end: number | undefined = nextOffset;
+  forEachBatch(bytes, 0, bytes.length, (at) => {
+    const last = lastOffset(bytes, at);
+    end = baseOffset(bytes, at) >= end! && last < endOffset ? last + 1 : undefined;
+    return end !== undefined;
+  });
+  return end;
+}
+
+/** Tells the segment that these bytes of it are damaged, so that it is repaired. */
+export function tellDamaged(from: Pick<Readable, 'isSound'>, bytes: Uint8Array): void {
+  // By itself a piece may look right that goes back behind the one before.
+  if (from.isSound(bytes, bytes.length, undefined)) from.isSound(bytes, 0, undefined);
 }
