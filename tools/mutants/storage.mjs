@@ -152,12 +152,14 @@ export const mutants = [
   },
   {
     name: 'a failed sync of a segment is passed over',
+    isRare: true,
     file: CHECKPOINTER,
     from: 'if (error === undefined) resolve();',
     to: 'if (error === undefined || error !== undefined) resolve();',
   },
   {
     name: 'checkpoints are written over the only one',
+    isRare: true,
     file: CHECKPOINT,
     from: `sequence % 2 === 0 ? 'a' : 'b'`,
     to: `'a'`,

@@ -3,17 +3,20 @@
 // one found. Before each recovery a reader that shares no code with storage looks at the files. Knows no test
 // runner: mutants of the storage room are tried with it too.
 import assert from 'node:assert/strict';
-import { baseOffset as baseOf, forEachBatch } from '../../../src/records/batch.ts';
+import type { DiskError } from '../../../src/env/environment.ts';
 import { equalBytes, readU32 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 import { SeededRandom } from '../../../src/std/prng.ts';
-import type { OpenedShardStore, Rewrite, StoredLog } from '../../../src/storage/api.ts';
-import type { NeededOffsets } from '../../../src/storage/compaction/needed.ts';
+import type {
+  OpenedShardStore,
+  Rewrite,
+  SealedSegment,
+  StoredLog,
+} from '../../../src/storage/api.ts';
 import { dropNeedless } from '../../../src/storage/compaction/needed-pass.ts';
-import type { PassPort } from '../../../src/storage/compaction/pass.ts';
-import { compactionWork } from '../../../src/storage/compaction/work.ts';
 import type { FaultDisk } from './fault-disk.ts';
 import { type Findings, isSoundView, readFolder } from './independent-reader.ts';
+import { type Ledger, NEEDLESS_PORT, neededBut, newLedger, without } from './power-ledger.ts';
 import { allFrames, appendBatch, bytesOf, eventsOf, openOn, readAll, World } from './store-kit.ts';
 
 /** With header, batch header, record and events a frame of 1,008 bytes. */
@@ -21,49 +24,6 @@ const UNIFORM_BYTES = 866;
 const LOGS = 3;
 /** So many that a checkpoint has several blocks, and may be torn. */
 const MANY_LOGS = 80;
-
-interface Appended {
-  readonly seq: number;
-  readonly endOffset: number;
-  /** Chain of the frame before it. */
-  readonly before: number;
-  readonly baseOffset: number;
-  /** CRC field of its batch; undefined if it has none. */
-  readonly crc: number | undefined;
-}
-
-/** What the test knows of one log: everything ever appended at a seq, and what must not be lost. */
-interface Ledger {
-  /** Every frame ever appended (a truncation that is not durable may be undone). */
-  readonly byChain: Map<number, Appended>;
-  durableSeq: number;
-  durableChain: number;
-  committedSeq: number;
-  committedChain: number;
-  committedOffset: number;
-  committedSum: number;
-  /** Nobody wants batches below. */
-  startOffset: number;
-  /** Base offsets of batches that a rewriting leaves out: until it is done they may be there or not. */
-  readonly spare: Set<number>;
-  /** That it has left out: they are not there any more. */
-  readonly gone: Set<number>;
-}
-
-function newLedger(): Ledger {
-  return {
-    byChain: new Map(),
-    durableSeq: 0,
-    durableChain: 0,
-    committedSeq: 0,
-    committedChain: 0,
-    committedOffset: 0,
-    committedSum: 0,
-    startOffset: 0,
-    spare: new Set(),
-    gone: new Set(),
-  };
-}
 
 export class PowerRun {
   readonly world = new World();
@@ -155,11 +115,21 @@ export class PowerRun {
     log.setStartOffset(to);
   }
 
+  /** The first call that looks into the folder of a log fails where the disk does. */
+  #sealedOf(log: StoredLog): readonly SealedSegment[] {
+    try {
+      return log.sealedSegments();
+    } catch (error) {
+      if ((error as DiskError).code !== 'EIO') throw error;
+      return [];
+    }
+  }
+
   /** Neighbouring segments lose some of their batches; the power may fail at any step of it. */
   #rewrite(random: SeededRandom): void {
     const log = this.log(1 + random.below(this.ledgers.size));
     const ledger = this.ledgers.get(log.logId)!;
-    const sealed = log.sealedSegments();
+    const sealed = this.#sealedOf(log);
     if (sealed.length === 0) return;
     const from = random.below(sealed.length);
     const to = Math.min(sealed.length - 1, from + random.below(3));
@@ -524,37 +494,6 @@ function sumTo(
     sum = crc32c(wanted, 0, wanted.length, sum);
   }
   return sum;
-}
-
-const NEEDLESS_WORK = compactionWork({ crc32c });
-const NEEDLESS_PORT: PassPort = {
-  run: async (task) => NEEDLESS_WORK(task),
-  paced: async () => undefined,
-};
-
-/** Every offset but these: a batch here has one record. */
-function neededBut(left: ReadonlySet<number>): NeededOffsets {
-  const runsIn = (from: number, to: number) => {
-    const runs: number[] = [];
-    for (let at = from; at < to; at += 1) if (!left.has(at)) runs.push(at, at + 1);
-    return runs;
-  };
-  return { runsIn, countIn: (from, to) => runsIn(from, to).length / 2 };
-}
-
-/** The batches in `bytes` that are not left out. */
-function without(bytes: Uint8Array, isLeft: (base: number) => boolean): Uint8Array {
-  const kept: Uint8Array[] = [];
-  forEachBatch(bytes, 0, bytes.length, (at, size) => {
-    if (!isLeft(baseOf(bytes, at))) kept.push(bytes.subarray(at, at + size));
-  });
-  const out = new Uint8Array(kept.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of kept) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }
 
 /**
