@@ -200,7 +200,8 @@ test('a replica that is behind the start copies from there, also where that lies
         await rig.until(() => isDone);
         await write(rig, 1);
       }
-      expect(rig.at(1).store.log(LOG)!.firstSeq).toBeGreaterThan(60);
+      // Frames from where the third ended, and of the start, are gone.
+      expect(rig.at(1).store.log(LOG)!.firstSeq).toBeGreaterThan(40);
       await rig.startNode(3);
       await rig.until(() => rig.values(3, LOG).length === rig.values(1, LOG).length);
       expect(starts(rig)).toEqual([31, 31, 31]);
