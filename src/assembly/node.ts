@@ -16,9 +16,9 @@ import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import {
   MetadataService,
   type MetadataServiceConfig,
-  type Survivor,
 } from '../cluster/metadata-shell/metadata-service.ts';
 import type { KnownLife } from '../cluster/metadata-shell/past-check.ts';
+import { type Survivor, survivorOf } from '../cluster/metadata-shell/survivor.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
@@ -381,9 +381,8 @@ class Node implements ProbedNode {
       host
         ?.ask('status', undefined, { timeoutMs: SURVEY_MS })
         .then((statuses) => {
-          const found = statuses.find((status) => status.logId === logId);
-          if (found !== undefined)
-            answer({ node, lastEpoch: found.lastEpoch, endSeq: found.endSeq });
+          const survivor = survivorOf(node, logId, statuses);
+          if (survivor !== undefined) answer(survivor);
         })
         .catch(() => this.#env.log.debug('a survivor did not answer', { logId, node }));
     }

@@ -39,16 +39,11 @@ import type { MetadataReplica } from './metadata-replica.ts';
 import { type KnownLife, PastCheck } from './past-check.ts';
 import { RaftShell } from './raft-shell.ts';
 import { ShardFeed } from './shard-feed.ts';
+import type { Survivor } from './survivor.ts';
 
 const PROPOSE_RETRY_MS = 50;
 const PROPOSE_ASK_MS = 2_000;
 const KNOWN_ASK_MS = 500;
-
-export interface Survivor {
-  readonly node: number;
-  readonly lastEpoch: number;
-  readonly endSeq: number;
-}
 
 export interface MetadataServiceConfig {
   readonly system: System;
