@@ -1,7 +1,8 @@
 // How many bytes does a node write for each byte of a message that it takes: in a durable queue that is consumed at
-// once, so that nothing settles, and in one where all of it settles? What is written is what the kernel counts for the
-// process; the store's own counters are told beside it. Files that the log makes until it has its size are paid
-// before the figure begins.
+// once, where segments go again before the disk has them, and in one where all of it settles? What is written is what the kernel counts for the
+// device (for a process it counts whole folios of the page cache, many times what reaches the disk), so nothing else
+// may write to it; the store's own counters are told beside it. Files that the log makes until it has its size are
+// paid before the figure begins.
 import fs from 'node:fs';
 import { delay, startDev, until } from '../tools/lib/dev-cluster.mjs';
 import { Confirms } from './lib/amqp-bench.ts';
@@ -26,13 +27,18 @@ const COUNTED_MS = 3_000;
 const SETTLED_MS = 12_000;
 const TIMEOUT_MS = 600_000;
 
-/** Bytes that the process had written to files and not taken back, as the kernel counts them. */
-function writtenBytes(pid: number): number {
-  const io = fs.readFileSync(`/proc/${pid}/io`, 'utf8');
-  const field = (name: string): number =>
-    Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(io)?.[1]);
-  const bytes = field('write_bytes') - field('cancelled_write_bytes');
-  if (!Number.isFinite(bytes)) throw new Error('the kernel does not count what a process writes');
+const SECTOR_BYTES = 512;
+/** The seventh field of a block device's counters. */
+const SECTORS_WRITTEN = 6;
+
+/** Bytes written so far to the device that holds a folder, by whomever. */
+function writtenBytes(folder: string): number {
+  const { dev } = fs.statSync(folder);
+  const major = (dev >> 8) & 0xfff;
+  const minor = (dev & 0xff) | ((dev >> 12) & 0xfff00);
+  const stat = fs.readFileSync(`/sys/dev/block/${major}:${minor}/stat`, 'utf8');
+  const bytes = Number(stat.trim().split(/\s+/)[SECTORS_WRITTEN]) * SECTOR_BYTES;
+  if (!Number.isFinite(bytes)) throw new Error('the kernel does not count what is written here');
   return bytes;
 }
 
@@ -117,11 +123,11 @@ async function line(name: string, isConsumed: boolean, most: number): Promise<vo
     const samples: number[] = [];
     let bytes = 0;
     for (let round = 0; round < ROUNDS; round += 1) {
-      const writtenBefore = writtenBytes(pid);
+      const writtenBefore = writtenBytes(cluster.data);
       const accepted = (await traffic.run(MESSAGES)) * BODY_BYTES;
       if (!isConsumed) await delay(SETTLED_MS);
       bytes += accepted;
-      samples.push((writtenBytes(pid) - writtenBefore) / accepted);
+      samples.push((writtenBytes(cluster.data) - writtenBefore) / accepted);
     }
     const cpuUs = ((cpuSeconds([pid]) - cpuBefore) * 1e6) / (bytes / BODY_BYTES);
     await delay(COUNTED_MS);
@@ -130,7 +136,7 @@ async function line(name: string, isConsumed: boolean, most: number): Promise<vo
       ((after[counter] ?? 0) - (before[counter] ?? 0)) / bytes;
     const settled = part('storage.settledBytes');
     // What the line says it measures must be what happened.
-    if (isConsumed ? settled > 0.5 : settled < 0.9) {
+    if (!isConsumed && settled < 0.9) {
       process.exitCode = 1;
       process.stderr.write(`${name}: ${settled.toFixed(2)} of each byte settled\n`);
     }
