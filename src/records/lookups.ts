@@ -4,6 +4,7 @@ import { encodeUtf8, equalBytes } from '../std/bytes.ts';
 import { murmur3x128 } from '../std/murmur3.ts';
 import { type Cursor, readVarI32 } from '../std/varint.ts';
 import type { RecordReader } from './records.ts';
+import { OWN_ID_HEADER } from './stored-id.ts';
 
 export type LookupKind = 'key' | 'tag' | 'id';
 
@@ -21,7 +22,7 @@ const ID = 2;
 const HEADERS = [
   { name: encodeUtf8('KEYS'), kind: KEY },
   { name: encodeUtf8('TAGS'), kind: TAG },
-  { name: encodeUtf8('UNIQ_KEY'), kind: ID },
+  { name: encodeUtf8(OWN_ID_HEADER), kind: ID },
   { name: encodeUtf8('amqp.message-id'), kind: ID },
 ];
 

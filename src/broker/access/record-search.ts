@@ -6,6 +6,7 @@ import type { Unpack } from '../../env/environment.ts';
 import { forEachBatch } from '../../records/batch.ts';
 import { hasLookup, type Lookup } from '../../records/lookups.ts';
 import { RecordReader } from '../../records/records.ts';
+import { OWN_ID_HEADER, placeOfStoredId } from '../../records/stored-id.ts';
 import { BytesError, decodeUtf8 } from '../../std/bytes.ts';
 import type { LogClient } from './log-client.ts';
 import { type ReadRecord, UNPACKED_BYTES_MAX } from './shown-records.ts';
@@ -73,23 +74,18 @@ export async function searchRecords(
   return failure ?? merged(parts, search);
 }
 
-/**
- * A message that was stored without an id is shown to RocketMQ's clients with one that says where it is: version 1,
- * log id, 0xCB00, offset (protocols/rocketmq/grpc/message-id.ts).
- */
+/** A message that was stored without an id is found by the one that says where it is. */
 async function atStoredId(
   parts: readonly PartitionSearch[],
   { lookup }: RecordSearch,
 ): Promise<FoundRecords | LogResult | undefined> {
   if (lookup.kind !== 'id') return undefined;
-  const match = /^01([0-9A-F]{12})CB00([0-9A-F]{16})$/.exec(decodeUtf8(lookup.value));
-  if (match === null) return undefined;
-  const part = parts.find(({ logId }) => logId === Number.parseInt(match[1]!, 16));
-  const offset = Number.parseInt(match[2]!, 16);
-  if (part === undefined || !Number.isSafeInteger(offset)) return undefined;
-  const record = await part.recordAt(offset);
+  const place = placeOfStoredId(decodeUtf8(lookup.value));
+  const part = parts.find(({ logId }) => logId === place?.logId);
+  if (place === undefined || part === undefined) return undefined;
+  const record = await part.recordAt(place.offset);
   if (typeof record === 'string') return record;
-  const hasOther = record?.headers.some(({ name }) => name === 'UNIQ_KEY');
+  const hasOther = record?.headers.some(({ name }) => name === OWN_ID_HEADER);
   if (record === undefined || hasOther || !part.isOfTime(record)) return undefined;
   return { records: [record], next: [], unread: 0 };
 }

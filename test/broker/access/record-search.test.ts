@@ -8,10 +8,10 @@ import {
   searchRecords,
 } from '../../../src/broker/access/record-search.ts';
 import type { FetchedInput, FindInput, FoundInput } from '../../../src/cluster/ports.ts';
-import { storedMessageId } from '../../../src/protocols/rocketmq/grpc/message-id.ts';
 import { stampBatch } from '../../../src/records/batch.ts';
 import { hasLookup } from '../../../src/records/lookups.ts';
 import { encodeBatch, type RecordInput } from '../../../src/records/records.ts';
+import { storedMessageId } from '../../../src/records/stored-id.ts';
 import { encodeUtf8 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 

@@ -2,10 +2,10 @@
 // nothing back that was deleted, and what is not asked for does not happen.
 import { expect, test } from 'vitest';
 import type { Keeping } from '../../../src/cluster/replica/hosted-log.ts';
-import { forEachBatch } from '../../../src/records/batch.ts';
-import { decodeRecords, encodeBatch } from '../../../src/records/records.ts';
+import { encodeBatch } from '../../../src/records/records.ts';
 import { decodeUtf8, encodeUtf8 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
+import { heldRecords } from './held-records.ts';
 import { inRig, LOG, led, type Rig } from './rig.ts';
 
 const FOREVER = Number.POSITIVE_INFINITY;
@@ -58,30 +58,12 @@ async function pass(rig: Rig): Promise<void> {
 
 /** [key, value] of what replica `id` has, in order. */
 function held(rig: Rig, id: number, prefix: string): [string, string | null][] {
-  const log = rig.at(id).store.log(LOG)!;
-  const found: [string, string | null][] = [];
-  for (let at = log.startOffset; at < log.endOffset; ) {
-    const read = log.read(at, 1 << 20, log.endOffset);
-    if (read.kind !== 'file' && read.kind !== 'memory') throw new Error(read.kind);
-    at = read.nextOffset;
-    const parts = read.kind === 'memory' ? read.slices : [new Uint8Array(read.length)];
-    if (read.kind === 'file') {
-      for (let from = 0; from < read.length; from += 60_000) {
-        read.file.readSync(parts[0]!.subarray(from, from + 60_000), read.position + from);
-      }
-    }
-    for (const part of parts) {
-      forEachBatch(part, 0, part.length, (from, size) => {
-        const decoded = decodeRecords(part, from, from + size);
-        if (decoded.kind === 'fault') throw new Error(decoded.fault);
-        for (const { key, value } of decoded.records) {
-          found.push([decodeUtf8(key!), value === null ? null : decodeUtf8(value)]);
-        }
-      });
-    }
-    read.release();
-  }
-  return found.filter(([key]) => key.startsWith(prefix));
+  return heldRecords(rig, id)
+    .map(({ key, value }): [string, string | null] => [
+      decodeUtf8(key!),
+      value === null ? null : decodeUtf8(value),
+    ])
+    .filter(([key]) => key.startsWith(prefix));
 }
 
 test('every replica keeps the newest record of a key, and lets a tombstone go after its time', async () => {

@@ -7,10 +7,10 @@ import { encodeQueueCommand, type QueueCommand } from '../../../src/broker/view/
 import { QUEUE_DEFAULTS } from '../../../src/broker/view/config.ts';
 import type { QueueState } from '../../../src/broker/view/queue-state.ts';
 import { Runs } from '../../../src/broker/view/runs.ts';
-import { forEachBatch } from '../../../src/records/batch.ts';
-import { decodeRecords, encodeBatch } from '../../../src/records/records.ts';
+import { encodeBatch } from '../../../src/records/records.ts';
 import { encodeUtf8 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
+import { heldRecords } from './held-records.ts';
 import { inRig, LOG, led, type Rig } from './rig.ts';
 
 const SEGMENT_BYTES = 16 * 1024;
@@ -55,30 +55,7 @@ async function takeOne(rig: Rig, leader: number, consumerId: number): Promise<nu
 const purge = (rig: Rig, leader: number) => command(rig, leader, { kind: 'purge' });
 
 /** Offsets whose records replica `id` has. */
-function held(rig: Rig, id: number): number[] {
-  const log = rig.at(id).store.log(LOG)!;
-  const found: number[] = [];
-  for (let at = log.startOffset; at < log.endOffset; ) {
-    const read = log.read(at, 1 << 20, log.endOffset);
-    if (read.kind !== 'file' && read.kind !== 'memory') throw new Error(read.kind);
-    at = read.nextOffset;
-    const parts = read.kind === 'memory' ? read.slices : [new Uint8Array(read.length)];
-    if (read.kind === 'file') {
-      for (let from = 0; from < read.length; from += 60_000) {
-        read.file.readSync(parts[0]!.subarray(from, from + 60_000), read.position + from);
-      }
-    }
-    for (const part of parts) {
-      forEachBatch(part, 0, part.length, (from, size) => {
-        const decoded = decodeRecords(part, from, from + size);
-        if (decoded.kind === 'fault') throw new Error(decoded.fault);
-        for (const { offset } of decoded.records) found.push(offset);
-      });
-    }
-    read.release();
-  }
-  return found;
-}
+const held = (rig: Rig, id: number) => heldRecords(rig, id).map(({ offset }) => offset);
 
 const countersOf = (rig: Rig, id: number) => rig.at(id).host.compactions.needless.counters;
 

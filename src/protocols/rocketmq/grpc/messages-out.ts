@@ -1,7 +1,8 @@
 // Records as messages for those who receive them: the other way round of messages-in.ts, and for records that
 // another protocol has stored, as much as RocketMQ has words for.
+
+import { storedMessageId } from '../../../records/stored-id.ts';
 import { BytesError, decodeUtf8, EMPTY_BYTES } from '../../../std/bytes.ts';
-import { storedMessageId } from './message-id.ts';
 import type { LeasedRecord } from './ports.ts';
 import { Header, isReserved } from './properties.ts';
 import type { EncodableOf } from './proto/index.ts';

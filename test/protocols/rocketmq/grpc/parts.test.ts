@@ -11,10 +11,7 @@ import {
   placeOf,
 } from '../../../../src/protocols/rocketmq/grpc/addressing.ts';
 import { md5Hex } from '../../../../src/protocols/rocketmq/grpc/md5.ts';
-import {
-  refuseMessageId,
-  storedMessageId,
-} from '../../../../src/protocols/rocketmq/grpc/message-id.ts';
+import { refuseMessageId } from '../../../../src/protocols/rocketmq/grpc/message-id.ts';
 import { groupName, tagFilter, topicName } from '../../../../src/protocols/rocketmq/grpc/names.ts';
 import type { BrokerPicture, TopicView } from '../../../../src/protocols/rocketmq/grpc/ports.ts';
 import {
@@ -29,6 +26,7 @@ import {
   partsOfMs,
   timestampMs,
 } from '../../../../src/protocols/rocketmq/grpc/times.ts';
+import { storedMessageId } from '../../../../src/records/stored-id.ts';
 import { toHex } from '../../../../src/std/bytes.ts';
 
 const require = createRequire(import.meta.url);
