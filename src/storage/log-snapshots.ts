@@ -140,24 +140,23 @@ export class LogSnapshots {
   }
 
   /**
-   * Stores the newest state a second time, if that takes fewer than `bytesMax` bytes: the frames between it and the
-   * one before are not needed then. Answers whether it will be durable with what is appended now.
+   * Stores the newest state a second time, if that takes fewer than `bytesMax` bytes, or if nothing else leads to it:
+   * the frames between it and the one before are not needed then. It is durable with what is appended now.
    */
-  copyNewest(bytesMax: number): boolean {
+  copyNewest(bytesMax: number): void {
     const [newest, older] = this.generations;
     const isAlone = newest?.isFloor === true || older?.seq === newest?.seq;
-    if (newest === undefined || isAlone || this.#pending !== undefined) return false;
+    if (newest === undefined || isAlone || this.#pending !== undefined) return;
     // One that is in a file is too large for a frame.
-    if (newest.inFile) return false;
+    if (newest.inFile) return;
     const log = this.#log;
     const record = this.recordBytes(newest);
-    if (log.isMemory || record === undefined) return false;
+    if (log.isMemory || record === undefined) return;
     // The other one was damaged, and no frames are left that lead to it.
     const isLast = older === undefined && log.table.anchor.seq > 0;
-    if (record.length >= bytesMax && !isLast) return false;
+    if (record.length >= bytesMax && !isLast) return;
     log.host.counters.snapshotsWritten += 1;
     this.#appendFrame(newest.seq, record);
-    return true;
   }
 
   becameDurable(lsn: number): void {
