@@ -125,7 +125,10 @@ export class ByteReader implements Cursor {
 
   copy(size: number): Uint8Array {
     const start = this.take(size);
-    return this.bytes.slice(start, start + size);
+    // Not `slice`: that of a Buffer is a view.
+    const copied = new Uint8Array(size);
+    copied.set(this.bytes.subarray(start, start + size));
+    return copied;
   }
 
   /** The next `size` bytes as text. */

@@ -120,6 +120,14 @@ describe('ByteWriter and ByteReader', () => {
     }
   });
 
+  it('copies what is copied, also out of a Buffer', () => {
+    for (const bytes of [Uint8Array.of(1, 2, 3), Buffer.of(1, 2, 3)]) {
+      const copied = new ByteReader(bytes, 1).copy(2);
+      bytes.fill(0);
+      expect(copied).toEqual(Uint8Array.of(2, 3));
+    }
+  });
+
   it('a negative size is refused', () => {
     expect(() => new ByteReader(new Uint8Array(8)).view(-1)).toThrow(BytesError);
   });

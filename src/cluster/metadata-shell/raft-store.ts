@@ -173,8 +173,7 @@ export class RaftStore {
     const count = read.varU53();
     const entries: Entry[] = [];
     for (let index = 0; index < count; index += 1) {
-      const entry = readEntry(read);
-      entries.push({ ...entry, data: entry.data.slice() });
+      entries.push(readEntry(read));
     }
     this.#mirror(truncateFrom, entries, hardState);
   }
@@ -197,7 +196,7 @@ export class RaftStore {
   }
 
   #loadState(bytes: Uint8Array): void {
-    const read = new ByteReader(bytes.slice());
+    const read = new ByteReader(new Uint8Array(bytes));
     this.#hardState = readHardState(read);
     if (read.u8() === 1) {
       const index = read.u64();
