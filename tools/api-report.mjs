@@ -14,6 +14,7 @@ export const DOORS = new Map([
   ['actors-testkit', 'dist/doors/actors-testkit.d.ts'],
   ['actors-shared', 'dist/doors/actors-shared.d.ts'],
   ['durable', 'dist/doors/durable.d.ts'],
+  ['raft', 'dist/doors/raft.d.ts'],
 ]);
 
 const EXPORT_FROM = /^export (?:type )?(\*|\{[^}]*\}) from '([^']+)';/gm;

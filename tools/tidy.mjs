@@ -97,7 +97,7 @@ export const WALLS = {
     'assembly',
   ],
   testkit: ['*'],
-  doors: ['std', 'env', 'env/node', 'codec', 'actors', 'cluster', 'storage'],
+  doors: ['std', 'env', 'env/node', 'codec', 'actors', 'raft', 'cluster', 'storage'],
   '.': ['*'],
 };
 

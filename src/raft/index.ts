@@ -3,4 +3,11 @@ export { createRaft, type RaftCore, type RaftInput, type Ready } from './core.ts
 export { configurationOf, isJoint, isVoter, membersOf } from './membership.ts';
 export type { RaftMessage } from './message.ts';
 export * from './message-codec.ts';
+export {
+  decodeWrites,
+  encodeWrite,
+  RaftStorageError,
+  recoverFrom,
+  type StoredWrites,
+} from './stored.ts';
 export * from './types.ts';

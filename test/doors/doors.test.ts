@@ -50,6 +50,12 @@ test('durable loads the storage and the log host besides, and nothing of the bro
   expect(others.filter((each) => !ROOMS_OF_LOGS.test(each))).toEqual([]);
 });
 
+test('raft loads the core and no runtime', () => {
+  const loaded = [...loadedBy('dist/doors/raft.js')];
+  expect(loaded.length).toBeGreaterThan(10);
+  expect(loaded.filter((each) => !/^dist\/(doors|raft|std)\//.test(each))).toEqual([]);
+});
+
 function node(...args: readonly string[]): string {
   return execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' }).trim();
 }

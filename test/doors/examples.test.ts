@@ -1,5 +1,6 @@
 // The examples do what they say, as they stand.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 
@@ -51,6 +52,16 @@ test('a pool of workers loses a thread and no job', () => {
   });
   expect(text).toContain('4203 primes below 40000');
   expect(text).toContain('40 jobs done, 1 worker lost on the way');
+});
+
+test('a map on three Raft peers goes on without its leader, which catches up', () => {
+  const text = execFileSync(process.execPath, [`${root}examples/raft/main.mjs`], {
+    cwd: tmpdir(),
+    encoding: 'utf8',
+  });
+  expect(text).toBe(
+    'color is red on 3 peers\ncolor is green on 2 peers\nsize is small on 3 peers\n',
+  );
 });
 
 test('guests of a chat hear each other, and who left or died', async () => {

@@ -56,13 +56,16 @@ test.each(readdirSync(examples))('the example %s is short', (name) => {
   expect(texts.join('').split('\n').length - 1).toBeLessThanOrEqual(LINES_MAX);
 });
 
-test.each(['chat', 'worker-pool'])('the guide %s shows the files of its example', (name) => {
-  const guide = readFileSync(new URL(`${name}.md`, guides), 'utf8');
-  for (const file of readdirSync(new URL(name, examples))) {
-    const text = readFileSync(new URL(`${name}/${file}`, examples), 'utf8');
-    expect(guide).toContain(`\n// file: ${file}\n${text}\`\`\`\n`);
-  }
-});
+test.each(['chat', 'raft', 'worker-pool'])(
+  'the guide %s shows the files of its example',
+  (name) => {
+    const guide = readFileSync(new URL(`${name}.md`, guides), 'utf8');
+    for (const file of readdirSync(new URL(name, examples))) {
+      const text = readFileSync(new URL(`${name}/${file}`, examples), 'utf8');
+      expect(guide).toContain(`\n// file: ${file}\n${text}\`\`\`\n`);
+    }
+  },
+);
 
 test('every block that is expected is there', () => {
   for (const name of PRINTED.keys()) expect(seen).toContain(name);

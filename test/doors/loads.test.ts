@@ -26,7 +26,10 @@ const doors = Object.keys(exports)
 
 const RUNTIME = ['doors', 'actors', 'codec', 'env', 'std'];
 const LOGS = ['storage', 'records', 'replication', 'cluster'];
-const roomsOf = (door: string): string[] => (door === 'durable' ? [...RUNTIME, ...LOGS] : RUNTIME);
+const roomsOf = (door: string): string[] => {
+  if (door === 'raft') return ['doors', 'raft', 'std'];
+  return door === 'durable' ? [...RUNTIME, ...LOGS] : RUNTIME;
+};
 
 const COUNTER = `
   const { actor, ask, none, protocol, tell, u32, createActorEnvironment, createSystem } =
@@ -72,6 +75,21 @@ const USES: Readonly<Record<string, string>> = {
     console.log(await sum.ask('add', 3, { timeoutMs: 5000 }));
     await kept.close();
     await system.shutdown({ timeoutMs: 1000 });`,
+  raft: `
+    import { configurationOf, createRaft, INITIAL_HARD_STATE, peerOf, RAFT_DEFAULTS } from 'callboard/raft';
+    const self = peerOf(1, 1);
+    const initial = { hardState: INITIAL_HARD_STATE, configuration: configurationOf([self]), entries: [] };
+    const core = createRaft({ ...RAFT_DEFAULTS, self }, initial, { below: () => 0 });
+    const step = (input) => {
+      core.step(input, 1000);
+      for (let ready = core.takeReady(); ready !== undefined; ready = core.takeReady()) {
+        for (const { kind, data } of ready.committed) if (kind === 'command') console.log(data[0]);
+        const attempt = ready.write?.attempt;
+        if (attempt !== undefined) core.step({ kind: 'persisted', attempt }, 1000);
+      }
+    };
+    step({ kind: 'tick' });
+    step({ kind: 'propose', requestId: 1, data: Uint8Array.of(3) });`,
 };
 const FAR = `import { actor, ask, none, protocol, u32 } from 'callboard/actors';
   export const Far = protocol('far', 1, { sum: ask(none, u32) });
