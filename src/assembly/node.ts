@@ -22,7 +22,7 @@ import { type Survivor, survivorOf } from '../cluster/metadata-shell/survivor.ts
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
-import { peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
+import { configurationOf, peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import type { LoadClients } from './client-protocols.ts';
@@ -330,7 +330,7 @@ class Node implements ProbedNode {
       node: nodeId,
       incarnation: this.#identity.incarnation,
       raft: { ...RAFT_DEFAULTS, ...raft },
-      bootstrap: { voters: isFounder ? founders : [], outgoing: [], learners: [] },
+      bootstrap: configurationOf(isFounder ? founders : []),
       stored,
       replica: this.#replica,
       controller,

@@ -15,6 +15,7 @@ export {
   INITIAL_HARD_STATE,
   isJoint,
   isVoter,
+  isWitness,
   membersOf,
   NO_PEER,
   nodeOfPeer,

@@ -2,6 +2,7 @@
 // randomness at construction. The shell obeys each Ready in any order it likes (see README), because
 // everything that must wait for the disk is kept back here until `persisted`.
 import { assert } from '../std/assert.ts';
+import { hasEnoughData } from './membership.ts';
 import type { RaftMessage } from './message.ts';
 import { decodeConfiguration } from './message-codec.ts';
 import { requestRead, startReads } from './read-index.ts';
@@ -15,7 +16,7 @@ import {
   tick,
   transferLeadership,
 } from './requests.ts';
-import { compact } from './snapshot.ts';
+import { applyAsWitness, compact } from './snapshot.ts';
 import { RaftState } from './state.ts';
 import type {
   Accepted,
@@ -50,6 +51,8 @@ export type RaftInput =
       readonly requestId: number;
       readonly voters: readonly PeerId[];
       readonly learners: readonly PeerId[];
+      /** Members that keep no commands. Without it those stay witnesses that are. */
+      readonly witnesses?: readonly PeerId[];
     }
   /** Leader only: hand over to a voter, within one election timeout or not at all. */
   | { readonly kind: 'transfer'; readonly requestId: number; readonly target: PeerId }
@@ -112,6 +115,9 @@ export class Core implements RaftCore {
       if (entry.kind === 'config')
         state.configurations.push(index, decodeConfiguration(entry.data));
     }
+    const isFounded = initial.configuration.voters.length > 0;
+    assert(!isFounded || hasEnoughData(initial.configuration), 'raft: fewer witnesses than others');
+    state.assertKind();
     this.#soft = this.#softNow();
     this.#commitSeen = state.log.commit;
   }
@@ -146,7 +152,7 @@ export class Core implements RaftCore {
         requestRead(state, input.requestId);
         return;
       case 'change-membership':
-        changeMembership(state, input.requestId, input.voters, input.learners);
+        changeMembership(state, input);
         return;
       case 'transfer':
         transferLeadership(state, input.requestId, input.target);
@@ -189,6 +195,7 @@ export class Core implements RaftCore {
       if (state.isReplicationDue) sendAppends(state);
       startReads(state);
     }
+    if (state.isWitness) applyAsWitness(state);
     const { log, persistence } = state;
     const hardState = { term: state.term, vote: state.vote, commit: log.commit };
     const write = persistence.take(log, hardState);

@@ -5,9 +5,11 @@ import { assert } from '../std/assert.ts';
 import type { AppendRequest, Heartbeat } from './message.ts';
 import { decodeConfiguration } from './message-codec.ts';
 import type { RaftState } from './state.ts';
+import { withheldFrom } from './witness.ts';
 
 export function handleAppendRequest(state: RaftState, message: AppendRequest): void {
   const { log } = state;
+  if (!state.isWitness && message.entries.some((entry) => entry.kind === 'withheld')) return;
   if (message.prevIndex < log.commit) {
     // A late repeat. The committed prefix is common, so that much matches for certain.
     acknowledge(state, message, log.commit);
@@ -22,9 +24,10 @@ export function handleAppendRequest(state: RaftState, message: AppendRequest): v
     const known = log.termAt(entry.index);
     if (known === entry.term) continue;
     if (known !== undefined) truncateFrom(state, entry.index);
-    log.append(entry);
+    log.append(state.isWitness ? withheldFrom(entry) : entry);
     if (entry.kind === 'config') {
       state.configurations.push(entry.index, decodeConfiguration(entry.data));
+      state.assertKind();
     }
   }
   const commit = Math.min(message.commit, lastNew);

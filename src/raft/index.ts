@@ -1,6 +1,13 @@
 // The door of the room: what a shell, a simulator or an embedder needs, and nothing else.
 export { createRaft, type RaftCore, type RaftInput, type Ready } from './core.ts';
-export { configurationOf, isJoint, isVoter, membersOf } from './membership.ts';
+export {
+  configurationOf,
+  hasEnoughData,
+  isJoint,
+  isVoter,
+  isWitness,
+  membersOf,
+} from './membership.ts';
 export type { RaftMessage } from './message.ts';
 export * from './message-codec.ts';
 export {

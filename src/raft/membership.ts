@@ -13,13 +13,26 @@ export function configurationOf(
   voters: readonly PeerId[],
   learners: readonly PeerId[] = [],
   outgoing: readonly PeerId[] = [],
+  witnesses: readonly PeerId[] = [],
 ): Configuration {
   const counted = new Set(voters);
+  const members = new Set([...voters, ...learners, ...outgoing]);
   return {
     voters: sorted(voters),
     outgoing: sorted(outgoing),
     learners: sorted(learners).filter((peer) => !counted.has(peer)),
+    witnesses: sorted(witnesses).filter((peer) => members.has(peer)),
   };
+}
+
+export function isWitness(configuration: Configuration, peer: PeerId): boolean {
+  return configuration.witnesses.includes(peer);
+}
+
+/** Fewer witnesses than others vote: whatever is committed, somebody who may lead has it whole. */
+export function hasEnoughData({ voters, witnesses }: Configuration): boolean {
+  const lacking = voters.filter((peer) => witnesses.includes(peer)).length;
+  return lacking * 2 < voters.length;
 }
 
 export function isJoint(configuration: Configuration): boolean {
@@ -76,13 +89,15 @@ export function enterJoint(
   current: Configuration,
   voters: readonly PeerId[],
   learners: readonly PeerId[],
+  witnesses: readonly PeerId[] = [],
 ): Configuration {
   assert(!isJoint(current), 'raft: one membership change at a time');
-  return configurationOf(voters, learners, current.voters);
+  const both = [...witnesses, ...current.witnesses];
+  return configurationOf(voters, learners, current.voters, both);
 }
 
 export function leaveJoint(joint: Configuration): Configuration {
-  return configurationOf(joint.voters, joint.learners);
+  return configurationOf(joint.voters, joint.learners, [], joint.witnesses);
 }
 
 /** Configurations by the index of their entry: the last one is in force, a truncation takes it back. */

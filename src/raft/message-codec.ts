@@ -5,7 +5,8 @@
 //
 //   message   version u8 | kind u8 | from u64 | to u64 | term u64 | body of the kind
 //   entry     index u64 | term u64 | kind u8 | size u32 | data
-//   config    3 x (count u16 | peers u64)
+//   config    3 x (count u16 | peers u64) [| count u16 | peers u64]: voters, outgoing, learners, witnesses. The last
+//             list is there when the highest bit of the first count is set; a reader that does not know it fails.
 import { ByteReader, BytesError, ByteWriter } from '../std/bytes.ts';
 import type { RaftMessage } from './message.ts';
 import type { Configuration, Entry, EntryKind, HardState, PeerId } from './types.ts';
@@ -22,34 +23,48 @@ const MESSAGE_KINDS = [
   'snapshot-chunk',
   'snapshot-response',
   'timeout-now',
+  'witness-snapshot',
 ] as const satisfies readonly RaftMessage['kind'][];
 
-const ENTRY_KINDS = ['noop', 'command', 'config'] as const satisfies readonly EntryKind[];
+const ENTRY_KINDS = [
+  'noop',
+  'command',
+  'config',
+  'withheld',
+] as const satisfies readonly EntryKind[];
+
+const HAS_WITNESSES = 0x8000;
 
 function malformed(what: string, value: number): BytesError {
   return new BytesError('BYTES_TRUNCATED', `raft: unknown ${what}`, { value });
 }
 
-function writePeers(out: ByteWriter, peers: readonly PeerId[]): void {
-  out.u16(peers.length);
+function writePeers(out: ByteWriter, peers: readonly PeerId[], flags = 0): void {
+  out.u16(peers.length | flags);
   for (const peer of peers) out.u64(peer);
 }
 
-function readPeers(input: ByteReader): PeerId[] {
-  const count = input.u16();
+function readPeers(input: ByteReader, count = input.u16()): PeerId[] {
   const peers: PeerId[] = [];
   for (let i = 0; i < count; i += 1) peers.push(input.u64());
   return peers;
 }
 
 export function writeConfiguration(out: ByteWriter, configuration: Configuration): void {
-  writePeers(out, configuration.voters);
-  writePeers(out, configuration.outgoing);
-  writePeers(out, configuration.learners);
+  const { voters, outgoing, learners, witnesses } = configuration;
+  writePeers(out, voters, witnesses.length > 0 ? HAS_WITNESSES : 0);
+  writePeers(out, outgoing);
+  writePeers(out, learners);
+  if (witnesses.length > 0) writePeers(out, witnesses);
 }
 
 export function readConfiguration(input: ByteReader): Configuration {
-  return { voters: readPeers(input), outgoing: readPeers(input), learners: readPeers(input) };
+  const head = input.u16();
+  const voters = readPeers(input, head & ~HAS_WITNESSES);
+  const outgoing = readPeers(input);
+  const learners = readPeers(input);
+  const witnesses = (head & HAS_WITNESSES) === 0 ? [] : readPeers(input);
+  return { voters, outgoing, learners, witnesses };
 }
 
 export function encodeConfiguration(configuration: Configuration): Uint8Array {
@@ -152,6 +167,11 @@ function writeBody(out: ByteWriter, message: RaftMessage): void {
       out.u64(message.snapshotTerm);
       out.u32(message.offset);
       return;
+    case 'witness-snapshot':
+      out.u64(message.snapshotIndex);
+      out.u64(message.snapshotTerm);
+      writeConfiguration(out, message.configuration);
+      return;
     case 'timeout-now':
       return;
   }
@@ -212,6 +232,12 @@ function readMessage(input: ByteReader): RaftMessage {
       const snapshotIndex = input.u64();
       const snapshotTerm = input.u64();
       return { kind, ...envelope, snapshotIndex, snapshotTerm, offset: input.u32() };
+    }
+    case 'witness-snapshot': {
+      const snapshotIndex = input.u64();
+      const snapshotTerm = input.u64();
+      const configuration = readConfiguration(input);
+      return { kind, ...envelope, snapshotIndex, snapshotTerm, configuration };
     }
     case 'timeout-now':
       return { kind, ...envelope };

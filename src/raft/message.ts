@@ -70,6 +70,14 @@ export interface SnapshotChunk extends Envelope {
   readonly data: Uint8Array;
 }
 
+/** To a witness, in place of a snapshot: what is committed up to `snapshotIndex`, without its image. */
+export interface WitnessSnapshot extends Envelope {
+  readonly kind: 'witness-snapshot';
+  readonly snapshotIndex: number;
+  readonly snapshotTerm: number;
+  readonly configuration: Configuration;
+}
+
 /** `offset`: bytes of the named snapshot that the follower holds, so where to go on. */
 export interface SnapshotResponse extends Envelope {
   readonly kind: 'snapshot-response';
@@ -92,4 +100,5 @@ export type RaftMessage =
   | HeartbeatResponse
   | SnapshotChunk
   | SnapshotResponse
+  | WitnessSnapshot
   | TimeoutNow;

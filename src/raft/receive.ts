@@ -6,7 +6,7 @@ import { handleAppendRequest, handleHeartbeat } from './follower.ts';
 import type { RaftMessage } from './message.ts';
 import { handleHeartbeatResponse } from './read-index.ts';
 import { handleAppendResponse, resumeReplication } from './replication.ts';
-import { handleSnapshotChunk, handleSnapshotResponse } from './snapshot.ts';
+import { handleSnapshotChunk, handleSnapshotResponse, handleWitnessSnapshot } from './snapshot.ts';
 import type { RaftState } from './state.ts';
 import { NO_PEER } from './types.ts';
 
@@ -28,6 +28,7 @@ export function receive(state: RaftState, message: RaftMessage): void {
     case 'append-request':
     case 'heartbeat':
     case 'snapshot-chunk':
+    case 'witness-snapshot':
       receiveFromLeader(state, message);
       return;
     case 'append-response':
@@ -50,7 +51,20 @@ export function receive(state: RaftState, message: RaftMessage): void {
   }
 }
 
-type FromLeader = Extract<RaftMessage, { kind: 'append-request' | 'heartbeat' | 'snapshot-chunk' }>;
+type FromLeader = Extract<
+  RaftMessage,
+  { kind: 'append-request' | 'heartbeat' | 'snapshot-chunk' | 'witness-snapshot' }
+>;
+
+function isFromLeader(message: RaftMessage): message is FromLeader {
+  const { kind } = message;
+  return (
+    kind === 'append-request' ||
+    kind === 'heartbeat' ||
+    kind === 'snapshot-chunk' ||
+    kind === 'witness-snapshot'
+  );
+}
 
 function receiveFromLeader(state: RaftState, message: FromLeader): void {
   assert(state.role !== 'leader', 'raft: one leader per term', {
@@ -61,6 +75,7 @@ function receiveFromLeader(state: RaftState, message: FromLeader): void {
   state.leaderHeard(message.from);
   if (message.kind === 'append-request') handleAppendRequest(state, message);
   else if (message.kind === 'heartbeat') handleHeartbeat(state, message);
+  else if (message.kind === 'witness-snapshot') handleWitnessSnapshot(state, message);
   else handleSnapshotChunk(state, message);
 }
 
@@ -70,11 +85,7 @@ function receiveOld(state: RaftState, message: RaftMessage): void {
   if (message.kind === 'vote-request') {
     const { isPreVote } = message;
     state.sendWhenDurable({ kind: 'vote-response', ...envelope, isPreVote, isGranted: false });
-  } else if (
-    message.kind === 'append-request' ||
-    message.kind === 'heartbeat' ||
-    message.kind === 'snapshot-chunk'
-  ) {
+  } else if (isFromLeader(message)) {
     const index = message.kind === 'append-request' ? message.prevIndex : 0;
     const hint = { isRejected: true, index, hintIndex: 0, hintTerm: 0 };
     state.sendWhenDurable({ kind: 'append-response', ...envelope, ...hint });
@@ -89,10 +100,6 @@ function receiveNewer(state: RaftState, message: RaftMessage): boolean {
   }
   // The term of a granted pre-vote is the one asked about; nobody is in it yet.
   if (message.kind === 'vote-response' && message.isPreVote && message.isGranted) return true;
-  const isLeaders =
-    message.kind === 'append-request' ||
-    message.kind === 'heartbeat' ||
-    message.kind === 'snapshot-chunk';
-  state.becomeFollower(message.term, isLeaders ? message.from : NO_PEER);
+  state.becomeFollower(message.term, isFromLeader(message) ? message.from : NO_PEER);
   return true;
 }

@@ -2,13 +2,14 @@
 // what follows from a commit: leaving a joint configuration and stepping down when removed.
 // Invariant: only entries of the leader's own term are committed by counting (Raft 5.4.2).
 import { assert } from '../std/assert.ts';
-import { isJoint, isVoter, leaveJoint, quorumValue } from './membership.ts';
+import { isJoint, isVoter, isWitness, leaveJoint, quorumValue } from './membership.ts';
 import type { AppendResponse } from './message.ts';
 import { encodeConfiguration } from './message-codec.ts';
 import type { Progress } from './progress.ts';
 import { resumeSnapshot, sendSnapshot } from './snapshot.ts';
 import type { RaftState } from './state.ts';
 import { type Configuration, type EntryKind, NO_PEER, type PeerId } from './types.ts';
+import { lastForWitness, noteSilent, sendWitnessSnapshot, withheldFrom } from './witness.ts';
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -22,9 +23,10 @@ export function becomeLeader(state: RaftState): void {
   });
   state.role = 'leader';
   state.leader = state.self;
-  state.votes.clear();
   state.progress.clear();
   state.syncProgress();
+  noteSilent(state);
+  state.votes.clear();
   state.heartbeatDueMs = state.nowMs + state.config.heartbeatMs;
   state.quorumCheckDueMs = state.nowMs + state.config.electionTimeoutMs;
   state.uncommittedBytes = 0;
@@ -81,11 +83,15 @@ function sendAppend(
   if (isFull && !isForced) return false;
   const prevIndex = progress.next - 1;
   const prevTerm = log.termAt(prevIndex);
+  const isForWitness = isWitness(state.configuration, peer);
   if (prevTerm === undefined) {
-    sendSnapshot(state, peer, progress);
+    if (isForWitness) sendWitnessSnapshot(state, peer, progress);
+    else sendSnapshot(state, peer, progress);
     return false;
   }
-  const entries = isFull ? [] : log.slice(progress.next, log.lastIndex, config.appendBytesMax);
+  const through = isForWitness ? lastForWitness(state) : log.lastIndex;
+  const whole = isFull ? [] : log.slice(progress.next, through, config.appendBytesMax);
+  const entries = isForWitness ? whole.map(withheldFrom) : whole;
   const isNews = entries.length > 0 || progress.sentCommit < log.commit;
   if (!isNews && !isForced && progress.state === 'replicate') return false;
   state.send({
@@ -107,7 +113,7 @@ function sendAppend(
   const bytes = entries.reduce((sum, entry) => sum + entry.data.byteLength, 0);
   progress.next += entries.length;
   progress.sent(progress.next - 1, bytes);
-  return progress.next <= log.lastIndex;
+  return progress.next <= through;
 }
 
 export function sendHeartbeats(state: RaftState): void {
@@ -206,7 +212,11 @@ function afterCommit(state: RaftState): void {
 function retire(state: RaftState): void {
   sendAppends(state);
   const { voters } = state.configuration;
-  const heir = voters.find((peer) => state.progress.get(peer)?.match === state.log.lastIndex);
+  const heir = voters.find(
+    (peer) =>
+      !isWitness(state.configuration, peer) &&
+      state.progress.get(peer)?.match === state.log.lastIndex,
+  );
   if (heir !== undefined) sendTimeoutNow(state, heir);
   state.becomeFollower(state.term, NO_PEER);
 }

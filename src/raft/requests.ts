@@ -3,7 +3,16 @@
 // change of role. Nothing is queued for later here.
 
 import { startPreVote } from './election.ts';
-import { enterJoint, hasQuorum, isJoint, isVoter } from './membership.ts';
+import {
+  configurationOf,
+  enterJoint,
+  hasEnoughData,
+  hasQuorum,
+  isJoint,
+  isVoter,
+  isWitness,
+  membersOf,
+} from './membership.ts';
 import {
   appendConfiguration,
   appendOwn,
@@ -12,7 +21,7 @@ import {
   sendTimeoutNow,
 } from './replication.ts';
 import type { RaftState } from './state.ts';
-import { NO_PEER, type PeerId, type RefusalReason } from './types.ts';
+import { type Configuration, NO_PEER, type PeerId, type RefusalReason } from './types.ts';
 
 export function tick(state: RaftState): void {
   if (state.role !== 'leader') {
@@ -79,22 +88,26 @@ function proposalRefusal(state: RaftState, bytes: number): RefusalReason | undef
   return state.uncommittedBytes > 0 && isOver ? 'busy' : undefined;
 }
 
-export function changeMembership(
-  state: RaftState,
-  requestId: number,
-  voters: readonly PeerId[],
-  learners: readonly PeerId[],
-): void {
-  const reason = changeRefusal(state, voters);
+export interface MembershipWish {
+  readonly requestId: number;
+  readonly voters: readonly PeerId[];
+  readonly learners: readonly PeerId[];
+  readonly witnesses?: readonly PeerId[];
+}
+
+export function changeMembership(state: RaftState, wish: MembershipWish): void {
+  const { requestId, voters, learners, witnesses = state.configuration.witnesses } = wish;
+  const reason = changeRefusal(state, configurationOf(voters, learners, [], witnesses));
   if (reason !== undefined) {
     state.refuse(requestId, reason);
     return;
   }
-  const index = appendConfiguration(state, enterJoint(state.configuration, voters, learners));
+  const joint = enterJoint(state.configuration, voters, learners, witnesses);
+  const index = appendConfiguration(state, joint);
   state.accepted.push({ requestId, index, term: state.term });
 }
 
-function changeRefusal(state: RaftState, voters: readonly PeerId[]): RefusalReason | undefined {
+function changeRefusal(state: RaftState, wanted: Configuration): RefusalReason | undefined {
   const { configuration, configurations, log } = state;
   if (state.role !== 'leader') return 'not-leader';
   // Before an own entry commits, an older leader's change may still be undecided.
@@ -103,8 +116,16 @@ function changeRefusal(state: RaftState, voters: readonly PeerId[]): RefusalReas
   if (isJoint(configuration) || configurations.currentIndex > log.commit) {
     return 'change-in-flight';
   }
-  if (voters.length === 0) return 'invalid';
-  return voters.some((peer) => isLagging(state, peer)) ? 'lagging' : undefined;
+  if (!hasEnoughData(wanted) || changesKind(configuration, wanted)) return 'invalid';
+  return wanted.voters.some((peer) => isLagging(state, peer)) ? 'lagging' : undefined;
+}
+
+/** Who has kept no commands cannot begin to, and who has them would have to forget: it leaves and comes anew. */
+function changesKind(current: Configuration, wanted: Configuration): boolean {
+  const members = new Set(membersOf(current));
+  return membersOf(wanted).some(
+    (peer) => members.has(peer) && isWitness(current, peer) !== isWitness(wanted, peer),
+  );
 }
 
 /** A new voter that is far behind would count towards the quorum without being of any help to it. */
@@ -120,7 +141,11 @@ export function transferLeadership(state: RaftState, requestId: number, target: 
     state.refuse(requestId, 'not-leader');
   } else if (state.transfer !== undefined) {
     state.refuse(requestId, 'transferring');
-  } else if (progress === undefined || !isVoter(state.configuration, target)) {
+  } else if (
+    progress === undefined ||
+    !isVoter(state.configuration, target) ||
+    isWitness(state.configuration, target)
+  ) {
     state.refuse(requestId, 'invalid');
   } else {
     state.transfer = { target, deadlineMs: state.nowMs + state.config.electionTimeoutMs };

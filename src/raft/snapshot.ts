@@ -3,10 +3,14 @@
 // checksum) goes on where it stopped, also under another leader. Installing twice changes nothing.
 import { assert } from '../std/assert.ts';
 import { crc32c } from '../std/crc32c.ts';
-import type { SnapshotChunk, SnapshotResponse } from './message.ts';
+import type { SnapshotChunk, SnapshotResponse, WitnessSnapshot } from './message.ts';
 import type { Progress } from './progress.ts';
 import type { RaftState } from './state.ts';
 import type { PeerId, Snapshot } from './types.ts';
+
+const NO_BYTES = new Uint8Array(0);
+/** A witness drops its log when it is longer than so many times what stays. */
+const WITNESS_LOG_TIMES = 10;
 
 /** Chunks sent beyond what the peer has acknowledged. */
 const CHUNKS_AHEAD = 2;
@@ -77,7 +81,19 @@ export function handleSnapshotResponse(state: RaftState, message: SnapshotRespon
   if (isMoved && message.offset < total) sendChunks(state, message.from, progress);
 }
 
+/** Nothing is given in place of the image: a peer with a state machine must not take it for one. */
+export function handleWitnessSnapshot(state: RaftState, message: WitnessSnapshot): void {
+  if (!state.isWitness) return;
+  const { snapshotIndex: index, snapshotTerm: term, configuration } = message;
+  if (index > state.log.commit) {
+    installSnapshot(state, { index, term, configuration, checksum: 0, data: NO_BYTES });
+  }
+  acknowledge(state, message, state.log.commit);
+}
+
 export function handleSnapshotChunk(state: RaftState, chunk: SnapshotChunk): void {
+  // Its sender takes this peer for another kind of member, and hears so from the next configuration.
+  if (state.isWitness) return;
   if (chunk.snapshotIndex <= state.log.commit) {
     acknowledge(state, chunk, state.log.commit);
     return;
@@ -135,7 +151,7 @@ function bufferFor(state: RaftState, chunk: SnapshotChunk) {
   return fresh;
 }
 
-function acknowledge(state: RaftState, chunk: SnapshotChunk, index: number): void {
+function acknowledge(state: RaftState, chunk: { readonly from: PeerId }, index: number): void {
   state.sendWhenDurable({
     kind: 'append-response',
     from: state.self,
@@ -157,9 +173,20 @@ function installSnapshot(state: RaftState, snapshot: Snapshot): void {
   }
   log.resetTo(snapshot.index, snapshot.term);
   state.configurations.reset(snapshot.index, snapshot.configuration);
+  state.assertKind();
   state.snapshot = snapshot;
-  state.install = snapshot;
+  if (state.isWitness) log.applied = snapshot.index;
+  else state.install = snapshot;
   state.persistence.snapshotTaken({ snapshot, replacesLog: true, keepFrom: snapshot.index + 1 });
+}
+
+/** A witness has nothing to apply, and lets go of what is committed by itself. */
+export function applyAsWitness(state: RaftState): void {
+  const { log } = state;
+  log.handed = Math.max(log.handed, Math.min(log.commit, log.stable));
+  log.applied = log.handed;
+  const isLong = log.applied - log.baseIndex > WITNESS_LOG_TIMES * state.config.trailingEntries;
+  if (isLong) compact(state, log.applied, NO_BYTES);
 }
 
 /** The state machine gives its image at `index`: the log below may go. Older images are ignored. */

@@ -2,7 +2,7 @@
 // changing term, following. No decisions here. Invariant: term, commit and applied never fall.
 import { assert } from '../std/assert.ts';
 import { RaftLog } from './log.ts';
-import { ConfigurationHistory, isVoter, membersOf } from './membership.ts';
+import { ConfigurationHistory, isVoter, isWitness, membersOf } from './membership.ts';
 import type { RaftMessage } from './message.ts';
 import { Persistence } from './persistence.ts';
 import { Progress } from './progress.ts';
@@ -111,10 +111,26 @@ export class RaftState {
    * removes still may: it can be the only one whose log is long enough to win (Raft thesis 4.2.2).
    */
   get isElectable(): boolean {
+    if (this.isWitness) return false;
     if (isVoter(this.configuration, this.self)) return true;
     const { currentIndex } = this.configurations;
     if (currentIndex <= this.log.commit) return false;
     return isVoter(this.configurations.at(this.log.commit), this.self);
+  }
+
+  /** It keeps no commands, so it can lead nobody. */
+  get isWitness(): boolean {
+    return this.config.isWitness === true;
+  }
+
+  /** Called with every configuration that this peer hears of: what it keeps cannot be changed by a word. */
+  assertKind(): void {
+    const { configuration, self } = this;
+    if (!membersOf(configuration).includes(self)) return;
+    assert(isWitness(configuration, self) === this.isWitness, 'raft: a witness is a witness', {
+      self,
+      isWitness: this.isWitness,
+    });
   }
 
   /** A leader that has committed in its own term. */

@@ -24,8 +24,11 @@ export function nodeOfPeer(peer: PeerId): number {
   return Math.floor(peer / TWO_32);
 }
 
-/** `noop` opens a term, `command` is the user's, `config` is an encoded Configuration. */
-export type EntryKind = 'noop' | 'command' | 'config';
+/**
+ * `noop` opens a term, `command` is the user's, `config` is an encoded Configuration, `withheld` is a command as a
+ * witness keeps it: index and term, without its bytes.
+ */
+export type EntryKind = 'noop' | 'command' | 'config' | 'withheld';
 
 export interface Entry {
   readonly index: number;
@@ -36,15 +39,22 @@ export interface Entry {
 
 /**
  * Who counts. `outgoing` is empty except in a joint configuration, where every decision needs a
- * majority of `voters` and a majority of `outgoing`. All lists are sorted.
+ * majority of `voters` and a majority of `outgoing`. `witnesses` are members of the other lists that keep terms,
+ * votes and what entries there are, but not their bytes: they vote and never lead. All lists are sorted.
  */
 export interface Configuration {
   readonly voters: readonly PeerId[];
   readonly outgoing: readonly PeerId[];
   readonly learners: readonly PeerId[];
+  readonly witnesses: readonly PeerId[];
 }
 
-export const EMPTY_CONFIGURATION: Configuration = { voters: [], outgoing: [], learners: [] };
+export const EMPTY_CONFIGURATION: Configuration = {
+  voters: [],
+  outgoing: [],
+  learners: [],
+  witnesses: [],
+};
 
 /** What must survive a crash besides entries. `commit` is a hint and alone never causes a write. */
 export interface HardState {
@@ -68,6 +78,11 @@ export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
 
 export interface RaftConfig {
   readonly self: PeerId;
+  /**
+   * This peer keeps no commands and has no state machine. It must say the same for as long as the peer exists, and
+   * agree with what configurations call it: otherwise `step` throws.
+   */
+  readonly isWitness?: boolean;
   /** A follower campaigns after hearing no leader for [electionTimeoutMs, 2 x electionTimeoutMs). */
   readonly electionTimeoutMs: number;
   readonly heartbeatMs: number;
@@ -90,7 +105,7 @@ export interface RaftConfig {
 }
 
 /** Defaults for a metadata group on a local network. */
-export const RAFT_DEFAULTS: Omit<RaftConfig, 'self'> = {
+export const RAFT_DEFAULTS: Omit<RaftConfig, 'self' | 'isWitness'> = {
   electionTimeoutMs: 500,
   heartbeatMs: 100,
   appendBytesMax: 256 * 1024,
@@ -131,7 +146,10 @@ export type RefusalReason =
   | 'change-in-flight'
   /** A new voter is not a learner that has caught up. */
   | 'lagging'
-  /** The wanted configuration is malformed, or the target is not a voter. */
+  /**
+   * The wanted configuration is malformed: nobody votes, half or more of the voters are witnesses, or a member
+   * becomes a witness or stops being one. Or the target of a transfer may not lead.
+   */
   | 'invalid'
   /** Leadership was lost before the outcome was known. */
   | 'leadership-lost';

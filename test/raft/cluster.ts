@@ -8,6 +8,7 @@ import {
   encodeMessage,
   type HardState,
   INITIAL_HARD_STATE,
+  nodeOfPeer,
   type PeerId,
   peerOf,
   RAFT_DEFAULTS,
@@ -46,6 +47,7 @@ export interface ClusterOptions {
   readonly ids: readonly number[];
   readonly voters?: readonly number[];
   readonly learners?: readonly number[];
+  readonly witnesses?: readonly number[];
   readonly config?: Partial<RaftConfig>;
   readonly random: (id: number) => { below(n: number): number };
   /** Writes finish at once; else call `finishWrite`. */
@@ -97,6 +99,8 @@ export class Cluster {
     this.#bootstrap = configurationOf(
       voters.map((id) => peerOf(id, 1)),
       (options.learners ?? []).map((id) => peerOf(id, 1)),
+      [],
+      (options.witnesses ?? []).map((id) => peerOf(id, 1)),
     );
     for (const id of options.ids) this.start(id, 1, emptyDisk(), voters.includes(id));
   }
@@ -110,7 +114,10 @@ export class Cluster {
       disk,
       shadow: { snapshot: disk.snapshot, entries: [...disk.entries] },
       pendingWrites: [],
-      applied: disk.snapshot === undefined ? [] : JSON.parse(decoder.decode(disk.snapshot.data)),
+      applied:
+        disk.snapshot === undefined || this.isWitness(id)
+          ? []
+          : JSON.parse(decoder.decode(disk.snapshot.data)),
       appliedIndex: disk.snapshot?.index ?? 0,
       accepted: [],
       refusals: [],
@@ -118,7 +125,12 @@ export class Cluster {
     };
     this.nodes.set(id, node);
     node.core = createRaft(
-      { ...RAFT_DEFAULTS, ...this.options.config, self: peer },
+      {
+        ...RAFT_DEFAULTS,
+        ...this.options.config,
+        self: peer,
+        ...(this.isWitness(id) ? { isWitness: true } : {}),
+      },
       {
         hardState: disk.hardState,
         configuration: isKnown ? this.#bootstrap : configurationOf([]),
@@ -130,6 +142,10 @@ export class Cluster {
     );
     this.#pump(id);
     return node;
+  }
+
+  isWitness(id: number): boolean {
+    return this.options.witnesses?.includes(id) ?? false;
   }
 
   node(id: number): Node {
@@ -217,6 +233,7 @@ export class Cluster {
   }
 
   compact(id: number): void {
+    if (this.isWitness(id)) return;
     const { applied, appliedIndex } = this.node(id);
     const data = encoder.encode(JSON.stringify(applied));
     this.step(id, { kind: 'compact', index: appliedIndex, data });
@@ -288,6 +305,12 @@ export class Cluster {
       if (snapshot !== undefined && entry.index <= snapshot.index) continue;
       if (first === 0) break;
       key = `${entry.index}/${entry.term}`;
+      if (entry.kind === 'withheld') {
+        // Without its bytes there is only the name; who has them was looked at before.
+        chain = this.#chains.get(key) ?? -1;
+        if (chain === -1) throw new Error(`log matching: a witness has an unknown entry ${key}`);
+        continue;
+      }
       chain = mix(chain, entry.index, entry.term, entry.data);
       const other = this.#chains.get(key);
       if (other !== undefined && other !== chain) throw new Error(`log matching fails at ${key}`);
@@ -305,6 +328,7 @@ export class Cluster {
 
   /** Election safety and leader completeness. */
   #checkLeader(node: Node, term: number): void {
+    if (this.isWitness(nodeOfPeer(node.peer))) throw new Error('a witness leads');
     const other = this.#leaders.get(term);
     if (other !== undefined && other !== node.peer) throw new Error(`two leaders in term ${term}`);
     this.#leaders.set(term, node.peer);
@@ -341,6 +365,9 @@ export class Cluster {
     });
     if (holders.length * 2 <= this.nodes.size) {
       throw new Error(`index ${entry.index} is committed but durable on ${holders.length} only`);
+    }
+    if (holders.every(({ peer }) => this.isWitness(nodeOfPeer(peer)))) {
+      throw new Error(`index ${entry.index} is committed and nobody has its bytes`);
     }
   }
 }

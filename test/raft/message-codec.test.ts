@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  configurationOf,
   decodeConfiguration,
   decodeMessage,
   type Entry,
@@ -25,10 +26,15 @@ const peer = fc
     return peerOf(n, i);
   });
 const peers = fc.array(peer, { maxLength: 4 });
-const configuration = fc.record({ voters: peers, outgoing: peers, learners: peers });
+const configuration = fc.record({
+  voters: peers,
+  outgoing: peers,
+  learners: peers,
+  witnesses: peers,
+});
 const data = fc.uint8Array({ maxLength: 40 });
 const envelope = { from: peer, to: peer, term: index };
-const kind = fc.constantFrom<Entry['kind']>('noop', 'command', 'config');
+const kind = fc.constantFrom<Entry['kind']>('noop', 'command', 'config', 'withheld');
 
 const run = fc
   .tuple(index, fc.array(fc.record({ term: index, kind, data }), { maxLength: 4 }))
@@ -79,6 +85,7 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
   chunk,
   fields('snapshot-response', { snapshotIndex: index, snapshotTerm: index, offset: fc.nat(99) }),
   fields('timeout-now', {}),
+  fields('witness-snapshot', { snapshotIndex: index, snapshotTerm: index, configuration }),
 ) as fc.Arbitrary<RaftMessage>;
 
 describe('messages', () => {
@@ -154,6 +161,14 @@ describe('stored pieces', () => {
         expect(readHardState(input)).toEqual(hardState);
       }),
     );
+  });
+
+  test('a configuration without witnesses keeps the bytes that it had before there were any', () => {
+    const [a, b] = [peerOf(1, 1), peerOf(2, 1)];
+    const lists = '0001' + '0000000100000001' + '0000' + '0001' + '0000000200000001';
+    expect(toHex(encodeConfiguration(configurationOf([a], [b])))).toBe(lists);
+    const witnessed = `8${lists.slice(1)}0001${'0000000200000001'}`;
+    expect(toHex(encodeConfiguration(configurationOf([a], [b], [], [b])))).toBe(witnessed);
   });
 
   test('a peer is a node and an incarnation, in range', () => {

@@ -58,6 +58,8 @@ function message(m: RaftMessage): string {
       return `${head} ${m.snapshotIndex}/${m.snapshotTerm} at ${m.offset} of ${m.totalBytes}`;
     case 'snapshot-response':
       return `${head} ${m.snapshotIndex}/${m.snapshotTerm} has ${m.offset}`;
+    case 'witness-snapshot':
+      return `${head} ${m.snapshotIndex}/${m.snapshotTerm}`;
     case 'timeout-now':
       return head;
   }
@@ -112,16 +114,18 @@ class Script {
     return this.lines;
   }
 
-  /** cluster 3 | cluster 3 learners=4 | cluster 3 slow-disk chunk=8 */
+  /** cluster 3 | cluster 3 learners=4 | cluster 3 witnesses=3 | cluster 3 slow-disk chunk=8 */
   #make(words: string[]): void {
     const voters = Array.from({ length: Number(words[0]) }, (_, i) => i + 1);
     const option = (name: string) =>
       words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
-    const learners = option('learners')?.split(',').map(Number) ?? [];
+    const list = (name: string) => option(name)?.split(',').map(Number) ?? [];
+    const [learners, witnesses] = [list('learners'), list('witnesses')];
     this.cluster = new Cluster({
       ids: [...voters, ...learners],
       voters,
       learners,
+      witnesses,
       config: { trailingEntries: 0, snapshotChunkBytes: Number(option('chunk') ?? 64) },
       random: () => ({ below: () => 0 }),
       isDiskInstant: !words.includes('slow-disk'),
@@ -171,13 +175,17 @@ class Script {
         const list = (word = '') => {
           return word
             .split(',')
-            .filter(Boolean)
+            .filter((name) => name !== '' && name !== '-')
             .map((name) => {
               const [node, incarnation] = name.split('@').map(Number);
               return peerOf(node, incarnation ?? 1);
             });
         };
-        const change = { voters: list(words[1]), learners: list(words[2]) };
+        const change = {
+          voters: list(words[1]),
+          learners: list(words[2]),
+          ...(words[3] === undefined ? {} : { witnesses: list(words[3]) }),
+        };
         cluster.step(id, { kind: 'change-membership', requestId, ...change });
         return;
       }
@@ -218,12 +226,13 @@ class Script {
     const node = this.cluster!.node(id);
     if (node.core === undefined) return `  ${id}: down`;
     const s = node.core.status;
-    const { voters, outgoing, learners } = s.configuration;
+    const { voters, outgoing, learners, witnesses } = s.configuration;
     const joint = outgoing.length > 0 ? `, outgoing ${peers(outgoing)}` : '';
     const learning = learners.length > 0 ? `, learners ${peers(learners)}` : '';
+    const watching = witnesses.length > 0 ? `, witnesses ${peers(witnesses)}` : '';
     const marks = `commit ${s.commit}, durable ${s.durableIndex}, last ${s.lastIndex}`;
     const who = `${s.role} in term ${s.term}, leader ${peer(s.leader)}`;
-    return `  ${id}: ${who}, ${marks}, voters ${peers(voters)}${joint}${learning}`;
+    return `  ${id}: ${who}, ${marks}, voters ${peers(voters)}${joint}${learning}${watching}`;
   }
 }
 
