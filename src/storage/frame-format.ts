@@ -10,15 +10,7 @@
 // number of frames, payload CRC = the salt before it if flag NEW_SALT. Groups start at multiples of 4 KiB,
 // so a block that holds acknowledged bytes is never written again. The LSN is the global byte position.
 import { BATCH_CRC_FROM, batchSize } from '../records/batch.ts';
-import {
-  readI32le,
-  readU16le,
-  readU32le,
-  readU64le,
-  writeU16le,
-  writeU32le,
-  writeU64le,
-} from '../std/bytes.ts';
+import { readU32le, readU64le, writeU16le, writeU32le, writeU64le } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 
 export const FRAME_HEADER_BYTES = 64;
@@ -26,6 +18,8 @@ export const BLOCK_BYTES = 4096;
 /** "CBWF". */
 const FRAME_MAGIC = 0x46574243;
 export const FRAME_VERSION = 1;
+/** The CRC-32C of any bytes with their own sum behind them, little endian: so of every sound header. */
+export const SOUND_HEADER_SUM = 0x48674bc7;
 
 export const TYPE_GROUP = 1;
 export const TYPE_DATA = 2;
@@ -95,22 +89,12 @@ export class FrameCodec {
     writeU32le(bytes, at + 60, this.crc32c(bytes, at, at + 60));
   }
 
-  /** Fills `into` and answers true if 64 sound header bytes are at `at`. */
-  readHeader(bytes: Uint8Array, at: number, into: FrameFields): boolean {
+  /** Fills `into` and answers true if 64 sound header bytes are at `at`. `view` is of the same bytes. */
+  readHeader(bytes: Uint8Array, at: number, into: FrameFields, view = viewOf(bytes)): boolean {
     if (at + FRAME_HEADER_BYTES > bytes.length) return false;
-    if (readU32le(bytes, at) !== FRAME_MAGIC || bytes[at + 4] !== FRAME_VERSION) return false;
-    if (this.crc32c(bytes, at, at + 60) !== readU32le(bytes, at + 60)) return false;
-    into.type = bytes[at + 5]!;
-    into.flags = readU16le(bytes, at + 6);
-    into.lsn = readU64le(bytes, at + 8);
-    into.logId = readU64le(bytes, at + 16);
-    into.seq = readU64le(bytes, at + 24);
-    into.logTimeMs = readU64le(bytes, at + 32);
-    into.epoch = readI32le(bytes, at + 40);
-    into.payloadLength = readU32le(bytes, at + 44);
-    into.payloadCrc = readU32le(bytes, at + 48);
-    into.chain = readU32le(bytes, at + 52);
-    into.salt = readU32le(bytes, at + 56);
+    if (view.getUint32(at, true) !== FRAME_MAGIC || bytes[at + 4] !== FRAME_VERSION) return false;
+    if (this.crc32c(bytes, at, at + FRAME_HEADER_BYTES) !== SOUND_HEADER_SUM) return false;
+    readFields(view, at, into);
     return true;
   }
 
@@ -145,6 +129,29 @@ export class FrameCodec {
     writeU32le(scratch, 24, payload);
     return this.crc32c(scratch, 0, 28);
   }
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function u64Of(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * 0x1_0000_0000 + view.getUint32(at, true);
+}
+
+/** Fills `into` with a header that is known to be sound. A view reads a field at once, where bytes take four to eight. */
+export function readFields(view: DataView, at: number, into: FrameFields): void {
+  into.type = view.getUint8(at + 5);
+  into.flags = view.getUint16(at + 6, true);
+  into.lsn = u64Of(view, at + 8);
+  into.logId = u64Of(view, at + 16);
+  into.seq = u64Of(view, at + 24);
+  into.logTimeMs = u64Of(view, at + 32);
+  into.epoch = view.getInt32(at + 40, true);
+  into.payloadLength = view.getUint32(at + 44, true);
+  into.payloadCrc = view.getUint32(at + 48, true);
+  into.chain = view.getUint32(at + 52, true);
+  into.salt = view.getUint32(at + 56, true);
 }
 
 /** Length of the batch at the front of a data frame's payload. */

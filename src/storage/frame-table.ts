@@ -135,30 +135,43 @@ export class FrameTable {
   #grow(count: number): void {
     let capacity = Math.max(FIRST_CAPACITY, this.#capacity);
     while (capacity < count) capacity *= 2;
-    const old = { ...this };
-    const oldCapacity = this.#capacity;
-    this.lsn = new Float64Array(capacity);
-    this.nextOffset = new Float64Array(capacity);
-    this.logTimeMs = new Float64Array(capacity);
-    this.chain = new Uint32Array(capacity);
-    this.epoch = new Int32Array(capacity);
-    this.payloadLength = new Uint32Array(capacity);
-    this.batchLength = new Uint32Array(capacity);
-    this.chunk = new Int32Array(capacity);
-    this.at = new Uint32Array(capacity);
+    const first = this.anchor.seq + 1;
+    const rows = {
+      first,
+      count: this.endSeq - this.anchor.seq,
+      from: this.#capacity,
+      to: capacity,
+    };
+    this.lsn = moved(this.lsn, new Float64Array(capacity), rows);
+    this.nextOffset = moved(this.nextOffset, new Float64Array(capacity), rows);
+    this.logTimeMs = moved(this.logTimeMs, new Float64Array(capacity), rows);
+    this.chain = moved(this.chain, new Uint32Array(capacity), rows);
+    this.epoch = moved(this.epoch, new Int32Array(capacity), rows);
+    this.payloadLength = moved(this.payloadLength, new Uint32Array(capacity), rows);
+    this.batchLength = moved(this.batchLength, new Uint32Array(capacity), rows);
+    this.chunk = moved(this.chunk, new Int32Array(capacity), rows);
+    this.at = moved(this.at, new Uint32Array(capacity), rows);
     this.#capacity = capacity;
-    for (let seq = this.anchor.seq + 1; seq <= this.endSeq; seq += 1) {
-      const from = seq % oldCapacity;
-      const to = seq % capacity;
-      this.lsn[to] = old.lsn[from]!;
-      this.nextOffset[to] = old.nextOffset[from]!;
-      this.logTimeMs[to] = old.logTimeMs[from]!;
-      this.chain[to] = old.chain[from]!;
-      this.epoch[to] = old.epoch[from]!;
-      this.payloadLength[to] = old.payloadLength[from]!;
-      this.batchLength[to] = old.batchLength[from]!;
-      this.chunk[to] = old.chunk[from]!;
-      this.at[to] = old.at[from]!;
-    }
   }
+}
+
+/** Puts the rows of `count` seqs from `first` on from a ring of `from` slots into one of `to`, piece by piece. */
+function moved<Column extends Float64Array | Uint32Array | Int32Array>(
+  old: Column,
+  column: Column,
+  rows: {
+    readonly first: number;
+    readonly count: number;
+    readonly from: number;
+    readonly to: number;
+  },
+): Column {
+  for (let done = 0; done < rows.count; ) {
+    const from = (rows.first + done) % rows.from;
+    const to = (rows.first + done) % rows.to;
+    const length = Math.min(rows.count - done, rows.from - from, rows.to - to);
+    column.set(old.subarray(from, from + length), to);
+    done += length;
+  }
+  return column;
 }

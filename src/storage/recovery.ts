@@ -201,12 +201,14 @@ class Rebuild implements ScanSink {
     return this.#parts.logs.get(logId) ?? this.#parts.makeLog(logId);
   }
 
-  onFrame(fields: FrameFields, payload: Uint8Array, batchLength: number): void {
+  onFrame(fields: FrameFields, bytes: Uint8Array, from: number, batchLength: number): void {
+    if (fields.type === TYPE_DATA) this.#data(fields, bytes, from, batchLength);
+    else this.#mark(fields, bytes.subarray(from, from + fields.payloadLength));
+  }
+
+  #mark(fields: FrameFields, payload: Uint8Array): void {
     const { type, logId, seq } = fields;
     switch (type) {
-      case TYPE_DATA:
-        this.#data(fields, payload, batchLength);
-        break;
       case TYPE_TRUNCATE: {
         const log = this.#logOf(logId);
         log.table.cut(Math.max(seq, log.table.anchor.seq));
@@ -238,7 +240,7 @@ class Rebuild implements ScanSink {
     }
   }
 
-  #data(fields: FrameFields, payload: Uint8Array, batchLength: number): void {
+  #data(fields: FrameFields, bytes: Uint8Array, from: number, batchLength: number): void {
     const { table } = this.#logOf(fields.logId);
     const { seq } = fields;
     if (seq <= table.anchor.seq) return;
@@ -251,11 +253,11 @@ class Rebuild implements ScanSink {
     table.logTimeMs[slot] = fields.logTimeMs;
     table.chain[slot] = fields.chain;
     table.epoch[slot] = fields.epoch;
-    table.payloadLength[slot] = payload.length;
+    table.payloadLength[slot] = fields.payloadLength;
     table.batchLength[slot] = batchLength;
     table.chunk[slot] = COLD;
     // Without a batch the offset is that of the frame before: filled in when all frames are there.
-    table.nextOffset[slot] = batchLength === 0 ? -1 : lastOffset(payload, 0) + 1;
+    table.nextOffset[slot] = batchLength === 0 ? -1 : lastOffset(bytes, from) + 1;
     // The payload CRC is only needed to check the link of the chain.
     table.at[slot] = fields.payloadCrc;
   }

@@ -3,8 +3,9 @@
 // tear and ends the log; below it, it is corruption: the rest is read on, and who lost frames is told.
 import { BATCH_CRC_FROM, CRC_AT } from '../records/batch.ts';
 import { readU32 } from '../std/bytes.ts';
+import { joinCrc32c } from '../std/crc32c-join.ts';
 import type { StorageEnvironment } from './api.ts';
-import { storageErrorFrom, unknownVersion } from './errors.ts';
+import { unknownVersion } from './errors.ts';
 import {
   BLOCK_BYTES,
   batchLengthOf,
@@ -14,13 +15,15 @@ import {
   FrameFields,
   frameSize,
   NEW_SALT,
+  readFields,
   SEAL,
+  SOUND_HEADER_SUM,
   TYPE_DATA,
   TYPE_GROUP,
+  viewOf,
 } from './frame-format.ts';
 import type { WalFile } from './wal-files.ts';
-
-const WINDOW_BYTES = 4 << 20;
+import { WalWindow } from './wal-window.ts';
 
 export interface ScanFile {
   readonly file: WalFile;
@@ -28,8 +31,8 @@ export interface ScanFile {
 }
 
 export interface ScanSink {
-  /** A sound frame at or above the replay LSN; the payload is lent. */
-  onFrame(fields: FrameFields, payload: Uint8Array, batchLength: number): void;
+  /** A sound frame at or above the replay LSN; its payload is at `from` in `bytes`, which are lent. */
+  onFrame(fields: FrameFields, bytes: Uint8Array, from: number, batchLength: number): void;
   /** A damaged frame of this log below the durable end. */
   onDamagedLog(logId: number): void;
   /** Damage below the durable end that cannot be told to belong to one log. */
@@ -43,52 +46,13 @@ export interface ScanEnd {
   readonly isSealed: boolean;
 }
 
-/** A moving view of one file. */
-class Window {
-  #file: WalFile | undefined;
-  #bytes: Uint8Array;
-  #from = 0;
-  #filled = 0;
-
-  constructor(files: readonly ScanFile[]) {
-    let largest = BLOCK_BYTES;
-    for (const { file } of files) largest = Math.max(largest, file.size);
-    this.#bytes = new Uint8Array(Math.min(largest, WINDOW_BYTES));
-  }
-
-  /** Bytes [position, position + length) of the file, fewer at its end; lent until the next call. */
-  async at(file: WalFile, position: number, length: number): Promise<Uint8Array> {
-    const isThere =
-      this.#file === file &&
-      position >= this.#from &&
-      (position + length <= this.#from + this.#filled || this.#filled < this.#bytes.length);
-    if (!isThere) {
-      if (length > this.#bytes.length) this.#bytes = new Uint8Array(length);
-      this.#file = file;
-      this.#from = position;
-      this.#filled = await readAt(file, this.#bytes, position);
-    }
-    const start = position - this.#from;
-    return this.#bytes.subarray(start, Math.min(start + length, this.#filled));
-  }
-}
-
-function readAt(file: WalFile, into: Uint8Array, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    file.file.read(into, position, (error, count) => {
-      if (error === undefined) resolve(count);
-      else reject(storageErrorFrom(error, `reading ${file.path}`));
-    });
-  });
-}
-
 export class WalScan {
   readonly #codec: FrameCodec;
   readonly #env: StorageEnvironment;
   readonly #files: readonly ScanFile[];
   readonly #sink: ScanSink;
   readonly #replayLsn: number;
-  readonly #window: Window;
+  readonly #window: WalWindow;
   readonly #group = new FrameFields();
   readonly #frame = new FrameFields();
   #salt = 0;
@@ -104,12 +68,20 @@ export class WalScan {
     this.#env = env;
     this.#codec = codec;
     this.#files = files;
-    this.#window = new Window(files);
+    this.#window = new WalWindow(files.map(({ file }) => file));
     this.#replayLsn = replayLsn;
     this.#sink = sink;
   }
 
   async run(): Promise<ScanEnd> {
+    try {
+      return await this.#run();
+    } finally {
+      await this.#window.settled();
+    }
+  }
+
+  async #run(): Promise<ScanEnd> {
     const first = this.#files[0];
     if (first === undefined) return { lsn: this.#replayLsn, salt: 0, isSealed: true };
     let lsn = first.file.firstLsn;
@@ -140,8 +112,14 @@ export class WalScan {
   }
 
   /** As the codec does. Throws `STORAGE_NEWER_FORMAT` for a frame that is no tear and no damage, but of another version. */
-  #readHeader(bytes: Uint8Array, at: number, lsn: number, into: FrameFields): boolean {
-    if (this.#codec.readHeader(bytes, at, into)) return true;
+  #readHeader(
+    bytes: Uint8Array,
+    at: number,
+    lsn: number,
+    into: FrameFields,
+    view = viewOf(bytes),
+  ): boolean {
+    if (this.#codec.readHeader(bytes, at, into, view)) return true;
     const version = this.#codec.unknownVersionAt(bytes, at, lsn);
     if (version === undefined) return false;
     throw unknownVersion(`the write-ahead log at LSN ${lsn}`, version, FRAME_VERSION);
@@ -166,7 +144,9 @@ export class WalScan {
   async #groupBytes(file: WalFile, lsn: number): Promise<Uint8Array | undefined> {
     const position = file.positionOf(lsn);
     if (position + BLOCK_BYTES > file.size) return undefined;
-    const head = await this.#window.at(file, position, FRAME_HEADER_BYTES);
+    const head =
+      this.#window.peek(file, position, FRAME_HEADER_BYTES) ??
+      (await this.#window.at(file, position, FRAME_HEADER_BYTES));
     const group = this.#group;
     if (!this.#readHeader(head, 0, lsn, group) || group.type !== TYPE_GROUP) return undefined;
     if (group.lsn !== lsn) return undefined;
@@ -175,46 +155,72 @@ export class WalScan {
       ((group.flags & NEW_SALT) !== 0 && group.payloadCrc === this.#salt);
     const length = FRAME_HEADER_BYTES + group.payloadLength;
     if (!continues || position + length > file.size || length % BLOCK_BYTES !== 0) return undefined;
-    const bytes = await this.#window.at(file, position, length);
+    const bytes =
+      this.#window.peek(file, position, length) ?? (await this.#window.at(file, position, length));
     return bytes.length === length ? bytes : undefined;
   }
 
-  #isFrameAt(bytes: Uint8Array, at: number, lsn: number): boolean {
+  #isFrameAt(bytes: Uint8Array, view: DataView, at: number, lsn: number): boolean {
     const frame = this.#frame;
     return (
-      this.#readHeader(bytes, at, lsn + at, frame) &&
+      this.#readHeader(bytes, at, lsn + at, frame, view) &&
       frame.lsn === lsn + at &&
       frame.salt === this.#group.salt &&
       at + frameSize(frame.payloadLength) <= bytes.length
     );
   }
 
-  /** Of the frame read last. */
-  #payload(bytes: Uint8Array, at: number): Uint8Array {
-    const from = at + FRAME_HEADER_BYTES;
-    return bytes.subarray(from, from + this.#frame.payloadLength);
-  }
-
+  /**
+   * Whether all frames of the group are sound. Headers, and what of a batch its own sum leaves out, are summed one by
+   * one: few bytes. What that makes of the sum of the whole is compared with one sum over all of it, since small calls
+   * of the native one cost more than their bytes.
+   */
   #isSound(bytes: Uint8Array, lsn: number): boolean {
+    const { crc32c } = this.#codec;
+    const frame = this.#frame;
+    const view = viewOf(bytes);
     let at = FRAME_HEADER_BYTES;
+    let sum = 0;
     for (let i = 0; i < this.#group.chain; i += 1) {
-      if (!this.#isFrameAt(bytes, at, lsn)) return false;
-      if (this.#soundBatchLength(this.#payload(bytes, at)) < 0) return false;
-      at += frameSize(this.#frame.payloadLength);
+      if (!this.#isFrameAt(bytes, view, at, lsn)) return false;
+      const from = at + FRAME_HEADER_BYTES;
+      const end = from + frame.payloadLength;
+      const length = this.#batchLength(bytes, from);
+      if (length < 0) return false;
+      sum = joinCrc32c(sum, SOUND_HEADER_SUM, FRAME_HEADER_BYTES);
+      if (length === 0) sum = joinCrc32c(sum, frame.payloadCrc, frame.payloadLength);
+      else {
+        const middle = from + length;
+        const ofEvents = middle === end ? 0 : crc32c(bytes, middle, end);
+        if (crc32c(bytes, from, from + BATCH_CRC_FROM, ofEvents) !== frame.payloadCrc) return false;
+        // Without what the events put into it.
+        const ofFront = joinCrc32c(ofEvents, frame.payloadCrc, BATCH_CRC_FROM);
+        sum = joinCrc32c(sum, ofFront, BATCH_CRC_FROM);
+        sum = joinCrc32c(sum, readU32(bytes, from + CRC_AT), length - BATCH_CRC_FROM);
+        sum = joinCrc32c(sum, ofEvents, end - middle);
+      }
+      at += frameSize(frame.payloadLength);
+      if (at > end) sum = crc32c(bytes, end, at, sum);
     }
-    return true;
+    return crc32c(bytes, FRAME_HEADER_BYTES, at) === sum;
   }
 
   /** The sums are right: taking them again would be half of the time of a start. */
   #tellSound(bytes: Uint8Array): void {
     const frame = this.#frame;
+    const view = viewOf(bytes);
     let at = FRAME_HEADER_BYTES;
     for (let i = 0; i < this.#group.chain; i += 1) {
-      this.#codec.readHeader(bytes, at, frame);
+      readFields(view, at, frame);
+      const from = at + FRAME_HEADER_BYTES;
       if (frame.lsn >= this.#replayLsn) {
-        const payload = this.#payload(bytes, at);
         const isData = frame.type === TYPE_DATA;
-        this.#sink.onFrame(frame, payload, isData ? batchLengthOf(payload, 0, frame.flags) : 0);
+        this.#sink.onFrame(
+          frame,
+          bytes,
+          from,
+          isData ? batchLengthOf(bytes, from, frame.flags) : 0,
+        );
       }
       at += frameSize(frame.payloadLength);
     }
@@ -223,37 +229,44 @@ export class WalScan {
   /** Tells the sound frames of a group that is not, and who lost the others. */
   #salvage(bytes: Uint8Array, lsn: number): void {
     const frame = this.#frame;
+    const view = viewOf(bytes);
     let at = FRAME_HEADER_BYTES;
     for (let i = 0; i < this.#group.chain; i += 1) {
-      if (!this.#isFrameAt(bytes, at, lsn)) {
+      if (!this.#isFrameAt(bytes, view, at, lsn)) {
         this.#damage(lsn + at);
         return;
       }
-      const payload = this.#payload(bytes, at);
-      const batchLength = this.#soundBatchLength(payload);
+      const from = at + FRAME_HEADER_BYTES;
+      const batchLength = this.#soundBatchLength(bytes, from);
       if (frame.lsn >= this.#replayLsn) {
         if (batchLength < 0) this.#sink.onDamagedLog(frame.logId);
-        else this.#sink.onFrame(frame, payload, batchLength);
+        else this.#sink.onFrame(frame, bytes, from, batchLength);
       }
       at += frameSize(frame.payloadLength);
     }
   }
 
-  /** Length of the batch in front of the payload (0: none), or -1 if a checksum is wrong. */
-  #soundBatchLength(payload: Uint8Array): number {
-    const { type, flags, payloadCrc } = this.#frame;
-    const codec = this.#codec;
-    if (type !== TYPE_DATA) {
-      return codec.crc32c(payload, 0, payload.length) === payloadCrc ? 0 : -1;
-    }
-    const length = batchLengthOf(payload, 0, flags);
-    if (length > payload.length || (length > 0 && length <= BATCH_CRC_FROM) || length < 0)
-      return -1;
-    const batch = length === 0 ? undefined : payload.subarray(0, length);
-    if (codec.payloadCrc(payload.subarray(length), batch) !== payloadCrc) return -1;
-    if (batch === undefined) return 0;
-    const sum = codec.crc32c(batch, BATCH_CRC_FROM, length);
-    return sum === readU32(batch, CRC_AT) ? length : -1;
+  /** Length of the batch in front of the payload of the frame read last, 0 for none, or -1 if that cannot be. */
+  #batchLength(bytes: Uint8Array, from: number): number {
+    const { type, flags, payloadLength } = this.#frame;
+    if (type !== TYPE_DATA) return 0;
+    const length = batchLengthOf(bytes, from, flags);
+    if (length > payloadLength || (length > 0 && length <= BATCH_CRC_FROM)) return -1;
+    return length < 0 ? -1 : length;
+  }
+
+  /** As `#batchLength`, and -1 if a checksum of the payload is wrong. */
+  #soundBatchLength(bytes: Uint8Array, from: number): number {
+    const { crc32c } = this.#codec;
+    const { payloadCrc, payloadLength } = this.#frame;
+    const length = this.#batchLength(bytes, from);
+    if (length < 0) return -1;
+    const middle = from + length;
+    const ofEvents = crc32c(bytes, middle, from + payloadLength);
+    if (length === 0) return ofEvents === payloadCrc ? 0 : -1;
+    if (crc32c(bytes, from, from + BATCH_CRC_FROM, ofEvents) !== payloadCrc) return -1;
+    const sum = crc32c(bytes, from + BATCH_CRC_FROM, middle);
+    return sum === readU32(bytes, from + CRC_AT) ? length : -1;
   }
 
   /**

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeUtf8 } from '../../src/std/bytes.ts';
 import { crc32c } from '../../src/std/crc32c.ts';
+import { joinCrc32c } from '../../src/std/crc32c-join.ts';
 import { fnv1a32, mix32, mix53, murmur2 } from '../../src/std/hash.ts';
 import { fromHex } from '../setup/hex.ts';
 import { anyCharacter } from '../setup/texts.ts';
@@ -31,6 +32,32 @@ describe('crc32c', () => {
         expect(crc32c(bytes, cut, bytes.length, crc32c(bytes, 0, cut))).toBe(whole);
       }),
     );
+  });
+});
+
+describe('joinCrc32c', () => {
+  it('gives the sum of the whole, however often a length comes', () => {
+    const bytes = fc.uint8Array({ maxLength: 300 });
+    fc.assert(
+      fc.property(bytes, bytes, fc.integer({ min: 1, max: 4 }), (first, second, times) => {
+        let sum = crc32c(first);
+        const whole = [...first];
+        for (let i = 0; i < times; i += 1) {
+          sum = joinCrc32c(sum, crc32c(second), second.length);
+          whole.push(...second);
+        }
+        expect(sum).toBe(crc32c(Uint8Array.from(whole)));
+      }),
+    );
+  });
+
+  it('takes lengths beyond those of groups', () => {
+    const zeros = new Uint8Array(3_000_017);
+    const sum = crc32c(zeros, 0, zeros.length, 0x1234_5678);
+    const ofZeros = crc32c(zeros);
+    for (let i = 0; i < 3; i += 1) {
+      expect(joinCrc32c(0x1234_5678, ofZeros, zeros.length)).toBe(sum);
+    }
   });
 });
 

@@ -91,8 +91,14 @@ export const mutants = [
     name: 'the payload of a frame is not checked',
     isRare: true,
     file: WAL_SCAN,
-    from: 'if (codec.payloadCrc(payload.subarray(length), batch) !== payloadCrc) return -1;',
+    from: 'if (crc32c(bytes, from, from + BATCH_CRC_FROM, ofEvents) !== frame.payloadCrc) return false;',
     to: '',
+  },
+  {
+    name: 'the sum of a group is not compared',
+    file: WAL_SCAN,
+    from: 'return crc32c(bytes, FRAME_HEADER_BYTES, at) === sum;',
+    to: 'return true;',
   },
   {
     name: 'what a killed process left in the page cache is not synced at a start',
