@@ -6,6 +6,7 @@
 // size (-1 null), key | varint value size (-1 null), value | varint header count | each: varint
 // name size, name in UTF-8, varint value size (-1 null), value.
 import { assert } from '../std/assert.ts';
+import type { BufferPool } from '../std/buffer-pool.ts';
 import { ByteWriter, copyRange, utf8Size, writeI64, writeU16, writeU32 } from '../std/bytes.ts';
 import type { Crc32c } from '../std/crc32c.ts';
 import { varI53Size, writeVarI53 } from '../std/varint.ts';
@@ -88,10 +89,13 @@ export class BatchBuilder {
   #baseTimestampMs = 0;
   #maxTimestampMs = -1;
 
-  /** `headRoom`: bytes that stay free in front of the batch, for whoever sends it inside something else. */
-  constructor(capacity = 1024, headRoom = 0) {
+  /**
+   * `headRoom`: bytes that stay free in front of the batch, for whoever sends it inside something else. `pool`: where
+   * the memory of a large batch comes from.
+   */
+  constructor(capacity = 1024, headRoom = 0, pool?: BufferPool) {
     this.#headRoom = headRoom;
-    this.#writer = new ByteWriter(Math.max(capacity, headRoom + BATCH_HEADER_BYTES));
+    this.#writer = new ByteWriter(Math.max(capacity, headRoom + BATCH_HEADER_BYTES), pool);
     this.reset();
   }
 
@@ -105,14 +109,24 @@ export class BatchBuilder {
     return this.#writer.size - this.#headRoom;
   }
 
-  /** Bytes that it holds without growing, the room in front included. */
-  get capacity(): number {
-    return this.#writer.bytes.length;
-  }
-
   /** Starts over, keeping the memory. */
   reset(): void {
     this.#writer.reset();
+    this.#begin();
+  }
+
+  /** Starts over; memory of the pool goes back there. */
+  release(): void {
+    this.#writer.release();
+    this.#begin();
+  }
+
+  /** So many bytes are likely to be appended. */
+  expect(count: number): void {
+    this.#writer.expect(count);
+  }
+
+  #begin(): void {
     this.#writer.reserve(this.#headRoom + BATCH_HEADER_BYTES);
     this.#count = 0;
     this.#maxTimestampMs = -1;

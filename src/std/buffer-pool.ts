@@ -3,9 +3,9 @@
 // Arrays have the size of a power of two, so that one which was given back serves the next of its kind.
 
 /** Arrays between these sizes are pooled. */
-const POOLED_MIN = 16 * 1024;
+export const POOLED_MIN = 16 * 1024;
 const POOLED_MAX = 2 * 1024 * 1024;
-/** Bytes that lie idle at most. */
+/** Bytes that lie idle at most, if nobody says otherwise. */
 const IDLE_BYTES_MAX = 16 * 1024 * 1024;
 
 function classOf(size: number): number {
@@ -19,8 +19,15 @@ export function pooledSize(size: number): number {
 
 /** One per thread and purpose. */
 export class BufferPool {
+  /** Pooled arrays that were made because none lay idle. */
+  made = 0;
+  readonly #idleBytesMax: number;
   readonly #idle: Uint8Array[][] = [];
   #idleBytes = 0;
+
+  constructor(idleBytesMax = IDLE_BYTES_MAX) {
+    this.#idleBytesMax = idleBytesMax;
+  }
 
   get idleBytes(): number {
     return this.#idleBytes;
@@ -36,7 +43,10 @@ export class BufferPool {
 
   /** At least `size` bytes with unknown content. */
   take(size: number): Uint8Array {
-    return this.takeIdle(size) ?? new Uint8Array(pooledSize(size));
+    const idle = this.takeIdle(size);
+    if (idle !== undefined) return idle;
+    if (size >= POOLED_MIN && size <= POOLED_MAX) this.made += 1;
+    return new Uint8Array(pooledSize(size));
   }
 
   /** The caller and everybody it lent a view to are done with the array behind `bytes`. */
@@ -44,7 +54,7 @@ export class BufferPool {
     const { buffer } = bytes;
     const size = buffer.byteLength;
     if (size < POOLED_MIN || size > POOLED_MAX || bytes.byteOffset !== 0) return;
-    if (this.#idleBytes + size > IDLE_BYTES_MAX || !(buffer instanceof ArrayBuffer)) return;
+    if (this.#idleBytes + size > this.#idleBytesMax || !(buffer instanceof ArrayBuffer)) return;
     // An array serves the class that it fills whole: one of 100 KB serves up to 64 KiB.
     const index = classOf(size + 1) - 1;
     this.#idle[index] ??= [];

@@ -1,5 +1,7 @@
 // Writes fields one after another into an array that grows by doubling. Big endian unless the name
-// ends in `le`. `finish` lends the written part: the next write may overwrite it after a `reset`.
+// ends in `le`. `finish` lends the written part: the next write may overwrite it after a `reset`. With a
+// pool, arrays that are large enough for it come from there and go back when the writer has outgrown them.
+import { type BufferPool, POOLED_MIN } from './buffer-pool.ts';
 import * as ops from './byte-ops.ts';
 import { utf8Size, writeUtf8 } from './utf8.ts';
 import { writeVarI53, writeVarU53 } from './varint.ts';
@@ -11,9 +13,14 @@ export class ByteWriter {
   bytes: Uint8Array;
   /** Bytes written, and the position of the next one. */
   size = 0;
+  readonly #pool: BufferPool | undefined;
+  /** The largest array that is its own: the writer goes back to it when those of the pool go back. */
+  #own: Uint8Array;
 
-  constructor(capacity = 256) {
-    this.bytes = new Uint8Array(capacity);
+  constructor(capacity = 256, pool?: BufferPool) {
+    this.#pool = pool;
+    this.#own = new Uint8Array(capacity);
+    this.bytes = this.#own;
   }
 
   /** Makes room for `count` bytes, moves over them and returns where they start. */
@@ -27,6 +34,21 @@ export class ByteWriter {
 
   reset(): void {
     this.size = 0;
+  }
+
+  /** Forgets what was written, as everybody has to whom it was lent: memory of the pool goes back there. */
+  release(): void {
+    this.size = 0;
+    if (this.bytes === this.#own) return;
+    this.#pool?.give(this.bytes);
+    this.bytes = this.#own;
+  }
+
+  /** Makes room for `count` bytes if the pool has such an array idle; it is only an expectation. */
+  expect(count: number): void {
+    if (this.#pool === undefined || this.size + count <= this.bytes.length) return;
+    const idle = this.#pool.takeIdle(this.size + count);
+    if (idle !== undefined) this.#moveTo(idle);
   }
 
   /** The written part, lent until the next write after a reset. */
@@ -144,8 +166,19 @@ export class ByteWriter {
   }
 
   #grow(sizeMin: number): void {
-    const grown = new Uint8Array(Math.max(sizeMin, this.bytes.length * 2, 64));
-    grown.set(this.bytes.subarray(0, this.size));
-    this.bytes = grown;
+    const wanted = Math.max(sizeMin, this.bytes.length * 2, 64);
+    if (this.#pool !== undefined && wanted >= POOLED_MIN) {
+      this.#moveTo(this.#pool.take(wanted));
+      return;
+    }
+    this.#moveTo(new Uint8Array(wanted));
+    this.#own = this.bytes;
+  }
+
+  #moveTo(bytes: Uint8Array): void {
+    const before = this.bytes;
+    bytes.set(before.subarray(0, this.size));
+    this.bytes = bytes;
+    if (before !== this.#own) this.#pool?.give(before);
   }
 }

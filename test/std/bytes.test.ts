@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BufferPool } from '../../src/std/buffer-pool.ts';
 import {
   ByteReader,
   BytesError,
@@ -136,6 +137,36 @@ describe('ByteWriter and ByteReader', () => {
     const w = new ByteWriter(1);
     for (let i = 0; i < 300; i += 1) w.u8(i + 1);
     expect([...w.finish()]).toEqual(Array.from({ length: 300 }, (_, i) => (i + 1) & 0xff));
+  });
+
+  it('writes the same into memory of a pool, and gives all of it back', () => {
+    const parts = fc.array(fc.oneof(fc.nat(300), fc.nat(60_000)), { maxLength: 30 });
+    const property = fc.property(parts, fc.nat(3_000_000), (sizes, expected) => {
+      const pool = new BufferPool();
+      for (const size of [20_000, 200_000]) pool.give(new Uint8Array(size).fill(0xdd));
+      const [plain, pooled] = [new ByteWriter(8), new ByteWriter(8, pool)];
+      for (let round = 0; round < 2; round += 1) {
+        const before = pool.made;
+        pooled.expect(expected);
+        expect(pool.made).toBe(before);
+        sizes.forEach((size, i) => {
+          for (const writer of [plain, pooled]) writer.sized(new Uint8Array(size).fill(i));
+        });
+        expect(equalBytes(pooled.finish(), plain.finish())).toBe(true);
+        plain.reset();
+        pooled.release();
+        expect([pooled.size, pooled.bytes.length < 16 * 1024]).toEqual([0, true]);
+        // Nothing is lost: the two arrays of before, and those that were made.
+        const idle: number[] = [];
+        for (let size = 2 ** 21; size >= 2 ** 14; size /= 2) {
+          for (let each = pool.takeIdle(size); each !== undefined; each = pool.takeIdle(size))
+            idle.push(each.length);
+        }
+        expect(idle.length).toBe(2 + pool.made);
+        for (const size of idle) pool.give(new Uint8Array(size));
+      }
+    });
+    fc.assert(property, { numRuns: 100 });
   });
 
   it('patchU32 overwrites a length written before', () => {

@@ -7,6 +7,7 @@
 // batch is sent while an earlier one waits to be sent again.
 import { BatchBuilder } from '../../records/batch-builder.ts';
 import type { RecordInput } from '../../records/records.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
 import { PUBLISH_HEAD_BYTES_MAX } from '../view/commands.ts';
 
@@ -24,7 +25,7 @@ export const UNKNOWN = 2;
 export const HEAD_ROOM = PUBLISH_HEAD_BYTES_MAX;
 
 export class FeedBatch {
-  readonly builder = new BatchBuilder(1024, HEAD_ROOM);
+  readonly builder: BatchBuilder;
   /** Number of the first message; 0: never sent. */
   number = 0;
   /** Flights of its messages: places in the ring of rows of its feed. */
@@ -42,12 +43,16 @@ export class FeedBatch {
   /** Whoever published its messages was told for good; only its log still has to take it. */
   isAnswered = false;
 
+  constructor(pool?: BufferPool) {
+    this.builder = new BatchBuilder(1024, HEAD_ROOM, pool);
+  }
+
   get bytes(): number {
     return this.builder.size;
   }
 
   reset(): void {
-    this.builder.reset();
+    this.builder.release();
     this.number = 0;
     this.count = 0;
     this.state = 'waiting';
@@ -94,6 +99,8 @@ export class Feed {
   #isRewinding = false;
   /** What the log wants next, as it said about the oldest batch; 0: it said nothing. */
   #expected = 0;
+  /** Bytes of the batch before the open one: as many are expected again. */
+  #lastBytes = 0;
   #rows = new Int32Array(ROWS_MIN);
   /** Rows ever written, and those that are done with: places in #rows, modulo its size (a power of two). */
   #rowsEnd = 0;
@@ -158,6 +165,7 @@ export class Feed {
     const batch = this.#port.takeBatch();
     batch.rowsAt = this.#rowsEnd;
     batch.sinceMs = this.#port.nowMs();
+    batch.builder.expect(Math.min(this.#lastBytes, this.batchBytesMax));
     this.bytes += batch.bytes;
     this.#batches.push(batch);
     return batch;
@@ -200,6 +208,7 @@ export class Feed {
       this.#next += 1;
       if (batch.state === 'settled') continue;
       if (batch.number === 0) {
+        this.#lastBytes = batch.bytes;
         batch.number = this.#nextNumber;
         this.#nextNumber += batch.count;
       }

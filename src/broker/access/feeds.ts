@@ -1,6 +1,7 @@
 // The feeds of one shard and their leaders: sends batches to hosts, tells feeds what became of them, and
 // makes publishers wait whose logs have too much under way.
 import type { AnsweredInput, LogResult } from '../../cluster/ports.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
 import type { LogRules } from '../destination/log-rules.ts';
 import { decodeQueueAnswer } from '../view/answers.ts';
@@ -12,9 +13,8 @@ import type { HostRef } from './host-calls.ts';
 import { LeaderPlace, type PlacePort } from './leader-place.ts';
 import type { Publishers, PublishLimits } from './publishers.ts';
 
-/** Batches that are kept for the next ones, and how large they may have become. */
+/** Batches that are kept for the next ones, without the memory of large ones. */
 const SPARE_BATCHES_MAX = 256;
-const SPARE_BYTES_MAX = 256 * 1024;
 
 /** Nothing was appended, and trying again would not help. */
 const FINAL: ReadonlySet<LogResult> = new Set(['too-large', 'corrupt', 'invalid', 'unsupported']);
@@ -25,6 +25,8 @@ export interface FeedsPort extends PlacePort {
   readonly publishers: Publishers;
   readonly limits: PublishLimits;
   readonly crc32c: Crc32c;
+  /** Memory of large batches. */
+  readonly memory: BufferPool;
   nowMs(): number;
   /** Who this shard is to the logs; undefined until its node is a member. */
   client(): { readonly clientId: number; readonly incarnation: number } | undefined;
@@ -60,7 +62,7 @@ export class Feeds {
     this.#feedPort = {
       batchesInFlightMax: limits.batchesInFlightMax,
       nowMs: () => port.nowMs(),
-      takeBatch: () => this.#spare.pop() ?? new FeedBatch(),
+      takeBatch: () => this.#spare.pop() ?? new FeedBatch(port.memory),
       giveBatch: (batch) => this.#giveBatch(batch),
       send: (feed, batch) => this.#send(this.#feeds.get(feed.logId)!, batch),
       answer: (flight, outcome, offset) => flights.answer(flight, outcome, offset),
@@ -184,10 +186,9 @@ export class Feeds {
   }
 
   #giveBatch(batch: FeedBatch): void {
-    const isSmall = batch.builder.capacity <= SPARE_BYTES_MAX;
-    if (batch.isLent || !isSmall || this.#spare.length >= SPARE_BATCHES_MAX) return;
+    if (batch.isLent) return;
     batch.reset();
-    this.#spare.push(batch);
+    if (this.#spare.length < SPARE_BATCHES_MAX) this.#spare.push(batch);
   }
 
   // ---- Answers ------------------------------------------------------------------------------------

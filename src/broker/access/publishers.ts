@@ -1,6 +1,7 @@
 // Who publishes on this shard, and how much of each is under way. Whoever has too much, or sends into a
 // log or a shard that has, is told to stop reading its connection, and told again when there is room.
 import { Slots } from '../exchange/slots.ts';
+import { PUBLISH_HEAD_BYTES_MAX } from '../view/commands.ts';
 import type { PublishOutcome, PublishSink } from './queue-api.ts';
 
 export interface PublishLimits {
@@ -21,7 +22,8 @@ export const PUBLISH_DEFAULTS: PublishLimits = {
   publisherBytesMax: 8 * MIB,
   logBytesMax: 16 * MIB,
   shardBytesMax: 64 * MIB,
-  batchBytesMax: MIB,
+  /** With what is in front of it, it fits into an array of 1 MiB. */
+  batchBytesMax: MIB - PUBLISH_HEAD_BYTES_MAX,
   batchesInFlightMax: 8,
   confirmTimeoutMs: 30_000,
 };

@@ -1,15 +1,19 @@
 // What is published to one exchange in one turn: bytes one behind another, and a row of columns for each
 // message. Everything lent is copied here once: the keys and headers to route by, and the message in the
-// form of a record, which is copied from here into the batch of every queue.
+// form of a record, which is copied from here into the batch of every queue. The bytes lie on pages that
+// do not grow and are the shard's again after the turn, so that a large turn makes no garbage; all of one
+// message is on one page.
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import { copyRange } from '../../std/bytes.ts';
 import { type Cursor, readVarI53, varI53Size, writeVarI53 } from '../../std/varint.ts';
 import type { RecordParts, RouteFields } from '../access/queue-api.ts';
 import { growInts } from './grow.ts';
 
 const ROWS_MIN = 64;
-const BYTES_MIN = 4 * 1024;
-/** Larger memory is given back after a turn that had use for it. */
-const BYTES_KEPT = 1024 * 1024;
+/** The first page is the tape's own. Each one has four times the bytes of the one before, up to the largest. */
+const FIRST_PAGE_BYTES = 4 * 1024;
+const PAGE_GROWTH = 4;
+const PAGE_BYTES_MAX = 256 * 1024;
 /** By row in #ints. */
 /** As a record has the size of a key that is none: varint -1. */
 const NO_KEY = 1;
@@ -21,7 +25,8 @@ const HEADERS = 3;
 const BODY = 4;
 const BODY_END = 5;
 const FLAGS = 6;
-const WIDTH = 7;
+const PAGE = 7;
+const WIDTH = 8;
 
 export const FLAG_MANDATORY = 1;
 /** It is told to be stored when it is on its way. */
@@ -31,13 +36,20 @@ export const FLAG_LEVEL_ACCEPTED = 4;
 
 export class PublishTape {
   count = 0;
-  bytes = new Uint8Array(BYTES_MIN);
-  /** Pairs of start and end: routing keys, as {@link RouteFields} has them. */
+  /** Pairs of start and end: routing keys, as {@link RouteFields} has them, in the bytes of their row. */
   spans = new Int32Array(ROWS_MIN * 2);
   timestamps = new Float64Array(ROWS_MIN);
+  readonly #memory: BufferPool;
+  readonly #pages: Uint8Array[] = [new Uint8Array(FIRST_PAGE_BYTES)];
+  /** The last page, and how much of it is used. */
+  #bytes = this.#pages[0]!;
   #size = 0;
   #spanCount = 0;
   #ints = new Int32Array(ROWS_MIN * WIDTH);
+
+  constructor(memory: BufferPool) {
+    this.#memory = memory;
+  }
 
   get isEmpty(): boolean {
     return this.count === 0;
@@ -58,11 +70,12 @@ export class PublishTape {
     ints[at + FIRST_SPAN] = this.#spanCount;
     ints[at + SPANS] = route.keyCount;
     ints[at + FLAGS] = flags;
+    ints[at + PAGE] = this.#pages.length - 1;
     this.timestamps[row] = timestampMs;
     this.#addKeys(route);
     ints[at + HEADERS] = this.#size;
     const { headers, headersStart, headersEnd } = route;
-    this.#size = copyRange(headers, headersStart, headersEnd, this.bytes, this.#size);
+    this.#size = copyRange(headers, headersStart, headersEnd, this.#bytes, this.#size);
     ints[at + BODY] = this.#size;
     this.#addBody(message);
     ints[at + BODY_END] = this.#size;
@@ -85,7 +98,12 @@ export class PublishTape {
     return this.#ints[row * WIDTH + SPANS]!;
   }
 
-  /** Headers to route by: [headersStart, bodyStart) of `bytes`. */
+  /** Where all of a row is, until {@link clear}. */
+  bytes(row: number): Uint8Array {
+    return this.#pages[this.#ints[row * WIDTH + PAGE]!]!;
+  }
+
+  /** Headers to route by: [headersStart, bodyStart) of its bytes. */
   headersStart(row: number): number {
     return this.#ints[row * WIDTH + HEADERS]!;
   }
@@ -100,12 +118,12 @@ export class PublishTape {
   }
 
   hasKey(row: number): boolean {
-    return this.bytes[this.bodyStart(row)] !== NO_KEY;
+    return this.bytes(row)[this.bodyStart(row)] !== NO_KEY;
   }
 
-  /** The message of a row again, as ranges of `bytes`. For the few that go back to their publisher. */
+  /** The message of a row again, as ranges of its bytes. For the few that go back to their publisher. */
   message(row: number): RecordParts {
-    const { bytes } = this;
+    const bytes = this.bytes(row);
     const cursor: Cursor = { at: this.bodyStart(row), end: this.bodyEnd(row) };
     const keySize = readVarI53(bytes, cursor);
     const keyStart = keySize < 0 ? -1 : cursor.at;
@@ -129,21 +147,22 @@ export class PublishTape {
     this.count = 0;
     this.#size = 0;
     this.#spanCount = 0;
-    if (this.bytes.length > BYTES_KEPT) this.bytes = new Uint8Array(BYTES_MIN);
+    while (this.#pages.length > 1) this.#memory.give(this.#pages.pop()!);
+    this.#bytes = this.#pages[0]!;
   }
 
   #addKeys({ bytes, spans, keyCount }: RouteFields): void {
     for (let i = 0; i < keyCount; i += 1) {
       const at = this.#spanCount * 2;
       this.spans[at] = this.#size;
-      this.#size = copyRange(bytes, spans[i * 2]!, spans[i * 2 + 1]!, this.bytes, this.#size);
+      this.#size = copyRange(bytes, spans[i * 2]!, spans[i * 2 + 1]!, this.#bytes, this.#size);
       this.spans[at + 1] = this.#size;
       this.#spanCount += 1;
     }
   }
 
   #addBody(message: RecordParts): void {
-    const { bytes } = this;
+    const bytes = this.#bytes;
     const { key, keyStart, keyEnd, value, valueStart, valueEnd } = message;
     const { headers, headersStart, headersEnd, headerCount } = message;
     let at = writeVarI53(bytes, this.#size, keyStart < 0 ? -1 : keyEnd - keyStart);
@@ -164,11 +183,12 @@ export class PublishTape {
     }
     const spans = this.#spanCount + route.keyCount;
     if (spans * 2 > this.spans.length) this.spans = growInts(this.spans, spans * 2);
-    const size = this.#size + routeSize(route) + bodySize(message);
-    if (size <= this.bytes.length) return;
-    const bytes = new Uint8Array(Math.max(size, this.bytes.length * 2));
-    bytes.set(this.bytes.subarray(0, this.#size));
-    this.bytes = bytes;
+    const size = routeSize(route) + bodySize(message);
+    if (this.#size + size <= this.#bytes.length) return;
+    const pageBytes = Math.min(this.#bytes.length * PAGE_GROWTH, PAGE_BYTES_MAX);
+    this.#bytes = this.#memory.take(Math.max(size, pageBytes));
+    this.#pages.push(this.#bytes);
+    this.#size = 0;
   }
 }
 

@@ -4,6 +4,7 @@
 import { actor } from '../../actors/actor.ts';
 import { protocol, tell } from '../../actors/protocol.ts';
 import { none } from '../../codec/index.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { RecordParts } from '../access/queue-api.ts';
 import { FLAG_LEVEL_NONE, FLAG_MANDATORY, PublishTape } from './publish-tape.ts';
 import { RouteInput } from './route-input.ts';
@@ -13,6 +14,8 @@ import type { TurnBatches } from './turn-batches.ts';
 /** What becomes of what was routed. Flights are rows of messages under way. */
 export interface RoutedPort {
   readonly routes: RoutingTable;
+  /** Memory of what is published in a large turn. */
+  readonly memory: BufferPool;
   /** Used in one go, and lent to each exchange in turn. */
   readonly batches: TurnBatches;
   /** So many logs will answer, beside the routing itself. */
@@ -41,7 +44,7 @@ export interface ExchangeCounters {
 
 export class ExchangeReplica {
   readonly name: string;
-  readonly tape = new PublishTape();
+  readonly tape: PublishTape;
   readonly counters: ExchangeCounters = { publishes: 0, copies: 0, unroutable: 0 };
   /** Index in the table; -1 when the exchange is gone. */
   index: number;
@@ -54,6 +57,7 @@ export class ExchangeReplica {
     this.name = name;
     this.index = index;
     this.#port = port;
+    this.tape = new PublishTape(port.memory);
   }
 
   /** Routes what is on the tape. */
@@ -80,8 +84,8 @@ export class ExchangeReplica {
     const { tape } = this;
     const { routes, batches } = this.#port;
     const input = this.#input;
-    input.bytes = tape.bytes;
-    input.headers = tape.bytes;
+    input.bytes = tape.bytes(row);
+    input.headers = input.bytes;
     input.headersStart = tape.headersStart(row);
     input.headersEnd = tape.bodyStart(row);
     input.setSpans(tape.spans, tape.firstSpan(row), tape.spanCount(row));

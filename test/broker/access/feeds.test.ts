@@ -1,4 +1,5 @@
-// The feeds of a shard against hosts that the test plays: who is told that a leader has no room, and until when.
+// The feeds of a shard against hosts that the test plays: who is told that a leader has no room, and until when; and
+// that batches are made in memory that served others before.
 import { expect, test } from 'vitest';
 import type { Call, Calls } from '../../../src/broker/access/calls.ts';
 import { Feeds } from '../../../src/broker/access/feeds.ts';
@@ -6,17 +7,20 @@ import { Flights } from '../../../src/broker/access/flights.ts';
 import { PUBLISH_DEFAULTS, Publishers } from '../../../src/broker/access/publishers.ts';
 import { encodeQueueAnswer, type QueueOutcome } from '../../../src/broker/view/answers.ts';
 import type { LogResult, LogView } from '../../../src/cluster/ports.ts';
+import { BufferPool } from '../../../src/std/buffer-pool.ts';
 import { encodeUtf8 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';
 
 const LOG = 7;
 const BODY = encodeUtf8('x'.repeat(10));
+const KIB = 1024;
 
 class World {
   readonly room: string[] = [];
   readonly outcomes: string[] = [];
   /** Not answered, in the order in which they were sent. */
   readonly calls: { readonly call: Call; readonly token: number }[] = [];
+  readonly memory = new BufferPool();
   readonly #later: (() => void)[] = [];
   readonly #publishers = new Publishers(PUBLISH_DEFAULTS);
   readonly #flights = new Flights(this.#publishers);
@@ -43,6 +47,7 @@ class World {
       publishers: this.#publishers,
       limits: { ...PUBLISH_DEFAULTS, batchesInFlightMax },
       crc32c,
+      memory: this.memory,
       view: { nodeId: 1, node: () => undefined },
       log: () => log,
       leaderHost: () => ({}) as never,
@@ -62,12 +67,16 @@ class World {
 
   /** Batches of a turn each. */
   publish(...counts: number[]): void {
+    this.publishBodies(BODY, ...counts);
+  }
+
+  publishBodies(body: Uint8Array, ...counts: number[]): void {
     for (const count of counts) {
       const feed = this.#feeds.feed(LOG, { messageBytesMax: 1_000_000, needsKeys: false });
       for (let i = 0; i < count; i += 1) {
-        const flight = this.#flights.take(this.#slot, 1, BODY.length);
-        this.#publishers.took(this.#slot, BODY.length);
-        feed.append(1, BODY, 0, BODY.length, flight);
+        const flight = this.#flights.take(this.#slot, 1, body.length);
+        this.#publishers.took(this.#slot, body.length);
+        feed.append(1, body, 0, body.length, flight);
         this.#feeds.touched(feed, this.#slot);
       }
       this.#feeds.flush();
@@ -129,4 +138,40 @@ test('a log with nothing under way is not full, whatever numbers its batches too
   world.answer('ok', 'ok', 3);
   expect(world.outcomes).toEqual(['refused', 'refused', 'refused', 'stored', 'stored']);
   expect(world.room).toEqual(['blocked', 'unblocked']);
+});
+
+test('turns of 2 MB need no memory that the first ones did not have', () => {
+  const world = new World();
+  const body = new Uint8Array(KIB);
+  const turn = (): void => {
+    world.publishBodies(body, 2_000);
+    while (world.calls.length > 0) world.answer('ok');
+  };
+  turn();
+  const { made } = world.memory;
+  expect(made).toBeGreaterThan(0);
+  turn();
+  // The first batch grew step by step; those of its size are used again at once.
+  expect(world.memory.made).toBe(made);
+  for (let i = 0; i < 50; i += 1) turn();
+  expect(world.memory.made).toBe(made);
+  expect(world.outcomes).toEqual(Array.from({ length: 52 * 2_000 }, () => 'stored'));
+});
+
+test('memory that a host may still read is not used again', () => {
+  const world = new World();
+  const body = new Uint8Array(20 * KIB);
+  const turn = (): void => {
+    world.publishBodies(body, 1);
+    world.calls[0]!.call.lost();
+    world.calls.shift();
+    world.rest();
+    // Sent again, and stored: whoever had it before may be reading it.
+    world.answer('ok');
+  };
+  for (let i = 0; i < 10; i += 1) turn();
+  expect([world.memory.made, world.memory.idleBytes]).toEqual([10, 0]);
+  world.publishBodies(body, 1);
+  world.answer('ok');
+  expect(world.memory.idleBytes).toBe(32 * KIB);
 });
