@@ -12,6 +12,8 @@
 //   POST /api/threads/N/profile?node=&seconds=      -> a .cpuprofile
 //   POST /api/threads/N/heap-snapshot?node=         -> a .heapsnapshot
 //   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
+//   GET  /api/policies, /api/policies/VHOST         -> a list of ApiPolicy
+//   GET, PUT, DELETE /api/policies/VHOST/NAME       ApiPolicy, as RabbitMQ's management API has it, its errors too
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
 //   GET  /api/destinations/NAME/messages?key=|tag=|id=&since=&until=&order=&max=&from=   -> ApiMessages
 //
@@ -92,7 +94,31 @@ export interface ApiDestination {
   readonly isInternal: boolean;
   /** When a message counts as taken: `sync`, `replicated`, `async` or `memory`. */
   readonly durability: string;
+  /** Name of the policy that it has, if one matches. */
+  readonly policy: string | null;
   readonly partitions: readonly ApiPartition[];
+}
+
+/** As RabbitMQ's management API has it, but for the notes. */
+export interface ApiPolicy {
+  readonly vhost: string;
+  readonly name: string;
+  /** A regular expression; any part of a name may match. */
+  readonly pattern: string;
+  /** `all`, `queues`, `classic_queues` or `streams`. */
+  readonly 'apply-to': string;
+  /** The highest that matches counts; of equal ones the first by name. */
+  readonly priority: number;
+  readonly definition: Readonly<Record<string, unknown>>;
+  /** What to know about this definition: sentences. Not of a request. */
+  readonly notes: readonly string[];
+}
+
+/** Errors of the routes that RabbitMQ's management API has. */
+export interface ApiManagementError {
+  /** `bad_request`, `Object Not Found`, `Method Not Allowed` or `service_unavailable`. */
+  readonly error: string;
+  readonly reason: string;
 }
 
 export interface ApiDestinations {

@@ -71,6 +71,7 @@ export async function destinationsOf(ports: AdminPorts): Promise<ApiDestination[
     name: destination.name,
     isInternal: destination.isInternal,
     durability: destination.logs[0]?.durability ?? 'sync',
+    policy: destination.policy ?? null,
     partitions: destination.logs.map((log) => partitionOf(log, status)),
   });
   return ports.view.destinations().map(describe);

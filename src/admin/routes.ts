@@ -4,6 +4,7 @@
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
 import { actorsOf, inspectionOf } from './actors.ts';
 import { ApiProblem, failure, json } from './answers.ts';
+import { managementRoute } from './management.ts';
 import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
 import type { AdminPorts } from './ports.ts';
@@ -24,6 +25,8 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
   }
   const ofThread = await threadRoute(ports, request);
   if (ofThread !== undefined) return ofThread;
+  const ofManagement = await managementRoute(ports, request);
+  if (ofManagement !== undefined) return ofManagement;
   if (!isRead) throw new ApiProblem(405, 'METHOD_NOT_ALLOWED', 'only GET is served here');
   switch (path) {
     case '/':

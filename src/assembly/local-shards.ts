@@ -2,7 +2,7 @@
 // the in-process cluster and the simulator.
 import type { MemberControl } from '../actors/threads/control.ts';
 import { controlService, memberControl } from '../actors/threads/control.ts';
-import type { MetadataService as Changes } from '../cluster/ports.ts';
+import type { ClusterChanges as Changes } from '../cluster/ports.ts';
 import type { Connection, Crew } from '../env/environment.ts';
 import { type ProbedReplica, probeLogs } from './probe.ts';
 import { type Shard, startShard } from './shard.ts';

@@ -441,6 +441,7 @@ class Node implements ProbedNode {
     const handler = adminHandler({
       version: VERSION,
       view: this.#replica.view,
+      changes: shards.changes,
       records: createRecordAccess({
         view: this.#replica.view,
         client,

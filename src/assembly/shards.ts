@@ -10,7 +10,7 @@ import type { QueueConfig } from '../broker/view/config.ts';
 import { MetadataChanges } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
-import type { MetadataService as Changes } from '../cluster/ports.ts';
+import type { ClusterChanges as Changes } from '../cluster/ports.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';

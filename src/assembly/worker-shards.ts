@@ -2,7 +2,7 @@
 import type { RestartPolicy } from '../actors/supervise.ts';
 import type { MemberControl } from '../actors/threads/control.ts';
 import { ThreadGroup } from '../actors/threads/thread-group.ts';
-import type { MetadataService as Changes } from '../cluster/ports.ts';
+import type { ClusterChanges as Changes } from '../cluster/ports.ts';
 import type { Connection } from '../env/environment.ts';
 import { releaseDeadStore } from '../storage/store.ts';
 import { kindOf } from './durable-kinds.ts';

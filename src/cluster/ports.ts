@@ -3,11 +3,12 @@
 import type { RefId } from '../actors/ref.ts';
 import type { DiskFile } from '../env/environment.ts';
 import type { Lookup } from '../records/lookups.ts';
+import { APPLY_TO, type ApplyTo, type PolicyRecord } from './metadata/policy-types.ts';
 import type { ComparedArgument, QueueOwner } from './metadata/routing-types.ts';
 import { DURABILITIES, type Durability } from './metadata/types.ts';
 
-export type { ComparedArgument, Durability, QueueOwner };
-export { DURABILITIES };
+export type { ApplyTo, ComparedArgument, Durability, PolicyRecord, QueueOwner };
+export { APPLY_TO, DURABILITIES };
 
 // ---- The metadata view ------------------------------------------------------------------------
 
@@ -107,6 +108,8 @@ export interface DestinationView {
   readonly logs: readonly LogView[];
   /** Of a queue; absent for a stream. */
   readonly queue?: QueueView;
+  /** Name of the policy that it has. */
+  readonly policy?: string;
 }
 
 export interface MetadataView {
@@ -138,6 +141,8 @@ export interface MetadataView {
   readonly routesVersion: number;
   /** Tells each step in order, at the cost of the step. */
   onRoutes(handle: RouteListener): () => void;
+  /** Of all vhosts, in order of vhost, then name. */
+  policies(): readonly PolicyRecord[];
 }
 
 // ---- The log host -----------------------------------------------------------------------------
@@ -390,6 +395,16 @@ export interface MetadataService {
   releaseOwner(owner: QueueOwner, timeoutMs: number): Promise<MetadataResult>;
 }
 
+/** Changes that an operator makes, not a client. */
+export interface PolicyService {
+  /** Makes or replaces it. Refused as `invalid-policy` with a sentence, or as `unknown-vhost`. */
+  putPolicy(policy: PolicyRecord, timeoutMs: number): Promise<MetadataResult>;
+  deletePolicy(vhost: string, name: string, timeoutMs: number): Promise<MetadataResult>;
+}
+
+/** All that can be changed. */
+export interface ClusterChanges extends MetadataService, PolicyService {}
+
 /** What a node tells about the logs it hosts, for status pages. */
 export interface LogStatus {
   readonly logId: number;
@@ -415,3 +430,4 @@ export type { LogHostOps, LogRepliesOps } from './log-protocol.ts';
 export { LogHostProtocol, LogRepliesProtocol } from './log-protocol.ts';
 export { settingsConflict } from './metadata/destination-config.ts';
 export { defaultMinInsync } from './metadata/placement.ts';
+export { definitionNotes } from './metadata/policy-definition.ts';

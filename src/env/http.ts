@@ -6,6 +6,8 @@ export interface HttpRequest {
   readonly method: string;
   /** Decoded path without the query, starting with '/'. */
   readonly path: string;
+  /** The parts of the path between its slashes, each decoded for itself: a name may have slashes. */
+  readonly parts: readonly string[];
   readonly query: ReadonlyMap<string, string>;
   readonly body: Uint8Array;
   readonly remote: string;

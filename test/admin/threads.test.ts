@@ -22,6 +22,7 @@ function node(control: Partial<MemberControl> = {}) {
     handle({
       method,
       path,
+      parts: path.slice(1).split('/'),
       query: new Map(Object.entries(query)),
       body: new TextEncoder().encode(body),
       remote: '127.0.0.1',

@@ -16,6 +16,8 @@ import type {
   ExchangeView,
   MetadataResult,
   MetadataService,
+  PolicyRecord,
+  PolicyService,
   QueueOwner,
 } from '../ports.ts';
 import type { ProposeAnswer } from './metadata-protocol.ts';
@@ -46,7 +48,7 @@ function bindingOf(binding: BindingView): BindingRecord {
   return { ...ends, routingKey, arguments: binding.arguments, headerMatch };
 }
 
-export class MetadataChanges implements MetadataService {
+export class MetadataChanges implements MetadataService, PolicyService {
   readonly #image: MetadataImage;
   readonly #send: SendChange;
   readonly #random: Random;
@@ -116,6 +118,17 @@ export class MetadataChanges implements MetadataService {
 
   releaseOwner(owner: QueueOwner, timeoutMs: number): Promise<MetadataResult> {
     return this.#change({ kind: 'release-owner', owner }, timeoutMs);
+  }
+
+  putPolicy(policy: PolicyRecord, timeoutMs: number): Promise<MetadataResult> {
+    const { vhost, name, pattern, applyTo, priority } = policy;
+    const definition = [...policy.definition].sort(([a], [b]) => (a < b ? -1 : 1));
+    const fields = { vhost, name, pattern, applyTo, priority, definition };
+    return this.#change({ kind: 'put-policy', ...fields }, timeoutMs);
+  }
+
+  deletePolicy(vhost: string, name: string, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'delete-policy', vhost, name }, timeoutMs);
   }
 
   async #change(command: MetadataCommand, timeoutMs: number): Promise<MetadataResult> {

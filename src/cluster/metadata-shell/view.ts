@@ -17,6 +17,7 @@ import type {
   LogView,
   MetadataView,
   NodeView,
+  PolicyRecord,
   RouteListener,
 } from '../ports.ts';
 import { routeChanges } from './route-changes.ts';
@@ -124,6 +125,10 @@ export class ImageView implements MetadataView {
     };
   }
 
+  policies(): readonly PolicyRecord[] {
+    return this.#image.policies.policies();
+  }
+
   /** The image has changed by these, or as a whole (undefined), or the controller has (none). */
   changed(changes: readonly MetadataChange[] | undefined): void {
     this.#builtAt = -1;
@@ -168,6 +173,7 @@ export class ImageView implements MetadataView {
       config: new Map(record.config),
       logs,
       ...(record.queue === undefined ? {} : { queue: record.queue }),
+      ...(record.policy === undefined ? {} : { policy: record.policy }),
     };
     this.#byName.set(record.name, view);
     return view;

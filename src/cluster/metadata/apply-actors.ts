@@ -51,6 +51,7 @@ export function createActor(applying: Applying, command: CreateActor): Outcome {
     config: [],
     logIds: [],
     queue: undefined,
+    policy: undefined,
   };
   const replicas = placeReplicas(placementOrder(hosts), image.placedLogs, replicationFactor);
   const logIds = addLogs(applying, destination, template, 1, [replicas]);

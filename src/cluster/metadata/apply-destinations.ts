@@ -12,7 +12,14 @@ import type {
   DeleteDestination,
   Outcome,
 } from './commands.ts';
-import { type ClusterRules, DURABILITY, readRules, sortedConfig } from './destination-config.ts';
+import {
+  type ClusterRules,
+  DURABILITY,
+  durabilityIn,
+  readRules,
+  settingsConflict,
+  sortedConfig,
+} from './destination-config.ts';
 import { grant } from './election.ts';
 import type { MetadataImage } from './image.ts';
 import { isValidName } from './names.ts';
@@ -22,7 +29,15 @@ import {
   placementOrder,
   placeReplicas,
 } from './placement.ts';
-import { type DestinationRecord, isLive, type LogMode, type LogRecord, NO_NODE } from './types.ts';
+import type { PolicyRecord } from './policy-types.ts';
+import {
+  type DestinationRecord,
+  type Durability,
+  isLive,
+  type LogMode,
+  type LogRecord,
+  NO_NODE,
+} from './types.ts';
 
 const PARTITIONS_MAX = 10_000;
 
@@ -34,6 +49,7 @@ interface Plan {
   readonly minInsync: number;
   readonly rules: ClusterRules;
   readonly config: readonly (readonly [string, string])[];
+  readonly policy: string | undefined;
 }
 
 function planCreate(image: MetadataImage, command: CreateDestinationCommand): Plan | Outcome {
@@ -44,7 +60,14 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
   if (topicId.length !== UUID_BYTES) return refused('malformed', 'a topic id has 16 bytes');
   if (image.destination(vhost, name) !== undefined) return refused('exists', name);
   if (image.destinationByTopicId(topicId) !== undefined) return refused('exists', 'topic id');
-  const rules = readRules(command.config);
+  const policy = image.policies.match({
+    vhost,
+    name,
+    kind: command.logKind,
+    isInternal: command.isInternal,
+    queue: undefined,
+  });
+  const rules = readRules(command.config, unnamedDurability(image, command, policy));
   if (typeof rules === 'string') return refused('invalid-config', rules);
   const partitions = assignments.length > 0 ? assignments.length : wantedPartitions(image, command);
   if (!(Number.isInteger(partitions) && partitions >= 1 && partitions <= PARTITIONS_MAX)) {
@@ -74,7 +97,25 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
     return refused('invalid-config', `min in-sync ${minInsync} of ${replicationFactor} replicas`);
   }
   const config = sortedConfig(command.config);
-  return { partitions, replicationFactor, mode, minInsync, rules, config };
+  return { partitions, replicationFactor, mode, minInsync, rules, config, policy: policy?.name };
+}
+
+/** As the policy has it, unless `memory` does not go with what is asked for. */
+function unnamedDurability(
+  image: MetadataImage,
+  { vhost, config, replicationFactor, assignments }: CreateDestinationCommand,
+  policy: PolicyRecord | undefined,
+): Durability {
+  const { durability } = image.policies.rules(vhost, policy?.name);
+  if (durability !== 'memory') return durability ?? 'sync';
+  const replicas = assignments[0]?.length ?? replicationFactor;
+  const isFit =
+    (replicas === 1 || replicas === -1) && settingsConflict(withMemory(config)) === undefined;
+  return isFit ? 'memory' : 'sync';
+}
+
+function withMemory(config: CreateDestinationCommand['config']): ReadonlyMap<string, string> {
+  return new Map([...config, [DURABILITY, 'memory']]);
 }
 
 function wantedPartitions(image: MetadataImage, command: CreateDestinationCommand): number {
@@ -140,6 +181,7 @@ export function createDestination(applying: Applying, command: CreateDestination
     config: plan.config,
     logIds: [],
     queue: undefined,
+    policy: plan.policy,
   };
   const template = { mode: plan.mode, minInsync: plan.minInsync, ...pickRules(plan.rules) };
   const logIds = addLogs(applying, destination, template, plan.partitions, command.assignments);
@@ -271,10 +313,15 @@ export function configureDestination(applying: Applying, command: ConfigureDesti
     else merged.set(key, value);
   }
   const isMemory = destination.logIds.some((id) => image.log(id)!.durability === 'memory');
+  const isNamed = durabilityIn(destination.config) !== undefined;
   // Decided when it was made: it stays where a whole new config does not name it.
-  if (isMemory && command.replace && !merged.has(DURABILITY)) merged.set(DURABILITY, 'memory');
+  if (isMemory && isNamed && command.replace && !merged.has(DURABILITY)) {
+    merged.set(DURABILITY, 'memory');
+  }
   const config = sortedConfig([...merged]);
-  const rules = readRules(config);
+  const ofPolicy = image.policies.rules(destination.vhost, destination.policy).durability;
+  const changing = ofPolicy === 'memory' ? 'sync' : (ofPolicy ?? 'sync');
+  const rules = readRules(config, isMemory && !isNamed ? 'memory' : changing);
   if (typeof rules === 'string') return refused('invalid-config', rules);
   if (isMemory !== (rules.durability === 'memory')) {
     const why = `${DURABILITY}: whether it is "memory" is decided when the destination is made`;

@@ -6,7 +6,8 @@ import { type Applying, differs, OK, refused } from './applying.ts';
 import type { Outcome } from './commands.ts';
 import type { MetadataImage } from './image.ts';
 import { isValidName } from './names.ts';
-import { majorityRules, replicasByDefault } from './placement.ts';
+import { majorityRules, placementOrder, placeReplicas, replicasByDefault } from './placement.ts';
+import type { Mirrors, PolicyRules } from './policy-types.ts';
 import type {
   DeclareQueueCommand,
   DeleteQueueCommand,
@@ -26,13 +27,9 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
   const { image } = applying;
   const { vhost, name } = command;
   const known = image.destination(vhost, name);
-  if (known !== undefined) return agree(known, command);
+  if (known !== undefined) return agree(image, known, command);
   const fault = creationFault(image, command);
   if (fault !== undefined) return fault;
-  const durability = durabilityOf(command);
-  const isLocal =
-    staysOnNode(command) || durability === 'memory' || command.replicationFactor === 1;
-  const replicationFactor = isLocal ? 1 : wantedReplicas(image, command.replicationFactor);
   const { durable, autoDelete, owner } = command;
   const queue: QueueRules = {
     durable,
@@ -42,27 +39,58 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
     compared: sortedCompared(command.compared),
     ...(command.durability === undefined ? {} : { durability: command.durability }),
   };
-  const destination: DestinationRecord = {
-    name,
-    vhost,
-    topicId: command.topicId,
-    kind: 'queue',
-    isInternal: false,
-    replicationFactor,
-    config: [],
-    logIds: [],
-    queue,
-  };
-  const assignments = isLocal ? [[command.node]] : [];
-  const logIds = addLogs(
-    applying,
-    destination,
-    template(replicationFactor, durability),
-    1,
-    assignments,
-  );
+  const subject = { vhost, name, kind: 'queue', isInternal: false, queue } as const;
+  const policy = image.policies.match(subject)?.name;
+  const plan = planQueue(image, command, image.policies.rules(vhost, policy));
+  const { replicationFactor, template, assignments } = plan;
+  const place = { topicId: command.topicId, replicationFactor, config: [], logIds: [], policy };
+  const destination: DestinationRecord = { ...subject, ...place };
+  const logIds = addLogs(applying, destination, template, 1, assignments);
   applying.createDestination({ ...destination, logIds });
   return OK;
+}
+
+interface QueuePlan {
+  readonly replicationFactor: number;
+  readonly template: LogTemplate;
+  readonly assignments: readonly (readonly number[])[];
+}
+
+function planQueue(
+  image: MetadataImage,
+  command: DeclareQueueCommand,
+  policy: PolicyRules,
+): QueuePlan {
+  const durability = command.durability ?? policy.durability ?? durabilityOf(command);
+  const rest = { durability, isUncleanAllowed: false };
+  const isLocal = staysOnNode(command) || durability === 'memory';
+  if (!isLocal && policy.mirrors !== undefined) {
+    const nodes = mirrorNodes(image, policy.mirrors, command.node);
+    // The master takes publishes also when its mirrors are gone.
+    const template: LogTemplate = { mode: 'all', minInsync: 1, ...rest };
+    return { replicationFactor: nodes.length, template, assignments: [nodes] };
+  }
+  const isOne = isLocal || command.replicationFactor === 1;
+  const replicationFactor = isOne ? 1 : wantedReplicas(image, command.replicationFactor);
+  const template = { ...majorityRules(replicationFactor), ...rest };
+  return { replicationFactor, template, assignments: isOne ? [[command.node]] : [] };
+}
+
+/** The first that is live is the master, as far as the cluster chooses: in turns. */
+function mirrorNodes(image: MetadataImage, mirrors: Mirrors, asking: number): readonly number[] {
+  const order = placementOrder(image.liveNodes());
+  switch (mirrors.kind) {
+    case 'exactly':
+      return placeReplicas(order, image.placedLogs, Math.min(mirrors.count, order.length));
+    case 'all': {
+      const down = image.nodes().filter((node) => !isLive(node));
+      return [...placeReplicas(order, image.placedLogs, order.length), ...down.map(({ id }) => id)];
+    }
+    case 'nodes': {
+      const known = mirrors.nodes.filter((id) => image.node(id) !== undefined);
+      return known.some((id) => image.isNodeLive(id)) ? known : [asking];
+    }
+  }
 }
 
 /** Exclusive, auto-delete and transient ones are the business of one node. */
@@ -100,21 +128,22 @@ function wantedReplicas(image: MetadataImage, wanted: number): number {
   return replicasByDefault(image.defaults.replicationFactor, live);
 }
 
-function template(replicas: number, durability: Durability): LogTemplate {
-  return { ...majorityRules(replicas), durability, isUncleanAllowed: false };
-}
-
 function sortedCompared(compared: readonly ComparedArgument[]): readonly ComparedArgument[] {
   return [...compared].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 // ---- Declared again ------------------------------------------------------------------------------
 
-function agree(known: DestinationRecord, command: DeclareQueueCommand): Outcome {
+function agree(
+  image: MetadataImage,
+  known: DestinationRecord,
+  command: DeclareQueueCommand,
+): Outcome {
   const { queue, name } = known;
   if (queue === undefined) return refused('exists', `${name} is a ${known.kind} destination`);
   if (!isOwner(queue.owner, command.owner)) return refused('locked', name);
-  const difference = queueDifference(queue, command);
+  const { durability } = image.log(known.logIds[0]!)!;
+  const difference = queueDifference(queue, durability, command);
   return difference === undefined ? OK : differs(name, difference);
 }
 
@@ -123,7 +152,11 @@ function isOwner(known: QueueOwner | undefined, asking: QueueOwner | undefined):
   return isSameOwner(known, asking);
 }
 
-function queueDifference(known: QueueRules, wanted: DeclareQueueCommand): Difference | undefined {
+function queueDifference(
+  known: QueueRules,
+  inForce: Durability,
+  wanted: DeclareQueueCommand,
+): Difference | undefined {
   for (const property of ['durable', 'autoDelete'] as const) {
     if (known[property] === wanted[property]) continue;
     const received = String(wanted[property]);
@@ -132,6 +165,11 @@ function queueDifference(known: QueueRules, wanted: DeclareQueueCommand): Differ
   if (durabilityOf(known) !== durabilityOf(wanted)) {
     const received = wanted.durability;
     return { property: 'durability', received, current: durabilityOf(known) };
+  }
+  // Nobody declared it before, and a policy has made something else of it.
+  if (known.durability === undefined && wanted.durability !== undefined) {
+    const received = wanted.durability;
+    if (received !== inForce) return { property: 'durability', received, current: inForce };
   }
   const current = new Map(known.compared.map((argument) => [argument.name, argument]));
   const received = new Map(wanted.compared.map((argument) => [argument.name, argument]));

@@ -20,6 +20,7 @@ import {
   restartShard,
   unfenceNode,
 } from './apply-nodes.ts';
+import { deletePolicy, putPolicy } from './apply-policies.ts';
 import { declareQueue, deleteQueue, releaseOwner } from './apply-queues.ts';
 import { Applying, OK, refused } from './applying.ts';
 import type {
@@ -102,6 +103,10 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return declareQueue(applying, command);
     case 'delete-queue':
       return deleteQueue(applying, command);
+    case 'put-policy':
+      return putPolicy(applying, command);
+    case 'delete-policy':
+      return deletePolicy(applying, command);
     case 'release-owner':
       return releaseOwner(applying, command);
     default:

@@ -23,6 +23,7 @@ import {
   writePairs,
   writeSafeSet,
 } from './fields.ts';
+import { POLICY_CODECS } from './policy-codec.ts';
 import { ROUTING_CODECS } from './routing-codec.ts';
 
 const VERSION = 1;
@@ -314,6 +315,7 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       return { key, value: input.u8() === 0 ? undefined : input.sized().slice() };
     },
   },
+  ...POLICY_CODECS,
   ...ROUTING_CODECS,
 };
 

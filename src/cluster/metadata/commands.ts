@@ -1,5 +1,6 @@
 // The commands of the metadata log. A command says what somebody wants or saw; what follows from it
 // (placement, elections, counters) is decided in apply, the same on every node.
+import type { PolicyChange, PolicyCommand, PolicyRefusalCode } from './policy-types.ts';
 import type {
   Difference,
   RoutingChange,
@@ -226,10 +227,12 @@ export type MetadataCommand =
   | LoseReplicas
   | ElectUnclean
   | SetSetting
+  | PolicyCommand
   | RoutingCommand;
 
 export type RefusalCode =
   | RoutingRefusalCode
+  | PolicyRefusalCode
   | 'already-initialized'
   | 'unknown-node'
   | 'stale-incarnation'
@@ -272,6 +275,7 @@ export type Outcome =
 /** What a command changed, so that shells need not compare images. In order of cause. */
 export type MetadataChange =
   | RoutingChange
+  | PolicyChange
   | { readonly kind: 'cluster-initialized' }
   | { readonly kind: 'node-changed'; readonly node: number }
   | { readonly kind: 'node-removed'; readonly node: number }

@@ -23,8 +23,18 @@ function valueOfKey(config: Config, key: string): string | undefined {
   return config.find(([name]) => name === key)?.[1];
 }
 
-/** The rules in a config, or a sentence that says what is wrong with it. */
-export function readRules(config: Config): ClusterRules | string {
+/** Checked before; undefined: not named. */
+export function durabilityIn(config: Config): Durability | undefined {
+  const wanted = valueOfKey(config, DURABILITY);
+  return DURABILITIES.find((each) => each === wanted);
+}
+
+/**
+ * The rules in a config, or a sentence that says what is wrong with it.
+ *
+ * @param unnamed the durability where the config names none.
+ */
+export function readRules(config: Config, unnamed: Durability = 'sync'): ClusterRules | string {
   const minText = valueOfKey(config, MIN_INSYNC);
   const minInsync = minText === undefined ? undefined : Number(minText);
   if (minInsync !== undefined && !(Number.isInteger(minInsync) && minInsync >= 1)) {
@@ -34,13 +44,13 @@ export function readRules(config: Config): ClusterRules | string {
   if (unclean !== 'true' && unclean !== 'false') {
     return `${UNCLEAN} must be true or false, not "${unclean}"`;
   }
-  const wanted = valueOfKey(config, DURABILITY) ?? 'sync';
+  const wanted = valueOfKey(config, DURABILITY) ?? unnamed;
   const durability = DURABILITIES.find((each) => each === wanted);
   if (durability === undefined) {
     return `${DURABILITY} must be one of ${DURABILITIES.join(', ')}, not "${wanted}"`;
   }
   return (
-    settingsConflict(new Map(config)) ?? {
+    settingsConflict(new Map([...config, [DURABILITY, durability]])) ?? {
       minInsync,
       isUncleanAllowed: unclean === 'true',
       durability,

@@ -2,6 +2,7 @@
 // that shells need. Changed only by apply. Invariant: derived tables follow from the records, and
 // every iteration that leaves this file is sorted, never in order of insertion.
 import { toHex } from '../../std/bytes.ts';
+import { PolicyImage } from './policy-image.ts';
 import { RoutingImage } from './routing-image.ts';
 import { ownerKey, type QueueOwner } from './routing-types.ts';
 import {
@@ -34,6 +35,7 @@ export class MetadataImage {
   placedLogs = 0;
   /** Exchanges and bindings. */
   readonly routing = new RoutingImage();
+  readonly policies = new PolicyImage();
   readonly #nodes = new Map<number, NodeRecord>();
   readonly #destinations = new Map<string, DestinationRecord>();
   readonly #logs = new Map<number, LogRecord>();
@@ -222,6 +224,7 @@ export class MetadataImage {
     this.#actors.clear();
     this.#actorCount = 0;
     this.routing.clear();
+    this.policies.clear();
     this.#sortedDestinations = undefined;
     this.#sortedNodes = undefined;
   }

@@ -7,6 +7,8 @@ export { chooseLeader, isCandidate } from './election.ts';
 export { MetadataImage } from './image.ts';
 export { isValidName } from './names.ts';
 export { shardOf } from './placement.ts';
+export { definitionNotes } from './policy-definition.ts';
+export * from './policy-types.ts';
 export * from './routing-commands.ts';
 export * from './routing-types.ts';
 export { hashImage, restoreImage, snapshotImage } from './snapshot.ts';

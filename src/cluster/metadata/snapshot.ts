@@ -6,6 +6,7 @@
 //   from version 2 on: rules of a queue behind its destination, and at the end
 //   exchanges, sorted | bindings in the order in which they were made
 //   from version 3 on: kinds of durable actors at the end of a node
+//   from version 4 on: the name of its policy behind a destination, and at the end policies, sorted
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
@@ -30,6 +31,9 @@ import {
   writeSafeSet,
 } from './fields.ts';
 import type { MetadataImage } from './image.ts';
+import { readPolicy, writePolicy } from './policy-codec.ts';
+import { policyTextFault } from './policy-definition.ts';
+import type { PolicyRecord } from './policy-types.ts';
 import {
   readBinding,
   readExchange,
@@ -40,7 +44,9 @@ import {
 } from './routing-fields.ts';
 import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
-const VERSION = 3;
+const VERSION = 4;
+/** Before policies. Still read. */
+const VERSION_WITHOUT_POLICIES = 3;
 /** Before kinds of actors. Still read. */
 const VERSION_WITHOUT_KINDS = 2;
 /** Before there were exchanges and queues. Still read. */
@@ -65,6 +71,7 @@ export function snapshotImage(image: MetadataImage): Uint8Array {
   });
   writeList(out, image.routing.exchanges(), writeExchange);
   writeList(out, [...image.routing.bindings()], writeBinding);
+  writeList(out, image.policies.policies(), writePolicy);
   return out.toBytes();
 }
 
@@ -88,11 +95,13 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const placedLogs = input.varU53();
   const nodes = readList(input, (from) => readNode(from, format > VERSION_WITHOUT_KINDS));
   const hasRouting = format !== VERSION_WITHOUT_ROUTING;
-  const destinations = readList(input, (from) => readDestination(from, hasRouting));
+  const hasPolicies = format > VERSION_WITHOUT_POLICIES;
+  const destinations = readList(input, (from) => readDestination(from, hasRouting, hasPolicies));
   const logs = readList(input, readLog);
   const settings = readList(input, (from) => [from.text(), from.sized().slice()] as const);
   const exchanges = hasRouting ? readList(input, readExchange) : [];
   const bindings = hasRouting ? readList(input, readBinding) : [];
+  const policies = hasPolicies ? readList(input, readSoundPolicy) : [];
   if (input.remaining > 0) {
     throw new BytesError('BYTES_TRUNCATED', 'bytes behind a metadata snapshot');
   }
@@ -104,6 +113,15 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   for (const [key, value] of settings) image.putSetting(key, value);
   for (const exchange of exchanges) image.routing.putExchange(exchange);
   for (const binding of bindings) image.routing.putBinding(binding);
+  for (const policy of policies) image.policies.put(policy);
+}
+
+/** One that says nothing to this version must not be taken for silent. */
+function readSoundPolicy(input: ByteReader): PolicyRecord {
+  const policy = readPolicy(input);
+  const fault = policyTextFault(policy);
+  if (fault !== undefined) throw new BytesError('BYTES_TRUNCATED', 'a policy', { fault });
+  return policy;
 }
 
 function writeNode(out: ByteWriter, node: NodeRecord): void {
@@ -148,9 +166,14 @@ function writeDestination(out: ByteWriter, destination: DestinationRecord): void
   writeNodeIds(out, destination.logIds);
   out.u8(destination.queue === undefined ? 0 : 1);
   if (destination.queue !== undefined) writeQueueRules(out, destination.queue);
+  writeOptionalText(out, destination.policy);
 }
 
-function readDestination(input: ByteReader, hasRouting: boolean): DestinationRecord {
+function readDestination(
+  input: ByteReader,
+  hasRouting: boolean,
+  hasPolicies: boolean,
+): DestinationRecord {
   const vhost = input.text();
   const name = input.text();
   const topicId = input.sized().slice();
@@ -160,7 +183,9 @@ function readDestination(input: ByteReader, hasRouting: boolean): DestinationRec
   const config = readPairs(input);
   const logIds = readNodeIds(input);
   const queue = hasRouting && input.u8() !== 0 ? readQueueRules(input) : undefined;
-  return { vhost, name, topicId, kind, isInternal, replicationFactor, config, logIds, queue };
+  const policy = hasPolicies ? readOptionalText(input) : undefined;
+  const rules = { replicationFactor, config, logIds, queue, policy };
+  return { vhost, name, topicId, kind, isInternal, ...rules };
 }
 
 function writeLog(out: ByteWriter, log: LogRecord): void {

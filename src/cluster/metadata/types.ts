@@ -70,6 +70,8 @@ export interface DestinationRecord {
   readonly logIds: readonly number[];
   /** Of a destination of kind `queue`. */
   readonly queue: QueueRules | undefined;
+  /** Name of the policy that it has. */
+  readonly policy: string | undefined;
 }
 
 export interface Endpoint {

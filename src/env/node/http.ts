@@ -85,15 +85,18 @@ async function answer(
     return problem(413, 'HTTP_BODY_TOO_LARGE', `a body may have ${BODY_BYTES_MAX} bytes`);
   let url: URL;
   let path: string;
+  let parts: string[];
   try {
     url = new URL(request.url ?? '/', 'http://node');
     path = decodeURIComponent(url.pathname);
+    parts = url.pathname.slice(1).split('/').map(decodeURIComponent);
   } catch {
     return problem(400, 'HTTP_BAD_URL', 'the request line is not a valid URL');
   }
   return handle({
     method: request.method ?? 'GET',
     path,
+    parts,
     query: new Map(url.searchParams),
     body,
     remote: request.socket.remoteAddress ?? '',

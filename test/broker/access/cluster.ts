@@ -327,6 +327,7 @@ export class Shard {
       destinationById: () => undefined,
       log: logView,
       onChange: (handle) => added(this.#onChange, handle),
+      policies: () => [],
       onLogs: (handle) => added(this.#onLogs, handle),
       onRoutes: (handle) => added(this.#onRoutes, handle),
       exchange: (name) => cluster.exchanges.get(name),

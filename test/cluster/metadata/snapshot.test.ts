@@ -39,6 +39,15 @@ const VERSION_3 =
   '012f016505746f706963030101610002012f0165000171016b000109012f0165010a616d712e66616e6f' +
   '7574016b0000';
 
+/** The same with a policy, which one of the queues has. */
+const VERSION_4 =
+  '0408000601030201026501046f732d31e9070001056b61666b61093132372e302e302e31232901020204' +
+  '000002012f016410000000000000000000000000000000040200010001040101010501016e0176017300' +
+  '012f017110000000000000000000000000fe35573c020001000102010402650001070000010170020102' +
+  '012f017100010202026502010265010200000102000202012f0164000102020265020102650102000001' +
+  '00000001012f016505746f706963030101610002012f0165000171016b000109012f0165010a616d712e' +
+  '66616e6f7574016b000001012f0170025e710102010c782d6475726162696c69747907226173796e6322';
+
 describe('a snapshot', () => {
   test('of version 1 gives the image it was made of, without exchanges', () => {
     const image = new MetadataImage();
@@ -60,6 +69,14 @@ describe('a snapshot', () => {
     expect(image.destination('/', 'd')?.queue?.durable).toBe(true);
   });
 
+  test('of version 3 gives the image it was made of, without policies', () => {
+    const image = new MetadataImage();
+    restoreImage(image, new Uint8Array(Buffer.from(VERSION_3, 'hex')));
+    expect(image.destination('/', 'd')).toMatchObject({ policy: undefined, kind: 'queue' });
+    expect([...image.routing.bindings()]).toHaveLength(2);
+    expect(image.policies.policies()).toEqual([]);
+  });
+
   test('has fixed bytes', () => {
     const world = new World([1]);
     world.do(exchange('e', { type: 'topic', alternate: 'a', autoDelete: true }));
@@ -68,7 +85,10 @@ describe('a snapshot', () => {
     world.do(queue('d', 1, { compared, arguments: new Uint8Array([5]), topicId: topicId(3) }));
     world.do(bind('e', 'q', 'k', { headerMatch: new Uint8Array([9]) }));
     world.do(bind('e', 'x:amq.fanout'));
-    expect(toHex(snapshotImage(world.image))).toBe(VERSION_3);
+    const definition = [['x-durability', '"async"']] as const;
+    const rules = { pattern: '^q', applyTo: 'queues', priority: 1, definition } as const;
+    world.do({ kind: 'put-policy', vhost: '/', name: 'p', ...rules });
+    expect(toHex(snapshotImage(world.image))).toBe(VERSION_4);
   });
 
   test('of an unknown version or cut anywhere is refused', () => {
@@ -79,7 +99,7 @@ describe('a snapshot', () => {
     for (let size = 0; size < bytes.length; size += 1) {
       expect(() => restoreImage(new MetadataImage(), bytes.subarray(0, size))).toThrow();
     }
-    bytes[0] = 4;
+    bytes[0] = 5;
     expect(() => restoreImage(new MetadataImage(), bytes)).toThrow();
   });
 });

@@ -327,6 +327,7 @@ export class FakeNode<E extends Environment> {
       routesVersion: 1,
       onRoutes: () => () => undefined,
       onLogs: () => () => undefined,
+      policies: () => [],
     };
   }
 

@@ -55,15 +55,24 @@ export function keepingOf(table: FieldTable): [name: string, value: string][] {
   return settings;
 }
 
-/** The first limit that is declared otherwise than it is; one that is not named will do as it is. */
+/**
+ * The first limit that is declared otherwise than it is; one that is not named will do as it is.
+ *
+ * @param durability what is in force, be it by a policy.
+ */
 export function otherLimit(
   table: FieldTable,
   config: ReadonlyMap<string, string>,
+  durability: string,
 ): { readonly argument: string; readonly current: FieldValue | undefined } | undefined {
   for (const { argument, setting, textOf } of LIMITS) {
     const value = fieldOf(table, argument);
     const present = config.get(setting) ?? settingNamed(setting)!.defaultValue;
-    if (value === undefined || textOf(value) === present) continue;
+    if (value === undefined) continue;
+    if (textOf(value) === present) {
+      if (argument !== DURABILITY || present === durability) continue;
+      return { argument, current: longString(durability) };
+    }
     const isNone = present === NO_LIMIT;
     return { argument, current: isNone ? undefined : shown(argument, present) };
   }

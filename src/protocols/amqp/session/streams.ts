@@ -102,7 +102,7 @@ function agree(
     const current = { type: 'signedint', value: logs.length } as const;
     return refusals.inequivalentArgument(PARTITIONS, what, partitions, current);
   }
-  const other = otherLimit(args.arguments, config);
+  const other = otherLimit(args.arguments, config, logs[0]!.durability);
   if (other !== undefined) {
     const { argument, current } = other;
     const received = fieldOf(args.arguments, argument);

@@ -19,9 +19,12 @@ type ConfigEntry = Described['configs'][number];
 export const TOPIC = 2;
 export const BROKER = 4;
 const SOURCE_TOPIC = 1;
+/** Kafka's word for what an operator has set for more than one topic: here a policy. */
+const SOURCE_DYNAMIC_DEFAULT = 3;
 const SOURCE_STATIC_BROKER = 4;
 const SOURCE_DEFAULT = 5;
 
+const DURABILITY = 'callboard.durability';
 const MIN_INSYNC_REPLICAS = 'min.insync.replicas';
 
 const TYPE_CODES: { readonly [T in Setting['type']]: number } = {
@@ -50,8 +53,16 @@ export function configRows(destination: DestinationView): ConfigRow[] {
     const source = own === undefined ? SOURCE_DEFAULT : SOURCE_TOPIC;
     if (name === MIN_INSYNC_REPLICAS) return { setting, name, source, ...minInsyncOf(destination) };
     const { defaultValue } = setting;
+    if (name === DURABILITY) return { setting, name, defaultValue, ...durabilityOf(destination) };
     return { setting, name, value: own ?? defaultValue, defaultValue, source };
   });
+}
+
+/** What a topic does not name may be a policy's. */
+function durabilityOf({ config, logs }: DestinationView) {
+  const value = logs[0]!.durability;
+  if (config.has(DURABILITY)) return { value, source: SOURCE_TOPIC };
+  return { value, source: value === 'sync' ? SOURCE_DEFAULT : SOURCE_DYNAMIC_DEFAULT };
 }
 
 /** The cluster has its rule for topics that name none, and one for logs that commit by majority, whatever is named. */
@@ -156,7 +167,7 @@ function factsOf({ queue, logs }: DestinationView): Fact[] {
       about: 'Whether the queue goes with its last consumer.',
     },
     {
-      name: 'callboard.durability',
+      name: DURABILITY,
       type: 'string',
       value: logs[0]!.durability,
       about: 'When a message counts as taken by the queue.',

@@ -1,0 +1,58 @@
+// Policies: what an operator says of all destinations whose names match. Of those that match one, the highest
+// priority wins, of equal ones the first by name, and it alone: nothing is merged. What is declared wins over it.
+import type { Durability } from './types.ts';
+
+/** What a policy concerns. `queues`: with streams; `all`: what `queues` says, as no key concerns exchanges. */
+export const APPLY_TO = ['all', 'queues', 'classic_queues', 'streams'] as const;
+
+export type ApplyTo = (typeof APPLY_TO)[number];
+
+export interface PolicyRecord {
+  readonly vhost: string;
+  readonly name: string;
+  /** See `Pattern`; any part of a name may match. */
+  readonly pattern: string;
+  readonly applyTo: ApplyTo;
+  /** From -2^31 to 2^31 - 1. */
+  readonly priority: number;
+  /** Keys and values as JSON, sorted by key, each key once: what they mean is in `PolicyRules`. */
+  readonly definition: readonly (readonly [string, string])[];
+}
+
+/** Makes the policy or replaces it; what it changes of destinations that are there changes with it. */
+export interface PutPolicyCommand extends PolicyRecord {
+  readonly kind: 'put-policy';
+}
+
+export interface DeletePolicyCommand {
+  readonly kind: 'delete-policy';
+  readonly vhost: string;
+  readonly name: string;
+}
+
+export type PolicyCommand = PutPolicyCommand | DeletePolicyCommand;
+
+export type PolicyRefusalCode = 'invalid-policy' | 'unknown-policy' | 'unknown-vhost';
+
+/** Which destinations it changed is told beside it. */
+export interface PolicyChange {
+  readonly kind: 'policy-changed';
+  readonly vhost: string;
+  readonly name: string;
+}
+
+/** Which nodes have a mirrored queue, decided when it is made. */
+export type Mirrors =
+  | { readonly kind: 'all' }
+  /** With the master. Clamped to the live nodes. */
+  | { readonly kind: 'exactly'; readonly count: number }
+  /** Those that are registered; none of them is live: the node that asks. */
+  | { readonly kind: 'nodes'; readonly nodes: readonly number[] };
+
+/** What a definition says. undefined: nothing. */
+export interface PolicyRules {
+  /** `memory` only of what is made under it. */
+  readonly durability: Durability | undefined;
+  /** Of queues that are durable, not exclusive and not auto-delete. */
+  readonly mirrors: Mirrors | undefined;
+}
