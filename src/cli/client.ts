@@ -10,9 +10,11 @@ import type {
   ApiError,
   ApiFindQuery,
   ApiInspection,
+  ApiManagementError,
   ApiMessages,
   ApiMessagesQuery,
   ApiNode,
+  ApiPolicy,
   ApiProduce,
   ApiProduced,
   ApiStatus,
@@ -45,6 +47,25 @@ export class AdminClient {
   actors(node: number | undefined, sampleMs: number): Promise<ApiActors> {
     const of = node === undefined ? '' : `&node=${node}`;
     return this.#call(`/api/actors?sampleMs=${sampleMs}${of}`, undefined, sampleMs);
+  }
+
+  policies(): Promise<readonly ApiPolicy[]> {
+    return this.#call('/api/policies');
+  }
+
+  policy(name: string): Promise<ApiPolicy> {
+    return this.#call(policyPath(name));
+  }
+
+  async putPolicy(
+    name: string,
+    policy: Omit<ApiPolicy, 'vhost' | 'name' | 'notes'>,
+  ): Promise<void> {
+    await this.#call(policyPath(name), policy, 0, undefined, 'PUT');
+  }
+
+  async deletePolicy(name: string): Promise<void> {
+    await this.#call(policyPath(name), undefined, 0, undefined, 'DELETE');
   }
 
   produce(name: string, message: ApiProduce): Promise<ApiProduced> {
@@ -120,17 +141,24 @@ export class AdminClient {
     return this.#call(`/api/inspection?sampleMs=${sampleMs}${of}`, undefined, sampleMs, signal);
   }
 
-  async #call<T>(path: string, body?: object, waitMs = 0, signal?: AbortSignal): Promise<T> {
+  async #call<T>(
+    path: string,
+    body?: object,
+    waitMs = 0,
+    signal?: AbortSignal,
+    method: Method = body === undefined ? 'GET' : 'POST',
+  ): Promise<T> {
     let last: unknown;
     for (const url of this.#urls) {
       let answer: Answer;
       try {
         const timeoutMs = ANSWER_TIMEOUT_MS + waitMs;
-        answer = await ask(new URL(url + path), body, { timeoutMs, ...(signal && { signal }) });
+        const options = { timeoutMs, method, ...(signal && { signal }) };
+        answer = await ask(new URL(url + path), body, options);
       } catch (error) {
         last = error;
         // Only a connection that was never made proves that nothing happened there.
-        if (body === undefined || codeOf(error) === 'ECONNREFUSED') continue;
+        if (method === 'GET' || codeOf(error) === 'ECONNREFUSED') continue;
         break;
       }
       return parsed<T>(answer, url + path);
@@ -198,6 +226,13 @@ function unreachable(urls: readonly string[], cause: unknown): CliFailure {
   });
 }
 
+/** Of the only vhost. */
+function policyPath(name: string): string {
+  return `/api/policies/%2F/${encodeURIComponent(name)}`;
+}
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
 interface Answer {
   readonly status: number;
   readonly text: string;
@@ -209,6 +244,7 @@ function ask(
   body: object | undefined,
   options: {
     readonly timeoutMs: number;
+    readonly method?: Method;
     readonly headers?: Readonly<Record<string, string>>;
     readonly signal?: AbortSignal;
   },
@@ -219,7 +255,7 @@ function ask(
   const { request } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
     const sent = request(url, {
-      method: body === undefined ? 'GET' : 'POST',
+      method: options.method ?? 'GET',
       headers: { ...options.headers, ...(body && { 'content-type': 'application/json' }) },
       signal,
       agent: false,
@@ -276,6 +312,7 @@ const EXIT_OF_STATUS: Readonly<Record<number, number>> = {
 
 function parsed<T>({ status, text }: Answer, url: string): T {
   let body: unknown;
+  if (status === 201 || status === 204) return undefined as T;
   try {
     body = JSON.parse(text);
   } catch {
@@ -286,9 +323,20 @@ function parsed<T>({ status, text }: Answer, url: string): T {
     });
   }
   if (status >= 200 && status < 300) return body as T;
-  const error = (body as Partial<ApiError>).error;
-  throw new CliFailure(error?.message ?? `${url} answered ${status}`, {
+  const { code, message } = problemIn(body as Partial<ApiError | ApiManagementError>);
+  throw new CliFailure(message ?? `${url} answered ${status}`, {
     exitCode: EXIT_OF_STATUS[status] ?? EXIT.failure,
-    code: error?.code ?? `HTTP_${status}`,
+    code: code ?? `HTTP_${status}`,
   });
+}
+
+/** In our words, or as RabbitMQ's management API has it. */
+function problemIn(body: Partial<ApiError | ApiManagementError>): {
+  readonly code: string | undefined;
+  readonly message: string | undefined;
+} {
+  if (typeof body.error !== 'string')
+    return { code: body.error?.code, message: body.error?.message };
+  const { reason } = body as ApiManagementError;
+  return { code: body.error.toUpperCase().replaceAll(' ', '_'), message: reason };
 }

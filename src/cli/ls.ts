@@ -24,17 +24,21 @@ export function define(program: Command): void {
       else if (shown.length === 0) process.stderr.write('no destinations yet\n');
       else
         printLines(
-          table([['NAME', 'PARTITIONS', 'MESSAGES', 'IN SYNC', 'DURABILITY'], ...shown.map(row)]),
+          table([
+            ['NAME', 'PARTITIONS', 'MESSAGES', 'IN SYNC', 'DURABILITY', 'POLICY'],
+            ...shown.map(row),
+          ]),
         );
     });
 }
 
-function row({ name, durability, partitions }: ApiDestination): string[] {
+function row({ name, durability, policy, partitions }: ApiDestination): string[] {
   const isKnown = partitions.every((one) => one.highWatermark >= 0);
   const count = partitions.reduce((sum, one) => sum + one.highWatermark - one.startOffset, 0);
   const wanted = partitions.reduce((sum, one) => sum + one.replicas.length, 0);
   const inSync = partitions.reduce((sum, one) => sum + one.isr.length, 0);
   const failed = partitions.reduce((sum, one) => sum + one.failed.length, 0);
   const replicas = `${inSync}/${wanted}${failed > 0 ? `, ${failed} failed` : ''}`;
-  return [name, String(partitions.length), isKnown ? String(count) : '?', replicas, durability];
+  const messages = isKnown ? String(count) : '?';
+  return [name, String(partitions.length), messages, replicas, durability, policy ?? '-'];
 }

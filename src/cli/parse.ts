@@ -12,6 +12,15 @@ export function integerIn(min: number, max: number): (text: string) => number {
   };
 }
 
+/** A parser for commander: an integer of 32 bits. */
+export function signedInteger(text: string): number {
+  const value = Number(text);
+  if (!/^-?\d{1,10}$/.test(text) || value < -(2 ** 31) || value >= 2 ** 31) {
+    throw usageFailure(`${JSON.stringify(text)} is not a whole number of 32 bits`);
+  }
+  return value;
+}
+
 /** A parser for commander: a node, as 1 or n1. */
 export function nodeNumber(text: string): number {
   const id = Number(/^n?(\d{1,10})$/.exec(text)?.[1]);

@@ -54,7 +54,7 @@ describe('commands on a running cluster', () => {
         .split('\n')[1]
         ?.trim()
         .split(/\s{2,}/),
-    ).toEqual(['hello wörld', '1', '2', '1/2', 'sync']);
+    ).toEqual(['hello wörld', '1', '2', '1/2', 'sync', '-']);
     expect(JSON.parse((await ask('ls', '--json')).stdout)).toHaveProperty('destinations');
   });
 
@@ -103,6 +103,35 @@ describe('commands on a running cluster', () => {
     expect(await ask('consume', 'x', '--max', '-1')).toMatchObject({ code: 2 });
     expect(await ask('produce', 'x', '--header', 'novalue')).toMatchObject({ code: 2 });
     expect(await ask('produce')).toMatchObject({ code: 2 });
+  });
+
+  test('policies are set, listed and deleted; what is wrong with one is said', async () => {
+    expect(await ask('policy', 'list')).toMatchObject({ code: 0, stderr: 'no policies yet\n' });
+    await ask('produce', 'under', '--value', 'a');
+    const definition = '{"x-durability":"async"}';
+    const more = ['--priority', '-2', '--apply-to', 'queues'];
+    expect(await ask('policy', 'set', 'p/1', 'under', definition, ...more)).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^policy p\/1 is set: 1 of \d+ destinations have it\n$/),
+      stderr: 'note: a note\n',
+    });
+    const set = await ask('policy', 'set', 'p/1', 'under', definition, ...more, '--json');
+    const policy = JSON.parse(set.stdout);
+    expect(policy).toMatchObject({ priority: -2, 'apply-to': 'queues', pattern: 'under' });
+    const { stdout } = await ask('policy', 'list');
+    expect(stdout.split('\n')[1]?.trim()).toMatch(/^p\/1 +under +queues +-2 +\{"x-dur.*async"\}$/);
+    expect(JSON.parse((await ask('policy', 'list', '--json')).stdout).policies).toEqual([policy]);
+    expect((await ask('ls')).stdout).toMatch(/^under .* p\/1$/m);
+    const bad = await ask('policy', 'set', 'q', '(', definition);
+    expect([bad.code, bad.stderr]).toEqual([2, 'callboard: ( without ) [BAD_REQUEST]\n']);
+    for (const words of [['{'], ['[]'], [definition, '--apply-to', 'exchanges']]) {
+      expect(await ask('policy', 'set', 'q', 'x', ...words)).toMatchObject({ code: 2 });
+    }
+    expect(await ask('policy', 'set', 'q', 'x', definition, '--priority', 'a')).toMatchObject({
+      code: 2,
+    });
+    expect(await ask('policy', 'delete', 'p/1')).toMatchObject({ code: 0 });
+    expect(await ask('policy', 'delete', 'p/1')).toMatchObject({ code: 4 });
   });
 
   test('status shows the nodes and is 0 when healthy', async () => {
