@@ -72,6 +72,16 @@ function settleFailed(log: StoredLogCore, error: unknown): void {
   } else host.fail(storageErrorFrom(error, `settling log ${logId}`));
 }
 
+/** What is committed and below the log start need not be written: it has settled. Answers where the rest begins. */
+export function passNeedless(log: StoredLogCore): number {
+  const target = settleTarget(log);
+  let first = log.settledSeq + 1;
+  while (first <= target && isSkipped(log, first)) first += 1;
+  // The end of a write that is under way counts from where the log had settled.
+  if (log.settleFlight === undefined && !log.isSettleFrozen) markSettled(log, first - 1);
+  return first;
+}
+
 function isSkipped(log: StoredLogCore, seq: number): boolean {
   const slot = log.table.slot(seq);
   return log.table.batchLength[slot] === 0 || log.table.nextOffset[slot]! <= log.startOffset;
@@ -91,12 +101,8 @@ function settleFrames(
   bytesMax: number,
   done: (end: SettleEnd) => void,
 ): SettleStart {
-  let first = log.settledSeq + 1;
-  while (first <= target && isSkipped(log, first)) first += 1;
-  if (first > target) {
-    markSettled(log, target);
-    return 'done';
-  }
+  const first = passNeedless(log);
+  if (first > target) return 'done';
   const run = runFrom(log, first, target, bytesMax);
   // Read now, if it must be: when the write has ended nobody could be told that it cannot.
   run.segment.index();

@@ -1,9 +1,15 @@
-// When the logs of a shard settle: a tail that is long goes at once, one that is old when its time has come,
-// any if memory is short. A few writes run at a time, at most one for each log. The one timer is armed only
+// When the logs of a shard settle: a tail that is long without what is below the log start goes at once, one that
+// is old when its time has come, any if memory is short. A few writes run at a time, at most one for each log. The one timer is armed only
 // while a log has something to settle.
 import type { Cancel } from '../env/environment.ts';
 import type { LogHost } from './log-host.ts';
-import { beginSettle, type SettleEnd, type SettleStart, settleIdle } from './settle.ts';
+import {
+  beginSettle,
+  passNeedless,
+  type SettleEnd,
+  type SettleStart,
+  settleIdle,
+} from './settle.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
 /** Longest write, and how many run at a time: the thread pool serves others too. */
@@ -15,8 +21,9 @@ export class Settler {
   readonly #host: LogHost;
   /** Called when memory may have become free. */
   readonly #onSettled: () => void;
-  /** Logs with committed frames that are not settled; some are due at once. */
+  /** Logs with committed frames that are not settled; some may have a long tail, some are due at once. */
   readonly #settling = new Set<StoredLogCore>();
+  readonly #long = new Set<StoredLogCore>();
   readonly #urgent = new Set<StoredLogCore>();
   #flightCount = 0;
   #cancel: Cancel | undefined;
@@ -39,16 +46,18 @@ export class Settler {
       this.#settling.add(log);
       this.#arm(log.settleDueMs);
     }
-    if (log.tailBytes >= options.settleBytes) this.#urgent.add(log);
+    if (log.tailBytes >= options.settleBytes) this.#long.add(log);
   }
 
   forget(log: StoredLogCore): void {
     this.#settling.delete(log);
+    this.#long.delete(log);
     this.#urgent.delete(log);
   }
 
   /** Starts what is due at once, as far as writes may run. */
   pump(): void {
+    if (this.#long.size > 0) this.#judgeLong();
     if (this.#urgent.size > 0 && this.#host.openFiles.isCrowded) {
       this.#host.wantSync();
       return;
@@ -58,6 +67,16 @@ export class Settler {
       this.#urgent.delete(log);
       this.#start(log);
     }
+  }
+
+  /** Later than the commit: what is committed may have moved the log start, and that may be all there is. */
+  #judgeLong(): void {
+    for (const log of this.#long) {
+      if (log.settleFlight === undefined) passNeedless(log);
+      if (log.tailBytes >= this.#host.options.settleBytes) this.#urgent.add(log);
+      else this.#isDone(log);
+    }
+    this.#long.clear();
   }
 
   /** Memory is short: some of the logs settle now. */
@@ -104,8 +123,8 @@ export class Settler {
     if (this.#host.isStopped) return;
     if (end === 'blocked') this.#retryLater(log);
     else if (!log.isDeleted && !this.#isDone(log)) {
-      const isLong = log.tailBytes >= this.#host.options.settleBytes;
-      if (end === 'part' || isLong) this.#urgent.add(log);
+      if (end === 'part') this.#urgent.add(log);
+      else if (log.tailBytes >= this.#host.options.settleBytes) this.#long.add(log);
     }
     this.#onSettled();
     this.pump();

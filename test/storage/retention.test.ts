@@ -47,6 +47,28 @@ function segmentsOf(disk: FaultDisk): string[] {
 }
 
 describe('a log start', () => {
+  it('that keeps up leaves nothing to settle, however much goes by', async () => {
+    // No checkpoint comes, which would settle what is left.
+    const { world, store, log } = await sceneOf({
+      settleBytes: 16 * 1024,
+      checkpointBytes: 1 << 26,
+    });
+    for (let i = 0; i < 400; i += 1) {
+      appendBatch(log, 700);
+      store.startGroup();
+      await world.advance(5);
+      log.setCommitted(log.endSeq);
+      // Behind the commit, as the frame that says so is applied then; the newest eight are still wanted.
+      log.setStartOffset(log.endOffset - 8);
+      store.startGroup();
+    }
+    expect(store.counters.settledBytes).toBe(0);
+    // What is in front of it settles with its time.
+    await world.advance(20_000);
+    expect(log.settledOffset).toBe(log.endOffset);
+    expect(store.counters.settledBatches).toBe(8);
+  });
+
   it('takes whole segments with it, and counts them', async () => {
     const scene = await sceneOf();
     await fill(scene, 100);

@@ -62,6 +62,8 @@ export interface Decision {
    * not counted. The host moves the log start there once that tip is committed.
    */
   readonly releaseBelow?: number;
+  /** False: the move waits for a frame that is written anyway. True if left out: it gets one of its own. */
+  readonly isReleaseDue?: boolean;
 }
 
 export interface DurableCommand {

@@ -49,7 +49,10 @@ export interface QueueConfig {
   readonly batchBytesMax: number;
   /** The reservation runs ahead of deliveries by so many offsets. */
   readonly reserveAhead: number;
-  /** The log start follows the floor when that moved by so many offsets, or at this age. */
+  /**
+   * The log start follows the floor with every frame; without one when it is so many offsets behind, or at this age.
+   * Infinity: never.
+   */
   readonly releaseOffsets: number;
   readonly releaseAfterMs: number;
   /** Leases that expire in one decision. */

@@ -27,7 +27,7 @@ export class QueueLocal {
   redeliveredBelow: number;
   /** Numbers of leases of this epoch start at 1. */
   nextNumber = 1;
-  /** How far the log start has followed, and when it last did, in log time. */
+  /** How far the log start has followed, or was asked to with a frame of its own, and when, in log time. */
   released: number;
   releasedMs: number;
   /** The frame of the last decision that changed something here; if it was refused, that is not so. */

@@ -165,14 +165,21 @@ export class QueueTurn {
     return acknowledged.size > 0 || cameBack.size > 0 || this.#isPurging;
   }
 
-  #releaseBelow(): { releaseBelow?: number } {
-    const { state, local, config, nowMs } = this;
+  /** The start follows the floor with every frame there is, and now and then with one of its own. */
+  #releaseBelow(): Pick<Decision, 'releaseBelow' | 'isReleaseDue'> | undefined {
+    const { state, local, config, nowMs, position } = this;
+    if (position.startOffset > local.released) {
+      local.released = position.startOffset;
+      local.releasedMs = nowMs;
+    }
     const moved = state.floor - local.released;
-    if (moved <= 0) return {};
-    const isDue = nowMs - local.releasedMs >= config.releaseAfterMs;
-    if (moved < config.releaseOffsets && !isDue) return {};
-    local.released = state.floor;
-    local.releasedMs = nowMs;
-    return { releaseBelow: state.floor };
+    if (moved <= 0 || !Number.isFinite(config.releaseOffsets)) return undefined;
+    const isLate = nowMs - local.releasedMs >= config.releaseAfterMs;
+    const isReleaseDue = moved >= config.releaseOffsets || isLate;
+    if (isReleaseDue) {
+      local.released = state.floor;
+      local.releasedMs = nowMs;
+    }
+    return { releaseBelow: state.floor, isReleaseDue };
   }
 }

@@ -19,6 +19,7 @@ import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from 
 import { LeaderRetention, type Retainer } from './leader-retention.ts';
 import { LogStart } from './log-start.ts';
 import { DAMAGED } from './loss.ts';
+import { copyMissing } from './recovery-copy.ts';
 import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
 
 const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
@@ -218,20 +219,22 @@ export class LeaderRole implements Retainer {
   /** Answers whether its frame was taken, if it has one. */
   #obey(decision: Decision): boolean {
     const { behavior } = this.#context;
-    const { replies, releaseBelow } = decision;
-    if (releaseBelow !== undefined) this.#logStart.want(releaseBelow, this.#context.stored.endSeq);
+    const { replies, releaseBelow, isReleaseDue = true } = decision;
     let seq = this.#context.stored.endSeq;
+    if (releaseBelow !== undefined) this.#logStart.want(releaseBelow, seq, isReleaseDue);
     let refused: LogResult | undefined;
     if (decision.events !== undefined || decision.batch !== undefined) {
       const { batch, isAwaited = true } = decision;
       if (batch !== undefined) {
         stampBatch(batch, 0, this.#context.machine.appliedOffset, this.core.epoch);
       }
-      const answer =
-        this.#shortage(behavior) ??
-        this.#appendFrame(markBehaviorEvents(decision.events), batch, isAwaited);
-      if (typeof answer === 'number') seq = answer;
-      else refused = answer;
+      const start = this.#safeStart();
+      const events = markBehaviorEvents(decision.events, start);
+      const answer = this.#shortage(behavior) ?? this.#appendFrame(events, batch, isAwaited);
+      if (typeof answer === 'number') {
+        seq = answer;
+        if (start >= 0) this.#logStart.moved(start);
+      } else refused = answer;
     }
     for (const reply of replies ?? []) {
       const due = this.#context.takeToken(reply.token);
@@ -353,32 +356,7 @@ export class LeaderRole implements Retainer {
   }
 
   #fetchMissing(node: number, fromSeq: number, throughSeq: number): void {
-    const { peers, stored, logId } = this.#context;
-    peers
-      .pullFrames(node, logId, fromSeq, throughSeq)
-      .then((input) => {
-        if (this.#isStopped) return;
-        const beforeSeq = stored.endSeq;
-        let previousChain = input.previousChain;
-        for (const frame of input.frames) {
-          // The core may have chosen another source meanwhile, or asked for a cut.
-          if (this.core.phase !== 'recovering' || !this.core.isSettled) return;
-          const isNext = frame.seq === stored.endSeq + 1 && previousChain === stored.chain;
-          previousChain = frame.chain;
-          if (!isNext) continue;
-          const taken = stored.appendReplica(frame, frame.events, frame.batch, true);
-          if (taken !== 'ok') throw new Error(`recovery: frame ${frame.seq} was refused: ${taken}`);
-          this.core.appended(frame.seq, frame.epoch, frame.chain);
-        }
-        if (stored.endSeq === beforeSeq) throw new Error(`frame ${fromSeq} did not come`);
-        const isMoreDue = stored.endSeq < throughSeq && this.core.phase === 'recovering';
-        if (isMoreDue) this.#fetchMissing(node, stored.endSeq + 1, throughSeq);
-      })
-      .catch((error: unknown) => {
-        this.#context.log.warn('recovery read failed', { logId, node, error: messageOf(error) });
-        // It greets again, and the copy begins anew with what is missing then.
-        if (!this.#isStopped) this.core.followerLost(node);
-      })
+    copyMissing(this.#context, this.core, { node, fromSeq, throughSeq }, () => this.#isStopped)
       .then(() => this.drain())
       .catch((error: unknown) => this.#context.quarantine(messageOf(error)));
   }
@@ -450,16 +428,19 @@ export class LeaderRole implements Retainer {
     this.#context.retentionMoved();
   }
 
-  /** What is released is committed by now; the frame itself rides along. */
+  /** Where the next frame may say that the log starts, or -1 if that is nothing new. */
+  #safeStart(): number {
+    const offset = this.#logStart.safe(this.core.committedSeq);
+    return offset > this.#context.machine.startOffset ? offset : -1;
+  }
+
+  /** No frame has come that the move could ride with; what is released is committed by now. */
   #moveLogStart(): void {
     const offset = this.#logStart.due(this.core.committedSeq);
-    if (offset === undefined || !this.isActive) return;
-    if (offset > this.#context.machine.startOffset) {
-      // A store without room is asked again in the next turn that moves anything.
-      const seq = this.#startAt(offset, false);
-      if (typeof seq !== 'number') return;
-    }
-    this.#logStart.moved();
+    if (offset < 0 || !this.isActive) return;
+    // A store without room is asked again in the next turn that moves anything.
+    if (typeof this.#startAt(offset, false) !== 'number') return;
+    this.#logStart.moved(offset);
     this.drain();
   }
 

@@ -19,7 +19,7 @@ import { ByteReader, ByteWriter } from '../../std/bytes.ts';
 import { fnv1a32 } from '../../std/hash.ts';
 import type { FrameHeader, StateAtSeq, StoredLog } from '../../storage/api.ts';
 import { Extents } from './extents.ts';
-import { behaviorEvents, decodeHostEvent } from './host-events.ts';
+import { behaviorEvents, decodeHostEvent, startBesideBehavior } from './host-events.ts';
 
 const APPLY_BYTES_MAX = 1024 * 1024;
 const SNAPSHOT_VERSION = 2;
@@ -132,9 +132,8 @@ export class Machine {
         this.leaptMs += own.skewMs;
       }
     }
-    if (own?.kind === 'log-start' && own.offset > this.startOffset) {
-      this.#startAt(own.offset, header.seq);
-    }
+    const start = own?.kind === 'log-start' ? own.offset : startBesideBehavior(events);
+    if (start > this.startOffset) this.#startAt(start, header.seq);
     if (batch !== undefined && this.behavior.isRetained === true) {
       this.extents.add(nextOffset, batch.length, header.logTimeMs);
     }
@@ -164,9 +163,11 @@ export class Machine {
 
   /** Frames up to `seq` are committed: records below the starts that they set may go. */
   committed(seq: number): void {
+    let offset = -1;
     while (this.#starts.length > 0 && this.#starts[0]!.seq <= seq) {
-      this.#stored.setStartOffset(this.#starts.shift()!.offset);
+      offset = this.#starts.shift()!.offset;
     }
+    if (offset >= 0) this.#stored.setStartOffset(offset);
   }
 
   /**

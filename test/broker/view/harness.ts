@@ -55,7 +55,9 @@ export class QueueHarness {
   startOffset = 0;
   readonly frames: FrameView[] = [];
   readonly answers = new Map<number, QueueAnswer | 'refused'>();
+  /** Where the log is to start with a frame of its own, and where with the next one that there is. */
   readonly released: number[] = [];
+  readonly offered: number[] = [];
   /** Hears every answer when it is given; `isLost` if the store refused the frame that it rested on. */
   onAnswer: (token: number, answer: QueueAnswer, isLost: boolean) => void = () => undefined;
   /** Frames that nobody waited for. */
@@ -242,7 +244,9 @@ export class QueueHarness {
   // ---- The log --------------------------------------------------------------------------------
 
   #take(decision: Decision): void {
-    if (decision.releaseBelow !== undefined) this.released.push(decision.releaseBelow);
+    const { releaseBelow, isReleaseDue = true } = decision;
+    if (releaseBelow !== undefined)
+      (isReleaseDue ? this.released : this.offered).push(releaseBelow);
     const hasFrame = decision.batch !== undefined || decision.events !== undefined;
     if (hasFrame && this.refusesFrames) {
       for (const reply of decision.replies ?? []) {

@@ -732,18 +732,36 @@ describe('the store', () => {
     expect(offsets(h.fetch(1))).toEqual([0, 1, 2]);
   });
 
-  it('may drop what is done with: now and then it is told how far', () => {
+  it('may drop what is done with: with any frame, and now and then with one of its own', () => {
     const h = new QueueHarness({ releaseOffsets: 100 });
     h.attach(1);
     h.publish(150);
     h.acknowledge(h.fetch(1, 50));
     expect(h.released).toEqual([]);
+    h.stats();
+    expect(h.offered).toContain(50);
     h.advance(1_000);
     expect(h.released).toEqual([50]);
     h.acknowledge(h.fetch(1, 100));
     h.stats();
     expect(h.released).toEqual([50, 150]);
     expect(h.behavior.nextDueMs(h.state, h.local)).toBeUndefined();
+  });
+
+  it('asks for no frame of its own where the start has moved with others', () => {
+    const h = new QueueHarness({ releaseOffsets: 200 });
+    h.attach(1);
+    for (let round = 1; round <= 30; round += 1) {
+      h.publish(50);
+      h.acknowledge(h.fetch(1, 50));
+      h.advance(400);
+      h.startOffset = 50 * (round - 1);
+    }
+    expect(h.offered.at(-1)).toBeGreaterThanOrEqual(1_450);
+    expect(h.released).toEqual([]);
+    h.stats();
+    h.advance(1_000);
+    expect(h.released).toEqual([1_500]);
   });
 });
 

@@ -79,6 +79,38 @@ test('a log is not released before what makes its records needless is committed'
   });
 });
 
+test('a start that may wait rides with the next frame, and has none of its own', async () => {
+  await inRig(66, async (rig) => {
+    await led(rig);
+    for (let i = 0; i < 10; i += 1) await rig.result(1, rig.append(1, LOG, `v${i}`));
+    const endSeq = () => rig.at(1).host.hosted(LOG)!.stored.endSeq;
+    const startOf = (id: number) => rig.at(id).host.hosted(LOG)?.machine.startOffset;
+    // The last frame is committed, so what it made needless goes with this one.
+    const first = endSeq();
+    expect(await rig.result(1, rig.command(1, LOG, 'offer 7'))).toBe('ok');
+    await rig.until(() => [1, 2, 3].every((id) => startOf(id) === 7));
+    expect(endSeq()).toBe(first + 1);
+    for (const id of [2, 3]) {
+      const { machine } = rig.at(id).host.hosted(LOG)!;
+      expect((machine.state as { values: string[] }).values.at(-1)).toBe('offer 7');
+    }
+    // What is not committed rides with nothing.
+    rig.world.node('n3').pause();
+    rig.append(1, LOG, 'held back');
+    rig.command(1, LOG, 'offer 9');
+    const later = rig.command(1, LOG, 'word');
+    await rig.advance(2_000);
+    const before = endSeq();
+    expect(startOf(1)).toBe(7);
+    rig.world.node('n3').resume();
+    expect(await rig.result(1, later)).toBe('ok');
+    await rig.advance(3_000);
+    expect([endSeq(), startOf(1)]).toEqual([before, 7]);
+    expect(await rig.result(1, rig.command(1, LOG, 'word'))).toBe('ok');
+    await rig.until(() => [1, 2, 3].every((id) => startOf(id) === 9));
+  });
+});
+
 test('records below the start leave the disk: consumed in time they never reach a segment', async () => {
   const store = { segmentBytesMax: 64 * 1024, settleAgeMs: 3_000, settleBytes: 1024 * 1024 };
   await inRig(

@@ -81,8 +81,9 @@ export function ledgerBehavior(mischief: Mischief): DurableBehavior<LedgerState,
       }
       const reply = { token, level: 'committed' as const, body: encodeUtf8(`did ${word}`) };
       const [verb, offset] = word.split(' ');
-      if (verb === 'release') {
-        return { events: encodeUtf8(word), replies: [reply], releaseBelow: Number(offset) };
+      if (verb === 'release' || verb === 'offer') {
+        const release = { releaseBelow: Number(offset), isReleaseDue: verb === 'release' };
+        return { events: encodeUtf8(word), replies: [reply], ...release };
       }
       return { events: encodeUtf8(word), replies: [reply] };
     },
