@@ -18,9 +18,15 @@ export type SettleEnd = 'settled' | 'part' | 'blocked' | 'void';
 
 /** A write to a segment that has not ended. */
 export class SettleFlight {
-  /** The log was reset or deleted: the end of the write changes nothing. */
+  /** The log was reset or deleted, or starts behind it: the end of the write changes nothing. */
   isVoid = false;
+  /** Of the log, behind what is being written. */
+  readonly endOffset: number;
   readonly waiters: ((end: SettleEnd) => void)[] = [];
+
+  constructor(endOffset: number) {
+    this.endOffset = endOffset;
+  }
 }
 
 /** The last frame that may settle now. */
@@ -114,7 +120,7 @@ function settleFrames(
     memory.set(batch, at);
     at += batch.length;
   }
-  const flight = new SettleFlight();
+  const flight = new SettleFlight(log.table.offsetAt(run.lastSeq)!);
   const written = memory.subarray(0, at);
   run.segment.write(written, (error) => {
     const end = flightEnded(log, flight, run, written, error);
@@ -154,6 +160,8 @@ function flightEnded(
   if (host.isStopped || flight.isVoid || log.isDeleted || log.isSettleFrozen) return 'void';
   if (error !== undefined) {
     settleFailed(log, error);
+    // What kept the segments was the batch that is not there now; what comes next must not follow a gap.
+    if (log.startOffset >= log.settledOffset) log.segments.removeAll();
     return 'blocked';
   }
   host.isSettleShort = false;

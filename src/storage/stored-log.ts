@@ -539,9 +539,11 @@ export class StoredLogCore implements StoredLog, GroupMember {
     if (offset <= this.startOffset) return;
     this.startOffset = Math.min(offset, this.endOffset);
     this.isMarkDirty = true;
-    if (this.startOffset >= this.settledOffset) {
-      // What is being written goes with its segment, and settles again where it is wanted.
-      if (this.settleFlight !== undefined) this.settleFlight.isVoid = true;
+    // What is being written stays if something of it is wanted: the start of a busy queue moves all the time.
+    const flight = this.settleFlight;
+    const settlingOffset = Math.max(this.settledOffset, flight?.endOffset ?? 0);
+    if (this.startOffset >= settlingOffset) {
+      if (flight !== undefined) flight.isVoid = true;
       this.segments.removeAll();
     } else this.segments.removeBelow(this.startOffset, this.settledOffset);
   }

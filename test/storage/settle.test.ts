@@ -172,6 +172,15 @@ describe('while a tail is written to its segment', () => {
     },
   );
 
+  it('a start in the middle of what is being written leaves it counting', async () => {
+    const { world, store, log } = await underWay();
+    // The first write has seven batches: its segment is full then.
+    for (let start = 1; start <= 6; start += 1) log.setStartOffset(start);
+    await world.advance(20_000);
+    expect(log.settledOffset).toBe(20);
+    expect(store.counters.settledBatches).toBe(20);
+  });
+
   it('memory that is needed meanwhile may be used again', async () => {
     const { world, store, log } = await underWay({ slabBytesMax: 2 << 20 });
     const other = store.createLog(6, { durability: 'sync' });
