@@ -7,6 +7,7 @@ export const POOLED_MIN = 16 * 1024;
 const POOLED_MAX = 2 * 1024 * 1024;
 /** Bytes that lie idle at most, if nobody says otherwise. */
 const IDLE_BYTES_MAX = 16 * 1024 * 1024;
+const POISON = 0xdd;
 
 function classOf(size: number): number {
   return 32 - Math.clz32(size - 1);
@@ -22,11 +23,14 @@ export class BufferPool {
   /** Pooled arrays that were made because none lay idle. */
   made = 0;
   readonly #idleBytesMax: number;
+  readonly #isPoisoned: boolean;
   readonly #idle: Uint8Array[][] = [];
   #idleBytes = 0;
 
-  constructor(idleBytesMax = IDLE_BYTES_MAX) {
+  /** `isPoisoned`: what is given back is filled, so that whoever still reads it shows. */
+  constructor(idleBytesMax = IDLE_BYTES_MAX, isPoisoned = false) {
     this.#idleBytesMax = idleBytesMax;
+    this.#isPoisoned = isPoisoned;
   }
 
   get idleBytes(): number {
@@ -51,6 +55,7 @@ export class BufferPool {
 
   /** The caller and everybody it lent a view to are done with the array behind `bytes`. */
   give(bytes: Uint8Array): void {
+    if (this.#isPoisoned) bytes.fill(POISON);
     const { buffer } = bytes;
     const size = buffer.byteLength;
     if (size < POOLED_MIN || size > POOLED_MAX || bytes.byteOffset !== 0) return;

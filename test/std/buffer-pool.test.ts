@@ -42,3 +42,13 @@ test('what lies idle is bounded', () => {
   for (let i = 0; i < 100; i += 1) pool.give(new Uint8Array(1024 * 1024));
   expect(pool.idleBytes).toBe(16 * 1024 * 1024);
 });
+
+test('what is given back is poisoned where it is asked for, whether it is kept or not', () => {
+  const pool = new BufferPool(undefined, true);
+  for (const size of [10, 20_000, 3_000_000]) {
+    const bytes = pool.take(size);
+    bytes.fill(1);
+    pool.give(bytes);
+    expect(bytes.every((byte) => byte === 0xdd)).toBe(true);
+  }
+});

@@ -3,6 +3,7 @@
 import type { System } from '../../actors/system.ts';
 import type { Log } from '../../env/environment.ts';
 import { RecordReader } from '../../records/records.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { Calls } from './calls.ts';
 import type { PlacePort } from './leader-place.ts';
 import type { QueueReader, ReaderSink } from './queue-api.ts';
@@ -15,6 +16,7 @@ import { StreamReading } from './stream-reading.ts';
 export interface ConsumingParts extends PlacePort {
   readonly system: System;
   readonly calls: Calls;
+  readonly memory: BufferPool;
   readonly identity: ShardIdentity;
   readonly warnings: Log;
   nowMs(): number;
@@ -36,9 +38,10 @@ export class Consuming {
 
   constructor(parts: ConsumingParts) {
     this.#parts = parts;
-    const { identity, calls } = parts;
+    const { identity, calls, memory } = parts;
     this.#linkPort = {
       calls,
+      memory,
       message: emptyMessage(),
       view: parts.view,
       log: (logId) => parts.log(logId),
@@ -56,7 +59,7 @@ export class Consuming {
     };
     const { message, view, log, leaderHost, later, soon, warn } = this.#linkPort;
     this.#streams = new StreamReading({
-      ...{ calls, message, view, log, leaderHost, later, soon, warn },
+      ...{ calls, memory, message, view, log, leaderHost, later, soon, warn },
       faults: parts.readFaults,
       unpack: parts.system.env.unpack,
       nowMs: () => parts.nowMs(),

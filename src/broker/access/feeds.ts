@@ -25,7 +25,7 @@ export interface FeedsPort extends PlacePort {
   readonly publishers: Publishers;
   readonly limits: PublishLimits;
   readonly crc32c: Crc32c;
-  /** Memory of large batches. */
+  /** Of large batches, and of the shard's other large things that pass. */
   readonly memory: BufferPool;
   nowMs(): number;
   /** Who this shard is to the logs; undefined until its node is a member. */

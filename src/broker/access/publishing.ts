@@ -4,7 +4,6 @@
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { DestinationView, MetadataView, RouteChange } from '../../cluster/ports.ts';
-import { BufferPool } from '../../std/buffer-pool.ts';
 import { encodeUtf8, equalBytes } from '../../std/bytes.ts';
 import { murmur2 } from '../../std/hash.ts';
 import { LogRulesTable } from '../destination/log-rules.ts';
@@ -33,7 +32,7 @@ import { Flights } from './flights.ts';
 import { Publishers } from './publishers.ts';
 import type { Publisher, PublishSink, RecordParts, RouteFields } from './queue-api.ts';
 
-export interface PublishingParts extends Omit<FeedsPort, 'flights' | 'publishers' | 'memory'> {
+export interface PublishingParts extends Omit<FeedsPort, 'flights' | 'publishers'> {
   readonly system: System;
   readonly view: MetadataView;
   /** ms since 1970. */
@@ -85,8 +84,7 @@ export class Publishing {
     this.publishers = new Publishers(parts.limits);
     this.flights = new Flights(this.publishers);
     const { flights, publishers } = this;
-    const memory = new BufferPool();
-    this.feeds = new Feeds({ ...parts, flights, publishers, memory });
+    this.feeds = new Feeds({ ...parts, flights, publishers });
     this.appends = new Appends({
       ...parts,
       flights,
@@ -96,7 +94,7 @@ export class Publishing {
     });
     this.#routed = {
       routes: this.routes,
-      memory,
+      memory: parts.memory,
       batches: new TurnBatches(),
       expect: (flight, answers) => flights.expect(flight, answers),
       deliver: (queue, tape, rows, start, end) => this.#deliver(queue, tape, rows, start, end),

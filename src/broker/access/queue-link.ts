@@ -3,6 +3,7 @@
 // leader changes, everybody attaches anew; what was given and not delivered comes again.
 import type { AnsweredInput, FetchedInput, FetchSlice } from '../../cluster/ports.ts';
 import type { RecordReader } from '../../records/records.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import { type DeliveriesAnswer, decodeQueueAnswer, type QueueAnswer } from '../view/answers.ts';
 import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
 import type { Owner } from '../view/consumers.ts';
@@ -10,6 +11,7 @@ import { Runs } from '../view/runs.ts';
 import type { Call, Calls } from './calls.ts';
 import type { Consumer } from './consumer.ts';
 import { FetchedRecords } from './fetched-records.ts';
+import { readFileSlice } from './file-slices.ts';
 import type { HostRef } from './host-calls.ts';
 import { LeaderPlace, type PlacePort } from './leader-place.ts';
 import type { DeliveredMessage } from './queue-api.ts';
@@ -41,6 +43,8 @@ export interface MessageSlot extends DeliveredMessage {
 
 export interface LinkPort extends PlacePort {
   readonly calls: Calls;
+  /** Of what is read from files. */
+  readonly memory: BufferPool;
   readonly message: MessageSlot;
   /** As whom consumers are attached; undefined while this node is no live member. */
   owner(): Owner | undefined;
@@ -493,22 +497,28 @@ export class QueueLink {
       this.#take(call.offset, bytes, release);
       return;
     }
-    const bytes = new Uint8Array(slice.length);
     // Until it is read the question counts as open: a leader change ends it.
     this.#open.set(call.token, call);
-    slice.file.read(bytes, slice.position, (error, count) => {
-      const isSound = slice.isSound(bytes, count, error);
-      release();
-      this.#port.soon(() => {
-        if (this.#open.get(call.token) !== call) return;
-        this.#open.delete(call.token);
-        if (isSound) this.#take(call.offset, [bytes], () => undefined);
-        else {
-          this.#isFetching = false;
-          this.#rest();
-        }
-      });
+    const { memory } = this.#port;
+    readFileSlice(slice, memory, release, (bytes) => {
+      this.#port.soon(() => this.#readFrom(call, bytes));
     });
+  }
+
+  #readFrom(call: LinkCall, bytes: Uint8Array | undefined): void {
+    const giveBack = (): void => {
+      if (bytes !== undefined) this.#port.memory.give(bytes);
+    };
+    if (this.#open.get(call.token) !== call) {
+      giveBack();
+      return;
+    }
+    this.#open.delete(call.token);
+    if (bytes !== undefined) this.#take(call.offset, [bytes], giveBack);
+    else {
+      this.#isFetching = false;
+      this.#rest();
+    }
   }
 
   #take(offset: number, slices: readonly Uint8Array[], release: () => void): void {

@@ -13,6 +13,7 @@ import {
   LogRepliesProtocol,
   type MetadataView,
 } from '../../cluster/ports.ts';
+import { BufferPool } from '../../std/buffer-pool.ts';
 import { PARTITION_KIND } from '../destination/kinds.ts';
 import { QUEUE_KIND } from '../view/behavior.ts';
 import { encodeQueueCommand } from '../view/commands.ts';
@@ -50,6 +51,8 @@ export interface ShardQueuesParts {
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
   readonly limits?: Partial<PublishLimits>;
+  /** Of what passes in large turns; by default its own. */
+  readonly memory?: BufferPool;
   /** Rules taken away by a simulation. */
   readonly readFaults?: ReadFaults | undefined;
 }
@@ -79,6 +82,7 @@ export class ShardQueues implements QueueAccess {
       system,
       view,
       calls: this.#calls,
+      memory: parts.memory ?? new BufferPool(undefined, system.env.buggify('memory.poisoned')),
       log: (logId: number) => view.log(logId),
       leaderHost: this.#leaderHost,
       nowMs: () => system.clock.monotonicMs(),

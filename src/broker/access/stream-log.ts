@@ -2,7 +2,9 @@
 // what they ask for, and tells them when there is more. All that are at the end wait with one question. When the
 // leader or its epoch changes, everybody asks anew: what is committed is the same there.
 import type { FetchedInput, FetchSlice, LocatedInput, OffsetQuery } from '../../cluster/ports.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { Call, Calls } from './calls.ts';
+import { readFileSlice } from './file-slices.ts';
 import type { HostRef } from './host-calls.ts';
 import { LeaderPlace, type PlacePort } from './leader-place.ts';
 import type { StreamCursor } from './stream-cursor.ts';
@@ -21,6 +23,8 @@ export interface ReadFaults {
 export interface StreamLogPort extends PlacePort {
   readonly faults: ReadFaults | undefined;
   readonly calls: Calls;
+  /** Of what is read from files. */
+  readonly memory: BufferPool;
   nowMs(): number;
   /** Calls in a turn of the shard's actor, after so long. */
   later(delayMs: number, work: () => void): void;
@@ -217,18 +221,24 @@ export class StreamLog {
       cursor.owner.fetched(cursor, memory, release);
       return;
     }
-    const bytes = new Uint8Array(slice.length);
-    slice.file.read(bytes, slice.position, (error, count) => {
-      const isSound = slice.isSound(bytes, count, error);
-      release();
-      this.#port.soon(() => {
-        if (this.#open.get(cursor) !== call) return;
-        this.#open.delete(cursor);
-        if (isSound) {
-          cursor.owner.fetched(cursor, [bytes], () => undefined);
-        } else this.#rest(cursor);
-      });
+    const { memory } = this.#port;
+    readFileSlice(slice, memory, release, (bytes) => {
+      this.#port.soon(() => this.#readFrom(call, bytes));
     });
+  }
+
+  #readFrom(call: CursorCall, bytes: Uint8Array | undefined): void {
+    const { cursor } = call;
+    const giveBack = (): void => {
+      if (bytes !== undefined) this.#port.memory.give(bytes);
+    };
+    if (this.#open.get(cursor) !== call) {
+      giveBack();
+      return;
+    }
+    this.#open.delete(cursor);
+    if (bytes !== undefined) cursor.owner.fetched(cursor, [bytes], giveBack);
+    else this.#rest(cursor);
   }
 
   // ---- The end of the log ---------------------------------------------------------------------------

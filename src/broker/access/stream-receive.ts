@@ -4,7 +4,9 @@ import type { FetchedInput, FetchSlice, LogResult } from '../../cluster/ports.ts
 import type { Unpack } from '../../env/environment.ts';
 import { codecOf, forEachBatch, readBatchHeader } from '../../records/batch.ts';
 import { decodeRecords, type Record as StoredRecord } from '../../records/records.ts';
+import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { Call, Calls } from './calls.ts';
+import { readFileSlice } from './file-slices.ts';
 import type { HostRef } from './host-calls.ts';
 import type { StreamLease, StreamMessage, StreamWish } from './stream-api.ts';
 import type { GivenRuns, LineReceive, ViewLine } from './view-lines.ts';
@@ -16,6 +18,8 @@ const UNPACKED_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface ReceivePort {
   readonly calls: Calls;
+  /** Of what is read from files. */
+  readonly memory: BufferPool;
   readonly unpack: Unpack | undefined;
   leaderHost(logId: number): HostRef | undefined;
   line(group: string, logId: number): ViewLine;
@@ -189,16 +193,15 @@ export class StreamReceive {
       this.#fetch();
       return;
     }
-    const bytes = new Uint8Array(slice.length);
-    slice.file.read(bytes, slice.position, (error, count) => {
-      const isSound = slice.isSound(bytes, count, error);
-      release();
+    const { memory } = this.#port;
+    readFileSlice(slice, memory, release, (bytes) => {
       this.#port.soon(() => {
-        if (!isSound) {
+        if (bytes === undefined) {
           this.#failed('storage-error');
           return;
         }
         this.#pick(bytes);
+        memory.give(bytes);
         this.#fetch();
       });
     });

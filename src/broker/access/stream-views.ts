@@ -10,6 +10,7 @@ import {
   type LogResult,
   type MetadataView,
 } from '../../cluster/ports.ts';
+import { BufferPool } from '../../std/buffer-pool.ts';
 import { decodeQueueAnswer } from '../view/answers.ts';
 import { QUEUE_KIND } from '../view/behavior.ts';
 import type { QueueCommand } from '../view/commands.ts';
@@ -42,6 +43,8 @@ export interface StreamViewsParts {
   /** Whose life the groups' consumers have: a shard of this node, and its present life. */
   readonly shard: number;
   readonly shardIncarnation: number;
+  /** Of what is read from files; by default its own. */
+  readonly memory?: BufferPool;
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
 }
@@ -66,6 +69,7 @@ export class StreamViews implements StreamAccess {
     this.#identity = new ShardIdentity(view, shard, shardIncarnation, groupsKey);
     this.#port = {
       calls: this.#calls,
+      memory: parts.memory ?? new BufferPool(undefined, system.env.buggify('memory.poisoned')),
       unpack: system.env.unpack,
       leaderHost: (logId) => parts.leaderHost(logId),
       line: (group, logId) => this.#line(group, logId),

@@ -7,6 +7,7 @@ import type { Ref, RefId } from '../../actors/ref.ts';
 import { threadKey } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
 import type { DiskError } from '../../env/environment.ts';
+import { BufferPool } from '../../std/buffer-pool.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
 import type { LogRepliesOps } from '../log-protocol.ts';
 import { LogRepliesProtocol } from '../log-protocol.ts';
@@ -36,6 +37,8 @@ interface Held {
 
 export class Answers implements ReplySink {
   readonly #system: System;
+  /** Of ranges of files on their way to other threads. */
+  readonly #memory: BufferPool;
   readonly #refs = new Map<
     number,
     { readonly generation: number; readonly ref: Ref<LogRepliesOps> }
@@ -46,6 +49,7 @@ export class Answers implements ReplySink {
 
   constructor(system: System) {
     this.#system = system;
+    this.#memory = new BufferPool(undefined, system.env.buggify('memory.poisoned'));
   }
 
   #ref(to: RefId): Ref<LogRepliesOps> {
@@ -146,17 +150,18 @@ export class Answers implements ReplySink {
     input: FetchedInput,
     range: Extract<FetchSlice, { kind: 'file' }>,
   ): void {
-    const bytes = new Uint8Array(range.length);
+    const bytes = this.#memory.take(range.length).subarray(0, range.length);
     range.file.read(bytes, range.position, (error: DiskError | undefined, count: number) => {
       // Who gets these bytes may decode them, and knows not that they have been on a disk.
       const isSound = range.isSound(bytes, count, error);
       input.release();
-      this.#tell(to, 'fetched', {
+      const answer = {
         ...input,
-        result: isSound ? input.result : 'storage-error',
-        slices: isSound ? [{ kind: 'memory', bytes }] : [],
+        result: isSound ? input.result : ('storage-error' as const),
+        slices: isSound ? [{ kind: 'memory' as const, bytes }] : [],
         release: () => undefined,
-      });
+      };
+      this.#tell(to, 'fetched', answer, () => this.#memory.give(bytes));
     });
   }
 

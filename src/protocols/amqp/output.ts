@@ -1,31 +1,26 @@
 // What one connection sends: all frames of a turn are appended to one slab, which is written once. A slab is not
 // touched again before the socket is done with it; then it serves another connection.
 import type { Connection } from '../../env/environment.ts';
+import { BufferPool } from '../../std/buffer-pool.ts';
 import { ByteWriter } from '../../std/bytes.ts';
 
 const SLAB_BYTES = 32 * 1024;
-/** A slab that grew beyond this is not kept. */
-const KEPT_SLAB_BYTES_MAX = 1024 * 1024;
+const KEPT_SLABS_MAX = 128;
+/** Of the memory into which slabs grow in large turns. */
 const KEPT_BYTES_MAX = 8 * 1024 * 1024;
 
 /** Slabs that no connection uses now; one pool serves a thread. */
 export class SlabPool {
+  readonly memory = new BufferPool(KEPT_BYTES_MAX);
   readonly #free: ByteWriter[] = [];
-  #freeBytes = 0;
 
   take(): ByteWriter {
-    const slab = this.#free.pop();
-    if (slab === undefined) return new ByteWriter(SLAB_BYTES);
-    this.#freeBytes -= slab.bytes.length;
-    return slab;
+    return this.#free.pop() ?? new ByteWriter(SLAB_BYTES, this.memory);
   }
 
   give(slab: ByteWriter): void {
-    const { length } = slab.bytes;
-    if (length > KEPT_SLAB_BYTES_MAX || this.#freeBytes + length > KEPT_BYTES_MAX) return;
-    slab.reset();
-    this.#freeBytes += length;
-    this.#free.push(slab);
+    slab.release();
+    if (this.#free.length < KEPT_SLABS_MAX) this.#free.push(slab);
   }
 }
 

@@ -35,6 +35,7 @@ import type { LogsChange } from '../../../src/cluster/replica/directory.ts';
 import { SLOT_LOG_HOST } from '../../../src/cluster/slots.ts';
 import { wholeBatchSize } from '../../../src/records/batch.ts';
 import { decodeRecords } from '../../../src/records/records.ts';
+import { BufferPool } from '../../../src/std/buffer-pool.ts';
 import { decodeUtf8, EMPTY_BYTES, encodeUtf8 } from '../../../src/std/bytes.ts';
 import type { ReadResult, ShardStoreOptions } from '../../../src/storage/api.ts';
 import { inRig, type Rig, type RigLog, type RigNode } from '../../cluster/replica/rig.ts';
@@ -217,6 +218,8 @@ export class Shard {
   readonly node: RigNode;
   readonly queues: ShardQueues;
   #streams: StreamViews | undefined;
+  /** Nobody may read what was given back. */
+  readonly memory = new BufferPool(undefined, true);
   readonly view: MetadataView;
   readonly hosts = new Map<number, Ref<LogHostOps>>();
   readonly #cluster: QueueCluster;
@@ -234,6 +237,7 @@ export class Shard {
       shard: 0,
       shardIncarnation: node.life,
       limits: cluster.limits,
+      memory: this.memory,
       leaderHost: (logId) => this.#hostOf(cluster.rig.logs.get(logId)?.leader ?? -1),
     });
     node.onChange = (change) => this.#changed(change);
@@ -250,6 +254,7 @@ export class Shard {
       view: this.view,
       shard: 0,
       shardIncarnation: this.node.life,
+      memory: this.memory,
       leaderHost: (logId) => this.#hostOf(this.#cluster.rig.logs.get(logId)?.leader ?? -1),
     });
     return this.#streams;
