@@ -386,6 +386,10 @@ export class LeaderCore implements Leader, StreamedLog {
     return seq <= (level === 'local' ? this.#members.self.matchSeq : this.#committedSeq);
   }
 
+  get isAlone(): boolean {
+    return this.#members.isAlone;
+  }
+
   get isMembershipTold(): boolean {
     return this.#members.isSettled;
   }

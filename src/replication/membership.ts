@@ -70,6 +70,10 @@ export class Membership {
     return this.#set;
   }
 
+  get isAlone(): boolean {
+    return this.peers.length === 1;
+  }
+
   get nowMs(): number {
     return this.#nowMs;
   }

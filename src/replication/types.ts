@@ -366,6 +366,8 @@ export interface Leader {
   hasReached(seq: number, level: ReplyLevel): boolean;
   /** The metadata knows who is in sync, and nothing is asked for: until then ticks are needed. */
   readonly isMembershipTold: boolean;
+  /** No other replica has the log, or is to have it. */
+  readonly isAlone: boolean;
   /** The shown ISR, leader first. */
   isr(): readonly NodeId[];
   progress(node: NodeId): FollowerProgress | undefined;

@@ -5,7 +5,8 @@
 const NO_F64 = new Float64Array(0);
 const NO_U32 = new Uint32Array(0);
 const NO_I32 = new Int32Array(0);
-const FIRST_CAPACITY = 16;
+/** Columns of 64 bytes at most lie in the heap. */
+const FIRST_CAPACITY = 8;
 
 /** What is known of the frame before the first one in the table. */
 export interface Anchor {

@@ -14,7 +14,7 @@ import { LeaderPlace, type PlacePort } from './leader-place.ts';
 import type { Publishers, PublishLimits } from './publishers.ts';
 
 /** Batches that are kept for the next ones, without the memory of large ones. */
-const SPARE_BATCHES_MAX = 256;
+const SPARE_BATCHES_MAX = 2_048;
 
 /** Nothing was appended, and trying again would not help. */
 const FINAL: ReadonlySet<LogResult> = new Set(['too-large', 'corrupt', 'invalid', 'unsupported']);

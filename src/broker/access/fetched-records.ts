@@ -37,7 +37,7 @@ export class FetchedRecords {
   /** Bytes of whole batches. */
   bytes = 0;
   #batches: FetchedBatch[] = [];
-  #positions = new Int32Array(64);
+  #positions = new Int32Array(16);
   #positionsEnd = 0;
   /** Batch of the last look. */
   #last = 0;

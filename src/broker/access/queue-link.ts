@@ -29,6 +29,9 @@ const COMMAND_TIMEOUT_MS = 60_000;
 /** Records stay here for so long after they were fetched. */
 const KEPT_MS = 500;
 
+/** Where answers are read into: what is in it is taken over before the next one. */
+const input = new Runs();
+
 /** One message at a time, filled anew for each. */
 export interface MessageSlot extends DeliveredMessage {
   logId: number;
@@ -81,7 +84,6 @@ export class QueueLink {
   /** Questions that are open, and whether an answer is still wanted. */
   readonly #open = new Map<number, LinkCall>();
   readonly #records = new FetchedRecords();
-  readonly #input = new Runs();
   /** Gives back what the fetched records lie in. */
   #release: (() => void) | undefined;
   #isFetching = false;
@@ -267,11 +269,11 @@ export class QueueLink {
   }
 
   /** An answer; undefined: there is none, and the leader is given a moment. */
-  heard(call: LinkCall, input: AnsweredInput | undefined): void {
+  heard(call: LinkCall, heard: AnsweredInput | undefined): void {
     this.#open.delete(call.token);
     let answer: QueueAnswer | undefined;
-    if (input?.result === 'ok') {
-      answer = decodeQueueAnswer(input.body, this.#input);
+    if (heard?.result === 'ok') {
+      answer = decodeQueueAnswer(heard.body, input);
       this.place.succeeded();
     } else this.#rest();
     call.take(answer);

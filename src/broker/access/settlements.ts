@@ -13,11 +13,13 @@ export interface Settlement {
   readonly runs: Runs;
 }
 
-const SPARE_MAX = 8;
+/** Of all queues. */
+const spare: Runs[] = [];
+const SPARE_MAX = 256;
+const SPARE_ROWS_MAX = 256;
 
 export class Settlements {
   #open: Settlement[] = [];
-  readonly #spare: Runs[] = [];
 
   get isEmpty(): boolean {
     return this.#open.length === 0;
@@ -40,7 +42,7 @@ export class Settlements {
         each.epoch === epoch;
       if (isSame) return each.runs;
     }
-    const runs = this.#spare.pop() ?? new Runs();
+    const runs = spare.pop() ?? new Runs();
     this.#open.push({ isAcknowledged, isRequeued, counts, epoch, runs });
     return runs;
   }
@@ -55,7 +57,8 @@ export class Settlements {
   /** It was heard. */
   done({ runs }: Settlement): void {
     runs.clear();
-    if (this.#spare.length < SPARE_MAX) this.#spare.push(runs);
+    const isSmall = runs.offset.length <= SPARE_ROWS_MAX;
+    if (isSmall && spare.length < SPARE_MAX) spare.push(runs);
   }
 
   /**

@@ -107,8 +107,10 @@ const KINDS = [
   'stats',
 ] as const satisfies readonly QueueAnswer['kind'][];
 
+const out = new ByteWriter(256);
+
 export function encodeQueueAnswer(answer: QueueAnswer): Uint8Array {
-  const out = new ByteWriter(64);
+  out.reset();
   out.u8(KINDS.indexOf(answer.kind));
   out.u8(QUEUE_OUTCOMES.indexOf(answer.outcome));
   switch (answer.kind) {

@@ -5,7 +5,7 @@
 import type { DurableBehavior } from '../../actors/durable/behavior.ts';
 import { refuseAppended } from './admission.ts';
 import type { QueueConfig } from './config.ts';
-import { decideOnView, demoteView, goOn } from './engine.ts';
+import { decideOnView, demoteView, goOn, isIdle } from './engine.ts';
 import { QueueLocal } from './local.ts';
 import { applyQueueFrame, QueueState, restoreQueue, snapshotQueue } from './queue-state.ts';
 
@@ -25,7 +25,8 @@ export function createQueueBehavior(config: QueueConfig): DurableBehavior<QueueS
     decide: (state, local, command, position) =>
       decideOnView(config, state, local, command, position),
     admit: (_state, _local, batch) => refuseAppended(batch, config.batchBytesMax),
-    committed: (state, local, position) => goOn(config, state, local, position),
+    committed: (state, local, position) =>
+      isIdle(config, state, local, position) ? undefined : goOn(config, state, local, position),
     apply: applyQueueFrame,
     nextDueMs: (state, local) => local.nextDueMs(state, config.releaseAfterMs),
     tick: (state, local, position) => goOn(config, state, local, position),

@@ -141,10 +141,15 @@ const FLAG_A = 1;
 const FLAG_B = 2;
 const FLAG_C = 4;
 
+const KEPT_BYTES_MAX = 64 * 1024;
+let writer = new ByteWriter(256);
+
 export function encodeQueueCommand(command: QueueCommand): Uint8Array {
-  const out = new ByteWriter(64);
-  putCommand(out, command);
-  return out.toBytes();
+  writer.reset();
+  putCommand(writer, command);
+  const bytes = writer.toBytes();
+  if (writer.bytes.length > KEPT_BYTES_MAX) writer = new ByteWriter(256);
+  return bytes;
 }
 
 /** Room that {@link writePublishHead} needs at most. */

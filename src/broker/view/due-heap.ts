@@ -3,13 +3,15 @@
 // time leave in the order of their numbers.
 
 const NOWHERE = -1;
+/** Columns of 64 bytes at most lie in the heap. */
+const CAPACITY_MIN = 8;
 
 export class DueHeap {
   size = 0;
-  #heap = new Int32Array(16);
+  #heap = new Int32Array(CAPACITY_MIN);
   /** By slot: place in the heap, or -1. */
-  #place = new Int32Array(16).fill(NOWHERE);
-  #dueMs = new Float64Array(16);
+  #place = new Int32Array(CAPACITY_MIN).fill(NOWHERE);
+  #dueMs = new Float64Array(CAPACITY_MIN);
 
   /** When the first slot is due, or undefined. */
   get firstDueMs(): number | undefined {
@@ -57,9 +59,9 @@ export class DueHeap {
   /** Forgets everything, and gives the memory back. */
   clear(): void {
     this.size = 0;
-    this.#heap = new Int32Array(16);
-    this.#place = new Int32Array(16).fill(NOWHERE);
-    this.#dueMs = new Float64Array(16);
+    this.#heap = new Int32Array(CAPACITY_MIN);
+    this.#place = new Int32Array(CAPACITY_MIN).fill(NOWHERE);
+    this.#dueMs = new Float64Array(CAPACITY_MIN);
   }
 
   #put(at: number, slot: number): void {

@@ -111,6 +111,30 @@ export function goOn(
   return turn.finish();
 }
 
+/**
+ * Whether more that is committed changes nothing: no messages for whoever waits, nothing due, nothing to say. After
+ * most commits of a queue that is kept empty; what it releases goes with its next frame.
+ */
+export function isIdle(
+  { faults, reserveAhead }: QueueConfig,
+  state: QueueState,
+  local: QueueLocal,
+  { logTimeMs, committedOffset, committedSeq }: LogPosition,
+): boolean {
+  if (faults !== undefined || local.expectedSeq > state.seq || local.immediate.size > 0)
+    return false;
+  const { leases, waits, waiting, ready, consumers } = local;
+  if ((leases.firstDueMs ?? Number.POSITIVE_INFINITY) <= logTimeMs) return false;
+  if ((waits.firstDueMs ?? Number.POSITIVE_INFINITY) <= logTimeMs) return false;
+  const isRaised = committedSeq >= state.reservationSeq;
+  const cursor = Math.max(ready.cursor, state.floor);
+  const isNear = cursor + reserveAhead / 2 > state.reservation;
+  if (isRaised && isNear && consumers.total > 0) return false;
+  const reserved = isRaised ? state.reservation : local.reserved;
+  const limit = Math.min(committedOffset, reserved);
+  return waiting.count === 0 || !ready.hasBelow(state, leases, limit);
+}
+
 function stats(turn: QueueTurn, token: number): void {
   const { local, state } = turn;
   turn.reply(token, {

@@ -5,7 +5,8 @@ import { DueHeap } from './due-heap.ts';
 import { OffsetTable } from './offset-table.ts';
 
 const NONE = -1;
-const CAPACITY_MIN = 64;
+/** Columns of 64 bytes at most lie in the heap, and cost a queue next to nothing. */
+const CAPACITY_MIN = 8;
 /** Leases whose memory is kept although nothing is out. */
 const KEPT_MAX = 16_384;
 

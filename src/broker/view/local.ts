@@ -12,6 +12,19 @@ import { Ready } from './ready.ts';
 import { Runs } from './runs.ts';
 import { Waiting } from './waiting.ts';
 
+/**
+ * Columns that every decision uses anew. Decisions are synchronous, and what one lends counts until the next: those
+ * of all queues of a thread share them, as most of many thousands decide about one message at a time.
+ */
+const input = new Runs();
+const acknowledged = new Runs();
+const cameBack = new Runs();
+const cameBackNow = new OffsetTable();
+const events = new EventWriter();
+/** Of receives that are answered. */
+const spareRuns: Runs[] = [];
+const SPARE_RUNS_MAX = 64;
+
 export class QueueLocal {
   readonly consumers = new Consumers();
   readonly leases = new Leases();
@@ -32,14 +45,13 @@ export class QueueLocal {
   releasedMs: number;
   /** The frame of the last decision that changed something here; if it was refused, that is not so. */
   expectedSeq = 0;
-  /** Columns that every decision uses anew. */
-  readonly input = new Runs();
-  readonly acknowledged = new Runs();
-  readonly cameBack = new Runs();
+  // Of the decision that is being made.
+  readonly input = input;
+  readonly acknowledged = acknowledged;
+  readonly cameBack = cameBack;
   /** The messages in `cameBack`: the state does not count them yet. */
-  readonly cameBackNow = new OffsetTable();
-  readonly events = new EventWriter();
-  readonly #spareRuns: Runs[] = [];
+  readonly cameBackNow = cameBackNow;
+  readonly events = events;
 
   constructor(state: QueueState, position: LogPosition, forgetsDelivered: boolean) {
     this.ready = new Ready(state.floor);
@@ -50,12 +62,12 @@ export class QueueLocal {
   }
 
   takeRuns(): Runs {
-    return this.#spareRuns.pop() ?? new Runs();
+    return spareRuns.pop() ?? new Runs();
   }
 
   giveBackRuns(runs: Runs): void {
     runs.clear();
-    if (this.#spareRuns.length < 64) this.#spareRuns.push(runs);
+    if (spareRuns.length < SPARE_RUNS_MAX) spareRuns.push(runs);
   }
 
   /** Log time at which something is due, or undefined. */

@@ -3,7 +3,11 @@
 // For what is sparse among the messages of a queue: leases, and counts of those that came back.
 
 const EMPTY = -1;
-const CAPACITY_MIN = 64;
+/** Columns of 64 bytes at most lie in the heap. */
+const CAPACITY_MIN = 8;
+const SHIFT_MAX = 32 - Math.log2(CAPACITY_MIN);
+/** No table is made smaller that has no more places. */
+const KEPT = 64;
 /** 2^32 divided by the golden ratio: neighbours land far apart. */
 const SPREAD = 0x9e3779b1;
 
@@ -12,7 +16,7 @@ export class OffsetTable {
   #keys = new Float64Array(CAPACITY_MIN).fill(EMPTY);
   #values = new Int32Array(CAPACITY_MIN);
   /** 32 - log2(capacity). */
-  #shift = 26;
+  #shift = SHIFT_MAX;
 
   /** `absent` if the offset has no value. */
   get(offset: number, absent: number): number {
@@ -52,15 +56,19 @@ export class OffsetTable {
       hole = at;
     }
     keys[hole] = EMPTY;
-    if (keys.length > CAPACITY_MIN && this.size * 16 < keys.length) this.#resize(keys.length / 4);
+    if (keys.length > KEPT && this.size * 16 < keys.length) this.#resize(keys.length / 4);
   }
 
   clear(): void {
     if (this.size === 0) return;
+    this.size = 0;
+    if (this.#keys.length <= KEPT) {
+      this.#keys.fill(EMPTY);
+      return;
+    }
     this.#keys = new Float64Array(CAPACITY_MIN).fill(EMPTY);
     this.#values = new Int32Array(CAPACITY_MIN);
-    this.#shift = 26;
-    this.size = 0;
+    this.#shift = SHIFT_MAX;
   }
 
   /** All offsets that have a value, ascending. */

@@ -3,6 +3,10 @@
 import type { ByteReader, ByteWriter } from '../../std/bytes.ts';
 
 const CAPACITY_MIN = 8;
+/** Where nothing was ever put: most runs of many queues never are. */
+const NO_NUMBERS = new Float64Array(0);
+const NO_COUNTS = new Int32Array(0);
+const NO_FLAGS = new Uint8Array(0);
 
 export class Runs {
   /** Rows. */
@@ -10,14 +14,14 @@ export class Runs {
   /** Messages of all rows. */
   total = 0;
   /** First offset of a run. */
-  offset = new Float64Array(CAPACITY_MIN);
-  count = new Int32Array(CAPACITY_MIN);
+  offset = NO_NUMBERS;
+  count = NO_COUNTS;
   /** Lease number of the first message; 0 where there is no lease. */
-  number = new Float64Array(CAPACITY_MIN);
+  number = NO_NUMBERS;
   /** How often the messages came back in a way that counts. */
-  returns = new Int32Array(CAPACITY_MIN);
+  returns = NO_COUNTS;
   /** 1 if they may have been delivered before. */
-  redelivered = new Uint8Array(CAPACITY_MIN);
+  redelivered = NO_FLAGS;
 
   clear(): void {
     this.size = 0;
@@ -36,7 +40,7 @@ export class Runs {
   /** Adds a row of its own. */
   push(offset: number, count: number, number: number, returns = 0, redelivered = 0): void {
     const at = this.size;
-    if (at === this.offset.length) this.#grow(at * 2);
+    if (at === this.offset.length) this.#grow(Math.max(CAPACITY_MIN, at * 2));
     this.size += 1;
     this.total += count;
     this.offset[at] = offset;

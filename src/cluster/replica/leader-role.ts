@@ -531,8 +531,8 @@ export class LeaderRole implements Retainer {
     this.roomMade();
     if (this.#isStopped) return false;
     this.#answers.expire(nowMs);
-    this.#context.markDirty();
     const isBusy = this.#answers.size > 0 || this.core.phase !== 'active';
+    if (isBusy || !this.core.isAlone) this.#context.markDirty();
     return isBusy || !this.#sender.isQuiet() || !this.core.isMembershipTold;
   }
 

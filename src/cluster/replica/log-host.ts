@@ -5,7 +5,6 @@
 import type { Context, Later } from '../../actors/actor.ts';
 import { actor } from '../../actors/actor.ts';
 import type { Admission, Ref, RefId } from '../../actors/ref.ts';
-import type { Deadline } from '../../actors/timers.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import type { LogHostOps } from '../log-protocol.ts';
@@ -29,6 +28,7 @@ import { EarlyHellos } from './early-hellos.ts';
 import { HostedLog, type HostPort } from './hosted-log.ts';
 import { LogActor, type LogProtocol } from './log-actor.ts';
 import type { LogHostConfig } from './log-host-config.ts';
+import { LogTicks } from './log-ticks.ts';
 import { DAMAGED, LossReports } from './loss.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
@@ -36,7 +36,6 @@ import type { RecordSearches } from './record-searches.ts';
 import { Repairs } from './repairs.ts';
 import { RetentionSweep } from './retention-sweep.ts';
 
-const TICK_MS = 100;
 /** At some tenths of a millisecond each. */
 const HOSTED_A_TURN = 256;
 const HOSTING_PAUSE_MS = 1;
@@ -59,10 +58,7 @@ export class LogHost {
   readonly #unhosted = new Set<number>();
   #isHosting = false;
   readonly #dirty = new Set<HostedLog>();
-  /** Ticked until nothing goes on. */
-  readonly #active = new Set<HostedLog>();
-  /** Ticked when something is due. Earlier for nothing is cheap, so who is active stays in it. */
-  readonly #sleeping = new Map<HostedLog, Deadline>();
+  readonly ticks: LogTicks;
   readonly #answers: Answers;
   readonly #retention: RetentionSweep;
   readonly compactions: Compactions;
@@ -70,7 +66,6 @@ export class LogHost {
   readonly #repairs: Repairs;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
-  #isTicking = false;
   #isStopped = false;
   #hasFailed = false;
 
@@ -92,6 +87,12 @@ export class LogHost {
       nowMs: () => system.clock.monotonicMs(),
       after: this.#later,
       guard: (hosted, work) => this.guard(hosted, work),
+    });
+    this.ticks = new LogTicks({
+      system,
+      guard: (hosted, work) => this.guard(hosted, work),
+      isBusy: () => this.donations.count > 0,
+      ticked: () => this.donations.tick(),
     });
     this.compactions = compactionsOf(config, this.#later);
     this.searches = searchesOf(config, this.#later);
@@ -116,10 +117,7 @@ export class LogHost {
         this.#dirty.add(hosted);
         system.turn.request();
       },
-      markActive: (hosted) => {
-        this.#active.add(hosted);
-        this.#armTick();
-      },
+      markActive: (hosted) => this.ticks.stir(hosted),
       retentionMoved: (hosted) => {
         this.#retention.touch(hosted);
         this.compactions.touch(hosted);
@@ -274,8 +272,7 @@ export class LogHost {
     if (entry !== undefined) {
       this.#logs.delete(logId);
       this.#dirty.delete(entry.hosted);
-      this.#active.delete(entry.hosted);
-      this.#wake(entry.hosted);
+      this.ticks.forget(entry.hosted);
       this.#retention.forget(entry.hosted);
       this.compactions.forget(entry.hosted);
       this.#repairs.forget(entry.hosted);
@@ -454,58 +451,6 @@ export class LogHost {
     this.config.onStoreFailure(error);
   }
 
-  #armTick(): void {
-    if (this.#isTicking) return;
-    this.#isTicking = true;
-    this.config.system.deadlines.after(TICK_MS, () => this.#tick());
-  }
-
-  #tick(): void {
-    this.#isTicking = false;
-    const nowMs = this.config.system.clock.monotonicMs();
-    for (const hosted of [...this.#active]) this.#tickOne(hosted, nowMs);
-    this.donations.tick();
-    if (this.#active.size > 0 || this.donations.count > 0) this.#armTick();
-    this.config.system.turn.request();
-  }
-
-  /** What waits for nothing but a time to come costs nothing until then. */
-  #tickOne(hosted: HostedLog, nowMs: number): void {
-    // A throw quarantines the log, which may have something to say at the next tick.
-    let dueMs = nowMs;
-    this.guard(hosted, () => {
-      dueMs = hosted.tick(nowMs);
-    });
-    if (dueMs <= nowMs + TICK_MS) {
-      this.#active.add(hosted);
-      return;
-    }
-    this.#active.delete(hosted);
-    if (dueMs === Number.POSITIVE_INFINITY) return;
-    this.#sleep(hosted, dueMs);
-  }
-
-  #sleep(hosted: HostedLog, dueMs: number): void {
-    const known = this.#sleeping.get(hosted);
-    if (known !== undefined && known.dueMs <= dueMs) return;
-    this.#wake(hosted);
-    const { deadlines, clock, turn } = this.config.system;
-    const deadline = deadlines.at(dueMs, () => {
-      this.#sleeping.delete(hosted);
-      this.#tickOne(hosted, clock.monotonicMs());
-      if (this.#active.size > 0) this.#armTick();
-      turn.request();
-    });
-    this.#sleeping.set(hosted, deadline);
-  }
-
-  #wake(hosted: HostedLog): void {
-    const deadline = this.#sleeping.get(hosted);
-    if (deadline === undefined) return;
-    this.#sleeping.delete(hosted);
-    this.config.system.deadlines.cancel(deadline);
-  }
-
   /** A link to another node's shard ended: whoever follows or leads over it greets anew. */
   linkEnded(node: number, thread: number): void {
     const { directory } = this.config;
@@ -540,7 +485,7 @@ export class LogHost {
     this.#repairs.stop();
     for (const { hosted } of this.#logs.values()) {
       hosted.close('not-leader');
-      this.#wake(hosted);
+      this.ticks.forget(hosted);
     }
     this.#logs.clear();
     this.donations.releaseAll();

@@ -104,3 +104,24 @@ test('a timer whose frame is refused is decided once a tick, and fires when it c
     Alarms.behavior,
   );
 });
+
+test('a log without other replicas that is written to without a pause is ticked once a second', async () => {
+  await inRig(85, async (rig) => {
+    await led(rig, 1, { replicas: [1] });
+    await rig.advance(2_000);
+    const { ticks } = rig.at(1).host;
+    const before = ticks.count;
+    for (let i = 0; i < 75; i += 1) {
+      const token = rig.command(1, LOG, 'add x');
+      await rig.advance(67);
+      expect(rig.answer(1, token)?.['result']).toBe('ok');
+    }
+    expect(ticks.count - before).toBeGreaterThan(2);
+    // Two where a frame was not durable yet.
+    expect(ticks.count - before).toBeLessThan(16);
+    await rig.advance(2_000);
+    const idle = ticks.count;
+    await rig.advance(10_000);
+    expect(ticks.count).toBe(idle);
+  });
+});

@@ -1,0 +1,133 @@
+// When the logs of one shard are ticked: each tenth of a second while something goes on, within a second where nobody
+// is in a hurry, and else when something is due. What a log that is written to without a pause has to do with time is
+// little: with thousands of such logs its ticks would cost as much as what is written. One timer for all of them.
+import type { System } from '../../actors/system.ts';
+import type { Deadline } from '../../actors/timers.ts';
+import type { HostedLog } from './hosted-log.ts';
+
+const TICK_MS = 100;
+/** Those that are in no hurry take turns: each has one tick in so many. */
+const LANES = 10;
+/** Nothing that is due sooner may wait for such a turn. */
+const UNHURRIED_MS = LANES * TICK_MS;
+
+export interface TicksPort {
+  readonly system: Pick<System, 'deadlines' | 'clock' | 'turn'>;
+  guard(hosted: HostedLog, work: () => void): void;
+  /** Whether ticks are needed although no log wants one. */
+  isBusy(): boolean;
+  /** Called with each tick. */
+  ticked(): void;
+}
+
+export class LogTicks {
+  readonly #port: TicksPort;
+  /** Ticked until nothing goes on. */
+  readonly #active = new Set<HostedLog>();
+  /** Ticked once in their turn, by log id. */
+  readonly #unhurried = Array.from({ length: LANES }, () => new Set<HostedLog>());
+  #unhurriedCount = 0;
+  #lane = 0;
+  /** Ticked when something is due. Earlier for nothing is cheap, so who is active stays in it. */
+  readonly #sleeping = new Map<HostedLog, Deadline>();
+  #isArmed = false;
+  /** Ticks of logs since the start. */
+  count = 0;
+
+  constructor(port: TicksPort) {
+    this.#port = port;
+  }
+
+  /** Something goes on in the log. */
+  stir(hosted: HostedLog): void {
+    if (this.#active.has(hosted)) return;
+    if (isUnhurried(hosted)) {
+      const lane = this.#laneOf(hosted);
+      if (lane.has(hosted)) return;
+      lane.add(hosted);
+      this.#unhurriedCount += 1;
+    } else this.#active.add(hosted);
+    this.#arm();
+  }
+
+  forget(hosted: HostedLog): void {
+    this.#active.delete(hosted);
+    if (this.#laneOf(hosted).delete(hosted)) this.#unhurriedCount -= 1;
+    this.#wake(hosted);
+  }
+
+  #laneOf({ logId }: HostedLog): Set<HostedLog> {
+    return this.#unhurried[logId % LANES]!;
+  }
+
+  #arm(): void {
+    if (this.#isArmed) return;
+    this.#isArmed = true;
+    this.#port.system.deadlines.after(TICK_MS, () => this.#tick());
+  }
+
+  #tick(): void {
+    this.#isArmed = false;
+    const { clock, turn } = this.#port.system;
+    const nowMs = clock.monotonicMs();
+    const active = [...this.#active];
+    const lane = this.#unhurried[this.#lane]!;
+    this.#lane = (this.#lane + 1) % LANES;
+    if (lane.size > 0) {
+      for (const hosted of lane) if (!this.#active.has(hosted)) active.push(hosted);
+      this.#unhurriedCount -= lane.size;
+      lane.clear();
+    }
+    for (const hosted of active) this.#tickOne(hosted, nowMs);
+    this.#port.ticked();
+    if (this.#active.size > 0 || this.#unhurriedCount > 0 || this.#port.isBusy()) this.#arm();
+    turn.request();
+  }
+
+  /** What waits for nothing but a time to come costs nothing until then. */
+  #tickOne(hosted: HostedLog, nowMs: number): void {
+    this.count += 1;
+    // A throw quarantines the log, which may have something to say at the next tick.
+    let dueMs = nowMs;
+    this.#port.guard(hosted, () => {
+      dueMs = hosted.tick(nowMs);
+    });
+    if (dueMs <= nowMs + TICK_MS) {
+      this.#active.add(hosted);
+      return;
+    }
+    this.#active.delete(hosted);
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    this.#sleep(hosted, dueMs);
+  }
+
+  #sleep(hosted: HostedLog, dueMs: number): void {
+    const known = this.#sleeping.get(hosted);
+    if (known !== undefined && known.dueMs <= dueMs) return;
+    this.#wake(hosted);
+    const { deadlines, clock, turn } = this.#port.system;
+    const deadline = deadlines.at(dueMs, () => {
+      this.#sleeping.delete(hosted);
+      this.#tickOne(hosted, clock.monotonicMs());
+      if (this.#active.size > 0) this.#arm();
+      turn.request();
+    });
+    this.#sleeping.set(hosted, deadline);
+  }
+
+  #wake(hosted: HostedLog): void {
+    const deadline = this.#sleeping.get(hosted);
+    if (deadline === undefined) return;
+    this.#sleeping.delete(hosted);
+    this.#port.system.deadlines.cancel(deadline);
+  }
+}
+
+/**
+ * A leader without other replicas has nobody to watch but its own disk, which can wait; so can whoever is to hear that
+ * nothing came of a question: it has stopped waiting by itself.
+ */
+function isUnhurried({ leader }: HostedLog): boolean {
+  if (leader?.isActive !== true || !leader.core.isAlone) return false;
+  return (leader.behaviorDueInMs() ?? Number.POSITIVE_INFINITY) > UNHURRIED_MS;
+}
