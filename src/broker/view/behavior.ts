@@ -2,12 +2,14 @@
 // acknowledged them. One engine for consumers that hold messages until they settle them and for those that
 // hold them for a time. Pure and synchronous: the replicated half is queue-state.ts, the leader's soft half
 // local.ts. It knows no client protocol, and of records only whether they can be read (admission.ts).
-import type { DurableBehavior } from '../../actors/durable/behavior.ts';
+import type { Decision, DurableBehavior } from '../../actors/durable/behavior.ts';
 import { refuseAppended } from './admission.ts';
 import type { QueueConfig } from './config.ts';
 import { decideOnView, demoteView, goOn, isIdle } from './engine.ts';
 import { QueueLocal } from './local.ts';
 import { applyQueueFrame, QueueState, restoreQueue, snapshotQueue } from './queue-state.ts';
+
+const NOTHING: Decision = {};
 
 export const QUEUE_KIND = 'queue';
 
@@ -26,7 +28,7 @@ export function createQueueBehavior(config: QueueConfig): DurableBehavior<QueueS
       decideOnView(config, state, local, command, position),
     admit: (_state, _local, batch) => refuseAppended(batch, config.batchBytesMax),
     committed: (state, local, position) =>
-      isIdle(config, state, local, position) ? undefined : goOn(config, state, local, position),
+      isIdle(config, state, local, position) ? NOTHING : goOn(config, state, local, position),
     apply: applyQueueFrame,
     nextDueMs: (state, local) => local.nextDueMs(state, config.releaseAfterMs),
     tick: (state, local, position) => goOn(config, state, local, position),

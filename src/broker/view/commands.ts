@@ -142,13 +142,13 @@ const FLAG_B = 2;
 const FLAG_C = 4;
 
 const KEPT_BYTES_MAX = 64 * 1024;
-let writer = new ByteWriter(256);
+const writer = new ByteWriter(256);
 
 export function encodeQueueCommand(command: QueueCommand): Uint8Array {
   writer.reset();
   putCommand(writer, command);
   const bytes = writer.toBytes();
-  if (writer.bytes.length > KEPT_BYTES_MAX) writer = new ByteWriter(256);
+  if (writer.bytes.length > KEPT_BYTES_MAX) writer.bytes = new Uint8Array(256);
   return bytes;
 }
 

@@ -142,6 +142,30 @@ describe('delivery', () => {
     expect(h.answer(token, 'deliveries')).toMatchObject({ epoch: 1, ready: 0 });
   });
 
+  it('says nothing when an acknowledgement is committed and nobody gets a message by it', () => {
+    const h = new QueueHarness();
+    h.attach(1);
+    const token = h.receive(1);
+    h.publish(1);
+    const got = h.got(token);
+    h.receive(1);
+    h.commitsAtOnce = false;
+    h.acknowledge(got);
+    h.committedSeq += 1;
+    const { state, local, behavior } = h;
+    let decisions = 0;
+    const { clear } = local.events;
+    local.events.clear = () => {
+      decisions += 1;
+    };
+    expect(behavior.committed!(state, local, h.position())).toEqual({});
+    expect(decisions).toBe(0);
+    local.events.clear = clear;
+    h.publish(1);
+    h.committedSeq += 1;
+    expect(behavior.committed!(state, local, h.position()).replies).toHaveLength(1);
+  });
+
   it('passes no offset before the reservation above it is committed', () => {
     const h = new QueueHarness({ reserveAhead: 4 });
     h.publish(10);
@@ -482,7 +506,7 @@ describe('leases that run out', () => {
       expect(h.local.leases.offset.length).toBeGreaterThan(32_768);
       if (round === 0) h.advance(1_000);
       else h.acknowledge(got);
-      expect(h.local.leases.offset.length).toBe(64);
+      expect(h.local.leases.offset.length).toBe(8);
       expect(h.behavior.nextDueMs(h.state, h.local) ?? 0).toBeLessThanOrEqual(h.nowMs + 1_000);
     }
     expect(h.stats()).toMatchObject({ ready: 0, leased: 0 });
