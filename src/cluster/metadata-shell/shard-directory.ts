@@ -76,7 +76,8 @@ export class ShardDirectory implements Directory {
     if (log === undefined || !this.isRegistered || !this.#isMine(log)) return undefined;
     const live = this.#liveReplicas(log);
     const { epoch, leader, durability } = log;
-    const standing = standingOf(log, { id: this.#self.node, incarnation: this.incarnation });
+    const own = { id: this.#self.node, incarnation: this.incarnation };
+    const standing = standingOf(this.#image, log, own);
     const base = { epoch, leader, unclean: log.isUncleanEpoch, live, durability, standing };
     if (!this.#mayLead(log)) return { ...base, lead: undefined };
     const { safeSet, isr, partitionEpoch, mode, minInsync, replicas } = log;

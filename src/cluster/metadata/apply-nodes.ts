@@ -253,7 +253,7 @@ export function loseReplicas(applying: Applying, command: LoseReplicas): Outcome
   for (const logId of command.logIds) {
     const log = image.log(logId);
     if (log === undefined || !log.replicas.includes(node.id)) continue;
-    const standing = standingOf(log, node);
+    const standing = standingOf(image, log, node);
     if (standing === 'alone') continue;
     const safeSet =
       standing === 'outside'

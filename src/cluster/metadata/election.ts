@@ -11,13 +11,18 @@ export const NOBODY = 0;
 /** What a set says of a replica: `alone` in it, one of several (`safe`), or not of it in this incarnation. */
 export type Standing = 'alone' | 'safe' | 'outside';
 
+/** A node that goes by a later incarnation has not what the set counts it for: it is nobody else who might. */
 export function standingOf(
+  image: { node(id: number): { readonly incarnation: number } | undefined },
   { safeSet }: Pick<LogRecord, 'safeSet'>,
   { id, incarnation }: { readonly id: number; readonly incarnation: number },
 ): Standing {
   const isMember = safeSet.some((each) => each.node === id && each.incarnation === incarnation);
   if (!isMember) return 'outside';
-  const isOther = safeSet.some((each) => each.node !== id && each.incarnation !== NOBODY);
+  const isOther = safeSet.some((each) => {
+    if (each.node === id || each.incarnation === NOBODY) return false;
+    return (image.node(each.node)?.incarnation ?? each.incarnation) === each.incarnation;
+  });
   return isOther ? 'safe' : 'alone';
 }
 

@@ -121,6 +121,17 @@ describe('a replica that lost what it acknowledged', () => {
     expect(world.log('g').safeSet.map(({ incarnation }) => incarnation)).toEqual([0, 0, 103]);
     expect(world.code({ ...lost(world, 1, 'g'), incarnation: 9 })).toBe('stale-incarnation');
   });
+
+  test('who came back without its data is nobody else: the last who has it goes on to count', () => {
+    const world = threeWithTopic();
+    world.do(creation('g', { partitions: 1, logKind: 'group' }));
+    world.do(lost(world, 2, 'g'));
+    // Its disk is new: the set goes on to name the incarnation that is gone.
+    world.join(1, { incarnation: 901 });
+    expect(world.log('g').safeSet.map(({ incarnation }) => incarnation)).toEqual([101, 0, 103]);
+    world.do(lost(world, 3, 'g'));
+    expect(world.log('g').safeSet.map(({ incarnation }) => incarnation)).toEqual([101, 0, 103]);
+  });
 });
 
 describe('leaders', () => {

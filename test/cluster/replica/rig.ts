@@ -321,7 +321,8 @@ export class Rig {
     for (const logId of logIds) {
       const log = this.logs.get(logId);
       if (log === undefined) continue;
-      const standing = standingOf(log, { id, incarnation: record.incarnation });
+      const image = { node: (other: number) => this.#records.get(other) };
+      const standing = standingOf(image, log, { id, incarnation: record.incarnation });
       if (standing === 'alone') continue;
       if (standing === 'safe')
         log.safeSet =
@@ -404,7 +405,8 @@ export class Rig {
     }
     const { epoch, leader, unclean, replicas, partitionEpoch, mode, minInsync } = log;
     const own = { id: node.id, incarnation: this.#records.get(node.id)?.incarnation ?? 0 };
-    const standing = standingOf(log, own);
+    const image = { node: (other: number) => this.#records.get(other) };
+    const standing = standingOf(image, log, own);
     const durability = log.durability ?? 'sync';
     const base = { epoch, leader, unclean, live, durability, standing };
     if (leader !== node.id || log.leaderLife !== node.life) return { ...base, lead: undefined };
