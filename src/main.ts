@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly define: Define 
   consume: () => import('./cli/consume.ts'),
   find: () => import('./cli/find.ts'),
   status: () => import('./cli/status.ts'),
+  topic: () => import('./cli/topic.ts'),
   policy: () => import('./cli/policy.ts'),
   actors: () => import('./cli/actors.ts'),
   doctor: () => import('./cli/doctor.ts'),

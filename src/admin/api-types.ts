@@ -12,6 +12,7 @@
 //   POST /api/threads/N/profile?node=&seconds=      -> a .cpuprofile
 //   POST /api/threads/N/heap-snapshot?node=         -> a .heapsnapshot
 //   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
+//   GET, PUT, PATCH /api/topics/NAME                ApiTopicWish -> ApiTopic
 //   GET  /api/policies, /api/policies/VHOST         -> a list of ApiPolicy
 //   GET, PUT, DELETE /api/policies/VHOST/NAME       ApiPolicy, as RabbitMQ's management API has it, its errors too
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
@@ -97,6 +98,27 @@ export interface ApiDestination {
   /** Name of the policy that it has, if one matches. */
   readonly policy: string | null;
   readonly partitions: readonly ApiPartition[];
+}
+
+/** A topic, a stream or a queue, without what changes while it is used. */
+export interface ApiTopic {
+  readonly name: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly durability: string;
+  readonly policy: string | null;
+  /** Settings that it has of its own, under the names of Kafka's clients. */
+  readonly config: Readonly<Record<string, string>>;
+}
+
+/**
+ * Of PUT, which makes a topic: what is left out is as the cluster has it. Of PATCH: `config` alone, settings that change;
+ * null is back to the default.
+ */
+export interface ApiTopicWish {
+  readonly partitions?: number;
+  readonly replicationFactor?: number;
+  readonly config?: Readonly<Record<string, string | null>>;
 }
 
 /** As RabbitMQ's management API has it, but for the notes. */

@@ -3,7 +3,7 @@
 import type { ThreadLook as InspectedThread } from '../actors/inspect/looks.ts';
 import type { MemberControl } from '../actors/threads/control.ts';
 import type { RecordAccess } from '../broker/ports.ts';
-import type { MetadataView, PolicyService, ReplicaStatus } from '../cluster/ports.ts';
+import type { ClusterChanges, MetadataView, ReplicaStatus } from '../cluster/ports.ts';
 
 /** One look at a thread. */
 export interface ThreadLook extends InspectedThread {
@@ -14,7 +14,7 @@ export interface AdminPorts {
   readonly version: string;
   readonly view: MetadataView;
   readonly records: RecordAccess;
-  readonly changes: PolicyService;
+  readonly changes: Pick<ClusterChanges, 'create' | 'configure' | 'putPolicy' | 'deletePolicy'>;
   /** What the replicas of all logs are doing, from every node that answers in time. */
   replicaStatus(): Promise<ReplicaStatus>;
   uptimeMs(): number;

@@ -9,6 +9,7 @@ import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
 import type { AdminPorts } from './ports.ts';
 import { threadRoute } from './threads.ts';
+import { topicRoute } from './topics.ts';
 import { PAGE } from './web/page.ts';
 
 const MESSAGES = /^\/api\/destinations\/([^/]+)\/messages$/;
@@ -27,6 +28,8 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
   if (ofThread !== undefined) return ofThread;
   const ofManagement = await managementRoute(ports, request);
   if (ofManagement !== undefined) return ofManagement;
+  const ofTopic = await topicRoute(ports, request);
+  if (ofTopic !== undefined) return ofTopic;
   if (!isRead) throw new ApiProblem(405, 'METHOD_NOT_ALLOWED', 'only GET is served here');
   switch (path) {
     case '/':

@@ -18,6 +18,8 @@ import type {
   ApiProduce,
   ApiProduced,
   ApiStatus,
+  ApiTopic,
+  ApiTopicWish,
 } from '../admin/api-types.ts';
 import { CliFailure, EXIT, usageFailure } from './failure.ts';
 
@@ -47,6 +49,18 @@ export class AdminClient {
   actors(node: number | undefined, sampleMs: number): Promise<ApiActors> {
     const of = node === undefined ? '' : `&node=${node}`;
     return this.#call(`/api/actors?sampleMs=${sampleMs}${of}`, undefined, sampleMs);
+  }
+
+  topic(name: string): Promise<ApiTopic> {
+    return this.#call(topicPath(name));
+  }
+
+  createTopic(name: string, wish: ApiTopicWish): Promise<ApiTopic> {
+    return this.#call(topicPath(name), wish, 0, undefined, 'PUT');
+  }
+
+  configureTopic(name: string, config: ApiTopicWish['config'] & {}): Promise<ApiTopic> {
+    return this.#call(topicPath(name), { config }, 0, undefined, 'PATCH');
   }
 
   policies(): Promise<readonly ApiPolicy[]> {
@@ -226,12 +240,16 @@ function unreachable(urls: readonly string[], cause: unknown): CliFailure {
   });
 }
 
+function topicPath(name: string): string {
+  return `/api/topics/${encodeURIComponent(name)}`;
+}
+
 /** Of the only vhost. */
 function policyPath(name: string): string {
   return `/api/policies/%2F/${encodeURIComponent(name)}`;
 }
 
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 interface Answer {
   readonly status: number;
@@ -312,7 +330,7 @@ const EXIT_OF_STATUS: Readonly<Record<number, number>> = {
 
 function parsed<T>({ status, text }: Answer, url: string): T {
   let body: unknown;
-  if (status === 201 || status === 204) return undefined as T;
+  if (text === '' && status >= 200 && status < 300) return undefined as T;
   try {
     body = JSON.parse(text);
   } catch {

@@ -142,6 +142,25 @@ test('a queue and a stream are declared with it, and a queue is not another one 
   expect(await refusal(channel.assertQueue('bad', args('never')))).toMatch(/406.*x-durability/);
 });
 
+test('a topic for clients that cannot say it is made over HTTP, and set there', async () => {
+  const running = await started(1);
+  const { host, httpPort } = running.addresses[0]!;
+  const ask = async (method: string, config: object) => {
+    const body = JSON.stringify({ config, ...(method === 'PUT' ? { partitions: 2 } : {}) });
+    const answer = await fetch(`http://${host}:${httpPort}/api/topics/r`, { method, body });
+    return [answer.status, await answer.json()];
+  };
+  const topic = { name: 'r', partitions: 2, replicationFactor: 1, policy: null };
+  const config = { [KEY]: 'async' };
+  expect(await ask('PUT', config)).toEqual([201, { ...topic, durability: 'async', config }]);
+  expect(await ask('PUT', config)).toMatchObject([409, { error: { code: 'DESTINATION_EXISTS' } }]);
+  expect(await listed(running, 'r')).toEqual(['async', 1]);
+  const back = { ...topic, durability: 'sync', config: {} };
+  expect(await ask('PATCH', { [KEY]: null })).toEqual([200, back]);
+  expect(await ask('PATCH', { [KEY]: 'memory' })).toMatchObject([400, {}]);
+  expect(await durabilityOf(await adminOf(running), 'r')).toBe('sync');
+});
+
 test('a topic and a queue in memory are empty after a restart, and go on', async () => {
   const running = await started(1);
   const admin = await adminOf(running);

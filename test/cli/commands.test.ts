@@ -105,6 +105,31 @@ describe('commands on a running cluster', () => {
     expect(await ask('produce')).toMatchObject({ code: 2 });
   });
 
+  test('a topic is made with settings, shown, and set', async () => {
+    const create = (...more: string[]) => ask('topic', 'create', 'made', ...more);
+    const cells = ({ stdout }: Answer) =>
+      stdout
+        .split('\n')[1]
+        ?.trim()
+        .split(/\s{2,}/);
+    const config = ['--config', 'callboard.durability=async', '--config', 'retention.ms=5'];
+    const made = await create('--partitions', '2', '--replicas', '1', ...config);
+    const settings = 'callboard.durability=async retention.ms=5';
+    expect([made.code, cells(made)]).toEqual([0, ['made', '2', '1', 'async', '-', settings]]);
+    expect(await create()).toMatchObject({
+      code: 1,
+      stderr: 'callboard: made is there already [DESTINATION_EXISTS]\n',
+    });
+    const set = await ask('topic', 'set', 'made', 'retention.ms=', 'segment.ms=1');
+    expect(cells(set)?.[5]).toBe('callboard.durability=async segment.ms=1');
+    expect(cells(await ask('topic', 'show', 'made'))).toEqual(cells(set));
+    const json = await ask('topic', 'show', 'made', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ name: 'made', durability: 'async' });
+    expect(await ask('topic', 'show', 'none')).toMatchObject({ code: 4 });
+    expect(await ask('topic', 'set', 'made', 'segment.ms')).toMatchObject({ code: 2 });
+    expect(await create('--partitions', '0')).toMatchObject({ code: 2 });
+  });
+
   test('policies are set, listed and deleted; what is wrong with one is said', async () => {
     expect(await ask('policy', 'list')).toMatchObject({ code: 0, stderr: 'no policies yet\n' });
     await ask('produce', 'under', '--value', 'a');
