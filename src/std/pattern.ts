@@ -376,6 +376,11 @@ export class Pattern {
   readonly #machines: readonly Machine[];
   /** Whose success without a character is a reason to look at an instruction again. */
   readonly #before: readonly (readonly number[])[];
+  /** What every text that is matched begins with; most texts are left at that. */
+  readonly #prefix: string;
+  /** Of a test: which instructions lead to the end from here, and from one character on. */
+  #here: Uint8Array;
+  #behind: Uint8Array;
 
   /** @throws PatternError if it is none, or needs what is not served. */
   constructor(source: string) {
@@ -383,8 +388,10 @@ export class Pattern {
       throw new PatternError(`it has more than ${PATTERN_LENGTH_MAX} characters`);
     }
     const builder = new Builder();
-    builder.machine(new Reader(source).read());
+    const node = new Reader(source).read();
+    builder.machine(node);
     this.source = source;
+    this.#prefix = prefixOf(node);
     this.#code = builder.code;
     this.#machines = builder.machines;
     const before = this.#code.map((): number[] => []);
@@ -393,19 +400,23 @@ export class Pattern {
       if (step.kind === 'edge' || step.kind === 'ahead') before[step.next]!.push(pc);
     }
     this.#before = before;
+    this.#here = new Uint8Array(this.#code.length);
+    this.#behind = new Uint8Array(this.#code.length);
   }
 
   /** Is any part of the text matched? */
   test(text: string): boolean {
-    const codes = [...text].map((each) => each.codePointAt(0)!);
+    if (!text.startsWith(this.#prefix)) return false;
+    const codes = codePointsOf(text);
     const { start } = this.#machines[this.#machines.length - 1]!;
-    let behind = new Uint8Array(this.#code.length);
-    let here = new Uint8Array(this.#code.length);
+    // Behind the last character there is none to lead anywhere: what is left there is not looked at.
     for (let at = codes.length; at >= 0; at -= 1) {
+      const here = this.#behind;
+      this.#behind = this.#here;
+      this.#here = here;
       here.fill(0);
-      for (const machine of this.#machines) this.#fill(machine, codes, at, here, behind);
+      for (const machine of this.#machines) this.#fill(machine, codes, at, here, this.#behind);
       if (here[start] === 1) return true;
-      [behind, here] = [here, behind];
     }
     return false;
   }
@@ -447,6 +458,31 @@ export class Pattern {
     if (step.kind === 'edge') return isAt(step.at, codes, at);
     return step.kind !== 'ahead' || (here[step.start] === 1) !== step.isNegated;
   }
+}
+
+function codePointsOf(text: string): number[] {
+  const codes: number[] = [];
+  for (let at = 0; at < text.length; ) {
+    const code = text.codePointAt(at)!;
+    codes.push(code);
+    at += code > 0xffff ? 2 : 1;
+  }
+  return codes;
+}
+
+/** What is written out behind a leading `^`. */
+function prefixOf(node: Node): string {
+  if (node.kind !== 'row') return '';
+  const [edge, ...rest] = node.parts;
+  if (edge?.kind !== 'edge' || edge.at !== 'start') return '';
+  let prefix = '';
+  for (const part of rest) {
+    if (part.kind !== 'class' || part.of.isNegated || part.of.ranges.length !== 1) break;
+    const [first, last] = part.of.ranges[0]!;
+    if (first !== last) break;
+    prefix += String.fromCodePoint(first);
+  }
+  return prefix;
 }
 
 function isAt(edge: Edge, codes: readonly number[], at: number): boolean {

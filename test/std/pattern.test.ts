@@ -33,6 +33,9 @@ describe('a pattern', () => {
     ['^.$', '\n', false],
     ['\\Aa\\z', 'a', true],
     ['(a*)*$', 'b', true],
+    ['^a\u{1F600}b?c', 'a\u{1F600}c', true],
+    ['^ab{0}c', 'ac', true],
+    ['^ab|c', 'c', true],
   ])('%j against %j: %s', (pattern, text, isMatch) => {
     expect(matches(pattern, text)).toBe(isMatch);
   });
@@ -86,6 +89,7 @@ const { tree } = fc.letrec<{ tree: string }>((tie) => ({
     { maxDepth: 4, withCrossShrink: true },
     leaf,
     fc.tuple(tie('tree'), tie('tree')).map(([a, b]) => `${a}${b}`),
+    tie('tree').map((a) => `^a${a}`),
     fc.tuple(tie('tree'), tie('tree')).map(([a, b]) => `(?:${a}|${b})`),
     fc
       .tuple(tie('tree'), fc.constantFrom('*', '+', '?', '{2}', '{0,2}', '{1,}'), fc.boolean())
