@@ -200,11 +200,12 @@ class Node implements ProbedNode {
       life: this.#shards?.incarnations()[0] ?? 0,
       isSettledVoter: this.#metadata?.isSettledVoter() ?? false,
       counters: () => this.#shards?.counters() ?? {},
-      standing: (node) => this.#imageProbe.standing(node),
-      assigned: () => this.#imageProbe.assigned(),
-      replicasOf: (destination) => this.#imageProbe.replicasOf(destination),
-      logOf: (destination, partition) => this.#imageProbe.logOf(destination, partition),
+      ...this.#imageProbe.questions,
     };
+  }
+
+  get changes(): Shards['changes'] | undefined {
+    return this.#shards?.changes;
   }
 
   #tell(event: NodeEvent): void {

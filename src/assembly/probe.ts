@@ -1,7 +1,8 @@
 // What a simulation may look at inside a running node: a few numbers of each replica and of the metadata, read
 // between two events. Not a part of what a node offers to its users, and it changes nothing.
-import { hashImage } from '../cluster/metadata/index.ts';
+import { type Durability, hashImage, type LogRecord } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import type { PolicyService } from '../cluster/ports.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
 import type { ShardStore, StoredLog } from '../storage/api.ts';
 import type { ReplicatedActors } from './durable-actors.ts';
@@ -53,7 +54,12 @@ export interface NodeProbe {
   replicasOf(destination: string): number;
   /** The log of a partition, as this node knows it now. */
   logOf(destination: string, partition: number): number | undefined;
+  /** Of the first log of a destination, as this node knows it now. */
+  durabilityOf(destination: string): Durability | undefined;
 }
+
+/** What a node is asked of the image. */
+type Questions = Pick<NodeProbe, 'standing' | 'assigned' | 'replicasOf' | 'logOf' | 'durabilityOf'>;
 
 /** How a node stands in the eyes of another, or in its own. */
 export interface Standing {
@@ -67,6 +73,8 @@ export interface Standing {
 /** A node whose shards run on its own thread, as a simulation starts it. */
 export interface ProbedNode extends RunningNode {
   readonly durable: ReplicatedActors;
+  /** What an operator changes through this node. */
+  readonly changes: PolicyService | undefined;
   probe(): NodeProbe;
 }
 
@@ -74,6 +82,16 @@ export interface ProbedNode extends RunningNode {
 export class ImageProbe {
   readonly #replica: MetadataReplica;
   #last = { index: -1, hash: 0 };
+  readonly questions: Questions = {
+    standing: (id) => this.#standing(id),
+    assigned: () => {
+      const logs = [...this.#replica.image.logs()];
+      return new Map(logs.map(({ logId, replicas }) => [logId, replicas.length]));
+    },
+    logOf: (destination, partition) => this.#log(destination, partition)?.logId,
+    replicasOf: (destination) => this.#log(destination, 0)?.replicas.length ?? 0,
+    durabilityOf: (destination) => this.#log(destination, 0)?.durability,
+  };
 
   constructor(replica: MetadataReplica) {
     this.#replica = replica;
@@ -87,7 +105,7 @@ export class ImageProbe {
     return this.#last;
   }
 
-  standing(id: number): Standing | undefined {
+  #standing(id: number): Standing | undefined {
     const { image } = this.#replica;
     const node = image.node(id);
     if (node === undefined) return undefined;
@@ -95,19 +113,10 @@ export class ImageProbe {
     return { life: node.shardIncarnations[0] ?? 0, isLive: image.isNodeLive(id), isInSync };
   }
 
-  assigned(): ReadonlyMap<number, number> {
-    const logs = [...this.#replica.image.logs()];
-    return new Map(logs.map(({ logId, replicas }) => [logId, replicas.length]));
-  }
-
-  logOf(destination: string, partition: number): number | undefined {
-    return this.#replica.image.destination('/', destination)?.logIds[partition];
-  }
-
-  replicasOf(destination: string): number {
+  #log(destination: string, partition: number): LogRecord | undefined {
     const { image } = this.#replica;
-    const logId = image.destination('/', destination)?.logIds[0];
-    return logId === undefined ? 0 : (image.log(logId)?.replicas.length ?? 0);
+    const logId = image.destination('/', destination)?.logIds[partition];
+    return logId === undefined ? undefined : image.log(logId);
   }
 }
 

@@ -39,6 +39,8 @@ export interface DurabilityHistory {
   readonly promises: ReadonlyMap<string, PromisedDurability>;
   /** By name of a log, in the order of their epochs. */
   readonly reigns: ReadonlyMap<string, readonly Reign[]>;
+  /** By name of a queue of which the promise changes: the weakest between two moments. */
+  readonly changing?: ReadonlyMap<string, (fromMs: number, toMs: number) => PromisedDurability>;
 }
 
 export function checkDurability(

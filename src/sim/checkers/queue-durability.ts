@@ -15,12 +15,12 @@ import type { Publish, QueueHistory } from './queue-history.ts';
 /** `promises` and `reigns` by name of a queue. */
 export function checkQueueDurability(
   history: QueueHistory,
-  { promises, reigns }: DurabilityHistory,
+  witnessed: DurabilityHistory,
 ): Violation[] {
   const found: Violation[] = [];
   for (const { publish, queue } of gone(history)) {
-    const durability = durabilityOf(publish, promises.get(queue) ?? 'sync');
-    const why = unexplained(publish, durability, reigns.get(queue) ?? []);
+    const durability = durabilityOf(publish, queue, witnessed);
+    const why = unexplained(publish, durability, witnessed.reigns.get(queue) ?? []);
     if (why === undefined) continue;
     const kind = publish.isTransient === true ? 'transient' : 'persistent';
     const message = `${queue}: ${kind} ${publish.id}, confirmed, never came: ${why}`;
@@ -35,15 +35,12 @@ export function countGone(history: QueueHistory): number {
 }
 
 /** The history as `queue` may judge it: what may be gone is owed to nobody. */
-export function asOwed(
-  history: QueueHistory,
-  { promises, reigns }: DurabilityHistory,
-): QueueHistory {
+export function asOwed(history: QueueHistory, witnessed: DurabilityHistory): QueueHistory {
   const open = new Set([...gone(history)].map(({ publish, queue }) => placeOf(queue, publish.id)));
   const isOwed = (publish: Publish, queue: string): boolean => {
-    const durability = durabilityOf(publish, promises.get(queue) ?? 'sync');
+    const durability = durabilityOf(publish, queue, witnessed);
     if (durability === 'sync') return true;
-    const isOver = durability === 'memory' && hasDied(publish, reigns.get(queue) ?? []);
+    const isOver = durability === 'memory' && hasDied(publish, witnessed.reigns.get(queue) ?? []);
     return !isOver && !open.has(placeOf(queue, publish.id));
   };
   const publishes = history.publishes.map((publish) => ({
@@ -54,9 +51,11 @@ export function asOwed(
 }
 
 function durabilityOf(
-  { isTransient = false }: Publish,
-  promised: PromisedDurability,
+  { isTransient = false, beganMs = 0, endedMs = Number.POSITIVE_INFINITY }: Publish,
+  queue: string,
+  { promises, changing }: DurabilityHistory,
 ): PromisedDurability {
+  const promised = changing?.get(queue)?.(beganMs, endedMs) ?? promises.get(queue) ?? 'sync';
   return isTransient && promised !== 'memory' ? 'async' : promised;
 }
 

@@ -1,14 +1,19 @@
 // Queues of every durability beside one another, publishers of which some send messages with delivery mode 1, and disks
-// that run low, so that publishers are told to wait: under the faults of the other scenarios. What was confirmed and
-// never came out must be what its durability names. When the faults are over all disks run low once more, and every
+// that run low, so that publishers are told to wait: under the faults of the other scenarios. One queue has the
+// durability of a policy, which operators at all nodes change. What was confirmed and never came out must be what its
+// durability names. When the faults are over all disks run low once more, and every
 // publisher has to be told so, to be told that it is over, and to go on.
+
+import type { ProbedNode } from '../../assembly/probe.ts';
 import { type BlockEvent, checkBlocks, LOOK_LAG_MS, type Period } from '../checkers/blocks.ts';
 import type { DurabilityHistory, PromisedDurability } from '../checkers/durability.ts';
 import { checkQueues, countEffective, EFFECTIVE_AFTER_MS } from '../checkers/queue.ts';
 import { asOwed, checkQueueDurability, countGone } from '../checkers/queue-durability.ts';
 import type { QueueHistory } from '../checkers/queue-history.ts';
-import { between } from '../draws.ts';
+import { between, pick } from '../draws.ts';
 import { CRASH_KINDS, LOSS_KINDS } from '../faults/policy.ts';
+import type { SimNode } from '../node.ts';
+import type { SimProcess } from '../process.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { AmqpConnection } from '../workloads/amqp-connection.ts';
 import { AmqpConsumer, type AmqpConsumerOptions } from '../workloads/amqp-consumer.ts';
@@ -22,6 +27,7 @@ import {
 } from '../workloads/amqp-session.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { PromiseWatch } from './promise-watch.ts';
 import { ReignWatch } from './reigns.ts';
 import { AMQP_PORT, CLUSTER_FAULTS, SimulatedCluster } from './simulated-cluster.ts';
 
@@ -37,14 +43,24 @@ const SETTLE_LIMIT_MS = 30_000;
 const QUIET_MS = 3_000;
 const AFTERMATH_MS = 3_000;
 
-/** By name of a queue. One says nothing, which is `sync`. */
+const UNDER_POLICY = 'q-policy';
+/** Whether a policy says `memory` is looked at when a queue is made only. */
+const POLICIES = ['sync', 'async', 'replicated', 'async'] as const;
+const POLICY_EVERY_MS = [2_000, 9_000] as const;
+/** As seen from outside. */
+const POLICY_CHANGES_MIN = 2;
+
+/** By name of a queue. One says nothing, which is `sync`, and neither does the one under the policy. */
 const PROMISES: ReadonlyMap<string, PromisedDurability> = new Map([
   ['q-none', 'sync'],
   ['q-sync', 'sync'],
   ['q-replicated', 'replicated'],
   ['q-async', 'async'],
   ['q-memory', 'memory'],
+  [UNDER_POLICY, 'sync'],
 ]);
+/** Declared without an argument. */
+const UNSAID = new Set(['q-none', UNDER_POLICY]);
 const UNKEPT = new Set([...PROMISES].filter(([, mode]) => mode === 'memory').map(([name]) => name));
 const KEPT = [...PROMISES.keys()].filter((name) => !UNKEPT.has(name));
 
@@ -93,6 +109,8 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly cluster: SimulatedCluster;
   readonly #watch: ReignWatch;
+  readonly #policy: PromiseWatch;
+  #isGoverned = true;
   readonly #recorder: QueueRecorder;
   readonly #publishers: AmqpPublisher[] = [];
   readonly #consumers: AmqpConsumer[] = [];
@@ -105,7 +123,11 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
   constructor(world: World) {
     super();
     this.#world = world;
-    this.cluster = new SimulatedCluster(world, { diskFreeMinBytes: DISK_FREE_MIN_BYTES });
+    this.cluster = new SimulatedCluster(world, {
+      diskFreeMinBytes: DISK_FREE_MIN_BYTES,
+      onRunning: (node, process, running) => this.#govern(node, process, running),
+    });
+    this.#policy = new PromiseWatch(world, () => this.cluster.durabilitiesOf(UNDER_POLICY));
     const logs = [...PROMISES.keys()].map((name) => ({ name, destination: name, partition: 0 }));
     this.#watch = new ReignWatch(world, this.cluster, logs);
     this.#recorder = new QueueRecorder(world);
@@ -132,6 +154,7 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
 
   override probe(): Violation | undefined {
     this.#watch.look();
+    this.#policy.look();
     this.#noteShortage();
     return super.probe();
   }
@@ -144,6 +167,22 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
       this.#shortages.push([this.#shortSinceMs, nowMs]);
       this.#shortSinceMs = undefined;
     }
+  }
+
+  // ---- operators -----------------------------------------------------------------------------
+
+  /** One at each node, as long as its process lives. What becomes of a change is for the watch to see. */
+  #govern(node: SimNode, process: SimProcess, { changes }: ProbedNode): void {
+    const { clock, timers } = process.environment;
+    const random = this.#world.workload.fork(`operator ${node.id} ${node.starts}`);
+    const next = () => {
+      if (!this.#isGoverned) return;
+      const definition = [['x-durability', JSON.stringify(pick(random, POLICIES))]] as const;
+      const policy = { vhost: '/', name: 'p', pattern: `^${UNDER_POLICY}$`, definition } as const;
+      void changes?.putPolicy({ ...policy, applyTo: 'queues', priority: 0 }, 5_000);
+      timers.at(clock.monotonicMs() + between(random, ...POLICY_EVERY_MS), next);
+    };
+    timers.at(clock.monotonicMs() + between(random, ...POLICY_EVERY_MS), next);
   }
 
   // ---- clients -------------------------------------------------------------------------------
@@ -179,6 +218,7 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
     this.#recorder.add({ kind: 'calm', atMs: this.#world.nowMs });
     await this.until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
     for (const publisher of this.#publishers) publisher.stop();
+    this.#isGoverned = false;
     await this.until('publishers finish', () => this.#publishers.every(({ isDone }) => isDone));
     for (const consumer of this.#consumers) consumer.beOrderly();
     await this.until('consumers consume', () =>
@@ -266,7 +306,7 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
 
   check(): readonly Violation[] {
     const history = this.#judged();
-    const found = [
+    const found: Violation[] = [
       ...checkQueues(asOwed(history, this.#witnessed())),
       ...checkQueueDurability(history, this.#witnessed()),
       ...checkBlocks({
@@ -279,6 +319,9 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
       }),
       ...this.cluster.idleViolations(),
     ];
+    if (found.length === 0 && this.#policy.changes < POLICY_CHANGES_MIN) {
+      found.push({ check: 'workload', message: 'the policy did not change the queue' });
+    }
     if (found.length === 0 && countEffective(history) === 0) {
       found.push({ check: 'workload', message: 'no acknowledgement could have been forgotten' });
     }
@@ -301,7 +344,9 @@ class AmqpDurabilityRun extends ClusterRun implements ScenarioRun {
   }
 
   #witnessed(): DurabilityHistory {
-    return { promises: PROMISES, reigns: this.#watch.reigns() };
+    const weakest = (fromMs: number, toMs: number) => this.#policy.weakest(fromMs, toMs);
+    const changing = new Map([[UNDER_POLICY, weakest]]);
+    return { promises: PROMISES, reigns: this.#watch.reigns(), changing };
   }
 
   /** Lost: against what its durability names. */
@@ -327,7 +372,7 @@ async function topology(connection: AmqpConnection): Promise<void> {
     await connection.call(CHANNEL, 'queue.declare', {
       queue,
       durable: true,
-      arguments: queue === 'q-none' ? [] : [{ name: 'x-durability', value }],
+      arguments: UNSAID.has(queue) ? [] : [{ name: 'x-durability', value }],
     });
   }
   for (const [exchange, queues] of EXCHANGES) {

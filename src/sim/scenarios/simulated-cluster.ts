@@ -7,6 +7,7 @@ import { type NodeParts, nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
 import { startRocketListener } from '../../assembly/rocket-listener.ts';
+import type { Durability } from '../../cluster/ports.ts';
 import { startAmqpListener } from '../../protocols/amqp/listener.ts';
 import { cycleTracer } from '../ask-cycles.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
@@ -328,6 +329,12 @@ export class SimulatedCluster {
         if (isLeader) yield { logId, epoch, node: node.number, lifeMs, isClean };
       }
     }
+  }
+
+  /** What the nodes that are up take the durability of a destination for. */
+  durabilitiesOf(destination: string): readonly Durability[] {
+    const all = [...this.#probes()].map(({ probe }) => probe.durabilityOf(destination));
+    return all.filter((each) => each !== undefined);
   }
 
   /** The sum of all nodes that are up, each in its present life. */
