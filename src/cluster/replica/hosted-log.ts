@@ -410,9 +410,8 @@ export class HostedLog {
 
   command(input: CommandInput): void {
     const { leader } = this;
-    let result: LogResult = this.absence();
-    if (leader !== undefined && this.#owners.size >= OWNERS_MAX) result = 'throttled';
-    else if (leader !== undefined) {
+    let result: LogResult = leader === undefined ? this.absence() : 'throttled';
+    if (leader !== undefined && this.#owners.size < OWNERS_MAX) {
       const token = this.#nextToken;
       this.#nextToken += 1;
       const dueMs = this.#context.nowMs() + input.timeoutMs;

@@ -41,12 +41,25 @@ export class LogTicks {
   /** Something goes on in the log. */
   stir(hosted: HostedLog): void {
     if (this.#active.has(hosted)) return;
-    if (isUnhurried(hosted)) {
-      const lane = this.#laneOf(hosted);
-      if (lane.has(hosted)) return;
+    const dueInMs = lonelyDueInMs(hosted);
+    if (dueInMs > TICK_MS) this.#wait(hosted, dueInMs);
+    else {
+      this.#active.add(hosted);
+      this.#arm();
+    }
+  }
+
+  /** For what is due, or for the turn of its lane. */
+  #wait(hosted: HostedLog, dueInMs: number): void {
+    if (dueInMs <= UNHURRIED_MS) {
+      this.#sleep(hosted, this.#port.system.clock.monotonicMs() + dueInMs);
+      return;
+    }
+    const lane = this.#laneOf(hosted);
+    if (!lane.has(hosted)) {
       lane.add(hosted);
       this.#unhurriedCount += 1;
-    } else this.#active.add(hosted);
+    }
     this.#arm();
   }
 
@@ -89,16 +102,19 @@ export class LogTicks {
     this.count += 1;
     // A throw quarantines the log, which may have something to say at the next tick.
     let dueMs = nowMs;
+    let waitsMs = 0;
     this.#port.guard(hosted, () => {
       dueMs = hosted.tick(nowMs);
+      if (dueMs <= nowMs + TICK_MS) waitsMs = lonelyDueInMs(hosted);
     });
-    if (dueMs <= nowMs + TICK_MS) {
+    const isBusy = dueMs <= nowMs + TICK_MS;
+    if (isBusy && waitsMs <= TICK_MS) {
       this.#active.add(hosted);
       return;
     }
     this.#active.delete(hosted);
-    if (dueMs === Number.POSITIVE_INFINITY) return;
-    this.#sleep(hosted, dueMs);
+    if (isBusy) this.#wait(hosted, waitsMs);
+    else if (dueMs < Number.POSITIVE_INFINITY) this.#sleep(hosted, dueMs);
   }
 
   #sleep(hosted: HostedLog, dueMs: number): void {
@@ -124,10 +140,11 @@ export class LogTicks {
 }
 
 /**
- * A leader without other replicas has nobody to watch but its own disk, which can wait; so can whoever is to hear that
- * nothing came of a question: it has stopped waiting by itself.
+ * How long the ticks of a log may wait; 0: not at all. A leader without other replicas has nobody to watch but its own
+ * disk, which can wait until its behavior has something due; so can whoever is to hear that nothing came of a question:
+ * it has stopped waiting by itself.
  */
-function isUnhurried({ leader }: HostedLog): boolean {
-  if (leader?.isActive !== true || !leader.core.isAlone) return false;
-  return (leader.behaviorDueInMs() ?? Number.POSITIVE_INFINITY) > UNHURRIED_MS;
+function lonelyDueInMs({ leader }: HostedLog): number {
+  if (leader?.isActive !== true || !leader.core.isAlone) return 0;
+  return leader.behaviorDueInMs() ?? Number.POSITIVE_INFINITY;
 }

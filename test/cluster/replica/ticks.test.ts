@@ -125,3 +125,19 @@ test('a log without other replicas that is written to without a pause is ticked 
     expect(ticks.count).toBe(idle);
   });
 });
+
+test('what is due of a log without other replicas is on time, however busy the log is', async () => {
+  await inRig(86, async (rig) => {
+    await led(rig, 1, { replicas: [1] });
+    await rig.advance(2_000);
+    const alarm = rig.command(1, LOG, 'alarm 1500');
+    for (let i = 0; i < 21; i += 1) {
+      rig.append(1, LOG, `v${i}`);
+      await rig.advance(67);
+    }
+    expect(rig.answer(1, alarm)).toBeUndefined();
+    await rig.advance(250);
+    expect(rig.answer(1, alarm)?.['result']).toBe('ok');
+    expect(Number(said(rig, alarm).slice('rang '.length))).toBeLessThan(110);
+  });
+});
