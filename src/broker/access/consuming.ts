@@ -27,11 +27,45 @@ export interface ConsumingParts extends PlacePort {
   wantFlush(): void;
 }
 
+/** Fetched records stay with their link for so long at most, and half of it at least. */
+const KEPT_MS = 500;
+
+/** The links that have records which nobody may want any more: one deadline for all of them. */
+class KeptRecords {
+  #young = new Set<QueueLink>();
+  #old = new Set<QueueLink>();
+  #isDue = false;
+  readonly #later: (work: () => void) => void;
+
+  constructor(later: (work: () => void) => void) {
+    this.#later = later;
+  }
+
+  add(link: QueueLink): void {
+    this.#old.delete(link);
+    this.#young.add(link);
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#later(() => {
+      this.#isDue = false;
+      for (const link of this.#old) link.dropRecords();
+      this.#old.clear();
+      [this.#old, this.#young] = [this.#young, this.#old];
+      if (this.#old.size > 0) this.#arm();
+    });
+  }
+}
+
 export class Consuming {
   readonly #parts: ConsumingParts;
   readonly #links = new Map<number, QueueLink>();
   readonly #dirty = new Set<QueueLink>();
   readonly #touched = new Set<SessionReader>();
+  readonly #kept: KeptRecords;
   readonly #linkPort: LinkPort;
   readonly #streams: StreamReading;
   #readers = 0;
@@ -53,10 +87,12 @@ export class Consuming {
       later: (delayMs, work) => parts.later(delayMs, () => this.#inTurn(work)),
       soon: (work) => parts.soon(() => this.#inTurn(work)),
       warn: (text, details) => parts.warnings.warn(text, details),
+      keep: (link) => this.#kept.add(link),
       idle: (link) => {
         if (this.#links.get(link.logId) === link) this.#links.delete(link.logId);
       },
     };
+    this.#kept = new KeptRecords((work) => this.#linkPort.later(KEPT_MS / 2, work));
     const { message, view, log, leaderHost, later, soon, warn } = this.#linkPort;
     this.#streams = new StreamReading({
       ...{ calls, memory, message, view, log, leaderHost, later, soon, warn },

@@ -26,8 +26,6 @@ const RECORD_BYTES = KIB;
 const RECEIVE_WAIT_MS = 600_000;
 const RECEIVE_TIMEOUT_MS = RECEIVE_WAIT_MS + 60_000;
 const COMMAND_TIMEOUT_MS = 60_000;
-/** Records stay here for so long after they were fetched. */
-const KEPT_MS = 500;
 
 /** Where answers are read into: what is in it is taken over before the next one. */
 const input = new Runs();
@@ -58,6 +56,8 @@ export interface LinkPort extends PlacePort {
   /** Calls in a turn of the shard's actor. */
   soon(work: () => void): void;
   warn(text: string, details: Record<string, unknown>): void;
+  /** Calls `dropRecords` after a moment. */
+  keep(link: QueueLink): void;
   /** Nothing of it is left to do. */
   idle(link: QueueLink): void;
 }
@@ -89,7 +89,6 @@ export class QueueLink {
   #isFetching = false;
   #isResting = false;
   #isPumpDue = false;
-  #isKept = false;
   #recordBytes = RECORD_BYTES;
 
   constructor(logId: number, port: LinkPort) {
@@ -157,7 +156,7 @@ export class QueueLink {
     if (place.isOut) this.#refuseNew();
     else if (place.host !== undefined && !this.#isResting) this.#talk(place.host);
     if (this.#isIdle) {
-      this.#dropRecords();
+      this.dropRecords();
       this.#port.idle(this);
     }
   }
@@ -165,11 +164,15 @@ export class QueueLink {
   #talk(host: HostRef): void {
     // First what is done with, so that it does not come again.
     for (const settlement of this.settlements.take()) this.#settle(host, settlement);
+    if (this.#leaving.length > 0) this.#leaveAll(host);
+    if (this.#asking.size > 0) this.#askAll(host);
+    this.#serve();
+  }
+
+  #leaveAll(host: HostRef): void {
     const leaving = this.#leaving;
     this.#leaving = [];
     for (const leave of leaving) this.#leave(host, leave);
-    if (this.#asking.size > 0) this.#askAll(host);
-    this.#serve();
   }
 
   #askAll(host: HostRef): void {
@@ -217,7 +220,7 @@ export class QueueLink {
     this.#isResting = false;
     for (const consumer of this.#consumers) this.#forget(consumer);
     this.#leaving = this.#leaving.filter(({ epoch }) => epoch === this.place.epoch);
-    this.#dropRecords();
+    this.dropRecords();
     for (const call of open) call.abandoned();
     this.pump();
   }
@@ -234,7 +237,7 @@ export class QueueLink {
     this.settlements.clear();
     this.#leaving = [];
     for (const consumer of [...this.#consumers]) this.#end(consumer, 'deleted');
-    this.#dropRecords();
+    this.dropRecords();
     this.#port.idle(this);
   }
 
@@ -525,27 +528,18 @@ export class QueueLink {
 
   #take(offset: number, slices: readonly Uint8Array[], release: () => void): void {
     this.#isFetching = false;
-    this.#dropRecords();
+    this.dropRecords();
     this.#records.take(slices, offset);
     this.#release = release;
     const { count, bytes } = this.#records;
     if (count > 0) this.#recordBytes = bytes / count;
     if (!this.#records.has(offset)) this.#rest();
-    this.#keepForAMoment();
+    // Who takes one message at a time finds the next ones here; but the memory is the log's.
+    this.#port.keep(this);
     this.pump();
   }
 
-  /** Who takes one message at a time finds the next ones here; but the memory is the log's. */
-  #keepForAMoment(): void {
-    if (this.#isKept) return;
-    this.#isKept = true;
-    this.#port.later(KEPT_MS, () => {
-      this.#isKept = false;
-      this.#dropRecords();
-    });
-  }
-
-  #dropRecords(): void {
+  dropRecords(): void {
     this.#records.clear();
     this.#release?.();
     this.#release = undefined;

@@ -13,6 +13,7 @@ export interface Settlement {
   readonly runs: Runs;
 }
 
+const NOTHING: readonly Settlement[] = [];
 /** Of all queues. */
 const spare: Runs[] = [];
 const SPARE_MAX = 256;
@@ -49,6 +50,7 @@ export class Settlements {
 
   /** Everything that is to be said now. */
   take(): readonly Settlement[] {
+    if (this.#open.length === 0) return NOTHING;
     const open = this.#open;
     this.#open = [];
     return open;

@@ -86,6 +86,23 @@ test('a turn of settling is one command per queue', async () => {
   });
 });
 
+test('what is fetched from many queues is forgotten by one deadline', async () => {
+  await inCluster(217, async (cluster, rig) => {
+    const names = range(0, 20).map((value) => `many-${value}`);
+    for (const name of names) await filled(cluster, rig, 1, { name });
+    const reader = new TestReader(cluster.at(2));
+    const { deadlines } = rig.at(2).system;
+    await rig.advance(2_000);
+    const before = deadlines.count;
+    for (const [at, name] of names.entries()) reader.consume(at + 1, name, 10);
+    await rig.until(() => reader.got.length === names.length);
+    expect(deadlines.count - before).toBeLessThan(5);
+    reader.acknowledge(reader.got);
+    await rig.advance(2_000);
+    expect(deadlines.count - before).toBeLessThan(3);
+  });
+});
+
 test('a consumer that waits gets what comes, and costs its host nothing meanwhile', async () => {
   await inCluster(203, async (cluster, rig) => {
     await cluster.create('q', 1);
