@@ -125,7 +125,7 @@ export class MetadataReplica {
         if (replicas.some((node) => this.#changedNodes.has(node))) logs.add(logId);
       }
     }
-    const mine = [...logs].filter((logId) => directory.spec(logId) !== undefined);
+    const mine = [...logs].filter((logId) => directory.has(logId));
     directory.tell({
       changed: mine.sort((a, b) => a - b),
       deleted: [...this.#deletedLogs],

@@ -49,13 +49,15 @@ export class ShardDirectory implements Directory {
     return this.#image.node(this.#self.node)?.incarnation ?? 0;
   }
 
-  logsOfShard(): readonly HostedLogSpec[] {
-    const specs: HostedLogSpec[] = [];
-    for (const logId of this.#image.logsOn(this.#self.node)) {
-      const spec = this.spec(logId);
-      if (spec !== undefined) specs.push(spec);
-    }
-    return specs;
+  logsOfShard(): readonly number[] {
+    const { node } = this.#self;
+    return this.#image.logsOn(node).filter((logId) => this.has(logId));
+  }
+
+  /** Whether the log is one of this shard. Asked of each of thousands at a start: no name is made for it. */
+  has(logId: number): boolean {
+    const log = this.#image.log(logId);
+    return log !== undefined && this.#isMine(log);
   }
 
   spec(logId: number): HostedLogSpec | undefined {

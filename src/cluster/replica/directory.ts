@@ -17,8 +17,8 @@ export interface Directory {
   readonly isRegistered: boolean;
   /** Incarnation of this node's data, as registered; 0 before. */
   readonly incarnation: number;
-  /** Logs with a replica on this node that belong to this shard, in order of their ids. */
-  logsOfShard(): readonly HostedLogSpec[];
+  /** Ids of the logs with a replica on this node that belong to this shard, in order. */
+  logsOfShard(): readonly number[];
   assignment(logId: number): Assignment | undefined;
   spec(logId: number): HostedLogSpec | undefined;
   /** The thread that owns the log on that node; undefined while the node is unknown. */

@@ -178,7 +178,7 @@ export class LogHost {
     if (!directory.isRegistered) return;
     // The registration told of it, unless only this thread began anew.
     if (system.threadIncarnation === 1) store.forgetFailedSync();
-    this.#lookAt(directory.logsOfShard().map(({ logId }) => logId));
+    this.#lookAt(directory.logsOfShard());
   }
 
   /**

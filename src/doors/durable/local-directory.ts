@@ -19,7 +19,7 @@ export class LocalDirectory implements Directory {
   }
 
   logsOfShard() {
-    return this.#registry.logs().map(specOf);
+    return this.#registry.logs().map(({ logId }) => logId);
   }
 
   spec(logId: number) {

@@ -383,7 +383,7 @@ export class Rig {
       get incarnation() {
         return records.get(node.id)?.incarnation ?? 0;
       },
-      logsOfShard: () => [...this.logs.keys()].flatMap((logId) => spec(logId) ?? []),
+      logsOfShard: () => [...this.logs.keys()].filter((logId) => spec(logId) !== undefined),
       assignment: (logId) => this.#assignment(node, logId),
       spec,
       threadOf: (id) => (records.has(id) ? 0 : undefined),
