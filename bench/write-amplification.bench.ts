@@ -1,8 +1,11 @@
 // How many bytes does a node write for each byte of a message that it takes: in a durable queue that is consumed at
-// once, where segments go again before the disk has them, and in one where all of it settles? What is written is what the kernel counts for the
-// device (for a process it counts whole folios of the page cache, many times what reaches the disk), so nothing else
-// may write to it; the store's own counters are told beside it. Files that the log makes until it has its size are
-// paid before the figure begins.
+// once, where segments go again before the disk has them, and in one where all of it settles? What is written is what
+// the kernel counts for the device (for a process it counts whole folios of the page cache, many times what reaches the
+// disk), so nothing else may write to it: `TMPDIR` may name a file system of its own, on a loop device. The store's own
+// counters are told beside it. Each round ends when the page cache has nothing more for that file system: else what
+// settles in one round would be counted in the next. Files that the log makes until it has its size are paid before the
+// figure begins; how many it made after that is told.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { delay, startDev, until } from '../tools/lib/dev-cluster.mjs';
 import { Confirms } from './lib/amqp-bench.ts';
@@ -23,7 +26,7 @@ const ACK_EVERY = 32;
 const PREFETCH = 1_000;
 /** Shards tell their counters now and then. */
 const COUNTED_MS = 3_000;
-/** So that what is due has settled and the checkpoint behind it is written. */
+/** So that what is due has settled. */
 const SETTLED_MS = 12_000;
 const TIMEOUT_MS = 600_000;
 
@@ -31,8 +34,9 @@ const SECTOR_BYTES = 512;
 /** The seventh field of a block device's counters. */
 const SECTORS_WRITTEN = 6;
 
-/** Bytes written so far to the device that holds a folder, by whomever. */
+/** Bytes written so far to the device that holds a folder, by whomever, with all that waited to be. */
 function writtenBytes(folder: string): number {
+  execFileSync('sync', ['-f', folder]);
   const { dev } = fs.statSync(folder);
   const major = (dev >> 8) & 0xfff;
   const minor = (dev & 0xff) | ((dev >> 12) & 0xfff00);
@@ -140,8 +144,9 @@ async function line(name: string, isConsumed: boolean, most: number): Promise<vo
       process.exitCode = 1;
       process.stderr.write(`${name}: ${settled.toFixed(2)} of each byte settled\n`);
     }
+    const made = (after['storage.walFilesMade'] ?? 0) - (before['storage.walFilesMade'] ?? 0);
     const note =
-      `WAL ${part('storage.walBytes').toFixed(2)}, settled ${settled.toFixed(2)}; ` +
+      `WAL ${part('storage.walBytes').toFixed(2)}, settled ${settled.toFixed(2)}, ${made} WAL files made; ` +
       `server cpu ${cpuUs.toFixed(1)} us a message`;
     tellFigure({ name, unit: 'x', samples, floor: most, rule: 'most', load, note });
     to.close();
