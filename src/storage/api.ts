@@ -54,7 +54,7 @@ export interface ShardStoreOptions {
    * free. Default 0: they do only where the WAL would find no more room.
    */
   readonly freeBytesMin?: number;
-  /** Segment files kept open. Default 256. */
+  /** Segment files kept open. Default 1,024. */
   readonly openFilesMax?: number;
   /** Between two passes that read and check all that has settled. Default seven days; 0: never. */
   readonly scrubIntervalMs?: number;

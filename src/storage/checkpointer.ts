@@ -26,6 +26,8 @@ const KEPT_INTERVALS = 3;
 const ASK_INTERVALS = 2.5;
 /** Logs that settle side by side. */
 const SETTLE_LANES = 4;
+/** Segments that are synced side by side: a file system commits several with one write of its journal. */
+const SYNC_LANES = 3;
 const CARRY_STEP_BYTES = 1 << 20;
 
 /** What was appended again and is not durable yet. */
@@ -299,14 +301,24 @@ export class Checkpointer {
   }
 
   async #syncSegments(logs: readonly StoredLogCore[]): Promise<void> {
-    for (const log of logs) {
+    // Folders that many share are synced once for the names that are there by now.
+    const withNames = new Set(logs.filter((log) => log.loadedSegments?.isFolderDirty === true));
+    const synced = new Set<string>();
+    await this.#inLanes([...logs], async (log) => {
       const segments = log.loadedSegments;
-      if (segments === undefined || log.isDeleted) continue;
+      if (segments === undefined || log.isDeleted) return;
       for (const segment of [...segments.list]) {
         if (segment.isDirty) await this.#syncSegment(segment);
       }
-      segments.syncFolder();
-    }
+      if (!log.isDeleted) segments.syncFolder(withNames.has(log) ? synced : new Set());
+    });
+  }
+
+  async #inLanes<T>(work: T[], each: (next: T) => Promise<void>): Promise<void> {
+    const lane = async (): Promise<void> => {
+      for (let next = work.pop(); next !== undefined; next = work.pop()) await each(next);
+    };
+    await Promise.all(Array.from({ length: SYNC_LANES }, lane));
   }
 
   #syncSegment(segment: Segment): Promise<void> {
@@ -331,12 +343,13 @@ export class Checkpointer {
     return this.#syncing;
   }
 
-  async #syncEachDirty(): Promise<void> {
-    for (const log of this.#durableLogs()) {
-      for (const segment of [...(log.loadedSegments?.list ?? [])]) {
-        if (segment.isDirty) await this.#syncSegment(segment);
-      }
-    }
+  #syncEachDirty(): Promise<void> {
+    const all = [...this.#durableLogs()].flatMap(
+      ({ loadedSegments }) => loadedSegments?.list ?? [],
+    );
+    return this.#inLanes(all, async (segment) => {
+      if (segment.isDirty) await this.#syncSegment(segment);
+    });
   }
 
   // ---- writing --------------------------------------------------------------------------------

@@ -307,15 +307,15 @@ export class SegmentSet {
     };
   }
 
-  syncFolder(): void {
+  /** `synced`: folders that were synced since these names are there; what this syncs is added. */
+  syncFolder(synced: Set<string> = new Set()): void {
     if (!this.isFolderDirty) return;
-    const { disk } = this.#host.env;
-    disk.syncDirectory(this.#folder);
-    let parent = this.#folder;
+    let folder = this.#folder;
     // The log's folder and the one above it may be new too.
-    for (let depth = 0; depth < 2; depth += 1) {
-      parent = parent.slice(0, parent.lastIndexOf('/'));
-      disk.syncDirectory(parent);
+    for (let depth = 0; depth < 3; depth += 1) {
+      if (!synced.has(folder)) this.#host.env.disk.syncDirectory(folder);
+      synced.add(folder);
+      folder = folder.slice(0, folder.lastIndexOf('/'));
     }
     this.isFolderDirty = false;
   }

@@ -9,6 +9,7 @@ import {
   type SettleEnd,
   type SettleStart,
   settleIdle,
+  settleTarget,
 } from './settle.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
@@ -16,12 +17,17 @@ import type { StoredLogCore } from './stored-log.ts';
 const STEP_BYTES = 1 << 20;
 const FLIGHTS_MAX = 3;
 const BLOCKED_RETRY_MS = 1000;
+/** Logs looked at in one go for some that can settle: of very many, most have nothing durable. */
+const LOOKED_AT_MAX = 64;
 
 export class Settler {
   readonly #host: LogHost;
   /** Called when memory may have become free. */
   readonly #onSettled: () => void;
-  /** Logs with committed frames that are not settled; some may have a long tail, some are due at once. */
+  /**
+   * Logs with committed frames that are not settled, who was looked at longest ago first; some may have a long tail,
+   * some are due at once.
+   */
   readonly #settling = new Set<StoredLogCore>();
   readonly #long = new Set<StoredLogCore>();
   readonly #urgent = new Set<StoredLogCore>();
@@ -79,13 +85,21 @@ export class Settler {
     this.#long.clear();
   }
 
-  /** Memory is short: some of the logs settle now. */
+  /**
+   * Memory is short: some of the logs settle now. They take turns: a chunk holds frames of many logs, and is free only
+   * when all of them have settled. Those whose batches nobody needs any more have at once.
+   */
   hurry(): void {
-    for (const log of this.#settling) {
-      if (this.#urgent.size >= FLIGHTS_MAX) break;
-      if (log.settleFlight === undefined) this.#urgent.add(log);
-    }
     this.pump();
+    let left = Math.min(LOOKED_AT_MAX, this.#settling.size);
+    for (const log of this.#settling) {
+      if (left === 0 || this.#flightCount >= FLIGHTS_MAX || this.#host.openFiles.isCrowded) return;
+      left -= 1;
+      this.#settling.delete(log);
+      this.#settling.add(log);
+      const canSettle = log.settleFlight === undefined && log.settledSeq < settleTarget(log);
+      if (canSettle) this.#start(log);
+    }
   }
 
   /** `waiting`: frames up to `seq` are not all committed and durable. */

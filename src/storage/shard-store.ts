@@ -343,8 +343,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   }
 
   #settled(): void {
-    if (!this.#isRoomWanted) return;
-    this.#relieve();
+    if (this.#isRoomWanted || this.slabs.isHalfFull) this.#relieve();
     this.#offerRoom();
   }
 

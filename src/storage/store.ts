@@ -33,7 +33,7 @@ function resolveOptions(options: ShardStoreOptions): ResolvedOptions {
     unawaitedBytes: options.unawaitedBytes ?? 64 * 1024,
     sealAfterMs: options.sealAfterMs ?? 1000,
     segmentBytesMax: options.segmentBytesMax ?? 64 * MIB,
-    openFilesMax: options.openFilesMax ?? 256,
+    openFilesMax: options.openFilesMax ?? 1024,
     freeBytesMin: options.freeBytesMin ?? 0,
     scrubIntervalMs: options.scrubIntervalMs ?? 7 * 24 * 3_600_000,
     scrubBytesPerSecond: options.scrubBytesPerSecond ?? 8 * MIB,

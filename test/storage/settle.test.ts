@@ -1,6 +1,7 @@
 // Batches are written to segments beside the loop. Whatever becomes of the log while such a write is under
 // way, nothing is lost, nothing that does not belong there counts, and readers see no difference.
 import { describe, expect, it } from 'vitest';
+import { stampBatch } from '../../src/records/batch.ts';
 import { equalBytes } from '../../src/std/bytes.ts';
 import { SeededRandom } from '../../src/std/prng.ts';
 import type {
@@ -10,7 +11,16 @@ import type {
   StoredLog,
 } from '../../src/storage/api.ts';
 import type { FaultDisk } from './support/fault-disk.ts';
-import { appendBatch, eventsOf, openOn, RAW, readAll, World } from './support/store-kit.ts';
+import {
+  appendBatch,
+  batchAt,
+  eventsOf,
+  NO_EVENTS,
+  openOn,
+  RAW,
+  readAll,
+  World,
+} from './support/store-kit.ts';
 
 interface Scene {
   readonly world: World;
@@ -208,6 +218,71 @@ describe('while a tail is written to its segment', () => {
     expect([log.settledOffset, other.settledOffset]).toEqual([log.endOffset, other.endOffset]);
     expect(equalBytes(readAll(log), frames)).toBe(true);
     expect(equalBytes(readAll(other), others)).toBe(true);
+  });
+
+  it('many logs that are written in turn keep their frames in memory until each has settled', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    // Tails that settle for their length alone would be twice what memory there is.
+    const { store } = await openOn(world, disk, {
+      slabBytesMax: 8 << 20,
+      settleBytes: 512 << 10,
+      walFileBytesMin: 16 << 20,
+      segmentBytesMax: 16 << 20,
+    });
+    const batch = batchAt(0, 1, 2_000);
+    let readBack = 0;
+    disk.onCall = (call, path) => {
+      if (call === 'read' && path.endsWith('.wal')) readBack += 1;
+      return undefined;
+    };
+    const logs = Array.from({ length: 32 }, (_, i) =>
+      store.createLog(10 + i, { durability: 'sync' }),
+    );
+    const append = (log: StoredLog): void => {
+      stampBatch(batch, 0, log.endOffset, 1);
+      log.append(1, 1, NO_EVENTS, batch, true);
+    };
+    // Frames are committed while those before them are on their way to a segment: no log is ever done.
+    store.onDurable = (changed) => {
+      for (const log of changed) {
+        log.setCommitted(log.durableSeq);
+        append(log);
+      }
+      world.at(world.nowMs, () => store.startGroup());
+    };
+    for (const log of logs) append(log);
+    store.startGroup();
+    await world.advance(30);
+    expect([readBack, store.counters.refusedFull]).toEqual([0, 0]);
+    expect(store.slabBytes).toBeLessThanOrEqual(6 << 20);
+    for (const log of logs) expect(log.settledOffset).toBeGreaterThan(100);
+  });
+
+  it('a checkpoint syncs the folder that many logs share once', async () => {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk);
+    // 40 folders, two above them, and the one of all.
+    for (let i = 0; i < 40; i += 1) {
+      const log = store.createLog(5 + 128 * i, { durability: 'sync' });
+      appendBatch(log, 100);
+    }
+    store.startGroup();
+    await world.advance(5);
+    for (const log of store.logs()) log.setCommitted(1);
+    let synced: string[] = [];
+    disk.onCall = (call, path) => {
+      if (call === 'sync' && path.includes('/logs') && !path.endsWith('.seg')) synced.push(path);
+      return undefined;
+    };
+    await world.drive(store.checkpoint());
+    expect([synced.length, new Set(synced).size]).toEqual([43, 43]);
+    synced = [];
+    await world.drive(store.checkpoint());
+    expect(synced).toEqual([]);
+    const { recovered } = await afterCut({ world, disk, store }, 7);
+    expect(recovered.map(({ log }) => log.settledOffset)).toEqual(Array(40).fill(1));
   });
 
   it('a catch-up from the settled end makes it the log of the donor', async () => {
