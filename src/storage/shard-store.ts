@@ -430,6 +430,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
       })
       .finally(() => {
         this.#running = undefined;
+        this.slabs.trim();
         // Nothing else may come that starts the next one: what is refused makes no groups.
         if (isAgain) this.#armCheckpoint(RETRY_MS);
         if (!this.isStopped) this.settler.pump();

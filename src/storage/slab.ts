@@ -1,11 +1,13 @@
-// The memory of a shard: chunks of shared memory in which frames are encoded, and from which they are
-// written, sent and settled without another copy. A chunk goes back to the free list when nobody
-// holds it: each frame, each group in flight and each reader is one hold. Last freed, first taken.
+// The memory of a shard: chunks in which frames are encoded, and from which they are written, sent and
+// settled without another copy. A chunk goes back to the free list when nobody holds it: each frame, each
+// group in flight and each reader is one hold. Last freed, first taken. Not shared memory: no other thread
+// looks into it, and V8 copies to and from shared memory word by word, three times slower.
 import { assert } from '../std/assert.ts';
 
 const CHUNK_BYTES = 1 << 20;
-/** Free chunks kept for the next load; the rest goes back to the system. */
-const FREE_CHUNKS_MAX = 4;
+/** Free chunks kept for the next load, and while there is load: fresh ones cost page faults and collections. */
+const FREE_CHUNKS_KEPT = 4;
+const FREE_CHUNKS_MAX = 16;
 
 export class Chunk {
   readonly id: number;
@@ -16,7 +18,7 @@ export class Chunk {
 
   constructor(id: number, size: number) {
     this.id = id;
-    this.bytes = new Uint8Array(new SharedArrayBuffer(size));
+    this.bytes = new Uint8Array(size);
   }
 }
 
@@ -66,6 +68,16 @@ export class SlabPool {
       this.#free.push(chunk);
       return;
     }
+    this.#forget(chunk);
+  }
+
+  /** Gives back what was free and is more than the load of now needs: called now and then. */
+  trim(): void {
+    const kept = Math.max(FREE_CHUNKS_KEPT, Math.ceil(this.usedBytes / CHUNK_BYTES));
+    while (this.#free.length > kept) this.#forget(this.#free.pop()!);
+  }
+
+  #forget(chunk: Chunk): void {
     this.#chunks[chunk.id] = undefined;
     this.#freeIds.push(chunk.id);
   }

@@ -377,7 +377,8 @@ export class StoredLogCore implements StoredLog, GroupMember {
     this.committedSeq = to;
     this.tailBytes += bytes;
     this.#discountUncommitted(bytes);
-    this.#commitMovedMs = this.host.env.clock.monotonicMs();
+    // With the next frame it begins anew.
+    if (this.#uncommittedBytes > 0) this.#commitMovedMs = this.host.env.clock.monotonicMs();
     this.host.committedMoved(this);
   }
 

@@ -164,7 +164,8 @@ export class WalWriter<L extends GroupMember> {
     this.lsn = open.firstLsn + open.end - open.start;
     open.end += size;
     open.count += 1;
-    open.chunk.bytes.fill(0, open.end - 8, open.end);
+    const { bytes } = open.chunk;
+    for (let i = this.at + FRAME_HEADER_BYTES + payloadLength; i < open.end; i += 1) bytes[i] = 0;
     return true;
   }
 
