@@ -430,7 +430,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
       })
       .finally(() => {
         this.#running = undefined;
-        this.slabs.trim();
+        this.slabs.trim(this.wal.isIdle && this.wal.isSealed);
         // Nothing else may come that starts the next one: what is refused makes no groups.
         if (isAgain) this.#armCheckpoint(RETRY_MS);
         if (!this.isStopped) this.settler.pump();

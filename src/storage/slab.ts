@@ -5,9 +5,8 @@
 import { assert } from '../std/assert.ts';
 
 const CHUNK_BYTES = 1 << 20;
-/** Free chunks kept for the next load, and while there is load: fresh ones cost page faults and collections. */
+/** Free chunks kept for the next load. */
 const FREE_CHUNKS_KEPT = 4;
-const FREE_CHUNKS_MAX = 16;
 
 export class Chunk {
   readonly id: number;
@@ -28,6 +27,8 @@ export class SlabPool {
   readonly #freeIds: number[] = [];
   readonly #free: Chunk[] = [];
   usedBytes = 0;
+  /** Most that was used since the last `trim`. */
+  #peakBytes = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -50,6 +51,7 @@ export class SlabPool {
     chunk.used = 0;
     chunk.holds = 1;
     this.usedBytes += size;
+    this.#peakBytes = Math.max(this.#peakBytes, this.usedBytes);
     return chunk;
   }
 
@@ -64,17 +66,18 @@ export class SlabPool {
     chunk.holds -= 1;
     if (chunk.holds > 0) return;
     this.usedBytes -= chunk.bytes.length;
-    if (chunk.bytes.length === CHUNK_BYTES && this.#free.length < FREE_CHUNKS_MAX) {
-      this.#free.push(chunk);
-      return;
-    }
-    this.#forget(chunk);
+    if (chunk.bytes.length === CHUNK_BYTES) this.#free.push(chunk);
+    else this.#forget(chunk);
   }
 
-  /** Gives back what was free and is more than the load of now needs: called now and then. */
-  trim(): void {
-    const kept = Math.max(FREE_CHUNKS_KEPT, Math.ceil(this.usedBytes / CHUNK_BYTES));
-    while (this.#free.length > kept) this.#forget(this.#free.pop()!);
+  /**
+   * Called now and then: gives back what is free. Under load that is what was not needed since the last call: fresh
+   * chunks cost page faults, and collections.
+   */
+  trim(isIdle: boolean): void {
+    const spare = isIdle ? 0 : (this.#peakBytes - this.usedBytes) / CHUNK_BYTES;
+    while (this.#free.length > Math.max(FREE_CHUNKS_KEPT, spare)) this.#forget(this.#free.pop()!);
+    this.#peakBytes = this.usedBytes;
   }
 
   #forget(chunk: Chunk): void {
