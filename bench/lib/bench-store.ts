@@ -94,6 +94,21 @@ export class DsyncLoop {
     return ms;
   }
 
+  /** The same in Node's thread pool. */
+  writeInPool(bytes: Uint8Array): Promise<number> {
+    if (this.#at + bytes.length > LIMIT_FILE_BYTES) this.#at = 0;
+    const at = this.#at;
+    this.#at += bytes.length;
+    const startMs = performance.now();
+    return new Promise((resolve, reject) => {
+      fs.write(this.#fd, bytes, 0, bytes.length, at, (error, written) => {
+        if (error !== null) reject(error);
+        else if (written !== bytes.length) reject(new Error(`${written} bytes written`));
+        else resolve(performance.now() - startMs);
+      });
+    });
+  }
+
   close(): void {
     fs.closeSync(this.#fd);
     fs.unlinkSync(this.#path);

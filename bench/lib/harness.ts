@@ -55,6 +55,8 @@ export async function run(bench: Bench): Promise<number> {
     floor: bench.floor,
     verdict: median >= bench.floor ? 'ok' : 'below',
     cpuMicrosPerUnit: Number(((cpu.user + cpu.system) / total).toFixed(3)),
+    /** Of these, in the system. */
+    systemMicrosPerUnit: Number((cpu.system / total).toFixed(3)),
     load: Number(loadBefore.toFixed(2)),
     node: process.version,
     cpu: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
@@ -85,6 +87,7 @@ interface Line {
   readonly floor: number;
   readonly verdict: string;
   readonly cpuMicrosPerUnit: number;
+  readonly systemMicrosPerUnit: number;
   readonly load: number;
 }
 
@@ -94,7 +97,7 @@ function describe(line: Line): string {
     line.name.padEnd(28),
     `${short(line.median)} ${line.unit}`.padEnd(16),
     `spread ${spread}`.padEnd(24),
-    `cpu ${line.cpuMicrosPerUnit} us`.padEnd(16),
+    `cpu ${line.cpuMicrosPerUnit} us (system ${line.systemMicrosPerUnit})`.padEnd(28),
     `load ${line.load}`.padEnd(10),
     `floor ${short(line.floor)}`.padEnd(14),
     line.verdict,
