@@ -557,6 +557,7 @@ class Node implements ProbedNode {
     try {
       await this.#registration?.resign(this.#timing.resignMs);
       await this.#shards?.stop();
+      await this.#metadata?.raft.handOver(this.#timing.handOverMs);
       this.#metadata?.stop();
       await this.#metaStore?.close();
       writeIdentity(this.#env, this.#identity, true);

@@ -11,6 +11,8 @@ export interface Timing {
   readonly controller: ControllerConfig;
   /** How long a stop waits for leaderships to move away. */
   readonly resignMs: number;
+  /** How long a stop of the metadata leader waits for another to lead. Nobody may be left that could. */
+  readonly handOverMs: number;
   readonly shutdownMs: number;
 }
 
@@ -24,5 +26,6 @@ export const DEFAULT_TIMING: Timing = {
     retryMs: 500,
   },
   resignMs: 1_000,
+  handOverMs: 300,
   shutdownMs: 400,
 };

@@ -8,7 +8,9 @@ import {
   configurationOf,
   createRaft,
   type Entry,
+  isWitness,
   nodeOfPeer,
+  type PeerId,
   type RaftConfig,
   type RaftCore,
   type RaftInput,
@@ -23,6 +25,7 @@ import { RaftStore } from './raft-store.ts';
 
 const COMPACT_ENTRIES = 1000;
 const STATE_POLL_MS = 10;
+const HAND_OVER_POLL_MS = 5;
 /**
  * A peer that starts asks for votes this often, this many times, and each rank of the voters this much
  * later than the one before: in a cluster that starts as a whole nobody waits for a timeout to pass.
@@ -198,6 +201,55 @@ export class RaftShell {
       this.#proposals.set(requestId, { resolve, index: 0, term: 0 });
       this.#step({ kind: 'change-membership', requestId, voters, learners });
     });
+  }
+
+  /**
+   * Gives the leadership, if it has it, to the member that has most of the log. True if somebody else is known to
+   * lead within the time; else the group finds a leader by itself, as after a crash.
+   */
+  async handOver(timeoutMs: number): Promise<boolean> {
+    const { deadlines, clock } = this.#config.system;
+    const untilMs = clock.monotonicMs() + timeoutMs;
+    const tried = new Set<PeerId>();
+    while (this.#isLeader && !this.#isStopped && clock.monotonicMs() < untilMs) {
+      let heir = this.#heir(tried);
+      if (heir === undefined) {
+        tried.clear();
+        heir = this.#heir(tried);
+      }
+      if (heir === undefined) return false;
+      tried.add(heir);
+      const requestId = this.#requestId;
+      this.#requestId += 1;
+      this.#step({ kind: 'transfer', requestId, target: heir });
+      const { electionTimeoutMs } = this.#config.raft;
+      const heirUntilMs = Math.min(untilMs, clock.monotonicMs() + electionTimeoutMs);
+      while (!this.#isHandedOver() && !this.#isStopped && clock.monotonicMs() < heirUntilMs) {
+        await new Promise<void>((resolve) => deadlines.after(HAND_OVER_POLL_MS, () => resolve()));
+      }
+    }
+    return this.#isHandedOver();
+  }
+
+  #isHandedOver(): boolean {
+    return !this.#isLeader && this.#controllerId >= 0;
+  }
+
+  /** Of the others that may lead and answer, the one with most of the log. */
+  #heir(tried: ReadonlySet<PeerId>): PeerId | undefined {
+    const status = this.#core?.status;
+    if (status === undefined) return undefined;
+    const { raft, system } = this.#config;
+    const { configuration, progress } = status;
+    const sinceMs = system.clock.monotonicMs() - raft.electionTimeoutMs;
+    let best: PeerId | undefined;
+    for (const peer of configuration.voters) {
+      const { lastHeardMs = Number.NEGATIVE_INFINITY, match = 0 } = progress.get(peer) ?? {};
+      const isFit = lastHeardMs >= sinceMs && !tried.has(peer) && !isWitness(configuration, peer);
+      if (!isFit) continue;
+      if (best === undefined || match > (progress.get(best)?.match ?? 0)) best = peer;
+    }
+    return best;
   }
 
   /** The store made something durable. */
