@@ -32,6 +32,8 @@ export interface NodeIdentity {
   readonly bootCounter: number;
   /** The last start that the cluster may have been told of: a folder that was put back may be started, and end untold. */
   readonly toldBoot: number;
+  /** The `incarnation` under which the cluster was told of it last, 0 for none: that peer has metadata, and has voted. */
+  readonly toldAs: number;
   /** The last stop was orderly. For people who look into the folder: what is on disk counts either way. */
   readonly isClean: boolean;
   /** Of this start of the operating system; empty where it is not told. */
@@ -126,6 +128,7 @@ export function openIdentity(
       previousIncarnation: 0,
       bootCounter: 1,
       toldBoot: 0,
+      toldAs: 0,
       isClean: true,
       osBootId,
       isNewFolder: true,
@@ -151,6 +154,7 @@ export function openIdentity(
     previousIncarnation: stored.dataIncarnation ?? stored.incarnation,
     bootCounter: stored.bootCounter + 1,
     toldBoot: stored.toldBoot ?? stored.bootCounter,
+    toldAs: stored.toldAs ?? 0,
     isClean: stored.isClean,
     osBootId,
     isNewFolder: false,
@@ -193,7 +197,7 @@ export function laterIncarnation(env: Pick<Environment, 'random'>, incarnation: 
 
 export function writeIdentity(env: Environment, identity: NodeIdentity, isClean: boolean): void {
   const { clusterId, nodeId, incarnation, dataIncarnation, osBootId } = identity;
-  const { bootCounter, toldBoot } = identity;
+  const { bootCounter, toldBoot, toldAs } = identity;
   const before = env.disk.readFile(FILE);
   const stored: NodeFile = {
     // Members that only a newer build knows, and can do without: it finds them again.
@@ -205,6 +209,7 @@ export function writeIdentity(env: Environment, identity: NodeIdentity, isClean:
     dataIncarnation,
     bootCounter,
     toldBoot,
+    ...(toldAs === 0 ? {} : { toldAs }),
     isClean,
     osBootId,
   };

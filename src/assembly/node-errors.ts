@@ -25,6 +25,20 @@ export class RolledBackError extends BrokerError {
   }
 }
 
+export class MetadataLostError extends BrokerError {
+  readonly code = 'NODE_METADATA_LOST';
+
+  constructor(node: number, root: string, isAlone: boolean) {
+    const what = isAlone
+      ? 'nobody else has it: put the folder back from a backup'
+      : 'started again, the node joins as a newcomer, and its replicas are filled by the others';
+    super(
+      `what node ${node} remembers of the metadata in ${root} is damaged or gone, and it cannot know what it has ` +
+        `promised, so it votes for nothing; ${what}`,
+    );
+  }
+}
+
 export class NodeConfigError extends BrokerError {
   readonly code = 'NODE_CONFIG_INVALID';
 }

@@ -13,16 +13,12 @@ import type { QueueConfig } from '../broker/view/config.ts';
 import type { MetadataChange, MetadataCommand } from '../cluster/metadata/commands.ts';
 import { type ProposeAnswer, UNAVAILABLE } from '../cluster/metadata-shell/metadata-protocol.ts';
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import {
-  MetadataService,
-  type MetadataServiceConfig,
-} from '../cluster/metadata-shell/metadata-service.ts';
-import type { KnownLife } from '../cluster/metadata-shell/past-check.ts';
+import { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import { type Survivor, survivorOf } from '../cluster/metadata-shell/survivor.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
-import { configurationOf, peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
+import { configurationOf, nodeOfPeer, peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import type { LoadClients } from './client-protocols.ts';
@@ -42,7 +38,13 @@ import {
 } from './identity.ts';
 import { autoCreate } from './internal-destinations.ts';
 import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from './node-config.ts';
-import { NodeConfigError, RolledBackError, RunsTwiceError } from './node-errors.ts';
+import {
+  MetadataLostError,
+  NodeConfigError,
+  RolledBackError,
+  RunsTwiceError,
+} from './node-errors.ts';
+import { pastOf } from './past.ts';
 import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
@@ -267,7 +269,7 @@ class Node implements ProbedNode {
         this.#commands.known({ clientId: nodeId, life: this.#replica.image.version });
       },
       onRenamed: (dataIncarnation) => this.#renamed(dataIncarnation),
-      onForgotten: (known) => this.#forgotten(known),
+      onForgotten: (known) => this.#forgotten(known, false),
       onFailed: (error) => this.#fail(error),
     });
     this.#registration.start();
@@ -276,9 +278,9 @@ class Node implements ProbedNode {
 
   /** Written before metadata can know of it. */
   #telling(): void {
-    const { toldBoot, bootCounter } = this.#identity;
+    const { toldBoot, bootCounter, incarnation } = this.#identity;
     if (toldBoot === bootCounter) return;
-    this.#identity = { ...this.#identity, toldBoot: bootCounter };
+    this.#identity = { ...this.#identity, toldBoot: bootCounter, toldAs: incarnation };
     writeIdentity(this.#env, this.#identity, false);
   }
 
@@ -289,13 +291,14 @@ class Node implements ProbedNode {
   }
 
   /** Nothing more is said under the old name: this life ends, and the next one comes as a newcomer. */
-  #forgotten(knownIncarnation: number): void {
+  #forgotten(knownIncarnation: number, isLost: boolean): void {
     this.#metadata?.stop();
     this.#metaStore?.abandon();
     this.#metaStore = undefined;
     try {
       this.#identity = forgetPast(this.#env, this.#identity, knownIncarnation);
-      this.#fail(new RolledBackError(this.#config.nodeId, this.#env.disk.root));
+      const [id, { root }] = [this.#config.nodeId, this.#env.disk];
+      this.#fail(isLost ? new MetadataLostError(id, root, false) : new RolledBackError(id, root));
     } catch (error) {
       this.#fail(error);
     }
@@ -336,7 +339,13 @@ class Node implements ProbedNode {
       replica: this.#replica,
       controller,
       heartbeatMs,
-      ...this.#past(),
+      ...pastOf({
+        identity: this.#identity,
+        stored,
+        others: founders.map(nodeOfPeer).filter((id) => id !== nodeId),
+        root: this.#env.disk.root,
+        onForgotten: (known, isLost) => this.#forgotten(known, isLost),
+      }),
       shardThreads: Array.from({ length: this.#config.shards }, (_, index) => index + 1),
       survey: (logId, nodes, answer) => this.#survey(logId, nodes, answer),
       onChanges: (changes) => this.#changed(changes),
@@ -359,20 +368,6 @@ class Node implements ProbedNode {
       ...(scrubBytesPerSecond === undefined ? {} : { scrubBytesPerSecond }),
       ...this.#parts.shardStore,
     };
-  }
-
-  /** A new folder promised nothing that it could have forgotten. */
-  #past(): Pick<MetadataServiceConfig, 'past'> {
-    const { isNewFolder, dataIncarnation, toldBoot } = this.#identity;
-    if (isNewFolder) return {};
-    const isForgotten = (known: KnownLife) =>
-      known.incarnation > dataIncarnation ||
-      (known.incarnation === dataIncarnation && known.bootCounter > toldBoot);
-    const others = this.#config.nodes
-      .map(({ id }) => id)
-      .filter((id) => id !== this.#config.nodeId);
-    const onForgotten = (known: KnownLife) => this.#forgotten(known.incarnation);
-    return { past: { others, isForgotten, onForgotten } };
   }
 
   #survey(logId: number, nodes: readonly number[], answer: (survivor: Survivor) => void): void {

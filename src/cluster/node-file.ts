@@ -13,6 +13,7 @@ export interface NodeFile {
   readonly dataIncarnation?: number;
   readonly bootCounter: number;
   readonly toldBoot?: number;
+  readonly toldAs?: number;
   readonly isClean: boolean;
   readonly osBootId: string;
 }

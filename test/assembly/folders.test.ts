@@ -1,5 +1,13 @@
 // Folders that were copied, put back, or are in use: what a node may do with one that is not its own any more.
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
@@ -146,4 +154,50 @@ test('a node that was put back to an earlier state votes for nothing, and joins 
   await running.stopNode(1);
   await produce(running, 'after');
   expect(await read(running, 3)).toEqual(['before', 'lost in the backup', 'after']);
+});
+
+/** A bit of the first group of what Raft has written: others follow it, so it is no unfinished end. */
+function damageMetadata(folder: string): void {
+  const wals = readdirSync(join(folder, 'meta'), { recursive: true })
+    .map(String)
+    .filter((file) => file.endsWith('.wal'))
+    .sort();
+  const path = join(folder, 'meta', wals[0]!);
+  const bytes = readFileSync(path);
+  bytes[4096 + 100]! ^= 1;
+  writeFileSync(path, bytes);
+}
+
+test.each([
+  ['damaged', damageMetadata],
+  ['gone', (folder: string) => rmSync(join(folder, 'meta'), { recursive: true })],
+])('a node whose metadata is %s votes for nothing, and joins as a newcomer', async (_how, lose) => {
+  const running = await started();
+  await makeTopic(running);
+  await produce(running, 'before');
+  await running.stopNode(3);
+  lose(folderOf(3));
+  const old = identityIn(folderOf(3));
+  let from = running.events.length;
+  await running.start(3, false);
+  await running.told((event) => event.event === 'failed', from);
+  const told = running.events.slice(from).find(({ event }) => event.event === 'failed');
+  expect(told).toMatchObject({ node: 3, event: { code: 'NODE_METADATA_LOST' } });
+  await running.stopNode(3);
+  expect(identityIn(folderOf(3))['incarnation']).not.toBe(old['incarnation']);
+  from = running.events.length;
+  await running.start(3, false);
+  await running.ready([3]);
+  await running.told((event) => event.event === 'inSync' && event.node === 3, from);
+  // From here on the metadata group needs the newcomer.
+  await running.stopNode(1);
+  await produce(running, 'after');
+  expect(await read(running, 2)).toEqual(['before', 'after']);
+});
+
+test('the metadata of a cluster of one is not made anew when it is lost', async () => {
+  const running = await started(1);
+  await running.stopNode(1);
+  damageMetadata(folderOf(1));
+  await expect(running.start(1, false)).rejects.toMatchObject({ code: 'NODE_METADATA_LOST' });
 });

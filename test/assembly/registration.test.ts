@@ -40,6 +40,7 @@ function node() {
     dataIncarnation: 1,
     previousIncarnation: 1,
     bootCounter: LIFE.bootCounter,
+    toldAs: 0,
     toldBoot: LIFE.bootCounter - 1,
     isClean: true,
     osBootId: 'boot',

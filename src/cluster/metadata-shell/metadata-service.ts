@@ -68,6 +68,8 @@ export interface MetadataServiceConfig {
   /** For a folder with a past. Absent: there is nothing in it that could be too old. */
   readonly past?: {
     readonly others: readonly number[];
+    /** What Raft remembers here is damaged or gone: whoever asks knows better. */
+    readonly isLost: boolean;
     /** The group knows of a later past of this node than the folder remembers. */
     isForgotten(known: KnownLife): boolean;
     /** Nothing of this node has spoken in the group since the start, and nothing will. */
@@ -135,7 +137,7 @@ export class MetadataService {
 
   async start(): Promise<void> {
     const { past } = this.config;
-    await this.raft.start(past !== undefined);
+    await this.raft.start(past !== undefined, past?.isLost);
     this.#isRecovered();
     this.#beat();
     if (past !== undefined && this.raft.isHeld) this.#askTheOthers(past);

@@ -116,10 +116,10 @@ export class RaftShell {
   }
 
   /**
-   * Recovers, and takes part unless `isHeld`: then `release` begins that. The first entries are applied before
-   * this resolves if they are known.
+   * Recovers, and takes part unless `isHeld`: then `release` begins that, at once where nobody else votes unless
+   * what it remembers `isLost`. The first entries are applied before this resolves if they are known.
    */
-  async start(isHeld = false): Promise<void> {
+  async start(isHeld = false, isLost = false): Promise<void> {
     const { raft, bootstrap, system, machine } = this.#config;
     const { hardState, snapshot, entries } = await this.#store.recover();
     if (snapshot !== undefined) this.#install(snapshot);
@@ -131,7 +131,7 @@ export class RaftShell {
       system.clock.monotonicMs(),
     );
     machine.applied(this.#appliedIndex);
-    this.#isHeld = isHeld && this.#hasOtherVoters();
+    this.#isHeld = isLost || (isHeld && this.#hasOtherVoters());
     if (this.#isHeld) this.#pump();
     else this.release();
   }

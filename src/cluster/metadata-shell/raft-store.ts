@@ -73,6 +73,8 @@ export class RaftStore {
         this.#replay(events);
         return true;
       });
+      // Who lacks frames takes no part whatever is found: see assembly/past.ts.
+      if (next === 'gone' && this.#stored.needsRepair) break;
       if (next === 'gone' || next <= at)
         throw new Error(`metadata frame ${at} cannot be read back`);
       at = next;

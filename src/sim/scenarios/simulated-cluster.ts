@@ -35,6 +35,8 @@ const EXPECTED_ENDS: ReadonlySet<string> = new Set([
   'STORAGE_IO',
   // It was put back to an earlier state, and comes again as a newcomer.
   'NODE_ROLLED_BACK',
+  // What Raft remembers was damaged below what was durable: the same.
+  'NODE_METADATA_LOST',
 ]);
 export const PROBE_EVERY_EVENTS = 25;
 
