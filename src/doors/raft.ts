@@ -25,6 +25,7 @@ export {
   RAFT_DEFAULTS,
   type RaftConfig,
   type RaftCore,
+  type RaftFaults,
   type RaftInitial,
   type RaftInput,
   type RaftMessage,

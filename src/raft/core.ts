@@ -18,20 +18,21 @@ import {
 } from './requests.ts';
 import { applyAsWitness, compact } from './snapshot.ts';
 import { RaftState } from './state.ts';
-import type {
-  Accepted,
-  Entry,
-  PeerId,
-  PeerStatus,
-  RaftConfig,
-  RaftInitial,
-  RaftRandom,
-  RaftStatus,
-  ReadState,
-  Refusal,
-  Snapshot,
-  SoftState,
-  Write,
+import {
+  type Accepted,
+  type Entry,
+  NO_PEER,
+  type PeerId,
+  type PeerStatus,
+  type RaftConfig,
+  type RaftInitial,
+  type RaftRandom,
+  type RaftStatus,
+  type ReadState,
+  type Refusal,
+  type Snapshot,
+  type SoftState,
+  type Write,
 } from './types.ts';
 
 export type RaftInput =
@@ -198,7 +199,9 @@ export class Core implements RaftCore {
     if (state.isWitness) applyAsWitness(state);
     const { log, persistence } = state;
     const hardState = { term: state.term, vote: state.vote, commit: log.commit };
-    const write = persistence.take(log, hardState);
+    const taken = persistence.take(log, hardState);
+    const forgets = state.config.faults?.forgetVote === true && taken?.hardState !== undefined;
+    const write = forgets ? { ...taken, hardState: { ...taken.hardState, vote: NO_PEER } } : taken;
     const gated = state.gated;
     state.gated = [];
     if (persistence.isIdle) for (const message of gated) this.#release(message);

@@ -64,7 +64,8 @@ export function handleVoteRequest(state: RaftState, message: VoteRequest): void 
     isCurrent &&
     isFree &&
     !isRefusedByLease &&
-    state.log.isUpToDate(message.lastIndex, message.lastTerm);
+    (state.log.isUpToDate(message.lastIndex, message.lastTerm) ||
+      state.config.faults?.voteForBehind === true);
   if (isGranted && !message.isPreVote) {
     state.vote = message.from;
     state.electionDeadlineMs = state.drawElectionTimeoutMs();

@@ -62,6 +62,11 @@ export class Persistence {
     }
     if (!isHardNew && entries.length === 0 && snapshot === undefined) return undefined;
     if (entries.length > 0) log.issued = log.lastIndex;
+    const isCutNamed =
+      this.#truncateFrom === undefined || (entries[0]?.index ?? 0) <= this.#truncateFrom;
+    assert(isCutNamed, 'raft: what is cut is cut by what takes its place', {
+      truncateFrom: this.#truncateFrom,
+    });
     this.#attempt += 1;
     const write: Write = {
       attempt: this.#attempt,

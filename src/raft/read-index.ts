@@ -32,6 +32,7 @@ export function startReads(state: RaftState): void {
   const isAlone = hasQuorum(state.configuration, (peer) => peer === state.self);
   if (isAlone) finishReads(state);
   else sendHeartbeats(state);
+  if (state.config.faults?.readUnconfirmed === true) answerThrough(state, state.readSeq);
 }
 
 export function handleHeartbeatResponse(state: RaftState, message: HeartbeatResponse): void {
@@ -45,6 +46,10 @@ function finishReads(state: RaftState): void {
   const confirmed = quorumValue(state.configuration, (peer) =>
     peer === state.self ? state.readSeq : (state.progress.get(peer)?.readSeq ?? 0),
   );
+  answerThrough(state, confirmed);
+}
+
+function answerThrough(state: RaftState, confirmed: number): void {
   while (state.readBatches.length > 0 && state.readBatches[0]!.seq <= confirmed) {
     const { index, requestIds } = state.readBatches.shift()!;
     for (const requestId of requestIds) state.reads.push({ requestId, index });

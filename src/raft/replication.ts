@@ -47,6 +47,7 @@ export function appendOwn(state: RaftState, kind: EntryKind, data: Uint8Array): 
 }
 
 export function appendConfiguration(state: RaftState, configuration: Configuration): number {
+  assert(state.isReady, 'raft: members change after the own no-op', { term: state.term });
   const index = appendOwn(state, 'config', encodeConfiguration(configuration));
   state.configurations.push(index, configuration);
   state.syncProgress();
@@ -184,13 +185,17 @@ function handleRejection(state: RaftState, message: AppendResponse, progress: Pr
 /** Commits what a quorum holds durably, the leader's own disk being one voice. */
 export function advanceCommit(state: RaftState): void {
   const { log } = state;
+  const { faults } = state.config;
+  const ownVoice = faults?.countUnwritten === true ? log.lastIndex : log.stable;
   const index = quorumValue(state.configuration, (peer) =>
-    peer === state.self ? log.stable : (state.progress.get(peer)?.match ?? 0),
+    peer === state.self ? ownVoice : (state.progress.get(peer)?.match ?? 0),
   );
-  if (index <= log.commit || log.termAt(index) !== state.term) return;
+  if (index <= log.commit) return;
+  if (log.termAt(index) !== state.term && faults?.commitOlderTerms !== true) return;
   for (let at = log.commit + 1; at <= index; at += 1) {
     state.uncommittedBytes -= log.entryAt(at)!.data.byteLength;
   }
+  assert(ownVoice <= log.stable || faults !== undefined, 'raft: the own voice is durable');
   log.commit = index;
   state.isReplicationDue = true;
   afterCommit(state);

@@ -102,8 +102,11 @@ export function changeMembership(state: RaftState, wish: MembershipWish): void {
     state.refuse(requestId, reason);
     return;
   }
-  const joint = enterJoint(state.configuration, voters, learners, witnesses);
-  const index = appendConfiguration(state, joint);
+  const isSingle = state.config.faults?.noJoint === true;
+  const next = isSingle
+    ? configurationOf(voters, learners, [], witnesses)
+    : enterJoint(state.configuration, voters, learners, witnesses);
+  const index = appendConfiguration(state, next);
   state.accepted.push({ requestId, index, term: state.term });
 }
 

@@ -199,7 +199,8 @@ export function compact(state: RaftState, index: number, data: Uint8Array): void
   });
   const term = log.termAt(index);
   assert(term !== undefined, 'raft: the term of an applied entry is known', { index });
-  const configuration = state.configurations.at(index);
+  const forgets = state.config.faults?.snapshotForgetsMembers === true;
+  const configuration = forgets ? state.founding : state.configurations.at(index);
   const snapshot = { index, term, configuration, checksum: crc32c(data), data };
   state.snapshot = snapshot;
   const keepFrom = Math.max(log.baseIndex, index - state.config.trailingEntries) + 1;

@@ -44,6 +44,7 @@ export class RaftState {
   readonly persistence: Persistence;
   readonly configurations: ConfigurationHistory;
   readonly self: PeerId;
+  readonly founding: Configuration;
 
   nowMs = 0;
   term: number;
@@ -90,6 +91,7 @@ export class RaftState {
     this.snapshot = snapshot;
     this.term = hardState.term;
     this.vote = hardState.vote;
+    this.founding = initial.configuration;
     this.persistence = new Persistence(hardState);
     assert(this.term >= this.log.lastTerm, 'raft: the recovered term covers the log', {
       term: this.term,
@@ -111,7 +113,7 @@ export class RaftState {
    * removes still may: it can be the only one whose log is long enough to win (Raft thesis 4.2.2).
    */
   get isElectable(): boolean {
-    if (this.isWitness) return false;
+    if (this.isWitness && this.config.faults?.witnessLeads !== true) return false;
     if (isVoter(this.configuration, this.self)) return true;
     const { currentIndex } = this.configurations;
     if (currentIndex <= this.log.commit) return false;
@@ -135,11 +137,13 @@ export class RaftState {
 
   /** A leader that has committed in its own term. */
   get isReady(): boolean {
-    return this.role === 'leader' && this.log.commit >= this.termStartIndex;
+    if (this.role !== 'leader') return false;
+    return this.log.commit >= this.termStartIndex || this.config.faults?.readyAtOnce === true;
   }
 
   /** While this holds, votes are refused: the leader that others do not hear is heard here. */
   get isLeaderHeard(): boolean {
+    if (this.config.faults?.noLease === true) return false;
     if (this.role === 'leader') return true;
     const isKnown = this.leader !== NO_PEER;
     return isKnown && this.nowMs - this.leaderHeardMs < this.config.electionTimeoutMs;
@@ -160,7 +164,9 @@ export class RaftState {
 
   /** For everything else: it leaves when all that was decided up to now is durable. */
   sendWhenDurable(message: RaftMessage): void {
-    this.gated.push(message);
+    const isEarly = this.config.faults?.ackBeforeDurable === true && message.to !== this.self;
+    if (isEarly) this.outbox.push(message);
+    else this.gated.push(message);
   }
 
   refuse(requestId: number, reason: RefusalReason): void {

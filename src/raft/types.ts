@@ -102,10 +102,40 @@ export interface RaftConfig {
   readonly promotionLagMax: number;
   /** Read requests waiting for the leader's first commit or for confirmation. */
   readonly pendingReadsMax: number;
+  /** Rules to break, for tests that prove that they would notice. */
+  readonly faults?: RaftFaults;
+}
+
+/** Known mistakes, each of which some implementation has made. Never set outside tests and simulations. */
+export interface RaftFaults {
+  /** The term is written, the vote is not: after a restart there is another one in the same term. */
+  readonly forgetVote?: boolean;
+  /** Votes and acknowledgements leave before they are durable. */
+  readonly ackBeforeDurable?: boolean;
+  /** The leader counts its own entries before they are durable. */
+  readonly countUnwritten?: boolean;
+  /** Entries of older terms are committed by counting (Raft 5.4.2). */
+  readonly commitOlderTerms?: boolean;
+  /** A vote does not ask whose log is longer. */
+  readonly voteForBehind?: boolean;
+  /** A voter that hears a leader votes for others. */
+  readonly noLease?: boolean;
+  /** What the leader of an older term says is obeyed. */
+  readonly trustOldTerms?: boolean;
+  /** Any membership is reached in one step, without a joint configuration. */
+  readonly noJoint?: boolean;
+  /** A snapshot names the founders, whoever is a member. */
+  readonly snapshotForgetsMembers?: boolean;
+  /** A read is answered without asking whether this peer still leads. */
+  readonly readUnconfirmed?: boolean;
+  /** A new leader reads and changes members before it has committed anything. */
+  readonly readyAtOnce?: boolean;
+  /** A witness stands for election. */
+  readonly witnessLeads?: boolean;
 }
 
 /** Defaults for a metadata group on a local network. */
-export const RAFT_DEFAULTS: Omit<RaftConfig, 'self' | 'isWitness'> = {
+export const RAFT_DEFAULTS: Omit<RaftConfig, 'self' | 'isWitness' | 'faults'> = {
   electionTimeoutMs: 500,
   heartbeatMs: 100,
   appendBytesMax: 256 * 1024,

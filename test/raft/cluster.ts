@@ -279,6 +279,10 @@ export class Cluster {
     for (const entry of ready.committed) {
       if (entry.index !== node.appliedIndex + 1) throw new Error('apply: entries in order');
       node.appliedIndex = entry.index;
+      const isHere = node.disk.entries.some(
+        ({ index, term }) => index === entry.index && term === entry.term,
+      );
+      if (!isHere) throw new Error(`index ${entry.index} is applied before it is durable here`);
       this.#checkCommitted(node, entry);
       if (entry.kind === 'command') node.applied.push(decoder.decode(entry.data));
     }
