@@ -1,4 +1,4 @@
-// Rot in the write-ahead logs of a node's shards, where a start can tell it from a tear: below what a later group says was
+// Rot in the write-ahead logs of a node's shards or of its metadata, where a start can tell it from a tear: below what a later group says was
 // durable when it was issued. What lies above that is the documented gap, and is left alone.
 import { crc32c } from '../../std/crc32c.ts';
 import {
@@ -24,6 +24,9 @@ interface Group {
   readonly length: number;
 }
 
+const OF_SHARDS = /(^|\/)shard-.*\.wal$/;
+const OF_METADATA = /(^|\/)meta\/.*\.wal$/;
+
 /** One bit of one group; answers which. */
 export function rotWal(device: Device, random: CountingRandom): string | undefined {
   const codec = new FrameCodec(crc32c);
@@ -31,8 +34,9 @@ export function rotWal(device: Device, random: CountingRandom): string | undefin
   const head = new Uint8Array(FRAME_HEADER_BYTES);
   const found: (Group & { readonly endLsn: number })[] = [];
   let durableLsn = 0;
+  const wals = random.below(4) === 0 ? OF_METADATA : OF_SHARDS;
   for (const { path, inode } of device.tree.files()) {
-    if (!/(^|\/)shard-.*\.wal$/.test(path)) continue;
+    if (!wals.test(path)) continue;
     for (let position = BLOCK_BYTES; position < inode.durable.size; position += BLOCK_BYTES) {
       inode.durable.read(head, position);
       if (!codec.readHeader(head, 0, group) || group.type !== TYPE_GROUP) continue;
