@@ -72,6 +72,7 @@ export class LeaderCore implements Leader, StreamedLog {
   #committedSeq: number;
   #epochBeginSeq = 0;
   #answeredSeq = 0;
+  #assignedAt: number;
   #isEpochBeginAsked = false;
   #cutAskedSeq = -1;
   #fetch: { readonly from: Peer; readonly throughSeq: number } | undefined;
@@ -91,6 +92,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#firstFrameSeq = log.firstFrameSeq;
     this.#committedSeq = log.committedSeq;
     this.#fencedMs = config.nowMs;
+    this.#assignedAt = config.assignedAt ?? 0;
     if (log.endSeq > 0) this.#chains.push(log.endSeq, log.endChain);
     this.#streams = new Streams(config.grant, config.faults ?? {}, this.#outputs);
     this.#stall = new StallWatch(this.#limits.ownStallMaxMs);
@@ -202,7 +204,7 @@ export class LeaderCore implements Leader, StreamedLog {
       return;
     }
     const peer = this.#members.find(hello.from.node);
-    if (peer === undefined || peer.isSelf) return;
+    if (peer === undefined || peer.isSelf || !this.#mayGreet(peer, hello)) return;
     if (hello.epoch < this.epoch) {
       this.#fence(peer);
       return;
@@ -221,6 +223,14 @@ export class LeaderCore implements Leader, StreamedLog {
     if (this.#phase === 'recovering') this.#recover();
     else this.#answer(peer, hello);
     this.#considerChange();
+  }
+
+  /** A replica that does not know yet that it was assigned anew may be about to delete what it speaks of. */
+  #mayGreet(peer: Peer, { from, assignedAt = Number.POSITIVE_INFINITY }: Hello): boolean {
+    if (peer.memberIncarnation === from.incarnation || this.#config.faults?.hearOldReplicas) {
+      return true;
+    }
+    return peer.isAssigned && assignedAt >= this.#assignedAt;
   }
 
   ack(node: NodeId, incarnation: number, epoch: number, durableSeq: number, chain: number): void {
@@ -310,9 +320,13 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#considerChange();
   }
 
-  replicasChanged(replicas: readonly NodeId[]): void {
+  replicasChanged(replicas: readonly NodeId[], assignedAt = 0): void {
     if (this.#phase === 'resigned') return;
-    this.#members.assign(replicas);
+    this.#assignedAt = assignedAt;
+    const newcomers = this.#members.assign(replicas);
+    this.#forgetLeavers();
+    // Who left and came back may not have heard of it, and still believe that it is followed.
+    for (const peer of newcomers) if (!peer.isSelf && !peer.isLinked) this.#fence(peer);
     this.#considerChange();
   }
 
@@ -322,9 +336,22 @@ export class LeaderCore implements Leader, StreamedLog {
       this.#resign('removed-from-safe-set');
       return;
     }
+    this.#forgetLeavers();
     this.#recover();
     this.#advanceCommit();
     this.#considerChange();
+  }
+
+  /** What those said that are replicas no more counts for nothing: they delete what they have. */
+  #forgetLeavers(): void {
+    for (const peer of this.#members.peers) {
+      if (peer.isSelf || peer.isAssigned || peer.memberIncarnation >= 0) continue;
+      if (peer.incarnation < 0 || this.#members.isAskedFor(peer)) continue;
+      this.#streams.stop(peer);
+      peer.forget();
+      if (this.#move?.target === peer) this.#failMove();
+      if (this.#fetch?.from === peer) this.#fetch = undefined;
+    }
   }
 
   safeSetRejected(attempt: number, current: SafeSetState): void {

@@ -128,9 +128,17 @@ export class Membership {
     this.refreshInSync();
   }
 
-  assign(replicas: readonly NodeId[]): void {
-    for (const peer of this.peers) peer.isAssigned = false;
-    for (const node of replicas) this.#peer(node).isAssigned = true;
+  /** Answers who was not assigned before. */
+  assign(replicas: readonly NodeId[]): readonly Peer[] {
+    const newcomers: Peer[] = [];
+    for (const node of replicas) if (!this.#peer(node).isAssigned) newcomers.push(this.#peer(node));
+    for (const peer of this.peers) peer.isAssigned = replicas.includes(peer.node);
+    return newcomers;
+  }
+
+  /** The change that is under way would make it a member. */
+  isAskedFor(peer: Peer): boolean {
+    return this.#pending?.set.members.some((member) => member.peer === peer) ?? false;
   }
 
   /** False if this is not newer than what is known. */

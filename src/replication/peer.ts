@@ -57,6 +57,16 @@ export class Peer implements FollowerProgress {
     return { node: this.node, incarnation: this.incarnation };
   }
 
+  /** It is a replica no more: whatever it says next, it begins anew. */
+  forget(): void {
+    this.unlink();
+    this.incarnation = -1;
+    this.matchSeq = 0;
+    this.toldCommittedSeq = 0;
+    this.caughtUpMs = Number.NEGATIVE_INFINITY;
+    this.lateSinceMs = Number.POSITIVE_INFINITY;
+  }
+
   unlink(): void {
     this.isLinked = false;
     this.isStreaming = false;

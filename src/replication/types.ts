@@ -76,6 +76,12 @@ export interface Faults {
   readonly commitUnderOldSetOnly?: boolean;
   /** New members need not hold the committed seq and the epoch-begin. */
   readonly noHoldRule?: boolean;
+  /** A replica that is to leave deletes what it has before the set has changed. Obeyed by the shells. */
+  readonly leaveBeforeChange?: boolean;
+  /** The members of a `quorum` set that are fenced are taken out, and nobody asks its leader. Obeyed by the metadata's shell. */
+  readonly shrinkQuorum?: boolean;
+  /** Whoever greets is heard, however old its knowledge of who is assigned. */
+  readonly hearOldReplicas?: boolean;
   /** A new leader asks nobody what it may lack. */
   readonly noRecoveryRead?: boolean;
   /** A restarted writer goes on in its old epoch. */
@@ -126,6 +132,8 @@ export interface Hello {
   readonly durableSeq: number;
   /** Lowest seq that a new leader could fetch here as a frame. */
   readonly firstFrameSeq: number;
+  /** How much the replica knows of who is assigned, as {@link LeaderConfig.assignedAt}; absent: all of it. */
+  readonly assignedAt?: number;
   /** All epochs it knows, ascending, back to its snapshot. Empty for an empty log. */
   readonly tail: readonly EpochEnd[];
 }
@@ -167,8 +175,13 @@ export interface LeaderConfig {
   /** This process and shard. A grant for another writer is refused: phase `resigned` at once. */
   readonly writer: WriterId;
   readonly grant: Grant;
-  /** Assigned replicas, the leader's own node included. */
+  /** Assigned replicas; the leader's own node may be one that is to leave. */
   readonly replicas: readonly NodeId[];
+  /**
+   * When a replica was assigned last, on a clock that all nodes have in common (an index of the metadata). Who knows
+   * less may still be about to delete what it has, and is not heard unless the set counts it. Default 0.
+   */
+  readonly assignedAt?: number;
   readonly safeSet: readonly ReplicaId[];
   readonly isr: readonly NodeId[];
   readonly partitionEpoch: number;
@@ -344,7 +357,7 @@ export interface Leader {
   followerLost(node: NodeId): void;
   liveChanged(live: readonly ReplicaId[]): void;
   /** New assignment (reassignment); the set follows when the newcomers have caught up. */
-  replicasChanged(replicas: readonly NodeId[]): void;
+  replicasChanged(replicas: readonly NodeId[], assignedAt?: number): void;
   /** The metadata shows this set: acceptance of a proposal, or removal of a lossy member. */
   safeSetChanged(state: SafeSetState): void;
   /** The controller refused that attempt; `current` is what it has. */

@@ -56,6 +56,42 @@ describe('one writer per epoch', () => {
   });
 });
 
+describe('replicas that change', () => {
+  const greet = (core: ReturnType<typeof activeLeader>, assignedAt: number) =>
+    core.hello({ ...helloOf(4, 1, logOf([[1, 1]], 1)), assignedAt });
+
+  test('who does not know yet that it was assigned anew is not heard, unless the set counts it', () => {
+    const core = activeLeader();
+    core.liveChanged(members(1, 2, 3, 4));
+    core.replicasChanged([1, 2, 4], 50);
+    // It may still be about to delete what it speaks of: that it left once is all it will hear of first.
+    expect(only(core.take(), 'fence').map(({ node }) => node)).toEqual([4]);
+    greet(core, 49);
+    expect(core.progress(4)!.incarnation).toBe(-1);
+    core.hello({ ...helloOf(3, 1, logOf([[1, 1]], 1)), assignedAt: 0 });
+    expect(core.progress(3)!.isStreaming).toBe(true);
+    greet(core, 50);
+    expect(core.progress(4)!.matchSeq).toBe(1);
+  });
+
+  test('what somebody said who left counts no more when it comes back', () => {
+    const core = activeLeader();
+    const seq = write(core);
+    core.liveChanged(members(1, 2, 3, 4));
+    core.replicasChanged([1, 2, 3, 4], 50);
+    greet(core, 50);
+    core.replicasChanged([1, 2, 3], 60);
+    // It was asked for: that is over when the metadata has gone on.
+    core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2, 3), isr: [1, 2, 3] });
+    ack(core, 4, seq);
+    expect(core.progress(4)).toMatchObject({ incarnation: -1, matchSeq: 0, isStreaming: false });
+    core.replicasChanged([1, 2, 3, 4], 70);
+    core.hello({ ...helloOf(4, 1), assignedAt: 70 });
+    expect(only(core.take(), 'alarm')).toEqual([]);
+    expect(core.progress(4)).toMatchObject({ incarnation: 1, matchSeq: 0, isStreaming: true });
+  });
+});
+
 describe('commit', () => {
   test('F10: in `quorum` mode a paused member delays nothing, in `all` mode it does', () => {
     for (const [mode, committed] of [

@@ -262,8 +262,11 @@ export class WorldNode {
   }
 
   #receiveAsFollower(follower: FollowerCore, from: number, message: Message): void {
-    if (message.kind === 'fence') follower.follow(message.fence);
-    else if (message.kind === 'answer') follower.helloAnswered(message.answer);
+    if (message.kind === 'fence') {
+      // The same epoch again means that the leader lost us: greet anew.
+      if (message.fence.epoch === follower.promisedEpoch) follower.linkLost();
+      follower.follow(message.fence);
+    } else if (message.kind === 'answer') follower.helloAnswered(message.answer);
     else if (message.kind === 'committed') follower.leaderCommitted(message.epoch, message.seq);
     else if (message.kind === 'frame') {
       const { seq, epoch, chain, previousChain } = message.frame;

@@ -128,6 +128,7 @@ export class MetadataReplica {
     const mine = [...logs].filter((logId) => directory.has(logId));
     directory.tell({
       changed: mine.sort((a, b) => a - b),
+      elsewhere: [...this.#changedLogs].filter((logId) => directory.spec(logId) === undefined),
       deleted: [...this.#deletedLogs],
       isReplaced: this.#isWholeNew,
     });

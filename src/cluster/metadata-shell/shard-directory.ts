@@ -7,9 +7,10 @@ import { kindOfVhost } from '../metadata/actor-kinds.ts';
 import { standingOf } from '../metadata/election.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { shardOf } from '../metadata/placement.ts';
+import { assignedOf } from '../metadata/reassignment.ts';
 import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
+import type { Assignment } from '../replica/assignment.ts';
 import type { Directory, HostedLogSpec, LogsChange } from '../replica/directory.ts';
-import type { Assignment } from '../replica/hosted-log.ts';
 
 export interface ShardIdentity {
   readonly node: number;
@@ -82,13 +83,15 @@ export class ShardDirectory implements Directory {
     const standing = standingOf(this.#image, log, own);
     const base = { epoch, leader, unclean: log.isUncleanEpoch, live, durability, standing };
     if (!this.#mayLead(log)) return { ...base, lead: undefined };
-    const { safeSet, isr, partitionEpoch, mode, minInsync, replicas } = log;
+    const { safeSet, isr, partitionEpoch, mode, minInsync, assignedAt } = log;
+    const replicas = assignedOf(log);
     const writer = {
       nodeIncarnation: log.leaderIncarnation,
       shardIncarnation: log.leaderShardIncarnation,
     };
     const grant = { ...writer, epoch: log.epoch, unclean: log.isUncleanEpoch };
-    const lead = { writer, grant, replicas, safeSet, isr, partitionEpoch, mode, minInsync, live };
+    const rules = { isr, partitionEpoch, mode, minInsync, live };
+    const lead = { writer, grant, replicas, assignedAt, safeSet, ...rules };
     return { ...base, lead };
   }
 
@@ -99,6 +102,20 @@ export class ShardDirectory implements Directory {
 
   isDeleted(logId: number): boolean {
     return this.#image.isDeleted(logId);
+  }
+
+  get version(): number {
+    return this.#image.version;
+  }
+
+  leftKind(logId: number): string | undefined {
+    const log = this.#image.log(logId);
+    // Older metadata may not know yet that the log came here.
+    if (log === undefined || !this.isRegistered) return undefined;
+    const { node } = this.#self;
+    const isHere = log.replicas.includes(node);
+    const isEarly = this.#faults?.leaveBeforeChange === true && log.removing.includes(node);
+    return isHere && !isEarly ? undefined : (kindOfVhost(log.vhost) ?? log.kind);
   }
 
   onLogsChanged(handle: (change: LogsChange) => void): () => void {
@@ -117,6 +134,7 @@ export class ShardDirectory implements Directory {
     const { node, shard } = this.#self;
     const count = this.#image.node(node)?.shardIncarnations.length ?? 0;
     if (count === 0 || shardOf(log.logId, count) !== shard) return false;
+    if (this.#faults?.leaveBeforeChange === true && log.removing.includes(node)) return false;
     return log.replicas.includes(node);
   }
 

@@ -25,7 +25,7 @@ export function createActor(applying: Applying, command: CreateActor): Outcome {
   if (image.actorCount >= ACTORS_MAX) {
     return refused('too-many', `there are ${ACTORS_MAX} actors, and no more may be`);
   }
-  const live = image.liveNodes();
+  const live = image.placeableNodes();
   const hosts = live.filter(({ kinds }) => kinds.some((kind) => isSameKind(kind, actor)));
   const replicationFactor = wantedReplicas(image, command.replicationFactor, hosts);
   const isCount = Number.isInteger(replicationFactor) && replicationFactor >= 1;

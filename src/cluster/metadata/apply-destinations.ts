@@ -80,7 +80,7 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
   const replicationFactor = assignments[0]?.length ?? wantedReplicas(image, command, isMemory);
   const fault = assignmentFault(image, assignments, replicationFactor);
   if (fault !== undefined) return refused('invalid-assignment', fault);
-  const live = image.liveNodes().length;
+  const live = image.placeableNodes().length;
   const isPlaced = replicationFactor >= 1 && (assignments.length > 0 || replicationFactor <= live);
   if (!Number.isInteger(replicationFactor) || !isPlaced) {
     return refused(
@@ -129,7 +129,7 @@ function wantedReplicas(
 ): number {
   if (command.replicationFactor !== -1) return command.replicationFactor;
   if (isMemory) return 1;
-  const live = image.liveNodes().length;
+  const live = image.placeableNodes().length;
   const { replicationFactor } = image.defaults;
   return replicationFactor === -1 ? defaultReplicationFactor(live) : replicationFactor;
 }
@@ -162,6 +162,8 @@ function assignmentFault(
     if (new Set(nodes).size !== nodes.length) return `partition ${partition} repeats a node`;
     const unknown = nodes.find((node) => image.node(node) === undefined);
     if (unknown !== undefined) return `node ${unknown} is not registered`;
+    const leaving = nodes.find((node) => image.node(node)!.isLeaving);
+    if (leaving !== undefined) return `node ${leaving} is leaving`;
     if (!nodes.some((node) => image.isNodeLive(node)))
       return `partition ${partition}: none is live`;
   }
@@ -205,7 +207,7 @@ export function addLogs(
   assignments: readonly (readonly number[])[],
 ): number[] {
   const { image } = applying;
-  const order = placementOrder(image.liveNodes());
+  const order = placementOrder(image.placeableNodes());
   const logIds = [...destination.logIds];
   for (let i = 0; i < count; i += 1) {
     const replicas =
@@ -238,6 +240,9 @@ function newLog(
     destination: name,
     partition,
     replicas: [...replicas],
+    adding: [],
+    removing: [],
+    assignedAt: 0,
     leader: NO_NODE,
     // Before the first grant: epochs of a log count from 1, so that 0 can mean none.
     epoch: 0,
@@ -286,7 +291,7 @@ export function addPartitions(applying: Applying, command: AddPartitions): Outco
   }
   const fault = assignmentFault(image, assignments, destination.replicationFactor);
   if (fault !== undefined) return refused('invalid-assignment', fault);
-  const live = image.liveNodes().length;
+  const live = image.placeableNodes().length;
   if (assignments.length === 0 && live < destination.replicationFactor) {
     return refused('invalid-replication-factor', `${live} live nodes`);
   }

@@ -1,6 +1,7 @@
 // Changes of single logs: the safe set by its leader, leaders back to the first replica, resignation,
 // and the election that may lose data. The safe set is compare-and-set: a proposal names the epoch
 // and the partition epoch it was made in, and every member of the new set is live in that name.
+
 import { type Applying, OK, refused } from './applying.ts';
 import type {
   ElectUnclean,
@@ -78,7 +79,8 @@ export function canReturn(image: MetadataImage, log: LogRecord): boolean {
     log.leader !== NO_NODE &&
     log.isr.includes(first) &&
     isCandidate(image, log, first) &&
-    !image.node(first)!.isDraining
+    !image.node(first)!.isDraining &&
+    !image.node(first)!.isLeaving
   );
 }
 

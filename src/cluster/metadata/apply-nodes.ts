@@ -4,11 +4,11 @@
 
 import { KINDS_MAX, kindsFault } from './actor-kinds.ts';
 import { dropTransientExchanges } from './apply-exchanges.ts';
+import { removalFault } from './apply-leaving.ts';
 import { renewMemoryLogs } from './apply-memory.ts';
 import { dropQueuesOfNode, dropQueuesOfShard, endsWithNode } from './apply-queues.ts';
-import { type Applying, OK, refused } from './applying.ts';
+import { type Applying, named, OK, refused } from './applying.ts';
 import type {
-  DeregisterNode,
   FenceNode,
   LoseReplicas,
   Outcome,
@@ -44,6 +44,8 @@ export function registerNode(applying: Applying, command: Registration): Outcome
   if (known !== undefined) {
     if (isRepeat(known, command)) return OK;
   }
+  const gone = removalFault(image, command);
+  if (gone !== undefined) return gone;
   const fault = kindsFault(image, command.node, kinds);
   if (fault !== undefined) return refused(fault.code, fault.message);
   if (known !== undefined) {
@@ -80,7 +82,9 @@ export function registerNode(applying: Applying, command: Registration): Outcome
     kinds,
     isFenced: true,
     isDraining: false,
+    isLeaving: known?.isLeaving ?? false,
   });
+  image.putRemoved(id, undefined);
   if (known !== undefined) {
     dropQueuesOfNode(applying, known.id);
     renewMemoryLogs(applying, image.node(id)!);
@@ -175,17 +179,6 @@ function without(isr: readonly number[], node: number): readonly number[] {
   return isr.includes(node) ? isr.filter((other) => other !== node) : isr;
 }
 
-/** The node that a command is about, if it is still the incarnation it means. */
-function named(
-  applying: Applying,
-  command: { readonly node: number; readonly incarnation: number },
-): NodeRecord | Outcome {
-  const node = applying.image.node(command.node);
-  if (node === undefined) return refused('unknown-node', `node ${command.node}`);
-  if (node.incarnation === command.incarnation) return node;
-  return refused('stale-incarnation', `node ${node.id} is now ${node.incarnation}`);
-}
-
 export function fenceNode(applying: Applying, command: FenceNode): Outcome {
   const node = named(applying, command);
   if ('kind' in node) return node;
@@ -231,18 +224,6 @@ export function resignNode(applying: Applying, command: ResignNode): Outcome {
     // A log that nobody else can lead stays until the node is fenced.
     if (next !== undefined) applying.changeLog(grant(log, image.node(next)!));
   }
-  return OK;
-}
-
-export function deregisterNode(applying: Applying, command: DeregisterNode): Outcome {
-  const node = named(applying, command);
-  if ('kind' in node) return node;
-  const { image } = applying;
-  if (!node.isFenced) return refused('node-in-use', `node ${node.id} is not fenced`);
-  const hosted = image.logsOn(node.id).length;
-  if (hosted > 0) return refused('node-in-use', `node ${node.id} hosts ${hosted} logs`);
-  image.removeNode(node.id);
-  applying.changes.push({ kind: 'node-removed', node: node.id });
   return OK;
 }
 

@@ -123,7 +123,7 @@ function creationFault(image: MetadataImage, command: DeclareQueueCommand): Outc
 }
 
 function wantedReplicas(image: MetadataImage, wanted: number): number {
-  const live = image.liveNodes().length;
+  const live = image.placeableNodes().length;
   if (wanted !== -1) return Math.min(live, wanted);
   return replicasByDefault(image.defaults.replicationFactor, live);
 }

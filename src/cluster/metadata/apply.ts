@@ -10,9 +10,9 @@ import {
   deleteDestination,
 } from './apply-destinations.ts';
 import { bind, declareExchange, deleteExchange, unbind } from './apply-exchanges.ts';
+import { deregisterNode, drainNode } from './apply-leaving.ts';
 import { electUnclean, preferLeaders, proposeSafeSet, resignLog } from './apply-logs.ts';
 import {
-  deregisterNode,
   fenceNode,
   loseReplicas,
   registerNode,
@@ -22,6 +22,7 @@ import {
 } from './apply-nodes.ts';
 import { deletePolicy, putPolicy } from './apply-policies.ts';
 import { declareQueue, deleteQueue, releaseOwner } from './apply-queues.ts';
+import { reassignLog } from './apply-reassignments.ts';
 import { Applying, OK, refused } from './applying.ts';
 import type {
   InitCluster,
@@ -44,7 +45,7 @@ export function applyCommand(
   command: MetadataCommand,
   index: number,
 ): Applied {
-  const applying = new Applying(image);
+  const applying = new Applying(image, index);
   const outcome = dispatch(applying, command);
   image.version = index;
   return { outcome, changes: applying.changes };
@@ -65,6 +66,10 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return resignNode(applying, command);
     case 'deregister-node':
       return deregisterNode(applying, command);
+    case 'drain-node':
+      return drainNode(applying, command);
+    case 'reassign-log':
+      return reassignLog(applying, command);
     case 'restart-shard':
       return restartShard(applying, command);
     case 'create-destination':

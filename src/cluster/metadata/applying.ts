@@ -2,6 +2,7 @@
 // Invariant: a refused command leaves the image as it was.
 import type { MetadataChange, Outcome, RefusalCode } from './commands.ts';
 import type { MetadataImage } from './image.ts';
+import { furthered, isReassigning } from './reassignment.ts';
 import type { Difference } from './routing-commands.ts';
 import type { DestinationRecord, LogRecord, NodeRecord } from './types.ts';
 
@@ -25,10 +26,13 @@ function shown(value: string | undefined): string {
 /** One command being applied. */
 export class Applying {
   readonly image: MetadataImage;
+  /** Of the entry in the metadata log. */
+  readonly index: number;
   readonly changes: MetadataChange[] = [];
 
-  constructor(image: MetadataImage) {
+  constructor(image: MetadataImage, index: number) {
     this.image = image;
+    this.index = index;
   }
 
   changeNode(node: NodeRecord): void {
@@ -41,10 +45,20 @@ export class Applying {
     this.changes.push({ kind: 'log-created', logId: log.logId });
   }
 
+  /** And what follows from it for a reassignment that goes on. */
   changeLog(log: LogRecord): void {
     if (this.image.log(log.logId) === log) return;
-    this.image.putLog(log);
+    const next = furthered(this.image, log);
+    this.image.putLog(next);
     this.changes.push({ kind: 'log-changed', logId: log.logId });
+    if (next.partition === 0 && !isReassigning(next)) this.#followReplicas(next);
+  }
+
+  /** New partitions, and what is asked of all, follow the replicas that the first one has. */
+  #followReplicas({ vhost, destination: name, replicas }: LogRecord): void {
+    const destination = this.image.destination(vhost, name);
+    if (destination === undefined || destination.replicationFactor === replicas.length) return;
+    this.changeDestination({ ...destination, replicationFactor: replicas.length });
   }
 
   deleteLog(log: LogRecord): void {
@@ -64,4 +78,15 @@ export class Applying {
     const { vhost, name } = destination;
     this.changes.push({ kind: 'destination-changed', vhost, name });
   }
+}
+
+/** The node that a command is about, if it is still the incarnation it means. */
+export function named(
+  applying: Applying,
+  command: { readonly node: number; readonly incarnation: number },
+): NodeRecord | Outcome {
+  const node = applying.image.node(command.node);
+  if (node === undefined) return refused('unknown-node', `node ${command.node}`);
+  if (node.incarnation === command.incarnation) return node;
+  return refused('stale-incarnation', `node ${node.id} is now ${node.incarnation}`);
 }

@@ -133,6 +133,14 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
   'fence-node': { code: 4, write: writeLife, read: readLife },
   'resign-node': { code: 5, write: writeLife, read: readLife },
   'deregister-node': { code: 6, write: writeLife, read: readLife },
+  'drain-node': {
+    code: 30,
+    write(out, command) {
+      writeLife(out, command);
+      out.u8(command.isLeaving ? 1 : 0);
+    },
+    read: (input) => ({ ...readLife(input), isLeaving: input.u8() !== 0 }),
+  },
   'restart-shard': {
     code: 7,
     write(out, command) {
@@ -234,6 +242,19 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       const replace = input.u8() !== 0;
       const entries = readList(input, (from) => [from.text(), readOptionalText(from)] as const);
       return { ...name, replace, entries };
+    },
+  },
+  'reassign-log': {
+    code: 31,
+    write(out, command) {
+      out.varU53(command.logId);
+      writeNodeIds(out, command.replicas);
+      out.varI53(command.partitionEpoch);
+    },
+    read(input) {
+      const logId = input.varU53();
+      const replicas = readNodeIds(input);
+      return { logId, replicas, partitionEpoch: input.varI53() };
     },
   },
   'propose-safe-set': {

@@ -73,11 +73,25 @@ export interface ResignNode {
   readonly incarnation: number;
 }
 
-/** Forgets a fenced node that hosts nothing. */
+/**
+ * Takes a node out that hosts nothing, for good: its data never registers again. It is fenced, or was told to leave.
+ */
 export interface DeregisterNode {
   readonly kind: 'deregister-node';
   readonly node: number;
   readonly incarnation: number;
+}
+
+/**
+ * The node is to be emptied: others lead its logs, where others are in sync, it gets no replica any more, and the
+ * controller moves those that it has. Refused where a log would have too few nodes left, or nobody else is in sync.
+ * `isLeaving` false: it stays.
+ */
+export interface DrainNode {
+  readonly kind: 'drain-node';
+  readonly node: number;
+  readonly incarnation: number;
+  readonly isLeaving: boolean;
 }
 
 /** A worker of a live process started again: the grants of its predecessor are over. */
@@ -153,6 +167,18 @@ export interface ConfigureDestination {
   readonly entries: readonly (readonly [string, string | undefined])[];
 }
 
+/**
+ * Other replicas for one log, in order of preference (KIP-455). They copy the log, and those that are not named leave
+ * when all named ones are in the safe set. An empty list ends the reassignment that goes on: back to what was.
+ */
+export interface ReassignLog {
+  readonly kind: 'reassign-log';
+  readonly logId: number;
+  readonly replicas: readonly number[];
+  /** Refused as `stale-partition-epoch` unless the log is at it; -1: wherever it is. */
+  readonly partitionEpoch: number;
+}
+
 /** The leader's proposal; it names its grant and the record it has seen. */
 export interface ProposeSafeSet {
   readonly kind: 'propose-safe-set';
@@ -214,6 +240,7 @@ export type MetadataCommand =
   | FenceNode
   | ResignNode
   | DeregisterNode
+  | DrainNode
   | RestartShard
   | CreateDestinationCommand
   | CreateActor
@@ -221,6 +248,7 @@ export type MetadataCommand =
   | DeleteDestination
   | AddPartitions
   | ConfigureDestination
+  | ReassignLog
   | ProposeSafeSet
   | PreferLeaders
   | ResignLog
@@ -241,6 +269,11 @@ export type RefusalCode =
   /** Something acknowledged under this incarnation may be lost, or it is below the known one. Register with a higher one. */
   | 'new-incarnation-needed'
   | 'node-in-use'
+  /** A node that was taken out of the cluster came back with its data. */
+  | 'node-removed'
+  | 'too-few-nodes'
+  | 'last-in-sync'
+  | 'no-reassignment'
   | 'invalid-registration'
   /** Kinds of actors: the same name in a version that is not older; an older one that is live; replicas without it. */
   | 'other-kind'
@@ -288,7 +321,7 @@ export type MetadataChange =
   | { readonly kind: 'destination-changed'; readonly vhost: string; readonly name: string }
   | { readonly kind: 'destination-deleted'; readonly vhost: string; readonly name: string }
   | { readonly kind: 'log-created'; readonly logId: number }
-  /** Leader, epoch, safe set, ISR or rules. */
+  /** Leader, epoch, replicas, safe set, ISR or rules. */
   | { readonly kind: 'log-changed'; readonly logId: number }
   /** The committed order to delete data: `replicas` are the nodes that may hold some. */
   | {

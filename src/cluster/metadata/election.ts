@@ -37,7 +37,7 @@ export function isCandidate(image: MetadataImage, log: LogRecord, node: number):
 
 /**
  * The next leader, or undefined: candidates of the shown ISR in assigned order, then the other
- * candidates; nodes that are about to stop only if nobody else is there.
+ * candidates; nodes that are about to stop or to leave only if nobody else is there.
  */
 export function chooseLeader(
   image: MetadataImage,
@@ -45,7 +45,10 @@ export function chooseLeader(
   avoid: number = NO_NODE,
 ): number | undefined {
   const candidates = log.replicas.filter((node) => node !== avoid && isCandidate(image, log, node));
-  const isStaying = (node: number) => !image.node(node)!.isDraining;
+  const isStaying = (node: number) => {
+    const { isDraining, isLeaving } = image.node(node)!;
+    return !isDraining && !isLeaving;
+  };
   const staying = candidates.filter(isStaying);
   const pool = staying.length > 0 ? staying : candidates;
   return pool.find((node) => log.isr.includes(node)) ?? pool[0];

@@ -12,6 +12,7 @@ import {
   type LogRecord,
   NO_NODE,
   type NodeRecord,
+  type RemovedNode,
 } from './types.ts';
 
 const FACTORY_DEFAULTS: ClusterDefaults = { partitions: 3, replicationFactor: -1 };
@@ -40,11 +41,14 @@ export class MetadataImage {
   readonly #destinations = new Map<string, DestinationRecord>();
   readonly #logs = new Map<number, LogRecord>();
   readonly #settings = new Map<string, Uint8Array>();
+  /** Last incarnation of nodes that were taken out. */
+  readonly #removed = new Map<number, number>();
   // Derived.
   readonly #byTopicId = new Map<string, string>();
   readonly #owned = new Map<string, Set<string>>();
   readonly #led = new Map<number, Set<number>>();
   readonly #hosted = new Map<number, Set<number>>();
+  readonly #reassigning = new Set<number>();
   /** Names of durable actors, by vhost. */
   readonly #actors = new Map<string, Set<string>>();
   #actorCount = 0;
@@ -65,6 +69,23 @@ export class MetadataImage {
 
   liveNodes(): readonly NodeRecord[] {
     return this.nodes().filter(isLive);
+  }
+
+  /** Who is given replicas where nobody says who. */
+  placeableNodes(): readonly NodeRecord[] {
+    return this.nodes().filter((node) => isLive(node) && !node.isLeaving);
+  }
+
+  /** The last name of its data, of a node that was taken out of the cluster. */
+  removedIncarnation(id: number): number | undefined {
+    return this.#removed.get(id);
+  }
+
+  /** In order of id. */
+  removedNodes(): readonly RemovedNode[] {
+    return [...this.#removed]
+      .map(([id, incarnation]) => ({ id, incarnation }))
+      .sort((a, b) => a.id - b.id);
   }
 
   isNodeLive(id: number): boolean {
@@ -136,6 +157,11 @@ export class MetadataImage {
     return this.logsLedBy(NO_NODE);
   }
 
+  /** Ids of the logs whose replicas are changing, ascending. */
+  reassigningLogs(): readonly number[] {
+    return [...this.#reassigning].sort((a, b) => a - b);
+  }
+
   setting(key: string): Uint8Array | undefined {
     return this.#settings.get(key);
   }
@@ -155,6 +181,12 @@ export class MetadataImage {
   removeNode(id: number): void {
     this.#nodes.delete(id);
     this.#sortedNodes = undefined;
+  }
+
+  /** Undefined: forgotten, the number is free. */
+  putRemoved(id: number, incarnation: number | undefined): void {
+    if (incarnation === undefined) this.#removed.delete(id);
+    else this.#removed.set(id, incarnation);
   }
 
   putDestination(destination: DestinationRecord): void {
@@ -198,10 +230,13 @@ export class MetadataImage {
       for (const node of old?.replicas ?? []) this.#hosted.get(node)?.delete(log.logId);
       for (const node of log.replicas) member(this.#hosted, node).add(log.logId);
     }
+    if (log.adding.length + log.removing.length > 0) this.#reassigning.add(log.logId);
+    else this.#reassigning.delete(log.logId);
   }
 
   removeLog(log: LogRecord): void {
     this.#logs.delete(log.logId);
+    this.#reassigning.delete(log.logId);
     this.#led.get(log.leader)?.delete(log.logId);
     for (const node of log.replicas) this.#hosted.get(node)?.delete(log.logId);
   }
@@ -221,6 +256,8 @@ export class MetadataImage {
     for (const table of [this.#nodes, this.#destinations, this.#logs, this.#settings])
       table.clear();
     for (const table of [this.#byTopicId, this.#owned, this.#led, this.#hosted]) table.clear();
+    this.#removed.clear();
+    this.#reassigning.clear();
     this.#actors.clear();
     this.#actorCount = 0;
     this.routing.clear();

@@ -9,6 +9,7 @@ export { isValidName } from './names.ts';
 export { shardOf } from './placement.ts';
 export { definitionNotes } from './policy-definition.ts';
 export * from './policy-types.ts';
+export { assignedOf, isReassigning } from './reassignment.ts';
 export * from './routing-commands.ts';
 export * from './routing-types.ts';
 export { hashImage, restoreImage, snapshotImage } from './snapshot.ts';

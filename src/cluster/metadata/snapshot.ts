@@ -7,6 +7,8 @@
 //   exchanges, sorted | bindings in the order in which they were made
 //   from version 3 on: kinds of durable actors at the end of a node
 //   from version 4 on: the name of its policy behind a destination, and at the end policies, sorted
+//   from version 5 on: the reassignment at the end of a log, a flag of nodes that leave, and behind the policies
+//   nodes that were taken out, sorted
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
@@ -44,9 +46,11 @@ import {
 } from './routing-fields.ts';
 import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
-const VERSION = 4;
+const VERSION = 5;
 /** Before policies. Still read. */
 const VERSION_WITHOUT_POLICIES = 3;
+/** Before replicas of logs could change. Still read. */
+const VERSION_WITHOUT_REASSIGNMENTS = 4;
 /** Before kinds of actors. Still read. */
 const VERSION_WITHOUT_KINDS = 2;
 /** Before there were exchanges and queues. Still read. */
@@ -72,6 +76,10 @@ export function snapshotImage(image: MetadataImage): Uint8Array {
   writeList(out, image.routing.exchanges(), writeExchange);
   writeList(out, [...image.routing.bindings()], writeBinding);
   writeList(out, image.policies.policies(), writePolicy);
+  writeList(out, image.removedNodes(), (to, { id, incarnation }) => {
+    to.varI53(id);
+    to.varU53(incarnation);
+  });
   return out.toBytes();
 }
 
@@ -97,11 +105,14 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const hasRouting = format !== VERSION_WITHOUT_ROUTING;
   const hasPolicies = format > VERSION_WITHOUT_POLICIES;
   const destinations = readList(input, (from) => readDestination(from, hasRouting, hasPolicies));
-  const logs = readList(input, readLog);
+  const hasReassignments = format > VERSION_WITHOUT_REASSIGNMENTS;
+  const logs = readList(input, (from) => readLog(from, hasReassignments));
   const settings = readList(input, (from) => [from.text(), from.sized().slice()] as const);
   const exchanges = hasRouting ? readList(input, readExchange) : [];
   const bindings = hasRouting ? readList(input, readBinding) : [];
   const policies = hasPolicies ? readList(input, readSoundPolicy) : [];
+  const readRemoved = (from: ByteReader) => [from.varI53(), from.varU53()] as const;
+  const removed = hasReassignments ? readList(input, readRemoved) : [];
   if (input.remaining > 0) {
     throw new BytesError('BYTES_TRUNCATED', 'bytes behind a metadata snapshot');
   }
@@ -114,6 +125,7 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   for (const exchange of exchanges) image.routing.putExchange(exchange);
   for (const binding of bindings) image.routing.putBinding(binding);
   for (const policy of policies) image.policies.put(policy);
+  for (const [id, incarnation] of removed) image.putRemoved(id, incarnation);
 }
 
 /** One that says nothing to this version must not be taken for silent. */
@@ -134,7 +146,7 @@ function writeNode(out: ByteWriter, node: NodeRecord): void {
   writeEndpoints(out, node.endpoints);
   out.u8(node.firstShardThread);
   writeNodeIds(out, node.shardIncarnations);
-  out.u8((node.isFenced ? 1 : 0) | (node.isDraining ? 2 : 0));
+  out.u8((node.isFenced ? 1 : 0) | (node.isDraining ? 2 : 0) | (node.isLeaving ? 4 : 0));
   writeList(out, node.kinds, writeKind);
 }
 
@@ -151,7 +163,11 @@ function readNode(input: ByteReader, hasKinds: boolean): NodeRecord {
   const flags = input.u8();
   const kinds = hasKinds ? readList(input, readKind) : [];
   const life = { id, incarnation, bootCounter, osBootId, pid };
-  const marks = { isFenced: (flags & 1) !== 0, isDraining: (flags & 2) !== 0 };
+  const marks = {
+    isFenced: (flags & 1) !== 0,
+    isDraining: (flags & 2) !== 0,
+    isLeaving: (flags & 4) !== 0,
+  };
   return { ...life, rack, endpoints, firstShardThread, shardIncarnations, kinds, ...marks };
 }
 
@@ -206,9 +222,12 @@ function writeLog(out: ByteWriter, log: LogRecord): void {
   out.varU53(log.minInsync);
   out.u8(DURABILITIES.indexOf(log.durability));
   out.u8((log.isUncleanEpoch ? 1 : 0) | (log.isUncleanAllowed ? 2 : 0));
+  writeNodeIds(out, log.adding);
+  writeNodeIds(out, log.removing);
+  out.varU53(log.assignedAt);
 }
 
-function readLog(input: ByteReader): LogRecord {
+function readLog(input: ByteReader, hasReassignments: boolean): LogRecord {
   const logId = input.varU53();
   const kind = readLogKind(input);
   const place = { vhost: input.text(), destination: input.text(), partition: input.varU53() };
@@ -224,6 +243,9 @@ function readLog(input: ByteReader): LogRecord {
   const minInsync = input.varU53();
   const durability = DURABILITIES[input.u8()];
   const flags = input.u8();
+  const reassignment = hasReassignments
+    ? { adding: readNodeIds(input), removing: readNodeIds(input), assignedAt: input.varU53() }
+    : { adding: [], removing: [], assignedAt: 0 };
   if (mode === 'auto' || durability === undefined) {
     throw new BytesError('BYTES_TRUNCATED', 'a log of an unknown mode', { logId });
   }
@@ -232,6 +254,7 @@ function readLog(input: ByteReader): LogRecord {
     kind,
     ...place,
     replicas,
+    ...reassignment,
     leader,
     epoch,
     leaderIncarnation,

@@ -32,8 +32,14 @@ export interface LogRecord {
   readonly vhost: string;
   readonly destination: string;
   readonly partition: number;
-  /** Assigned replicas in order of preference. */
+  /** Everybody who hosts the log: the assigned replicas in order of preference, then those that are to leave. */
   readonly replicas: readonly number[];
+  /** Of a reassignment that goes on: assigned replicas that came with it. Sorted. */
+  readonly adding: readonly number[];
+  /** Of the same: replicas that leave when all that are assigned hold everything. Sorted. */
+  readonly removing: readonly number[];
+  /** Index of the command that assigned a replica last; 0: none since the log was made. */
+  readonly assignedAt: number;
   /** Node id, or NO_NODE while the log is offline. */
   readonly leader: number;
   /** Grows with every grant and with every loss of a leader. */
@@ -109,12 +115,20 @@ export interface NodeRecord {
   readonly isFenced: boolean;
   /** Live, but asked to lead nothing: it is about to stop. */
   readonly isDraining: boolean;
+  /** Gets no replicas any more, and those that it has go elsewhere; over restarts, until it is told otherwise. */
+  readonly isLeaving: boolean;
 }
 
 export interface ClusterDefaults {
   readonly partitions: number;
   /** -1: min(3, live nodes). */
   readonly replicationFactor: number;
+}
+
+/** A node that was taken out of the cluster, and the last name of its data. */
+export interface RemovedNode {
+  readonly id: number;
+  readonly incarnation: number;
 }
 
 export function isLive(node: NodeRecord | undefined): node is NodeRecord {

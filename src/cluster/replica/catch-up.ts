@@ -6,7 +6,10 @@ import type { Install } from '../../storage/api.ts';
 import type { DonationOffer, LogContext } from './role.ts';
 
 /** Throws everything away that the log holds, in one durable step; the caller resets the machine. */
-export async function startOver({ stored, machine }: LogContext): Promise<void> {
+export async function startOver({
+  stored,
+  machine,
+}: Pick<LogContext, 'stored' | 'machine'>): Promise<void> {
   const nothing = { compactedEnd: 0, thinnedEnd: 0, needlessGone: false };
   const install = stored.beginInstall({ kind: 'scratch', startOffset: 0 }, nothing);
   await install.commit({

@@ -1,7 +1,7 @@
 // What a log host must know of the metadata, as an interface: which logs live on this shard, who leads
 // them, and where the same log lives on other nodes. Implemented over the metadata image of the thread.
 import type { LogDurability } from '../../storage/api.ts';
-import type { Assignment } from './hosted-log.ts';
+import type { Assignment } from './assignment.ts';
 
 export interface HostedLogSpec {
   readonly logId: number;
@@ -23,6 +23,10 @@ export interface Directory {
   spec(logId: number): HostedLogSpec | undefined;
   /** The thread that owns the log on that node; undefined while the node is unknown. */
   threadOf(node: number, logId: number): number | undefined;
+  /** Index of the last entry of the metadata that is known here. */
+  readonly version: number;
+  /** The kind of a log that exists and has no replica on this node (any more): its data here may go. */
+  leftKind(logId: number): string | undefined;
   /** The log was deleted by a committed command: its data may go. */
   isDeleted(logId: number): boolean;
   onLogsChanged(handle: (change: LogsChange) => void): () => void;
@@ -31,6 +35,8 @@ export interface Directory {
 export interface LogsChange {
   /** Logs of this shard whose record, or whose nodes' state, changed. */
   readonly changed: readonly number[];
+  /** Changed too, and not hosted on this node, perhaps not any more. */
+  readonly elsewhere: readonly number[];
   /** Gone for ever. */
   readonly deleted: readonly number[];
   /** The whole image was replaced: deletions may have been missed. */

@@ -3,11 +3,11 @@
 // committed frames; whatever arrives meanwhile is answered as if no leader were here.
 import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
 import type { RefId } from '../../actors/ref.ts';
-import type { Fence, LeaderConfig, ReplicaId } from '../../replication/types.ts';
+import type { Fence } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
-import type { Durability } from '../metadata/types.ts';
 import type { CommandInput, LogResult, LogStatus, TrimInput } from '../ports.ts';
+import type { Assignment, Keeping } from './assignment.ts';
 import type { CompactionRules, LastPass } from './compactions.ts';
 import type { RetentionLimits } from './extents.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
@@ -18,29 +18,6 @@ import { DAMAGED, Loss } from './loss.ts';
 import { Machine } from './machine.ts';
 import type { AppendRequest, LogContext } from './role.ts';
 import { Waiters } from './waiters.ts';
-
-/** What metadata says about this log, as far as this replica is concerned. */
-export interface Assignment {
-  readonly epoch: number;
-  readonly leader: number;
-  readonly unclean: boolean;
-  /** Present when this very process and shard may lead `epoch`. */
-  readonly lead: Omit<LeaderConfig, 'log' | 'nowMs' | 'logId' | 'self'> | undefined;
-  readonly live: readonly ReplicaId[];
-  readonly durability: Durability;
-  /** What the safe set says of this replica: one of several, the only one of it that there is, or none of it. */
-  readonly standing: 'safe' | 'alone' | 'outside';
-}
-
-/** How long records of a log are kept, and in what pieces they lie on disk. */
-export interface Keeping {
-  readonly limits: RetentionLimits;
-  /** Present: of each key the newest record stays, and the others go. */
-  readonly compaction?: CompactionRules | undefined;
-  readonly segmentBytes: number;
-  /** Log time between the first and the last batch of a segment. */
-  readonly segmentMs: number;
-}
 
 export type HostPort = Omit<
   LogContext,
@@ -202,7 +179,7 @@ export class HostedLog {
     } else {
       role.core.liveChanged(live);
       if (lead !== undefined && epoch === role.epoch) {
-        role.core.replicasChanged(lead.replicas);
+        role.core.replicasChanged(lead.replicas, lead.assignedAt);
         role.core.safeSetChanged(lead);
       }
     }
@@ -215,6 +192,7 @@ export class HostedLog {
       if (assignment.epoch < old.epoch) return;
       old.stop();
       this.role = undefined;
+      this.#ended = old;
       this.#isRebuilding = true;
       // A cold read of the machine may be under way: the leader starts when it is over.
       old
@@ -358,7 +336,13 @@ export class HostedLog {
     this.#context.markActive();
   }
 
+  /** Resolves when no role of the past touches the store any more. */
+  async settled(): Promise<void> {
+    await this.#ended?.settled();
+  }
+
   close(result: LogResult): void {
+    this.#ended = this.follower ?? this.#ended;
     this.#isClosed = this.#loss.isForGood = true;
     this.#stopRole(result);
   }

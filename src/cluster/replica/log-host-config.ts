@@ -5,9 +5,9 @@ import type { Log } from '../../env/environment.ts';
 import type { Faults, SafeSetProposal } from '../../replication/types.ts';
 import type { ShardStore } from '../../storage/api.ts';
 import type { CompactionFaults } from '../../storage/compaction/pass.ts';
+import type { Keeping } from './assignment.ts';
 import type { CompactionOptions } from './compactions.ts';
 import type { Directory } from './directory.ts';
-import type { Keeping } from './hosted-log.ts';
 
 export interface LogHostConfig {
   readonly system: System;

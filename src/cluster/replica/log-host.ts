@@ -22,6 +22,7 @@ import { SLOT_LOG_HOST, SLOT_PEERS } from '../slots.ts';
 import { Answers } from './answers.ts';
 import type { Compactions } from './compactions.ts';
 import { compactionsOf, searchesOf } from './crew-work.ts';
+import { Departures } from './departures.ts';
 import type { LogsChange } from './directory.ts';
 import { Donations } from './donations.ts';
 import { EarlyHellos } from './early-hellos.ts';
@@ -64,6 +65,7 @@ export class LogHost {
   readonly compactions: Compactions;
   readonly searches: RecordSearches;
   readonly #repairs: Repairs;
+  readonly #departures: Departures;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
   #isStopped = false;
@@ -83,6 +85,7 @@ export class LogHost {
       nowMs: () => system.clock.monotonicMs(),
       after: (delayMs, fire) => void system.deadlines.after(delayMs, fire),
     });
+    this.#departures = new Departures(config, this.#later, (logId) => this.#lookAt([logId]));
     this.#retention = new RetentionSweep({
       nowMs: () => system.clock.monotonicMs(),
       after: this.#later,
@@ -160,7 +163,7 @@ export class LogHost {
 
   // ---- Hosting ------------------------------------------------------------------------------------
 
-  #metadataChanged({ changed, deleted, isReplaced }: LogsChange): void {
+  #metadataChanged({ changed, elsewhere, deleted, isReplaced }: LogsChange): void {
     if (this.#isStopped) return;
     for (const logId of deleted) this.#delete(logId);
     if (isReplaced) {
@@ -169,6 +172,8 @@ export class LogHost {
       for (const logId of held) if (directory.isDeleted(logId)) this.#delete(logId);
     }
     if (!this.config.directory.isRegistered) return;
+    if (isReplaced) this.#departFromAll();
+    for (const logId of elsewhere) this.#depart(logId);
     if (this.#logs.size === 0) this.#hostAll();
     else this.#lookAt(changed);
   }
@@ -178,6 +183,7 @@ export class LogHost {
     if (!directory.isRegistered) return;
     // The registration told of it, unless only this thread began anew.
     if (system.threadIncarnation === 1) store.forgetFailedSync();
+    this.#departFromAll();
     this.#lookAt(directory.logsOfShard());
   }
 
@@ -239,6 +245,8 @@ export class LogHost {
     const { directory, store, log } = this.config;
     const spec = directory.spec(logId);
     if (spec === undefined || this.#context === undefined) return undefined;
+    // It came back before what it had was gone: hosted when that is over.
+    if (this.#departures.has(logId)) return undefined;
     const behavior = this.config.behaviorOf(spec.kind);
     if (behavior === undefined) {
       log.error('a log has a kind that this version does not know', { logId, kind: spec.kind });
@@ -266,20 +274,37 @@ export class LogHost {
   }
 
   #delete(logId: number): void {
+    this.#unhost(logId, 'unknown-log');
+    this.config.store.deleteLog(logId);
+  }
+
+  #unhost(logId: number, result: LogResult): HostedLog | undefined {
     this.#unhosted.delete(logId);
     this.earlyHellos.dropLog(logId);
     const entry = this.#logs.get(logId);
-    if (entry !== undefined) {
-      this.#logs.delete(logId);
-      this.#dirty.delete(entry.hosted);
-      this.ticks.forget(entry.hosted);
-      this.#retention.forget(entry.hosted);
-      this.compactions.forget(entry.hosted);
-      this.#repairs.forget(entry.hosted);
-      entry.hosted.close('unknown-log');
-      this.#context?.stop(entry.ref);
-    }
-    this.config.store.deleteLog(logId);
+    if (entry === undefined) return undefined;
+    const { hosted, ref } = entry;
+    this.#logs.delete(logId);
+    this.#dirty.delete(hosted);
+    this.ticks.forget(hosted);
+    this.#retention.forget(hosted);
+    this.compactions.forget(hosted);
+    this.#repairs.forget(hosted);
+    hosted.close(result);
+    this.#context?.stop(ref);
+    return hosted;
+  }
+
+  /** A log of which this node has no replica any more leaves nothing here. */
+  #depart(logId: number): void {
+    const kind = this.config.directory.leftKind(logId);
+    if (kind === undefined) return;
+    const hosted = this.#unhost(logId, 'not-leader');
+    this.#departures.begin(logId, kind, hosted?.settled());
+  }
+
+  #departFromAll(): void {
+    for (const { logId } of [...this.config.store.logs()]) this.#depart(logId);
   }
 
   #childFailed(path: string, error: unknown): void {

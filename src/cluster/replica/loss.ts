@@ -3,7 +3,8 @@
 // leader gives it. It waits for a new epoch: what it said in an earlier one, or what a leader then asked for because of it,
 // counts no more by then. Where nobody else is in the set it stays as it is: what is left here may be all that there is.
 import type { StoredLog } from '../../storage/api.ts';
-import type { Assignment, HostPort } from './hosted-log.ts';
+import type { Assignment } from './assignment.ts';
+import type { HostPort } from './hosted-log.ts';
 
 export const DAMAGED = 'damaged on disk below its durable end';
 const TELL_MIN_MS = 500;

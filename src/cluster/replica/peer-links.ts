@@ -77,7 +77,8 @@ export class PeerLinks implements PeerPort {
 
   hello(node: number, logId: number, hello: Parameters<PeerPort['hello']>[2]): void {
     const peer = this.#peer(node, logId);
-    const input = { logId, hello };
+    // Said now: what is kept for want of room must not claim to know more when it leaves.
+    const input = { logId, hello: { ...hello, assignedAt: this.#directory.version } };
     if (peer === undefined || this.#isSent(peer, peer.ref, 'hello', input)) return;
     this.#keep(peer, `hello/${logId}`, () => peer.ref.offer('hello', input));
   }

@@ -36,6 +36,7 @@ const hello = record({
   endSeq: u53,
   durableSeq: u53,
   firstFrameSeq: u53,
+  assignedAt: u53,
   tail: array(record({ epoch: u32, lastSeq: u53 })),
 });
 const answerBase = { epoch: u32, helloNo: u53, committedSeq: u53 };
@@ -74,7 +75,7 @@ const loanFacts = record({
 });
 
 /** Served by every log host under the slot `SLOT_PEERS`. `from` is the sender's node id. */
-export const PeerProtocol = protocol('log-peer', 1, {
+export const PeerProtocol = protocol('log-peer', 2, {
   fence: tell(record({ logId: u53, fence })),
   hello: tell(record({ logId: u53, hello })),
   answer: tell(record({ logId: u53, from: u32, answer: helloAnswer })),

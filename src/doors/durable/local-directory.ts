@@ -10,6 +10,7 @@ const REPLICA = { node: LOCAL_NODE, incarnation: INCARNATION };
 
 export class LocalDirectory implements Directory {
   readonly isRegistered = true;
+  readonly version = 0;
   readonly incarnation = INCARNATION;
   readonly #registry: Registry;
   #tell: (change: LogsChange) => void = () => undefined;
@@ -54,6 +55,10 @@ export class LocalDirectory implements Directory {
     return this.#registry.log(logId) === undefined;
   }
 
+  leftKind(): undefined {
+    return undefined;
+  }
+
   onLogsChanged(handle: (change: LogsChange) => void): () => void {
     this.#tell = handle;
     return () => {
@@ -62,11 +67,11 @@ export class LocalDirectory implements Directory {
   }
 
   added(logId: number): void {
-    this.#tell({ changed: [logId], deleted: [], isReplaced: false });
+    this.#tell({ changed: [logId], elsewhere: [], deleted: [], isReplaced: false });
   }
 
   removed(logId: number): void {
-    this.#tell({ changed: [], deleted: [logId], isReplaced: false });
+    this.#tell({ changed: [], elsewhere: [], deleted: [logId], isReplaced: false });
   }
 }
 

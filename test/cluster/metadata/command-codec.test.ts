@@ -26,6 +26,8 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
   [{ kind: 'fence-node', ...life }, '01040680d0acf30e'],
   [{ kind: 'resign-node', ...life }, '01050680d0acf30e'],
   [{ kind: 'deregister-node', ...life }, '01060680d0acf30e'],
+  [{ kind: 'drain-node', ...life, isLeaving: true }, '011e0680d0acf30e01'],
+  [{ kind: 'reassign-log', logId: 7, replicas: [1, 2], partitionEpoch: -1 }, '011f0702020401'],
   [{ kind: 'restart-shard', ...life, shard: 1, shardIncarnation: 5 }, '01070680d0acf30e0105'],
   [{ kind: 'delete-destination', ...name }, '0109012f02c3a9'],
   [
@@ -147,7 +149,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(29);
+    expect(kinds.size).toBe(31);
   });
 
   test('cut short or with a rest, it is refused', () => {

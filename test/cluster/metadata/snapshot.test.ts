@@ -30,7 +30,7 @@ const VERSION_2 =
   '2f016505746f706963030101610002012f0165000171016b000109012f0165010a616d712e66616e6f75' +
   '74016b0000';
 
-/** The same with a byte for no kinds of actors. */
+/** As version 4 without reassignments: a byte for no kinds of actors. */
 const VERSION_3 =
   '0307000601030201026501046f732d31e9070001056b61666b61093132372e302e302e31232901020204' +
   '000002012f016410000000000000000000000000000000040200010001040101010501016e0176017301' +
@@ -47,6 +47,10 @@ const VERSION_4 =
   '012f017100010202026502010265010200000102000202012f0164000102020265020102650102000001' +
   '00000001012f016505746f706963030101610002012f0165000171016b000109012f0165010a616d712e' +
   '66616e6f7574016b000001012f0170025e710102010c782d6475726162696c69747907226173796e6322';
+
+/** The same with what reassignments and removed nodes are, and there are none. */
+const VERSION_5 =
+  '00';
 
 describe('a snapshot', () => {
   test('of version 1 gives the image it was made of, without exchanges', () => {
@@ -77,6 +81,14 @@ describe('a snapshot', () => {
     expect(image.policies.policies()).toEqual([]);
   });
 
+  test('of version 4 gives the image it was made of, without reassignments', () => {
+    const image = new MetadataImage();
+    restoreImage(image, new Uint8Array(Buffer.from(VERSION_4, 'hex')));
+    expect(image.log(1)).toMatchObject({ adding: [], removing: [], assignedAt: 0 });
+    expect(image.node(1)!.isLeaving).toBe(false);
+    expect(image.removedNodes()).toEqual([]);
+  });
+
   test('has fixed bytes', () => {
     const world = new World([1]);
     world.do(exchange('e', { type: 'topic', alternate: 'a', autoDelete: true }));
@@ -88,7 +100,7 @@ describe('a snapshot', () => {
     const definition = [['x-durability', '"async"']] as const;
     const rules = { pattern: '^q', applyTo: 'queues', priority: 1, definition } as const;
     world.do({ kind: 'put-policy', vhost: '/', name: 'p', ...rules });
-    expect(toHex(snapshotImage(world.image))).toBe(VERSION_4);
+    expect(toHex(snapshotImage(world.image))).toBe(VERSION_5);
   });
 
   test('of an unknown version or cut anywhere is refused', () => {
@@ -99,7 +111,7 @@ describe('a snapshot', () => {
     for (let size = 0; size < bytes.length; size += 1) {
       expect(() => restoreImage(new MetadataImage(), bytes.subarray(0, size))).toThrow();
     }
-    bytes[0] = 5;
+    bytes[0] = 6;
     expect(() => restoreImage(new MetadataImage(), bytes)).toThrow();
   });
 });

@@ -1,7 +1,7 @@
 // Compaction by key of one log on three nodes: every replica does it for itself, a replica that comes back late gets
 // nothing back that was deleted, and what is not asked for does not happen.
 import { expect, test } from 'vitest';
-import type { Keeping } from '../../../src/cluster/replica/hosted-log.ts';
+import type { Keeping } from '../../../src/cluster/replica/assignment.ts';
 import { encodeBatch } from '../../../src/records/records.ts';
 import { decodeUtf8, encodeUtf8 } from '../../../src/std/bytes.ts';
 import { crc32c } from '../../../src/std/crc32c.ts';

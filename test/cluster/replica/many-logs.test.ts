@@ -13,7 +13,7 @@ test('logs are opened a few hundred a turn, and each gets what metadata says by 
     83,
     async (rig) => {
       for (const logId of IDS) rig.create(logId);
-      const change = { changed: IDS, deleted: [], isReplaced: true };
+      const change = { changed: IDS, elsewhere: [], deleted: [], isReplaced: true };
       rig.at(1).tell(change);
       expect(hosted(rig)).toBe(A_TURN_MOST);
       // What is told of all of them before all are open opens no more of them.

@@ -1,7 +1,7 @@
 // Retention and DeleteRecords of one log on three nodes: the leader decides, every replica follows, the start never
 // goes back, and nothing goes before the frame that says so is committed.
 import { expect, test } from 'vitest';
-import type { Keeping } from '../../../src/cluster/replica/hosted-log.ts';
+import type { Keeping } from '../../../src/cluster/replica/assignment.ts';
 import { inRig, LOG, led, type Rig } from './rig.ts';
 
 const FOREVER = Number.POSITIVE_INFINITY;

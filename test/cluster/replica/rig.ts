@@ -13,8 +13,8 @@ import {
   LogHostProtocol,
   LogRepliesProtocol,
 } from '../../../src/cluster/ports.ts';
+import type { Assignment, Keeping } from '../../../src/cluster/replica/assignment.ts';
 import type { Directory, LogsChange } from '../../../src/cluster/replica/directory.ts';
-import type { Assignment, Keeping } from '../../../src/cluster/replica/hosted-log.ts';
 import { LogHost, spawnLogHost } from '../../../src/cluster/replica/log-host.ts';
 import { SLOT_LOG_HOST } from '../../../src/cluster/slots.ts';
 import type { Environment } from '../../../src/env/environment.ts';
@@ -34,7 +34,11 @@ const CLUSTER = 'rig';
 export interface RigLog {
   readonly logId: number;
   readonly mode: CommitMode;
-  readonly replicas: readonly number[];
+  replicas: readonly number[];
+  /** Of the replicas, those that leave when all others are in the set. */
+  removing?: readonly number[];
+  /** The rig's version when a replica was assigned last. */
+  assignedAt?: number;
   minInsync: number;
   leader: number;
   leaderLife: number;
@@ -293,7 +297,7 @@ export class Rig {
   delete(logId: number): void {
     this.logs.delete(logId);
     this.deleted.add(logId);
-    this.#tellAll({ changed: [], deleted: [logId], isReplaced: false });
+    this.#tellAll({ changed: [], elsewhere: [], deleted: [logId], isReplaced: false });
   }
 
   propose(from: RigNode, proposal: SafeSetProposal): void {
@@ -310,6 +314,27 @@ export class Rig {
     }
     log.safeSet = [...proposal.newSet];
     log.isr = [...proposal.isr];
+    log.partitionEpoch += 1;
+    const assigned = this.#assignedOf(log);
+    const isThere = (id: number) => log.safeSet.some(({ node }) => node === id);
+    if (assigned.every(isThere) && log.safeSet.length === assigned.length) {
+      log.replicas = assigned;
+      log.removing = [];
+    }
+    this.changed();
+  }
+
+  #assignedOf({ replicas, removing = [] }: RigLog): readonly number[] {
+    return replicas.filter((node) => !removing.includes(node));
+  }
+
+  /** As metadata does it, but for a leader that is to leave: that one is followed by `grant`. */
+  reassign(logId: number, replicas: readonly number[]): void {
+    const log = this.logs.get(logId)!;
+    const removing = log.replicas.filter((node) => !replicas.includes(node));
+    log.replicas = [...replicas, ...removing];
+    log.removing = removing;
+    log.assignedAt = this.version + 1;
     log.partitionEpoch += 1;
     this.changed();
   }
@@ -348,7 +373,8 @@ export class Rig {
 
   /** Every node hears of it, each in its own time. */
   changed(): void {
-    this.#tellAll({ changed: [...this.logs.keys()], deleted: [], isReplaced: false });
+    const changed = [...this.logs.keys()];
+    this.#tellAll({ changed, elsewhere: changed, deleted: [], isReplaced: false });
   }
 
   #tellAll(change: LogsChange): void {
@@ -376,9 +402,13 @@ export class Rig {
       const durability = log.durability === 'memory' ? 'memory' : 'sync';
       return { logId, kind, durability, name: `log-${logId}`, isInternal } as const;
     };
+    const versionNow = () => this.version;
     return {
       get isRegistered() {
         return records.get(node.id)?.life === node.life;
+      },
+      get version() {
+        return versionNow();
       },
       get incarnation() {
         return records.get(node.id)?.incarnation ?? 0;
@@ -387,6 +417,11 @@ export class Rig {
       assignment: (logId) => this.#assignment(node, logId),
       spec,
       threadOf: (id) => (records.has(id) ? 0 : undefined),
+      leftKind: (logId) => {
+        const log = this.logs.get(logId);
+        if (log === undefined || log.replicas.includes(node.id)) return undefined;
+        return log.kind ?? 'partition';
+      },
       isDeleted: (logId) => this.deleted.has(logId),
       onLogsChanged: (handle) => {
         node.tell = handle;
@@ -403,7 +438,8 @@ export class Rig {
       const record = this.#records.get(id);
       if (record?.isLive === true) live.push({ node: id, incarnation: record.incarnation });
     }
-    const { epoch, leader, unclean, replicas, partitionEpoch, mode, minInsync } = log;
+    const { epoch, leader, unclean, partitionEpoch, mode, minInsync, assignedAt = 0 } = log;
+    const replicas = this.#assignedOf(log);
     const own = { id: node.id, incarnation: this.#records.get(node.id)?.incarnation ?? 0 };
     const image = { node: (other: number) => this.#records.get(other) };
     const standing = standingOf(image, log, own);
@@ -416,6 +452,7 @@ export class Rig {
       writer,
       grant: { ...writer, epoch, unclean },
       replicas,
+      assignedAt,
       safeSet: [...log.safeSet],
       isr: [...log.isr],
       partitionEpoch,

@@ -1,0 +1,109 @@
+// Nodes that leave for good. A drain is a mark that outlives restarts: it moves leaders at once, and the controller
+// moves the replicas, log by log. A node that hosts nothing is taken out, and its data never comes back under its
+// name: what others count on by now is elsewhere.
+import { kindOfVhost } from './actor-kinds.ts';
+import { endsWithNode } from './apply-queues.ts';
+import { type Applying, named, OK, refused } from './applying.ts';
+import type { DeregisterNode, DrainNode, Outcome, RegisterNode } from './commands.ts';
+import { chooseLeader, grant, NOBODY } from './election.ts';
+import type { MetadataImage } from './image.ts';
+import type { LogRecord, NodeRecord } from './types.ts';
+
+export function drainNode(applying: Applying, command: DrainNode): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  if (node.isLeaving === command.isLeaving) return OK;
+  const { image } = applying;
+  if (command.isLeaving) {
+    const fault = drainFault(image, node);
+    if (fault !== undefined) return fault;
+  }
+  applying.changeNode({ ...node, isLeaving: command.isLeaving });
+  if (!command.isLeaving) return OK;
+  for (const logId of image.logsLedBy(node.id)) {
+    const log = image.log(logId)!;
+    const next = chooseLeader(image, log, node.id);
+    // Who is not in sync would keep clients waiting: the log's own move brings somebody who is.
+    if (next === undefined || !log.isr.includes(next)) continue;
+    applying.changeLog(grant(log, image.node(next)!));
+  }
+  return OK;
+}
+
+function drainFault(image: MetadataImage, node: NodeRecord): Outcome | undefined {
+  const others = image.placeableNodes().filter(({ id }) => id !== node.id);
+  if (others.length === 0) {
+    return refused('too-few-nodes', `node ${node.id} is the last one that could have replicas`);
+  }
+  for (const logId of image.logsOn(node.id)) {
+    const log = image.log(logId)!;
+    if (staysOnItsNode(image, log) || log.removing.includes(node.id)) continue;
+    const wanted = log.replicas.length - log.removing.length;
+    const able = others.filter((other) => canHost(other, log));
+    const what = `${log.destination}-${log.partition}`;
+    if (able.length < wanted) {
+      const why = `${what} has ${wanted} replicas, and without node ${node.id} there are ${able.length} nodes for them`;
+      return refused('too-few-nodes', why);
+    }
+    const fault = lastInSync(log, node, what);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** Somebody else is assigned, and is not in sync: the node is the last that has everything. */
+function lastInSync(log: LogRecord, node: NodeRecord, what: string): Outcome | undefined {
+  const isMember = log.safeSet.some(({ node: id, incarnation }) => {
+    return id === node.id && incarnation !== NOBODY;
+  });
+  const hasOthers = log.replicas.some((id) => id !== node.id && !log.adding.includes(id));
+  const isOtherInSync = log.isr.some((id) => id !== node.id);
+  if (!isMember || !hasOthers || isOtherInSync) return undefined;
+  return refused('last-in-sync', `node ${node.id} has the last in-sync replica of ${what}`);
+}
+
+/** Its records are in the memory of one process, or it ends with it: there is nothing to move. */
+export function staysOnItsNode(image: MetadataImage, log: LogRecord): boolean {
+  return log.durability === 'memory' || endsWithNode(image, log);
+}
+
+/** The node brings what the log needs. */
+export function canHost(node: NodeRecord, log: LogRecord): boolean {
+  const kind = kindOfVhost(log.vhost);
+  return kind === undefined || node.kinds.some(({ name }) => name === kind);
+}
+
+export function deregisterNode(applying: Applying, command: DeregisterNode): Outcome {
+  const node = named(applying, command);
+  if ('kind' in node) return node;
+  const { image } = applying;
+  if (!node.isFenced && !node.isLeaving) {
+    return refused('node-in-use', `node ${node.id} is live: drain it first`);
+  }
+  const hosted = image.logsOn(node.id);
+  if (hosted.length > 0) {
+    const log = image.log(hosted[0]!)!;
+    const what = `${hosted.length} replicas, of ${log.destination}-${log.partition} among others`;
+    return refused('node-in-use', `node ${node.id} has ${what}`);
+  }
+  image.removeNode(node.id);
+  image.putRemoved(node.id, node.incarnation);
+  applying.changes.push({ kind: 'node-removed', node: node.id });
+  return OK;
+}
+
+/** Why data of a node that was taken out does not come back; a new folder under its number does. */
+export function removalFault(
+  image: MetadataImage,
+  command: Pick<RegisterNode, 'node' | 'incarnation' | 'previousIncarnation'>,
+): Outcome | undefined {
+  const { node, incarnation, previousIncarnation } = command;
+  const removed = image.removedIncarnation(node);
+  if (removed === undefined) return undefined;
+  if (incarnation === removed || previousIncarnation !== 0) {
+    const why = `node ${node} was removed from the cluster: give it an empty folder to join as a new node`;
+    return refused('node-removed', why);
+  }
+  if (incarnation > removed) return undefined;
+  return refused('new-incarnation-needed', `node ${node} was already known as ${removed}`);
+}
