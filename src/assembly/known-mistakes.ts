@@ -19,6 +19,9 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.answer-unstored', 'answerUnstored'],
   ['bug.answer-unkept', 'answerUnkept'],
   ['bug.all-transient', 'allTransient'],
+  ['bug.join-without-holding', 'noHoldRule'],
+  ['bug.leave-before-change', 'leaveBeforeChange'],
+  ['bug.hear-old-replicas', 'hearOldReplicas'],
 ];
 
 const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [
@@ -53,6 +56,11 @@ const OF_ACTORS: readonly (readonly [string, keyof ActorFaults])[] = [
 /** The rules of replication to take away in this run, or undefined: none. */
 export function knownMistakes(env: Environment): Faults | undefined {
   return taken(env, OF_REPLICATION);
+}
+
+/** The same of the controller. */
+export function knownControllerMistakes(env: Environment): { readonly shrinksQuorums?: true } {
+  return taken(env, [['bug.shrink-quorum', 'shrinksQuorums']]) ?? {};
 }
 
 /** The same of compaction. */

@@ -37,6 +37,7 @@ import {
   writeIdentity,
 } from './identity.ts';
 import { autoCreate } from './internal-destinations.ts';
+import { knownControllerMistakes } from './known-mistakes.ts';
 import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from './node-config.ts';
 import {
   MetadataLostError,
@@ -337,7 +338,7 @@ class Node implements ProbedNode {
       bootstrap: configurationOf(isFounder ? founders : []),
       stored,
       replica: this.#replica,
-      controller,
+      controller: { ...controller, ...knownControllerMistakes(this.#env) },
       heartbeatMs,
       ...pastOf({
         identity: this.#identity,

@@ -3,6 +3,7 @@
 import { type Durability, hashImage, type LogRecord } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { PolicyService } from '../cluster/ports.ts';
+import type { HostedLog } from '../cluster/replica/hosted-log.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
 import type { ShardStore, StoredLog } from '../storage/api.ts';
 import type { ReplicatedActors } from './durable-actors.ts';
@@ -11,6 +12,8 @@ import type { RunningNode } from './node-config.ts';
 /** One replica of one log. Valid until the next event. */
 export interface ProbedReplica {
   readonly logId: number;
+  /** Another one when the replica has left this node and come back: it has begun anew. */
+  readonly tenure: number;
   /** Epoch in which the replica acts; -1 without a role. */
   readonly epoch: number;
   readonly isLeader: boolean;
@@ -120,6 +123,17 @@ export class ImageProbe {
   }
 }
 
+const tenures = new WeakMap<HostedLog, number>();
+let lastTenure = 0;
+
+function tenureOf(hosted: HostedLog): number {
+  const known = tenures.get(hosted);
+  if (known !== undefined) return known;
+  lastTenure += 1;
+  tenures.set(hosted, lastTenure);
+  return lastTenure;
+}
+
 export function* probeLogs({
   host,
   store,
@@ -132,6 +146,7 @@ export function* probeLogs({
     const { logId, stored, role, leader, failure, machine } = hosted;
     yield {
       logId,
+      tenure: tenureOf(hosted),
       epoch: role?.epoch ?? -1,
       isLeader: leader !== undefined,
       committedSeq: stored.committedSeq,

@@ -311,6 +311,10 @@ function countersOf(
   amqp: AmqpDoor,
   queues: ShardQueues,
 ): Record<string, number> {
+  let left = 0;
+  for (const { logId, endSeq } of store.logs()) {
+    if (endSeq > 0 && host.hosted(logId) === undefined) left += 1;
+  }
   // Where nothing is appended nobody else looks.
   store.lookAtSpace();
   const isShort = store.isShortOfSpace;
@@ -318,6 +322,8 @@ function countersOf(
     turns: system.turn.count,
     messages: system.turn.messages,
     [SHARDS_SHORT_OF_SPACE]: isShort ? 1 : 0,
+    // Logs with frames that are not hosted: of replicas that left, or that are not opened yet.
+    'logs.left': left,
   };
   for (const [name, value] of Object.entries(store.counters)) counters[`storage.${name}`] = value;
   const { compactions } = host;

@@ -38,7 +38,11 @@ export interface LogView {
   /** Node id of the leader, or -1 while there is none. */
   readonly leader: number;
   readonly epoch: number;
+  /** Everybody who hosts the log, those that come and those that leave included. */
   readonly replicas: readonly number[];
+  /** Of a reassignment that goes on. */
+  readonly adding: readonly number[];
+  readonly removing: readonly number[];
   readonly isr: readonly number[];
   readonly offline: readonly number[];
   readonly minInsync: number;
@@ -378,6 +382,8 @@ export type MetadataResult =
 export interface MetadataService {
   create(what: CreateDestination, timeoutMs: number): Promise<MetadataResult>;
   remove(name: string, timeoutMs: number): Promise<MetadataResult>;
+  /** Other replicas for a log, in order of preference; none: the reassignment that goes on ends. Done when it has begun. */
+  reassign(logId: number, replicas: readonly number[], timeoutMs: number): Promise<MetadataResult>;
   configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult>;
   /** Idempotent; `inequivalent` with the difference where something else is there under the name. */
   declareExchange(exchange: ExchangeView, timeoutMs: number): Promise<MetadataResult>;
@@ -402,8 +408,18 @@ export interface PolicyService {
   deletePolicy(vhost: string, name: string, timeoutMs: number): Promise<MetadataResult>;
 }
 
+/** What whoever runs the cluster asks for; as the others, done when every shard of this node has applied it. */
+export interface ClusterOperations extends Pick<MetadataService, 'reassign'> {
+  /** The node is to be emptied, or (`isLeaving` false) is to stay after all. */
+  drainNode(node: number, isLeaving: boolean, timeoutMs: number): Promise<MetadataResult>;
+  /** Takes out, for good, a node that has nothing. */
+  removeNode(node: number, timeoutMs: number): Promise<MetadataResult>;
+  /** Of the cluster, by name; undefined: back to the default. Refused as `invalid-config` with the reason. */
+  set(name: string, value: string | undefined, timeoutMs: number): Promise<MetadataResult>;
+}
+
 /** All that can be changed. */
-export interface ClusterChanges extends MetadataService, PolicyService {}
+export interface ClusterChanges extends MetadataService, PolicyService, ClusterOperations {}
 
 /** What a node tells about the logs it hosts, for status pages. */
 export interface LogStatus {

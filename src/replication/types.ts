@@ -78,8 +78,6 @@ export interface Faults {
   readonly noHoldRule?: boolean;
   /** A replica that is to leave deletes what it has before the set has changed. Obeyed by the shells. */
   readonly leaveBeforeChange?: boolean;
-  /** The members of a `quorum` set that are fenced are taken out, and nobody asks its leader. Obeyed by the metadata's shell. */
-  readonly shrinkQuorum?: boolean;
   /** Whoever greets is heard, however old its knowledge of who is assigned. */
   readonly hearOldReplicas?: boolean;
   /** A new leader asks nobody what it may lack. */

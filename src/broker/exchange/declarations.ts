@@ -15,6 +15,7 @@ export function withDeclarationRules(metadata: MetadataService): MetadataService
     create: async (what, timeoutMs) =>
       (what.isInternal ? undefined : refuseName(what.name)) ?? metadata.create(what, timeoutMs),
     remove: (name, timeoutMs) => metadata.remove(name, timeoutMs),
+    reassign: (logId, replicas, timeoutMs) => metadata.reassign(logId, replicas, timeoutMs),
     configure: (what, timeoutMs) => metadata.configure(what, timeoutMs),
     declareExchange: async (exchange, timeoutMs) =>
       refuseExchange(exchange) ?? metadata.declareExchange(exchange, timeoutMs),

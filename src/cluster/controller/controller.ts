@@ -128,6 +128,7 @@ export class Controller {
 
   #decide(nowMs: number): void {
     for (const node of this.#image.nodes()) this.#decideNode(node, nowMs);
+    if (this.#config.shrinksQuorums === true) this.#shrinkQuorums(nowMs);
     // Before one full session, silence and absence mean nothing.
     if (nowMs - this.#sinceMs < this.#config.sessionTimeoutMs) return;
     if (nowMs >= this.#preferredDueMs) {
@@ -146,6 +147,17 @@ export class Controller {
       if (isAlive) this.#propose(unfenceKey(node), { kind: 'unfence-node', ...life }, nowMs);
     } else if (!this.#isSelf(node) && nowMs >= this.#overdueMs(node)) {
       this.#propose(fenceKey(node), { kind: 'fence-node', ...life }, nowMs);
+    }
+  }
+
+  #shrinkQuorums(nowMs: number): void {
+    for (const log of this.#image.logs()) {
+      const { logId, leader, epoch, partitionEpoch, isr } = log;
+      if (log.mode !== 'quorum' || leader < 0) continue;
+      const safeSet = log.safeSet.filter(({ node }) => this.#image.isNodeLive(node));
+      if (safeSet.length === log.safeSet.length || safeSet.length < log.minInsync) continue;
+      const command = { logId, node: leader, epoch, partitionEpoch, safeSet, isr };
+      this.#propose(`shrink/${logId}`, { kind: 'propose-safe-set', ...command }, nowMs);
     }
   }
 

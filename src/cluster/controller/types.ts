@@ -15,6 +15,8 @@ export interface ControllerConfig {
   readonly preferredBatch: number;
   /** How long survivors are asked for their ends before the longest is elected uncleanly. */
   readonly surveyMs: number;
+  /** A rule taken away by a simulation: dead members of `quorum` sets are taken out, whoever leads. */
+  readonly shrinksQuorums?: boolean;
   /** A proposal without an effect is made again after this long. */
   readonly retryMs: number;
 }

@@ -1,8 +1,10 @@
 // Changes to destinations as brokers ask for them, made into metadata commands. The same on the main
 // thread and on shards: they differ in how a command reaches the service.
 import type { Random } from '../../env/environment.ts';
+import { encodeUtf8 } from '../../std/utf8.ts';
 import { uuidFromDraws } from '../../std/uuid.ts';
 import { applyCommand } from '../metadata/apply.ts';
+import { settingFault } from '../metadata/cluster-settings.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
 import type { CreateDestinationCommand, MetadataCommand } from '../metadata/commands.ts';
 import { MetadataImage } from '../metadata/image.ts';
@@ -10,14 +12,13 @@ import type { BindingRecord } from '../metadata/routing-types.ts';
 import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
 import type {
   BindingView,
+  ClusterChanges,
   ConfigureDestination,
   CreateDestination,
   DeclareQueue,
   ExchangeView,
   MetadataResult,
-  MetadataService,
   PolicyRecord,
-  PolicyService,
   QueueOwner,
 } from '../ports.ts';
 import type { ProposeAnswer } from './metadata-protocol.ts';
@@ -48,7 +49,7 @@ function bindingOf(binding: BindingView): BindingRecord {
   return { ...ends, routingKey, arguments: binding.arguments, headerMatch };
 }
 
-export class MetadataChanges implements MetadataService, PolicyService {
+export class MetadataChanges implements ClusterChanges {
   readonly #image: MetadataImage;
   readonly #send: SendChange;
   readonly #random: Random;
@@ -67,6 +68,27 @@ export class MetadataChanges implements MetadataService, PolicyService {
 
   remove(name: string, timeoutMs: number): Promise<MetadataResult> {
     return this.#change({ kind: 'delete-destination', vhost: VHOST, name }, timeoutMs);
+  }
+
+  reassign(logId: number, replicas: readonly number[], timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'reassign-log', logId, replicas, partitionEpoch: -1 }, timeoutMs);
+  }
+
+  drainNode(node: number, isLeaving: boolean, timeoutMs: number): Promise<MetadataResult> {
+    const { incarnation = 0 } = this.#image.node(node) ?? {};
+    return this.#change({ kind: 'drain-node', node, incarnation, isLeaving }, timeoutMs);
+  }
+
+  removeNode(node: number, timeoutMs: number): Promise<MetadataResult> {
+    const { incarnation = 0 } = this.#image.node(node) ?? {};
+    return this.#change({ kind: 'deregister-node', node, incarnation }, timeoutMs);
+  }
+
+  async set(name: string, value: string | undefined, timeoutMs: number): Promise<MetadataResult> {
+    const fault = settingFault(name, value);
+    if (fault !== undefined) return { kind: 'refused', code: 'invalid-config', message: fault };
+    const bytes = value === undefined ? undefined : encodeUtf8(value);
+    return this.#change({ kind: 'set-setting', key: name, value: bytes }, timeoutMs);
   }
 
   async configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult> {

@@ -181,7 +181,7 @@ export class ImageView implements MetadataView {
 
   #logView(log: LogRecord): LogView {
     const { logId, kind, destination, partition, leader, epoch, replicas, isr, minInsync } = log;
-    const { durability } = log;
+    const { durability, adding, removing } = log;
     const offline = replicas.filter((node) => !this.#image.isNodeLive(node));
     return {
       logId,
@@ -191,6 +191,8 @@ export class ImageView implements MetadataView {
       leader,
       epoch,
       replicas,
+      adding,
+      removing,
       isr,
       offline,
       minInsync,

@@ -98,6 +98,8 @@ const REFUSALS: ReadonlyMap<string, number> = new Map([
   ['invalid-replication-factor', E.INVALID_REPLICATION_FACTOR],
   ['invalid-assignment', E.INVALID_REPLICA_ASSIGNMENT],
   ['invalid-config', E.INVALID_CONFIG],
+  ['no-reassignment', E.NO_REASSIGNMENT_IN_PROGRESS],
+  ['unknown-log', E.UNKNOWN_TOPIC_OR_PARTITION],
 ]);
 
 export interface MetadataOutcome {

@@ -5,6 +5,7 @@
 // are not served (producer ids, for one) are not in the list.
 import {
   AlterConfigs,
+  AlterPartitionReassignments,
   type Api,
   ApiVersions,
   CreateTopics,
@@ -21,6 +22,7 @@ import {
   LeaveGroup,
   ListGroups,
   ListOffsets,
+  ListPartitionReassignments,
   Metadata,
   OffsetCommit,
   OffsetFetch,
@@ -58,6 +60,8 @@ const ADVERTISED: readonly VersionRange[] = [
   { api: DescribeConfigs, min: 1, max: 4 },
   { api: AlterConfigs, min: 0, max: 2 },
   { api: IncrementalAlterConfigs, min: 0, max: 1 },
+  { api: AlterPartitionReassignments, min: 0, max: 0 },
+  { api: ListPartitionReassignments, min: 0, max: 0 },
   { api: DescribeCluster, min: 0, max: 2 },
 ];
 

@@ -25,6 +25,8 @@ export interface ReplicaProbe {
   /** Changes with every start of the process that holds the replica. */
   readonly life: number;
   readonly logId: number;
+  /** Changes when the replica leaves the node and comes back, with nothing of what it had. */
+  readonly tenure?: number;
   /** Epoch in which the replica acts; with `isLeader` the one in which it leads. */
   readonly epoch: number;
   readonly isLeader: boolean;
@@ -194,7 +196,7 @@ export class ReplicaChecker {
   }
 
   #life(probe: ReplicaProbe): LifeMemory {
-    const key = `${probe.node}/${probe.life}/${probe.logId}`;
+    const key = `${probe.node}/${probe.life}/${probe.logId}/${probe.tenure ?? 0}`;
     let life = this.#lives.get(key);
     if (life === undefined) {
       life = { startOffset: 0, committedSeq: -1, checkedSeq: -1 };

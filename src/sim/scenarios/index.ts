@@ -8,6 +8,7 @@ import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { kafkaCompaction } from './kafka-compaction.ts';
 import { kafkaDurability } from './kafka-durability.ts';
+import { kafkaReassign } from './kafka-reassign.ts';
 import { kafkaRetention } from './kafka-retention.ts';
 import { quorumLog } from './quorum-log.ts';
 import { rocketmqCluster } from './rocketmq-cluster.ts';
@@ -15,6 +16,7 @@ import { rocketmqCluster } from './rocketmq-cluster.ts';
 export const scenarios: readonly Scenario[] = [
   kafkaCluster,
   kafkaRetention,
+  kafkaReassign,
   kafkaCompaction,
   damagedDisks,
   damagedWal,

@@ -61,6 +61,8 @@ export const REPLICATION_BUGS = [
 
 /** What a scenario has otherwise than the usual. */
 export interface SimulatedParts {
+  /** Three if left out. */
+  readonly nodeCount?: number;
   readonly queues?: NodeParts['queues'];
   /** Of durable AMQP queues, where they are not as many as topics have. */
   readonly queueReplicas?: number | undefined;
@@ -98,6 +100,7 @@ export interface Leading {
 
 export class SimulatedCluster {
   readonly #world: World;
+  readonly #nodeCount: number;
   readonly addresses: readonly NodeAddress[];
   readonly #startNode: ReturnType<typeof nodeStarter>;
   readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
@@ -114,6 +117,7 @@ export class SimulatedCluster {
     const { queues = {}, queueReplicas, checkpointBytes, servesRocket = false } = parts;
     const { segmentBytesMax } = parts;
     this.#world = world;
+    this.#nodeCount = parts.nodeCount ?? NODE_COUNT;
     const { scrubIntervalMs = 0 } = parts;
     this.#isScrubbing = scrubIntervalMs > 0;
     this.#onRunning = parts.onRunning;
@@ -138,7 +142,7 @@ export class SimulatedCluster {
       ...(parts.kinds === undefined ? {} : { kinds: parts.kinds }),
       ...(servesRocket ? { rocketmq: () => startSimulatedRocket } : {}),
     });
-    this.addresses = Array.from({ length: NODE_COUNT }, (_, index) => ({
+    this.addresses = Array.from({ length: this.#nodeCount }, (_, index) => ({
       id: index + 1,
       host: world.node(`n${index + 1}`).host,
       linkPort: LINK_PORT,
@@ -242,7 +246,7 @@ export class SimulatedCluster {
   /** Every node has a replica of the destination's first log, in the eyes of all. */
   isEverywhere(destination: string): boolean {
     const counts = [...this.#probes()].map(({ probe }) => probe.replicasOf(destination));
-    return counts.length > 0 && counts.every((count) => count === NODE_COUNT);
+    return counts.length > 0 && counts.every((count) => count === this.#nodeCount);
   }
 
   /** Only where all the others hold everything: then one copy more than needed is left. */
@@ -368,8 +372,10 @@ export class SimulatedCluster {
         if (!replica.isDamaged) probes.push(replicaOf(node, replica));
       }
     }
-    if (versions.length !== NODE_COUNT) return `${versions.length} nodes are up`;
+    if (versions.length !== this.#nodeCount) return `${versions.length} nodes are up`;
     if (new Set(versions).size > 1) return `metadata at ${versions.join(' ')}`;
+    const left = this.counter('logs.left');
+    if (left > 0) return `${left} logs are left on nodes that have no replica of them`;
     return this.#replicas.converged(probes, assigned)?.message;
   }
 

@@ -295,7 +295,8 @@ export class Shard {
       const { leader, epoch, replicas, isr, minInsync, kind = 'partition' } = log;
       const destination = cluster.destinationOf(logId)?.name ?? '';
       const named = { destination, partition: 0, offline: [], durability: 'sync' } as const;
-      return { logId, kind, leader, epoch, replicas, isr, minInsync, ...named };
+      const moves = { adding: [], removing: [] };
+      return { logId, kind, leader, epoch, replicas, isr, minInsync, ...moves, ...named };
     };
     const destinationView = ({ name, logIds, config }: Destination): DestinationView => ({
       name,

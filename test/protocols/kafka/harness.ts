@@ -196,6 +196,7 @@ export class FakeNode<E extends Environment> {
   readonly logs = new Map<number, FakeLog>();
   readonly destinations = new Map<string, DestinationView>();
   readonly created: string[] = [];
+  readonly reassigned: [logId: number, replicas: readonly number[]][] = [];
   nodes: NodeView[] = [node(1, 9092), node(2, 9093)];
   released = 0;
   pinned = 0;
@@ -269,6 +270,8 @@ export class FakeNode<E extends Environment> {
         leader: 1,
         epoch: 3,
         replicas: [1, 2],
+        adding: [],
+        removing: [],
         isr: [1, 2],
         offline: [],
         minInsync: 1,
@@ -349,6 +352,11 @@ export class FakeNode<E extends Environment> {
         if (this.metadataResult !== undefined) return this.metadataResult;
         this.destinations.delete(name);
         return { kind: 'ok', version: 3 };
+      },
+      reassign: async (logId, replicas) => {
+        if (this.metadataResult !== undefined) return this.metadataResult;
+        this.reassigned.push([logId, replicas]);
+        return { kind: 'ok', version: 5 };
       },
       configure: async ({ name, replace, entries, validateOnly }) => {
         if (this.metadataResult !== undefined) return this.metadataResult;

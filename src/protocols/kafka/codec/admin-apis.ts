@@ -207,6 +207,56 @@ export const IncrementalAlterConfigs = api(
   },
 );
 
+/** KIP-455. A replica list of null cancels. */
+export const AlterPartitionReassignments = api(
+  45,
+  'AlterPartitionReassignments',
+  [0, 0],
+  0,
+  {
+    timeoutMs: i32.or(60_000),
+    topics: list({
+      name: str,
+      partitions: list({ partitionIndex: i32, replicas: listOf(i32).nullable() }),
+    }),
+  },
+  {
+    throttleTimeMs: i32.or(0),
+    errorCode: i16,
+    errorMessage: str.nullable(),
+    responses: list({
+      name: str,
+      partitions: list({ partitionIndex: i32, errorCode: i16, errorMessage: str.nullable() }),
+    }),
+  },
+);
+
+/** Topics of null: all. */
+export const ListPartitionReassignments = api(
+  46,
+  'ListPartitionReassignments',
+  [0, 0],
+  0,
+  {
+    timeoutMs: i32.or(60_000),
+    topics: list({ name: str, partitionIndexes: listOf(i32) }).nullable(),
+  },
+  {
+    throttleTimeMs: i32.or(0),
+    errorCode: i16,
+    errorMessage: str.nullable(),
+    topics: list({
+      name: str,
+      partitions: list({
+        partitionIndex: i32,
+        replicas: listOf(i32),
+        addingReplicas: listOf(i32),
+        removingReplicas: listOf(i32),
+      }),
+    }),
+  },
+);
+
 export const DescribeCluster = api(
   60,
   'DescribeCluster',

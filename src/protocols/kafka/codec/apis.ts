@@ -2,12 +2,14 @@
 // session's choice; a key or version that is not in this table cannot be spoken at all.
 import {
   AlterConfigs,
+  AlterPartitionReassignments,
   CreateTopics,
   DeleteRecords,
   DeleteTopics,
   DescribeCluster,
   DescribeConfigs,
   IncrementalAlterConfigs,
+  ListPartitionReassignments,
   Metadata,
 } from './admin-apis.ts';
 import {
@@ -59,6 +61,8 @@ export const APIS: readonly Api[] = Object.freeze([
   DescribeConfigs,
   AlterConfigs,
   IncrementalAlterConfigs,
+  AlterPartitionReassignments,
+  ListPartitionReassignments,
   DescribeCluster,
 ]);
 

@@ -1,6 +1,7 @@
 // Which handler serves which key: one row for each key that is advertised.
 import {
   AlterConfigs,
+  AlterPartitionReassignments,
   type Api,
   ApiVersions,
   CreateTopics,
@@ -17,6 +18,7 @@ import {
   LeaveGroup,
   ListGroups,
   ListOffsets,
+  ListPartitionReassignments,
   Metadata,
   OffsetCommit,
   OffsetFetch,
@@ -42,6 +44,7 @@ import {
 import { describeCluster, metadata } from './metadata.ts';
 import { listOffsets, offsetForLeaderEpoch } from './offsets.ts';
 import { produce } from './produce.ts';
+import { alterReassignments, listReassignments } from './reassignments.ts';
 import { deleteRecords } from './records.ts';
 import { createTopics, deleteTopics } from './topics.ts';
 
@@ -72,5 +75,7 @@ export const HANDLERS: ReadonlyMap<number, Handler<Api>> = new Map([
   row(DescribeConfigs, describeConfigs),
   row(AlterConfigs, alterConfigs),
   row(IncrementalAlterConfigs, incrementalAlterConfigs),
+  row(AlterPartitionReassignments, alterReassignments),
+  row(ListPartitionReassignments, listReassignments),
   row(DescribeCluster, describeCluster),
 ]);

@@ -137,6 +137,8 @@ describe('versions', () => {
       'DescribeConfigs 1-4 flexible 4',
       'AlterConfigs 0-2 flexible 2',
       'IncrementalAlterConfigs 0-1 flexible 1',
+      'AlterPartitionReassignments 0-0 flexible 0',
+      'ListPartitionReassignments 0-0 flexible 0',
       'DescribeCluster 0-2 flexible 0',
     ]);
   });

@@ -1,0 +1,59 @@
+// Settings of the cluster as a whole: text under a key of the image, judged before it is stored.
+import { decodeUtf8 } from '../../std/bytes.ts';
+import type { MetadataImage } from './image.ts';
+
+/** A node that is dead for so long is replaced in its logs, in ms; 0: never. */
+export const REPLACE_AFTER = 'replica.replace.after.ms';
+/** So many bytes a second a node copies at most for replicas that it is given; 0: as many as it can. */
+export const THROTTLE = 'reassignment.throttle.bytes';
+/** A node without replicas gets its share when it has been there for so long, in ms; 0: when somebody asks. */
+export const REBALANCE_AFTER = 'rebalance.after.ms';
+/** Replicas and leaders are being made even: `requested` until they are. */
+export const REBALANCE = 'rebalance';
+
+interface Bounds {
+  readonly byDefault: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+export const CLUSTER_SETTINGS: Readonly<Record<string, Bounds>> = {
+  [REPLACE_AFTER]: { byDefault: 600_000, least: 0, most: 2 ** 40 },
+  [THROTTLE]: { byDefault: 0, least: 0, most: 2 ** 40 },
+  [REBALANCE_AFTER]: { byDefault: 60_000, least: 0, most: 2 ** 40 },
+};
+/** Less would copy one batch in minutes. */
+const THROTTLE_LEAST = 65_536;
+const REQUESTED = 'requested';
+
+/** What is wrong with a setting, as a sentence, or undefined. */
+export function settingFault(name: string, value: string | undefined): string | undefined {
+  if (name === REBALANCE) {
+    return value === undefined || value === REQUESTED
+      ? undefined
+      : `${name} is "${REQUESTED}" or not set`;
+  }
+  const bounds = CLUSTER_SETTINGS[name];
+  if (bounds === undefined) {
+    return `there is no setting ${name}: there are ${Object.keys(CLUSTER_SETTINGS).join(', ')}`;
+  }
+  if (value === undefined) return undefined;
+  const { least, most } = bounds;
+  const isNumber = /^\d{1,16}$/.test(value) && Number(value) >= least && Number(value) <= most;
+  if (!isNumber) return `${name} is a whole number from ${least} to ${most}, not "${value}"`;
+  const isCrawling = name === THROTTLE && Number(value) > 0 && Number(value) < THROTTLE_LEAST;
+  return isCrawling ? `${name} is 0 or at least ${THROTTLE_LEAST}` : undefined;
+}
+
+/** In force now. */
+export function settingOf(image: MetadataImage, name: string): number {
+  const bytes = image.setting(name);
+  const { byDefault } = CLUSTER_SETTINGS[name]!;
+  if (bytes === undefined) return byDefault;
+  const value = Number(decodeUtf8(bytes));
+  return Number.isFinite(value) ? value : byDefault;
+}
+
+export function isRebalanceRequested(image: MetadataImage): boolean {
+  return image.setting(REBALANCE) !== undefined;
+}

@@ -1,0 +1,170 @@
+// Five nodes, and partitions that are given other replicas all the time: moved, moved again on the way, cancelled, under
+// every fault; positions of a group, which a majority commits, among them. Nothing acknowledged is lost, the replicas of
+// each log are those that were asked for last, equal, and what others had of it is gone.
+import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
+import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
+import { checkRegisters } from '../checkers/register.ts';
+import { between } from '../draws.ts';
+import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
+import type { KafkaClient } from '../workloads/kafka-client.ts';
+import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
+import { KafkaMover } from '../workloads/kafka-mover.ts';
+import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
+import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { World } from '../world.ts';
+import { ClusterRun } from './cluster-run.ts';
+import {
+  CLUSTER_FAULTS,
+  PROBE_EVERY_EVENTS,
+  REPLICATION_BUGS,
+  SimulatedCluster,
+} from './simulated-cluster.ts';
+
+const NODES = [1, 2, 3, 4, 5];
+const REPLICAS = 3;
+const ACKNOWLEDGED_MIN = 600;
+const MOVES_MIN = 5;
+const TOPICS: readonly TopicPlan[] = [
+  { name: 'moved', partitions: 2 },
+  { name: 'still', partitions: 1 },
+];
+const GROUP_TOPIC = TOPICS[0]!;
+const GROUP = 'readers';
+/** Where groups keep their positions: partitions of the cluster's own. */
+const POSITIONS = { name: '__consumer_offsets', partitions: 1 };
+/** So small that a replica that comes finds frames gone, and copies segments. */
+const CHECKPOINT_BYTES = 32 * 1024;
+
+export const kafkaReassign: Scenario = {
+  name: 'kafka-reassign',
+  faults: CLUSTER_FAULTS,
+  chaosMs: 25_000,
+  drainMs: 120_000,
+  probeEvery: PROBE_EVERY_EVENTS,
+  bugs: [
+    ...REPLICATION_BUGS,
+    'join-without-holding',
+    'leave-before-change',
+    'shrink-quorum',
+    'hear-old-replicas',
+  ],
+  create: (world) => new KafkaReassignRun(world),
+};
+
+class KafkaReassignRun extends ClusterRun implements ScenarioRun {
+  readonly #world: World;
+  readonly #history: KafkaHistory = emptyHistory();
+  readonly #registers: OffsetRegisters = new Map();
+  readonly cluster: SimulatedCluster;
+  readonly #producers: KafkaProducer[] = [];
+  readonly #followers: FollowingConsumer[] = [];
+  #mover: KafkaMover | undefined;
+  #member: GroupMember | undefined;
+  #observer: KafkaClient | undefined;
+
+  constructor(world: World) {
+    super();
+    this.#world = world;
+    const nodeCount = NODES.length;
+    this.cluster = new SimulatedCluster(world, { nodeCount, checkpointBytes: CHECKPOINT_BYTES });
+  }
+
+  start(): void {
+    this.cluster.start();
+    const { workload } = this.#world;
+    this.#observer = this.cluster.kafkaClient('observer');
+    this.cluster.run(this.#createTopics(this.#observer));
+    const ids = { next: 0 };
+    for (let i = 1; i <= 2; i += 1) {
+      const random = workload.fork(`producer ${i}`);
+      const options = {
+        topics: TOPICS,
+        meanGapMs: between(random, 60, 180),
+        leaderAcks: 0.1,
+        bodyBytesMax: between(random, 500, 8_000),
+      };
+      const client = this.cluster.kafkaClient(`p${i}`);
+      const producer = new KafkaProducer(client, this.#history, ids, random, options);
+      this.#producers.push(producer);
+      this.cluster.run(producer.run());
+    }
+    for (let partition = 0; partition < GROUP_TOPIC.partitions; partition += 1) {
+      const client = this.cluster.kafkaClient(`f${partition}`);
+      const { polls } = this.#history;
+      const follower = new FollowingConsumer(client, polls, GROUP_TOPIC.name, partition);
+      this.#followers.push(follower);
+      this.cluster.run(follower.run());
+    }
+    const options = { group: GROUP, topic: GROUP_TOPIC };
+    const client = this.cluster.kafkaClient('g1');
+    const { polls } = this.#history;
+    this.#member = new GroupMember(this.#world, client, polls, this.#registers, options);
+    this.cluster.run(this.#member.run());
+    this.#startMover();
+  }
+
+  #startMover(): void {
+    const random = this.#world.workload.fork('mover');
+    this.#mover = new KafkaMover(this.cluster.kafkaClient('mover'), random, {
+      topics: [GROUP_TOPIC, GROUP_TOPIC, POSITIONS],
+      nodes: NODES,
+      replicas: REPLICAS,
+      meanGapMs: between(random, 400, 2_500),
+    });
+    this.cluster.run(this.#mover.run());
+  }
+
+  async #createTopics(client: KafkaClient): Promise<void> {
+    for (const { name, partitions } of TOPICS) await client.makeTopic(name, partitions, REPLICAS);
+  }
+
+  startDrain(): void {
+    this.cluster.run(this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    const client = this.#observer!;
+    const mover = this.#mover!;
+    const isEnough = () => this.#acknowledged() >= ACKNOWLEDGED_MIN && mover.begun >= MOVES_MIN;
+    await this.until('workload', isEnough);
+    for (const each of this.#producers) each.stop();
+    await this.until('producers finish', () => this.#producers.every((each) => each.isDone));
+    mover.stop();
+    await this.until('nothing moves any more', () => mover.isDone);
+    const reader = this.cluster.kafkaClient('reader');
+    for (const { name, partitions } of TOPICS) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        this.step = `read-back of ${name}-${partition}`;
+        await readBack(reader, this.#history.finalPolls, name, partition);
+      }
+    }
+    for (const each of this.#followers) each.stop();
+    const member = this.#member!;
+    member.stop();
+    await this.until('the member leaves', () => member.isDone);
+    await this.rest(() => client.sleep(100));
+  }
+
+  describe(): string {
+    return [
+      `${this.#acknowledged()} acknowledged, ${this.#mover?.begun ?? 0} moves begun`,
+      `down: ${this.cluster.down()}, step: ${this.step}`,
+    ].join('; ');
+  }
+
+  check(): readonly Violation[] {
+    return [
+      ...checkKafkaLog(this.#history),
+      ...checkRegisters(this.#registers, -1),
+      ...this.cluster.idleViolations(),
+    ];
+  }
+
+  counts(): ScenarioCounts {
+    return countsOf(this.#history);
+  }
+
+  #acknowledged(): number {
+    return countAcknowledged(this.#history);
+  }
+}
