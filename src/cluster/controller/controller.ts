@@ -8,6 +8,7 @@ import {
   type MetadataImage,
   type NodeRecord,
 } from '../metadata/index.ts';
+import { Moves } from './moves.ts';
 import { Sessions } from './sessions.ts';
 import { Survey } from './survey.ts';
 import type { ControllerConfig, ControllerInput, ControllerOutput } from './types.ts';
@@ -23,6 +24,7 @@ export class Controller {
   readonly #image: MetadataImage;
   readonly #sessions = new Sessions();
   readonly #survey = new Survey();
+  readonly #moves: Moves;
   readonly #open = new Map<string, OpenProposal>();
   #outputs: ControllerOutput[] = [];
   #isActive = false;
@@ -35,6 +37,7 @@ export class Controller {
   constructor(config: ControllerConfig, image: MetadataImage) {
     this.#config = config;
     this.#image = image;
+    this.#moves = new Moves(image);
   }
 
   /** Feeds one input and returns what to do about it, in order. `nowMs` is monotonic. */
@@ -50,7 +53,8 @@ export class Controller {
   /** When a tick is due at the latest; Infinity while not leading. */
   deadlineMs(nowMs: number): number {
     if (!this.#isActive) return Number.POSITIVE_INFINITY;
-    let deadlineMs = Math.min(this.#preferredDueMs, this.#survey.deadlineMs(nowMs));
+    const dueMs = Math.min(this.#preferredDueMs, this.#moves.deadlineMs());
+    let deadlineMs = Math.min(dueMs, this.#survey.deadlineMs(nowMs));
     for (const node of this.#image.nodes()) {
       const isAsked = this.#open.has(fenceKey(node));
       if (!node.isFenced && !isAsked && !this.#isSelf(node))
@@ -79,6 +83,7 @@ export class Controller {
     this.#sinceMs += awayMs;
     this.#preferredDueMs += awayMs;
     this.#sessions.excuse(awayMs);
+    this.#moves.excuse(awayMs);
   }
 
   #take(input: ControllerInput, nowMs: number): void {
@@ -117,6 +122,7 @@ export class Controller {
     this.#preferredDueMs = nowMs + this.#config.preferredIntervalMs;
     this.#sessions.begin(nowMs);
     this.#survey.clear();
+    this.#moves.begin();
     this.#open.clear();
   }
 
@@ -136,6 +142,7 @@ export class Controller {
       this.#returnLeaders(nowMs);
     }
     this.#decideOffline(nowMs);
+    for (const { key, command } of this.#moves.decide(nowMs)) this.#propose(key, command, nowMs);
   }
 
   #decideNode(node: NodeRecord, nowMs: number): void {

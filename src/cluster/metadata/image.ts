@@ -147,6 +147,11 @@ export class MetadataImage {
     return this.#led.get(node)?.size ?? 0;
   }
 
+  /** How many logs have a replica on a node, those that leave it included. */
+  hostedCount(node: number): number {
+    return this.#hosted.get(node)?.size ?? 0;
+  }
+
   /** Ids of the logs with a replica on a node, ascending. */
   logsOn(node: number): readonly number[] {
     return [...(this.#hosted.get(node) ?? [])].sort((a, b) => a - b);
