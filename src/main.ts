@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly define: Define 
   status: () => import('./cli/status.ts'),
   topic: () => import('./cli/topic.ts'),
   policy: () => import('./cli/policy.ts'),
+  cluster: () => import('./cli/cluster.ts'),
   actors: () => import('./cli/actors.ts'),
   doctor: () => import('./cli/doctor.ts'),
   inspect: () => import('./cli/inspect.ts'),

@@ -7,6 +7,12 @@
 //   GET  /api/counters                              -> numbers by name
 //   GET  /api/actors?node=&sampleMs=                -> ApiActors
 //   GET  /api/inspection?node=&sampleMs=            -> ApiInspection
+//   GET  /api/cluster                               -> ApiCluster
+//   POST /api/cluster/reassign                      ApiReassign -> ApiCluster
+//   POST /api/cluster/nodes/N/drain                 { cancel? } -> ApiCluster
+//   POST /api/cluster/nodes/N/remove                -> ApiCluster
+//   POST /api/cluster/rebalance                     -> ApiCluster
+//   POST /api/cluster/settings                      { name, value } -> ApiCluster; null: the default
 //   GET  /api/threads/N?node=                       -> ApiThreadState, of the answering node
 //   POST /api/threads/N/settings?node=              ThreadSettings -> SettingsInForce
 //   POST /api/threads/N/profile?node=&seconds=      -> a .cpuprofile
@@ -19,7 +25,7 @@
 //   GET  /api/destinations/NAME/messages?key=|tag=|id=&since=&until=&order=&max=&from=   -> ApiMessages
 //
 // Errors: status 400 (bad request), 403 (a page of another origin), 404 (unknown destination, partition or thread),
-// 409, 413 (too large), 421 (a Host that is not the node's), 500 (a bug, logged by the node), 503 (no leader,
+// 409 (a change that is refused: CLUSTER_...), 413 (too large), 421 (a Host that is not the node's), 500 (a bug, logged by the node), 503 (no leader,
 // too few replicas, timed out, a thread that is gone), 504 (a thread that does not answer) with ApiError.
 
 import type { Inspection } from '../actors/inspect/looks.ts';
@@ -72,6 +78,50 @@ export interface ApiStatus {
   readonly diskFreeBytes: number;
   readonly isDiskShort: boolean;
   readonly uptimeMs: number;
+}
+
+export interface ApiClusterNode {
+  readonly id: number;
+  readonly rack: string | null;
+  /** Where its links are dialled, HOST:PORT. */
+  readonly address: string;
+  /** `draining`: its replicas go elsewhere; `drained`: it has none, and may be removed. */
+  readonly state: 'live' | 'dead' | 'draining' | 'drained';
+  readonly isLive: boolean;
+  readonly isLeaving: boolean;
+  readonly isController: boolean;
+  /** Of all logs there are, those of durable actors included. */
+  readonly leaderCount: number;
+  /** Logs of which it is the first replica. */
+  readonly preferredCount: number;
+  readonly replicaCount: number;
+  readonly outOfSyncCount: number;
+}
+
+export interface ApiCluster {
+  readonly clusterId: string;
+  readonly controllerId: number;
+  readonly nodes: readonly ApiClusterNode[];
+  /** Taken out for good: their data is refused. */
+  readonly removedNodes: readonly number[];
+  readonly reassignments: readonly {
+    readonly destination: string;
+    readonly partition: number;
+    /** Everybody who hosts it, those that come and those that leave included. */
+    readonly replicas: readonly number[];
+    readonly adding: readonly number[];
+    readonly removing: readonly number[];
+  }[];
+  readonly settings: Readonly<Record<string, number>>;
+  readonly isRebalancing: boolean;
+}
+
+export interface ApiReassign {
+  readonly destination: string;
+  /** 0 if left out. */
+  readonly partition?: number;
+  /** In order of preference; null: the reassignment that goes on ends. */
+  readonly replicas: readonly number[] | null;
 }
 
 export interface ApiPartition {

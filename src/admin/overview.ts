@@ -26,11 +26,16 @@ function nodesOf(view: MetadataView, logs: readonly LogView[]): ApiNode[] {
   }));
 }
 
+/** Of those that it had before a reassignment, which ends when the new ones are in sync. */
+function missesReplica({ replicas, adding, isr }: LogView): boolean {
+  return replicas.some((node) => !isr.includes(node) && !adding.includes(node));
+}
+
 export function statusOf(ports: AdminPorts): ApiStatus {
   const { view } = ports;
   const logs = logsOf(view);
   const leaderlessCount = logs.filter((log) => log.leader < 0).length;
-  const underReplicatedCount = logs.filter((log) => log.isr.length < log.replicas.length).length;
+  const underReplicatedCount = logs.filter((log) => missesReplica(log)).length;
   const { freeBytes, isShort } = ports.disk();
   const isDown = leaderlessCount > 0 || view.controllerId < 0;
   return {

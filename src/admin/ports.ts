@@ -3,11 +3,43 @@
 import type { ThreadLook as InspectedThread } from '../actors/inspect/looks.ts';
 import type { MemberControl } from '../actors/threads/control.ts';
 import type { RecordAccess } from '../broker/ports.ts';
-import type { ClusterChanges, MetadataView, ReplicaStatus } from '../cluster/ports.ts';
+import type { ClusterChanges, ClusterOperations, MetadataView, ReplicaStatus } from '../cluster/ports.ts';
 
 /** One look at a thread. */
 export interface ThreadLook extends InspectedThread {
   readonly role: 'main' | 'shard' | 'main and shard';
+}
+
+/** A node and its share of all logs there are. */
+export interface ClusterNode {
+  readonly id: number;
+  readonly rack: string | undefined;
+  /** Where its links are dialled, HOST:PORT. */
+  readonly address: string;
+  readonly isLive: boolean;
+  /** It is being emptied, or is empty. */
+  readonly isLeaving: boolean;
+  readonly leaderCount: number;
+  /** Logs that it is to lead: of which it is the first replica. */
+  readonly preferredCount: number;
+  readonly replicaCount: number;
+  readonly outOfSyncCount: number;
+}
+
+export interface ClusterFacts {
+  readonly nodes: readonly ClusterNode[];
+  /** Taken out for good. */
+  readonly removed: readonly number[];
+  /** Logs whose replicas change. */
+  readonly reassignments: readonly {
+    readonly destination: string;
+    readonly partition: number;
+    readonly replicas: readonly number[];
+    readonly adding: readonly number[];
+    readonly removing: readonly number[];
+  }[];
+  readonly settings: readonly (readonly [name: string, value: number])[];
+  readonly isRebalancing: boolean;
 }
 
 export interface AdminPorts {
@@ -17,6 +49,8 @@ export interface AdminPorts {
   readonly changes: Pick<ClusterChanges, 'create' | 'configure' | 'putPolicy' | 'deletePolicy'>;
   /** What the replicas of all logs are doing, from every node that answers in time. */
   replicaStatus(): Promise<ReplicaStatus>;
+  readonly cluster: ClusterOperations;
+  clusterFacts(): ClusterFacts;
   uptimeMs(): number;
   wallMs(): number;
   /** Counters of this node by name, for `GET /api/counters`. */

@@ -4,6 +4,7 @@
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
 import { actorsOf, inspectionOf } from './actors.ts';
 import { ApiProblem, failure, json } from './answers.ts';
+import { clusterRoute } from './cluster.ts';
 import { managementRoute } from './management.ts';
 import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
@@ -26,6 +27,8 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
   }
   const ofThread = await threadRoute(ports, request);
   if (ofThread !== undefined) return ofThread;
+  const ofCluster = await clusterRoute(ports, request);
+  if (ofCluster !== undefined) return ofCluster;
   const ofManagement = await managementRoute(ports, request);
   if (ofManagement !== undefined) return ofManagement;
   const ofTopic = await topicRoute(ports, request);

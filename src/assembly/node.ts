@@ -6,9 +6,7 @@ import type { AnyDurableActor } from '../actors/durable/event-sourced.ts';
 import { Links } from '../actors/links/links.ts';
 import { createSystem, type System } from '../actors/system.ts';
 import type { Tracer } from '../actors/tracer.ts';
-import { adminHandler } from '../admin/routes.ts';
-import { LogClient } from '../broker/access/log-client.ts';
-import { createRecordAccess } from '../broker/access/record-access.ts';
+import type { LogClient } from '../broker/access/log-client.ts';
 import type { QueueConfig } from '../broker/view/config.ts';
 import type { MetadataChange, MetadataCommand } from '../cluster/metadata/commands.ts';
 import { type ProposeAnswer, UNAVAILABLE } from '../cluster/metadata-shell/metadata-protocol.ts';
@@ -36,8 +34,8 @@ import {
   takeFolder,
   writeIdentity,
 } from './identity.ts';
-import { autoCreate } from './internal-destinations.ts';
 import { knownControllerMistakes } from './known-mistakes.ts';
+import { nodeAdmin } from './node-admin.ts';
 import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from './node-config.ts';
 import {
   MetadataLostError,
@@ -50,12 +48,8 @@ import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
-import { Replicas } from './replica-status.ts';
-import { SHARDS_SHORT_OF_SPACE } from './shard-names.ts';
 import type { MakeShards, Shards } from './shards.ts';
-import { ThreadLooks } from './thread-looks.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
-import { VERSION } from './version.ts';
 import { watchLinks } from './watch-links.ts';
 import { Watcher } from './watcher.ts';
 
@@ -424,50 +418,15 @@ class Node implements ProbedNode {
   async #startAdmin(shards: Shards, port: number): Promise<number> {
     const { http } = this.#parts;
     if (http === undefined) return 0;
-    const refOf = hostRefs(this.#system, this.#replica);
-    const leaderHost = (logId: number) => {
-      const leader = this.#replica.view.log(logId)?.leader ?? -1;
-      return leader < 0 ? undefined : refOf(leader, logId);
-    };
-    const client = new LogClient(this.#system, leaderHost);
-    this.#watchLinks(client);
-    const status = new Replicas(this.#system, this.#replica);
-    const looks = new ThreadLooks(this.#system, this.#replica, this.#config.shards);
-    const sleep = (delayMs: number): Promise<void> =>
-      new Promise((resolve) => this.#system.deadlines.after(delayMs, () => resolve()));
-    const handler = adminHandler({
-      version: VERSION,
-      view: this.#replica.view,
-      changes: shards.changes,
-      records: createRecordAccess({
-        view: this.#replica.view,
-        client,
-        crc32c: this.#env.crc32c.bind(this.#env),
-        unpack: this.#env.unpack ?? (() => undefined),
-        nowMs: () => this.#env.clock.wallMs(),
-        monotonicMs: () => this.#env.clock.monotonicMs(),
-        below: (n) => this.#system.random.below(n),
-        sleep,
-        ...(this.#parts.autoCreate === false
-          ? {}
-          : { create: (name, timeoutMs) => autoCreate(shards.changes, name, timeoutMs) }),
-      }),
-      actors: (node) => looks.look(node),
-      control: (thread) => shards.control(thread),
-      sleep,
-      replicaStatus: () => status.collect(),
+    const handler = nodeAdmin({
+      system: this.#system,
+      replica: this.#replica,
+      shards,
+      shardCount: this.#config.shards,
+      mayCreate: this.#parts.autoCreate !== false,
+      counters: () => this.#parts.counters?.() ?? {},
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
-      wallMs: () => this.#env.clock.wallMs(),
-      counters: () => ({
-        'main.turns': this.#system.turn.count,
-        'main.messages': this.#system.turn.messages,
-        ...this.#parts.counters?.(),
-        ...shards.counters(),
-      }),
-      disk: () => ({
-        freeBytes: this.#env.disk.freeBytes(),
-        isShort: (shards.counters()[SHARDS_SHORT_OF_SPACE] ?? 0) > 0,
-      }),
+      watch: (client) => this.#watchLinks(client),
     });
     let bound = port;
     for (const host of hostsOf(this.#config.host)) {

@@ -3,7 +3,6 @@
 import { type Durability, hashImage, type LogRecord } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { PolicyService } from '../cluster/ports.ts';
-import type { HostedLog } from '../cluster/replica/hosted-log.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
 import type { ShardStore, StoredLog } from '../storage/api.ts';
 import type { ReplicatedActors } from './durable-actors.ts';
@@ -123,17 +122,6 @@ export class ImageProbe {
   }
 }
 
-const tenures = new WeakMap<HostedLog, number>();
-let lastTenure = 0;
-
-function tenureOf(hosted: HostedLog): number {
-  const known = tenures.get(hosted);
-  if (known !== undefined) return known;
-  lastTenure += 1;
-  tenures.set(hosted, lastTenure);
-  return lastTenure;
-}
-
 export function* probeLogs({
   host,
   store,
@@ -146,7 +134,7 @@ export function* probeLogs({
     const { logId, stored, role, leader, failure, machine } = hosted;
     yield {
       logId,
-      tenure: tenureOf(hosted),
+      tenure: host.departures.times(logId),
       epoch: role?.epoch ?? -1,
       isLeader: leader !== undefined,
       committedSeq: stored.committedSeq,

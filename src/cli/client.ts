@@ -6,6 +6,7 @@ import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type {
   ApiActors,
+  ApiCluster,
   ApiDestinations,
   ApiError,
   ApiFindQuery,
@@ -17,6 +18,7 @@ import type {
   ApiPolicy,
   ApiProduce,
   ApiProduced,
+  ApiReassign,
   ApiStatus,
   ApiTopic,
   ApiTopicWish,
@@ -34,6 +36,30 @@ export class AdminClient {
 
   status(): Promise<ApiStatus> {
     return this.#call('/api/status');
+  }
+
+  cluster(): Promise<ApiCluster> {
+    return this.#call('/api/cluster');
+  }
+
+  reassign(wish: ApiReassign): Promise<ApiCluster> {
+    return this.#call('/api/cluster/reassign', wish);
+  }
+
+  drainNode(node: number, cancel: boolean): Promise<ApiCluster> {
+    return this.#call(`/api/cluster/nodes/${node}/drain`, { cancel });
+  }
+
+  removeNode(node: number): Promise<ApiCluster> {
+    return this.#call(`/api/cluster/nodes/${node}/remove`, {});
+  }
+
+  rebalance(): Promise<ApiCluster> {
+    return this.#call('/api/cluster/rebalance', {});
+  }
+
+  setSetting(name: string, value: string | null): Promise<ApiCluster> {
+    return this.#call('/api/cluster/settings', { name, value });
   }
 
   destinations(): Promise<ApiDestinations> {

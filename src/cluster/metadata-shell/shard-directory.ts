@@ -4,6 +4,7 @@
 
 import type { Faults, ReplicaId } from '../../replication/types.ts';
 import { kindOfVhost } from '../metadata/actor-kinds.ts';
+import { settingOf, THROTTLE } from '../metadata/cluster-settings.ts';
 import { standingOf } from '../metadata/election.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { shardOf } from '../metadata/placement.ts';
@@ -106,6 +107,12 @@ export class ShardDirectory implements Directory {
 
   get version(): number {
     return this.#image.version;
+  }
+
+  copyRate(logId: number, node: number): number {
+    if (this.#image.log(logId)?.adding.includes(node) !== true) return 0;
+    const shards = this.#image.node(node)?.shardIncarnations.length ?? 1;
+    return settingOf(this.#image, THROTTLE) / shards;
   }
 
   leftKind(logId: number): string | undefined {

@@ -3,6 +3,7 @@
 // what it was, so a crash in the middle leaves nothing that looks newer than it is.
 import type { Follower, InstalledSnapshot } from '../../replication/types.ts';
 import type { Install } from '../../storage/api.ts';
+import { CopyPace } from './copy-pace.ts';
 import type { DonationOffer, LogContext } from './role.ts';
 
 /** Throws everything away that the log holds, in one durable step; the caller resets the machine. */
@@ -31,6 +32,7 @@ export class CatchUp {
   #offer: DonationOffer | undefined;
   #install: Install | undefined;
   #isAborted = false;
+  readonly #pace = new CopyPace();
 
   constructor(context: LogContext, from: number, epoch: number) {
     this.#context = context;
@@ -57,8 +59,17 @@ export class CatchUp {
       if (taken === 'corrupt') throw new Error(`segments are damaged at byte ${position}`);
       if (taken === 0) throw new Error(`no whole batch in ${bytes.length} bytes`);
       position += taken;
+      await this.#paced(taken);
+      if (this.#isAborted) return;
       // A cut-off batch at the end is asked for again, from its first byte.
     }
+  }
+
+  async #paced(bytes: number): Promise<void> {
+    const { copyRate, logId, self, nowMs, after } = this.#context;
+    this.#pace.copied(bytes, copyRate(logId, self.node), nowMs());
+    const waitMs = this.#pace.waitMs(nowMs());
+    if (waitMs > 0) await new Promise<void>((resolve) => after(waitMs, resolve));
   }
 
   /** Tells the core which committed seq the leader offers. */

@@ -16,6 +16,7 @@ export class Departures {
   readonly #later: Later;
   readonly #isOver: (logId: number) => void;
   readonly #leaving = new Set<number>();
+  readonly #times = new Map<number, number>();
 
   /** `isOver`: the log may be hosted here again. */
   constructor(config: LogHostConfig, later: Later, isOver: (logId: number) => void) {
@@ -28,12 +29,18 @@ export class Departures {
     return this.#leaving.has(logId);
   }
 
+  /** How often the log has left since this thread began. */
+  times(logId: number): number {
+    return this.#times.get(logId) ?? 0;
+  }
+
   /** `settled`: when nothing that hosted the log touches the store any more. */
   begin(logId: number, kind: string, settled: Promise<void> = Promise.resolve()): void {
     const stored = this.#config.store.log(logId);
     if (stored === undefined || this.#leaving.has(logId)) return;
     if (stored.endSeq === 0 && !stored.needsRepair) return;
     this.#leaving.add(logId);
+    this.#times.set(logId, this.times(logId) + 1);
     this.#run(logId, kind, settled);
   }
 

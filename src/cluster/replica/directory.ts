@@ -27,6 +27,8 @@ export interface Directory {
   readonly version: number;
   /** The kind of a log that exists and has no replica on this node (any more): its data here may go. */
   leftKind(logId: number): string | undefined;
+  /** Bytes a second that a shard of that node copies at most, of a replica that comes to it; 0: no limit. */
+  copyRate(logId: number, node: number): number;
   /** The log was deleted by a committed command: its data may go. */
   isDeleted(logId: number): boolean;
   onLogsChanged(handle: (change: LogsChange) => void): () => void;

@@ -4,6 +4,7 @@
 import type { Leader } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
+import { CopyPace } from './copy-pace.ts';
 import type { LogContext } from './role.ts';
 import { type WireFrame, wireFrameBytes } from './wire-frame.ts';
 
@@ -19,6 +20,7 @@ class FollowerStream {
   readonly node: number;
   readonly flights = new RingQueue<Flight>();
   inFlightBytes = 0;
+  readonly pace = new CopyPace();
   isReading = false;
   /** The link has no room. */
   isBlocked = false;
@@ -90,6 +92,9 @@ export class FrameSender {
       const progress = this.#core.progress(stream.node);
       if (progress === undefined || !progress.isStreaming) return;
       if (progress.nextSeq > this.#core.endSeq) return;
+      // The tail is not paced: it is what commits wait for. A tick looks again.
+      const isCatchUp = progress.streamClass === 'catch-up';
+      if (isCatchUp && stream.pace.waitMs(this.#context.nowMs()) > 0) return;
       const frames: WireFrame[] = [];
       const { stored } = this.#context;
       const previousChain = stored.chainAt(progress.nextSeq - 1);
@@ -166,6 +171,8 @@ export class FrameSender {
     }
     stream.flights.push({ throughSeq: last.seq, bytes });
     stream.inFlightBytes += bytes;
+    const { copyRate, nowMs } = this.#context;
+    stream.pace.copied(bytes, copyRate(logId, stream.node), nowMs());
     this.#core.sent(stream.node, last.seq);
     this.#core.committedSent(stream.node, this.#core.committedSeq);
   }

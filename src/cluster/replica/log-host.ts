@@ -65,7 +65,7 @@ export class LogHost {
   readonly compactions: Compactions;
   readonly searches: RecordSearches;
   readonly #repairs: Repairs;
-  readonly #departures: Departures;
+  readonly departures: Departures;
   readonly #port: HostPort;
   #context: Context<LogHostOps> | undefined;
   #isStopped = false;
@@ -85,7 +85,7 @@ export class LogHost {
       nowMs: () => system.clock.monotonicMs(),
       after: (delayMs, fire) => void system.deadlines.after(delayMs, fire),
     });
-    this.#departures = new Departures(config, this.#later, (logId) => this.#lookAt([logId]));
+    this.departures = new Departures(config, this.#later, (logId) => this.#lookAt([logId]));
     this.#retention = new RetentionSweep({
       nowMs: () => system.clock.monotonicMs(),
       after: this.#later,
@@ -128,6 +128,8 @@ export class LogHost {
       advanced: (to, token) => this.#answers.advanced(to, token),
       reportLoss: (logId) => losses.add(logId),
       leads: (hosted) => this.#greetEarly(hosted),
+      copyRate: (logId, node) => directory.copyRate(logId, node),
+      after: this.#later,
     };
     config.store.onDurable = (changed) => this.#durable(changed);
     config.store.onRoom = () => this.#roomMade();
@@ -246,7 +248,7 @@ export class LogHost {
     const spec = directory.spec(logId);
     if (spec === undefined || this.#context === undefined) return undefined;
     // It came back before what it had was gone: hosted when that is over.
-    if (this.#departures.has(logId)) return undefined;
+    if (this.departures.has(logId)) return undefined;
     const behavior = this.config.behaviorOf(spec.kind);
     if (behavior === undefined) {
       log.error('a log has a kind that this version does not know', { logId, kind: spec.kind });
@@ -300,7 +302,7 @@ export class LogHost {
     const kind = this.config.directory.leftKind(logId);
     if (kind === undefined) return;
     const hosted = this.#unhost(logId, 'not-leader');
-    this.#departures.begin(logId, kind, hosted?.settled());
+    this.departures.begin(logId, kind, hosted?.settled());
   }
 
   #departFromAll(): void {

@@ -99,6 +99,13 @@ export interface LogContext {
   readonly faults: Faults | undefined;
   /** Of the destination, as the metadata has it now. */
   durability(): Durability;
+  /**
+   * So many bytes a second are copied at most for a replica that a reassignment brings to that node; 0: as many as can.
+   * Of one shard.
+   */
+  copyRate(logId: number, node: number): number;
+  /** In a turn of its own. */
+  after(delayMs: number, fire: () => void): void;
   nowMs(): number;
   wallMs(): number;
   /** Has output for peers: pumped in the durable phase of this turn. */

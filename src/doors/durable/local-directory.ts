@@ -55,6 +55,10 @@ export class LocalDirectory implements Directory {
     return this.#registry.log(logId) === undefined;
   }
 
+  copyRate(): number {
+    return 0;
+  }
+
   leftKind(): undefined {
     return undefined;
   }

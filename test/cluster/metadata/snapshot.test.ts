@@ -49,8 +49,7 @@ const VERSION_4 =
   '66616e6f7574016b000001012f0170025e710102010c782d6475726162696c69747907226173796e6322';
 
 /** The same with what reassignments and removed nodes are, and there are none. */
-const VERSION_5 =
-  '00';
+const VERSION_5 = '00';
 
 describe('a snapshot', () => {
   test('of version 1 gives the image it was made of, without exchanges', () => {

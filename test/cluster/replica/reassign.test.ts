@@ -30,6 +30,18 @@ async function write(rig: Rig, leader: number, name: string, count: number): Pro
   return sent.map(([value]) => value);
 }
 
+async function checkpointed(rig: Rig, id: number): Promise<void> {
+  for (let round = 0; round < 3; round += 1) {
+    const done = { is: false };
+    const finish = () => {
+      done.is = true;
+    };
+    rig.at(id).store.checkpoint().then(finish, finish);
+    await rig.until(() => done.is);
+    await write(rig, id, `round${round}`, 1);
+  }
+}
+
 const logOf = (rig: Rig): RigLog => rig.logs.get(LOG)!;
 const isOver = (rig: Rig) => (logOf(rig).removing ?? []).length === 0;
 const membersOf = (rig: Rig) => logOf(rig).safeSet.map(({ node }) => node);
@@ -107,5 +119,24 @@ test('a replica that died while it left finds that it left, and deletes what it 
     await rig.startNode(3);
     expect(endOn(rig, 3)).toBeGreaterThan(0);
     await rig.until(() => endOn(rig, 3) === 0);
+  });
+});
+
+test('what a new replica copies takes the time that is set, and writes go on meanwhile', async () => {
+  await inFour(15, async (rig) => {
+    await led(rig, 1, { replicas: [1, 2, 3] });
+    await write(rig, 1, 'before', 300);
+    await checkpointed(rig, 1);
+    const bytesPerSecond = 100_000;
+    rig.copyRate = () => bytesPerSecond;
+    const beganMs = rig.world.nowMs;
+    rig.reassign(LOG, [1, 2, 4]);
+    await rig.until(() => rig.at(1).host.donations.count === 1);
+    const writtenMs = rig.world.nowMs;
+    await write(rig, 1, 'during', 8);
+    expect(rig.world.nowMs - writtenMs).toBeLessThan(500);
+    await rig.until(() => isOver(rig), 60_000);
+    // Virtual time: some 300 KB at 100 KB a second.
+    expect(rig.world.nowMs - beganMs).toBeGreaterThan(2_000);
   });
 });

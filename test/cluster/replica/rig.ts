@@ -133,6 +133,8 @@ export class Rig {
   isInternal = false;
   /** What nodes told of what they lost, in order. */
   readonly losses: [node: number, logIds: readonly number[]][] = [];
+  /** Bytes a second that a node copies of logs that were reassigned. */
+  copyRate: (node: number) => number = () => 0;
   /** Grows with every change. */
   version = 0;
   readonly #records = new Map<number, NodeRecord>();
@@ -417,6 +419,8 @@ export class Rig {
       assignment: (logId) => this.#assignment(node, logId),
       spec,
       threadOf: (id) => (records.has(id) ? 0 : undefined),
+      copyRate: (logId, id) =>
+        this.logs.get(logId)?.assignedAt === undefined ? 0 : this.copyRate(id),
       leftKind: (logId) => {
         const log = this.logs.get(logId);
         if (log === undefined || log.replicas.includes(node.id)) return undefined;

@@ -1,0 +1,165 @@
+// `callboard cluster`: who the nodes are and what moves, and the changes of whoever runs them: a node that leaves, other
+// replicas, even shares. A change is answered when it has begun; `--wait` stays until it is done.
+import type { Command } from 'commander';
+import type { ApiCluster, ApiClusterNode, ApiStatus } from '../admin/api-types.ts';
+import type { AdminClient } from './client.ts';
+import { EXIT, usageFailure } from './failure.ts';
+import { nodeNumber } from './parse.ts';
+import {
+  addRemoteOptions,
+  clientFor,
+  printJson,
+  printLines,
+  type RemoteOptions,
+} from './remote-options.ts';
+import { table } from './text.ts';
+
+const LOOK_MS = 500;
+
+interface WaitOptions extends RemoteOptions {
+  readonly wait?: boolean;
+  readonly cancel?: boolean;
+}
+
+export function define(program: Command): void {
+  const cluster = program
+    .command('cluster')
+    .description('nodes, replicas and settings of a cluster');
+  addRemoteOptions(
+    cluster.command('info').description('nodes, their shares, and what moves'),
+  ).action(async (options: RemoteOptions) => print(options, await clientFor(options).cluster()));
+  addRemoteOptions(
+    cluster.command('health').description('what is wrong; exits 8 if anything is'),
+  ).action(health);
+  addRemoteOptions(
+    cluster.command('drain <node>').description('move everything away from a node, leaders first'),
+  )
+    .option('--cancel', 'it stays after all')
+    .option('--wait', 'until it has nothing left')
+    .action(drain);
+  addRemoteOptions(
+    cluster
+      .command('remove <node>')
+      .description('take out, for good, a node that has nothing left'),
+  ).action(async (text: string, options: RemoteOptions) => {
+    print(options, await clientFor(options).removeNode(nodeNumber(text)));
+  });
+  addRemoteOptions(
+    cluster.command('rebalance').description('make shares of replicas and leaders even'),
+  )
+    .option('--wait', 'until they are')
+    .action(async (options: WaitOptions) => {
+      const client = clientFor(options);
+      const begun = await client.rebalance();
+      const isDone = (now: ApiCluster) => !now.isRebalancing;
+      print(options, options.wait === true ? await until(client, isDone) : begun);
+    });
+  addRemoteOptions(
+    cluster
+      .command('reassign <destination> [replicas]')
+      .description('other replicas for a log, as 1,2,4: the first of them is to lead'),
+  )
+    .option('--partition <n>', 'which of its logs', '0')
+    .option('--cancel', 'end the reassignment that goes on')
+    .option('--wait', 'until it is over')
+    .action(reassign);
+  addRemoteOptions(
+    cluster
+      .command('set <name> [value]')
+      .description('a setting of the cluster; without a value its default'),
+  ).action(async (name: string, value: string | undefined, options: RemoteOptions) => {
+    print(options, await clientFor(options).setSetting(name, value ?? null));
+  });
+}
+
+async function drain(text: string, options: WaitOptions): Promise<void> {
+  const node = nodeNumber(text);
+  const client = clientFor(options);
+  const begun = await client.drainNode(node, options.cancel === true);
+  const isDone = ({ nodes }: ApiCluster) =>
+    nodes.every(({ id, state }) => id !== node || state !== 'draining');
+  print(options, options.wait === true ? await until(client, isDone) : begun);
+}
+
+async function reassign(
+  destination: string,
+  text: string | undefined,
+  options: WaitOptions & { readonly partition: string },
+): Promise<void> {
+  if ((text === undefined) !== (options.cancel === true)) {
+    throw usageFailure('name the nodes, or give --cancel');
+  }
+  if (!/^\d{1,7}$/.test(options.partition)) throw usageFailure('--partition is a number');
+  const partition = Number(options.partition);
+  const replicas = text === undefined ? null : text.split(',').map(nodeNumber);
+  const client = clientFor(options);
+  const begun = await client.reassign({ destination, partition, replicas });
+  const isDone = ({ reassignments }: ApiCluster) =>
+    reassignments.every((each) => each.destination !== destination || each.partition !== partition);
+  print(options, options.wait === true ? await until(client, isDone) : begun);
+}
+
+async function until(
+  client: AdminClient,
+  isDone: (now: ApiCluster) => boolean,
+): Promise<ApiCluster> {
+  for (;;) {
+    const now = await client.cluster();
+    if (isDone(now)) return now;
+    await new Promise<void>((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+function print(options: RemoteOptions, cluster: ApiCluster): void {
+  if (options.json === true) printJson(cluster);
+  else printLines(infoLines(cluster));
+}
+
+export function infoLines(cluster: ApiCluster): string[] {
+  const row = (node: ApiClusterNode) => [
+    String(node.id),
+    node.isController ? `${node.state}, controller` : node.state,
+    node.rack ?? '-',
+    node.address,
+    `${node.leaderCount}/${node.preferredCount}`,
+    `${node.replicaCount - node.outOfSyncCount}/${node.replicaCount}`,
+  ];
+  const moves = cluster.reassignments.map((each) => [
+    `${each.destination}-${each.partition}`,
+    each.replicas.join(','),
+    each.adding.join(',') || '-',
+    each.removing.join(',') || '-',
+  ]);
+  const settings = Object.entries(cluster.settings).map(([name, value]) => `${name}=${value}`);
+  return [
+    `cluster ${cluster.clusterId}${cluster.isRebalancing ? ', making shares even' : ''}`,
+    ...table([
+      ['NODE', 'STATE', 'RACK', 'LINK', 'LEADS/FIRST', 'IN SYNC'],
+      ...cluster.nodes.map(row),
+    ]),
+    ...(moves.length === 0 ? [] : table([['MOVES', 'REPLICAS', 'NEW', 'LEAVE'], ...moves])),
+    ...(cluster.removedNodes.length === 0 ? [] : [`removed: ${cluster.removedNodes.join(', ')}`]),
+    settings.join(' '),
+  ];
+}
+
+async function health(options: RemoteOptions): Promise<void> {
+  const client = clientFor(options);
+  const [status, cluster] = await Promise.all([client.status(), client.cluster()]);
+  const problems = problemsOf(status, cluster);
+  if (options.json === true) printJson({ health: status.health, problems });
+  else printLines(problems.length === 0 ? ['healthy'] : problems);
+  if (problems.length > 0) process.exitCode = EXIT.unhealthy;
+}
+
+export function problemsOf(status: ApiStatus, cluster: ApiCluster): string[] {
+  const { leaderlessCount, underReplicatedCount, controllerId, isDiskShort, nodeId } = status;
+  const dead = cluster.nodes.filter(({ isLive }) => !isLive).map(({ id }) => id);
+  return [
+    ...(controllerId < 0 ? ['there is no metadata leader: nothing can be changed'] : []),
+    ...(leaderlessCount > 0 ? [`${leaderlessCount} logs have no leader`] : []),
+    ...(underReplicatedCount > 0 ? [`${underReplicatedCount} logs lack an in-sync replica`] : []),
+    ...dead.map((id) => `node ${id} is dead`),
+    ...(isDiskShort ? [`the disk of node ${nodeId} is too full for publishes`] : []),
+  ];
+}
