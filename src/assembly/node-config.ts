@@ -66,6 +66,8 @@ export interface NodeConfig {
    * The main thread and every worker thread import it. Without it the node has no replica of a durable actor.
    */
   readonly durableKinds?: string;
+  /** What the node would be lost with, such as a room: replicas of a log lie in as many as there are. */
+  readonly rack?: string;
   /** Secret that the nodes of a cluster show each other on their links. */
   readonly token: string;
 }

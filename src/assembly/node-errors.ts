@@ -39,6 +39,17 @@ export class MetadataLostError extends BrokerError {
   }
 }
 
+export class RemovedError extends BrokerError {
+  readonly code = 'NODE_REMOVED';
+
+  constructor(node: number, root: string) {
+    super(
+      `node ${node} was removed from the cluster, and the data in ${root} is not taken back; ` +
+        'with an empty folder the node joins as a new one',
+    );
+  }
+}
+
 export class NodeConfigError extends BrokerError {
   readonly code = 'NODE_CONFIG_INVALID';
 }

@@ -40,6 +40,7 @@ import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from 
 import {
   MetadataLostError,
   NodeConfigError,
+  RemovedError,
   RolledBackError,
   RunsTwiceError,
 } from './node-errors.ts';
@@ -265,6 +266,8 @@ class Node implements ProbedNode {
       },
       onRenamed: (dataIncarnation) => this.#renamed(dataIncarnation),
       onForgotten: (known) => this.#forgotten(known, false),
+      onRemoved: () => this.#removed(),
+      rack: this.#config.rack,
       onFailed: (error) => this.#fail(error),
     });
     this.#registration.start();
@@ -297,6 +300,11 @@ class Node implements ProbedNode {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  #removed(): void {
+    this.#metadata?.stop();
+    this.#fail(new RemovedError(this.#config.nodeId, this.#env.disk.root));
   }
 
   #advertised(): string {
@@ -339,7 +347,10 @@ class Node implements ProbedNode {
         stored,
         others: founders.map(nodeOfPeer).filter((id) => id !== nodeId),
         root: this.#env.disk.root,
-        onForgotten: (known, isLost) => this.#forgotten(known, isLost),
+        onForgotten: ({ incarnation, isRemoved }, isLost) => {
+          if (isRemoved === true) this.#removed();
+          else this.#forgotten(incarnation, isLost);
+        },
       }),
       shardThreads: Array.from({ length: this.#config.shards }, (_, index) => index + 1),
       survey: (logId, nodes, answer) => this.#survey(logId, nodes, answer),

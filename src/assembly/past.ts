@@ -13,7 +13,7 @@ export interface PastOptions {
   /** All other members. */
   readonly others: readonly number[];
   readonly root: string;
-  onForgotten(knownIncarnation: number, isLost: boolean): void;
+  onForgotten(known: KnownLife, isLost: boolean): void;
 }
 
 /** A new folder promised nothing that it could have forgotten. Throws NODE_METADATA_LOST where nobody else has it. */
@@ -26,13 +26,14 @@ export function pastOf(options: PastOptions): Pick<MetadataServiceConfig, 'past'
   const isForgotten = (known: KnownLife) =>
     isLost ||
     known.incarnation > dataIncarnation ||
-    (known.incarnation === dataIncarnation && known.bootCounter > toldBoot);
+    (known.incarnation === dataIncarnation &&
+      (known.isRemoved === true || known.bootCounter > toldBoot));
   return {
     past: {
       others,
       isLost,
       isForgotten,
-      onForgotten: (known) => onForgotten(known.incarnation, isLost),
+      onForgotten: (known) => onForgotten(known, isLost),
     },
   };
 }

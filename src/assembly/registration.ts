@@ -45,6 +45,9 @@ export interface RegistrationOptions {
   onRenamed(dataIncarnation: number): void;
   /** The folder is an earlier state of this node than the one that metadata knows. */
   onForgotten(knownIncarnation: number): void;
+  /** The cluster has taken this node out, and takes its data back no more. */
+  onRemoved(): void;
+  readonly rack: string | undefined;
   onFailed(error: Error): void;
 }
 
@@ -132,6 +135,7 @@ export class Registration {
     const { metadata, replica, changes, founders, system } = this.#options;
     if (metadata.raft.controllerId < 0) return undefined;
     const { image } = replica;
+    if (this.#isTold && this.#isTakenOut()) return async () => this.#options.onRemoved();
     const isLeader = metadata.raft.isLeader && metadata.raft.status?.isReady === true;
     if (!metadata.raft.isLeader) this.#ledSinceMs = -1;
     else if (this.#ledSinceMs < 0) this.#ledSinceMs = system.clock.monotonicMs();
@@ -162,6 +166,12 @@ export class Registration {
 
   #isRegistered(): boolean {
     return this.#ownRecord() !== undefined && this.#restartedShard() === undefined;
+  }
+
+  #isTakenOut(): boolean {
+    const { replica, identity } = this.#options;
+    const isKnown = replica.image.node(identity.nodeId) !== undefined;
+    return !isKnown && replica.image.removedIncarnation(identity.nodeId) !== undefined;
   }
 
   /** A shard of this process that metadata knows by an earlier life. */
@@ -217,7 +227,7 @@ export class Registration {
       hasFailedSync: shards.hasFailedSync(),
       osBootId,
       pid,
-      rack: undefined,
+      rack: this.#options.rack,
       endpoints,
       firstShardThread: shards.firstThread,
       shardIncarnations: shards.incarnations(),
@@ -239,12 +249,19 @@ export class Registration {
       this.#options.onForgotten(replica.image.node(nodeId)?.incarnation ?? this.#incarnation);
       return;
     }
+    if (answer.code === 'node-removed') {
+      this.#isStopped = true;
+      this.#options.onRemoved();
+      return;
+    }
     if (answer.code === 'new-incarnation-needed' || answer.code === 'rolled-back') {
       system.log.warn('this data may have lost something: it joins as new', {
         why: answer.message,
       });
-      const known = replica.image.node(nodeId)?.incarnation ?? 0;
-      this.#previous = this.#incarnation;
+      const { image } = replica;
+      const known = image.node(nodeId)?.incarnation ?? image.removedIncarnation(nodeId) ?? 0;
+      // What joins in the place of a node that was removed is no later life of it.
+      if (image.removedIncarnation(nodeId) === undefined) this.#previous = this.#incarnation;
       this.#incarnation = laterIncarnation(system, Math.max(known, this.#previous));
       this.#options.onRenamed(this.#incarnation);
       return;

@@ -44,6 +44,7 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   ...Object.fromEntries(
     Object.entries(SETTING_BOUNDS).map(([name, [least, most]]) => [name, isWhole(least, most)]),
   ),
+  rack: (value) => isText(value) && Buffer.byteLength(value as string) <= 255,
   token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
 };
@@ -56,7 +57,7 @@ const SETTINGS = [
   'scrubBytesPerSecond',
 ] as const;
 const OPTIONAL: ReadonlySet<string> = new Set([
-  ...['dataRoot', 'memory', 'shards', 'host', 'isFounding'],
+  ...['dataRoot', 'memory', 'shards', 'host', 'isFounding', 'rack'],
   ...SETTINGS,
 ]);
 
@@ -106,6 +107,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     shards: (config['shards'] as number | undefined) ?? serverShards(),
     host: (config['host'] as string | undefined) ?? 'localhost',
     token: config['token'] as string,
+    ...(config['rack'] === undefined ? {} : { rack: config['rack'] as string }),
     isFounding: config['isFounding'] === true,
     ...Object.fromEntries(settings),
   };

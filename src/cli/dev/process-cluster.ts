@@ -105,7 +105,7 @@ export class ProcessCluster implements Cluster {
     }
     const { restartAfterMs, events } = this.#options;
     const afterMs =
-      restartAfterMs === undefined
+      restartAfterMs === undefined || member.failure?.code === 'NODE_REMOVED'
         ? undefined
         : Math.min(RESTART_MAX_MS, restartAfterMs * 2 ** Math.min(member.failedStarts, 10));
     if (!member.isReady) member.failedStarts += 1;

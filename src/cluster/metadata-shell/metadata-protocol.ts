@@ -30,7 +30,7 @@ const proposeAnswer = record({
 const replica = record({ node: u32, incarnation: u53 });
 
 /** Slot `SLOT_METADATA` on thread 0 of every node. */
-export const MetadataProtocol = protocol('metadata', 4, {
+export const MetadataProtocol = protocol('metadata', 5, {
   raft: tell(bytesCopy),
   propose: ask(record({ command: bytesCopy }), proposeAnswer),
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
@@ -42,6 +42,8 @@ export const MetadataProtocol = protocol('metadata', 4, {
     record({
       incarnation: u32,
       bootCounter: u32,
+      /** Taken out of the cluster: the incarnation is the last that it had. */
+      isRemoved: bool,
       standing: oneOf('leads', 'follows', 'alone', 'blank'),
     }),
   ),

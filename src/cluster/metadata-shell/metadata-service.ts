@@ -233,11 +233,23 @@ export class MetadataService {
     const { controllerId } = this.raft;
     const incarnation = this.#registeredIncarnation;
     if (this.raft.isLeader) {
+      this.#dropRemoved();
       if (incarnation === undefined) this.#control({ kind: 'tick' });
       else this.#control({ kind: 'heartbeat', node, incarnation });
     } else if (controllerId >= 0 && incarnation !== undefined) {
       this.#peer(controllerId).tell('heartbeat', { node, incarnation });
     }
+  }
+
+  #dropRemoved(): void {
+    const { image } = this.config.replica;
+    if (!this.#isReadyLeader()) return;
+    // This node, if it is the one, ends by itself: whoever leads next takes it out.
+    const isRemoved = (node: number) =>
+      node !== this.config.node && image.removedIncarnation(node) !== undefined;
+    this.#members.dropRemoved(isRemoved).catch((error: unknown) => {
+      this.config.onFatal(error as Error);
+    });
   }
 
   /** This thread is awake, perhaps about to answer: a heartbeat that is soon due goes along. */
@@ -395,7 +407,7 @@ export class MetadataService {
         this.#control({ kind: 'heartbeat', node, incarnation });
       },
       join: ({ node, incarnation }: { node: number; incarnation: number }) =>
-        later(ctx, () => this.#members.replace(node, incarnation)),
+        later(ctx, () => this.#letIn(node, incarnation)),
       known: ({ node }: { node: number }) => later(ctx, () => this.#knownLife(node)),
       proposeSafeSet: (input: SafeSetProposal & { readonly thread: number }) =>
         this.proposeSafeSet(input, input.thread),
@@ -408,10 +420,20 @@ export class MetadataService {
     };
   }
 
+  /** Not the data of a node that was removed: it is told so when it asks what is known of it. */
+  async #letIn(node: number, incarnation: number): Promise<boolean> {
+    const removed = this.config.replica.image.removedIncarnation(node);
+    if (removed === incarnation) return false;
+    return this.#members.replace(node, incarnation, removed !== undefined);
+  }
+
   async #knownLife(node: number): Promise<KnownLife> {
     await this.#recovered;
-    const { incarnation = 0, bootCounter = 0 } = this.config.replica.image.node(node) ?? {};
-    return { incarnation, bootCounter, standing: this.#standing() };
+    const { image } = this.config.replica;
+    const removed = image.removedIncarnation(node);
+    const { incarnation = removed ?? 0, bootCounter = 0 } = image.node(node) ?? {};
+    const isRemoved = removed !== undefined;
+    return { incarnation, bootCounter, isRemoved, standing: this.#standing() };
   }
 
   #standing(): KnownLife['standing'] {

@@ -14,6 +14,8 @@ export const KNOWN_GRACE_MS = 5_000;
 export interface KnownLife {
   readonly incarnation: number;
   readonly bootCounter: number;
+  /** It was taken out of the cluster; absent: it was not. */
+  readonly isRemoved?: boolean;
   /**
    * Of whoever says so: who `leads` knows everything that was ever committed, who `follows` may lack the newest,
    * and so may who is `alone`, without a leader. Who is `blank` has no metadata, and cannot know anything.

@@ -100,7 +100,9 @@ export function removalFault(
   const { node, incarnation, previousIncarnation } = command;
   const removed = image.removedIncarnation(node);
   if (removed === undefined) return undefined;
-  if (incarnation === removed || previousIncarnation !== 0) {
+  // Data has a past: its own name, or the one before.
+  const isOld = previousIncarnation !== 0 && incarnation <= removed;
+  if (isOld || incarnation === removed || previousIncarnation === removed) {
     const why = `node ${node} was removed from the cluster: give it an empty folder to join as a new node`;
     return refused('node-removed', why);
   }
