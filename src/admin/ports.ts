@@ -3,7 +3,12 @@
 import type { ThreadLook as InspectedThread } from '../actors/inspect/looks.ts';
 import type { MemberControl } from '../actors/threads/control.ts';
 import type { RecordAccess } from '../broker/ports.ts';
-import type { ClusterChanges, ClusterOperations, MetadataView, ReplicaStatus } from '../cluster/ports.ts';
+import type {
+  ClusterChanges,
+  ClusterOperations,
+  MetadataView,
+  ReplicaStatus,
+} from '../cluster/ports.ts';
 
 /** One look at a thread. */
 export interface ThreadLook extends InspectedThread {

@@ -198,6 +198,7 @@ class Node implements ProbedNode {
       life: this.#shards?.incarnations()[0] ?? 0,
       isSettledVoter: this.#metadata?.isSettledVoter() ?? false,
       counters: () => this.#shards?.counters() ?? {},
+      operations: this.#shards?.changes,
       ...this.#imageProbe.questions,
     };
   }

@@ -2,7 +2,7 @@
 // between two events. Not a part of what a node offers to its users, and it changes nothing.
 import { type Durability, hashImage, type LogRecord } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import type { PolicyService } from '../cluster/ports.ts';
+import type { ClusterOperations, PolicyService } from '../cluster/ports.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
 import type { ShardStore, StoredLog } from '../storage/api.ts';
 import type { ReplicatedActors } from './durable-actors.ts';
@@ -48,6 +48,8 @@ export interface NodeProbe {
   readonly isSettledVoter: boolean;
   /** Of its shards, as the admin API has them. */
   counters(): Readonly<Record<string, number>>;
+  /** What whoever runs the cluster may ask of it here; undefined before the node is up. */
+  readonly operations: ClusterOperations | undefined;
   /** Undefined for a node that is not registered. */
   standing(node: number): Standing | undefined;
   /** Every log that metadata knows, and how many nodes it is assigned to. */

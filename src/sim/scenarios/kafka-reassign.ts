@@ -1,10 +1,11 @@
 // Five nodes, and partitions that are given other replicas all the time: moved, moved again on the way, cancelled, under
-// every fault; positions of a group, which a majority commits, among them. Nothing acknowledged is lost, the replicas of
+// every fault; positions of a group, which a majority commits, among them. Now and then a node is drained, and stays after
+// all. Nothing acknowledged is lost, the replicas of
 // each log are those that were asked for last, equal, and what others had of it is gone.
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
 import { checkRegisters } from '../checkers/register.ts';
-import { between } from '../draws.ts';
+import { between, pick } from '../draws.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
@@ -12,7 +13,7 @@ import { KafkaMover } from '../workloads/kafka-mover.ts';
 import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
 import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
-import { ClusterRun } from './cluster-run.ts';
+import { ClusterRun, STEP_MS } from './cluster-run.ts';
 import {
   CLUSTER_FAULTS,
   PROBE_EVERY_EVENTS,
@@ -24,6 +25,7 @@ const NODES = [1, 2, 3, 4, 5];
 const REPLICAS = 3;
 const ACKNOWLEDGED_MIN = 600;
 const MOVES_MIN = 5;
+const CHANGE_MS = 2_000;
 const TOPICS: readonly TopicPlan[] = [
   { name: 'moved', partitions: 2 },
   { name: 'still', partitions: 1 },
@@ -61,6 +63,8 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
   #mover: KafkaMover | undefined;
   #member: GroupMember | undefined;
   #observer: KafkaClient | undefined;
+  #isDraining = true;
+  #hasDrained = false;
 
   constructor(world: World) {
     super();
@@ -101,6 +105,7 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
     this.#member = new GroupMember(this.#world, client, polls, this.#registers, options);
     this.cluster.run(this.#member.run());
     this.#startMover();
+    this.cluster.run(this.#drainNodes());
   }
 
   #startMover(): void {
@@ -112,6 +117,32 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
       meanGapMs: between(random, 400, 2_500),
     });
     this.cluster.run(this.#mover.run());
+  }
+
+  /** One node at a time leaves, for a while. */
+  async #drainNodes(): Promise<void> {
+    const random = this.#world.workload.fork('drains');
+    while (this.#isDraining) {
+      await this.cluster.pause(between(random, 2_000, 6_000));
+      const node = pick(random, NODES)!;
+      if (!(await this.#leave(node, true))) continue;
+      await this.cluster.pause(between(random, 3_000, 10_000));
+      while (!(await this.#leave(node, false))) await this.cluster.pause(STEP_MS);
+    }
+    this.#hasDrained = true;
+  }
+
+  /** False when nobody answered that it is so. A node that dies meanwhile answers never. */
+  async #leave(node: number, isLeaving: boolean): Promise<boolean> {
+    const asked = this.cluster.operations()?.drainNode(node, isLeaving, CHANGE_MS);
+    if (asked === undefined) return false;
+    const none = this.cluster.pause(2 * CHANGE_MS).then(() => undefined);
+    const answer = await Promise.race([asked.catch(() => undefined), none]);
+    // One of which nobody knows yet is no node that leaves.
+    return (
+      answer?.kind === 'ok' ||
+      (!isLeaving && answer?.kind === 'refused' && answer.code === 'unknown-node')
+    );
   }
 
   async #createTopics(client: KafkaClient): Promise<void> {
@@ -130,6 +161,8 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
     for (const each of this.#producers) each.stop();
     await this.until('producers finish', () => this.#producers.every((each) => each.isDone));
     mover.stop();
+    this.#isDraining = false;
+    await this.until('nodes stay', () => this.#hasDrained);
     await this.until('nothing moves any more', () => mover.isDone);
     const reader = this.cluster.kafkaClient('reader');
     for (const { name, partitions } of TOPICS) {

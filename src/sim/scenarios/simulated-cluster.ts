@@ -7,7 +7,7 @@ import { type NodeParts, nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
 import { startRocketListener } from '../../assembly/rocket-listener.ts';
-import type { Durability } from '../../cluster/ports.ts';
+import type { ClusterOperations, Durability } from '../../cluster/ports.ts';
 import { startAmqpListener } from '../../protocols/amqp/listener.ts';
 import { cycleTracer } from '../ask-cycles.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
@@ -341,6 +341,13 @@ export class SimulatedCluster {
   durabilitiesOf(destination: string): readonly Durability[] {
     const all = [...this.#probes()].map(({ probe }) => probe.durabilityOf(destination));
     return all.filter((each) => each !== undefined);
+  }
+
+  /** By way of any node that is up; undefined while none is. */
+  operations(): ClusterOperations | undefined {
+    for (const { probe } of this.#probes())
+      if (probe.operations !== undefined) return probe.operations;
+    return undefined;
   }
 
   /** The sum of all nodes that are up, each in its present life. */

@@ -1,5 +1,6 @@
 import { kafkaCluster } from '../../../src/sim/scenarios/kafka-cluster.ts';
 import { kafkaCompaction } from '../../../src/sim/scenarios/kafka-compaction.ts';
+import { kafkaReassign } from '../../../src/sim/scenarios/kafka-reassign.ts';
 import { kafkaRetention } from '../../../src/sim/scenarios/kafka-retention.ts';
 import { find } from './find.ts';
 
@@ -30,6 +31,13 @@ find([
     what: 'a restarted leader that goes on in its old epoch',
     scenario: kafkaCluster,
     from: 300,
+    foundBy: /^replicas\//,
+  },
+  {
+    bug: 'leave-before-change',
+    what: 'a replica that deletes what it has before the set has changed',
+    scenario: kafkaReassign,
+    from: 1,
     foundBy: /^replicas\//,
   },
   {
