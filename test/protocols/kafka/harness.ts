@@ -366,7 +366,12 @@ export class FakeNode<E extends Environment> {
           if (value === undefined) config.delete(key);
           else config.set(key, value);
         }
-        if (!validateOnly) this.destinations.set(name, { ...found, config });
+        if (!validateOnly) {
+          const durability = (config.get('callboard.durability') ??
+            'sync') as LogView['durability'];
+          const logs = found.logs.map((log) => ({ ...log, durability }));
+          this.destinations.set(name, { ...found, config, logs });
+        }
         return { kind: 'ok', version: 4 };
       },
       declareExchange: notOfKafka,
