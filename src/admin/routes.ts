@@ -10,7 +10,6 @@ import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
 import type { AdminPorts } from './ports.ts';
 import { threadRoute } from './threads.ts';
-import { topicRoute } from './topics.ts';
 import { PAGE } from './web/page.ts';
 
 const MESSAGES = /^\/api\/destinations\/([^/]+)\/messages$/;
@@ -31,8 +30,12 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
   if (ofCluster !== undefined) return ofCluster;
   const ofManagement = await managementRoute(ports, request);
   if (ofManagement !== undefined) return ofManagement;
-  const ofTopic = await topicRoute(ports, request);
-  if (ofTopic !== undefined) return ofTopic;
+  if (path.startsWith('/api/topics/')) {
+    // Knows the rules of topics, which a main thread does not load before somebody asks.
+    const { topicRoute } = await import('./topics.ts');
+    const ofTopic = await topicRoute(ports, request);
+    if (ofTopic !== undefined) return ofTopic;
+  }
   if (!isRead) throw new ApiProblem(405, 'METHOD_NOT_ALLOWED', 'only GET is served here');
   switch (path) {
     case '/':

@@ -58,11 +58,6 @@ export function knownMistakes(env: Environment): Faults | undefined {
   return taken(env, OF_REPLICATION);
 }
 
-/** The same of the controller. */
-export function knownControllerMistakes(env: Environment): { readonly shrinksQuorums?: true } {
-  return taken(env, [['bug.shrink-quorum', 'shrinksQuorums']]) ?? {};
-}
-
 /** The same of compaction. */
 export function knownCompactionMistakes(env: Environment): CompactionFaults | undefined {
   return taken(env, OF_COMPACTION);

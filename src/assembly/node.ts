@@ -20,6 +20,7 @@ import { configurationOf, nodeOfPeer, peerOf, RAFT_DEFAULTS } from '../raft/inde
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import type { LoadClients } from './client-protocols.ts';
+import { knownControllerMistakes } from './controller-mistakes.ts';
 import { DurableActorsOfCluster, type ReplicatedActors } from './durable-actors.ts';
 import { DurableCommands } from './durable-commands.ts';
 import { kindOf } from './durable-kinds.ts';
@@ -34,7 +35,6 @@ import {
   takeFolder,
   writeIdentity,
 } from './identity.ts';
-import { knownControllerMistakes } from './known-mistakes.ts';
 import { nodeAdmin } from './node-admin.ts';
 import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from './node-config.ts';
 import {

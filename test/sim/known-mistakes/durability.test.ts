@@ -20,7 +20,7 @@ find([
     bug: 'answer-unreceived',
     what: 'an answer of a `replicated` topic before the others have the record',
     scenario: kafkaDurability,
-    from: 2_004,
+    from: 1_000,
     foundBy: /^durability\/replicated$/,
   },
   {
