@@ -173,15 +173,19 @@ function checkLanes(
 }
 
 function checkFinal(
-  { final, stream }: StreamHistory,
+  { final, stream, logs }: StreamHistory,
   places: ReadonlyMap<number, Place>,
   publishes: readonly Publish[],
   report: Report,
 ): void {
   if (final === undefined) return;
   const there = new Set(final.deliveries.map(({ id }) => id));
+  const lasts = new Map(final.deliveries.map(({ key, offset }) => [logOf(key, logs), offset]));
   for (const [id, { seenBy, log, offset }] of places) {
-    if (!there.has(id)) report('vanished', `${id}: ${seenBy} saw it at ${offset} of log ${log}`);
+    if (there.has(id)) continue;
+    // Data that is gone leaves a hole; a reader that did not come so far says nothing of what is there.
+    const end = `${final.name} came to ${lasts.get(log) ?? 'none'}`;
+    report('vanished', `${id}: ${seenBy} saw it at ${offset} of log ${log}, ${end}`);
   }
   for (const { id, outcome, streams, lane } of publishes) {
     const isThere = there.has(id) || outcome !== 'confirmed' || !streams.includes(stream);

@@ -47,8 +47,8 @@ const ACKNOWLEDGED_MIN = 2_000;
  * change of leader come as new, and more of what is promised about these can be seen.
  */
 const RESERVED_AHEAD = [16, 256, 4_096];
-/** How long consumers have for what is left when publishers are done. What is not settled then is a finding. */
-const SETTLE_LIMIT_MS = 30_000;
+/** When consumers and readers of what is left come no further for so long, the rest is a finding. */
+const STANDSTILL_MS = 30_000;
 /** How long they wait for what should not come again. */
 const AFTERMATH_MS = 3_000;
 const READERS = 2;
@@ -229,11 +229,8 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     await this.until('consumers consume', () =>
       this.#consumers.every(({ isConsuming }) => isConsuming),
     );
-    const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
-    await this.until(
-      'everything is settled',
-      () => this.#world.nowMs > limitMs || this.#unsettled().size === 0,
-    );
+    const unsettled = () => this.#unsettled().size;
+    await this.untilNoneLeft('everything is settled', unsettled, STANDSTILL_MS);
     if (this.#unsettled().size > 0) {
       // Whatever comes next, this has failed: the checker says how.
       this.#recorder.add({ kind: 'disturbed', atMs: this.#world.nowMs });
@@ -270,11 +267,8 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   async #readAll(): Promise<void> {
     this.#reader(true);
     const { publishes } = this.#recorder.history;
-    const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
-    await this.until(
-      'everything is read',
-      () => this.#world.nowMs > limitMs || unread(this.#journal, publishes) === 0,
-    );
+    const left = () => unread(this.#journal, publishes);
+    await this.untilNoneLeft('everything is read', left, STANDSTILL_MS);
     const lookedMs = this.#world.nowMs + AFTERMATH_MS;
     await this.until('a look at what should not come', () => this.#world.nowMs > lookedMs);
   }

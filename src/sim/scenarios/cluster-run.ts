@@ -39,6 +39,28 @@ export abstract class ClusterRun {
     while (!isTrue()) await this.cluster.pause(everyMs);
   }
 
+  /**
+   * Goes on when nothing is left, or when what is left has not become less for so long. How much there is depends on
+   * the seed, and so does how fast clients are: no time for all of it would be right for every seed.
+   */
+  protected async untilNoneLeft(
+    step: string,
+    left: () => number,
+    standstillMs: number,
+    everyMs = STEP_MS,
+  ): Promise<void> {
+    let least = Number.POSITIVE_INFINITY;
+    let stillMs = 0;
+    const isOver = (): boolean => {
+      const count = left();
+      stillMs = count < least ? 0 : stillMs + everyMs;
+      // Who begins anew has more left: that is no step forward, nor is what follows until it is where it was.
+      least = Math.min(least, count);
+      return count === 0 || stillMs > standstillMs;
+    };
+    await this.until(step, isOver, everyMs);
+  }
+
   /** The last that a run does: it is drained then. */
   protected async rest(pause = () => this.cluster.pause(STEP_MS)): Promise<void> {
     for (;;) {

@@ -29,8 +29,8 @@ const STORED_MIN = 1_000;
 const CHECKPOINT_BYTES = [16_384, 131_072, 1_048_576];
 /** Between two looks at the whole history. */
 const LOOK_MS = 500;
-/** How long consumers have for what is left when producers are done: more than any lease. */
-const SETTLE_LIMIT_MS = 60_000;
+/** When consumers of what is left come no further for so long, the rest is a finding: more than any lease. */
+const STANDSTILL_MS = 60_000;
 /** How long they look for what should not come again. */
 const AFTERMATH_MS = 2_000;
 const MEAN_LIFE_MS = 15_000;
@@ -202,12 +202,8 @@ class RocketmqClusterRun extends ClusterRun implements ScenarioRun {
       [...this.#producers.values()].every(({ isDone }) => isDone),
     );
     for (const consumer of this.#consumers.values()) consumer.beOrderly();
-    const limitMs = this.#world.nowMs + SETTLE_LIMIT_MS;
-    await this.until(
-      'groups are done with everything',
-      () => this.#world.nowMs > limitMs || openMessages(this.history).size === 0,
-      LOOK_MS,
-    );
+    const open = () => openMessages(this.history).size;
+    await this.untilNoneLeft('groups are done with everything', open, STANDSTILL_MS, LOOK_MS);
     await this.#leave();
     this.#recorder.add({ kind: 'drained' });
     await this.#aftermath();

@@ -17,4 +17,9 @@ replay(amqpCluster, [
     'a proposal to show a follower as in sync got lost and was not repeated: nothing else went on in its log',
     LOSSES,
   ],
+  [
+    774_303,
+    'a reader that holds four messages at most had no time to come to the end of a stream, and what is there was lost',
+    LOSSES,
+  ],
 ]);
