@@ -25,6 +25,8 @@ import { RaftStore } from './raft-store.ts';
 
 const COMPACT_ENTRIES = 1000;
 const STATE_POLL_MS = 10;
+/** A state that is not durable by then is put again: most likely the disk was full. */
+const STATE_RETRY_MS = 500;
 const HAND_OVER_POLL_MS = 5;
 /**
  * A peer that starts asks for votes this often, this many times, and each rank of the voters this much
@@ -404,11 +406,14 @@ export class RaftShell {
   }
 
   /** A large state goes to a file of its own, whose end nobody announces. */
-  #pollState(): void {
+  #pollState(waitedMs = 0): void {
     this.#config.system.deadlines.after(STATE_POLL_MS, () => {
       if (this.#isStopped) return;
       this.#store.poll();
-      if (this.#store.isWaitingForState) this.#pollState();
+      if (!this.#store.isWaitingForState) return;
+      const isRetry = waitedMs >= STATE_RETRY_MS;
+      if (isRetry) this.#store.putAgain();
+      this.#pollState(isRetry ? 0 : waitedMs + STATE_POLL_MS);
     });
   }
 

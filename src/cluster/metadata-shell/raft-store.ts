@@ -42,6 +42,8 @@ export class RaftStore {
   #entries: Entry[] = [];
   #pending: Pending[] = [];
   #stateDue: { readonly seq: number } | undefined;
+  /** The state that steps wait for, and that was put. */
+  #statePut: { readonly seq: number; readonly bytes: Uint8Array } | undefined;
 
   constructor(stored: StoredLog, persisted: (attempt: number) => void) {
     this.#stored = stored;
@@ -107,8 +109,9 @@ export class RaftStore {
     const due = this.#stateDue;
     if (due !== undefined && due.seq <= durableSeq && this.#stored.endSeq === durableSeq) {
       this.#stateDue = undefined;
-      this.#stored.putState(durableSeq, this.#encodeState());
-    }
+      this.#statePut = { seq: durableSeq, bytes: this.#encodeState() };
+      this.putAgain();
+    } else if (this.#stored.snapshotSeq >= (this.#statePut?.seq ?? 0)) this.#statePut = undefined;
     while (this.#pending.length > 0) {
       const next = this.#pending[0];
       if (next === undefined || next.seq > durableSeq) return;
@@ -116,6 +119,16 @@ export class RaftStore {
       this.#pending.shift();
       this.#persisted(next.attempt);
     }
+  }
+
+  /**
+   * A state for which the disk had no room or the process no descriptor is not stored, and nobody says so: without it
+   * nothing counts any more, and nobody hears of this peer. One that is under way is left at that.
+   */
+  putAgain(): void {
+    const state = this.#statePut;
+    if (state === undefined || this.#stored.snapshotSeq >= state.seq) return;
+    this.#stored.putState(state.seq, state.bytes);
   }
 
   /** Everything so far, for a store that wants to drop old frames. */
