@@ -221,7 +221,11 @@ export class LeaderRole implements Retainer {
     const { behavior } = this.#context;
     const { replies, releaseBelow, isReleaseDue = true } = decision;
     let seq = this.#context.stored.endSeq;
-    if (releaseBelow !== undefined) this.#logStart.want(releaseBelow, seq, isReleaseDue);
+    if (releaseBelow !== undefined) {
+      this.#logStart.want(releaseBelow, seq, isReleaseDue);
+      // Without a frame of its own no commit follows that would have the start moved.
+      if (isReleaseDue) this.#context.markDirty();
+    }
     let refused: LogResult | undefined;
     if (decision.events !== undefined || decision.batch !== undefined) {
       const { batch, isAwaited = true } = decision;

@@ -103,6 +103,26 @@ test('what is fetched from many queues is forgotten by one deadline', async () =
   });
 });
 
+test.each([[[1]], [[1, 2, 3]]])(
+  'the log of a queue that is emptied and left alone starts behind what was consumed: %j',
+  async (replicas) => {
+    await inCluster(218, async (cluster, rig) => {
+      const logId = await cluster.create('q', 1, { replicas });
+      const publisher = new TestPublisher(cluster.at(1));
+      publisher.publish(range(0, 20), { key: 'q' });
+      const reader = new TestReader(cluster.at(1));
+      reader.consume(1, 'q', 100);
+      await rig.until(() => reader.got.length === 20);
+      reader.acknowledge(reader.got);
+      const hosted = rig.at(1).host.hosted(logId)!;
+      await rig.until(() => hosted.status().startOffset === 20);
+      const { endSeq } = hosted.stored;
+      await rig.advance(10_000);
+      expect(hosted.stored.endSeq).toBe(endSeq);
+    });
+  },
+);
+
 test('a consumer that waits gets what comes, and costs its host nothing meanwhile', async () => {
   await inCluster(203, async (cluster, rig) => {
     await cluster.create('q', 1);
