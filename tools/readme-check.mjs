@@ -21,7 +21,9 @@ const KNOWN = new Map([
   ['npm run chaos:kill9 -- --rounds 20', { run: 'npm run chaos:kill9 -- --rounds 1 --all 0' }],
 ]);
 /** Commands that are run as they stand. */
-const AS_IS = [/^npx callboard (produce|consume|find|ls|status|topic|policy|cluster|actors|doctor)\b/];
+const AS_IS = [
+  /^npx callboard (produce|consume|find|ls|status|topic|policy|cluster|actors|doctor)\b/,
+];
 
 function commandsOf(text) {
   const commands = [];
