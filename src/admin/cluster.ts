@@ -2,17 +2,16 @@
 // that leave, settings of the whole. A change is answered when it has begun and every shard of this node knows.
 import type { MetadataResult } from '../cluster/ports.ts';
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
-import { decodeUtf8 } from '../std/bytes.ts';
 import { ApiProblem, invalid, json } from './answers.ts';
 import type { ApiCluster, ApiClusterNode } from './api-types.ts';
 import type { AdminPorts, ClusterNode } from './ports.ts';
+import { type Fields, fieldsIn } from './request-body.ts';
 
 const CHANGE_MS = 5_000;
 const NODE_PATH = /^\/api\/cluster\/nodes\/(\d{1,10})\/(drain|remove)$/;
 const NODES_MAX = 64;
 
-type Body = Readonly<Record<string, unknown>>;
-type Change = (ports: AdminPorts, body: Body) => Promise<MetadataResult>;
+type Change = (ports: AdminPorts, body: Fields) => Promise<MetadataResult>;
 
 /** What is POSTed where, and the fields that it takes. */
 const CHANGES: Readonly<
@@ -76,25 +75,11 @@ function stateOf({ isLive, isLeaving, replicaCount }: ClusterNode): ApiClusterNo
 
 // ---- Changes ---------------------------------------------------------------------------------------
 
-function bodyOf(request: HttpRequest, fields: readonly string[]): Body {
-  if (request.body.length === 0) return {};
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(decodeUtf8(request.body));
-  } catch {
-    throw invalid('the body is not JSON');
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw invalid('the body must be a JSON object');
-  }
-  const unknown = Object.keys(parsed).find((field) => !fields.includes(field));
-  if (unknown !== undefined) {
-    throw invalid(`unknown field ${unknown}; known: ${fields.join(', ') || 'none'}`);
-  }
-  return parsed as Body;
+function bodyOf({ body }: HttpRequest, known: readonly string[]): Fields {
+  return body.length === 0 ? {} : fieldsIn(body, known);
 }
 
-function reassign({ view, cluster }: AdminPorts, body: Body): Promise<MetadataResult> {
+function reassign({ view, cluster }: AdminPorts, body: Fields): Promise<MetadataResult> {
   const { destination: name, partition = 0, replicas } = body;
   if (typeof name !== 'string') throw invalid('destination must be a name');
   const log = view.destination(name)?.logs[Number(partition)];
@@ -111,7 +96,7 @@ function reassign({ view, cluster }: AdminPorts, body: Body): Promise<MetadataRe
   return cluster.reassign(log.logId, wanted, CHANGE_MS);
 }
 
-function set({ cluster }: AdminPorts, { name, value }: Body): Promise<MetadataResult> {
+function set({ cluster }: AdminPorts, { name, value }: Fields): Promise<MetadataResult> {
   if (typeof name !== 'string') throw invalid('name must be the name of a setting');
   if (value !== null && typeof value !== 'number' && typeof value !== 'string') {
     throw invalid('value must be a number, or null for the default');

@@ -4,11 +4,10 @@
 import type { MetadataResult } from '../cluster/ports.ts';
 import { APPLY_TO, type ApplyTo, definitionNotes, type PolicyRecord } from '../cluster/ports.ts';
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
-import { decodeUtf8 } from '../std/bytes.ts';
-import { messageOf } from '../std/errors.ts';
 import { json } from './answers.ts';
 import type { ApiManagementError, ApiPolicy } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
+import { fieldsIn, isObject } from './request-body.ts';
 
 const CHANGE_TIMEOUT_MS = 8_000;
 /** Far more than a policy needs: it goes through the metadata of the whole cluster. */
@@ -98,9 +97,8 @@ function shown(policy: PolicyRecord): ApiPolicy {
 // ---- What is asked for ----------------------------------------------------------------------------
 
 function policyOf({ body }: HttpRequest, name: string): PolicyRecord {
-  const fields = objectIn(body);
-  const unknown = Object.keys(fields).find((field) => !FIELDS.includes(field));
-  if (unknown !== undefined) throw bad(`unknown field ${unknown}; known: ${FIELDS.join(', ')}`);
+  if (body.length > BODY_BYTES_MAX) throw bad(`a policy has at most ${BODY_BYTES_MAX} bytes`);
+  const fields = fieldsIn(body, FIELDS, bad);
   // Clients say again where they send it.
   if ((fields['vhost'] ?? VHOST) !== VHOST) throw bad('vhost: the path names another one');
   if ((fields['name'] ?? name) !== name) throw bad('name: the path names another one');
@@ -113,22 +111,6 @@ function policyOf({ body }: HttpRequest, name: string): PolicyRecord {
     return [key, JSON.stringify(value)];
   });
   return { vhost: VHOST, name, pattern, applyTo, priority, definition: pairs };
-}
-
-function objectIn(body: Uint8Array): Readonly<Record<string, unknown>> {
-  if (body.length > BODY_BYTES_MAX) throw bad(`a policy has at most ${BODY_BYTES_MAX} bytes`);
-  let fields: unknown;
-  try {
-    fields = JSON.parse(decodeUtf8(body));
-  } catch (error) {
-    throw bad(`the body is no JSON: ${messageOf(error)}`);
-  }
-  if (!isObject(fields)) throw bad('the body is an object');
-  return fields;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function applyToOf(value: unknown): ApplyTo {

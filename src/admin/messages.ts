@@ -1,14 +1,16 @@
 // Producing, reading and finding messages as JSON.
 import type { Lookup, LookupKind, Outcome, ReadFrom } from '../broker/ports.ts';
 import type { HttpRequest } from '../env/http.ts';
-import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
+import { encodeUtf8 } from '../std/bytes.ts';
 import { ApiProblem, invalid, logProblem, numberOf } from './answers.ts';
 import type { ApiMessages, ApiProduced } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
+import { fieldsIn } from './request-body.ts';
 import { messageOf } from './shown-message.ts';
 
 /** Below the five seconds within which every client hears of a cluster without a majority. */
 const PRODUCE_TIMEOUT_MS = 4_000;
+const PRODUCED_FIELDS = ['key', 'value', 'headers', 'partition'];
 const LOOKUP_KINDS: readonly LookupKind[] = ['key', 'tag', 'id'];
 const MAX_DEFAULT = 100;
 const MAX_LIMIT = 10_000;
@@ -37,23 +39,6 @@ function textField(value: unknown, field: string): Uint8Array | null {
   return encodeUtf8(value);
 }
 
-function parseBody(request: HttpRequest): Record<string, unknown> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(decodeUtf8(request.body));
-  } catch {
-    throw invalid('the body is not JSON');
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw invalid('the body must be a JSON object');
-  }
-  const known = ['key', 'value', 'headers', 'partition'];
-  for (const field of Object.keys(parsed)) {
-    if (!known.includes(field)) throw invalid(`unknown field ${field}; known: ${known.join(', ')}`);
-  }
-  return parsed as Record<string, unknown>;
-}
-
 function headersOf(value: unknown): { name: string; value: Uint8Array | null }[] {
   if (value === undefined || value === null) return [];
   if (typeof value !== 'object' || Array.isArray(value)) throw invalid('headers must be an object');
@@ -68,7 +53,7 @@ export async function produce(
   name: string,
   request: HttpRequest,
 ): Promise<ApiProduced> {
-  const body = parseBody(request);
+  const body = fieldsIn(request.body, PRODUCED_FIELDS);
   const { partition } = body;
   if (partition !== undefined && (!Number.isInteger(partition) || Number(partition) < 0)) {
     throw invalid('partition must be a number from 0');

@@ -9,6 +9,7 @@ import type {
   MetadataView,
   ReplicaStatus,
 } from '../cluster/ports.ts';
+import type { ApiCluster } from './api-types.ts';
 
 /** One look at a thread. */
 export interface ThreadLook extends InspectedThread {
@@ -36,13 +37,7 @@ export interface ClusterFacts {
   /** Taken out for good. */
   readonly removed: readonly number[];
   /** Logs whose replicas change. */
-  readonly reassignments: readonly {
-    readonly destination: string;
-    readonly partition: number;
-    readonly replicas: readonly number[];
-    readonly adding: readonly number[];
-    readonly removing: readonly number[];
-  }[];
+  readonly reassignments: ApiCluster['reassignments'];
   readonly settings: readonly (readonly [name: string, value: number])[];
   readonly isRebalancing: boolean;
 }

@@ -3,11 +3,11 @@
 // thread, and that it ends.
 import type { MemberControl, ThreadSettings } from '../actors/threads/control.ts';
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
-import { decodeUtf8 } from '../std/bytes.ts';
 import { messageOf } from '../std/errors.ts';
 import { ApiProblem, invalid, json, numberOf } from './answers.ts';
 import type { ApiThreadState } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
+import { objectIn } from './request-body.ts';
 
 const ANSWER_MS = 5_000;
 /** A large heap takes its time before its first piece. */
@@ -77,7 +77,10 @@ const SERVED: Readonly<Record<string, Served>> = {
     isPost: true,
     fields: [],
     answer: async (control, request) =>
-      json(200, await control.configure(settingsOf(request), { timeoutMs: ANSWER_MS })),
+      json(
+        200,
+        await control.configure(objectIn(request.body) as ThreadSettings, { timeoutMs: ANSWER_MS }),
+      ),
   },
   profile: {
     isPost: true,
@@ -126,19 +129,6 @@ async function stateOf(control: MemberControl, place: Place): Promise<ApiThreadS
     control.configure({}, within),
   ]);
   return { ...place, facts, counts, settings };
-}
-
-function settingsOf({ body }: HttpRequest): ThreadSettings {
-  let settings: unknown;
-  try {
-    settings = JSON.parse(decodeUtf8(body));
-  } catch (error) {
-    throw invalid(`the body is no JSON: ${messageOf(error)}`);
-  }
-  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
-    throw invalid('the body is an object of settings');
-  }
-  return settings as ThreadSettings;
 }
 
 /** With its first piece: what fails before it is an answer of its own, and no broken body. */

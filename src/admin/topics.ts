@@ -8,11 +8,10 @@ import {
 } from '../broker/ports.ts';
 import type { DestinationView, MetadataResult } from '../cluster/ports.ts';
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
-import { decodeUtf8 } from '../std/bytes.ts';
-import { messageOf } from '../std/errors.ts';
 import { ApiProblem, invalid, json } from './answers.ts';
 import type { ApiTopic } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
+import { type Fields, fieldsIn, isObject } from './request-body.ts';
 
 const CHANGE_TIMEOUT_MS = 8_000;
 const PARTITIONS_MAX = 10_000;
@@ -107,23 +106,8 @@ function ensure(name: string, result: MetadataResult): void {
 
 // ---- What is asked for ----------------------------------------------------------------------------
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function fieldsOf({ body }: HttpRequest, known: readonly string[]): Fields {
-  let fields: unknown;
-  try {
-    fields = body.length === 0 ? {} : JSON.parse(decodeUtf8(body));
-  } catch (error) {
-    throw invalid(`the body is no JSON: ${messageOf(error)}`);
-  }
-  if (!isObject(fields)) throw invalid('the body is an object');
-  const other = Object.keys(fields).find((field) => !known.includes(field));
-  if (other !== undefined) throw invalid(`unknown field ${other}; known: ${known.join(', ')}`);
-  return fields;
+  return body.length === 0 ? {} : fieldsIn(body, known);
 }
 
 /** -1: as the cluster has it. */

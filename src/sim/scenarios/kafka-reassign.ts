@@ -1,7 +1,7 @@
 // Five nodes, and partitions that are given other replicas all the time: moved, moved again on the way, cancelled, under
-// every fault; positions of a group, which a majority commits, among them. Now and then a node is drained, and stays after
-// all. Nothing acknowledged is lost, the replicas of
-// each log are those that were asked for last, equal, and what others had of it is gone.
+// every fault; positions of a group, which a majority commits, among them. Now and then a node is drained, and stays
+// after all. Nothing acknowledged is lost, the replicas of each log are those that were asked for last, equal, and what
+// others had of it is gone.
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
 import { checkRegisters } from '../checkers/register.ts';
