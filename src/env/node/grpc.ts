@@ -325,11 +325,18 @@ class GrpcConnection implements CallHome {
     }
   }
 
-  /** GOAWAY, every call UNAVAILABLE, and a moment for both to leave. */
+  /**
+   * GOAWAY, every call UNAVAILABLE, and a moment for both to leave. A standing stream asked for nothing that
+   * could fail: it ends with OK. (The error of one would end the process of rocketmq-client-nodejs, which
+   * listens no more once it has said goodbye itself.)
+   */
   sayGoodbye(): void {
     if (this.#isLeaving) return;
     this.#isLeaving = true;
-    for (const call of [...this.#calls]) call.fail(GrpcStatus.UNAVAILABLE, 'the listener ends');
+    for (const call of [...this.#calls]) {
+      if (call.kind === 'bidi') call.fail(GrpcStatus.OK, '');
+      else call.fail(GrpcStatus.UNAVAILABLE, 'the listener ends');
+    }
     this.#session.close();
     const { clock, timers } = this.#listener.parts;
     const cancel = timers.at(clock.monotonicMs() + GOODBYE_MS, () => this.#destroy());

@@ -250,12 +250,13 @@ class GrpcConnection {
     }
   }
 
-  /** Every call ends with UNAVAILABLE, and both have a moment to leave. */
+  /** Calls end with UNAVAILABLE, standing streams with OK, and both have a moment to leave. */
   sayGoodbye(): void {
     if (this.#isLeaving) return;
     this.#isLeaving = true;
     for (const call of [...this.#calls.values()]) {
-      call.fail(GrpcStatus.UNAVAILABLE, 'the listener ends');
+      if (call.kind === 'bidi') call.fail(GrpcStatus.OK, '');
+      else call.fail(GrpcStatus.UNAVAILABLE, 'the listener ends');
     }
     this.write(frameOf(FrameKind.goAway, 0));
     const { env, nowMs } = this.listener;

@@ -419,6 +419,20 @@ describe('connections', () => {
     expect(heard.at(-1)).toBe('cancelled');
     await until(() => listener.counters.connectionsOpen === 0);
   });
+
+  it('end standing streams with OK when the listener closes', async () => {
+    const listener = await listen();
+    const client = dial(listener);
+    const stream = client.start('/t/Chat');
+    const answer = answerOf(stream);
+    stream.write(frame('one'));
+    await until(() => heard.includes('message one'));
+    listener.close();
+    expect(await answer).toMatchObject({ messages: ['one'], status: 0 });
+    await client.closed;
+    expect(heard.at(-1)).toBe('cancelled');
+    await until(() => listener.counters.connectionsOpen === 0);
+  });
 });
 
 describe('connections that are gone before they are served', () => {

@@ -206,14 +206,15 @@ test('requests that are not whole in time are refused, and who says nothing is c
     expect(client.channel.isOver).toBe(true);
   }));
 
-test('a listener that closes ends every call with UNAVAILABLE and every connection', () =>
+test('a listener that closes ends calls with UNAVAILABLE, streams with OK, and every connection', () =>
   withRig({}, async ({ world, echo, listener, client }) => {
+    client.call('/unary', bytes(1));
     client.call('/bidi', bytes(1));
     await world.advance(50);
     listener.close();
     await world.advance(2_000);
-    expect(client.got).toEqual(['14 the listener ends']);
-    expect(echo.heard).toEqual(['/bidi 1', 'cancelled']);
+    expect(client.got).toEqual(['14 the listener ends', '0 ']);
+    expect(echo.heard).toEqual(['/unary 1', '/bidi 1', 'cancelled', 'cancelled']);
     expect(client.channel.isOver).toBe(true);
     expect(listener.counters.connectionsOpen).toBe(0);
     const late = new Client(world.node('c2', 'client'));
