@@ -3,6 +3,7 @@ export { createRaft, type RaftCore, type RaftInput, type Ready } from './core.ts
 export {
   configurationOf,
   hasEnoughData,
+  hasQuorum,
   isJoint,
   isVoter,
   isWitness,

@@ -139,7 +139,8 @@ export function createRecordAccess(options: {
       if (known === undefined && options.create !== undefined) {
         if (refuseDestinationName(name) !== undefined) return { kind: 'unknown-destination' };
         const made = await options.create(name, timeoutMs);
-        if (made.kind === 'unavailable') return { kind: 'failed', result: 'timed-out' };
+        // Nothing was produced, whatever becomes of the destination.
+        if (made.kind === 'unavailable') return { kind: 'failed', result: 'not-available' };
       }
       const destination = view.destination(name);
       if (destination === undefined) return { kind: 'unknown-destination' };

@@ -53,6 +53,8 @@ export class MetadataChanges implements ClusterChanges {
   readonly #image: MetadataImage;
   readonly #send: SendChange;
   readonly #random: Random;
+  /** What is tried while nothing can be changed is tried on it. */
+  #copy: { readonly version: number; readonly image: MetadataImage } | undefined;
 
   constructor(image: MetadataImage, send: SendChange, random: Random) {
     this.#image = image;
@@ -103,7 +105,7 @@ export class MetadataChanges implements ClusterChanges {
     const { name, type, durable, autoDelete, isInternal, alternate } = exchange;
     const fields = { name, type, durable, autoDelete, isInternal, alternate };
     const command = { ...fields, arguments: exchange.arguments, vhost: VHOST };
-    return this.#change({ kind: 'declare-exchange', ...command }, timeoutMs);
+    return this.#stated({ kind: 'declare-exchange', ...command }, timeoutMs);
   }
 
   deleteExchange(name: string, ifUnused: boolean, timeoutMs: number): Promise<MetadataResult> {
@@ -111,11 +113,11 @@ export class MetadataChanges implements ClusterChanges {
   }
 
   bind(binding: BindingView, timeoutMs: number): Promise<MetadataResult> {
-    return this.#change({ kind: 'bind', ...bindingOf(binding) }, timeoutMs);
+    return this.#stated({ kind: 'bind', ...bindingOf(binding) }, timeoutMs);
   }
 
   unbind(binding: BindingView, timeoutMs: number): Promise<MetadataResult> {
-    return this.#change({ kind: 'unbind', ...bindingOf(binding) }, timeoutMs);
+    return this.#stated({ kind: 'unbind', ...bindingOf(binding) }, timeoutMs);
   }
 
   declareQueue(queue: DeclareQueue, timeoutMs: number): Promise<MetadataResult> {
@@ -131,7 +133,7 @@ export class MetadataChanges implements ClusterChanges {
     };
     const topicId = this.#topicId();
     const place = { vhost: VHOST, name, topicId, node, replicationFactor };
-    return this.#change({ kind: 'declare-queue', ...place, ...rules }, timeoutMs);
+    return this.#stated({ kind: 'declare-queue', ...place, ...rules }, timeoutMs);
   }
 
   deleteQueue(name: string, logId: number, timeoutMs: number): Promise<MetadataResult> {
@@ -151,6 +153,30 @@ export class MetadataChanges implements ClusterChanges {
 
   deletePolicy(vhost: string, name: string, timeoutMs: number): Promise<MetadataResult> {
     return this.#change({ kind: 'delete-policy', vhost, name }, timeoutMs);
+  }
+
+  /**
+   * What says how things shall be. Without a quorum nothing changes: where they are so already, as
+   * far as is known here, that is the answer, and clients that connect again go on.
+   */
+  async #stated(command: MetadataCommand, timeoutMs: number): Promise<MetadataResult> {
+    const result = await this.#change(command, timeoutMs);
+    return result.kind === 'unavailable' ? (this.#known(command) ?? result) : result;
+  }
+
+  #known(command: MetadataCommand): MetadataResult | undefined {
+    const { version } = this.#image;
+    const copy = this.#copy?.version === version ? this.#copy.image : this.#copyOfImage();
+    const { outcome, changes } = applyCommand(copy, command, version + 1);
+    // Changed by what was tried, it is of no more use.
+    this.#copy = changes.length === 0 ? { version, image: copy } : undefined;
+    return outcome.kind === 'ok' && changes.length === 0 ? { kind: 'ok', version } : undefined;
+  }
+
+  #copyOfImage(): MetadataImage {
+    const copy = new MetadataImage();
+    restoreImage(copy, snapshotImage(this.#image));
+    return copy;
   }
 
   async #change(command: MetadataCommand, timeoutMs: number): Promise<MetadataResult> {
@@ -181,8 +207,7 @@ export class MetadataChanges implements ClusterChanges {
 
   /** Applies to a copy: the same judgement as the real thing, without the thing. */
   #validate(command: MetadataCommand): MetadataResult {
-    const copy = new MetadataImage();
-    restoreImage(copy, snapshotImage(this.#image));
+    const copy = this.#copyOfImage();
     const { outcome } = applyCommand(copy, command, copy.version + 1);
     if (outcome.kind === 'ok') return { kind: 'ok', version: this.#image.version };
     return { kind: 'refused', code: outcome.code, message: outcome.message };

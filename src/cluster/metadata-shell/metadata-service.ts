@@ -37,6 +37,7 @@ import {
 } from './metadata-protocol.ts';
 import type { MetadataReplica } from './metadata-replica.ts';
 import { type KnownLife, PastCheck } from './past-check.ts';
+import { Patience } from './patience.ts';
 import { RaftShell } from './raft-shell.ts';
 import { ShardFeed } from './shard-feed.ts';
 import type { Survivor } from './survivor.ts';
@@ -44,6 +45,8 @@ import type { Survivor } from './survivor.ts';
 const PROPOSE_RETRY_MS = 50;
 const PROPOSE_ASK_MS = 2_000;
 const KNOWN_ASK_MS = 500;
+/** A leader that missed so many heartbeats counts for nobody's quorum. */
+const SILENT_BEATS = 2.5;
 
 export interface MetadataServiceConfig {
   readonly system: System;
@@ -320,8 +323,22 @@ export class MetadataService {
 
   // ---- Changes ----------------------------------------------------------------------------------------
 
-  /** Proposes until it is done, refused, or `timeoutMs` has passed. */
-  async change(command: Uint8Array, timeoutMs: number): Promise<ProposeAnswer> {
+  /**
+   * Proposes until it is done, refused, or `timeoutMs` has passed. `unavailable` within a second while no leader with
+   * a quorum shows: the change is not tried again then, but one that was sent may still happen.
+   */
+  change(command: Uint8Array, timeoutMs: number): Promise<ProposeAnswer> {
+    const { system, raft } = this.config;
+    const silentMs = raft.heartbeatMs * SILENT_BEATS;
+    const patience = new Patience(system, () => this.raft.hasQuorumWithin(silentMs));
+    return patience.wait(this.#propose(command, timeoutMs, patience));
+  }
+
+  async #propose(
+    command: Uint8Array,
+    timeoutMs: number,
+    patience: Patience,
+  ): Promise<ProposeAnswer> {
     const dueMs = this.#nowMs() + timeoutMs;
     for (;;) {
       const answer = await this.#proposeOnce(command, dueMs - this.#nowMs());
@@ -339,6 +356,7 @@ export class MetadataService {
       if (answer.kind === 'unavailable' && answer.code === UNAVAILABLE.code) return answer;
       if (this.#isStopped || this.#nowMs() + PROPOSE_RETRY_MS >= dueMs) return UNAVAILABLE;
       await this.#sleep(PROPOSE_RETRY_MS);
+      if (patience.isOver) return UNAVAILABLE;
     }
   }
 

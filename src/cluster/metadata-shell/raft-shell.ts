@@ -8,6 +8,7 @@ import {
   configurationOf,
   createRaft,
   type Entry,
+  hasQuorum,
   isWitness,
   nodeOfPeer,
   type PeerId,
@@ -107,6 +108,18 @@ export class RaftShell {
     if (status === undefined || this.#controllerId < 0 || this.#isLeader) return false;
     const { system, raft } = this.#config;
     return system.clock.monotonicMs() - status.leaderHeardMs < raft.electionTimeoutMs;
+  }
+
+  /** A leader that has a quorum, as far as can be known here, gave a sign of life in that time. */
+  hasQuorumWithin(timeMs: number): boolean {
+    const status = this.#core?.status;
+    if (status === undefined || this.#isHeld || this.#controllerId < 0) return false;
+    const sinceMs = this.#config.system.clock.monotonicMs() - timeMs;
+    if (!this.#isLeader) return status.leaderHeardMs >= sinceMs;
+    const { self } = this.#config.raft;
+    return hasQuorum(status.configuration, (peer) => {
+      return peer === self || (status.progress.get(peer)?.lastHeardMs ?? -1) >= sinceMs;
+    });
   }
 
   get appliedIndex(): number {

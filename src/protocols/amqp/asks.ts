@@ -1,5 +1,5 @@
 // The questions of sessions, put to the broker. Never rejects: what fails is an answer too.
-import type { BrokerPorts, MetadataResult, QueueAccess } from '../../broker/ports.ts';
+import type { BrokerPorts, MetadataResult, QueueAccess, QueueOwner } from '../../broker/ports.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { AmqpLimits } from './limits.ts';
 import type { Answers, Question, QuestionKind, QuestionOf } from './session/ports.ts';
@@ -13,7 +13,7 @@ export interface Asked {
 }
 
 /** An owner that cannot be released now is tried again, for an hour: nobody else would do it. */
-const RELEASE_TRIES = 360;
+const RELEASE_TRIES = 2_000;
 const RELEASE_RETRY_MS = 1_000;
 
 export function answerTo<K extends QuestionKind>(
@@ -73,11 +73,20 @@ async function deleteUnused(
   return 'done';
 }
 
+/** Whoever closes hears of it after the first try: without a quorum of the metadata it would wait for that. */
 async function releaseOwner(asked: Asked, { owner }: QuestionOf<'release-owner'>): Promise<'done'> {
-  for (let tries = 0; tries < RELEASE_TRIES; tries += 1) {
-    const result = await changed(asked.metadata.releaseOwner(owner, asked.limits.changeTimeoutMs));
-    if (result.kind !== 'unavailable') break;
-    await asked.sleep(RELEASE_RETRY_MS);
-  }
+  if (!(await isReleased(asked, owner))) void keepReleasing(asked, owner);
   return 'done';
+}
+
+async function keepReleasing(asked: Asked, owner: QueueOwner): Promise<void> {
+  for (let tries = 1; tries < RELEASE_TRIES; tries += 1) {
+    await asked.sleep(RELEASE_RETRY_MS);
+    if (await isReleased(asked, owner)) return;
+  }
+}
+
+async function isReleased({ metadata, limits }: Asked, owner: QueueOwner): Promise<boolean> {
+  const result = await changed(metadata.releaseOwner(owner, limits.changeTimeoutMs));
+  return result.kind !== 'unavailable';
 }
