@@ -27,22 +27,26 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Percent of the CPU that a thread used over so many seconds that were the garbage collector's. */
-export async function collectorPercent(
+/** What a thread used of the CPU while it was looked at, in microseconds, and what of it the collector used. */
+export interface CollectorShare {
+  readonly busyUs: number;
+  readonly collectorUs: number;
+}
+
+export async function collectorShare(
   http: string,
   thread: number,
   seconds: number,
-): Promise<number> {
+): Promise<CollectorShare> {
   const url = `${http}/api/threads/${thread}/profile?seconds=${seconds}`;
   const { nodes, samples, timeDeltas } = (await answered(url, 'POST')) as CpuProfile;
   const names = new Map(nodes.map(({ id, callFrame }) => [id, callFrame.functionName]));
-  let [busy, collector] = [0, 0];
+  let [busyUs, collectorUs] = [0, 0];
   samples.forEach((id, i) => {
     const name = names.get(id);
     if (name === '(idle)') return;
-    busy += timeDeltas[i]!;
-    if (name === '(garbage collector)') collector += timeDeltas[i]!;
+    busyUs += timeDeltas[i]!;
+    if (name === '(garbage collector)') collectorUs += timeDeltas[i]!;
   });
-  if (busy === 0) throw new Error('the thread did nothing while it was looked at');
-  return (100 * collector) / busy;
+  return { busyUs, collectorUs };
 }
