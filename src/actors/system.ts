@@ -70,6 +70,11 @@ import { endedCodec, failureCodec, spawnRequestCodec } from './wire-codecs.ts';
 
 const INCARNATION_MAX = 0x7fff_fffe;
 
+/** Those of an application behind those that every system has: what a handshake compares. */
+export function protocolsWith(own: readonly AnyProtocol[]): readonly AnyProtocol[] {
+  return [RuntimeProtocol, ...STREAM_PROTOCOLS, ...own];
+}
+
 export class System implements Spawner, CellHost, ContextHost, RefHost, InboundHost, RuntimePort {
   readonly name: string;
   readonly place: Place;
@@ -125,7 +130,7 @@ export class System implements Spawner, CellHost, ContextHost, RefHost, InboundH
     this.isStrict = options.strict ?? false;
     this.tracer = options.tracer;
     this.interposer = options.interposer;
-    this.protocols = [RuntimeProtocol, ...STREAM_PROTOCOLS, ...(options.protocols ?? [])];
+    this.protocols = protocolsWith(options.protocols ?? []);
     this.streams = new StreamTable(options.streamsMax);
     this.env = env;
     this.clock = env.clock;

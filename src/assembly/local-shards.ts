@@ -40,8 +40,7 @@ export class LocalShards implements Shards {
     });
     this.#shard = shard;
     metadata.onSafeSetRejected((logId, attempt) => shard.host.safeSetRejected(logId, attempt));
-    const { nodeId, nodes } = this.#options.config;
-    watchLinks(links, nodeId, nodes, (id, thread) => shard.linkEnded(id, thread));
+    watchLinks(links, (id, thread) => shard.linkEnded(id, thread));
   }
 
   accept(connection: Connection, protocol: ClientProtocol): void {

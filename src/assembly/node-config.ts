@@ -32,11 +32,23 @@ export interface NodeAddress {
   readonly httpPort: number;
 }
 
+/** Where links of a member are dialled. */
+export interface JoinAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface NodeConfig {
+  /** Empty for a node that joins, or has joined: the members tell it, or its folder. */
   readonly clusterId: string;
   readonly nodeId: number;
-  /** All members, this node included, in id order. */
+  /** This node, and in a cluster that is founded with a list of its nodes all of them; in id order. */
   readonly nodes: readonly NodeAddress[];
+  /**
+   * Links of members of a running cluster, any of which is asked to take this node in: it is in nobody's list. A node
+   * that was taken in finds the others again by its folder; it then needs none of these.
+   */
+  readonly join?: readonly JoinAddress[];
   /** The node's own folder, or undefined: everything in memory. The Environment's disk is rooted here. */
   readonly dataRoot: string | undefined;
   /** Worker threads that own logs and connections; 0 runs everything on the main thread. */
@@ -80,7 +92,8 @@ export function refuseConfig(config: NodeConfig): string | undefined {
     const isGood = Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
     if (!isGood) return `${name} is a whole number from ${least} to ${most}, not ${String(value)}`;
   }
-  const { nodeId, nodes } = config;
+  const { nodeId, nodes, join = [], isFounding } = config;
+  if (join.length > 0 && isFounding === true) return 'a node founds a cluster or joins one';
   if (nodes.some(({ id }) => id === nodeId)) return undefined;
   return `node ${nodeId} is not in the list of nodes`;
 }

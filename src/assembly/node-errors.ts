@@ -50,6 +50,28 @@ export class RemovedError extends BrokerError {
   }
 }
 
+export type JoinErrorCode =
+  /** The members do not know the token that this node has, or the other way round. */
+  | 'NODE_JOIN_TOKEN'
+  /** Links, protocols or metadata of another version. */
+  | 'NODE_JOIN_VERSION'
+  /** Another node of that number is live. */
+  | 'NODE_JOIN_ID_TAKEN'
+  /** No member that was named could take it in, in time. */
+  | 'NODE_JOIN_UNREACHABLE'
+  /** What answers there is no member of a cluster that takes nodes in. */
+  | 'NODE_JOIN_REFUSED';
+
+/** The cluster does not take this node in. Its folder is as it was. */
+export class JoinError extends BrokerError {
+  readonly code: JoinErrorCode;
+
+  constructor(code: JoinErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 export class NodeConfigError extends BrokerError {
   readonly code = 'NODE_CONFIG_INVALID';
 }

@@ -16,9 +16,10 @@ import { type Survivor, survivorOf } from '../cluster/metadata-shell/survivor.ts
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
-import { configurationOf, nodeOfPeer, peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
+import { configurationOf, peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
+import { answerNewcomer, METADATA_FORMATS } from './admission.ts';
 import type { LoadClients } from './client-protocols.ts';
 import { knownControllerMistakes } from './controller-mistakes.ts';
 import { DurableActorsOfCluster, type ReplicatedActors } from './durable-actors.ts';
@@ -35,6 +36,9 @@ import {
   takeFolder,
   writeIdentity,
 } from './identity.ts';
+import { membershipOf } from './joining.ts';
+import { Members, type Remembered } from './members.ts';
+import { Neighbours } from './neighbours.ts';
 import { nodeAdmin } from './node-admin.ts';
 import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from './node-config.ts';
 import {
@@ -51,6 +55,7 @@ import { ReadyCheck } from './ready-check.ts';
 import { Registration } from './registration.ts';
 import type { MakeShards, Shards } from './shards.ts';
 import { DEFAULT_TIMING, type Timing } from './timing.ts';
+import { VERSION } from './version.ts';
 import { watchLinks } from './watch-links.ts';
 import { Watcher } from './watcher.ts';
 
@@ -110,6 +115,8 @@ class Node implements ProbedNode {
   #registration: Registration | undefined;
   readonly #watcher: Watcher;
   readonly #fences: Fences;
+  readonly #members: Members;
+  readonly #neighbours: Neighbours;
   readonly #commands: DurableCommands;
   readonly durable: ReplicatedActors;
   readonly #listeners: Listener[] = [];
@@ -119,7 +126,7 @@ class Node implements ProbedNode {
   #isStopping = false;
   #hasFailed = false;
 
-  constructor(env: Environment, config: NodeConfig, parts: NodeParts) {
+  constructor(env: Environment, config: NodeConfig, parts: NodeParts, introduced?: Remembered) {
     this.#env = env;
     this.#config = config;
     this.#parts = parts;
@@ -127,6 +134,7 @@ class Node implements ProbedNode {
     this.#startedAtMs = env.clock.monotonicMs();
     this.#folder = takeFolder(env, config.nodeId);
     this.#identity = this.#whoWeAre();
+    this.#members = new Members(env, config, introduced);
     this.#system = createSystem(env, {
       name: `node-${config.nodeId}`,
       node: config.nodeId,
@@ -148,6 +156,8 @@ class Node implements ProbedNode {
     this.#replica = new MetadataReplica(config.nodeId);
     this.#imageProbe = new ImageProbe(this.#replica);
     this.#fences = new Fences(this.#replica, this.#links);
+    const { image } = this.#replica;
+    this.#neighbours = new Neighbours(image, config.nodeId, this.#links, this.#members.remembered);
     this.#watcher = new Watcher(this.#replica.image, (event) => this.#tell(event));
     const { view } = this.#replica;
     const refOf = hostRefs(this.#system, this.#replica);
@@ -218,6 +228,7 @@ class Node implements ProbedNode {
     const link = await this.#listen(address.linkPort, [address.host], (connection) =>
       this.#links.accept(connection),
     );
+    this.#links.listensAt = { host: address.host, port: link };
     const metadata = await this.#startMetadata();
     const shards = this.#makeShards(metadata, address);
     this.#shards = shards;
@@ -231,14 +242,11 @@ class Node implements ProbedNode {
     const rocketmq = await this.#listenForRocket(shards, address.rocketmqPort);
     const http = await this.#startAdmin(shards, address.httpPort);
     this.#tell({ event: 'listening', ports: { kafka, amqp, rocketmq, http, link } });
-    watchLinks(this.#links, nodeId, this.#config.nodes, (node, thread) =>
-      this.#commands.linkEnded(node, thread),
-    );
+    watchLinks(this.#links, (node, thread) => this.#commands.linkEnded(node, thread));
     await metadata.start();
     if (this.#identity.incarnation !== FOUNDING_INCARNATION) {
       // A folder that was lost must not vote from memory: it comes as a newcomer, until it is a voter.
-      const others = this.#config.nodes.map((node) => node.id).filter((id) => id !== nodeId);
-      metadata.join(others).catch((error: unknown) => this.#fail(error));
+      metadata.join(this.#members.others()).catch((error: unknown) => this.#fail(error));
     }
     this.#registration = new Registration({
       system: this.#system,
@@ -256,7 +264,7 @@ class Node implements ProbedNode {
           ? []
           : [{ listener: 'rocketmq-grpc', host: this.#advertised(), port: rocketmq }]),
       ],
-      founders: this.#config.nodes.map((node) => node.id),
+      founders: this.#members.ids(),
       shards,
       changes: shards.changes,
       kinds: this.#kinds.map(kindOf),
@@ -346,7 +354,7 @@ class Node implements ProbedNode {
       ...pastOf({
         identity: this.#identity,
         stored,
-        others: founders.map(nodeOfPeer).filter((id) => id !== nodeId),
+        others: this.#members.others(),
         root: this.#env.disk.root,
         onForgotten: ({ incarnation, isRemoved }, isLost) => {
           if (isRemoved === true) this.#removed();
@@ -360,9 +368,16 @@ class Node implements ProbedNode {
       onFatal: (error) => this.#fail(error),
     });
     this.#metadata = metadata;
-    for (const { id } of this.#config.nodes) {
-      if (id !== nodeId) this.#links.onEpochEnd(id, 0, () => metadata.disconnected(id));
-    }
+    watchLinks(this.#links, (id, thread) => {
+      if (thread === 0) metadata.disconnected(id);
+    });
+    this.#links.onIntroduction = (request) =>
+      answerNewcomer(request, {
+        image: this.#replica.image,
+        formats: METADATA_FORMATS,
+        version: VERSION,
+        hearsLeader: metadata.raft.hearsLeader || metadata.raft.isLeader,
+      });
     store.onDurable = () => metadata.raft.durable();
     this.#system.turn.onPhase('durable', () => store.startGroup());
     return metadata;
@@ -394,6 +409,8 @@ class Node implements ProbedNode {
   #changed(changes: readonly MetadataChange[]): void {
     this.#watcher.changed(changes, this.#metadata?.raft.isLeader ?? false);
     this.#fences.look();
+    this.#neighbours.look();
+    this.#members.changed(this.#replica.image);
     this.#registration?.changed();
   }
 
@@ -413,6 +430,7 @@ class Node implements ProbedNode {
       compaction: this.#parts.compaction ?? {},
       clients: { amqp: this.#parts.amqp, rocketmq: this.#parts.rocketmq },
       kinds: this.#kinds,
+      remembered: () => this.#members.remembered,
       onRestarted: () => this.#registration?.changed(),
       onFailed: (error: Error) => this.#fail(error),
       onShardUp: () => this.#registration?.changed(),
@@ -481,8 +499,7 @@ class Node implements ProbedNode {
   }
 
   #watchLinks(client: LogClient): void {
-    const { nodeId, nodes } = this.#config;
-    watchLinks(this.#links, nodeId, nodes, (node, thread) => client.linkEnded(node, thread));
+    watchLinks(this.#links, (node, thread) => client.linkEnded(node, thread));
   }
 
   #checkReady(): void {
@@ -555,7 +572,9 @@ export function nodeStarter(
   return async (env, config) => {
     const refusal = refuseConfig(config);
     if (refusal !== undefined) throw new NodeConfigError(refusal);
-    const node = new Node(env, config, parts);
+    const timing = { ...DEFAULT_TIMING, ...parts.timing };
+    const { config: whole, introduced } = await membershipOf(env, config, timing.joinMs);
+    const node = new Node(env, whole, parts, introduced);
     try {
       await node.start();
     } catch (error) {

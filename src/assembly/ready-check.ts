@@ -53,7 +53,9 @@ export class ReadyCheck {
   #isComplete(): boolean {
     const { replica, nodes } = this.#options;
     if (replica.view.controllerId < 0 || !this.#options.isVoter()) return false;
-    return nodes.every((id) => replica.image.isNodeLive(id));
+    // Those that were taken out since the cluster was founded come no more.
+    const { image } = replica;
+    return nodes.every((id) => image.isNodeLive(id) || image.removedIncarnation(id) !== undefined);
   }
 
   async #writeAndRead(): Promise<boolean> {

@@ -15,6 +15,7 @@ import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment } from '../env/environment.ts';
 import type { ShardStoreOptions } from '../storage/api.ts';
 import type { LoadClients } from './client-protocols.ts';
+import type { Remembered } from './members.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { ProbedReplica } from './probe.ts';
 import type { ListenerPorts, ShardConfig } from './shard.ts';
@@ -36,6 +37,8 @@ export interface ShardsOptions {
   readonly kinds: readonly AnyDurableActor[];
   /** For shards on this thread; those on others have their own. */
   readonly clients: LoadClients;
+  /** Members that no configuration has. */
+  remembered(): Remembered;
   /** A shard lives anew: metadata must know before anything is hosted there. */
   onRestarted(): void;
   onFailed(error: Error): void;

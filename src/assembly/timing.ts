@@ -14,6 +14,8 @@ export interface Timing {
   /** How long a stop of the metadata leader waits for another to lead. Nobody may be left that could. */
   readonly handOverMs: number;
   readonly shutdownMs: number;
+  /** How long a node that is to join asks members that cannot be reached, or cannot take it in yet. */
+  readonly joinMs: number;
 }
 
 export const DEFAULT_TIMING: Timing = {
@@ -28,4 +30,5 @@ export const DEFAULT_TIMING: Timing = {
   resignMs: 1_000,
   handOverMs: 300,
   shutdownMs: 400,
+  joinMs: 15_000,
 };

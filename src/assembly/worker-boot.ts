@@ -1,5 +1,6 @@
 // What a node's main thread and its worker threads tell each other outside the rings: small facts only.
 import type { ActorKind } from '../cluster/metadata/types.ts';
+import type { Remembered } from './members.ts';
 import type { NodeAddress } from './node-config.ts';
 import type { ShardConfig } from './shard.ts';
 
@@ -8,7 +9,10 @@ export interface WorkerBoot {
   readonly shard: ShardConfig;
   readonly clusterId: string;
   readonly token: string;
+  /** Those of the configuration. */
   readonly nodes: readonly NodeAddress[];
+  /** Where the other members are. */
+  readonly remembered: Remembered;
   /** The module with the kinds of durable actors, and what the main thread found there. */
   readonly kinds: { readonly url: string; readonly expected: readonly ActorKind[] } | undefined;
 }

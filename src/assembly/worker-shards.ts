@@ -95,6 +95,7 @@ export class WorkerShards implements Shards {
       clusterId: config.clusterId,
       token: config.token,
       nodes: config.nodes,
+      remembered: this.#options.remembered(),
       kinds:
         config.durableKinds === undefined
           ? undefined

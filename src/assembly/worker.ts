@@ -16,6 +16,7 @@ import type { Environment } from '../env/environment.ts';
 import type { LoadClients } from './client-protocols.ts';
 import { DurableKindsError, kindOf, type LoadModule, loadKinds } from './durable-kinds.ts';
 import { Fences } from './fences.ts';
+import { Neighbours } from './neighbours.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { type Shard, startShard } from './shard.ts';
 import { isClientProtocol } from './shard-names.ts';
@@ -29,6 +30,7 @@ const CHANGE_SLACK_MS = 500;
 interface ReplicaArgs {
   readonly replica: MetadataReplica;
   readonly fences: Fences;
+  readonly neighbours: Neighbours;
   shard: Shard | undefined;
   applied(index: number): void;
 }
@@ -36,7 +38,7 @@ interface ReplicaArgs {
 const ReplicaActor = actor(
   ReplicaProtocol,
   (_ctx, args: ReplicaArgs) => {
-    const { fences, replica } = args;
+    const { fences, neighbours, replica } = args;
     const controller = (id: number) => replica.setController(id - 1);
     return {
       image({ index, controllerId, bytes }) {
@@ -44,6 +46,7 @@ const ReplicaActor = actor(
         controller(controllerId);
         replica.publish();
         fences.look();
+        neighbours.look();
         args.applied(index);
       },
       entries({ controllerId, entries }) {
@@ -56,6 +59,7 @@ const ReplicaActor = actor(
         controller(controllerId);
         replica.publish();
         fences.look();
+        neighbours.look();
         args.applied(Math.max(last, replica.image.version));
       },
       controller: ({ controllerId }) => controller(controllerId),
@@ -116,11 +120,15 @@ export async function runWorker(parts: WorkerParts, threadData: unknown): Promis
   for (const { id, host, linkPort } of app.nodes) {
     if (id !== node) links.setAddress(id, { host, port: linkPort });
   }
+  links.listensAt = app.nodes
+    .filter(({ id }) => id === node)
+    .map(({ host, linkPort: port }) => ({ host, port }))[0];
   const replica = new MetadataReplica(node);
   const metadata = system.wellKnown(MetadataProtocol, { thread: 0, slot: SLOT_METADATA });
   const args: ReplicaArgs = {
     replica,
     fences: new Fences(replica, links),
+    neighbours: new Neighbours(replica.image, node, links, app.remembered),
     shard: undefined,
     applied: appliedTeller(metadata, thread),
   };
@@ -139,7 +147,7 @@ export async function runWorker(parts: WorkerParts, threadData: unknown): Promis
   });
   args.shard = shard;
   system.spawnWellKnown(SLOT_METADATA_REPLICA, 'metadata', ReplicaActor, args);
-  watchLinks(links, node, app.nodes, (id, ended) => shard.linkEnded(id, ended));
+  watchLinks(links, (id, ended) => shard.linkEnded(id, ended));
   env.threads.onConnection((connection, tag, head) => {
     if (isClientProtocol(tag)) shard.accept(connection, tag);
     else links.adopt(connection, head);

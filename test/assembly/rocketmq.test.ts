@@ -63,7 +63,7 @@ async function started(): Promise<TestCluster> {
 /** The views of groups as a listener has them, without a client in between: on a node that has no clients. */
 function streamsOf(id: number): StreamViews {
   const { options, shards } = parts.get(id)!;
-  const { system, replica, links, config } = options;
+  const { system, replica, links } = options;
   const { view } = replica;
   const refOf = hostRefs(system, replica);
   const streams = new StreamViews({
@@ -76,7 +76,7 @@ function streamsOf(id: number): StreamViews {
       return leader < 0 ? undefined : refOf(leader, logId);
     },
   });
-  watchLinks(links, id, config.nodes, (node, thread) => streams.linkEnded(node, thread));
+  watchLinks(links, (node, thread) => streams.linkEnded(node, thread));
   return streams;
 }
 

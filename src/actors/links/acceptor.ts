@@ -10,6 +10,7 @@ import {
   type Greeting,
   PROOF_BYTES,
   proofOf,
+  type RefusedFor,
   whyNoStart,
 } from './handshake.ts';
 import {
@@ -27,6 +28,8 @@ export interface AcceptorOptions {
   readonly protocolsHash: number;
   /** Made only to say what differs. */
   readonly protocols: () => readonly ListedProtocol[];
+  /** Newcomers may ask who the cluster is. */
+  readonly introduces?: () => boolean;
   /** Never the same twice. */
   readonly nonce: Uint8Array;
 }
@@ -34,9 +37,10 @@ export interface AcceptorOptions {
 export type AcceptorStep =
   | { readonly kind: 'wait'; readonly send: Uint8Array }
   | {
-      readonly kind: 'done';
+      /** `introduction`: who has proved to know the token has no cluster yet. */
+      readonly kind: 'done' | 'introduction';
       readonly greeting: Greeting;
-      /** For the welcome. */
+      /** For the welcome, or for the question what it has to say. */
       readonly proof: Uint8Array;
     }
   | {
@@ -45,6 +49,7 @@ export type AcceptorStep =
       readonly reason: string;
       readonly told: string;
       readonly greeting: Greeting | undefined;
+      readonly why: RefusedFor;
     };
 
 const LENGTH_BYTES = 4;
@@ -108,7 +113,7 @@ export class AcceptorHandshake {
     const { clusterId, nonce } = this.#options;
     const greeting = parsed.value;
     this.#greeting = greeting;
-    if (greeting.clusterId !== clusterId) {
+    if (greeting.clusterId !== clusterId && !this.#isIntroduction()) {
       const told = `cluster ${clusterId} there, ${greeting.clusterId} here`;
       return this.#refuse(`cluster ${greeting.clusterId} there, ${clusterId} here`, told);
     }
@@ -117,17 +122,23 @@ export class AcceptorHandshake {
     return { kind: 'wait', send: encodeAnswer({ kind: 'challenge', nonce }) };
   }
 
+  #isIntroduction(): boolean {
+    return this.#greeting?.clusterId === '' && this.#options.introduces?.() === true;
+  }
+
   #proved(proof: Uint8Array): AcceptorStep {
     const { token, nonce, node, threadCount, protocolsHash } = this.#options;
     const greeting = this.#greeting!;
     const expected = proofOf('dialer', token, this.#greetingBytes!, nonce);
     if (!equalInConstantTime(proof, expected)) {
-      return this.#refuse('the token is wrong: it must be the same on all nodes of a cluster');
+      const why = 'the token is wrong: it must be the same on all nodes of a cluster';
+      return this.#refuse(why, why, 'token');
     }
-    if (greeting.toNode !== node) {
+    const isIntroduction = this.#isIntroduction();
+    if (greeting.toNode !== node && !isIntroduction) {
       return this.#refuse(`this is node ${node}, not ${greeting.toNode}`);
     }
-    if (greeting.toThread >= threadCount) {
+    if (greeting.toThread >= threadCount && !isIntroduction) {
       return this.#refuse(`there is no thread ${greeting.toThread} here`);
     }
     if (greeting.protocolsHash !== protocolsHash) {
@@ -135,7 +146,7 @@ export class AcceptorHandshake {
       return { kind: 'wait', send: encodeAnswer({ kind: 'protocols-wanted' }) };
     }
     return {
-      kind: 'done',
+      kind: isIntroduction ? 'introduction' : 'done',
       greeting,
       proof: proofOf('acceptor', token, this.#greetingBytes!, nonce),
     };
@@ -149,10 +160,10 @@ export class AcceptorHandshake {
     } catch {
       return this.#refuse('its list of protocols is malformed');
     }
-    return this.#refuse(firstDifference(ours, theirs), firstDifference(theirs, ours));
+    return this.#refuse(firstDifference(ours, theirs), firstDifference(theirs, ours), 'protocols');
   }
 
-  #refuse(reason: string, told = reason): AcceptorStep {
-    return { kind: 'refused', reason, told, greeting: this.#greeting };
+  #refuse(reason: string, told = reason, why: RefusedFor = 'other'): AcceptorStep {
+    return { kind: 'refused', reason, told, greeting: this.#greeting, why };
   }
 }

@@ -8,7 +8,9 @@ import {
   decodeAnswer,
   encodeGreeting,
   type Greeting,
+  isOfLinks,
   proofOf,
+  type RefusedFor,
   twiceProofOf,
   whyNoStart,
 } from './handshake.ts';
@@ -19,6 +21,8 @@ export interface DialerOptions {
   readonly token: Uint8Array;
   /** Made only if the acceptor wants to know what differs. */
   readonly protocols: () => readonly ListedProtocol[];
+  /** The greeting has no cluster id, and asks for one (introduction.ts). */
+  readonly isIntroduction?: boolean;
 }
 
 export type DialerStep =
@@ -30,6 +34,8 @@ export type DialerStep =
       /** What came behind the handshake; a view of what was received. */
       readonly rest: Uint8Array;
     }
+  /** Of an introduction: the acceptor has proved to know the token, and listens. */
+  | { readonly kind: 'heard' }
   /** `isRefusal`: it will be the same the next time, until somebody changes something. */
   | {
       readonly kind: 'failed';
@@ -37,6 +43,7 @@ export type DialerStep =
       readonly isRefusal: boolean;
       /** This node is there already, in another life: only if the acceptor has proved to know a token. */
       readonly isTwice: boolean;
+      readonly why: RefusedFor;
     };
 
 /** Less than a few messages is no window, and more than this is no peer of ours. */
@@ -64,21 +71,29 @@ export class DialerHandshake {
     this.#fill += count;
     if (this.#fill < ANSWER_BYTES) {
       const wrong = whyNoStart(this.#answer.subarray(0, this.#fill));
-      return wrong === undefined ? { kind: 'wait', send: EMPTY_BYTES } : refused(wrong);
+      return wrong === undefined ? { kind: 'wait', send: EMPTY_BYTES } : this.#misread(wrong);
     }
-    this.#fill = 0;
     const parsed = decodeAnswer(this.#answer);
-    if (parsed.kind === 'bad') return refused(parsed.reason);
+    if (parsed.kind === 'bad') return this.#misread(parsed.reason);
+    this.#fill = 0;
     const rest = view.subarray(count);
     const step = this.#answered(parsed.value, rest);
     if (step.kind === 'wait' && rest.length > 0) return failed('the acceptor spoke out of turn');
     return step;
   }
 
+  /** No answer that this version reads: of another version, or of somebody else. */
+  #misread(reason: string): DialerStep {
+    const isOurs = isOfLinks(this.#answer.subarray(0, this.#fill));
+    this.#fill = 0;
+    return refused(reason, false, isOurs ? 'protocols' : 'other');
+  }
+
   #answered(answer: Answer, rest: Uint8Array): DialerStep {
     const { token, protocols } = this.#options;
     if (answer.kind === 'refused') {
-      return refused(`refused: ${answer.reason}`, this.#isProvedTwice(answer.twiceProof));
+      const isTwice = this.#isProvedTwice(answer.twiceProof);
+      return refused(`refused: ${answer.reason}`, isTwice, answer.why);
     }
     if (answer.kind === 'challenge') {
       if (this.#nonce !== undefined) return failed('the acceptor challenged twice');
@@ -95,10 +110,16 @@ export class DialerHandshake {
       send.set(list, 4);
       return { kind: 'wait', send };
     }
-    const { proof, incarnation, creditBytes } = answer;
+    const { proof } = answer;
     if (!equalInConstantTime(proof, this.#acceptorProof(this.#nonce))) {
       return refused('the other side does not know the token');
     }
+    const { isIntroduction = false } = this.#options;
+    if ((answer.kind === 'introduce') !== isIntroduction) {
+      return failed('the acceptor takes this for another kind of greeting');
+    }
+    if (answer.kind === 'introduce') return { kind: 'heard' };
+    const { incarnation, creditBytes } = answer;
     if (creditBytes < CREDIT_MIN || creditBytes > CREDIT_MAX) {
       return refused(`a window of ${creditBytes} bytes`);
     }
@@ -121,9 +142,9 @@ export class DialerHandshake {
 }
 
 function failed(reason: string): DialerStep {
-  return { kind: 'failed', reason, isRefusal: false, isTwice: false };
+  return { kind: 'failed', reason, isRefusal: false, isTwice: false, why: 'other' };
 }
 
-function refused(reason: string, isTwice = false): DialerStep {
-  return { kind: 'failed', reason, isRefusal: true, isTwice };
+function refused(reason: string, isTwice = false, why: RefusedFor = 'other'): DialerStep {
+  return { kind: 'failed', reason, isRefusal: true, isTwice, why };
 }

@@ -5,9 +5,10 @@
 //
 //   greeting (152): magic u32 "CBLK", version u16, zero u16, cluster id 40 B (padded with zeros), from node u32, from
 //   incarnation u32, to node u32, from thread u8, to thread u8, lane u8, zero u8, protocols hash u32, epoch u32,
-//   nonce 32 B, zero 44 B
-//   answer (512): magic u32, version u16, status u8, 1 if refused because the node is there already u8, incarnation
-//   u32, credit u32, text length u16, zero u16, proof or nonce 32 B, text
+//   nonce 32 B, port u16 and host 46 B (padded with zeros) where the dialer is dialled; no port: not said, no host:
+//   where it dials from. Without a cluster id it is an introduction (introduction.ts): to node and thread mean nothing
+//   answer (512): magic u32, version u16, status u8, why it is refused u8, incarnation u32, credit u32, text length
+//   u16, zero u16, proof or nonce 32 B, text
 //   proof (32): HMAC-SHA-256 of role, greeting and the acceptor's nonce under the token
 //   proof of a refusal as twice (32): HMAC-SHA-256 of "twice" and the acceptor's proof under the token
 //
@@ -17,10 +18,11 @@
 //   proof           ->
 //                   <-    protocols wanted                 (only if the hashes differ)
 //   protocols       ->
-//                   <-    welcome: proof, incarnation, credit   (or refused)
+//                   <-    welcome: proof, incarnation, credit   (or refused; or, for an introduction, proof only)
 //
 // Who reads along learns what it needs to guess at weak tokens, and reads what follows: this keeps strangers and
 // misdirected nodes out, and is no substitute for a private network.
+import type { Address } from '../../env/environment.ts';
 import { readU16le, readU32le, writeU16le, writeU32le } from '../../std/byte-ops.ts';
 import { hmacSha256, SHA256_BYTES } from '../../std/sha256.ts';
 import { encodeUtf8, readUtf8, writeUtf8 } from '../../std/utf8.ts';
@@ -36,7 +38,9 @@ const CLUSTER_AT = 8;
 const CLUSTER_BYTES_MAX = 40;
 const NUMBERS_AT = CLUSTER_AT + CLUSTER_BYTES_MAX;
 const GREETING_NONCE_AT = NUMBERS_AT + 24;
-const TWICE_AT = 7;
+const LISTENS_AT = GREETING_NONCE_AT + NONCE_BYTES;
+const HOST_BYTES_MAX = GREETING_BYTES - LISTENS_AT - 2;
+const WHY_AT = 7;
 const PROOF_AT = 20;
 const TEXT_AT = PROOF_AT + PROOF_BYTES;
 const TEXT_BYTES_MAX = ANSWER_BYTES - TEXT_AT;
@@ -59,9 +63,18 @@ export interface Greeting {
   readonly epoch: number;
   /** Drawn anew for every connection: what was seen on one proves nothing on another. */
   readonly nonce: Uint8Array;
+  /** Where the dialer's node is dialled. An empty host: where it dials from. */
+  readonly listensAt?: Address | undefined;
 }
 
-const STATUSES = ['welcome', 'refused', 'challenge', 'protocols-wanted'] as const;
+const STATUSES = ['welcome', 'refused', 'challenge', 'protocols-wanted', 'introduce'] as const;
+
+/**
+ * Why somebody is refused, where programs must know. `twice`: another life of the dialing node has a link there, and
+ * answers on it.
+ */
+export type RefusedFor = 'other' | 'twice' | 'token' | 'protocols';
+const REASONS: readonly RefusedFor[] = ['other', 'twice', 'token', 'protocols'];
 
 export type Answer =
   | {
@@ -75,7 +88,11 @@ export type Answer =
       readonly reason: string;
       /** Another life of the dialing node has a link here, and answers on it: what shows that a peer says so. */
       readonly twiceProof: Uint8Array | undefined;
+      /** Left out: `twice` with a proof of it, else `other`. */
+      readonly why?: RefusedFor;
     }
+  /** The proof is taken: what does the dialer want to say of itself? */
+  | { readonly kind: 'introduce'; readonly proof: Uint8Array }
   | { readonly kind: 'challenge'; readonly nonce: Uint8Array }
   | { readonly kind: 'protocols-wanted' };
 
@@ -100,7 +117,22 @@ export function encodeGreeting(greeting: Greeting): Uint8Array {
   writeU32le(out, NUMBERS_AT + 16, greeting.protocolsHash);
   writeU32le(out, NUMBERS_AT + 20, greeting.epoch);
   out.set(greeting.nonce, GREETING_NONCE_AT);
+  const { listensAt } = greeting;
+  if (listensAt !== undefined) {
+    writeU16le(out, LISTENS_AT, listensAt.port);
+    // A longer name is left out: where it dials from is a better guess than half a name.
+    if (encodeUtf8(listensAt.host).length <= HOST_BYTES_MAX) {
+      writeUtf8(listensAt.host, out, LISTENS_AT + 2);
+    }
+  }
   return out;
+}
+
+/** Text in a field that is padded with zeros. */
+function readPadded(bytes: Uint8Array, start: number, fieldEnd: number): string {
+  let end = start;
+  while (end < fieldEnd && bytes[end] !== 0) end += 1;
+  return readUtf8(bytes, start, end);
 }
 
 export function decodeGreeting(bytes: Uint8Array): Parsed<Greeting> {
@@ -109,13 +141,13 @@ export function decodeGreeting(bytes: Uint8Array): Parsed<Greeting> {
   if (wrong !== undefined) return bad(wrong);
   const lane = bytes[NUMBERS_AT + 14]!;
   if (lane > 1) return bad(`there is no lane ${lane}`);
-  let end = CLUSTER_AT;
-  while (end < NUMBERS_AT && bytes[end] !== 0) end += 1;
+  const port = readU16le(bytes, LISTENS_AT);
   try {
+    const host = readPadded(bytes, LISTENS_AT + 2, GREETING_BYTES);
     return {
       kind: 'ok',
       value: {
-        clusterId: readUtf8(bytes, CLUSTER_AT, end),
+        clusterId: readPadded(bytes, CLUSTER_AT, NUMBERS_AT),
         fromNode: readU32le(bytes, NUMBERS_AT),
         fromIncarnation: readU32le(bytes, NUMBERS_AT + 4),
         toNode: readU32le(bytes, NUMBERS_AT + 8),
@@ -125,11 +157,17 @@ export function decodeGreeting(bytes: Uint8Array): Parsed<Greeting> {
         protocolsHash: readU32le(bytes, NUMBERS_AT + 16),
         epoch: readU32le(bytes, NUMBERS_AT + 20),
         nonce: bytes.slice(GREETING_NONCE_AT, GREETING_NONCE_AT + NONCE_BYTES),
+        listensAt: port === 0 ? undefined : { host, port },
       },
     };
   } catch {
     return bad('text in the greeting is not UTF-8');
   }
+}
+
+/** These first bytes are of this software, in whatever version. */
+export function isOfLinks(bytes: Uint8Array): boolean {
+  return bytes.length >= 4 && readU32le(bytes, 0) === MAGIC;
 }
 
 /** Why these first bytes cannot become a greeting or an answer: strangers and other versions are told at once. */
@@ -152,12 +190,12 @@ export function encodeAnswer(answer: Answer): Uint8Array {
     writeU32le(out, 12, answer.creditBytes);
     out.set(answer.proof, PROOF_AT);
   } else if (answer.kind === 'challenge') out.set(answer.nonce, PROOF_AT);
+  else if (answer.kind === 'introduce') out.set(answer.proof, PROOF_AT);
   else if (answer.kind === 'refused') {
     const text = encodeUtf8(cutText(answer.reason));
-    if (answer.twiceProof !== undefined) {
-      out[TWICE_AT] = 1;
-      out.set(answer.twiceProof, PROOF_AT);
-    }
+    const { twiceProof, why = twiceProof === undefined ? 'other' : 'twice' } = answer;
+    out[WHY_AT] = REASONS.indexOf(why);
+    if (twiceProof !== undefined) out.set(twiceProof, PROOF_AT);
     writeU16le(out, 16, text.length);
     out.set(text, TEXT_AT);
   }
@@ -177,14 +215,17 @@ export function decodeAnswer(bytes: Uint8Array): Parsed<Answer> {
     }
     case 'challenge':
       return { kind: 'ok', value: { kind, nonce: field } };
+    case 'introduce':
+      return { kind: 'ok', value: { kind, proof: field } };
     case 'protocols-wanted':
       return { kind: 'ok', value: { kind } };
     case 'refused': {
       const length = Math.min(readU16le(bytes, 16), TEXT_BYTES_MAX);
       try {
         const reason = readUtf8(bytes, TEXT_AT, TEXT_AT + length);
-        const twiceProof = bytes[TWICE_AT] === 1 ? field : undefined;
-        return { kind: 'ok', value: { kind, reason, twiceProof } };
+        const why = REASONS[bytes[WHY_AT]!] ?? 'other';
+        const twiceProof = why === 'twice' ? field : undefined;
+        return { kind: 'ok', value: { kind, reason, twiceProof, why } };
       } catch {
         return bad('text in the answer is not UTF-8');
       }

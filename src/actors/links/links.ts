@@ -22,12 +22,24 @@ import {
   twiceProofOf,
 } from './handshake.ts';
 import { IncomingLink } from './incoming-link.ts';
-import { checkReach } from './loopback.ts';
+import { hearIntroduction } from './introduction.ts';
+import { checkReach, isLoopback } from './loopback.ts';
 import type { LinkHost } from './outgoing-link.ts';
 import { OutgoingLink } from './outgoing-link.ts';
 import { listProtocols } from './protocol-list.ts';
 import { Reception } from './reception.ts';
 import { Refusals } from './refusals.ts';
+
+/**
+ * Where an address of a node is from, the weaker first: where it dials from, somebody who knows it, itself, and whoever
+ * set up this node.
+ */
+const SOURCES = ['seen', 'told', 'greeted', 'set'] as const;
+type AddressSource = (typeof SOURCES)[number];
+
+interface KnownAddress extends Address {
+  readonly source: AddressSource;
+}
 
 export interface LinkIdentity {
   /** At most 40 bytes. */
@@ -94,11 +106,16 @@ export class Links implements LinkHost {
    * a peer that has proved to know the token: without a token never, and all there is is the refusal in the log.
    */
   onRunsTwice: (node: number) => void = () => undefined;
+  /** Where this node is dialled, as its greetings say; undefined: they do not say. */
+  listensAt: Address | undefined;
+  /** Answers newcomers that have proved to know the token and ask who the cluster is. Without it nobody does. */
+  onIntroduction: ((request: Uint8Array, greeting: Greeting) => Uint8Array) | undefined;
   readonly #windowBytes: number;
-  readonly #addresses = new Map<number, Address>();
+  readonly #addresses = new Map<number, KnownAddress>();
   readonly #outgoing = new Map<number, OutgoingLink>();
   readonly #incoming = new Map<number, IncomingLink>();
   readonly #epochEnds = new Map<number, Set<() => void>>();
+  readonly #anyEpochEnds = new Set<(node: number, thread: number, lane: Lane) => void>();
   readonly #clusterId: string;
   readonly #token: string;
   readonly #key: Uint8Array;
@@ -127,8 +144,13 @@ export class Links implements LinkHost {
         threadCount: system.threadCount,
         protocolsHash: this.protocolsHash,
         protocols: () => listProtocols(system.protocols),
+        introduces: () => this.onIntroduction !== undefined,
       },
       welcome: (...proved) => this.#proved(...proved),
+      introduced: (connection, greeting, proof, ended) =>
+        hearIntroduction(system, connection, proof, ended, (request) =>
+          this.onIntroduction!(request, greeting),
+        ),
     });
     system.onMissingRoute((node, thread, lane) => this.#routeTo(node, thread, lane));
     system.access.knownNodes = () => this.nodes();
@@ -143,8 +165,38 @@ export class Links implements LinkHost {
    */
   setAddress(node: number, address: Address): void {
     checkReach('dial', address.host, this.#token);
-    this.#addresses.set(node, address);
+    this.#know(node, address, 'set');
+  }
+
+  /**
+   * Somebody says that the node's link listener is there. It counts where no address was set, and the node itself has
+   * not told another one when it dialled. Without a token, one that is not on this machine does not count.
+   */
+  learnAddress(node: number, address: Address): void {
+    if (this.#token !== '' || isLoopback(address.host)) this.#know(node, address, 'told');
+  }
+
+  /** The node is no member any more: what was learned of it counts no more, what was set does. */
+  forgetAddress(node: number): void {
+    if (this.#addresses.get(node)?.source !== 'set') this.#addresses.delete(node);
+  }
+
+  #know(node: number, address: Address, source: AddressSource): void {
+    const before = this.#addresses.get(node);
+    if (before !== undefined && SOURCES.indexOf(before.source) > SOURCES.indexOf(source)) return;
+    this.#addresses.set(node, { ...address, source });
+    const isSame = before?.host === address.host && before.port === address.port;
+    if (isSame && source !== 'set') return;
     for (const link of this.#outgoing.values()) if (link.node === node) link.retryNow();
+  }
+
+  /** Who dials says where it is dialled itself. */
+  #heard({ fromNode, listensAt }: Greeting, connection: Connection): void {
+    if (listensAt === undefined) return;
+    const { host, port } = listensAt;
+    const source = host === '' ? 'seen' : 'greeted';
+    const address = { host: host === '' ? connection.remote.host : host, port };
+    if (this.#token !== '' || isLoopback(address.host)) this.#know(fromNode, address, source);
   }
 
   /** Other nodes that have an address or a link here, in order. */
@@ -195,6 +247,7 @@ export class Links implements LinkHost {
       connection.destroy();
       return;
     }
+    this.#heard(parsed.value, connection);
     receiver = this.#welcome(connection, parsed.value, head.slice(GREETING_BYTES), ended);
   }
 
@@ -211,6 +264,12 @@ export class Links implements LinkHost {
     }
     handles.add(handle);
     return () => void handles.delete(handle);
+  }
+
+  /** The same of every thread of every node, those that come later too; behind those who asked for one. */
+  onAnyEpochEnd(handle: (node: number, thread: number, lane: Lane) => void): Cancel {
+    this.#anyEpochEnds.add(handle);
+    return () => void this.#anyEpochEnds.delete(handle);
   }
 
   /**
@@ -262,6 +321,7 @@ export class Links implements LinkHost {
         fromThread: place.thread,
         protocolsHash: this.protocolsHash,
         nonce: this.system.env.unguessable(NONCE_BYTES),
+        listensAt: this.listensAt,
       },
       token: this.#key,
       protocols: () => listProtocols(protocols),
@@ -284,6 +344,7 @@ export class Links implements LinkHost {
   epochEnded(node: number, thread: number, lane: Lane): void {
     this.system.wayLost(node, thread, lane);
     for (const handle of [...(this.#epochEnds.get(linkKey(node, thread, lane)) ?? [])]) handle();
+    for (const handle of [...this.#anyEpochEnds]) handle(node, thread, lane);
   }
 
   // ---- Inside -------------------------------------------------------------------------------------
@@ -354,7 +415,7 @@ export class Links implements LinkHost {
         const { fromNode } = greeting;
         const told = `node ${fromNode} has links here already, of another process that lives`;
         const twiceProof = twiceProofOf(this.#key, proof);
-        this.#reception.refuse(connection, told, told, greeting, twiceProof);
+        this.#reception.refuse(connection, told, told, greeting, { twiceProof });
       } else receiver = this.#admit(connection, greeting, proof, ended);
     });
     return (view) => receiver?.(view);
@@ -380,6 +441,7 @@ export class Links implements LinkHost {
     ended: { onClose: () => void },
   ): ((view: Uint8Array) => void) | undefined {
     const { place, env } = this.system;
+    this.#heard(greeting, connection);
     if (greeting.toThread === place.thread) {
       return this.#welcome(connection, greeting, proof, ended);
     }

@@ -327,7 +327,7 @@ export class OutgoingLink implements Route {
       if (step.send.length > 0) connection.write(step.send);
     } else if (step.kind === 'failed') {
       this.#fail(connection, step.reason, step);
-    } else {
+    } else if (step.kind === 'open') {
       this.#open(step);
       if (step.rest.length > 0) this.#read(connection, step.rest);
     }

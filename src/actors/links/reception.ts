@@ -3,7 +3,7 @@
 import type { Connection } from '../../env/environment.ts';
 import type { System } from '../system.ts';
 import { AcceptorHandshake, type AcceptorOptions, type AcceptorStep } from './acceptor.ts';
-import { encodeAnswer, type Greeting, NONCE_BYTES } from './handshake.ts';
+import { encodeAnswer, type Greeting, NONCE_BYTES, type RefusedFor } from './handshake.ts';
 import type { LinkCounters } from './links.ts';
 import { isLoopback } from './loopback.ts';
 import { again, type Refusals } from './refusals.ts';
@@ -22,6 +22,8 @@ export interface ReceptionOptions {
     proof: Uint8Array,
     ended: { onClose: () => void },
   ): ((view: Uint8Array) => void) | undefined;
+  /** The same of a newcomer, which has no cluster yet. */
+  introduced: ReceptionOptions['welcome'];
 }
 
 const HANDSHAKE_TIMEOUT_MS = 5_000;
@@ -101,10 +103,12 @@ export class Reception {
     step: Exclude<AcceptorStep, { kind: 'wait' }>,
     ended: { onClose: () => void },
   ): ((view: Uint8Array) => void) | undefined {
-    if (step.kind === 'done') {
-      return this.#options.welcome(connection, step.greeting, step.proof, ended);
+    if (step.kind !== 'refused') {
+      const { welcome, introduced } = this.#options;
+      const next = step.kind === 'done' ? welcome : introduced;
+      return next(connection, step.greeting, step.proof, ended);
     }
-    this.refuse(connection, step.told, step.reason, step.greeting);
+    this.refuse(connection, step.told, step.reason, step.greeting, { why: step.why });
     return undefined;
   }
 
@@ -114,7 +118,7 @@ export class Reception {
     told: string,
     reason = told,
     greeting?: Greeting,
-    twiceProof?: Uint8Array,
+    more: { readonly twiceProof?: Uint8Array; readonly why?: RefusedFor } = {},
   ): void {
     const { counters, refusals, system } = this.#options;
     counters.refused += 1;
@@ -122,7 +126,9 @@ export class Reception {
     refusals.tell(`refused ${from} ${reason}`, (silent) => {
       system.log.warn('a link was refused', { reason, from, ...again(silent) });
     });
-    connection.write(encodeAnswer({ kind: 'refused', reason: told, twiceProof }));
+    connection.write(
+      encodeAnswer({ kind: 'refused', reason: told, twiceProof: undefined, ...more }),
+    );
     connection.end();
   }
 

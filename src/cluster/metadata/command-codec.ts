@@ -342,6 +342,9 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
 
 const KINDS = Object.keys(CODECS) as readonly Kind[];
 
+/** Every build that reads commands up to a code reads all below: nodes of one cluster have the same. */
+export const COMMAND_CODE_MAX = Math.max(...KINDS.map((kind) => CODECS[kind].code));
+
 export function encodeCommand(command: MetadataCommand): Uint8Array {
   const out = new ByteWriter(128);
   const codec = CODECS[command.kind] as unknown as CommandCodec<Kind>;

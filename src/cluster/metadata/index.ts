@@ -1,7 +1,7 @@
 // The door of the metadata state machine.
 export { type Applied, applyCommand } from './apply.ts';
 export { canReturn } from './apply-logs.ts';
-export { decodeCommand, encodeCommand } from './command-codec.ts';
+export { COMMAND_CODE_MAX, decodeCommand, encodeCommand } from './command-codec.ts';
 export * from './commands.ts';
 export { chooseLeader, isCandidate } from './election.ts';
 export { MetadataImage } from './image.ts';
@@ -12,5 +12,5 @@ export * from './policy-types.ts';
 export { assignedOf, isReassigning } from './reassignment.ts';
 export * from './routing-commands.ts';
 export * from './routing-types.ts';
-export { hashImage, restoreImage, snapshotImage } from './snapshot.ts';
+export { hashImage, restoreImage, SNAPSHOT_VERSION, snapshotImage } from './snapshot.ts';
 export * from './types.ts';

@@ -46,7 +46,9 @@ import {
 } from './routing-fields.ts';
 import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
-const VERSION = 5;
+/** What is written. */
+export const SNAPSHOT_VERSION = 5;
+const VERSION = SNAPSHOT_VERSION;
 /** Before policies. Still read. */
 const VERSION_WITHOUT_POLICIES = 3;
 /** Before replicas of logs could change. Still read. */

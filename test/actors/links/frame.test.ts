@@ -223,6 +223,11 @@ test('greeting and answer say what they were given, and strangers are bad', () =
   const bytes = encodeGreeting(greeting);
   expect(bytes.length).toBe(GREETING_BYTES);
   expect(decodeGreeting(bytes)).toEqual({ kind: 'ok', value: greeting });
+  const listening = { ...greeting, listensAt: { host: 'node-2.example', port: 9_292 } };
+  expect(decodeGreeting(encodeGreeting(listening))).toEqual({ kind: 'ok', value: listening });
+  const long = { ...greeting, listensAt: { host: 'h'.repeat(47), port: 1 } };
+  const where = { host: '', port: 1 };
+  expect(decodeGreeting(encodeGreeting(long))).toMatchObject({ value: { listensAt: where } });
   expect(() => encodeGreeting({ ...greeting, clusterId: 'c'.repeat(41) })).toThrow('cluster id');
   const old = bytes.slice();
   old[4] = 9;
@@ -237,7 +242,7 @@ test('greeting and answer say what they were given, and strangers are bad', () =
   const plain = encodeAnswer({ kind: 'refused', twiceProof: undefined, reason: 'no' });
   expect(decodeAnswer(plain)).toEqual({
     kind: 'ok',
-    value: { kind: 'refused', twiceProof: undefined, reason: 'no' },
+    value: { kind: 'refused', twiceProof: undefined, reason: 'no', why: 'other' },
   });
   fc.assert(
     fc.property(

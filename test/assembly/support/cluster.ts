@@ -40,10 +40,21 @@ export interface TestCluster {
   ready(ids?: readonly number[]): Promise<void>;
   /** Resolves when any node tells that event, now or earlier but behind `from` in `events`. */
   told(isIt: (event: NodeEvent) => boolean, from?: number): Promise<void>;
+  /** A node that is in nobody's list, on ports of its own that it keeps. Rejects where it is refused. */
+  join(id: number, wish: JoinWish): Promise<void>;
   stopNode(id: number): Promise<void>;
   /** Another node of that number, on a folder and ports of its own; the caller stops it. */
   startDouble(id: number, dataRoot: string): Promise<RunningNode>;
   stop(): Promise<void>;
+}
+
+export interface JoinWish {
+  readonly dataRoot: string;
+  /** Who is asked. */
+  readonly members: readonly number[];
+  /** Of one more that is asked, whoever has it. */
+  readonly port?: number;
+  readonly token?: string;
 }
 
 export interface TestClusterOptions {
@@ -83,6 +94,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     isFounding: boolean,
     dataRoot: string | undefined,
     its: readonly NodeAddress[],
+    change: Partial<NodeConfig> = {},
   ): Promise<RunningNode> => {
     const queueReplicas = options.queueReplicas?.(id);
     const config: NodeConfig = {
@@ -95,6 +107,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       ...(queueReplicas === undefined ? {} : { queueReplicas }),
       token: 'secret',
       isFounding,
+      ...change,
     };
     const env = createNodeEnvironment({
       ...(dataRoot === undefined ? {} : { dataRoot }),
@@ -110,18 +123,34 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     });
     return start(options.envOf?.(env) ?? env, config);
   };
+  const joined = new Map<number, NodeAddress>();
+  const began = (id: number, node: RunningNode): void => {
+    nodes.set(id, node);
+    lives.set(id, events.length);
+    node.onEvent((event) => {
+      events.push({ node: id, event });
+      for (const wake of waiting.splice(0)) wake();
+    });
+  };
   const cluster: TestCluster = {
     addresses,
     nodes,
     events,
     async start(id, isFounding) {
       const node = await startOne(id, isFounding, options.dataRoot?.(id), addresses);
-      nodes.set(id, node);
-      lives.set(id, events.length);
-      node.onEvent((event) => {
-        events.push({ node: id, event });
-        for (const wake of waiting.splice(0)) wake();
-      });
+      began(id, node);
+    },
+    async join(id, { dataRoot, members, port, token = 'secret' }) {
+      const [linkPort, kafkaPort, httpPort, amqpPort, rocketmqPort] = await freePorts(5);
+      const own = { linkPort, kafkaPort, httpPort, amqpPort, rocketmqPort } as NodeAddress;
+      const address = joined.get(id) ?? { ...own, id, host: '127.0.0.1' };
+      const asked = addresses.filter((each) => members.includes(each.id));
+      const ports = [...asked.map((each) => each.linkPort), ...(port === undefined ? [] : [port])];
+      const join = ports.map((each) => ({ host: '127.0.0.1', port: each }));
+      const change = { clusterId: '', join, token };
+      const node = await startOne(id, false, dataRoot, [address], change);
+      joined.set(id, address);
+      began(id, node);
     },
     async ready(ids = addresses.map((each) => each.id)) {
       const isReady = (id: number) =>
