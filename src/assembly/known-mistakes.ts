@@ -14,6 +14,7 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.truncate-below-hw', 'truncateBelowCommitted'],
   ['bug.same-epoch-after-restart', 'sameEpochAfterRestart'],
   ['bug.start-before-commit', 'startBeforeCommit'],
+  ['bug.replica-reads-to-its-end', 'readToEnd'],
   ['bug.answer-before-commit', 'answerAtOnce'],
   ['bug.answer-unreceived', 'answerUnreceived'],
   ['bug.answer-unstored', 'answerUnstored'],

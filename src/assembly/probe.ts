@@ -17,6 +17,8 @@ export interface ProbedReplica {
   readonly epoch: number;
   readonly isLeader: boolean;
   readonly committedSeq: number;
+  /** Where the records end that are known here to be committed; undefined where that frame is no longer at hand. */
+  readonly committedOffset: number | undefined;
   readonly endSeq: number;
   readonly durableSeq: number;
   /** The last alarm that the leader here raised about a follower. */
@@ -140,6 +142,7 @@ export function* probeLogs({
       epoch: role?.epoch ?? -1,
       isLeader: leader !== undefined,
       committedSeq: stored.committedSeq,
+      committedOffset: stored.offsetAt(stored.committedSeq),
       endSeq: stored.endSeq,
       durableSeq: stored.durableSeq,
       alarm: leader?.alarm,

@@ -157,6 +157,11 @@ function brokerPorts(
     shardIncarnation: config.shardIncarnation,
     readFaults: knownReadMistakes(system.env),
     leaderHost,
+    replicaHost(logId) {
+      const log = view.log(logId);
+      if (log?.readsFromReplicas !== true || log.leader === config.node) return undefined;
+      return log.isr.includes(config.node) ? refOf(config.node, logId) : undefined;
+    },
   });
   const ports = createBrokerPorts({
     view,

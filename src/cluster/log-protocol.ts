@@ -95,7 +95,7 @@ const logStatus: Codec<LogStatus> = record({
 });
 
 /** Served by the log host of each shard under a well-known slot. */
-export const LogHostProtocol = protocol('log-host', 1, {
+export const LogHostProtocol = protocol('log-host', 2, {
   append: tell(
     record({
       logId: u53,
@@ -113,11 +113,12 @@ export const LogHostProtocol = protocol('log-host', 1, {
       offset: u53,
       epoch: i32,
       maxBytes: u53,
+      mayBeReplica: bool,
       token: u53,
       replyTo: refId,
     }),
   ),
-  await: tell(record({ logId: u53, offset: u53, token: u53, replyTo: refId })),
+  await: tell(record({ logId: u53, offset: u53, mayBeReplica: bool, token: u53, replyTo: refId })),
   command: tell(record({ logId: u53, body: bytes, timeoutMs: u53, token: u53, replyTo: refId })),
   locate: tell(record({ logId: u53, epoch: i32, query: offsetQuery, token: u53, replyTo: refId })),
   status: ask(none, array(logStatus)),

@@ -48,6 +48,8 @@ export interface LogView {
   readonly minInsync: number;
   /** When a message counts as taken: see {@link Durability}. */
   readonly durability: Durability;
+  /** Its destination lets readers near a replica read there: see `READ_FROM`. */
+  readonly readsFromReplicas?: boolean;
 }
 
 export interface QueueView {
@@ -204,6 +206,8 @@ export interface FetchInput {
   readonly offset: number;
   readonly epoch: number;
   readonly maxBytes: number;
+  /** A replica that follows the leader answers too, up to what it knows as committed; else only the leader does. */
+  readonly mayBeReplica: boolean;
   readonly token: number;
   readonly replyTo: RefId;
 }
@@ -233,10 +237,12 @@ export interface FetchedInput {
   readonly release: () => void;
 }
 
-/** Tells `advanced` once when the committed offset passes `offset`, or when this node stops leading the log. */
+/** Tells `advanced` once when the committed offset passes `offset`, or when this node is no more to be read from. */
 export interface AwaitInput {
   readonly logId: number;
   readonly offset: number;
+  /** As in {@link FetchInput}. */
+  readonly mayBeReplica: boolean;
   readonly token: number;
   readonly replyTo: RefId;
 }
@@ -444,6 +450,6 @@ export interface ReplicaStatus {
 
 export type { LogHostOps, LogRepliesOps } from './log-protocol.ts';
 export { LogHostProtocol, LogRepliesProtocol } from './log-protocol.ts';
-export { settingsConflict } from './metadata/destination-config.ts';
+export { READ_FROM, settingsConflict } from './metadata/destination-config.ts';
 export { defaultMinInsync } from './metadata/placement.ts';
 export { definitionNotes } from './metadata/policy-definition.ts';

@@ -107,6 +107,8 @@ export interface Faults {
   readonly hwFromStaleEpoch?: boolean;
   /** A log starts where its leader has just said, before that is committed. Obeyed by the shells. */
   readonly startBeforeCommit?: boolean;
+  /** A replica gives readers all that it has. Obeyed by the shells. */
+  readonly readToEnd?: boolean;
 }
 
 // ---- Messages between the two cores, by way of the shells ------------------------------------

@@ -58,18 +58,19 @@ export class Calls {
     return token;
   }
 
-  fetch(call: Call, logId: number, offset: number, maxBytes: number): number {
+  fetch(call: Call, logId: number, offset: number, maxBytes: number, mayBeReplica = false): number {
     const { self: replyTo, hosts } = this.#actor;
     const token = this.#add(call);
-    hosts.send(call.host, 'fetch', { logId, offset, epoch: -1, maxBytes, token, replyTo });
+    const what = { logId, offset, epoch: -1, maxBytes, mayBeReplica };
+    hosts.send(call.host, 'fetch', { ...what, token, replyTo });
     return token;
   }
 
   /** `advanced` when the log is committed beyond `offset`. */
-  awaitBeyond(call: Call, logId: number, offset: number): number {
+  awaitBeyond(call: Call, logId: number, offset: number, mayBeReplica = false): number {
     const { self: replyTo, hosts } = this.#actor;
     const token = this.#add(call);
-    hosts.send(call.host, 'await', { logId, offset, token, replyTo });
+    hosts.send(call.host, 'await', { logId, offset, mayBeReplica, token, replyTo });
     return token;
   }
 

@@ -96,6 +96,7 @@ export class Consuming {
     const { message, view, log, leaderHost, later, soon, warn } = this.#linkPort;
     this.#streams = new StreamReading({
       ...{ calls, memory, message, view, log, leaderHost, later, soon, warn },
+      replicaHost: parts.replicaHost,
       faults: parts.readFaults,
       unpack: parts.system.env.unpack,
       nowMs: () => parts.nowMs(),

@@ -15,17 +15,25 @@ export interface PlacePort {
   log(logId: number): LogView | undefined;
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
+  /**
+   * The host of this node, if it has an in-sync replica of a log that is led elsewhere and may be read here. For who
+   * only reads.
+   */
+  replicaHost?: ((logId: number) => HostRef | undefined) | undefined;
 }
 
 export class LeaderPlace {
   readonly logId: number;
   host: HostRef | undefined;
+  /** Where it is read: the leader, or this node's replica. */
+  readHost: HostRef | undefined;
   epoch = -1;
   /** The log was deleted. */
   isGone = false;
   /** Nobody leads it, and nobody will before a node comes back. */
   isOut = false;
   #retryMs = 0;
+  #replica: HostRef | undefined;
 
   constructor(logId: number, port: PlacePort) {
     this.logId = logId;
@@ -37,13 +45,19 @@ export class LeaderPlace {
     const log = port.log(this.logId);
     const host = log === undefined || log.leader < 0 ? undefined : port.leaderHost(this.logId);
     const epoch = log?.epoch ?? -1;
-    const isSame = epoch === this.epoch && host === this.host;
+    const replica = host === undefined ? undefined : port.replicaHost?.(this.logId);
+    const isSameReplica = replica === this.#replica;
+    const isSame = epoch === this.epoch && host === this.host && isSameReplica;
     const wasOut = this.isOut;
     this.isGone = log === undefined;
     this.isOut = log !== undefined && isOut(log, port.view);
     this.epoch = epoch;
     this.host = host;
-    if (!isSame) this.#retryMs = 0;
+    this.#replica = replica;
+    if (!isSame) {
+      this.#retryMs = 0;
+      this.readHost = replica ?? host;
+    }
     return !isSame || this.isOut !== wasOut;
   }
 
@@ -51,6 +65,15 @@ export class LeaderPlace {
   nextRetryMs(): number {
     this.#retryMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, this.#retryMs * 2));
     return this.#retryMs;
+  }
+
+  /** This node's replica does not answer: the leader does, until something about the log changes. */
+  readFailed(): void {
+    this.readHost = this.host;
+  }
+
+  get isReadFromReplica(): boolean {
+    return this.readHost !== this.host;
   }
 
   succeeded(): void {

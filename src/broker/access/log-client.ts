@@ -124,14 +124,16 @@ export class LogClient {
     timeoutMs: number,
   ): Promise<FetchedInput | undefined> {
     return this.#request<FetchedInput>(logId, timeoutMs, (host, token, replyTo) =>
-      host.offer('fetch', { logId, offset, epoch: -1, maxBytes, token, replyTo }),
+      host.offer('fetch', {
+        ...{ logId, offset, epoch: -1, maxBytes, mayBeReplica: false, token, replyTo },
+      }),
     );
   }
 
   /** Resolves when the committed offset has passed `offset`, or after `timeoutMs`. */
   awaitBeyond(logId: number, offset: number, timeoutMs: number): Promise<unknown> {
     return this.#request<AdvancedInput>(logId, timeoutMs, (host, token, replyTo) =>
-      host.offer('await', { logId, offset, token, replyTo }),
+      host.offer('await', { logId, offset, mayBeReplica: false, token, replyTo }),
     );
   }
 

@@ -50,6 +50,8 @@ export interface ShardQueuesParts {
   readonly shardIncarnation: number;
   /** The host on the shard of the node that leads the log, or undefined while there is none. */
   leaderHost(logId: number): HostRef | undefined;
+  /** As in {@link PlacePort}. */
+  replicaHost?: ((logId: number) => HostRef | undefined) | undefined;
   readonly limits?: Partial<PublishLimits>;
   /** Of what passes in large turns; by default its own. */
   readonly memory?: BufferPool;
@@ -102,6 +104,7 @@ export class ShardQueues implements QueueAccess {
       identity: this.#identity,
       warnings: system.log,
       readFaults: parts.readFaults,
+      replicaHost: parts.replicaHost,
     });
     this.#questions = new Questions(shared);
     this.#self = system.spawn('queues', ShardQueuesActor, this);

@@ -1,4 +1,4 @@
-// One log of a stream as the consumers of this shard read it, from whoever leads it: finds where they begin, fetches
+// One log of a stream as the consumers of this shard read it, from whoever leads it, or from this node's replica: finds where they begin, fetches
 // what they ask for, and tells them when there is more. All that are at the end wait with one question. When the
 // leader or its epoch changes, everybody asks anew: what is committed is the same there.
 import type { FetchedInput, FetchSlice, LocatedInput, OffsetQuery } from '../../cluster/ports.ts';
@@ -82,14 +82,16 @@ export class StreamLog {
 
   /** What there is from `next` on: `fetched` or `unfed` follows, perhaps at once. */
   fetch(cursor: StreamCursor): void {
-    const { host } = this.place;
+    const { readHost: host, isReadFromReplica } = this.place;
     if (host === undefined) {
       this.#rest(cursor);
       return;
     }
     const call = new CursorCall(this, cursor, host);
     this.#open.set(cursor, call);
-    call.token = this.#port.calls.fetch(call, this.logId, cursor.next, cursor.fetchBytes);
+    const { calls } = this.#port;
+    const { next, fetchBytes } = cursor;
+    call.token = calls.fetch(call, this.logId, next, fetchBytes, isReadFromReplica);
   }
 
   /** It is asked again in a moment, or when there is a leader. */
@@ -208,7 +210,10 @@ export class StreamLog {
       cursor.owner.unfed(cursor);
       cursor.owner.hungry(cursor);
     } else if (result === 'ok' || (isOutside && startOffset >= 0)) this.#wait(cursor);
-    else this.#rest(cursor);
+    else {
+      this.place.readFailed();
+      this.#rest(cursor);
+    }
   }
 
   /** A range of a file is read into memory first. Until then the question counts as open. */
@@ -252,13 +257,13 @@ export class StreamLog {
   /** One question for all: until the log is beyond the first of them. */
   #watch(): void {
     this.#forgetTail();
-    const { host } = this.place;
+    const { readHost: host, isReadFromReplica } = this.place;
     if (this.#waiting.size === 0 || host === undefined) return;
     let offset = Number.POSITIVE_INFINITY;
     for (const { next } of this.#waiting) offset = Math.min(offset, next);
     const tail = new TailCall(this, host, offset);
     this.#tail = tail;
-    tail.token = this.#port.calls.awaitBeyond(tail, this.logId, offset);
+    tail.token = this.#port.calls.awaitBeyond(tail, this.logId, offset, isReadFromReplica);
     this.#lookLater();
   }
 

@@ -2,7 +2,7 @@
 // the table, or a value that this version does not honour, is refused when it is set: nothing is stored
 // and ignored. Values travel and are stored as text.
 
-import { DURABILITIES, settingsConflict } from '../../cluster/ports.ts';
+import { DURABILITIES, READ_FROM, settingsConflict } from '../../cluster/ports.ts';
 
 export type SettingType = 'boolean' | 'int' | 'long' | 'double' | 'list' | 'string';
 
@@ -91,6 +91,14 @@ export const SETTINGS: readonly Setting[] = [
     about:
       'When a send is answered. sync: when the record is on disk on enough replicas; replicated: when as many have received it; async: when the leader has it; memory: never on disk, one replica, gone with its node.',
     refuse: oneOf(DURABILITIES),
+  },
+  {
+    name: READ_FROM,
+    type: 'string',
+    defaultValue: 'leader',
+    about:
+      'Who is read. leader: whoever leads the partition; replica: Kafka consumers with a client.rack are sent to an in-sync replica of that rack, and streams are read on the node that a consumer is connected to, where it has one.',
+    refuse: oneOf(['leader', 'replica']),
   },
   {
     name: CLEANUP_POLICY,

@@ -1,6 +1,7 @@
 // The read-only view of the metadata image that brokers, protocols and the admin room see. Views of
 // destinations and nodes are built when asked for and kept until the image changes.
 import type { MetadataChange } from '../metadata/commands.ts';
+import { READ_FROM } from '../metadata/destination-config.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { BUILT_IN_EXCHANGES } from '../metadata/routing-types.ts';
 import {
@@ -83,7 +84,8 @@ export class ImageView implements MetadataView {
 
   log(logId: number): LogView | undefined {
     const log = this.#image.log(logId);
-    return log === undefined ? undefined : this.#logView(log);
+    if (log === undefined) return undefined;
+    return this.#logView(log, this.#image.destination(log.vhost, log.destination));
   }
 
   onChange(handle: () => void): () => void {
@@ -164,7 +166,7 @@ export class ImageView implements MetadataView {
     const logs: LogView[] = [];
     for (const logId of record.logIds) {
       const log = this.#image.log(logId);
-      if (log !== undefined) logs.push(this.#logView(log));
+      if (log !== undefined) logs.push(this.#logView(log, record));
     }
     const view: DestinationView = {
       name: record.name,
@@ -179,7 +181,7 @@ export class ImageView implements MetadataView {
     return view;
   }
 
-  #logView(log: LogRecord): LogView {
+  #logView(log: LogRecord, of: DestinationRecord | undefined): LogView {
     const { logId, kind, destination, partition, leader, epoch, replicas, isr, minInsync } = log;
     const { durability, adding, removing } = log;
     const offline = replicas.filter((node) => !this.#image.isNodeLive(node));
@@ -197,8 +199,13 @@ export class ImageView implements MetadataView {
       offline,
       minInsync,
       durability,
+      ...(of?.config.some(isReadFromReplica) === true ? { readsFromReplicas: true } : {}),
     };
   }
+}
+
+function isReadFromReplica([name, value]: readonly [string, string]): boolean {
+  return name === READ_FROM && value === 'replica';
 }
 
 function nodeView(node: NodeRecord): NodeView {

@@ -6,6 +6,8 @@ import { DURABILITIES, type Durability } from './types.ts';
 const MIN_INSYNC = 'min.insync.replicas';
 const UNCLEAN = 'unclean.leader.election.enable';
 export const DURABILITY = 'callboard.durability';
+/** `leader`, or `replica`: who reads near an in-sync replica reads there. */
+export const READ_FROM = 'callboard.read.from';
 const CLEANUP_POLICY = 'cleanup.policy';
 const MIN_COMPACTION_LAG = 'min.compaction.lag.ms';
 const MAX_COMPACTION_LAG = 'max.compaction.lag.ms';

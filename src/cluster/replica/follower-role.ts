@@ -418,7 +418,10 @@ export class FollowerRole {
     if (this.#surgery !== undefined) return;
     const { machine } = this.#context;
     try {
-      if (machine.applyThrough(this.#applyThrough)) return;
+      if (machine.applyThrough(this.#applyThrough)) {
+        this.#context.waiters.advance(machine.appliedOffset);
+        return;
+      }
     } catch (error) {
       this.#context.quarantine(`apply threw: ${messageOf(error)}`);
       return;
@@ -427,6 +430,7 @@ export class FollowerRole {
       .applyColdThrough(this.#applyThrough)
       .then(() => {
         this.#applying = undefined;
+        this.#context.waiters.advance(machine.appliedOffset);
         if (!this.#isStopped && machine.appliedSeq < this.#applyThrough) this.#apply(0);
       })
       .catch((error: unknown) => {

@@ -144,6 +144,20 @@ export class HostedLog {
     return follower?.isFollowing === true ? follower.epoch : undefined;
   }
 
+  /**
+   * Who answers readers here, in which epoch and up to which offset: the leader, or where a replica may, one whose
+   * history is the leader's, as far as it knows of what is committed.
+   */
+  reading(mayBeReplica: boolean): { epoch: number; committedOffset: number } | undefined {
+    const { leader, follower } = this;
+    if (leader !== undefined)
+      return { epoch: leader.epoch, committedOffset: leader.committedOffset() };
+    if (!mayBeReplica || follower?.isFollowing !== true) return undefined;
+    const isWrong = this.#context.faults?.readToEnd === true;
+    const committedOffset = isWrong ? this.stored.endOffset : this.machine.appliedOffset;
+    return { epoch: follower.epoch, committedOffset };
+  }
+
   // ---- Roles ------------------------------------------------------------------------------------
 
   assign(assignment: Assignment): void {

@@ -58,21 +58,22 @@ function release(): void {
 }
 
 function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
-  const { leader, stored } = hosted;
+  const { stored } = hosted;
+  const reading = hosted.reading(input.mayBeReplica);
   const { token } = input;
   const base = {
     token,
     committedOffset: -1,
     startOffset: -1,
     endOffset: -1,
-    leaderEpoch: leader?.epoch ?? -1,
+    leaderEpoch: reading?.epoch ?? -1,
     slices: NOTHING,
     release,
   };
-  if (leader === undefined) return { ...base, result: hosted.absence() };
-  const believed = checkEpoch(input.epoch, leader.epoch);
+  if (reading === undefined) return { ...base, result: hosted.absence() };
+  const believed = checkEpoch(input.epoch, reading.epoch);
   if (believed !== 'ok') return { ...base, result: believed };
-  const committedOffset = leader.committedOffset();
+  const { committedOffset } = reading;
   const { startOffset, endOffset } = stored;
   const known = { ...base, committedOffset, startOffset, endOffset };
   if (input.offset < startOffset || input.offset > endOffset) {
@@ -184,8 +185,8 @@ export const LogActor = actor(
           (result) => answers.refuseLocate(input, result),
         ),
       await(input) {
-        const { leader } = hosted;
-        if (leader === undefined || leader.committedOffset() > input.offset) {
+        const reading = hosted.reading(input.mayBeReplica);
+        if (reading === undefined || reading.committedOffset > input.offset) {
           answers.advanced(input.replyTo, input.token);
         } else {
           hosted.waiters.add(input.offset, input.token, input.replyTo);

@@ -11,6 +11,7 @@ import type { LogHostOps } from '../log-protocol.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
 import type {
   AppendInput,
+  AwaitInput,
   FindInput,
   FoundInput,
   LogResult,
@@ -367,7 +368,7 @@ export class LogHost {
           ref === undefined ? absent(input.logId) : refusalOf(ref.offer('fetch', input));
         if (result !== undefined) this.#answers.refuseFetch(input, result);
       },
-      await: (input: { logId: number; offset: number; token: number; replyTo: RefId }) => {
+      await: (input: AwaitInput) => {
         const ref = this.#logs.get(input.logId)?.ref;
         if (ref?.offer('await', input) === 'accepted') return;
         this.#answers.advanced(input.replyTo, input.token);

@@ -397,7 +397,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     this.#ctx.schedule(`deadline-${number}`, Math.max(0, delayMs), 'advanced', { token });
   }
 
-  awaitLog(logId: number, offset: number): void {
+  awaitLog(logId: number, offset: number, mayBeReplica: boolean): void {
     if (this.#awaited.has(logId)) return;
     const host = this.ports.logHost(logId);
     if (host === undefined) return;
@@ -408,7 +408,7 @@ class KafkaConnection implements Handlers<LogRepliesOps>, ExchangeHost {
     }
     this.#awaited.set(logId, host);
     const token = TOKENS_OF_AWAITS + index;
-    this.ask(host, 'await', { logId, offset, token, replyTo: this.replyTo });
+    this.ask(host, 'await', { logId, offset, mayBeReplica, token, replyTo: this.replyTo });
   }
 
   ask<K extends HostOp>(host: HostRef, op: K, input: Input<LogHostOps[K]>): void {

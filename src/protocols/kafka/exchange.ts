@@ -57,7 +57,7 @@ export interface ExchangeHost {
   /** Asks a log host, under a token of an exchange. Answers come back through its flow. */
   ask<K extends HostOp>(host: HostRef, op: K, input: Input<LogHostOps[K]>): void;
   /** Registers, unless it is, to hear when the committed offset of the log passes `offset`. */
-  awaitLog(logId: number, offset: number): void;
+  awaitLog(logId: number, offset: number, mayBeReplica: boolean): void;
   /** A log host was asked to read: its answer holds slices that must be given back. */
   countRead(): void;
   /** That answer will not come. */

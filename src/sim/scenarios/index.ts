@@ -9,6 +9,7 @@ import { kafkaCluster } from './kafka-cluster.ts';
 import { kafkaCompaction } from './kafka-compaction.ts';
 import { kafkaDurability } from './kafka-durability.ts';
 import { kafkaReassign } from './kafka-reassign.ts';
+import { kafkaReplicaReads } from './kafka-replica-reads.ts';
 import { kafkaRetention } from './kafka-retention.ts';
 import { quorumLog } from './quorum-log.ts';
 import { rocketmqCluster } from './rocketmq-cluster.ts';
@@ -17,6 +18,7 @@ export const scenarios: readonly Scenario[] = [
   kafkaCluster,
   kafkaRetention,
   kafkaReassign,
+  kafkaReplicaReads,
   kafkaCompaction,
   damagedDisks,
   damagedWal,

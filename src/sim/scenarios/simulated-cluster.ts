@@ -78,6 +78,8 @@ export interface SimulatedParts {
   /** What a segment of a queue may have. */
   readonly segmentBytesMax?: number | undefined;
   readonly compaction?: NodeParts['compaction'] | undefined;
+  /** Where a node says that it stands. */
+  readonly rackOf?: (node: number) => string;
   /** Between two scrubs. 0, or left out: never, and nobody waits for one. */
   readonly scrubIntervalMs?: number;
 }
@@ -107,6 +109,7 @@ export class SimulatedCluster {
   readonly #replicas = new ReplicaChecker();
   readonly #settings: Pick<NodeConfig, 'queueReplicas' | 'diskFreeMinBytes'>;
   readonly #onRunning: SimulatedParts['onRunning'];
+  readonly #rackOf: SimulatedParts['rackOf'];
   #wasReady = false;
   readonly #bornMs = new WeakMap<SimProcess, number>();
   readonly #isScrubbing: boolean;
@@ -121,6 +124,7 @@ export class SimulatedCluster {
     const { scrubIntervalMs = 0 } = parts;
     this.#isScrubbing = scrubIntervalMs > 0;
     this.#onRunning = parts.onRunning;
+    this.#rackOf = parts.rackOf;
     const { diskFreeMinBytes } = parts;
     this.#settings = {
       ...(queueReplicas === undefined ? {} : { queueReplicas }),
@@ -172,6 +176,7 @@ export class SimulatedCluster {
       isFounding: !this.#wasReady,
       token: 'simulated',
       ...this.#settings,
+      ...(this.#rackOf === undefined ? {} : { rack: this.#rackOf(node.number) }),
     };
     this.#startNode(process.environment, config).then(
       (running) => {
@@ -195,6 +200,18 @@ export class SimulatedCluster {
     const standing = newest.standing(node.number);
     const isBack = standing?.life === own.life && standing.isLive && standing.isInSync;
     return isBack && this.#isScrubbed(node, own);
+  }
+
+  /** How far the replica of that node knows its log as committed, and the life in which it does. */
+  committedAt(number: number, destination: string, partition: number) {
+    const node = this.#world.nodes('server').find((each) => each.number === number);
+    const probe = node === undefined ? undefined : this.#probeOf(node);
+    const logId = probe?.logOf(destination, partition);
+    for (const replica of probe?.replicas ?? []) {
+      const { committedOffset: offset } = replica;
+      if (replica.logId === logId && offset !== undefined) return { life: probe!.life, offset };
+    }
+    return undefined;
   }
 
   areNodesWhole(): boolean {

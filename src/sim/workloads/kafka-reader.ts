@@ -27,14 +27,66 @@ export interface Batch {
   readonly highWatermark: number;
 }
 
-/** One fetch from the leader; undefined if it was refused or got no answer. */
+/** What the replica of a node knows as committed, and in which life of it; undefined where it has none. */
+export type KnownAt = (
+  node: number,
+  partition: number,
+) => { readonly life: number; readonly offset: number } | undefined;
+
+/** Where a consumer is, and which replica near it a leader has sent it to; as a client of KIP-392 keeps it. */
+export class NearestReplica {
+  readonly rack: string;
+  /** Undefined: the leader is asked. */
+  node: number | undefined;
+  /** Of a replica, with records. */
+  reads = 0;
+  /** Records that a replica gave and does not know as committed. */
+  readonly beyond: string[] = [];
+  readonly knownAt: KnownAt;
+
+  constructor(rack: string, knownAt: KnownAt) {
+    this.rack = rack;
+    this.knownAt = knownAt;
+  }
+}
+
+/** One fetch from the leader, or the replica near; undefined if it was refused or got no answer. */
 export async function fetchOnce(
   client: KafkaClient,
   topic: string,
   partition: number,
   from: number,
+  near?: NearestReplica,
 ): Promise<Batch | 'out-of-range' | undefined> {
-  const leader = await leaderOf(client, topic, partition);
+  if (near === undefined) return fetchAt(client, topic, partition, from);
+  const asked = near.node;
+  const before = asked === undefined ? undefined : near.knownAt(asked, partition);
+  const answer = await fetchAt(client, topic, partition, from, near);
+  // Whatever a replica cannot do, the leader is asked for.
+  if (asked !== undefined && (answer === undefined || answer === 'out-of-range')) {
+    near.node = undefined;
+    return undefined;
+  }
+  if (asked !== undefined && typeof answer === 'object' && answer.poll.offsets.length > 0) {
+    near.reads += 1;
+    const known = near.knownAt(asked, partition);
+    if (known !== undefined && known.life === before?.life && answer.next > known.offset) {
+      near.beyond.push(
+        `${topic}-${partition} of node ${asked}: up to ${answer.next}, committed ${known.offset}`,
+      );
+    }
+  }
+  return answer;
+}
+
+async function fetchAt(
+  client: KafkaClient,
+  topic: string,
+  partition: number,
+  from: number,
+  near?: NearestReplica,
+): Promise<Batch | 'out-of-range' | undefined> {
+  const leader = near?.node ?? (await leaderOf(client, topic, partition));
   if (leader === undefined) return undefined;
   try {
     const answer = await client.call(
@@ -48,7 +100,7 @@ export async function fetchOnce(
         isolationLevel: 0,
         sessionId: 0,
         sessionEpoch: -1,
-        rackId: '',
+        rackId: near?.rack ?? '',
         topics: [
           { topic, partitions: [{ partition, fetchOffset: from, partitionMaxBytes: 65_536 }] },
         ],
@@ -61,6 +113,8 @@ export async function fetchOnce(
       await refresh(client, topic);
       return undefined;
     }
+    const sentTo = found.preferredReadReplica;
+    if (near !== undefined && sentTo >= 0) near.node = sentTo;
     // As any client does: a batch that was damaged on the way, or on the disk, is asked for again.
     if (!areSound(client, found.records)) return undefined;
     return {
@@ -112,13 +166,23 @@ export class FollowingConsumer {
   readonly #polls: Poll[];
   readonly #topic: string;
   readonly #partition: number;
+  readonly #near: NearestReplica | undefined;
+  /** The next offset. */
+  position = 0;
   #isStopping = false;
 
-  constructor(client: KafkaClient, polls: Poll[], topic: string, partition: number) {
+  constructor(
+    client: KafkaClient,
+    polls: Poll[],
+    topic: string,
+    partition: number,
+    near?: NearestReplica,
+  ) {
     this.#client = client;
     this.#polls = polls;
     this.#topic = topic;
     this.#partition = partition;
+    this.#near = near;
   }
 
   stop(): void {
@@ -126,14 +190,19 @@ export class FollowingConsumer {
   }
 
   async run(): Promise<void> {
-    let position = 0;
     let session = 1;
     while (!this.#isStopping) {
-      const batch = await fetchOnce(this.#client, this.#topic, this.#partition, position);
+      const batch = await fetchOnce(
+        this.#client,
+        this.#topic,
+        this.#partition,
+        this.position,
+        this.#near,
+      );
       if (batch === 'out-of-range') {
         const start = await endOf(this.#client, this.#topic, this.#partition, 'earliest');
-        if (start !== undefined && start !== position) {
-          position = start;
+        if (start !== undefined && start !== this.position) {
+          this.position = start;
           session += 1;
         }
         await this.#client.sleep(200);
@@ -142,7 +211,7 @@ export class FollowingConsumer {
         if (batch.poll.offsets.length > 0) {
           this.#polls.push({ ...batch.poll, consumer: this.#client.id, session });
         }
-        position = batch.next;
+        this.position = batch.next;
       }
     }
   }

@@ -64,6 +64,7 @@ export interface TestClusterOptions {
   readonly dataRoot?: (id: number) => string;
   /** What each node is told of the queues that are declared there. */
   readonly queueReplicas?: (id: number) => number | undefined;
+  readonly rackOf?: (id: number) => string;
   readonly parts?: Partial<NodeParts>;
   /** What a node gets in the place of its environment. */
   readonly envOf?: (env: Environment) => Environment;
@@ -105,6 +106,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       shards: options.shards ?? 0,
       host: '127.0.0.1',
       ...(queueReplicas === undefined ? {} : { queueReplicas }),
+      ...(options.rackOf === undefined ? {} : { rack: options.rackOf(id) }),
       token: 'secret',
       isFounding,
       ...change,

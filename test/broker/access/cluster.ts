@@ -54,6 +54,8 @@ export class QueueCluster {
   readonly bindings: BindingView[] = [];
   readonly shards = new Map<number, Shard>();
   readonly limits: Partial<PublishLimits>;
+  /** All destinations may be read from replicas. */
+  readsReplicas = false;
   #nextLogId = 1;
 
   constructor(rig: Rig, limits: Partial<PublishLimits>) {
@@ -239,6 +241,11 @@ export class Shard {
       limits: cluster.limits,
       memory: this.memory,
       leaderHost: (logId) => this.#hostOf(cluster.rig.logs.get(logId)?.leader ?? -1),
+      replicaHost: (logId) => {
+        const log = cluster.rig.logs.get(logId);
+        const isHere = log?.isr.includes(node.id) === true && log.leader !== node.id;
+        return cluster.readsReplicas && isHere ? this.#hostOf(node.id) : undefined;
+      },
     });
     node.onChange = (change) => this.#changed(change);
     node.onLinkEnded = (other) => {

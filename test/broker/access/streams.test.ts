@@ -1,6 +1,6 @@
 // Reading streams whose logs real hosts lead on several nodes: each log in order, without gaps or repeats, no more
 // than there is room for, whatever becomes of leaders and links.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { StreamStart } from '../../../src/broker/access/queue-api.ts';
 import type { Rig } from '../../cluster/replica/rig.ts';
 import { inCluster, type QueueCluster, range, TestPublisher, TestReader } from './cluster.ts';
@@ -317,5 +317,32 @@ test('a shard reads so many logs, each counted for each consumer, and no more', 
     reader.inTurn((each) => each.close());
     await rig.advance(100);
     expect(shard.queues.counters()).toMatchObject({ streamConsumers: 0, streamBytes: 0 });
+  });
+});
+
+test('a stream that may be is read from the replica of the node, and from the leader while that one does not follow', async () => {
+  await inCluster(331, async (cluster, rig) => {
+    cluster.readsReplicas = true;
+    const [logId] = (await stream(cluster, rig, 1)) as [number];
+    await fill(cluster, rig, 0, 100);
+    await rig.advance(200);
+    const reads = (id: number) => vi.spyOn(rig.at(id).store.log(logId)!, 'read');
+    const [atLeader, atReplica] = [reads(1), reads(3)];
+    const reader = new TestReader(cluster.at(3));
+    reader.acknowledges = true;
+    reader.consume(1, 's', 30, FIRST);
+    await rig.until(() => reader.got.length === 100);
+    expect(atReplica.mock.calls.length).toBeGreaterThan(0);
+    expect(atLeader.mock.calls.length).toBe(0);
+    // At the end it waits here too, and hears of what comes.
+    await fill(cluster, rig, 100, 150);
+    await rig.until(() => reader.got.length === 150);
+    expect(atLeader.mock.calls.length).toBe(0);
+    // In sync as the metadata has it, and without its leader: that one is read.
+    vi.spyOn(rig.at(3).host.hosted(logId)!, 'reading').mockReturnValue(undefined);
+    await fill(cluster, rig, 150, 200);
+    await rig.until(() => reader.got.length === 200);
+    expect(atLeader.mock.calls.length).toBeGreaterThan(0);
+    isWhole(cluster, [logId], reader);
   });
 });

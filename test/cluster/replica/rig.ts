@@ -505,10 +505,10 @@ export class Rig {
     );
   }
 
-  awaitBeyond(id: number, logId: number, offset: number): number {
+  awaitBeyond(id: number, logId: number, offset: number, mayBeReplica = false): number {
     const node = this.at(id);
     return this.#ask(node, (token, replyTo) =>
-      node.ref.tell('await', { logId, offset, token, replyTo }),
+      node.ref.tell('await', { logId, offset, mayBeReplica, token, replyTo }),
     );
   }
 
@@ -535,10 +535,12 @@ export class Rig {
     );
   }
 
-  fetch(id: number, logId: number, offset: number): number {
+  fetch(id: number, logId: number, offset: number, mayBeReplica = false): number {
     const node = this.at(id);
     return this.#ask(node, (token, replyTo) =>
-      node.ref.tell('fetch', { logId, offset, epoch: -1, maxBytes: 1_000, token, replyTo }),
+      node.ref.tell('fetch', {
+        ...{ logId, offset, epoch: -1, maxBytes: 1_000, mayBeReplica, token, replyTo },
+      }),
     );
   }
 

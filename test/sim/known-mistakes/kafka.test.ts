@@ -1,6 +1,7 @@
 import { kafkaCluster } from '../../../src/sim/scenarios/kafka-cluster.ts';
 import { kafkaCompaction } from '../../../src/sim/scenarios/kafka-compaction.ts';
 import { kafkaReassign } from '../../../src/sim/scenarios/kafka-reassign.ts';
+import { kafkaReplicaReads } from '../../../src/sim/scenarios/kafka-replica-reads.ts';
 import { kafkaRetention } from '../../../src/sim/scenarios/kafka-retention.ts';
 import { find } from './find.ts';
 
@@ -46,6 +47,13 @@ find([
     scenario: kafkaRetention,
     from: 101,
     foundBy: /^replicas\/start-undone$/,
+  },
+  {
+    bug: 'replica-reads-to-its-end',
+    what: 'a replica that gives readers what is not committed',
+    scenario: kafkaReplicaReads,
+    from: 1,
+    foundBy: /^replica-reads\/beyond$/,
   },
   {
     bug: 'tombstones-go-at-once',

@@ -1,4 +1,4 @@
-// Fetch: reads committed batches of the logs that this node leads, in the order the client names them,
+// Fetch: reads committed batches of the logs that this node leads, or has a replica of that may be read, in the order the client names them,
 // within its limits, and waits for more if there is too little. The bytes stay where they are: slices go
 // to the socket as they are and are released when it has taken them.
 //
@@ -7,7 +7,14 @@
 //   waiting: every log that gave nothing tells when it has more; then that one is read again
 //
 // Fetch sessions (KIP-227) are declined by session id 0, which makes every client send full requests.
-import type { AdvancedInput, FetchedInput, FetchSlice, HostRef } from '../../../broker/ports.ts';
+import type {
+  AdvancedInput,
+  FetchedInput,
+  FetchSlice,
+  HostRef,
+  LogView,
+  MetadataView,
+} from '../../../broker/ports.ts';
 import { ZERO_UUID } from '../../../std/uuid.ts';
 import type { Fetch, RequestOf, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
@@ -29,6 +36,8 @@ const NO_BYTES = new Uint8Array(0);
 /** Smaller records in memory are copied into the answer: one write instead of three. */
 const COPIED_BYTES_MAX = 32 * 1024;
 const READ_COMMITTED = 1;
+/** From this version on clients say where they are, and understand where they are sent (KIP-392). */
+const NEAREST_SINCE = 11;
 
 interface Slot {
   readonly wanted: Wanted;
@@ -38,6 +47,10 @@ interface Slot {
   committedOffset: number;
   startOffset: number;
   leaderId: number;
+  /** Read here although somebody else leads. */
+  isReplica: boolean;
+  /** The replica that the client should read instead; -1: none. */
+  preferredId: number;
   slices: readonly FetchSlice[];
   size: number;
   release: (() => void) | undefined;
@@ -100,6 +113,8 @@ class FetchFlow implements Flow {
       committedOffset: -1,
       startOffset: -1,
       leaderId: -1,
+      isReplica: false,
+      preferredId: -1,
       slices: [],
       size: 0,
       release: undefined,
@@ -108,11 +123,18 @@ class FetchFlow implements Flow {
     };
     if (log === undefined) {
       slot.errorCode = typeof found === 'number' ? found : E.UNKNOWN_TOPIC_OR_PARTITION;
-    } else if (log.leader !== view.nodeId) {
+      return slot;
+    }
+    const isNearest = log.readsFromReplicas === true && this.#exchange.version >= NEAREST_SINCE;
+    const isLeader = log.leader === view.nodeId;
+    slot.isReplica = !isLeader && isNearest && log.replicas.includes(view.nodeId);
+    if (!isLeader && !slot.isReplica) {
       slot.errorCode = E.NOT_LEADER_OR_FOLLOWER;
       slot.leaderId = log.leader;
     } else if (wanted.fetchOffset < 0) {
       slot.errorCode = E.OFFSET_OUT_OF_RANGE;
+    } else if (isLeader && isNearest) {
+      slot.preferredId = nearest(view, log, this.#exchange.body.rackId);
     }
     return slot;
   }
@@ -152,6 +174,7 @@ class FetchFlow implements Flow {
       offset: slot.wanted.fetchOffset,
       epoch: slot.wanted.currentLeaderEpoch,
       maxBytes: this.#budget(slot),
+      mayBeReplica: slot.isReplica,
       token: this.#exchange.token(index),
       replyTo: this.#exchange.host.replyTo,
     });
@@ -159,6 +182,7 @@ class FetchFlow implements Flow {
 
   /** What may be read for one slot. The first batch of an answer comes whatever its size (KIP-74). */
   #budget(slot: Slot): number {
+    if (slot.preferredId >= 0) return 0;
     const left = this.#bytesMax - (this.#bytes - slot.size);
     const wanted = Math.max(slot.wanted.partitionMaxBytes, 0);
     const isFirst = this.#bytes - slot.size === 0;
@@ -179,6 +203,8 @@ class FetchFlow implements Flow {
     slot.startOffset = input.startOffset;
     let size = 0;
     for (const slice of input.slices) size += sliceSize(slice);
+    // Who is sent elsewhere gets positions.
+    if (slot.preferredId >= 0) size = 0;
     const isTooMuch = this.#bytes > 0 && this.#bytes + size > this.#bytesMax;
     if (isTooMuch) this.#isFull = true;
     if (size === 0 || isTooMuch || input.result !== 'ok') {
@@ -230,7 +256,7 @@ class FetchFlow implements Flow {
   /** Everything asked for has been read once more: answer, or wait for logs to grow. */
   #settle(): void {
     const { body, host } = this.#exchange;
-    const hasError = this.#slots.some((slot) => slot.errorCode !== E.NONE);
+    const hasError = this.#slots.some((slot) => slot.errorCode !== E.NONE || slot.preferredId >= 0);
     const isEnough = this.#isFull || this.#bytes >= Math.min(body.minBytes, this.#bytesMax);
     if (isEnough || hasError || this.#isTimeUp || this.#slots.length === 0) {
       this.#finish();
@@ -238,7 +264,9 @@ class FetchFlow implements Flow {
     }
     this.#queue = [];
     this.#nextRead = 0;
-    for (const slot of this.#slots) host.awaitLog(slot.logId, slot.committedOffset);
+    for (const slot of this.#slots) {
+      host.awaitLog(slot.logId, slot.committedOffset, slot.isReplica);
+    }
   }
 
   advanced(logId: number, _input: AdvancedInput): void {
@@ -294,11 +322,23 @@ class FetchFlow implements Flow {
       lastStableOffset: isOk ? slot.committedOffset : -1,
       logStartOffset: slot.startOffset,
       abortedTransactions: isReadCommitted ? [] : null,
+      preferredReadReplica: isOk ? slot.preferredId : -1,
       records: takeRecords(slot),
     };
     if (slot.leaderId < 0) return answer;
     return { ...answer, currentLeader: { leaderId: slot.leaderId, leaderEpoch: -1 } };
   }
+}
+
+/**
+ * The in-sync replica in the client's rack, or -1: the leader is in it, or nobody. What a consumer may ask for is
+ * committed, so each of them has it. Of several every partition has its own.
+ */
+function nearest(view: MetadataView, log: LogView, rackId: string): number {
+  const isThere = (node: number) => view.node(node)?.rack === rackId;
+  if (rackId === '' || isThere(log.leader)) return -1;
+  const near = log.isr.filter((node) => isThere(node) && view.node(node)?.isLive === true);
+  return near.length === 0 ? -1 : near[log.partition % near.length]!;
 }
 
 function sliceSize(slice: FetchSlice): number {
