@@ -63,6 +63,7 @@ const shard = await startShard(
     send: () => Promise.reject(new Error('no metadata changes here')),
     propose: () => undefined,
     resignLog: () => undefined,
+    moveLeader: () => undefined,
     kinds: [],
     onStoreFailure: (error) => {
       throw error;

@@ -23,6 +23,7 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.join-without-holding', 'noHoldRule'],
   ['bug.leave-before-change', 'leaveBeforeChange'],
   ['bug.hear-old-replicas', 'hearOldReplicas'],
+  ['bug.move-without-end', 'moveWithoutEnd'],
 ];
 
 const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [

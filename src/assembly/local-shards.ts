@@ -33,6 +33,7 @@ export class LocalShards implements Shards {
     const shard = await startShard(system, replica, shardConfig(this.#options, 0, this.#life), {
       send: (command, timeoutMs) => metadata.change(command, timeoutMs),
       propose: (proposal) => metadata.proposeSafeSet(proposal, 0),
+      moveLeader: (move) => metadata.moveLeader(move, 0),
       resignLog: (logId, epoch) => metadata.resignLog(logId, epoch),
       onStoreFailure: onFailed,
       ...this.#options.clients,
@@ -41,6 +42,7 @@ export class LocalShards implements Shards {
     this.#shard = shard;
     metadata.onSafeSetRejected((logId, attempt) => shard.host.safeSetRejected(logId, attempt));
     watchLinks(links, (id, thread) => shard.linkEnded(id, thread));
+    metadata.onMoveRefused((move) => shard.host.moveRefused(move));
   }
 
   accept(connection: Connection, protocol: ClientProtocol): void {

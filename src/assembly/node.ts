@@ -49,6 +49,7 @@ import {
   RunsTwiceError,
 } from './node-errors.ts';
 import { pastOf } from './past.ts';
+import { planTeller } from './plan-tellers.ts';
 import { ImageProbe, type NodeProbe, type ProbedNode } from './probe.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { ReadyCheck } from './ready-check.ts';
@@ -69,6 +70,8 @@ export interface NodeParts extends LoadClients {
   readonly isStrict?: boolean;
   /** Sees who waits for whom: for simulations. */
   readonly tracer?: Tracer;
+  /** Sees what changes in the metadata: for simulations. */
+  readonly onMetadata?: (changes: readonly MetadataChange[]) => void;
   readonly shardStore?: Pick<
     ShardStoreOptions,
     | 'walFileBytesMin'
@@ -363,6 +366,7 @@ class Node implements ProbedNode {
       }),
       shardThreads: Array.from({ length: this.#config.shards }, (_, index) => index + 1),
       survey: (logId, nodes, answer) => this.#survey(logId, nodes, answer),
+      planMoves: planTeller(this.#system, this.#replica),
       onChanges: (changes) => this.#changed(changes),
       onLeadership: () => this.#registration?.changed(),
       onFatal: (error) => this.#fail(error),
@@ -407,6 +411,7 @@ class Node implements ProbedNode {
   }
 
   #changed(changes: readonly MetadataChange[]): void {
+    this.#parts.onMetadata?.(changes);
     this.#watcher.changed(changes, this.#metadata?.raft.isLeader ?? false);
     this.#fences.look();
     this.#neighbours.look();

@@ -18,6 +18,11 @@ const POLL_MS = 25;
 /** The same while there is nothing: a look in case that something was missed. */
 const QUIET_MS = 1_000;
 const CHANGE_MS = 2_000;
+/** Of the time for a stop: so much is for leaders that hand over, the rest for those that are replaced. */
+const PLANNED_PART = 0.7;
+/** Whoever could not hand over yet is planned again. */
+const PLAN_AGAIN_MS = 200;
+const HAND_OVER_POLL_MS = 10;
 /** Internal destinations are placed on all founders, or after this on whoever is there. */
 const FOUNDERS_GRACE_MS = 3_000;
 
@@ -302,14 +307,40 @@ export class Registration {
     const others = replica.image.liveNodes().filter((node) => node.id !== nodeId);
     if (others.length === 0 || metadata.raft.controllerId < 0 || !this.#isRegistered()) return;
     const untilMs = system.clock.monotonicMs() + timeoutMs;
+    await this.#handOver(system.clock.monotonicMs() + timeoutMs * PLANNED_PART);
     const answer = await metadata.changeCommand(
       { kind: 'resign-node', node: nodeId, incarnation: this.#incarnation },
-      timeoutMs,
+      Math.max(1, untilMs - system.clock.monotonicMs()),
     );
     if (answer.kind !== 'done') return;
     while (!this.#isRelieved() && system.clock.monotonicMs() < untilMs) {
       await new Promise<void>((resolve) => system.deadlines.after(POLL_MS, () => resolve()));
     }
+  }
+
+  /** Leaders hand over to replicas in sync, without anybody waiting for long; until none is left, or the time is over. */
+  async #handOver(untilMs: number): Promise<void> {
+    const { metadata, system } = this.#options;
+    let dueMs = Number.NEGATIVE_INFINITY;
+    for (;;) {
+      const nowMs = system.clock.monotonicMs();
+      if (nowMs >= untilMs || !this.#canHandOver()) return;
+      if (nowMs >= dueMs) {
+        dueMs = nowMs + PLAN_AGAIN_MS;
+        const timeoutMs = Math.max(1, Math.min(PLAN_AGAIN_MS, untilMs - nowMs));
+        if (!(await metadata.prepareStop(this.#incarnation, timeoutMs))) continue;
+      }
+      await new Promise<void>((resolve) => system.deadlines.after(HAND_OVER_POLL_MS, resolve));
+    }
+  }
+
+  /** It leads something of which another live replica is in sync. */
+  #canHandOver(): boolean {
+    const { nodeId } = this.#options.identity;
+    const { image } = this.#options.replica;
+    return image.logsLedBy(nodeId).some((logId) => {
+      return image.log(logId)!.isr.some((id) => id !== nodeId && image.isNodeLive(id));
+    });
   }
 
   /** Nothing is left on the node that another one could lead. */

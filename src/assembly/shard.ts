@@ -14,7 +14,7 @@ import { streamCompaction, streamKeeping } from '../broker/destination/settings.
 import { type BrokerPorts, createBrokerPorts, type HostRef } from '../broker/ports.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../broker/view/behavior.ts';
 import { QUEUE_DEFAULTS, type QueueConfig } from '../broker/view/config.ts';
-import { encodeCommand } from '../cluster/metadata/index.ts';
+import { encodeCommand, type LeaderMove } from '../cluster/metadata/index.ts';
 import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/changes.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { Keeping } from '../cluster/replica/assignment.ts';
@@ -68,6 +68,7 @@ export interface ShardConfig {
 export interface ShardPorts extends LoadClients {
   readonly send: SendChange;
   propose(proposal: SafeSetProposal): void;
+  moveLeader(move: LeaderMove): void;
   resignLog(logId: number, epoch: number): void;
   onStoreFailure(error: Error): void;
   /** Of durable actors, that this node brings. */
@@ -209,6 +210,7 @@ export async function startShard(
     compaction: config.compaction,
     compactionFaults: knownCompactionMistakes(system.env),
     propose: (proposal) => ports.propose(proposal),
+    moveLeader: (move) => ports.moveLeader(move),
     resignLog: (logId, epoch) => ports.resignLog(logId, epoch),
     reportLoss: (logIds) => {
       const { incarnation } = directory;

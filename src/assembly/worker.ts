@@ -64,6 +64,7 @@ const ReplicaActor = actor(
       },
       controller: ({ controllerId }) => controller(controllerId),
       safeSetRejected: ({ logId, attempt }) => args.shard?.host.safeSetRejected(logId, attempt),
+      moveRefused: (move) => args.shard?.host.moveRefused(move),
     };
   },
   // More than the main thread sends before it hears how far this one is: nothing is refused on arrival.
@@ -139,6 +140,7 @@ export async function runWorker(parts: WorkerParts, threadData: unknown): Promis
         .ask('change', { command, timeoutMs }, { timeoutMs: timeoutMs + CHANGE_SLACK_MS })
         .catch(() => UNAVAILABLE),
     propose: (proposal) => metadata.tell('proposeSafeSet', { ...proposal, thread }),
+    moveLeader: (move) => metadata.tell('moveLeader', { ...move, thread }),
     resignLog: (logId, epoch) => metadata.tell('resignLog', { logId, epoch }),
     onStoreFailure: (error) => post({ kind: 'failed', message: error.message }),
     amqp: parts.amqp,

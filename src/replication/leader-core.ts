@@ -9,6 +9,7 @@ import { EpochTable } from './epoch-table.ts';
 import { Membership } from './membership.ts';
 import { OutputQueue, ReusedOutput } from './outputs.ts';
 import type { Peer } from './peer.ts';
+import { PlannedMove } from './planned-move.ts';
 import { nextRecoveryStep } from './recovery-read.ts';
 import { recoveryCount } from './safe-set.ts';
 import { SeqRing } from './seq-ring.ts';
@@ -36,7 +37,7 @@ const DEFAULT_LIMITS: LeaderLimits = {
   lagTimeMaxMs: 10_000,
   ownStallMaxMs: 1_000,
   proposalRetryMs: 2_000,
-  moveHoldMaxMs: 1_000,
+  moveHoldMaxMs: 2_000,
   joinHoldMaxMs: 1_000,
 };
 /** Chains kept to check acknowledgements of followers that are behind. */
@@ -78,7 +79,7 @@ export class LeaderCore implements Leader, StreamedLog {
   #fetch: { readonly from: Peer; readonly throughSeq: number } | undefined;
 
   #fencedMs: number;
-  #move: { readonly target: Peer; deadlineMs: number; isReady: boolean } | undefined;
+  readonly #move: PlannedMove;
 
   constructor(config: LeaderConfig) {
     const { log } = config;
@@ -97,6 +98,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#streams = new Streams(config.grant, config.faults ?? {}, this.#outputs);
     this.#stall = new StallWatch(this.#limits.ownStallMaxMs);
     this.#members = new Membership(config, this.#limits, this.#outputs);
+    this.#move = new PlannedMove(this.#members, this.#outputs, config.faults);
     this.#members.self.matchSeq = log.durableSeq;
     this.#members.self.receivedSeq = log.endSeq;
     const refusal = this.#refusal();
@@ -256,7 +258,7 @@ export class LeaderCore implements Leader, StreamedLog {
     if (!peer.isInSync && durableSeq >= Math.max(this.#committedSeq, this.#epochBeginSeq)) {
       this.#caughtUp(peer);
     }
-    if (this.#move !== undefined) this.#checkMove();
+    this.#checkMove();
   }
 
   received(node: NodeId, incarnation: number, epoch: number, seq: number): void {
@@ -285,7 +287,7 @@ export class LeaderCore implements Leader, StreamedLog {
     peer.unlink();
     // What it said stands: it promised to obey this epoch, so no older leader can add to it.
     peer.hello = keptForRecovery;
-    if (this.#move?.target === peer) this.#failMove();
+    this.#move.lost(peer);
     if (this.#fetch?.from !== peer) return;
     this.#fetch = undefined;
     this.#recover();
@@ -332,6 +334,7 @@ export class LeaderCore implements Leader, StreamedLog {
 
   safeSetChanged(state: SafeSetState): void {
     if (this.#phase === 'resigned' || !this.#members.adopt(state)) return;
+    this.#move.adopted(state.partitionEpoch);
     if (!this.#members.set.has(this.#config.self)) {
       this.#resign('removed-from-safe-set');
       return;
@@ -340,6 +343,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#recover();
     this.#advanceCommit();
     this.#considerChange();
+    this.#checkMove();
   }
 
   /** What those said that are replicas no more counts for nothing: they delete what they have. */
@@ -349,7 +353,7 @@ export class LeaderCore implements Leader, StreamedLog {
       if (peer.incarnation < 0 || this.#members.isAskedFor(peer)) continue;
       this.#streams.stop(peer);
       peer.forget();
-      if (this.#move?.target === peer) this.#failMove();
+      this.#move.lost(peer);
       if (this.#fetch?.from === peer) this.#fetch = undefined;
     }
   }
@@ -359,6 +363,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.safeSetChanged(current);
     this.#members.refused(attempt);
     this.#advanceCommit();
+    this.#checkMove();
   }
 
   superseded(epoch: number): void {
@@ -373,25 +378,23 @@ export class LeaderCore implements Leader, StreamedLog {
       return;
     }
     if (nowMs - this.#fencedMs >= FENCE_RETRY_MS) this.#sendFences();
-    if (this.#move !== undefined && nowMs >= this.#move.deadlineMs) this.#failMove();
+    this.#move.tick(nowMs);
     this.#considerChange();
     if (this.#epochBeginSeq > 0 && this.#members.lookForLate()) this.#advanceCommit();
+    this.#checkMove();
   }
 
   planMove(target: NodeId): void {
     const peer = this.#members.find(target);
     if (this.#phase !== 'active' || peer === undefined || peer.isSelf || !peer.isInSync) {
-      this.#outputs.push({ kind: 'move-failed', target });
-      return;
+      this.#move.refuse(target);
+    } else if (this.#move.begin(peer, this.#members.nowMs + this.#limits.moveHoldMaxMs)) {
+      this.#checkMove();
     }
-    if (this.#move !== undefined) this.#failMove();
-    const deadlineMs = this.#members.nowMs + this.#limits.moveHoldMaxMs;
-    this.#move = { target: peer, deadlineMs, isReady: false };
-    this.#checkMove();
   }
 
-  cancelMove(): void {
-    this.#move = undefined;
+  moveRefused(partitionEpoch: number): void {
+    this.#move.refused(partitionEpoch);
   }
 
   resign(): void {
@@ -401,7 +404,11 @@ export class LeaderCore implements Leader, StreamedLog {
   // ---- Questions -------------------------------------------------------------------------------
 
   canAppend(): boolean {
-    return this.#phase === 'active' && this.#move === undefined;
+    return this.#phase === 'active' && !this.#move.isHolding;
+  }
+
+  get isInDoubt(): boolean {
+    return this.#move.isInDoubt;
   }
 
   canAcceptAll(): boolean {
@@ -418,7 +425,7 @@ export class LeaderCore implements Leader, StreamedLog {
   }
 
   get isMembershipTold(): boolean {
-    return this.#members.isSettled;
+    return this.#members.isSettled && !this.#move.isGoingOn;
   }
 
   isr(): readonly NodeId[] {
@@ -545,6 +552,7 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#committedOutput.fill(this.#outputs).seq = seq;
     this.#dropChains();
     if (this.#phase === 'starting' && seq >= this.#epochBeginSeq) this.#setPhase('active');
+    this.#checkMove();
   }
 
   #dropChains(): void {
@@ -560,7 +568,8 @@ export class LeaderCore implements Leader, StreamedLog {
   }
 
   #considerChange(): void {
-    if (this.#epochBeginSeq === 0 || this.#phase === 'resigned') return;
+    const isBusy = this.#move.isHolding || this.#phase === 'resigned';
+    if (this.#epochBeginSeq === 0 || isBusy) return;
     const holdSeq = Math.max(this.#committedSeq, this.#epochBeginSeq);
     this.#members.considerChange(holdSeq, this.#answeredSeq);
   }
@@ -568,23 +577,14 @@ export class LeaderCore implements Leader, StreamedLog {
   // ---- The rest --------------------------------------------------------------------------------
 
   #checkMove(): void {
-    const move = this.#move;
-    if (!move || move.isReady || move.target.matchSeq < this.#endSeq) return;
-    move.isReady = true;
-    this.#outputs.push({ kind: 'move-ready', target: move.target.node });
-  }
-
-  #failMove(): void {
-    const target = this.#move!.target.node;
-    this.#move = undefined;
-    this.#outputs.push({ kind: 'move-failed', target });
+    if (this.#move.isHolding) this.#move.consider(this.#endSeq, this.#committedSeq);
   }
 
   #resign(reason: ResignReason): void {
     if (this.#phase === 'resigned') return;
     this.#resignReason = reason;
     this.#members.close();
-    this.#move = undefined;
+    this.#move.close();
     this.#setPhase('resigned');
     this.#outputs.push({ kind: 'resigned', reason });
   }

@@ -300,8 +300,22 @@ export class Membership {
    */
   get isSettled(): boolean {
     const isPausing = this.#nowMs < this.#nextProposalMs;
-    const isBusy = this.#pending !== undefined || this.#late !== undefined;
-    return !isBusy && !isPausing && this.#isShown;
+    return !this.isAsking && !isPausing && this.#isShown;
+  }
+
+  get partitionEpoch(): number {
+    return this.#partitionEpoch;
+  }
+
+  /** A change is under way, or about to be: the partition epoch will not stay. */
+  get isAsking(): boolean {
+    return this.#pending !== undefined || this.#late !== undefined;
+  }
+
+  /** Asks for the set as it is, until it has another partition epoch: what names this one has no effect then. */
+  reaffirm(): void {
+    if (this.#pending !== undefined || this.#nowMs < this.#nextProposalMs) return;
+    this.#propose(this.#set, this.#trueIsr);
   }
 
   /** The leader resigned: it asks for nothing any more. */

@@ -109,6 +109,8 @@ export interface Faults {
   readonly startBeforeCommit?: boolean;
   /** A replica gives readers all that it has. Obeyed by the shells. */
   readonly readToEnd?: boolean;
+  /** A planned move does not wait until its target holds the end of the log. */
+  readonly moveWithoutEnd?: boolean;
 }
 
 // ---- Messages between the two cores, by way of the shells ------------------------------------
@@ -163,7 +165,7 @@ export interface LeaderLimits {
   readonly ownStallMaxMs: number;
   /** An unanswered proposal is sent again after this. Default 2,000. */
   readonly proposalRetryMs: number;
-  /** A planned move may hold appends for this long. Default 1,000. */
+  /** A planned move may hold appends for this long. Default 2,000. */
   readonly moveHoldMaxMs: number;
   /** Commits may wait so long for a replica that keeps up, a little late, and is to join the set. Default 1,000. */
   readonly joinHoldMaxMs: number;
@@ -263,9 +265,11 @@ export type LeaderOutput =
   /** The number of shown ISR members passed `minInsync`, up or down. */
   | { readonly kind: 'can-accept-all'; readonly can: boolean }
   /**
-   * Appends are held (`canAppend()` is false) and the target has every frame: change the epoch now.
+   * Appends are held (`canAppend()` is false), the target has every frame, and all are committed: ask the metadata,
+   * once, for an epoch of the target, in the place of this one at this partition epoch.
    */
-  | { readonly kind: 'move-ready'; readonly target: NodeId }
+  | { readonly kind: 'move-ready'; readonly target: NodeId; readonly partitionEpoch: number }
+  /** Appends go on. With `isInDoubt` the epoch may still end: what was asked was not answered in time. */
   | { readonly kind: 'move-failed'; readonly target: NodeId }
   | { readonly kind: 'resigned'; readonly reason: ResignReason }
   | {
@@ -368,12 +372,22 @@ export interface Leader {
   framesReleasedBelow(firstFrameSeq: number): void;
   /** At least once a second: longer gaps are not held against anybody (the leader itself slept). */
   tick(nowMs: number): void;
+  /**
+   * Another in-sync replica is to lead: appends are held until it holds everything (`move-ready`), and at most for
+   * `moveHoldMaxMs` until the metadata shows the next epoch (`superseded`) or `move-failed`.
+   */
   planMove(target: NodeId): void;
-  cancelMove(): void;
+  /** The metadata has looked at the move of `move-ready` with this partition epoch, and changed nothing. */
+  moveRefused(partitionEpoch: number): void;
   resign(): void;
 
   /** May a new frame be decided: active, and no planned move holds appends. */
   canAppend(): boolean;
+  /**
+   * A move that was asked for may still happen: the shell answers nobody before the commit, as the next leader has
+   * no more than that for sure.
+   */
+  readonly isInDoubt: boolean;
   /** Admission of acks=all: shown ISR >= minInsync. */
   canAcceptAll(): boolean;
   hasReached(seq: number, level: ReplyLevel): boolean;

@@ -431,17 +431,65 @@ describe('time', () => {
     expect(core.isr()).toEqual([1, 2, 3]);
   });
 
-  test('a planned move holds appends, waits for the end of the target, and gives up in time', () => {
+  test('a planned move holds appends, waits until the target has all and it is committed, and gives up in time', () => {
     const core = activeLeader();
     const seq = write(core);
     core.planMove(2);
     expect(core.canAppend()).toBe(false);
     expect(only(core.take(), 'move-ready')).toEqual([]);
     ack(core, 2, seq);
-    expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 2 }]);
+    expect(only(core.take(), 'move-ready')).toEqual([]);
+    ack(core, 3, seq);
+    expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 2, partitionEpoch: 1 }]);
     core.tick(500);
     core.tick(1_000);
+    core.tick(1_900);
+    expect(core.canAppend()).toBe(false);
+    core.tick(2_000);
     expect(only(core.take(), 'move-failed')).toMatchObject([{ target: 2 }]);
     expect(core.canAppend()).toBe(true);
+  });
+
+  test('a move that was asked for and not answered is in doubt until the set has another partition epoch', () => {
+    const core = activeLeader();
+    core.planMove(2);
+    expect(only(core.take(), 'move-ready')).toHaveLength(1);
+    for (let ms = 500; ms <= 2_000; ms += 500) core.tick(ms);
+    expect(core.isInDoubt).toBe(true);
+    expect(core.isMembershipTold).toBe(false);
+    const [asked] = only(core.take(), 'propose-safe-set');
+    expect(asked?.proposal).toMatchObject({ expectedPartitionEpoch: 1, isr: [1, 2, 3] });
+    core.planMove(3);
+    expect(only(core.take(), 'move-failed')).toMatchObject([{ target: 3 }]);
+    core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2, 3), isr: [1, 2, 3] });
+    expect(core.isInDoubt).toBe(false);
+    expect(core.isMembershipTold).toBe(true);
+    core.planMove(3);
+    expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 3, partitionEpoch: 2 }]);
+  });
+
+  test('a move that is refused, or that another change has overtaken, is over at once and in no doubt', () => {
+    const core = activeLeader();
+    core.planMove(2);
+    core.moveRefused(0);
+    expect(core.canAppend()).toBe(false);
+    core.moveRefused(1);
+    expect(core.canAppend()).toBe(true);
+    core.planMove(2);
+    core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2, 3), isr: [1, 2, 3] });
+    expect(core.canAppend()).toBe(true);
+    expect(core.isInDoubt).toBe(false);
+  });
+
+  test('a move asks for nothing while a change of the set is under way, nor for a change while it goes on', () => {
+    const core = activeLeader();
+    core.liveChanged(members(1, 2));
+    expect(only(core.take(), 'propose-safe-set')).toHaveLength(1);
+    core.planMove(2);
+    expect(only(core.take(), 'move-ready')).toEqual([]);
+    core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2, 3), isr: [1, 2] });
+    expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 2, partitionEpoch: 2 }]);
+    core.liveChanged(members(1, 2, 3));
+    expect(only(core.take(), 'propose-safe-set')).toEqual([]);
   });
 });

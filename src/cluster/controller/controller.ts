@@ -2,12 +2,8 @@
 // the metadata group. Invariant: it proposes nothing before the own no-op of its Raft term is
 // applied, and nothing because of silence before one full session has passed since. Its own thread
 // standing still, or having much to do, is nobody's silence.
-import {
-  canReturn,
-  type MetadataCommand,
-  type MetadataImage,
-  type NodeRecord,
-} from '../metadata/index.ts';
+import type { MetadataCommand, MetadataImage, NodeRecord } from '../metadata/index.ts';
+import { type LeaderPlan, Leaders } from './leaders.ts';
 import { Moves } from './moves.ts';
 import { Sessions } from './sessions.ts';
 import { Survey } from './survey.ts';
@@ -25,6 +21,7 @@ export class Controller {
   readonly #sessions = new Sessions();
   readonly #survey = new Survey();
   readonly #moves: Moves;
+  readonly #leaders: Leaders;
   readonly #open = new Map<string, OpenProposal>();
   #outputs: ControllerOutput[] = [];
   #isActive = false;
@@ -38,6 +35,7 @@ export class Controller {
     this.#config = config;
     this.#image = image;
     this.#moves = new Moves(image);
+    this.#leaders = new Leaders(image);
   }
 
   /** Feeds one input and returns what to do about it, in order. `nowMs` is monotonic. */
@@ -99,6 +97,10 @@ export class Controller {
       case 'disconnected':
         this.#sessions.disconnected(input.node);
         break;
+      case 'prepare-stop':
+        if (!this.#isActive) break;
+        this.#plan(this.#leaders.prepareStop(input.node, input.incarnation));
+        break;
       case 'survivor':
         this.#survey.answered(input);
         break;
@@ -123,6 +125,7 @@ export class Controller {
     this.#sessions.begin(nowMs);
     this.#survey.clear();
     this.#moves.begin();
+    this.#leaders.begin();
     this.#open.clear();
   }
 
@@ -134,12 +137,13 @@ export class Controller {
 
   #decide(nowMs: number): void {
     for (const node of this.#image.nodes()) this.#decideNode(node, nowMs);
+    this.#leaders.look();
     if (this.#config.shrinksQuorums === true) this.#shrinkQuorums(nowMs);
     // Before one full session, silence and absence mean nothing.
     if (nowMs - this.#sinceMs < this.#config.sessionTimeoutMs) return;
     if (nowMs >= this.#preferredDueMs) {
       this.#preferredDueMs = nowMs + this.#config.preferredIntervalMs;
-      this.#returnLeaders(nowMs);
+      this.#plan(this.#leaders.returning(this.#config.preferredBatch));
     }
     this.#decideOffline(nowMs);
     for (const { key, command } of this.#moves.decide(nowMs)) this.#propose(key, command, nowMs);
@@ -168,17 +172,8 @@ export class Controller {
     }
   }
 
-  #returnLeaders(nowMs: number): void {
-    const { preferredBatch } = this.#config;
-    const logIds: number[] = [];
-    for (const { id } of this.#image.liveNodes()) {
-      for (const logId of this.#image.logsOn(id)) {
-        if (logIds.length >= preferredBatch) break;
-        const log = this.#image.log(logId)!;
-        if (log.replicas[0] === id && canReturn(this.#image, log)) logIds.push(logId);
-      }
-    }
-    if (logIds.length > 0) this.#propose('prefer', { kind: 'prefer-leaders', logIds }, nowMs);
+  #plan(plans: readonly LeaderPlan[]): void {
+    if (plans.length > 0) this.#outputs.push({ kind: 'plan-moves', plans });
   }
 
   /** Logs that nobody can lead without loss, where loss is allowed: the longest survivor. */

@@ -1,6 +1,7 @@
 // What goes into the controller and what comes out. The shell of the Raft leader feeds it and
 // proposes what it says; nothing here is replicated, all of it is rebuilt after a change of leader.
 import type { MetadataCommand } from '../metadata/index.ts';
+import type { LeaderPlan } from './leaders.ts';
 
 export interface ControllerConfig {
   /**
@@ -52,6 +53,8 @@ export type ControllerInput =
     }
   /** No link to the node is up and a connection was refused or reset. */
   | { readonly kind: 'disconnected'; readonly node: number }
+  /** The node is about to stop, and has some time for others to take over what it leads. */
+  | { readonly kind: 'prepare-stop'; readonly node: number; readonly incarnation: number }
   /** An answer to `survey`. */
   | ({ readonly kind: 'survivor' } & Survivor)
   /** The proposal with this key was applied, refused or lost. */
@@ -62,5 +65,7 @@ export type ControllerInput =
 export type ControllerOutput =
   /** At most one proposal per key is open. */
   | { readonly kind: 'propose'; readonly key: string; readonly command: MetadataCommand }
+  /** The leaders named hand these logs over; what fails is planned again, or not, later. */
+  | { readonly kind: 'plan-moves'; readonly plans: readonly LeaderPlan[] }
   /** Ask these live replicas of an offline log for their (last epoch, end). */
   | { readonly kind: 'survey'; readonly logId: number; readonly nodes: readonly number[] };

@@ -30,7 +30,7 @@ const proposeAnswer = record({
 const replica = record({ node: u32, incarnation: u53 });
 
 /** Slot `SLOT_METADATA` on thread 0 of every node. */
-export const MetadataProtocol = protocol('metadata', 5, {
+export const MetadataProtocol = protocol('metadata', 6, {
   raft: tell(bytesCopy),
   propose: ask(record({ command: bytesCopy }), proposeAnswer),
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
@@ -47,6 +47,8 @@ export const MetadataProtocol = protocol('metadata', 5, {
       standing: oneOf('leads', 'follows', 'alone', 'blank'),
     }),
   ),
+  /** A node is about to stop: others are to take over what it leads. True: whoever leads metadata has planned it. */
+  prepareStop: ask(record({ node: u32, incarnation: u32 }), bool),
   // From the shards of this node.
   proposeSafeSet: tell(
     record({
@@ -61,6 +63,8 @@ export const MetadataProtocol = protocol('metadata', 5, {
   ),
   /** A leader of this node gave one log up: somebody else, or the same in a new epoch. */
   resignLog: tell(record({ logId: u53, epoch: u32 })),
+  /** A leader of this node has held its appends until the target had everything: see `move-leaders`. */
+  moveLeader: tell(record({ thread: u32, logId: u53, epoch: u32, partitionEpoch: u53, to: u32 })),
   shardApplied: tell(record({ thread: u32, index: u53 })),
   /** From a shard: a change asked for by a client of it. */
   change: ask(record({ command: bytesCopy, timeoutMs: u53 }), proposeAnswer),
@@ -69,12 +73,14 @@ export const MetadataProtocol = protocol('metadata', 5, {
 export type MetadataOps = typeof MetadataProtocol.ops;
 
 /** Slot `SLOT_METADATA_REPLICA` on every shard that is not the main thread. */
-export const ReplicaProtocol = protocol('metadata-replica', 1, {
+export const ReplicaProtocol = protocol('metadata-replica', 2, {
   /** The whole image: at start, and after a snapshot. */
   image: tell(record({ index: u53, controllerId: u32, bytes: bytesCopy })),
   entries: tell(record({ controllerId: u32, entries: array(tuple(u53, bytesCopy)) })),
   controller: tell(record({ controllerId: u32 })),
   safeSetRejected: tell(record({ logId: u53, attempt: u53 })),
+  /** What `moveLeader` asked for has changed nothing, and will not. */
+  moveRefused: tell(record({ logId: u53, epoch: u32, partitionEpoch: u53 })),
 });
 
 export type ReplicaOps = typeof ReplicaProtocol.ops;

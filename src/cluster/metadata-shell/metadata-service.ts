@@ -23,10 +23,17 @@ import {
   type ControllerConfig,
   type ControllerInput,
   type ControllerOutput,
+  type LeaderPlan,
 } from '../controller/index.ts';
 import { later } from '../later.ts';
-import { encodeCommand, type MetadataChange, type MetadataCommand } from '../metadata/index.ts';
+import {
+  encodeCommand,
+  type LeaderMove,
+  type MetadataChange,
+  type MetadataCommand,
+} from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
+import { LeaderMoves } from './leader-moves.ts';
 import { MembershipChanger } from './membership-changer.ts';
 import type { MetadataOps } from './metadata-protocol.ts';
 import {
@@ -64,6 +71,8 @@ export interface MetadataServiceConfig {
   readonly shardThreads: readonly number[];
   /** Asks replicas of an offline log how far they reach; each answer is given back when it comes. */
   survey(logId: number, nodes: readonly number[], answer: (survivor: Survivor) => void): void;
+  /** Tells the leaders of these logs to hand them over. */
+  planMoves(plans: readonly LeaderPlan[]): void;
   onChanges(changes: readonly MetadataChange[]): void;
   /** Another leader is known, or none, or this one has become ready to lead. */
   onLeadership(): void;
@@ -86,6 +95,7 @@ export class MetadataService {
   readonly #feed: ShardFeed;
   readonly #controller: Controller;
   readonly #members: MembershipChanger;
+  readonly #leaderMoves: LeaderMoves;
   readonly #refs = new Map<number, Ref<MetadataOps>>();
   #isStopped = false;
   #beatTimer: Deadline | undefined;
@@ -135,6 +145,14 @@ export class MetadataService {
       onFatal: (error) => config.onFatal(error),
     });
     this.#members = new MembershipChanger(this.raft, config.log);
+    this.#leaderMoves = new LeaderMoves({
+      node,
+      image: replica.image,
+      nowMs: () => this.#nowMs(),
+      change: (command, timeoutMs) => this.change(command, timeoutMs),
+      refused: (thread, move) => this.#feed.moveRefused(thread, move),
+      onFatal: (error) => config.onFatal(error),
+    });
     system.spawnWellKnown(SLOT_METADATA, 'metadata', MetadataActor, this);
   }
 
@@ -301,6 +319,9 @@ export class MetadataService {
       case 'propose':
         this.#proposeFor(output.key, output.command);
         return;
+      case 'plan-moves':
+        this.config.planMoves(output.plans);
+        return;
       case 'survey':
         this.config.survey(output.logId, output.nodes, (answer) =>
           this.#control({ kind: 'survivor', logId: output.logId, ...answer }),
@@ -427,6 +448,10 @@ export class MetadataService {
       join: ({ node, incarnation }: { node: number; incarnation: number }) =>
         later(ctx, () => this.#letIn(node, incarnation)),
       known: ({ node }: { node: number }) => later(ctx, () => this.#knownLife(node)),
+      prepareStop: ({ node, incarnation }: { node: number; incarnation: number }) =>
+        this.#prepareStop(node, incarnation),
+      moveLeader: ({ thread, ...move }: LeaderMove & { readonly thread: number }) =>
+        this.moveLeader(move, thread),
       proposeSafeSet: (input: SafeSetProposal & { readonly thread: number }) =>
         this.proposeSafeSet(input, input.thread),
       resignLog: ({ logId, epoch }: { logId: number; epoch: number }) =>
@@ -436,6 +461,28 @@ export class MetadataService {
       change: ({ command, timeoutMs }: { command: Uint8Array; timeoutMs: number }) =>
         later(ctx, () => this.change(command, timeoutMs)),
     };
+  }
+
+  #prepareStop(node: number, incarnation: number): boolean {
+    if (!this.#isReadyLeader()) return false;
+    this.#control({ kind: 'prepare-stop', node, incarnation });
+    return true;
+  }
+
+  /** This node is about to stop. False: nobody was reached who plans. */
+  async prepareStop(incarnation: number, timeoutMs: number): Promise<boolean> {
+    const { node } = this.config;
+    const { controllerId, isLeader } = this.raft;
+    if (isLeader) return this.#prepareStop(node, incarnation);
+    if (controllerId < 0) return false;
+    return this.#peer(controllerId)
+      .ask('prepareStop', { node, incarnation }, { timeoutMs })
+      .catch(() => false);
+  }
+
+  /** From a log host of this node, see `LeaderMoves`. */
+  moveLeader(move: LeaderMove, thread: number): void {
+    this.#leaderMoves.ask(thread, move);
   }
 
   /** Not the data of a node that was removed: it is told so when it asks what is known of it. */
@@ -490,6 +537,11 @@ export class MetadataService {
   /** Where refusals of proposals of a main-thread shard go. */
   onSafeSetRejected(handle: (logId: number, attempt: number) => void): void {
     this.#feed.onRejected = handle;
+  }
+
+  /** The same of refused moves. */
+  onMoveRefused(handle: (move: LeaderMove) => void): void {
+    this.#feed.onMoveRefused = handle;
   }
 
   /** A replaced worker needs the whole image. */

@@ -4,6 +4,7 @@
 import type { Input } from '../../actors/protocol.ts';
 import type { Ref } from '../../actors/ref.ts';
 import type { System } from '../../actors/system.ts';
+import type { LeaderMove } from '../metadata/index.ts';
 import type { ReplicaOps } from './metadata-protocol.ts';
 
 /** Messages that a shard may have before it; far fewer than its mailbox takes. */
@@ -31,6 +32,7 @@ interface Waiting {
 export class ShardFeed {
   /** For the shard of the main thread, which has no feed. */
   onRejected: (logId: number, attempt: number) => void = () => undefined;
+  onMoveRefused: (move: LeaderMove) => void = () => undefined;
   readonly #shards: Shard[];
   readonly #image: () => ShardImage;
   #entries: [number, Uint8Array][] = [];
@@ -139,6 +141,16 @@ export class ShardFeed {
     if (shard === undefined) this.onRejected(logId, attempt);
     // Lost where there is no room: an attempt that nobody decides is repeated.
     else shard.ref.tell('safeSetRejected', { logId, attempt });
+  }
+
+  moveRefused(thread: number, move: LeaderMove): void {
+    const shard = this.#shards.find((each) => each.thread === thread);
+    if (shard === undefined) this.onMoveRefused(move);
+    // Lost where there is no room: the leader's time ends by itself.
+    else {
+      const { logId, epoch, partitionEpoch } = move;
+      shard.ref.tell('moveRefused', { logId, epoch, partitionEpoch });
+    }
   }
 
   #reached(mainIndex: number): number {

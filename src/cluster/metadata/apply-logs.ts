@@ -5,6 +5,7 @@
 import { type Applying, OK, refused } from './applying.ts';
 import type {
   ElectUnclean,
+  MoveLeaders,
   Outcome,
   PreferLeaders,
   ProposeSafeSet,
@@ -82,6 +83,20 @@ export function canReturn(image: MetadataImage, log: LogRecord): boolean {
     !image.node(first)!.isDraining &&
     !image.node(first)!.isLeaving
   );
+}
+
+/** Nothing about nodes is asked that a change of the partition epoch would not show: what is passed over stays so. */
+export function moveLeaders(applying: Applying, command: MoveLeaders): Outcome {
+  const { image } = applying;
+  for (const { logId, epoch, partitionEpoch, to } of command.moves) {
+    const log = image.log(logId);
+    if (log?.leader !== command.node || log.epoch !== epoch || to === command.node) continue;
+    if (log.partitionEpoch !== partitionEpoch || !log.isr.includes(to)) continue;
+    if (!isCandidate(image, log, to)) continue;
+    applying.changeLog(grant(log, image.node(to)!));
+    applying.changes.push({ kind: 'leader-moved', logId, epoch });
+  }
+  return OK;
 }
 
 export function resignLog(applying: Applying, command: ResignLog): Outcome {

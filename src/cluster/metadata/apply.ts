@@ -11,7 +11,13 @@ import {
 } from './apply-destinations.ts';
 import { bind, declareExchange, deleteExchange, unbind } from './apply-exchanges.ts';
 import { deregisterNode, drainNode } from './apply-leaving.ts';
-import { electUnclean, preferLeaders, proposeSafeSet, resignLog } from './apply-logs.ts';
+import {
+  electUnclean,
+  moveLeaders,
+  preferLeaders,
+  proposeSafeSet,
+  resignLog,
+} from './apply-logs.ts';
 import {
   fenceNode,
   loseReplicas,
@@ -88,6 +94,8 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return proposeSafeSet(applying, command);
     case 'prefer-leaders':
       return preferLeaders(applying, command);
+    case 'move-leaders':
+      return moveLeaders(applying, command);
     case 'resign-log':
       return resignLog(applying, command);
     case 'lose-replicas':

@@ -285,6 +285,28 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       return { logIds: readNodeIds(input) };
     },
   },
+  'move-leaders': {
+    code: 32,
+    write(out, command) {
+      out.varI53(command.node);
+      writeList(out, command.moves, (to, move) => {
+        to.varU53(move.logId);
+        to.varI53(move.epoch);
+        to.varI53(move.partitionEpoch);
+        to.varI53(move.to);
+      });
+    },
+    read(input) {
+      const node = input.varI53();
+      const moves = readList(input, (from) => {
+        const logId = from.varU53();
+        const epoch = from.varI53();
+        const partitionEpoch = from.varI53();
+        return { logId, epoch, partitionEpoch, to: from.varI53() };
+      });
+      return { node, moves };
+    },
+  },
   'resign-log': {
     code: 14,
     write(out, command) {

@@ -196,6 +196,24 @@ export interface PreferLeaders {
   readonly logIds: readonly number[];
 }
 
+/** One log of `move-leaders`: from this epoch, at this partition epoch, to a replica that is in sync. */
+export interface LeaderMove {
+  readonly logId: number;
+  readonly epoch: number;
+  readonly partitionEpoch: number;
+  readonly to: number;
+}
+
+/**
+ * The leader of these logs has held its appends until the others had everything: they lead from now on. A log that has
+ * changed since, or whose next leader is not in sync, is passed over.
+ */
+export interface MoveLeaders {
+  readonly kind: 'move-leaders';
+  readonly node: number;
+  readonly moves: readonly LeaderMove[];
+}
+
 /** A leader gives up one log (its own disk stalls): somebody else, if anybody can. */
 export interface ResignLog {
   readonly kind: 'resign-log';
@@ -251,6 +269,7 @@ export type MetadataCommand =
   | ReassignLog
   | ProposeSafeSet
   | PreferLeaders
+  | MoveLeaders
   | ResignLog
   | LoseReplicas
   | ElectUnclean
@@ -323,6 +342,8 @@ export type MetadataChange =
   | { readonly kind: 'log-created'; readonly logId: number }
   /** Leader, epoch, replicas, safe set, ISR or rules. */
   | { readonly kind: 'log-changed'; readonly logId: number }
+  /** Beside `log-changed`: its leader gave `epoch` to another replica that held all of its log. */
+  | { readonly kind: 'leader-moved'; readonly logId: number; readonly epoch: number }
   /** The committed order to delete data: `replicas` are the nodes that may hold some. */
   | {
       readonly kind: 'log-deleted';

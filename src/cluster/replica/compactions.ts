@@ -193,9 +193,9 @@ export class Compactions {
 
   #lookAt(hosted: HostedLog, rules: CompactionRules): boolean {
     const segments = hosted.stored.sealedSegments();
-    const { endOffset, nowMs } = hosted.compactable(rules);
+    const { endOffset, nowMs } = hosted.age.compactable(rules);
     const counted = dirtOf(segments, endOffset);
-    const isOld = counted.firstDirty >= 0 && hosted.ageMs(counted.firstDirty) >= rules.maxLagMs;
+    const isOld = counted.firstDirty >= 0 && hosted.age.ageMs(counted.firstDirty) >= rules.maxLagMs;
     if (counted.dirtyBytes > 0 && (isOld || isWorth(counted, rules))) {
       this.#begin(hosted, rules, { endOffset, nowMs });
       return true;

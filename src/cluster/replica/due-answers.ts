@@ -76,6 +76,8 @@ export class DueAnswers {
   /** What an answer of this level waits for now. Who is answered before the write cannot fill the memory. */
   #stepOf(asked: ReplyLevel): AwaitedStep {
     const { store, faults } = this.#context;
+    // Whoever leads next may have no more than what is committed.
+    if (this.#core.isInDoubt && asked !== 'none') return 'committed';
     const level = asked === 'stored' && faults?.allTransient === true ? 'accepted' : asked;
     if (level === 'none' || level === 'committed') return awaitedStep(level, 'sync');
     const durability = this.#context.durability();

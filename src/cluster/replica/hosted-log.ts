@@ -8,12 +8,19 @@ import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import type { CommandInput, LogResult, LogStatus, TrimInput } from '../ports.ts';
 import type { Assignment, Keeping } from './assignment.ts';
+import { CommandOwners } from './command-owners.ts';
 import type { CompactionRules, LastPass } from './compactions.ts';
 import type { RetentionLimits } from './extents.ts';
 import { FollowerRole, replicaLogOf } from './follower-role.ts';
 import { frameClockOf } from './frame-clock.ts';
-import { HeldAppends } from './held-appends.ts';
+import {
+  type HeldRequest,
+  HeldRequests,
+  MOVE_HOLD_MAX_MS,
+  START_HOLD_MAX_MS,
+} from './held-requests.ts';
 import { LeaderRole } from './leader-role.ts';
+import { LogAge } from './log-age.ts';
 import { DAMAGED, Loss } from './loss.ts';
 import { Machine } from './machine.ts';
 import type { AppendRequest, LogContext } from './role.ts';
@@ -48,17 +55,14 @@ export type HostPort = Omit<
 };
 
 const RESIGN_RETRY_MS = 500;
-/** Commands that wait for an answer of the behavior. */
-const OWNERS_MAX = 100_000;
 const NO_BODY = new Uint8Array(0);
-
-type CommandOwner = NonNullable<ReturnType<LogContext['takeToken']>>;
 
 export class HostedLog {
   readonly logId: number;
   readonly stored: StoredLog;
   readonly machine: Machine;
   readonly waiters: Waiters;
+  readonly age: LogAge;
   role: LeaderRole | FollowerRole | undefined;
   /** What is kept of a log whose records go by age and size. */
   #limits: RetentionLimits | undefined;
@@ -79,11 +83,8 @@ export class HostedLog {
   readonly #askForNewEpoch: (epoch: number) => void;
   readonly #context: LogContext;
   readonly #leads: () => void;
-  readonly #owners = new Map<number, CommandOwner>();
-  /** No command expires before. */
-  #ownersDueMs = Number.POSITIVE_INFINITY;
-  readonly #held = new HeldAppends((request, result) => this.#refuseAppend(request, result));
-  #nextToken = 1;
+  readonly #owners: CommandOwners;
+  readonly #held = new HeldRequests((held, result) => this.#refuseHeld(held, result));
 
   constructor(stored: StoredLog, behavior: AnyDurableBehavior, port: HostPort) {
     this.logId = stored.logId;
@@ -94,6 +95,7 @@ export class HostedLog {
       () => port.nowMs(),
     );
     this.#loss = new Loss(stored, port);
+    this.#owners = new CommandOwners(port.replies);
     this.#leads = () => port.leads(this);
     this.#askForNewEpoch = (epoch) => port.resignLog(this.logId, epoch);
     this.#context = {
@@ -108,13 +110,15 @@ export class HostedLog {
       nowMs: () => port.nowMs(),
       wallMs: () => port.wallMs(),
       propose: (proposal) => port.propose(proposal),
+      moveLeader: (move) => port.moveLeader(move),
       markDirty: () => port.markDirty(this),
       markActive: () => port.markActive(this),
       retentionMoved: () => port.retentionMoved(this),
       quarantine: (reason) => this.quarantine(reason),
-      takeToken: (token) => this.#takeToken(token),
+      takeToken: (token) => this.#owners.take(token),
       roleEnded: () => this.#leaderEnded(),
     };
+    this.age = new LogAge(this.#context);
   }
 
   /** Records may be missing between others, where they are not needed. */
@@ -316,7 +320,7 @@ export class HostedLog {
 
   /** The leader's tip may hold frames that will be cut: back to what is committed. */
   #rebuild(): void {
-    this.#failOwners('not-leader');
+    this.#owners.failAll('not-leader');
     this.#held.refuseAll('not-leader');
     if (this.#failure !== undefined || this.#isClosed || this.#isRebuilding) return;
     this.role = undefined;
@@ -326,6 +330,8 @@ export class HostedLog {
       .then(() => {
         // One replica, whose frames are never cut, and are gone from memory once they have settled.
         if (stored.durability === 'memory') return undefined;
+        // Who has handed the log over has nothing that is not committed, and goes on with the state that it has.
+        if (machine.appliedSeq <= stored.committedSeq) return undefined;
         machine.reset();
         return machine.applyColdThrough(stored.committedSeq);
       })
@@ -371,7 +377,7 @@ export class HostedLog {
       this.#context.log.error('a role could not be stopped', { logId: this.logId, reason });
     }
     this.role = undefined;
-    this.#failOwners(result);
+    this.#owners.failAll(result);
     this.#held.refuseAll(result);
     this.waiters.tellAll();
   }
@@ -380,13 +386,22 @@ export class HostedLog {
 
   append(request: AppendRequest): void {
     const { leader } = this;
-    if (leader?.isActive === true) {
-      this.#appendHeld(leader);
+    if (leader?.canDecide === true) {
+      this.#serveHeld(leader);
       leader.append(request);
-    } else if (this.#isStarting && this.#held.hold(request, this.#context.nowMs())) {
+      return;
+    }
+    const maxMs = this.#holdMs;
+    if (maxMs > 0 && this.#held.holdAppend(request, this.#context.nowMs(), maxMs)) {
       this.#context.markActive();
     } else if (leader !== undefined) leader.append(request);
     else this.#refuseAppend(request, this.absence());
+  }
+
+  /** How long an append may wait for who will decide here, or elsewhere; 0: not at all. */
+  get #holdMs(): number {
+    if (this.leader?.isHolding === true) return MOVE_HOLD_MAX_MS;
+    return this.#isStarting ? START_HOLD_MAX_MS : 0;
   }
 
   /** Granted to this replica, and not active yet. */
@@ -396,8 +411,17 @@ export class HostedLog {
     return leader === undefined ? this.absence() === 'not-available' : !leader.isActive;
   }
 
-  #appendHeld(leader: LeaderRole): void {
-    while (this.#held.size > 0 && leader.isActive) leader.append(this.#held.take()!);
+  #serveHeld(leader: LeaderRole): void {
+    while (this.#held.size > 0 && leader.canDecide) {
+      const held = this.#held.take()!;
+      if (held.kind === 'append') leader.append(held.request);
+      else this.#decide(leader, held.input);
+    }
+  }
+
+  #refuseHeld(held: HeldRequest, result: LogResult): void {
+    if (held.kind === 'append') this.#refuseAppend(held.request, result);
+    else this.#refuseCommand(held.input, result);
   }
 
   #refuseAppend({ replyTo, token }: AppendRequest, result: LogResult): void {
@@ -408,19 +432,47 @@ export class HostedLog {
 
   command(input: CommandInput): void {
     const { leader } = this;
-    let result: LogResult = leader === undefined ? this.absence() : 'throttled';
-    if (leader !== undefined && this.#owners.size < OWNERS_MAX) {
-      const token = this.#nextToken;
-      this.#nextToken += 1;
-      const dueMs = this.#context.nowMs() + input.timeoutMs;
-      this.#owners.set(token, { to: input.replyTo, token: input.token, dueMs });
-      this.#ownersDueMs = Math.min(this.#ownersDueMs, dueMs);
-      result = leader.command({ token, body: input.body });
-      if (result === 'ok') return;
-      this.#owners.delete(token);
+    if (leader === undefined) {
+      this.#refuseCommand(input, this.absence());
+      return;
     }
-    const { token, replyTo } = input;
+    const { isHolding } = leader;
+    if (isHolding && this.#held.holdCommand(input, this.#context.nowMs(), MOVE_HOLD_MAX_MS)) {
+      this.#context.markActive();
+      return;
+    }
+    if (!isHolding) this.#serveHeld(leader);
+    this.#decide(leader, input);
+  }
+
+  #decide(leader: LeaderRole, input: CommandInput): void {
+    const dueMs = this.#context.nowMs() + input.timeoutMs;
+    const token = this.#owners.add({ to: input.replyTo, token: input.token, dueMs });
+    if (token === undefined) {
+      this.#refuseCommand(input, 'throttled');
+      return;
+    }
+    const result = leader.command({ token, body: input.body });
+    if (result === 'ok') return;
+    this.#owners.take(token);
+    this.#refuseCommand(input, result);
+  }
+
+  #refuseCommand({ token, replyTo }: CommandInput, result: LogResult): void {
     this.#context.replies.answered(replyTo, { token, result, body: NO_BODY });
+  }
+
+  // ---- Planned moves ----------------------------------------------------------------------------
+
+  /** This leader is to hand the log over, if it still leads in that epoch. */
+  planMove(epoch: number, target: number): void {
+    const { leader } = this;
+    if (leader !== undefined && leader.epoch === epoch) leader.planMove(target);
+  }
+
+  moveRefused(epoch: number, partitionEpoch: number): void {
+    const { leader } = this;
+    if (leader !== undefined && leader.epoch === epoch) leader.moveRefused(partitionEpoch);
   }
 
   trim(input: TrimInput): void {
@@ -446,36 +498,6 @@ export class HostedLog {
     return lead !== undefined && epoch > this.#givenUpEpoch ? 'not-available' : 'not-leader';
   }
 
-  #takeToken(token: number): CommandOwner | undefined {
-    const owner = this.#owners.get(token);
-    this.#owners.delete(token);
-    return owner;
-  }
-
-  /** Answers commands whose requester has stopped waiting; the behavior's later reply finds no owner. */
-  #expireCommands(nowMs: number): void {
-    if (this.#ownersDueMs > nowMs) return;
-    this.#ownersDueMs = Number.POSITIVE_INFINITY;
-    for (const [token, owner] of this.#owners) {
-      if (owner.dueMs > nowMs) {
-        this.#ownersDueMs = Math.min(this.#ownersDueMs, owner.dueMs);
-        continue;
-      }
-      this.#owners.delete(token);
-      const input = { token: owner.token, result: 'timed-out' as const, body: NO_BODY };
-      this.#context.replies.answered(owner.to, input);
-    }
-  }
-
-  /** Whom the behavior forgot when it was demoted, or could not answer because it threw. */
-  #failOwners(result: LogResult): void {
-    const owners = [...this.#owners.values()];
-    this.#owners.clear();
-    for (const { to, token } of owners) {
-      this.#context.replies.answered(to, { token, result, body: NO_BODY });
-    }
-  }
-
   // ---- Retention --------------------------------------------------------------------------------
 
   get limits(): RetentionLimits | undefined {
@@ -488,33 +510,6 @@ export class HostedLog {
     this.compaction = compaction;
     this.segmentBytesMax = segmentBytes;
     this.#context.retentionMoved();
-  }
-
-  /**
-   * What may be compacted now: records below `endOffset` are old enough. `nowMs` is log time without its leaps, so that
-   * a leader whose clock is ahead makes no deletion old; the same for every replica, or less.
-   */
-  compactable({ minLagMs }: CompactionRules): {
-    readonly endOffset: number;
-    readonly nowMs: number;
-  } {
-    const { extents, leaptMs } = this.machine;
-    const logMs = this.#logMs();
-    const endOffset = minLagMs === 0 ? Number.POSITIVE_INFINITY : extents.endAt(logMs - minLagMs);
-    return { endOffset, nowMs: logMs - leaptMs };
-  }
-
-  /** Log time now, or an earlier one; whoever leads or follows. */
-  #logMs(): number {
-    const { frameClock, stored, wallMs } = this.#context;
-    // Where all leaders have one clock nobody counts.
-    return frameClock?.logMs() ?? Math.max(stored.lastLogTimeMs, wallMs());
-  }
-
-  /** How long ago the batch at `offset` was appended, at most. */
-  ageMs(offset: number): number {
-    const logMs = this.#logMs();
-    return logMs - (this.machine.extents.sinceMs(offset) ?? logMs);
   }
 
   /** Infinity: nothing goes by waiting. */
@@ -541,7 +536,7 @@ export class HostedLog {
   pump(): void {
     const { leader } = this;
     if (leader === undefined) return;
-    this.#appendHeld(leader);
+    this.#serveHeld(leader);
     leader.pump();
   }
 
@@ -556,14 +551,13 @@ export class HostedLog {
    */
   tick(nowMs: number): number {
     this.leader?.tickBehavior();
-    this.#expireCommands(nowMs);
+    this.#owners.expire(nowMs);
     this.#held.expire(nowMs);
     const goesOn = this.role?.tick(nowMs) ?? false;
     if (this.#resignAgain(nowMs) || goesOn || this.#held.size > 0) return nowMs;
     if (this.#failure !== undefined) return this.#loss.tick(nowMs, this.#assignment);
-    const ownersDueMs = this.#owners.size === 0 ? Number.POSITIVE_INFINITY : this.#ownersDueMs;
     return Math.min(
-      ownersDueMs,
+      this.#owners.dueMs,
       nowMs + (this.leader?.behaviorDueInMs() ?? Number.POSITIVE_INFINITY),
     );
   }

@@ -14,13 +14,16 @@ import { messageOf } from '../../std/errors.ts';
 import type { AppendRefusal } from '../../storage/api.ts';
 import type { LogResult, TrimInput } from '../ports.ts';
 import { DueAnswers } from './due-answers.ts';
+import { Forgetful } from './forgetful.ts';
 import { FrameSender } from './frame-sender.ts';
 import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
 import { LeaderRetention, type Retainer } from './leader-retention.ts';
+import { LogClock } from './log-clock.ts';
 import { LogStart } from './log-start.ts';
 import { DAMAGED } from './loss.ts';
 import { copyMissing } from './recovery-copy.ts';
 import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
+import { TipSnapshot } from './tip-snapshot.ts';
 
 const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
   full: 'throttled',
@@ -42,23 +45,25 @@ export class LeaderRole implements Retainer {
   readonly #answers: DueAnswers;
   readonly #sender: FrameSender;
   readonly #logStart = new LogStart();
+  readonly #clock: LogClock;
   readonly retention: LeaderRetention;
   /** The behavior's soft state; undefined until the epoch is active. */
   #soft: { readonly value: unknown } | undefined;
   /** The committed seq has moved and the behavior has not been told. */
   #owesCommitted = false;
-  #pendingSnapshot: { seq: number; bytes: Uint8Array } | undefined;
+  readonly #snapshot: TipSnapshot;
   #isCold = false;
-  /** Log time and monotonic time when this epoch first asked. */
-  #epochStart: { readonly logMs: number; readonly nowMs: number } | undefined;
   /** The store had no room for the epoch-begin. */
   #owesEpochBegin = false;
   #isStopped = false;
-  #asked = 0;
+  readonly #forgetful: Forgetful;
 
   constructor(context: LogContext, config: LeaderConfig) {
     this.#context = context;
     this.core = new LeaderCore(config);
+    this.#clock = new LogClock(context);
+    this.#snapshot = new TipSnapshot(context);
+    this.#forgetful = new Forgetful(context);
     this.retention = new LeaderRetention(context, this);
     this.#answers = new DueAnswers(context, this.core);
     this.#sender = new FrameSender(context, this.core, config.grant.unclean);
@@ -82,25 +87,22 @@ export class LeaderRole implements Retainer {
     return this.core.phase === 'active' && this.#soft !== undefined;
   }
 
+  /** A planned move holds what would append. */
+  get isHolding(): boolean {
+    return this.isActive && !this.core.canAppend();
+  }
+
+  get canDecide(): boolean {
+    return this.isActive && this.core.canAppend();
+  }
+
   committedOffset(): number {
     const { stored } = this.#context;
     return stored.offsetAt(this.core.committedSeq) ?? stored.startOffset;
   }
 
-  /**
-   * Milliseconds since 1970, never less than in the last frame. In an epoch it runs with the monotonic
-   * clock: the wall clock of a new leader may be hours behind the log, and what is due must not wait for it;
-   * nor may a step of that clock make everything due at once.
-   */
   logTimeMs(): number {
-    const { stored } = this.#context;
-    const nowMs = this.#context.nowMs();
-    if (this.#epochStart === undefined) {
-      const logMs = Math.max(stored.lastLogTimeMs, this.#context.wallMs());
-      this.#epochStart = { logMs, nowMs };
-    }
-    const { logMs, nowMs: startedMs } = this.#epochStart;
-    return Math.max(stored.lastLogTimeMs, Math.floor(logMs + nowMs - startedMs));
+    return this.#clock.timeMs();
   }
 
   position(): LogPosition {
@@ -153,7 +155,7 @@ export class LeaderRole implements Retainer {
     if (refused !== undefined) return refused;
     const baseOffset = machine.appliedOffset;
     stampBatch(batch, 0, baseOffset, this.core.epoch);
-    if (this.#forgets()) {
+    if (this.#forgetful.forgets()) {
       this.#answers.append({ ...request, level: 'local' }, 0, baseOffset);
       return 'ok';
     }
@@ -163,19 +165,8 @@ export class LeaderRole implements Retainer {
     return 'ok';
   }
 
-  /** A known mistake: who is answered early is now and then not stored at all. */
-  #forgets(): boolean {
-    const { faults } = this.#context;
-    const durability = this.#context.durability();
-    const isAsync = faults?.answerUnstored === true && durability === 'async';
-    const isMemory = faults?.answerUnkept === true && durability === 'memory';
-    if (!isAsync && !isMemory) return false;
-    this.#asked += 1;
-    return this.#asked % 16 === 0;
-  }
-
   command(command: DurableCommand): LogResult {
-    if (!this.isActive || this.#soft === undefined) return 'not-available';
+    if (!this.canDecide || this.#soft === undefined) return 'not-available';
     const { behavior, machine } = this.#context;
     const position = this.position();
     this.#obey(behavior.decide(machine.state, this.#soft.value, command, position));
@@ -196,7 +187,7 @@ export class LeaderRole implements Retainer {
   tickBehavior(): void {
     const { behavior, machine } = this.#context;
     for (let i = 0; i < TICKS_MAX; i += 1) {
-      if (!this.isActive || this.#soft === undefined || this.behaviorDueInMs() !== 0) return;
+      if (!this.canDecide || this.#soft === undefined || this.behaviorDueInMs() !== 0) return;
       const decision = behavior.tick(machine.state, this.#soft.value, this.position());
       const isTaken = this.#obey(decision);
       // What has no room now is decided anew in the next tick.
@@ -206,7 +197,7 @@ export class LeaderRole implements Retainer {
 
   /** Whoever waits inside the behavior for what is committed now goes on. */
   tellCommitted(): void {
-    if (!this.#owesCommitted || !this.isActive || this.#soft === undefined) return;
+    if (!this.#owesCommitted || !this.canDecide || this.#soft === undefined) return;
     this.#owesCommitted = false;
     const { behavior, machine } = this.#context;
     const decision = behavior.committed?.(machine.state, this.#soft.value, this.position());
@@ -334,9 +325,13 @@ export class LeaderRole implements Retainer {
         return;
       case 'can-accept-all':
         return;
-      case 'move-ready':
+      case 'move-ready': {
+        const { target: to, partitionEpoch } = output;
+        this.#context.moveLeader({ logId, epoch: this.core.epoch, partitionEpoch, to });
+        return;
+      }
       case 'move-failed':
-        // Nobody plans moves: leaders change by a new epoch, which supersedes this one.
+        this.#moveFailed(output.target);
         return;
       case 'resigned':
         this.#context.log.info('leader resigned', { logId, reason: output.reason });
@@ -347,6 +342,31 @@ export class LeaderRole implements Retainer {
         this.#context.log.error('replication alarm', { logId, ...output });
         return;
     }
+  }
+
+  // ---- Planned moves --------------------------------------------------------------------------
+
+  /** What comes from now on is held until the other one has everything; if that fails, this one goes on. */
+  planMove(target: number): void {
+    this.core.planMove(target);
+    this.#context.markActive();
+    this.drain();
+  }
+
+  /** The metadata has changed nothing. */
+  moveRefused(partitionEpoch: number): void {
+    this.core.moveRefused(partitionEpoch);
+    this.drain();
+  }
+
+  #moveFailed(target: number): void {
+    const { log, logId } = this.#context;
+    const { isInDoubt } = this.core;
+    log.warn('a planned move of a leader failed: it goes on', { logId, target, isInDoubt });
+    // What was held, and what was due meanwhile, comes now.
+    this.#context.markActive();
+    this.#context.markDirty();
+    this.#context.retentionMoved();
   }
 
   #truncateSelf(toSeq: number): void {
@@ -422,11 +442,7 @@ export class LeaderRole implements Retainer {
     machine.committed(seq);
     this.#answers.committed(seq);
     this.#context.waiters.advance(this.committedOffset());
-    const pending = this.#pendingSnapshot;
-    if (pending !== undefined && seq >= pending.seq) {
-      this.#pendingSnapshot = undefined;
-      if (pending.seq > stored.snapshotSeq) stored.putState(pending.seq, pending.bytes);
-    }
+    this.#snapshot.committed(seq);
     this.#owesCommitted = this.#context.behavior.committed !== undefined;
     this.#context.markDirty();
     this.#context.retentionMoved();
@@ -441,7 +457,7 @@ export class LeaderRole implements Retainer {
   /** No frame has come that the move could ride with; what is released is committed by now. */
   #moveLogStart(): void {
     const offset = this.#logStart.due(this.core.committedSeq);
-    if (offset < 0 || !this.isActive) return;
+    if (offset < 0 || !this.canDecide) return;
     // A store without room is asked again in the next turn that moves anything.
     if (typeof this.#startAt(offset, false) !== 'number') return;
     this.#logStart.moved(offset);
@@ -540,15 +556,8 @@ export class LeaderRole implements Retainer {
     return isBusy || !this.#sender.isQuiet() || !this.core.isMembershipTold;
   }
 
-  /** A snapshot at a committed seq, or a promise to store one when the present tip commits. */
   snapshotWanted(): { seq: number; bytes: Uint8Array } | undefined {
-    const { machine } = this.#context;
-    if (this.#isCold || machine.appliedSeq === 0) return undefined;
-    if (machine.appliedSeq <= this.core.committedSeq) {
-      return { seq: machine.appliedSeq, bytes: machine.snapshot() };
-    }
-    this.#pendingSnapshot ??= { seq: machine.appliedSeq, bytes: machine.snapshot() };
-    return undefined;
+    return this.#isCold ? undefined : this.#snapshot.wanted(this.core.committedSeq);
   }
 
   /** Leadership is over: everyone who waits is told, tip state is for the owner to rebuild. */

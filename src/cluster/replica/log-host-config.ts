@@ -5,6 +5,7 @@ import type { Log } from '../../env/environment.ts';
 import type { Faults, SafeSetProposal } from '../../replication/types.ts';
 import type { ShardStore } from '../../storage/api.ts';
 import type { CompactionFaults } from '../../storage/compaction/pass.ts';
+import type { LeaderMove } from '../metadata/commands.ts';
 import type { Keeping } from './assignment.ts';
 import type { CompactionOptions } from './compactions.ts';
 import type { Directory } from './directory.ts';
@@ -27,6 +28,8 @@ export interface LogHostConfig {
   keepingOf?(logId: number): Keeping | undefined;
   /** Sends a safe-set proposal to the metadata leader; the answer comes back by `safeSetRejected` or metadata. */
   propose(proposal: SafeSetProposal): void;
+  /** A leader here has held its appends until another replica had everything; a refusal comes back by `moveRefused`. */
+  moveLeader?(move: LeaderMove): void;
   /** A leader here gave the log up in this epoch; asked again until the metadata has another. */
   resignLog(logId: number, epoch: number): void;
   /** What this node acknowledged of these logs is lost to it; told again until the metadata says so. */

@@ -9,6 +9,7 @@ import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
 import type { LogHostOps } from '../log-protocol.ts';
 import { LogHostProtocol } from '../log-protocol.ts';
+import type { LeaderMove } from '../metadata/commands.ts';
 import type {
   AppendInput,
   AwaitInput,
@@ -34,6 +35,7 @@ import { LogTicks } from './log-ticks.ts';
 import { DAMAGED, LossReports } from './loss.ts';
 import { PeerActor } from './peer-actor.ts';
 import { PeerLinks, peerRefs } from './peer-links.ts';
+import type { LogMove } from './peer-protocol.ts';
 import type { RecordSearches } from './record-searches.ts';
 import { Repairs } from './repairs.ts';
 import { RetentionSweep } from './retention-sweep.ts';
@@ -116,6 +118,7 @@ export class LogHost {
       nowMs: () => system.clock.monotonicMs(),
       wallMs: () => system.clock.wallMs(),
       propose: (proposal) => config.propose(proposal),
+      moveLeader: (move) => config.moveLeader?.(move),
       resignLog: (logId, epoch) => config.resignLog(logId, epoch),
       markDirty: (hosted) => {
         this.#dirty.add(hosted);
@@ -405,6 +408,14 @@ export class LogHost {
     };
   }
 
+  /** Leaders here are to hand these logs over. */
+  planMoves(moves: readonly LogMove[]): void {
+    for (const { logId, epoch, target } of moves) {
+      const hosted = this.hosted(logId);
+      if (hosted !== undefined) this.guard(hosted, () => hosted.planMove(epoch, target));
+    }
+  }
+
   #find(input: FindInput): FoundInput | Later<FoundInput> {
     const hosted = this.hosted(input.logId);
     const leader = hosted?.leader;
@@ -503,6 +514,11 @@ export class LogHost {
       leader.core.safeSetRejected(attempt, lead);
       leader.drain();
     });
+  }
+
+  moveRefused({ logId, epoch, partitionEpoch }: Omit<LeaderMove, 'to'>): void {
+    const hosted = this.hosted(logId);
+    if (hosted !== undefined) this.guard(hosted, () => hosted.moveRefused(epoch, partitionEpoch));
   }
 
   stop(): void {

@@ -45,6 +45,7 @@ export const PeerActor = actor(
       if (hosted !== undefined) host.guard(hosted, () => work(hosted));
     };
     return {
+      planMoves: ({ moves }) => host.planMoves(moves),
       fence: ({ logId, fence }) => withLog(logId, (hosted) => hosted.fenced(fence)),
       hello: ({ logId, hello }) => {
         if (host.hosted(logId)?.leader === undefined) host.earlyHellos.keep(logId, hello);

@@ -75,7 +75,7 @@ const loanFacts = record({
 });
 
 /** Served by every log host under the slot `SLOT_PEERS`. `from` is the sender's node id. */
-export const PeerProtocol = protocol('log-peer', 2, {
+export const PeerProtocol = protocol('log-peer', 3, {
   fence: tell(record({ logId: u53, fence })),
   hello: tell(record({ logId: u53, hello })),
   answer: tell(record({ logId: u53, from: u32, answer: helloAnswer })),
@@ -97,6 +97,15 @@ export const PeerProtocol = protocol('log-peer', 2, {
     record({ logId: u53, epoch: u32, fromOffset: u53, toOffset: u53 }),
     record({ donationId: u53, totalBytes: u53, facts: loanFacts }),
   ),
+  /** From whoever leads metadata: the leaders of these logs, in these epochs, are to hand over. */
+  planMoves: tell(record({ moves: array(record({ logId: u53, epoch: u32, target: u32 })) })),
 });
+
+/** The leader of `epoch` of a log is to hand it over to the node `target`. */
+export interface LogMove {
+  readonly logId: number;
+  readonly epoch: number;
+  readonly target: number;
+}
 
 export type PeerOps = typeof PeerProtocol.ops;

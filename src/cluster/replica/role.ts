@@ -19,6 +19,7 @@ import type {
   ShardStore,
   StoredLog,
 } from '../../storage/api.ts';
+import type { LeaderMove } from '../metadata/commands.ts';
 import type { Durability } from '../metadata/types.ts';
 import type { AppendLevel, LogResult } from '../ports.ts';
 import type { FrameClock } from './frame-clock.ts';
@@ -115,6 +116,8 @@ export interface LogContext {
   /** Records may be due to go by age or size, now or at another time than before. */
   retentionMoved(): void;
   propose(proposal: SafeSetProposal): void;
+  /** Asks metadata, once, for the next epoch of a log whose appends are held. */
+  moveLeader(move: LeaderMove): void;
   /** The log cannot go on (a throwing apply, a diverged history): answers stop, data stays. */
   quarantine(reason: string): void;
   /** Whom a command's token belongs to; forgotten by this call. Undefined if it was answered before. */

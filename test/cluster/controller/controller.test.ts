@@ -30,6 +30,7 @@ class Bench {
   step(input: ControllerInput): void {
     for (const output of this.controller.step(input, this.nowMs)) {
       this.outputs.push(output);
+      if (output.kind === 'plan-moves' && !this.isLosing) this.world.handOver(output.plans);
       if (output.kind !== 'propose') continue;
       if (!this.isLosing) this.world.try(output.command);
       this.step({ kind: 'resolved', key: output.key });
@@ -207,6 +208,53 @@ describe('preferred leaders', () => {
     expect(bench.world.image.ledCount(1)).toBe(CONTROLLER_DEFAULTS.preferredBatch);
     bench.run(CONTROLLER_DEFAULTS.preferredIntervalMs, [1, 2, 3]);
     expect(bench.world.image.ledCount(1)).toBe(80);
+  });
+});
+
+describe('a node that is about to stop', () => {
+  const plansOf = (bench: Bench) =>
+    bench.outputs.flatMap((output) => (output.kind === 'plan-moves' ? output.plans : []));
+
+  test('is to hand over what it leads, to who is in sync and stays', () => {
+    const bench = new Bench([1, 2, 3]);
+    bench.world.do(creation('t', { partitions: 6, replicationFactor: 3 }));
+    bench.lead();
+    bench.beat([1, 2, 3]);
+    const incarnation = bench.world.incarnation(1);
+    bench.step({ kind: 'prepare-stop', node: 1, incarnation: incarnation - 1 });
+    expect(plansOf(bench)).toEqual([]);
+    bench.isLosing = true;
+    bench.step({ kind: 'prepare-stop', node: 2, incarnation: bench.world.incarnation(2) });
+    bench.isLosing = false;
+    bench.outputs = [];
+    bench.step({ kind: 'prepare-stop', node: 1, incarnation });
+    const plans = plansOf(bench);
+    expect(plans).toHaveLength(2);
+    // Not to the other one that stops.
+    expect(plans.every(({ leader, target }) => leader === 1 && target === 3)).toBe(true);
+    expect(bench.world.image.ledCount(1)).toBe(0);
+    // Nor does it get them back, while it is there.
+    bench.run(20_000, [1, 2, 3]);
+    expect(bench.world.image.ledCount(1)).toBe(0);
+    bench.step({ kind: 'prepare-stop', node: 3, incarnation: bench.world.incarnation(3) });
+    expect(bench.world.image.ledCount(3)).toBe(4);
+  });
+
+  test('is one like the others when it has begun anew', () => {
+    const bench = new Bench([1, 2, 3]);
+    bench.world.do(creation('t', { partitions: 3, replicationFactor: 3 }));
+    bench.lead();
+    bench.step({ kind: 'prepare-stop', node: 1, incarnation: bench.world.incarnation(1) });
+    expect(bench.world.image.ledCount(1)).toBe(0);
+    bench.world.do({ ...registration(1), incarnation: bench.world.incarnation(1), bootCounter: 9 });
+    bench.run(1_000, [1, 2, 3]);
+    for (let p = 0; p < 3; p += 1) {
+      const { logId, leader, epoch, partitionEpoch, safeSet } = bench.world.log('t', p);
+      const set = { logId, node: leader, epoch, partitionEpoch, safeSet, isr: [1, 2, 3] };
+      bench.world.do({ kind: 'propose-safe-set', ...set });
+    }
+    bench.run(2 * CONTROLLER_DEFAULTS.preferredIntervalMs, [1, 2, 3]);
+    expect(bench.world.image.ledCount(1)).toBe(1);
   });
 });
 

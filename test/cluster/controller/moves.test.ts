@@ -30,6 +30,7 @@ class Bench {
 
   step(input: ControllerInput): void {
     for (const output of this.controller.step(input, this.nowMs)) {
+      if (output.kind === 'plan-moves') this.world.handOver(output.plans);
       if (output.kind !== 'propose') continue;
       if (output.command.kind === 'reassign-log') this.moves += 1;
       this.world.try(output.command);

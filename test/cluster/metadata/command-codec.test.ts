@@ -57,6 +57,14 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
     '010c0706120401020201' + '02',
   ],
   [{ kind: 'prefer-leaders', logIds: [1, 2] }, '010d020204'],
+  [
+    {
+      kind: 'move-leaders',
+      node: 3,
+      moves: [{ logId: 7, epoch: 9, partitionEpoch: 2, to: 1 }],
+    },
+    '01200601071204' + '02',
+  ],
   [{ kind: 'resign-log', ...log }, '010e070612'],
   [{ kind: 'elect-unclean', ...log, isForced: true }, '010f07061201'],
   [{ kind: 'lose-replicas', node: 3, incarnation: 4, logIds: [1, 2] }, '011b0604020204'],
@@ -149,7 +157,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(31);
+    expect(kinds.size).toBe(32);
   });
 
   test('cut short or with a rest, it is refused', () => {

@@ -147,6 +147,34 @@ describe('leaders', () => {
     expect(world.log('t')).toMatchObject({ leader: 1, epoch: 3 });
   });
 
+  test('hand over what they hold, to who is in sync, if nothing has changed since', () => {
+    const world = threeWithTopic();
+    const { logId, epoch, partitionEpoch } = world.log('t');
+    const to = (target: number, over: object = {}) => ({
+      kind: 'move-leaders' as const,
+      node: 1,
+      moves: [{ logId, epoch, partitionEpoch, to: target, ...over }],
+    });
+    for (const stale of [
+      to(2, { epoch: 0 }),
+      to(2, { partitionEpoch: partitionEpoch + 1 }),
+      to(4),
+      to(1),
+    ]) {
+      expect(world.do(stale)).toEqual([]);
+    }
+    expect(world.do({ ...to(2), node: 3 })).toEqual([]);
+    expect(world.do(to(2, { logId: 99 }))).toEqual([]);
+    expect(world.do(to(2)).map(({ kind }) => kind)).toEqual(['log-changed', 'leader-moved']);
+    expect(world.log('t')).toMatchObject({ leader: 2, epoch: epoch + 1, isr: [1, 2, 3] });
+    // The same again, by way of another leader of the metadata perhaps.
+    expect(world.do(to(2))).toEqual([]);
+    expect(world.setCode('t', [1, 2])).toBe('ok');
+    const now = world.log('t');
+    const away = { epoch: now.epoch, partitionEpoch: now.partitionEpoch };
+    expect(world.do({ ...to(3, away), node: 2 })).toEqual([]);
+  });
+
   test('that stall give up one log', () => {
     const world = threeWithTopic();
     const { logId, epoch } = world.log('t');

@@ -1,4 +1,5 @@
 // A metadata image under test, and short words for the commands.
+import type { LeaderPlan } from '../../../src/cluster/controller/index.ts';
 import {
   applyCommand,
   type CreateDestinationCommand,
@@ -106,6 +107,15 @@ export class World {
 
   log(name: string, partition = 0): LogRecord {
     return this.image.log(this.image.destination('/', name)!.logIds[partition])!;
+  }
+
+  /** Leaders that hold everything that the others hold do as they are planned to. */
+  handOver(plans: readonly LeaderPlan[]): void {
+    for (const { logId, epoch, leader, target } of plans) {
+      const partitionEpoch = this.image.log(logId)?.partitionEpoch ?? -1;
+      const moves = [{ logId, epoch, partitionEpoch, to: target }];
+      this.do({ kind: 'move-leaders', node: leader, moves });
+    }
   }
 
   /** The leader's proposal against the record as it is. */

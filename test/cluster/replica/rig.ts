@@ -6,6 +6,7 @@ import { Links } from '../../../src/actors/links/links.ts';
 import type { Ref } from '../../../src/actors/ref.ts';
 import { createSystem, type System } from '../../../src/actors/system.ts';
 import { PROTOCOLS } from '../../../src/assembly/protocols.ts';
+import type { LeaderMove } from '../../../src/cluster/metadata/commands.ts';
 import { NOBODY, standingOf } from '../../../src/cluster/metadata/election.ts';
 import {
   type AppendLevel,
@@ -98,6 +99,7 @@ export class RigNode {
       behaviorOf: (kind) => rig.behaviors.get(kind) ?? rig.behaviorOf(parts.id),
       keepingOf: () => rig.keeping,
       propose: (proposal) => rig.propose(this, proposal),
+      moveLeader: (move) => rig.moveLeader(this, move),
       resignLog: (logId, epoch) => this.resigned.push([logId, epoch]),
       reportLoss: (logIds) => rig.lose(parts.id, logIds),
       onStoreFailure: (error) => this.failures.push(error.message),
@@ -133,6 +135,12 @@ export class Rig {
   isInternal = false;
   /** What nodes told of what they lost, in order. */
   readonly losses: [node: number, logIds: readonly number[]][] = [];
+  /** What leaders asked to hand over. */
+  readonly moved: LeaderMove[] = [];
+  /** What becomes of that: it happens, it is refused, or nobody answers. */
+  onMove: (move: LeaderMove) => 'done' | 'refused' | 'lost' = () => 'done';
+  /** Off: proposals of leaders get lost. */
+  isAnswering = true;
   /** Bytes a second that a node copies of logs that were reassigned. */
   copyRate: (node: number) => number = () => 0;
   /** Grows with every change. */
@@ -302,7 +310,24 @@ export class Rig {
     this.#tellAll({ changed: [], elsewhere: [], deleted: [logId], isReplaced: false });
   }
 
+  /** As metadata does it; false: the log has changed since. */
+  move(from: RigNode, { logId, epoch, partitionEpoch, to }: LeaderMove): boolean {
+    const log = this.logs.get(logId);
+    const isCurrent =
+      log?.leader === from.id && log.epoch === epoch && log.partitionEpoch === partitionEpoch;
+    if (isCurrent) this.grant(logId, to);
+    return isCurrent;
+  }
+
+  moveLeader(from: RigNode, move: LeaderMove): void {
+    this.moved.push(move);
+    const outcome = this.onMove(move);
+    if (outcome === 'lost' || (outcome === 'done' && this.move(from, move))) return;
+    from.env.runQueue.soon(() => from.host.moveRefused(move));
+  }
+
   propose(from: RigNode, proposal: SafeSetProposal): void {
+    if (!this.isAnswering) return;
     const log = this.logs.get(proposal.logId);
     const isCurrent =
       log !== undefined &&

@@ -1,0 +1,75 @@
+// Which leaders are to move while everybody is there: away from a node that is about to stop, and back to the first
+// replica. Plans only: the leader of each log hands it over when the other one has everything. Pure; that a node is
+// about to stop is known to the controller that was told, and forgotten when the node is gone.
+import { canReturn, isCandidate, type LogRecord, type MetadataImage } from '../metadata/index.ts';
+import { assignedOf } from '../metadata/reassignment.ts';
+
+/** The leader of `epoch` is to hand the log over. */
+export interface LeaderPlan {
+  readonly logId: number;
+  readonly epoch: number;
+  readonly leader: number;
+  readonly target: number;
+}
+
+export class Leaders {
+  readonly #image: MetadataImage;
+  /** By node: its incarnation. */
+  readonly #stopping = new Map<number, number>();
+
+  constructor(image: MetadataImage) {
+    this.#image = image;
+  }
+
+  begin(): void {
+    this.#stopping.clear();
+  }
+
+  /** A node that has begun anew is fenced first, and this is asked at every change. */
+  look(): void {
+    for (const [node, incarnation] of this.#stopping) {
+      const record = this.#image.node(node);
+      if (record?.incarnation !== incarnation || record.isFenced) this.#stopping.delete(node);
+    }
+  }
+
+  /** The node is about to stop: who takes over what it leads, where somebody is in sync. */
+  prepareStop(node: number, incarnation: number): readonly LeaderPlan[] {
+    const record = this.#image.node(node);
+    if (record?.incarnation !== incarnation || record.isFenced) return [];
+    this.#stopping.set(node, incarnation);
+    const plans: LeaderPlan[] = [];
+    for (const logId of this.#image.logsLedBy(node)) {
+      const log = this.#image.log(logId)!;
+      const target = assignedOf(log).find((id) => id !== node && this.#mayTake(log, id));
+      if (target !== undefined) plans.push(planOf(log, target));
+    }
+    return plans;
+  }
+
+  /** The first replicas that could lead again, at most so many. */
+  returning(most: number): readonly LeaderPlan[] {
+    const plans: LeaderPlan[] = [];
+    for (const { id } of this.#image.liveNodes()) {
+      for (const logId of this.#image.logsOn(id)) {
+        if (plans.length >= most) return plans;
+        const log = this.#image.log(logId)!;
+        if (log.replicas[0] !== id || this.#stopping.has(id)) continue;
+        if (canReturn(this.#image, log)) plans.push(planOf(log, id));
+      }
+    }
+    return plans;
+  }
+
+  #mayTake(log: LogRecord, id: number): boolean {
+    const node = this.#image.node(id);
+    if (node === undefined || node.isDraining || node.isLeaving || this.#stopping.has(id)) {
+      return false;
+    }
+    return log.isr.includes(id) && isCandidate(this.#image, log, id);
+  }
+}
+
+function planOf({ logId, epoch, leader }: LogRecord, target: number): LeaderPlan {
+  return { logId, epoch, leader, target };
+}
