@@ -8,6 +8,7 @@ import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { kafkaCompaction } from './kafka-compaction.ts';
 import { kafkaDurability } from './kafka-durability.ts';
+import { kafkaMoves } from './kafka-moves.ts';
 import { kafkaReassign } from './kafka-reassign.ts';
 import { kafkaReplicaReads } from './kafka-replica-reads.ts';
 import { kafkaRetention } from './kafka-retention.ts';
@@ -19,6 +20,7 @@ export const scenarios: readonly Scenario[] = [
   kafkaRetention,
   kafkaReassign,
   kafkaReplicaReads,
+  kafkaMoves,
   kafkaCompaction,
   damagedDisks,
   damagedWal,

@@ -7,6 +7,8 @@ import { type NodeParts, nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
 import { startRocketListener } from '../../assembly/rocket-listener.ts';
+import { DEFAULT_TIMING } from '../../assembly/timing.ts';
+import type { MetadataChange } from '../../cluster/metadata/commands.ts';
 import type { ClusterOperations, Durability } from '../../cluster/ports.ts';
 import { startAmqpListener } from '../../protocols/amqp/listener.ts';
 import { cycleTracer } from '../ask-cycles.ts';
@@ -80,11 +82,15 @@ export interface SimulatedParts {
   readonly compaction?: NodeParts['compaction'] | undefined;
   /** Where a node says that it stands. */
   readonly rackOf?: (node: number) => string;
+  /** Between two looks for leaders that the first replica could be. */
+  readonly preferredIntervalMs?: number;
   /** Between two scrubs. 0, or left out: never, and nobody waits for one. */
   readonly scrubIntervalMs?: number;
 }
 
 /** A scrub takes seconds of virtual time, however little there is. */
+/** A node that stops in order is done by then, or is killed. */
+const STOP_MAX_MS = 6_000;
 const SCRUB_BYTES_PER_SECOND = 4 * 1_048_576;
 
 const startSimulatedRocket: StartRocket = (options) =>
@@ -113,6 +119,8 @@ export class SimulatedCluster {
   #wasReady = false;
   readonly #bornMs = new WeakMap<SimProcess, number>();
   readonly #isScrubbing: boolean;
+  /** By log: the epochs of which some node said that they ended with a planned move. */
+  readonly #plannedEnds = new Map<number, Set<number>>();
   /** Nodes whose devices have rotten: how often, and the pass that will have seen it. */
   readonly #rotten = new Map<SimNode, { rots: number; life: number; passes: number }>();
 
@@ -131,6 +139,8 @@ export class SimulatedCluster {
       ...(diskFreeMinBytes === undefined ? {} : { diskFreeMinBytes }),
     };
     this.#startNode = nodeStarter({
+      onMetadata: (changes) => this.#noteMoves(changes),
+      ...timingOf(parts),
       tracer: cycleTracer(world),
       makeShards: localShards,
       shardStore: {
@@ -186,6 +196,36 @@ export class SimulatedCluster {
       },
       (error: unknown) => this.#ended(node, process, codeOf(error), String(error)),
     );
+  }
+
+  /**
+   * Ends a node in order, and starts it again after so long. False if something else ended it meanwhile, or it was down.
+   */
+  async stopNode(node: SimNode, downMs: number): Promise<boolean> {
+    const { process, starts } = node;
+    const running = process === undefined ? undefined : this.#running.get(process)?.running;
+    if (running === undefined) return false;
+    const stopped = running.stop().catch(() => undefined);
+    // A disk that stands still holds it up.
+    await Promise.race([stopped, this.pause(STOP_MAX_MS)]);
+    if (node.process !== process) return false;
+    node.kill();
+    await this.pause(downMs);
+    if (node.starts === starts && !node.isUp) this.boot(node);
+    return true;
+  }
+
+  #noteMoves(changes: readonly MetadataChange[]): void {
+    for (const change of changes) {
+      if (change.kind !== 'leader-moved') continue;
+      const known = this.#plannedEnds.get(change.logId) ?? new Set();
+      this.#plannedEnds.set(change.logId, known.add(change.epoch));
+    }
+  }
+
+  /** Epochs of a log that ended with a planned move. */
+  plannedEnds(logId: number): ReadonlySet<number> {
+    return this.#plannedEnds.get(logId) ?? new Set();
   }
 
   /** Up in this life, a voter, and in sync everywhere, in the eyes of whoever knows most. */
@@ -418,6 +458,12 @@ export class SimulatedCluster {
 
 function replicaOf(node: SimNode, replica: ProbedReplica): ReplicaProbe {
   return { ...replica, node: node.id, number: node.number, life: node.starts };
+}
+
+function timingOf({ preferredIntervalMs }: SimulatedParts): Pick<NodeParts, 'timing'> {
+  if (preferredIntervalMs === undefined) return {};
+  const { controller } = DEFAULT_TIMING;
+  return { timing: { controller: { ...controller, preferredIntervalMs } } };
 }
 
 function codeOf(error: unknown): string {
