@@ -577,7 +577,7 @@ export class LeaderCore implements Leader, StreamedLog {
   // ---- The rest --------------------------------------------------------------------------------
 
   #checkMove(): void {
-    if (this.#move.isHolding) this.#move.consider(this.#endSeq, this.#committedSeq);
+    if (this.#move.isGoingOn) this.#move.consider(this.#endSeq, this.#committedSeq);
   }
 
   #resign(reason: ResignReason): void {

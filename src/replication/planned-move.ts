@@ -29,7 +29,7 @@ export class PlannedMove {
 
   /** Nothing may be appended. */
   get isHolding(): boolean {
-    return this.#move !== undefined;
+    return this.#move !== undefined && this.#faults?.moveWithoutEnd !== true;
   }
 
   /** The move may still happen, though nobody waits for it any more. */
@@ -38,7 +38,7 @@ export class PlannedMove {
   }
 
   get isGoingOn(): boolean {
-    return this.isHolding || this.isInDoubt;
+    return this.#move !== undefined || this.isInDoubt;
   }
 
   /** False: it cannot be begun now, and that was said. The same target again changes nothing. */

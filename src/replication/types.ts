@@ -109,7 +109,7 @@ export interface Faults {
   readonly startBeforeCommit?: boolean;
   /** A replica gives readers all that it has. Obeyed by the shells. */
   readonly readToEnd?: boolean;
-  /** A planned move does not wait until its target holds the end of the log. */
+  /** A planned move does not wait until its target holds the end of the log, nor hold what is appended meanwhile. */
   readonly moveWithoutEnd?: boolean;
 }
 

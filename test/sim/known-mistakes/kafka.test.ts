@@ -1,5 +1,6 @@
 import { kafkaCluster } from '../../../src/sim/scenarios/kafka-cluster.ts';
 import { kafkaCompaction } from '../../../src/sim/scenarios/kafka-compaction.ts';
+import { kafkaMoves } from '../../../src/sim/scenarios/kafka-moves.ts';
 import { kafkaReassign } from '../../../src/sim/scenarios/kafka-reassign.ts';
 import { kafkaReplicaReads } from '../../../src/sim/scenarios/kafka-replica-reads.ts';
 import { kafkaRetention } from '../../../src/sim/scenarios/kafka-retention.ts';
@@ -40,6 +41,13 @@ find([
     scenario: kafkaReassign,
     from: 1,
     foundBy: /^replicas\//,
+  },
+  {
+    bug: 'move-without-end',
+    what: 'a planned move to a replica that has not all that was answered',
+    scenario: kafkaMoves,
+    from: 1,
+    foundBy: /^moves\/lost$/,
   },
   {
     bug: 'start-before-commit',
