@@ -183,7 +183,7 @@ export interface LeaderConfig {
    * When a replica was assigned last, on a clock that all nodes have in common (an index of the metadata). Who knows
    * less may still be about to delete what it has, and is not heard unless the set counts it. Default 0.
    */
-  readonly assignedAt?: number;
+  readonly assignedAt?: number | undefined;
   readonly safeSet: readonly ReplicaId[];
   readonly isr: readonly NodeId[];
   readonly partitionEpoch: number;
@@ -194,8 +194,8 @@ export interface LeaderConfig {
   /** Registered, unfenced replicas with their current incarnation. */
   readonly live: readonly ReplicaId[];
   readonly nowMs: number;
-  readonly limits?: Partial<LeaderLimits>;
-  readonly faults?: Faults;
+  readonly limits?: Partial<LeaderLimits> | undefined;
+  readonly faults?: Faults | undefined;
 }
 
 /**

@@ -49,9 +49,9 @@ export interface DurableReply {
 
 export interface Decision {
   /** With `batch`, the frame to append. Absent both: no frame, only replies. */
-  readonly events?: Uint8Array;
+  readonly events?: Uint8Array | undefined;
   /** A whole v2 batch; the host stamps base offset and epoch into it. It must be the caller's own bytes. */
-  readonly batch?: Uint8Array;
+  readonly batch?: Uint8Array | undefined;
   readonly replies?: readonly DurableReply[];
   /** False: nobody waits for the frame, so it may ride along with others for a moment. True if left out. */
   readonly isAwaited?: boolean;
@@ -61,7 +61,7 @@ export interface Decision {
    * Nobody needs records below this offset any more, as far as the tip says, the frame of this decision
    * not counted. The host moves the log start there once that tip is committed.
    */
-  readonly releaseBelow?: number;
+  readonly releaseBelow?: number | undefined;
   /** False: the move waits for a frame that is written anyway. True if left out: it gets one of its own. */
   readonly isReleaseDue?: boolean;
 }

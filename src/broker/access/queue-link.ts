@@ -351,10 +351,14 @@ export class QueueLink {
     // More room is asked for when the one that waits is answered; less at once.
     if (parked !== undefined ? consumer.parkedCredit <= wanted : wanted === 0) return;
     const waitMs = gets === undefined ? RECEIVE_WAIT_MS : 0;
-    const named = { owner: owner!, consumerId: id };
     const command = {
-      ...{ kind: 'receive' as const, ...named, seen },
-      ...{ credit: wanted, waitMs, leaseMs: 0 },
+      kind: 'receive' as const,
+      owner: owner!,
+      consumerId: id,
+      seen,
+      credit: wanted,
+      waitMs,
+      leaseMs: 0,
     };
     const call = this.#ask(
       host,

@@ -107,6 +107,7 @@ const KINDS = [
   'stats',
 ] as const satisfies readonly QueueAnswer['kind'][];
 
+const NO_ROWS: readonly number[] = [];
 const out = new ByteWriter(256);
 
 export function encodeQueueAnswer(answer: QueueAnswer): Uint8Array {
@@ -159,13 +160,15 @@ export function decodeQueueAnswer(body: Uint8Array, runs: Runs = new Runs()): Qu
     case 'attached':
       return { kind, outcome, epoch: from.varU53(), seen: from.varU53() };
     case 'deliveries': {
-      const head = { kind, outcome, epoch: from.varU53(), ready: from.varU53() };
+      const epoch = from.varU53();
+      const ready = from.varU53();
       getDeliveries(from, runs);
-      return { ...head, runs };
+      return { kind, outcome, epoch, ready, runs };
     }
     case 'settled': {
       const count = from.varU53();
-      const refused = Array.from({ length: from.varU53() }, () => from.varU53());
+      const rows = from.varU53();
+      const refused = rows === 0 ? NO_ROWS : Array.from({ length: rows }, () => from.varU53());
       return { kind, outcome, count, refused };
     }
     case 'count':

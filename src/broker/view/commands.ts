@@ -282,14 +282,19 @@ function getCommand(from: ByteReader, runs: Runs, messagesMax: number): QueueCom
     case 'receive':
       return {
         kind,
-        ...getConsumer(from),
+        owner: getOwner(from),
+        consumerId: from.varU53(),
         seen: from.varU53(),
         credit: from.varU53(),
         waitMs: from.varU53(),
         leaseMs: from.varU53(),
       };
-    case 'acknowledge':
-      return { kind, level: getLevel(from), ...getHeld(from, runs, messagesMax) };
+    case 'acknowledge': {
+      const level = getLevel(from);
+      const epoch = from.varU53();
+      getRuns(from, runs, messagesMax);
+      return { kind, level, epoch, runs };
+    }
     case 'return': {
       const level = getLevel(from);
       const bits = from.u8();

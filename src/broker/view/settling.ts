@@ -1,6 +1,7 @@
 // What becomes of messages that are out: acknowledged, returned, kept longer, or come back by themselves
 // because a lease ran out. A lease is named by offset, number and epoch; the holder alone may return it,
 // but whoever had a message may acknowledge it as long as nobody else holds it.
+import type { SettledAnswer } from './answers.ts';
 import type { AcknowledgeCommand, ExtendCommand, ReturnCommand } from './commands.ts';
 import { dispatch } from './dispatch.ts';
 import { Runs } from './runs.ts';
@@ -14,20 +15,24 @@ interface Tally {
   readonly refused: number[];
 }
 
+function settled({ count, refused }: Tally): SettledAnswer {
+  return { kind: 'settled', outcome: 'ok', count, refused };
+}
+
 export function acknowledge(turn: QueueTurn, token: number, command: AcknowledgeCommand): void {
   const tally = settleAll(turn, command);
-  turn.reply(token, { kind: 'settled', outcome: 'ok', ...tally }, command.level);
+  turn.reply(token, settled(tally), command.level);
 }
 
 export function giveBack(turn: QueueTurn, token: number, command: ReturnCommand): void {
   const { level, isRequeued, counts } = command;
   if (!isRequeued) {
     const tally = settleAll(turn, command);
-    turn.reply(token, { kind: 'settled', outcome: 'ok', ...tally }, level);
+    turn.reply(token, settled(tally), level);
     return;
   }
   const tally = eachLease(turn, command, (lease) => turn.putBack(lease, counts));
-  turn.reply(token, { kind: 'settled', outcome: 'ok', ...tally }, level);
+  turn.reply(token, settled(tally), level);
   dispatch(turn);
 }
 
@@ -42,7 +47,7 @@ export function extend(turn: QueueTurn, token: number, command: ExtendCommand): 
       }
     }
   });
-  turn.reply(token, { kind: 'settled', outcome: 'ok', ...tally });
+  turn.reply(token, settled(tally));
   if (leaseMs === 0) dispatch(turn);
 }
 

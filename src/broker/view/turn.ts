@@ -131,14 +131,20 @@ export class QueueTurn {
     const isTelling = this.#writeEvents();
     const { events } = this.local;
     const replies = this.#replies;
-    const release = this.#releaseBelow();
+    const isReleaseDue = this.#isReleaseDue();
+    const releaseBelow = isReleaseDue === undefined ? undefined : this.state.floor;
     // An answer that waits for a commit needs a frame, even one that says nothing.
     const needsFrame = !events.isEmpty || this.#batch !== undefined || this.#isGiving;
-    if (!needsFrame) return { replies, ...release };
-    if (isTelling) this.local.expectedSeq = this.position.endSeq + 1;
-    const isAwaited = this.#isAwaited;
-    const frame = { events: events.bytes(), replies, isAwaited, ...release };
-    return this.#batch === undefined ? frame : { ...frame, batch: this.#batch };
+    if (needsFrame && isTelling) this.local.expectedSeq = this.position.endSeq + 1;
+    // One literal for all decisions: there is one for every message.
+    return {
+      events: needsFrame ? events.bytes() : undefined,
+      batch: this.#batch,
+      replies,
+      isAwaited: this.#isAwaited,
+      releaseBelow,
+      isReleaseDue: isReleaseDue === true,
+    };
   }
 
   /** Whoever asked for what is there learns that there is nothing. */
@@ -165,8 +171,11 @@ export class QueueTurn {
     return acknowledged.size > 0 || cameBack.size > 0 || this.#isPurging;
   }
 
-  /** The start follows the floor with every frame there is, and now and then with one of its own. */
-  #releaseBelow(): Pick<Decision, 'releaseBelow' | 'isReleaseDue'> | undefined {
+  /**
+   * The start follows the floor with every frame there is, and now and then with one of its own; undefined where it is
+   * as far, or is not to follow.
+   */
+  #isReleaseDue(): boolean | undefined {
     const { state, local, config, nowMs, position } = this;
     if (position.startOffset > local.released) {
       local.released = position.startOffset;
@@ -180,6 +189,6 @@ export class QueueTurn {
       local.released = state.floor;
       local.releasedMs = nowMs;
     }
-    return { releaseBelow: state.floor, isReleaseDue };
+    return isReleaseDue;
   }
 }

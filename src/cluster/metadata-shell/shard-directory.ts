@@ -82,18 +82,29 @@ export class ShardDirectory implements Directory {
     const { epoch, leader, durability } = log;
     const own = { id: this.#self.node, incarnation: this.incarnation };
     const standing = standingOf(this.#image, log, own);
-    const base = { epoch, leader, unclean: log.isUncleanEpoch, live, durability, standing };
-    if (!this.#mayLead(log)) return { ...base, lead: undefined };
+    const unclean = log.isUncleanEpoch;
+    if (!this.#mayLead(log)) {
+      return { epoch, leader, unclean, lead: undefined, live, durability, standing };
+    }
     const { safeSet, isr, partitionEpoch, mode, minInsync, assignedAt } = log;
     const replicas = assignedOf(log);
-    const writer = {
-      nodeIncarnation: log.leaderIncarnation,
-      shardIncarnation: log.leaderShardIncarnation,
+    const { leaderIncarnation: nodeIncarnation, leaderShardIncarnation: shardIncarnation } = log;
+    const writer = { nodeIncarnation, shardIncarnation };
+    const grant = { nodeIncarnation, shardIncarnation, epoch, unclean };
+    // Written out: what is spread into another object has a hidden class of its own, and all logs keep this.
+    const lead = {
+      writer,
+      grant,
+      replicas,
+      assignedAt,
+      safeSet,
+      isr,
+      partitionEpoch,
+      mode,
+      minInsync,
+      live,
     };
-    const grant = { ...writer, epoch: log.epoch, unclean: log.isUncleanEpoch };
-    const rules = { isr, partitionEpoch, mode, minInsync, live };
-    const lead = { writer, grant, replicas, assignedAt, safeSet, ...rules };
-    return { ...base, lead };
+    return { epoch, leader, unclean, lead, live, durability, standing };
   }
 
   threadOf(node: number, logId: number): number | undefined {

@@ -2,7 +2,6 @@
 // role changes only here. A leader that ends is followed by a rebuild of the machine from snapshot and
 // committed frames; whatever arrives meanwhile is answered as if no leader were here.
 import type { AnyDurableBehavior } from '../../actors/durable/behavior.ts';
-import type { RefId } from '../../actors/ref.ts';
 import type { Fence } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
@@ -21,41 +20,20 @@ import {
 } from './held-requests.ts';
 import { LeaderRole } from './leader-role.ts';
 import { LogAge } from './log-age.ts';
+import { type HostPort, logContextOf } from './log-context.ts';
 import { DAMAGED, Loss } from './loss.ts';
 import { Machine } from './machine.ts';
 import type { AppendRequest, LogContext } from './role.ts';
 import { Waiters } from './waiters.ts';
 
-export type HostPort = Omit<
-  LogContext,
-  | 'logId'
-  | 'stored'
-  | 'machine'
-  | 'behavior'
-  | 'waiters'
-  | 'frameClock'
-  | 'durability'
-  | 'markDirty'
-  | 'markActive'
-  | 'retentionMoved'
-  | 'quarantine'
-  | 'takeToken'
-  | 'roleEnded'
-> & {
-  markDirty(hosted: HostedLog): void;
-  markActive(hosted: HostedLog): void;
-  retentionMoved(hosted: HostedLog): void;
-  advanced(to: RefId, token: number): void;
-  /** Asks metadata for a new epoch of a log whose leader here gave up. */
-  resignLog(logId: number, epoch: number): void;
-  /** Metadata is to know that what this replica acknowledged of the log is lost; asked again until it does. */
-  reportLoss(logId: number): void;
-  /** A leader has just started here: who greeted it before is waiting. */
-  leads(hosted: HostedLog): void;
-};
-
 const RESIGN_RETRY_MS = 500;
 const NO_BODY = new Uint8Array(0);
+
+/** Of an epoch, what is committed as far as its reader here knows. */
+export interface Reading {
+  readonly epoch: number;
+  readonly committedOffset: number;
+}
 
 export class HostedLog {
   readonly logId: number;
@@ -98,26 +76,17 @@ export class HostedLog {
     this.#owners = new CommandOwners(port.replies);
     this.#leads = () => port.leads(this);
     this.#askForNewEpoch = (epoch) => port.resignLog(this.logId, epoch);
-    this.#context = {
-      ...port,
-      logId: stored.logId,
+    this.#context = logContextOf(port, {
+      hosted: this,
       stored,
       machine: this.machine,
       behavior,
       waiters: this.waiters,
       frameClock: frameClockOf(stored, behavior, port),
       durability: () => this.#assignment?.durability ?? 'sync',
-      nowMs: () => port.nowMs(),
-      wallMs: () => port.wallMs(),
-      propose: (proposal) => port.propose(proposal),
-      moveLeader: (move) => port.moveLeader(move),
-      markDirty: () => port.markDirty(this),
-      markActive: () => port.markActive(this),
-      retentionMoved: () => port.retentionMoved(this),
-      quarantine: (reason) => this.quarantine(reason),
       takeToken: (token) => this.#owners.take(token),
       roleEnded: () => this.#leaderEnded(),
-    };
+    });
     this.age = new LogAge(this.#context);
   }
 
@@ -152,7 +121,7 @@ export class HostedLog {
    * Who answers readers here, in which epoch and up to which offset: the leader, or where a replica may, one whose
    * history is the leader's, as far as it knows of what is committed.
    */
-  reading(mayBeReplica: boolean): { epoch: number; committedOffset: number } | undefined {
+  reading(mayBeReplica: boolean): Reading | undefined {
     const { leader, follower } = this;
     if (leader !== undefined)
       return { epoch: leader.epoch, committedOffset: leader.committedOffset() };
@@ -224,12 +193,22 @@ export class HostedLog {
     }
     const { logId, self, nowMs, faults } = this.#context;
     const role = new LeaderRole(this.#context, {
-      ...lead,
       logId,
       self,
+      writer: lead.writer,
+      grant: lead.grant,
+      replicas: lead.replicas,
+      assignedAt: lead.assignedAt,
+      safeSet: lead.safeSet,
+      isr: lead.isr,
+      partitionEpoch: lead.partitionEpoch,
+      mode: lead.mode,
+      minInsync: lead.minInsync,
       log: replicaLogOf(this.stored),
+      live: lead.live,
       nowMs: nowMs(),
-      ...(faults === undefined ? {} : { faults }),
+      limits: lead.limits,
+      faults,
     });
     this.role = role;
     role.start();

@@ -16,7 +16,7 @@ import type {
   LogResult,
   OffsetInput,
 } from '../ports.ts';
-import type { HostedLog } from './hosted-log.ts';
+import type { HostedLog, Reading } from './hosted-log.ts';
 import { checkEpoch } from './role.ts';
 import { recordPlace } from './timestamp-search.ts';
 
@@ -57,49 +57,67 @@ function release(): void {
   // Nothing is pinned.
 }
 
-function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
-  const { stored } = hosted;
-  const reading = hosted.reading(input.mayBeReplica);
-  const { token } = input;
-  const base = {
+/** Without records. One literal for all such answers: fetches are too many for objects that are put together. */
+function withoutRecords(
+  { stored }: HostedLog,
+  { token }: FetchInput,
+  result: LogResult,
+  reading: Reading | undefined,
+): FetchedInput {
+  const isKnown = reading !== undefined && result !== 'fenced-epoch' && result !== 'unknown-epoch';
+  return {
     token,
-    committedOffset: -1,
-    startOffset: -1,
-    endOffset: -1,
+    result,
+    committedOffset: isKnown ? reading.committedOffset : -1,
+    startOffset: isKnown ? stored.startOffset : -1,
+    endOffset: isKnown ? stored.endOffset : -1,
     leaderEpoch: reading?.epoch ?? -1,
     slices: NOTHING,
     release,
   };
-  if (reading === undefined) return { ...base, result: hosted.absence() };
-  const believed = checkEpoch(input.epoch, reading.epoch);
-  if (believed !== 'ok') return { ...base, result: believed };
-  const { committedOffset } = reading;
+}
+
+function fetchFrom(hosted: HostedLog, input: FetchInput): FetchedInput {
+  const { stored } = hosted;
+  const reading = hosted.reading(input.mayBeReplica);
+  if (reading === undefined) return withoutRecords(hosted, input, hosted.absence(), undefined);
+  const { epoch: leaderEpoch, committedOffset } = reading;
+  const believed = checkEpoch(input.epoch, leaderEpoch);
+  if (believed !== 'ok') return withoutRecords(hosted, input, believed, reading);
   const { startOffset, endOffset } = stored;
-  const known = { ...base, committedOffset, startOffset, endOffset };
   if (input.offset < startOffset || input.offset > endOffset) {
-    return { ...known, result: 'offset-out-of-range' };
+    return withoutRecords(hosted, input, 'offset-out-of-range', reading);
   }
   const read = stored.read(input.offset, input.maxBytes, committedOffset);
+  let slices: readonly FetchSlice[];
   switch (read.kind) {
     case 'empty':
-      return { ...known, result: 'ok' };
+      return withoutRecords(hosted, input, 'ok', reading);
     case 'out-of-range':
-      return { ...known, result: 'offset-out-of-range' };
+      return withoutRecords(hosted, input, 'offset-out-of-range', reading);
     case 'damaged':
-      return { ...known, result: 'storage-error' };
+      return withoutRecords(hosted, input, 'storage-error', reading);
     case 'no-descriptors':
       // It passes: whoever asks again is answered when a file or a connection has been closed.
-      return { ...known, result: 'not-available' };
-    case 'memory': {
-      const slices = read.slices.map((bytes) => ({ kind: 'memory' as const, bytes }));
-      return { ...known, result: 'ok', slices, release: () => read.release() };
-    }
+      return withoutRecords(hosted, input, 'not-available', reading);
+    case 'memory':
+      slices = read.slices.map((bytes) => ({ kind: 'memory' as const, bytes }));
+      break;
     case 'file': {
       const { file, position, length, isSound } = read;
-      const slices = [{ kind: 'file' as const, file, position, length, isSound }];
-      return { ...known, result: 'ok', slices, release: () => read.release() };
+      slices = [{ kind: 'file' as const, file, position, length, isSound }];
     }
   }
+  return {
+    token: input.token,
+    result: 'ok',
+    committedOffset,
+    startOffset,
+    endOffset,
+    leaderEpoch,
+    slices,
+    release: () => read.release(),
+  };
 }
 
 function locateIn(hosted: HostedLog, input: OffsetInput): LocatedInput {

@@ -4,7 +4,7 @@
 // counts no more by then. Where nobody else is in the set it stays as it is: what is left here may be all that there is.
 import type { StoredLog } from '../../storage/api.ts';
 import type { Assignment } from './assignment.ts';
-import type { HostPort } from './hosted-log.ts';
+import type { HostPort } from './log-context.ts';
 
 export const DAMAGED = 'damaged on disk below its durable end';
 const TELL_MIN_MS = 500;
