@@ -295,12 +295,14 @@ export class Membership {
   }
 
   /**
-   * The metadata knows who is in sync, and nothing is asked for. Until then time has to go on; also while
-   * nothing may be asked after a refusal: whoever comes back in that pause would not be asked for after it.
+   * The metadata knows who is in sync, nobody is a member who is to leave, and nothing is asked for. Until then time has
+   * to go on; also while nothing may be asked after a refusal: whoever comes back in that pause would not be asked for
+   * after it. Those who stay hold what a leaver may leave with at a moment at which nothing else need happen.
    */
   get isSettled(): boolean {
     const isPausing = this.#nowMs < this.#nextProposalMs;
-    return !this.isAsking && !isPausing && this.#isShown;
+    const isLeft = this.#set.members.every(({ peer }) => peer.isAssigned || peer.isSelf);
+    return !this.isAsking && !isPausing && isLeft && this.#isShown;
   }
 
   get partitionEpoch(): number {

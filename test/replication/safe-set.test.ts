@@ -286,6 +286,27 @@ describe('reassignment', () => {
     expect(nodesOf(proposals(core)[0])).toEqual([1, 2, 4]);
   });
 
+  test.each(['all', 'quorum'] as const)(
+    'mode %s: a new leader lets go of who is to leave, also when it hears the others only after its last tick',
+    (mode) => {
+      const safeSet = members(1, 2, 3, 4);
+      const core = leader({ mode, safeSet, isr: [1, 2, 3, 4], live: safeSet });
+      core.replicasChanged([1, 2, 3]);
+      for (const node of [2, 3, 4]) core.hello(helloOf(node, 1));
+      const begin = write(core);
+      core.tick(100);
+      // Nothing is written any more. A shell ticks while there is something to be told.
+      expect(core.isMembershipTold).toBe(false);
+      for (const node of [2, 3, 4]) ack(core, node, begin);
+      core.tick(200);
+      const [leaving] = proposals(core);
+      expect(nodesOf(leaving)).toEqual([1, 2, 3]);
+      accept(core, leaving!);
+      core.tick(300);
+      expect(core.isMembershipTold).toBe(true);
+    },
+  );
+
   test('an absent member is replaced: {1, 2 absent} becomes {1, 4}', () => {
     const core = leader({ safeSet: members(1, 2), isr: [1, 2], live: members(1, 3, 4) });
     core.replicasChanged([1, 2, 4]);
