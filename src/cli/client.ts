@@ -23,7 +23,7 @@ import type {
   ApiTopic,
   ApiTopicWish,
 } from '../admin/api-types.ts';
-import { CliFailure, EXIT, usageFailure } from './failure.ts';
+import { CliFailure, EXIT, exitCodeOfCode, usageFailure } from './failure.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 
@@ -369,7 +369,7 @@ function parsed<T>({ status, text }: Answer, url: string): T {
   if (status >= 200 && status < 300) return body as T;
   const { code, message } = problemIn(body as Partial<ApiError | ApiManagementError>);
   throw new CliFailure(message ?? `${url} answered ${status}`, {
-    exitCode: EXIT_OF_STATUS[status] ?? EXIT.failure,
+    exitCode: exitCodeOfCode(code) ?? EXIT_OF_STATUS[status] ?? EXIT.failure,
     code: code ?? `HTTP_${status}`,
   });
 }

@@ -3,6 +3,8 @@
 import type { Command } from 'commander';
 import type { ApiCluster, ApiClusterNode, ApiStatus } from '../admin/api-types.ts';
 import type { AdminClient } from './client.ts';
+import { defineAdding } from './cluster-add.ts';
+import type { CliContext } from './context.ts';
 import { EXIT, usageFailure } from './failure.ts';
 import { nodeNumber } from './parse.ts';
 import {
@@ -21,7 +23,7 @@ interface WaitOptions extends RemoteOptions {
   readonly cancel?: boolean;
 }
 
-export function define(program: Command): void {
+export function define(program: Command, context: CliContext): void {
   const cluster = program
     .command('cluster')
     .description('nodes, replicas and settings of a cluster');
@@ -31,6 +33,7 @@ export function define(program: Command): void {
   addRemoteOptions(
     cluster.command('health').description('what is wrong; exits 8 if anything is'),
   ).action(health);
+  defineAdding(cluster, context);
   addRemoteOptions(
     cluster.command('drain <node>').description('move everything away from a node, leaders first'),
   )

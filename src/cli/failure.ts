@@ -13,6 +13,14 @@ export const EXIT = {
   denied: 6,
   unreachable: 7,
   unhealthy: 8,
+  /** The folder is of another cluster or node. */
+  foreign: 9,
+  /** Nodes of one cluster are of one version. */
+  version: 10,
+  /** The node was taken out of the cluster. */
+  removed: 11,
+  /** What is asked for would leave the last in-sync replica behind. */
+  lastReplica: 12,
   interrupted: 130,
 } as const;
 
@@ -20,7 +28,8 @@ export const EXIT_TABLE = [
   'Exit codes:',
   '  0 ok              1 failure         2 wrong usage     3 partly done',
   '  4 not found       5 port or folder taken              6 not allowed',
-  '  7 unreachable or timed out          8 unhealthy       130 interrupted',
+  '  7 unreachable or timed out          8 unhealthy       9 folder of another cluster or node',
+  '  10 other version  11 removed node   12 last in-sync replica           130 interrupted',
 ].join('\n');
 
 export interface FailureParts {
@@ -68,6 +77,7 @@ const TAKEN: ReadonlySet<string> = new Set([
   'EROFS',
   'NODE_FOLDER_TAKEN',
   'NODE_FOLDER_UNWRITABLE',
+  'NODE_JOIN_ID_TAKEN',
   'NODE_RUNS_TWICE',
   'STORAGE_LOCKED',
   'STORAGE_UNWRITABLE',
@@ -86,6 +96,10 @@ const USER_ERRORS: ReadonlySet<string> = new Set([
   'DURABLE_KINDS',
   'NODE_CONFIG_INVALID',
   'NODE_FOLDER_FOREIGN',
+  'NODE_JOIN_REFUSED',
+  'NODE_JOIN_TOKEN',
+  'NODE_JOIN_UNREACHABLE',
+  'NODE_JOIN_VERSION',
   'NODE_METADATA_LOST',
   'NODE_REMOVED',
   'NODE_ROLLED_BACK',
@@ -102,9 +116,25 @@ export function factsOfFailedStart(error: unknown): Readonly<Record<string, unkn
   return USER_ERRORS.has(code) ? { code, why: messageOf(error) } : { code, error };
 }
 
+/** Codes that scripts tell apart, of nodes and of answers of the HTTP API. */
+const EXIT_OF_CODE: Readonly<Record<string, number>> = {
+  NODE_FOLDER_FOREIGN: EXIT.foreign,
+  NODE_JOIN_REFUSED: EXIT.denied,
+  NODE_JOIN_TOKEN: EXIT.denied,
+  NODE_JOIN_UNREACHABLE: EXIT.unreachable,
+  NODE_JOIN_VERSION: EXIT.version,
+  NODE_REMOVED: EXIT.removed,
+  CLUSTER_LAST_IN_SYNC: EXIT.lastReplica,
+};
+
+export function exitCodeOfCode(code: string | undefined): number | undefined {
+  return code === undefined ? undefined : EXIT_OF_CODE[code];
+}
+
 /** Of a process or command whose node ended with this code. */
 export function exitCodeOfNode(code: string | undefined): number {
-  return code !== undefined && TAKEN.has(code) ? EXIT.taken : EXIT.failure;
+  if (code !== undefined && TAKEN.has(code)) return EXIT.taken;
+  return exitCodeOfCode(code) ?? EXIT.failure;
 }
 
 export function exitCodeOf(error: unknown): number {

@@ -2,7 +2,7 @@
 // fields are errors: a setting that is silently ignored is worse than none.
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import type { NodeAddress, NodeConfig } from '../assembly/node-config.ts';
+import type { JoinAddress, NodeAddress, NodeConfig } from '../assembly/node-config.ts';
 import { SETTING_BOUNDS } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
@@ -34,10 +34,28 @@ const ADDRESS_FIELDS: Readonly<Record<string, Check>> = {
   httpPort: isPort,
 };
 
+/** HOST:PORT, an IPv6 address in brackets; undefined: it is none. */
+export function joinAddress(text: string): JoinAddress | undefined {
+  const found = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const port = Number(found?.[3]);
+  const host = found?.[1] ?? found?.[2];
+  return host === undefined || !isPort(port) ? undefined : { host, port };
+}
+
+function joinText({ host, port }: JoinAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+const isJoin: Check = (value) =>
+  Array.isArray(value) &&
+  value.length > 0 &&
+  value.every((each) => typeof each === 'string' && joinAddress(each) !== undefined);
+
 const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   clusterId: (value) => isText(value) && Buffer.byteLength(value as string) <= 40,
   nodeId: isId,
   nodes: (value) => Array.isArray(value) && value.length > 0,
+  join: isJoin,
   dataRoot: isText,
   memory: (value) => typeof value === 'boolean',
   host: isText,
@@ -57,12 +75,12 @@ const SETTINGS = [
   'scrubBytesPerSecond',
 ] as const;
 const OPTIONAL: ReadonlySet<string> = new Set([
-  ...['dataRoot', 'memory', 'shards', 'host', 'isFounding', 'rack'],
+  ...['clusterId', 'join', 'dataRoot', 'memory', 'shards', 'host', 'isFounding', 'rack'],
   ...SETTINGS,
 ]);
 
 /** Shards of a server that has the machine for itself. */
-function serverShards(cores = availableParallelism()): number {
+export function serverShards(cores = availableParallelism()): number {
   return Math.max(1, Math.min(8, cores - 1));
 }
 
@@ -92,6 +110,13 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
   if (new Set(nodes.map((node) => node.id)).size !== nodes.length) {
     throw usageFailure(`${source}: two nodes have the same id`);
   }
+  const join = config['join'] as readonly string[] | undefined;
+  const clusterId = config['clusterId'] as string | undefined;
+  if ((clusterId === undefined || join !== undefined) && nodes.length > 1) {
+    throw usageFailure(
+      `${source}: a node that joins lists itself alone in nodes, and is told who the others are`,
+    );
+  }
   const dataRoot = config['dataRoot'] as string | undefined;
   if ((config['memory'] === true) === (dataRoot !== undefined)) {
     throw usageFailure(`${source} needs either dataRoot or "memory": true`);
@@ -100,13 +125,14 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     (name) => [name, config[name] as number] as const,
   );
   return {
-    clusterId: config['clusterId'] as string,
+    clusterId: clusterId ?? '',
     nodeId,
     nodes: [...nodes].sort((a, b) => a.id - b.id),
     dataRoot: dataRoot === undefined ? undefined : resolve(dataRoot),
     shards: (config['shards'] as number | undefined) ?? serverShards(),
     host: (config['host'] as string | undefined) ?? 'localhost',
     token: config['token'] as string,
+    ...(join === undefined ? {} : { join: join.map((each) => joinAddress(each)!) }),
     ...(config['rack'] === undefined ? {} : { rack: config['rack'] as string }),
     isFounding: config['isFounding'] === true,
     ...Object.fromEntries(settings),
@@ -142,5 +168,11 @@ function checked(
 
 /** The JSON that `parseNodeConfig` reads back. */
 export function nodeConfigText(config: NodeConfig): string {
-  return JSON.stringify({ ...config, memory: config.dataRoot === undefined });
+  const { clusterId, join, ...rest } = config;
+  return JSON.stringify({
+    ...rest,
+    ...(clusterId === '' ? {} : { clusterId }),
+    ...(join === undefined ? {} : { join: join.map(joinText) }),
+    memory: config.dataRoot === undefined,
+  });
 }

@@ -11,18 +11,32 @@ import { createNodeLog, LOG_LEVEL_VARIABLE } from '../env/node/log.ts';
 import { collectStartGarbage } from '../env/node/start-garbage.ts';
 import { messageOf } from '../std/errors.ts';
 import type { CliContext } from './context.ts';
+import { AMQP_PORT, BASE_PORT, HTTP_ABOVE, LINK_ABOVE, ROCKETMQ_PORT } from './dev/ports.ts';
 import { watchStarter } from './dev/starter-watch.ts';
 import { EXIT, exitCodeOfNode, factsOfFailedStart, usageFailure } from './failure.ts';
-import { integerIn, oneOf } from './parse.ts';
+import { integerIn, nodeNumber, oneOf, repeated } from './parse.ts';
 import { CONFIG_VARIABLE, parseNodeConfig } from './server-config.ts';
+import {
+  configFromOptions,
+  type JoinOptions,
+  joinOf,
+  rememberConfig,
+  TOKEN_VARIABLE,
+  tokenOf,
+} from './server-join.ts';
+
+const port = integerIn(1, 65_535);
+const ONLY_BY_OPTIONS = [
+  ...(['id', 'data', 'memory', 'advertise', 'rack'] as const),
+  ...(['linkPort', 'kafkaPort', 'amqpPort', 'rocketmqPort', 'httpPort'] as const),
+];
 
 /** How long a stop may take before the process ends anyway; storage survives that. */
 const STOP_TIMEOUT_MS = 1900;
 
-interface ServerOptions {
+interface ServerOptions extends JoinOptions {
   readonly config?: string;
   readonly shards?: number;
-  readonly host?: string;
   readonly queueReplicas?: number;
   readonly logLevel: LogLevel;
   readonly nodeEntry?: string;
@@ -33,6 +47,19 @@ export function define(program: Command, context: CliContext): void {
     .command('server')
     .description('run one node in this process')
     .option('--config <file>', `JSON configuration; default: the variable ${CONFIG_VARIABLE}`)
+    .option('--join <host:port>', 'links of members to join a running cluster by', repeated)
+    .option('--token <token>', `of the cluster; default: the variable ${TOKEN_VARIABLE}`)
+    .option('--token-file <file>', 'where the token is')
+    .option('--id <n>', 'number of a node that joins', nodeNumber)
+    .option('--data <dir>', 'data folder of a node that joins, or has joined')
+    .option('--memory', 'a node that joins and keeps nothing on disk')
+    .option('--advertise <host>', 'where other nodes dial this one (default: the listen address)')
+    .option('--rack <name>', 'what the node would be lost with')
+    .option('--link-port <n>', `default ${BASE_PORT + LINK_ABOVE}, one more for each number`, port)
+    .option('--kafka-port <n>', `default ${BASE_PORT}, and so on`, port)
+    .option('--amqp-port <n>', `default ${AMQP_PORT}`, port)
+    .option('--rocketmq-port <n>', `default ${ROCKETMQ_PORT}`, port)
+    .option('--http-port <n>', `default ${BASE_PORT + HTTP_ABOVE}`, port)
     .option('--shards <n>', 'worker threads, 0 for none', integerIn(0, SHARDS_MAX))
     .option('--host <address>', 'listen address')
     .option(
@@ -73,21 +100,52 @@ async function serve(options: ServerOptions, context: CliContext): Promise<void>
         isUsed ? name : `no ${name}: ${note}`,
       ),
     });
-    life.run(await entry.startNode(env, config));
+    const node = await entry.startNode(env, config);
+    if (isByOptions(options)) remember(config, log);
+    life.run(node);
   } catch (error) {
     life.fail(error);
   }
 }
 
 function readConfig(options: ServerOptions): NodeConfig {
-  const config =
-    options.config === undefined ? configFromVariable() : configFromFile(options.config);
+  const config = isByOptions(options)
+    ? configFromOptions(options, process.env)
+    : withJoin(
+        options.config === undefined ? configFromVariable() : configFromFile(options.config),
+        options,
+      );
   return {
     ...config,
     ...(options.shards === undefined ? {} : { shards: options.shards }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
   };
+}
+
+/** Without it the node runs, and its next start needs all options again. */
+function remember(config: NodeConfig, log: Log): void {
+  try {
+    rememberConfig(config);
+  } catch (error) {
+    log.warn('the configuration cannot be written down', { error: messageOf(error) });
+  }
+}
+
+/** A configuration file has all that these options say, but for whom to ask and the secret. */
+function isByOptions({ config, join, data }: ServerOptions): boolean {
+  return config === undefined && (join !== undefined || data !== undefined);
+}
+
+function withJoin(config: NodeConfig, options: ServerOptions): NodeConfig {
+  for (const name of ONLY_BY_OPTIONS) {
+    if (options[name] === undefined) continue;
+    const what = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw usageFailure(`--${what} is for a node without a configuration file: write it there`);
+  }
+  const isTokenAsked = options.token !== undefined || options.tokenFile !== undefined;
+  const token = isTokenAsked ? tokenOf(options, process.env) : undefined;
+  return { ...config, ...joinOf(options), ...(token === undefined ? {} : { token }) };
 }
 
 function configFromFile(path: string): NodeConfig {
@@ -105,7 +163,7 @@ function configFromVariable(): NodeConfig {
   if (text === undefined) {
     throw usageFailure(
       'a node needs its configuration',
-      `Give --config FILE or the variable ${CONFIG_VARIABLE}; \`callboard dev\` does it for you.`,
+      `Give --config FILE or the variable ${CONFIG_VARIABLE}, or --join HOST:PORT; \`callboard dev\` does it for you.`,
     );
   }
   return parseNodeConfig(text, CONFIG_VARIABLE);

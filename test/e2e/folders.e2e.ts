@@ -14,6 +14,7 @@ import {
 } from '../../tools/lib/dev-cluster.mjs';
 
 const TAKEN = 5;
+const FOREIGN = 9;
 
 let folder: string;
 let isMounted = false;
@@ -69,7 +70,7 @@ it('the folder of another cluster is refused, and left as it is', async () => {
   fs.cpSync(join(other, 'node-1'), join(mine, 'node-1'), { recursive: true });
   const before = fs.readFileSync(join(mine, 'node-1', 'node.json'), 'utf8');
   const { exitCode, output } = await runDevToEnd({ nodes: 1, data: mine });
-  expect(exitCode).toBe(1);
+  expect(exitCode).toBe(FOREIGN);
   expect(output).toMatch(/belongs to node 1 of cluster/);
   expect(fs.readFileSync(join(mine, 'node-1', 'node.json'), 'utf8')).toBe(before);
 });
@@ -83,7 +84,7 @@ it('a folder that a newer version wrote is refused, cluster and node alike', asy
   };
   raise(join('node-1', 'node.json'));
   const node = await runDevToEnd({ nodes: 1, data });
-  expect(node.exitCode).toBe(1);
+  expect(node.exitCode).toBe(FOREIGN);
   expect(node.output).toMatch(/newer version/);
   raise('cluster.json');
   const cluster = await runDevToEnd({ nodes: 1, data });

@@ -8,8 +8,8 @@ import { CliFailure, EXIT, usageFailure } from '../failure.ts';
 import { portHolder } from './port-holder.ts';
 
 export const BASE_PORT = 9092;
-const HTTP_ABOVE = 100;
-const LINK_ABOVE = 200;
+export const HTTP_ABOVE = 100;
+export const LINK_ABOVE = 200;
 const AMQP_ABOVE = 300;
 /** What every AMQP client dials unless it is told otherwise. */
 export const AMQP_PORT = 5672;
