@@ -33,8 +33,8 @@ export function define(program: Command): void {
     .option('--priority <n>', 'the highest that matches counts (default: 0)', signedInteger)
     .option(
       '--apply-to <what>',
-      'all, queues, classic_queues or streams (default: all)',
-      oneOf('all', 'queues', 'classic_queues', 'streams'),
+      'all, queues, classic_queues, quorum_queues or streams (default: all)',
+      oneOf('all', 'queues', 'classic_queues', 'quorum_queues', 'streams'),
     )
     .action(set);
   addRemoteOptions(

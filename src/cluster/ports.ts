@@ -4,7 +4,7 @@ import type { RefId } from '../actors/ref.ts';
 import type { DiskFile } from '../env/environment.ts';
 import type { Lookup } from '../records/lookups.ts';
 import { APPLY_TO, type ApplyTo, type PolicyRecord } from './metadata/policy-types.ts';
-import type { ComparedArgument, QueueOwner } from './metadata/routing-types.ts';
+import type { ComparedArgument, QueueOwner, QuorumRules } from './metadata/routing-types.ts';
 import { DURABILITIES, type Durability } from './metadata/types.ts';
 
 export type { ApplyTo, ComparedArgument, Durability, PolicyRecord, QueueOwner };
@@ -56,6 +56,8 @@ export interface QueueView {
   readonly durable: boolean;
   /** As it was declared; its log says what is in force. */
   readonly durability?: Durability;
+  /** Of a quorum queue, as it was declared. */
+  readonly quorum?: QuorumRules;
   readonly autoDelete: boolean;
   /** Of an exclusive queue. */
   readonly owner: QueueOwner | undefined;
@@ -116,6 +118,8 @@ export interface DestinationView {
   readonly queue?: QueueView;
   /** Name of the policy that it has. */
   readonly policy?: string;
+  /** Of a quorum queue: how often a message may come back now, by its declaration and its policy; below 0: no limit. */
+  readonly deliveryLimit?: number;
 }
 
 export interface MetadataView {

@@ -121,8 +121,7 @@ export class MetadataChanges implements ClusterChanges {
   }
 
   declareQueue(queue: DeclareQueue, timeoutMs: number): Promise<MetadataResult> {
-    const { name, node, durable, durability, autoDelete, owner, compared, replicationFactor } =
-      queue;
+    const { name, node, durable, durability, quorum, autoDelete, owner, compared } = queue;
     const rules = {
       durable,
       autoDelete,
@@ -130,8 +129,10 @@ export class MetadataChanges implements ClusterChanges {
       arguments: queue.arguments,
       compared,
       ...(durability === undefined ? {} : { durability }),
+      ...(quorum === undefined ? {} : { quorum }),
     };
     const topicId = this.#topicId();
+    const { replicationFactor } = queue;
     const place = { vhost: VHOST, name, topicId, node, replicationFactor };
     return this.#stated({ kind: 'declare-queue', ...place, ...rules }, timeoutMs);
   }

@@ -3,7 +3,7 @@
 import type { MetadataChange } from '../metadata/commands.ts';
 import { READ_FROM } from '../metadata/destination-config.ts';
 import type { MetadataImage } from '../metadata/image.ts';
-import { BUILT_IN_EXCHANGES } from '../metadata/routing-types.ts';
+import { BUILT_IN_EXCHANGES, deliveryLimitIn } from '../metadata/routing-types.ts';
 import {
   type DestinationRecord,
   isLive,
@@ -176,9 +176,16 @@ export class ImageView implements MetadataView {
       logs,
       ...(record.queue === undefined ? {} : { queue: record.queue }),
       ...(record.policy === undefined ? {} : { policy: record.policy }),
+      ...this.#limitOf(record),
     };
     this.#byName.set(record.name, view);
     return view;
+  }
+
+  #limitOf({ vhost, policy, queue }: DestinationRecord): { readonly deliveryLimit?: number } {
+    if (queue?.quorum === undefined) return {};
+    const ofPolicy = this.#image.policies.rules(vhost, policy).deliveryLimit;
+    return { deliveryLimit: deliveryLimitIn(queue.quorum, ofPolicy) };
   }
 
   #logView(log: LogRecord, of: DestinationRecord | undefined): LogView {

@@ -38,6 +38,7 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
     arguments: command.arguments,
     compared: sortedCompared(command.compared),
     ...(command.durability === undefined ? {} : { durability: command.durability }),
+    ...(command.quorum === undefined ? {} : { quorum: command.quorum }),
   };
   const subject = { vhost, name, kind: 'queue', isInternal: false, queue } as const;
   const policy = image.policies.match(subject)?.name;
@@ -103,10 +104,13 @@ function staysOnNode({
 }
 
 function creationFault(image: MetadataImage, command: DeclareQueueCommand): Outcome | undefined {
-  const { name, topicId, node: asking, owner, replicationFactor } = command;
+  const { name, topicId, node: asking, owner, replicationFactor, quorum, durability } = command;
   if (!isValidName(name)) return refused('invalid-name', 'a name has 1 to 255 printable bytes');
   if (topicId.length !== UUID_BYTES) return refused('malformed', 'a topic id has 16 bytes');
   if (image.destinationByTopicId(topicId) !== undefined) return refused('exists', 'topic id');
+  if (quorum !== undefined && (staysOnNode(command) || (durability ?? 'sync') !== 'sync')) {
+    return refused('malformed', 'a quorum queue is durable, shared, kept and sync');
+  }
   const isCount = Number.isInteger(replicationFactor) && replicationFactor >= 1;
   if (!isCount && replicationFactor !== -1) {
     return refused('invalid-replication-factor', `${replicationFactor} replicas`);

@@ -5,6 +5,7 @@ import type { Mirrors, PolicyRecord, PolicyRules } from './policy-types.ts';
 import { DURABILITIES, type Durability } from './types.ts';
 
 const DURABILITY = 'x-durability';
+const DELIVERY_LIMIT = 'delivery-limit';
 const MODE = 'ha-mode';
 const PARAMS = 'ha-params';
 const SYNC_MODE = 'ha-sync-mode';
@@ -12,6 +13,7 @@ const ON_FAILURE = 'ha-promote-on-failure';
 const ON_SHUTDOWN = 'ha-promote-on-shutdown';
 
 const POLICY_KEYS: readonly string[] = [
+  DELIVERY_LIMIT,
   MODE,
   PARAMS,
   ON_FAILURE,
@@ -30,7 +32,6 @@ const OTHERS: ReadonlySet<string> = new Set([
   'delayed-retry-max',
   'delayed-retry-min',
   'delayed-retry-type',
-  'delivery-limit',
   'expires',
   'federation-upstream',
   'federation-upstream-pattern',
@@ -50,6 +51,8 @@ const OTHERS: ReadonlySet<string> = new Set([
   'stream-max-segment-size-bytes',
   'target-group-size',
 ]);
+
+const NOT_QUORUM = 'these are sync, on a majority of their replicas';
 
 /** Keys that say nothing without the mode. */
 const OF_MIRRORS: readonly string[] = [PARAMS, SYNC_MODE, ON_FAILURE, ON_SHUTDOWN];
@@ -77,7 +80,9 @@ function rulesIn(definition: Definition): PolicyRules {
     const why = OTHERS.has(key) ? 'is not honoured by this version' : 'is not a key of a policy';
     throw new Fault(`${key} ${why}; known: ${POLICY_KEYS.join(', ')}`);
   }
-  return { durability: durabilityIn(values.get(DURABILITY)), mirrors: mirrorsIn(values) };
+  const deliveryLimit = deliveryLimitOf(values.get(DELIVERY_LIMIT));
+  const durability = durabilityIn(values.get(DURABILITY));
+  return { durability, mirrors: mirrorsIn(values), deliveryLimit };
 }
 
 function parsedValue(key: string, json: string): unknown {
@@ -90,6 +95,12 @@ function parsedValue(key: string, json: string): unknown {
 
 function durabilityIn(value: unknown): Durability | undefined {
   return value === undefined ? undefined : word(DURABILITY, value, DURABILITIES);
+}
+
+function deliveryLimitOf(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
+  throw new Fault(`${DELIVERY_LIMIT} is a whole number, not ${JSON.stringify(value)}`);
 }
 
 function word<T extends string>(key: string, value: unknown, words: readonly T[]): T {
@@ -158,6 +169,13 @@ export function policyTextFault({ pattern, definition }: PolicyRecord): string |
 export function definitionNotes(definition: Definition): readonly string[] {
   const values = new Map(definition);
   const notes: string[] = [];
+  if (values.has(DELIVERY_LIMIT)) {
+    notes.push(`${DELIVERY_LIMIT} is of quorum queues: the policy is for no other destination`);
+    if (values.has(DURABILITY) || values.has(MODE)) {
+      const which = values.has(MODE) ? MODE : DURABILITY;
+      notes.push(`with ${DELIVERY_LIMIT} and ${which} the policy is for nothing: ${NOT_QUORUM}`);
+    }
+  }
   if (values.get(DURABILITY) === '"memory"') {
     const text = 'is only of what is made from now on: what is there stays as it is';
     notes.push(`${DURABILITY} "memory" ${text}`);

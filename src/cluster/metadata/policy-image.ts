@@ -14,7 +14,11 @@ interface Ready {
 /** What of a destination a policy looks at. */
 export type Subject = Pick<DestinationRecord, 'vhost' | 'name' | 'kind' | 'isInternal' | 'queue'>;
 
-const SILENT: PolicyRules = { durability: undefined, mirrors: undefined };
+const SILENT: PolicyRules = {
+  durability: undefined,
+  mirrors: undefined,
+  deliveryLimit: undefined,
+};
 
 function byPrecedence(a: Ready, b: Ready): number {
   if (a.record.priority !== b.record.priority) return b.record.priority - a.record.priority;
@@ -84,9 +88,22 @@ export class PolicyImage {
   }
 }
 
-function isMatch({ record, pattern }: Ready, { kind, isInternal, queue, name }: Subject): boolean {
+function isMatch(
+  { record, pattern, rules }: Ready,
+  { kind, isInternal, queue, name }: Subject,
+): boolean {
   if (isInternal || (queue === undefined && kind !== 'partition')) return false;
-  if (record.applyTo === 'classic_queues' && queue === undefined) return false;
-  if (record.applyTo === 'streams' && queue !== undefined) return false;
+  const type =
+    queue === undefined
+      ? 'streams'
+      : queue.quorum === undefined
+        ? 'classic_queues'
+        : 'quorum_queues';
+  const { applyTo } = record;
+  if (applyTo !== 'all' && applyTo !== 'queues' && applyTo !== type) return false;
+  // As RabbitMQ's `unsupported_policies`: a policy with a key that the kind has not is not for that kind.
+  const isOfQuorum = rules.deliveryLimit !== undefined;
+  const isOfOthers = rules.durability !== undefined || rules.mirrors !== undefined;
+  if (type === 'quorum_queues' ? isOfOthers : isOfQuorum) return false;
   return pattern.test(name);
 }

@@ -2,8 +2,11 @@
 // priority wins, of equal ones the first by name, and it alone: nothing is merged. What is declared wins over it.
 import type { Durability } from './types.ts';
 
-/** What a policy concerns. `queues`: with streams; `all`: what `queues` says, as no key concerns exchanges. */
-export const APPLY_TO = ['all', 'queues', 'classic_queues', 'streams'] as const;
+/**
+ * What a policy concerns. `queues`: with streams; `all`: what `queues` says, as no key concerns exchanges. In the order
+ * of the snapshot.
+ */
+export const APPLY_TO = ['all', 'queues', 'classic_queues', 'streams', 'quorum_queues'] as const;
 
 export type ApplyTo = (typeof APPLY_TO)[number];
 
@@ -55,4 +58,6 @@ export interface PolicyRules {
   readonly durability: Durability | undefined;
   /** Of queues that are durable, not exclusive and not auto-delete. */
   readonly mirrors: Mirrors | undefined;
+  /** Of quorum queues; below 0: none. See `deliveryLimitIn`. */
+  readonly deliveryLimit: number | undefined;
 }

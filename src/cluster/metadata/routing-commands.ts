@@ -4,6 +4,7 @@ import type {
   ComparedArgument,
   ExchangeRecord,
   QueueOwner,
+  QuorumRules,
 } from './routing-types.ts';
 import type { Durability } from './types.ts';
 
@@ -46,6 +47,8 @@ export interface DeclareQueueCommand {
   readonly node: number;
   readonly durable: boolean;
   readonly durability?: Durability;
+  /** Durable, not exclusive, not auto-delete, of no durability but `sync`; the policies of its kind are its own. */
+  readonly quorum?: QuorumRules;
   readonly autoDelete: boolean;
   readonly owner: QueueOwner | undefined;
   readonly arguments: Uint8Array;

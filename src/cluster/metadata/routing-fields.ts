@@ -92,29 +92,40 @@ export function writeQueueRules(out: ByteWriter, queue: QueueRules): void {
   // Its place counted from 1, in three bits; 0: not named.
   const named = queue.durability === undefined ? 0 : DURABILITIES.indexOf(queue.durability) + 1;
   const bits = [1, 2, 4].map((bit) => (named & bit) !== 0);
-  writeFlags(out, [queue.durable, queue.autoDelete, queue.owner !== undefined, ...bits]);
+  const limit = queue.quorum?.deliveryLimit;
+  const quorum = [queue.quorum !== undefined, limit !== undefined];
+  writeFlags(out, [queue.durable, queue.autoDelete, queue.owner !== undefined, ...bits, ...quorum]);
   if (queue.owner !== undefined) writeOwner(out, queue.owner);
+  if (limit !== undefined) out.varI53(limit);
   out.sized(queue.arguments);
   writeList(out, queue.compared, writeCompared);
 }
 
 export function readQueueRules(input: ByteReader): QueueRules {
-  const [durable, autoDelete, isOwned, ...bits] = readFlags(input, 6) as [
-    boolean,
-    boolean,
-    boolean,
-    ...boolean[],
-  ];
-  const named = bits.reduce((sum, bit, i) => sum + (bit ? 1 << i : 0), 0);
+  const flags = readFlags(input, 8);
+  const [durable, autoDelete, isOwned] = flags as [boolean, boolean, boolean, ...boolean[]];
+  const named = flags.slice(3, 6).reduce((sum, bit, i) => sum + (bit ? 1 << i : 0), 0);
+  const [isQuorum, isLimited] = flags.slice(6);
   const durability = DURABILITIES[named - 1];
   if (named > 0 && durability === undefined) {
     throw new BytesError('BYTES_TRUNCATED', 'unknown durability', { named });
   }
+  if (isLimited === true && isQuorum !== true) {
+    throw new BytesError('BYTES_TRUNCATED', 'a delivery limit without a quorum');
+  }
   const owner = isOwned ? readOwner(input) : undefined;
+  const limits = isLimited === true ? { deliveryLimit: input.varI53() } : {};
   const argumentBytes = input.sized().slice();
   const compared = readList(input, readCompared);
-  const rules = { durable, autoDelete, owner, arguments: argumentBytes, compared };
-  return durability === undefined ? rules : { ...rules, durability };
+  return {
+    durable,
+    autoDelete,
+    owner,
+    arguments: argumentBytes,
+    compared,
+    ...(durability === undefined ? {} : { durability }),
+    ...(isQuorum === true ? { quorum: limits } : {}),
+  };
 }
 
 function writeCompared(out: ByteWriter, argument: ComparedArgument): void {

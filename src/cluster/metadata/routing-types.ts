@@ -24,10 +24,20 @@ export interface ComparedArgument {
   readonly shown: string;
 }
 
+/** Of a queue that is declared as `quorum`: it commits on a majority, on disk, whatever else is said. */
+export interface QuorumRules {
+  /** How often a message may come back, as it was declared; below 0: as often as it may be. */
+  readonly deliveryLimit?: number;
+}
+
+/** Of a quorum queue that nobody gave another one. */
+const DELIVERY_LIMIT = 20;
+
 export interface QueueRules {
   readonly durable: boolean;
   /** As it was asked for; without it that of {@link durabilityOf}. */
   readonly durability?: Durability;
+  readonly quorum?: QuorumRules;
   /** Goes when its last consumer goes; its log's leader says when. */
   readonly autoDelete: boolean;
   /** Of an exclusive queue. */
@@ -36,6 +46,21 @@ export interface QueueRules {
   readonly arguments: Uint8Array;
   /** Sorted by name, each name once. */
   readonly compared: readonly ComparedArgument[];
+}
+
+/**
+ * How often a message of a quorum queue may come back; below 0: without limit. Of what was declared and what the policy
+ * says the lower one counts, and one that is none only alone: `resolve_delivery_limit` of rabbit_quorum_queue.erl (4.x).
+ */
+export function deliveryLimitIn(
+  { deliveryLimit: declared }: QuorumRules,
+  ofPolicy: number | undefined,
+): number {
+  if (declared === undefined || ofPolicy === undefined) {
+    return declared ?? ofPolicy ?? DELIVERY_LIMIT;
+  }
+  const areLimits = declared >= 0 && ofPolicy >= 0;
+  return areLimits ? Math.min(declared, ofPolicy) : Math.max(declared, ofPolicy);
 }
 
 /** A queue that ends with its node has nothing to wait for. */

@@ -88,6 +88,14 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
     queue('q', 3, { topicId: topicId(4), autoDelete: true }),
     '0115012f017110000000000000000000000000000000050603000001',
   ],
+  [
+    queue('q', 3, { topicId: topicId(4), quorum: {} }),
+    '0115012f017110000000000000000000000000000000050641000001',
+  ],
+  [
+    queue('q', 3, { topicId: topicId(4), quorum: { deliveryLimit: -1 } }),
+    '0115012f0171100000000000000000000000000000000506c101000001',
+  ],
   [{ kind: 'delete-queue', ...name, logId: 300 }, '0116012f02c3a9ac02'],
   [
     {

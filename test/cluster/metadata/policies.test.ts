@@ -123,6 +123,25 @@ describe('a policy', () => {
     expect(having('streams')).toEqual(['t']);
   });
 
+  test('is for quorum queues where all of its keys are', () => {
+    const world = new World([1, 2, 3]);
+    world.do(queue('q', 1));
+    world.do(topic('t'));
+    world.do(queue('k', 1, { quorum: {} }));
+    const having = (definition: Definition, applyTo: PutPolicyCommand['applyTo'] = 'all') => {
+      world.do(policy('p', definition, { applyTo }));
+      const all = world.image.destinations();
+      return all.filter((each) => each.policy === 'p').map(({ name }) => name);
+    };
+    expect(having(says('async'))).toEqual(['q', 't']);
+    expect(having({ 'ha-mode': 'all' }, 'classic_queues')).toEqual(['q']);
+    expect(having({ 'delivery-limit': 3 })).toEqual(['k']);
+    expect(having({ 'delivery-limit': 3 }, 'quorum_queues')).toEqual(['k']);
+    expect(having({ 'delivery-limit': 3 }, 'classic_queues')).toEqual([]);
+    expect(having({ 'delivery-limit': 3, ...says('async') })).toEqual([]);
+    expect(world.log('k')).toMatchObject({ mode: 'quorum', minInsync: 2, durability: 'sync' });
+  });
+
   test('that says memory is for what is made from then on, and stays there', () => {
     const world = new World([1, 2, 3]);
     world.do(queue('q-old', 1));
@@ -204,7 +223,9 @@ describe('a policy', () => {
   test.each<[Definition, string]>([
     [{}, 'at least one key'],
     [{ 'message-ttl': 5 }, 'message-ttl is not honoured by this version'],
-    [{ durability: 'sync' }, 'durability is not a key of a policy; known: ha-mode'],
+    [{ durability: 'sync' }, 'durability is not a key of a policy; known: delivery-limit, ha-mode'],
+    [{ 'delivery-limit': '3' }, 'delivery-limit is a whole number, not "3"'],
+    [{ 'delivery-limit': 0.5 }, 'delivery-limit is a whole number, not 0.5'],
     [{ 'x-durability': 'disk' }, 'must be one of sync, replicated, async, memory, not "disk"'],
     [{ 'x-durability': 1 }, 'must be one of'],
     [{ 'ha-params': 2 }, 'ha-params goes with ha-mode'],
@@ -264,6 +285,8 @@ test('what cannot be said again is told to whoever sets it', () => {
   const notes = (definition: Definition) => definitionNotes(policy('p', definition).definition);
   expect(notes(says('async'))).toEqual([]);
   expect(notes(says('memory')).join()).toContain('from now on');
+  expect(notes({ 'delivery-limit': 1 })).toEqual([expect.stringContaining('no other destination')]);
+  expect(notes({ 'delivery-limit': 1, ...says('sync') }).join()).toContain('is for nothing');
   expect(notes({ 'ha-mode': 'all' }).join()).toContain('ha-sync-mode');
   expect(notes({ 'ha-mode': 'all', 'ha-sync-mode': 'manual' }).join()).toContain('ha-sync-mode');
   expect(notes({ 'ha-mode': 'all', 'ha-sync-mode': 'automatic' }).join()).not.toContain(
@@ -280,6 +303,7 @@ function expected(world: World, name: string): string | undefined {
   const { queue: own, isInternal } = world.image.destination('/', name)!;
   const all = world.image.policies.policies().filter(({ pattern, applyTo }) => {
     if (isInternal || !new RegExp(pattern).test(name)) return false;
+    if (applyTo === 'quorum_queues') return false;
     return applyTo === 'classic_queues'
       ? own !== undefined
       : applyTo !== 'streams' || own === undefined;

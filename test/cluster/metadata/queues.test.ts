@@ -43,6 +43,19 @@ describe('a queue lies', () => {
     expect(world.log('q')).toMatchObject({ replicas: [2], leader: 2, mode: 'all', minInsync: 1 });
   });
 
+  test.each([
+    [1, -1, 1, 'all', 1],
+    [3, -1, 3, 'quorum', 2],
+    [5, 5, 5, 'quorum', 3],
+    [3, 9, 3, 'quorum', 2],
+    [3, 1, 1, 'all', 1],
+  ] as const)('on %i nodes, quorum of %i: on %i, %s, m = %i', (count, wanted, rf, mode, m) => {
+    const world = nodes(count);
+    world.do(queue('q', 1, { quorum: {}, replicationFactor: wanted }));
+    expect(world.log('q')).toMatchObject({ kind: 'queue', mode, minInsync: m, durability: 'sync' });
+    expect(world.log('q').replicas).toHaveLength(rf);
+  });
+
   test('on as many nodes as are live, whatever was asked, decided once', () => {
     const world = nodes(3);
     world.fence(3);
@@ -57,6 +70,9 @@ describe('a declaration', () => {
   test.each<[string, Partial<DeclareQueueCommand>]>([
     ['invalid-name', { name: '' }],
     ['malformed', { topicId: new Uint8Array(3) }],
+    ['malformed', { quorum: {}, durable: false }],
+    ['malformed', { quorum: {}, autoDelete: true }],
+    ['malformed', { quorum: {}, durability: 'async' }],
     ['exists', { topicId: topicId(55) }],
     ['invalid-replication-factor', { replicationFactor: 0 }],
     ['node-not-live', { node: 3 }],
