@@ -27,6 +27,7 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
 ];
 
 const OF_QUEUES: readonly (readonly [string, keyof QueueFaults])[] = [
+  ['bug.forget-delivery-count', 'forgetReturns'],
   ['bug.drop-lease', 'dropLease'],
   ['bug.ack-before-durable', 'confirmEarly'],
 ];

@@ -107,7 +107,9 @@ function behaviors(
     views: viewsWithMistakes(system.env),
   });
   const faults = knownQueueMistakes(system.env);
-  const queue = { ...QUEUE_DEFAULTS, ...queues, ...(faults === undefined ? {} : { faults }) };
+  const deliveryLimitOf = (logId: number) => rules.of(logId).deliveryLimit;
+  const mistakes = faults === undefined ? {} : { faults };
+  const queue = { ...QUEUE_DEFAULTS, ...queues, deliveryLimitOf, ...mistakes };
   const group = createGroupBehavior({ ...GROUP_DEFAULTS, crc32c });
   const actorFaults = knownActorMistakes(system.env);
   return new Map<string, AnyDurableBehavior>([

@@ -143,6 +143,13 @@ export class LogClient {
     );
   }
 
+  /** Asks the log's behavior. */
+  command(logId: number, body: Uint8Array, timeoutMs: number): Promise<AnsweredInput | undefined> {
+    return this.#request<AnsweredInput>(logId, timeoutMs + LATE_MS, (host, token, replyTo) =>
+      host.offer('command', { logId, body, timeoutMs, token, replyTo }),
+    );
+  }
+
   /** `undefined`: no leader is known, or nobody answered in `timeoutMs` and a little more. */
   async find(input: FindInput): Promise<FoundInput | undefined> {
     const host = this.#leaderHost(input.logId);

@@ -38,8 +38,8 @@ export class Questions {
     const answer = await this.#ask(logId, { kind: 'stats' }, timeoutMs, true);
     if (typeof answer === 'string') return answer;
     if (answer.kind !== 'stats') return 'unsupported';
-    const { ready, leased, consumers } = answer;
-    return { ready, leased, consumers };
+    const { ready, leased, consumers, dropped } = answer;
+    return { ready, leased, consumers, dropped };
   }
 
   async purge(logId: number, timeoutMs: number): Promise<number | LogResult> {

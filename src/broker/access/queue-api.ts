@@ -181,6 +181,8 @@ export interface QueueStats {
   /** Messages that are out with consumers. */
   readonly leased: number;
   readonly consumers: number;
+  /** Messages that came back too often and are gone, since the queue was made. */
+  readonly dropped: number;
 }
 
 export interface QueueAccess {

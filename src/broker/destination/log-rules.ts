@@ -8,6 +8,8 @@ export interface LogRules {
   readonly messageBytesMax: number;
   /** Of each key only the newest record is kept: one without a key is refused. */
   readonly needsKeys: boolean;
+  /** Of a quorum queue: how often a message may come back; below 0: no limit. */
+  readonly deliveryLimit?: number;
 }
 
 /** Of a log that nobody knows. */
@@ -38,8 +40,11 @@ export class LogRulesTable {
   #parse(logId: number): LogRules {
     const log = this.#view.log(logId);
     if (log === undefined) return USUAL;
-    const config = this.#view.destination(log.destination)?.config;
+    const destination = this.#view.destination(log.destination);
+    const config = destination?.config;
     const needsKeys = log.kind === PARTITION_KIND && isCompacted(config);
-    return { messageBytesMax: messageBytesMax(config), needsKeys };
+    const rules = { messageBytesMax: messageBytesMax(config), needsKeys };
+    const deliveryLimit = destination?.deliveryLimit;
+    return deliveryLimit === undefined ? rules : { ...rules, deliveryLimit };
   }
 }

@@ -88,6 +88,8 @@ export interface StatsAnswer {
   readonly waiting: number;
   readonly startOffset: number;
   readonly endOffset: number;
+  /** Messages that came back too often and are gone, since the queue was made. */
+  readonly dropped: number;
 }
 
 export type QueueAnswer =
@@ -143,6 +145,7 @@ export function encodeQueueAnswer(answer: QueueAnswer): Uint8Array {
       out.varU53(answer.waiting);
       out.varU53(answer.startOffset);
       out.varU53(answer.endOffset);
+      out.varU53(answer.dropped);
       break;
   }
   return out.toBytes();
@@ -183,6 +186,7 @@ export function decodeQueueAnswer(body: Uint8Array, runs: Runs = new Runs()): Qu
         waiting: from.varU53(),
         startOffset: from.varU53(),
         endOffset: from.varU53(),
+        dropped: from.varU53(),
       };
     default:
       throw new RangeError('unknown queue answer');

@@ -33,6 +33,8 @@ export interface QueueFaults {
   readonly forgetUnseen?: boolean;
   /** A message whose lease is made longer is ready for others as well. */
   readonly giveTwice?: boolean;
+  /** A message that comes back and counts is not counted in the frame. */
+  readonly forgetReturns?: boolean;
 }
 
 export interface QueueConfig {
@@ -66,6 +68,11 @@ export interface QueueConfig {
    * more and does not know what was acknowledged since. Costs a frame where there would be none.
    */
   readonly givesCommitted: boolean;
+  /**
+   * Of a quorum queue: how often a message may come back in a way that counts before it is dropped; below 0: without
+   * limit. What is published to one is answered when it is committed. Undefined: another kind, and nothing is dropped.
+   */
+  deliveryLimitOf(logId: number): number | undefined;
   readonly faults?: QueueFaults;
 }
 
@@ -84,4 +91,5 @@ export const QUEUE_DEFAULTS: QueueConfig = {
   settleMs: 10_000,
   // Whoever consumes from a queue may see a message again while its leader changes, and it is marked.
   givesCommitted: false,
+  deliveryLimitOf: () => undefined,
 };

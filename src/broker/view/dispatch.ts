@@ -9,12 +9,13 @@ const TURN_MESSAGES = 16;
 const BACKLOG_PER_CONSUMER = 64;
 
 /**
- * Gives out what can be given now. Not in a decision that settles messages which nobody held: the state
- * does not know of that yet. What it leaves goes out when the frame is committed.
+ * Gives out what can be given now. Not in a decision that settles messages which nobody held, or drops some: the
+ * state does not know of that yet. What it leaves goes out when the frame is committed.
  */
 export function dispatch(turn: QueueTurn): void {
   const { local, state } = turn;
-  const { waiting, ready, leases } = local;
+  const { waiting, ready, leases, dropped } = local;
+  if (dropped.size > 0) return;
   const limit = turn.deliverableBelow;
   const served: Consumer[] = [];
   for (let consumer = waiting.next(); consumer !== undefined; consumer = waiting.next()) {
@@ -64,14 +65,10 @@ function give(turn: QueueTurn, consumer: Consumer): void {
   for (let at = offset; at < end; ) {
     const redelivered = at < known ? 1 : 0;
     const stop = hasReturns ? at + 1 : redelivered === 1 ? known : end;
-    const returns = hasReturns ? returnsOf(turn, at) : 0;
+    const returns = hasReturns ? turn.returnsOf(at) : 0;
     giveRun(turn, consumer, at, stop - at, returns, redelivered);
     at = stop;
   }
-}
-
-function returnsOf({ state, local }: QueueTurn, offset: number): number {
-  return state.returns.get(offset, 0) + local.cameBackNow.get(offset, 0);
 }
 
 function giveRun(

@@ -146,6 +146,7 @@ function stats(turn: QueueTurn, token: number): void {
     waiting: local.waiting.count,
     startOffset: state.floor,
     endOffset: state.endOffset,
+    dropped: state.dropped,
   });
 }
 

@@ -5,6 +5,7 @@
 //   u8 3 | runs                                                          came back, and it counts
 //   u8 4 | offset varint                                                 may be delivered below it
 //   u8 5 | offset varint | runs                                          purged below it, except the runs
+//   u8 6 | runs                                                          came back too often, and are dropped
 //
 // Runs are a varint for their number, then for each the zigzag distance from the end of the one before
 // and the count. Unknown events are of a newer version: applying them throws, and the log stands still.
@@ -16,11 +17,13 @@ const ACKNOWLEDGED = 2;
 const CAME_BACK = 3;
 const RESERVED = 4;
 const PURGED = 5;
+const DROPPED = 6;
 
 export interface EventVisitor {
   published(clientId: number, incarnation: number, firstNumber: number): void;
   acknowledged(offset: number, count: number): void;
   cameBack(offset: number, count: number): void;
+  dropped(offset: number, count: number): void;
   reserved(offset: number): void;
   /** `except` is called once for each run that stays, ascending. */
   purged(below: number, except: (each: (offset: number, count: number) => void) => void): void;
@@ -50,6 +53,10 @@ export class EventWriter {
 
   cameBack(runs: Runs): void {
     this.#runs(CAME_BACK, runs);
+  }
+
+  dropped(runs: Runs): void {
+    this.#runs(DROPPED, runs);
   }
 
   reserved(offset: number): void {
@@ -103,6 +110,9 @@ export function visitEvents(events: Uint8Array, visitor: EventVisitor): void {
         break;
       case RESERVED:
         visitor.reserved(from.varU53());
+        break;
+      case DROPPED:
+        runs((offset, count) => visitor.dropped(offset, count));
         break;
       case PURGED:
         visitor.purged(from.varU53(), runs);

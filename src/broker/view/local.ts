@@ -19,6 +19,7 @@ import { Waiting } from './waiting.ts';
 const input = new Runs();
 const acknowledged = new Runs();
 const cameBack = new Runs();
+const dropped = new Runs();
 const cameBackNow = new OffsetTable();
 const events = new EventWriter();
 /** Of receives that are answered. */
@@ -49,6 +50,7 @@ export class QueueLocal {
   readonly input = input;
   readonly acknowledged = acknowledged;
   readonly cameBack = cameBack;
+  readonly dropped = dropped;
   /** The messages in `cameBack`: the state does not count them yet. */
   readonly cameBackNow = cameBackNow;
   readonly events = events;

@@ -74,11 +74,16 @@ function refuse(
   return incarnation < clients.incarnationOf(clientId) ? 'stale-client' : undefined;
 }
 
+/** A quorum queue keeps what it has taken, whatever its publisher asks of the message. */
+function levelOf(turn: QueueTurn, level: ReplyLevel): ReplyLevel {
+  return level === 'accepted' && turn.limit !== undefined ? 'stored' : level;
+}
+
 /** A queue is sent a batch. */
 export function publish(turn: QueueTurn, token: number, command: PublishCommand): void {
   const { config, state, position } = turn;
   const { clientId, incarnation, firstNumber, batch } = command;
   const verdict = judgePublish(state.clients, command, position.endOffset, config);
   if (verdict.isNew) turn.publish(batch, clientId, incarnation, firstNumber);
-  turn.reply(token, verdict.answer, verdict.level);
+  turn.reply(token, verdict.answer, levelOf(turn, verdict.level));
 }

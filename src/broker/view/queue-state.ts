@@ -10,7 +10,9 @@ import { visitEvents } from './events.ts';
 import { OffsetBits } from './offset-bits.ts';
 import { OffsetTable } from './offset-table.ts';
 
-const SNAPSHOT_VERSION = 1;
+const SNAPSHOT_VERSION = 2;
+/** Of a queue that has dropped nothing: older versions read it too. */
+const VERSION_WITHOUT_DROPPED = 1;
 
 /** Where a log ends. Views of one log share it, so that a batch costs the same however many there are. */
 export interface LogTip {
@@ -26,6 +28,8 @@ export class QueueState {
   readonly acknowledged = new OffsetBits();
   /** How often a message came back, where that counts and it is not acknowledged. */
   readonly returns = new OffsetTable();
+  /** Messages that came back too often. Of a queue alone: no group's view has such a limit. */
+  dropped = 0;
   /** Messages below may have been delivered. Raised ahead of deliveries, and never lowered. */
   reservation = 0;
   /** The frame that raised it last. */
@@ -122,6 +126,12 @@ export function applyQueueEvents(
         if (!state.isAcknowledged(at)) state.returns.set(at, state.returns.get(at, 0) + 1);
       }
     },
+    dropped(offset, count) {
+      for (let at = offset; at < offset + count; at += 1) {
+        if (!state.isAcknowledged(at)) state.dropped += 1;
+      }
+      state.acknowledge(offset, offset + count);
+    },
     reserved(offset) {
       if (offset <= state.reservation) return;
       state.reservation = offset;
@@ -140,8 +150,10 @@ export function applyQueueEvents(
 
 export function snapshotQueue(state: QueueState): Uint8Array {
   const out = new ByteWriter(256);
-  out.u8(SNAPSHOT_VERSION);
+  const { dropped } = state;
+  out.u8(dropped === 0 ? VERSION_WITHOUT_DROPPED : SNAPSHOT_VERSION);
   putQueue(out, state);
+  if (dropped > 0) out.varU53(dropped);
   return out.toBytes();
 }
 
@@ -166,8 +178,12 @@ export function putQueue(out: ByteWriter, state: QueueState): void {
 export function restoreQueue(bytes: Uint8Array): QueueState {
   const from = new ByteReader(bytes);
   const version = from.u8();
-  if (version !== SNAPSHOT_VERSION) throw new RangeError(`queue snapshot version ${version}`);
-  return getQueue(from);
+  if (version !== SNAPSHOT_VERSION && version !== VERSION_WITHOUT_DROPPED) {
+    throw new RangeError(`queue snapshot version ${version}`);
+  }
+  const state = getQueue(from);
+  if (version === SNAPSHOT_VERSION) state.dropped = from.varU53();
+  return state;
 }
 
 /** Throws BytesError or RangeError. */

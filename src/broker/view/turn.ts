@@ -35,6 +35,7 @@ export class QueueTurn {
     this.position = position;
     local.acknowledged.clear();
     local.cameBack.clear();
+    local.dropped.clear();
     local.cameBackNow.clear();
     local.events.clear();
     if (config.faults?.trustFrames !== true && local.expectedSeq > state.seq) this.#takeBack();
@@ -91,16 +92,37 @@ export class QueueTurn {
     this.#isPurging = true;
   }
 
-  /** Ends a lease; the message is ready again where it was. */
+  /** Ends a lease; the message is ready again where it was, unless it came back too often. */
   putBack(lease: number, counts: boolean): void {
-    const { leases, ready, cameBack, cameBackNow } = this.local;
+    const { leases, ready, cameBack, cameBackNow, dropped } = this.local;
     const offset = leases.offset[lease]!;
     leases.remove(lease);
     if (this.config.faults?.dropLease === true) return;
+    if (counts && this.#isTooOften(offset)) {
+      dropped.add(offset, 1, 0);
+      this.#settled += 1;
+      return;
+    }
     ready.putBack(offset);
-    if (!counts) return;
+    if (!counts || this.config.faults?.forgetReturns === true) return;
     cameBack.add(offset, 1, 0);
     cameBackNow.set(offset, 1);
+  }
+
+  /** Of a quorum queue: see the config. */
+  get limit(): number | undefined {
+    return this.config.deliveryLimitOf(this.position.logId);
+  }
+
+  /** Whether a message that comes back now has done so more often than its queue allows. */
+  #isTooOften(offset: number): boolean {
+    const { limit } = this;
+    return limit !== undefined && limit >= 0 && this.returnsOf(offset) >= limit;
+  }
+
+  /** How often a message has come back in a way that counts, with this decision. */
+  returnsOf(offset: number): number {
+    return this.state.returns.get(offset, 0) + this.local.cameBackNow.get(offset, 0);
   }
 
   /** Answers the receive of a consumer with what it was given, or with nothing. */
@@ -110,7 +132,7 @@ export class QueueTurn {
     const { token } = consumer;
     const runs = consumer.runs ?? local.takeRuns();
     const { epoch } = this.position;
-    const waits = config.givesCommitted && runs.total > 0;
+    const waits = (config.givesCommitted && runs.total > 0) || this.#isTellingCounts(runs);
     this.#isGiving ||= waits;
     const level = waits ? 'committed' : 'none';
     this.reply(token, { kind: 'deliveries', outcome, epoch, ready: this.readyCount, runs }, level);
@@ -124,6 +146,13 @@ export class QueueTurn {
     if (!hasRoom || !local.waiting.hasBelow(consumer.options.priority)) return;
     local.waiting.setExpected(consumer, true);
     local.waits.set(consumer.slot, this.nowMs + config.preferMs);
+  }
+
+  /** Of a quorum queue: a count that was told is never lower again, so what it rests on is committed before. */
+  #isTellingCounts(runs: Runs): boolean {
+    if (this.limit === undefined) return false;
+    for (let row = 0; row < runs.size; row += 1) if (runs.returns[row]! > 0) return true;
+    return false;
   }
 
   finish(): Decision {
@@ -156,9 +185,10 @@ export class QueueTurn {
 
   /** Answers whether the frame says something that the leader's half has taken for done. */
   #writeEvents(): boolean {
-    const { events, acknowledged, cameBack, consumers, ready, reserved } = this.local;
+    const { events, acknowledged, cameBack, dropped, consumers, ready, reserved } = this.local;
     events.acknowledged(acknowledged);
     events.cameBack(cameBack);
+    events.dropped(dropped);
     const { state, config } = this;
     // One raise at a time, ahead of need; it rides in whatever frame there is.
     const isRaising = state.reservation > reserved;
@@ -168,7 +198,7 @@ export class QueueTurn {
       events.reserved(cursor + config.reserveAhead);
       this.#isAwaited = true;
     }
-    return acknowledged.size > 0 || cameBack.size > 0 || this.#isPurging;
+    return acknowledged.size + cameBack.size + dropped.size > 0 || this.#isPurging;
   }
 
   /**

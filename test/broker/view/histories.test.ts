@@ -85,6 +85,7 @@ describe('a rule that is taken away is missed', () => {
     ignoreCredit: true,
     forgetUnseen: true,
     giveTwice: true,
+    forgetReturns: true,
   };
   for (const fault of Object.keys(faults)) {
     it(`within some histories: ${fault}`, () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { encodeQueueCommand } from '../../../src/broker/view/commands.ts';
 import {
   ATTRIBUTES_AT,
   CONTROL_BIT,
@@ -378,6 +379,117 @@ describe('settling', () => {
     expect(h.fetch(1).map(({ returns }) => returns)).toEqual([3, 0]);
     h.acknowledge(h.got(h.receive(1, { seen: 0 })));
     expect(h.state.returns.size).toBe(0);
+  });
+
+  describe('of a quorum queue', () => {
+    const limited = (limit: number) => new QueueHarness({ deliveryLimitOf: () => limit });
+
+    it('are gone when they came back more often than it allows, counted, through a move', () => {
+      const h = limited(2);
+      h.attach(1);
+      h.publish(2);
+      for (let i = 0; i < 2; i += 1) {
+        const [got] = h.fetch(1, 1);
+        expect(got).toMatchObject({ offset: 0, returns: i });
+        h.giveBack([got!], { counts: true });
+      }
+      h.move();
+      h.attach(1);
+      const [last] = h.fetch(1, 1);
+      expect(last).toMatchObject({ offset: 0, returns: 2 });
+      expect(h.giveBack([last!], { counts: true })).toMatchObject({ count: 1, refused: [] });
+      expect(h.stats()).toMatchObject({ ready: 1, leased: 0, dropped: 1 });
+      expect(h.fetch(1).map(({ offset }) => offset)).toEqual([1]);
+      h.move();
+      expect(h.stats()).toMatchObject({ ready: 1, dropped: 1 });
+      expect(h.state.returns.size).toBe(0);
+      const restored = h.behavior.restore(h.behavior.snapshot(h.state));
+      expect([restored.dropped, restored.floor]).toEqual([1, 1]);
+    });
+
+    it('are gone at once where none may come back, and never without a limit', () => {
+      const strict = limited(0);
+      strict.attach(1);
+      strict.publish(1);
+      strict.giveBack(strict.fetch(1), { counts: true });
+      expect(strict.stats()).toMatchObject({ ready: 0, dropped: 1 });
+      const free = limited(-1);
+      free.attach(1);
+      free.publish(1);
+      for (let i = 0; i < 40; i += 1) free.giveBack(free.fetch(1), { counts: true });
+      expect(free.fetch(1)).toMatchObject([{ returns: 40 }]);
+    });
+
+    it('are given out again when it is committed how often they came back', () => {
+      const h = limited(9);
+      h.attach(1);
+      h.publish(2);
+      const got = h.fetch(1);
+      h.commitsAtOnce = false;
+      h.giveBack([got[0]!], { counts: true });
+      const token = h.receive(1);
+      expect(h.answers.has(token)).toBe(false);
+      h.commit();
+      expect(h.got(token)).toMatchObject([{ offset: 0, returns: 1 }]);
+      // What does not count is told of nowhere, and waits for nothing.
+      h.giveBack([got[1]!]);
+      expect(h.fetch(1)).toMatchObject([{ offset: 1, returns: 0 }]);
+    });
+
+    it('confirm no publish before it is committed, whatever its publisher asks', () => {
+      for (const [limit, isEarly] of [
+        [5, false],
+        [undefined, true],
+      ] as const) {
+        const h = new QueueHarness({ deliveryLimitOf: () => limit });
+        const batch = batchOf(1);
+        const of = { clientId: 1, incarnation: 1, firstNumber: 1, batch };
+        const command = { kind: 'publish', level: 'accepted', ...of } as const;
+        const told = { token: 1, body: encodeQueueCommand(command) };
+        const { replies } = h.behavior.decide(h.state, h.local, told, h.position());
+        expect(replies![0]!.level).toBe(isEarly ? 'accepted' : 'stored');
+      }
+    });
+
+    it('stay when the store refuses the frame that says that they are gone', () => {
+      const h = limited(0);
+      h.attach(1);
+      h.publish(2);
+      const got = h.fetch(1, 1);
+      h.refusesFrames = true;
+      h.send({ kind: 'return', level: 'none', isRequeued: true, counts: true, ...runsOf(got) });
+      h.refusesFrames = false;
+      expect(h.stats()).toMatchObject({ ready: 2, leased: 0, dropped: 0 });
+      expect(h.fetch(1).map(({ offset }) => offset)).toEqual([0, 1]);
+    });
+
+    it('are not given out again by the decision that drops them', () => {
+      const h = limited(1);
+      h.attach(1);
+      h.publish(3);
+      const got = h.fetch(1);
+      h.giveBack(got, { counts: true });
+      // What the cursor has yet to come by.
+      const again = h.fetch(1);
+      h.refusesFrames = true;
+      h.send({ kind: 'purge' });
+      h.refusesFrames = false;
+      const waiting = h.receive(1);
+      h.giveBack([again[1]!], { counts: true });
+      expect(h.got(waiting)).toEqual([]);
+      expect(h.stats()).toMatchObject({ leased: 2, dropped: 1, ready: 0 });
+    });
+
+    it('have a snapshot that older versions read while nothing was dropped', () => {
+      const h = limited(0);
+      h.attach(1);
+      h.publish(1);
+      expect(h.behavior.snapshot(h.state)[0]).toBe(1);
+      h.giveBack(h.fetch(1), { counts: true });
+      const bytes = h.behavior.snapshot(h.state);
+      expect(bytes[0]).toBe(2);
+      expect(() => h.behavior.restore(Uint8Array.of(3, ...bytes.subarray(1)))).toThrow('version 3');
+    });
   });
 
   it('tells a waiting consumer of the return that has just been counted', () => {

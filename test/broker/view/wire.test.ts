@@ -166,6 +166,7 @@ describe('answers', () => {
         waiting: 4,
         startOffset: 5,
         endOffset: 6,
+        dropped: 7,
       },
     ];
     for (const answer of answers) {

@@ -51,6 +51,8 @@ interface Message {
   held: { readonly who: Client; readonly number: number; dueMs: number } | undefined;
   /** The frame that said that it is done with. */
   goneSeq: number | undefined;
+  /** The frames that said that it was given back and that it counts. */
+  backSeqs: number[];
 }
 
 /** A consumer as its session sees it. */
@@ -318,6 +320,10 @@ export class QueueWorld {
       const more = { level: 'none', isRequeued: true, counts } as const;
       const token = this.queue.send({ kind: 'return', ...more, epoch, runs: rowsOf(of) });
       this.#refusedAre(token, expected);
+      if (!counts || this.queue.answers.get(token) === 'refused') continue;
+      of.forEach(({ offset }, i) => {
+        if (expected[i] === true) this.messages[offset]!.backSeqs.push(this.queue.endSeq);
+      });
     }
     who.hand = who.hand.filter((got) => !picked.includes(got));
   }
@@ -389,6 +395,7 @@ export class QueueWorld {
     this.#framesSeen = this.queue.frames.length;
     for (const message of this.messages) {
       if ((message.goneSeq ?? 0) > endSeq) message.goneSeq = undefined;
+      message.backSeqs = message.backSeqs.filter((seq) => seq <= endSeq);
     }
     for (const who of this.#clients) who.isAttached = false;
     // What was in flight is sent again, in order, before anything new.
@@ -408,7 +415,7 @@ export class QueueWorld {
         const name = decodeUtf8(reader.value()!);
         const { offset } = reader;
         const fresh = { offset, name, wasOut: false, held: undefined, goneSeq: undefined };
-        this.messages[offset] = fresh;
+        this.messages[offset] = { ...fresh, backSeqs: [] };
       }
     }
   }
@@ -482,6 +489,9 @@ export class QueueWorld {
     this.#must(message!.held === undefined || isAgain, `${offset} is with another`);
     if (isAgain) return;
     this.#must(redelivered || !message!.wasOut, `${offset} was out before and is not marked`);
+    // Leases that ran out count too.
+    const counted = message!.backSeqs.length;
+    this.#must(got.returns >= counted, `${offset} came back ${counted} times, not ${got.returns}`);
     if (redelivered) return;
     this.#must(offset > who.newest, `${offset} comes as new behind ${who.newest}`);
     who.newest = offset;

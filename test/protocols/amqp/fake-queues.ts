@@ -194,7 +194,7 @@ export class FakeQueues implements QueueAccess {
     if (this.statsResult !== undefined) return Promise.resolve(this.statsResult);
     const { ready, leased, consumers } = this.queue(logId);
     const counts = { ready: ready.length, leased: leased.length, consumers: consumers.length };
-    return Promise.resolve(counts);
+    return Promise.resolve({ ...counts, dropped: 0 });
   }
 
   purge(logId: number): Promise<number | LogResult> {
