@@ -21,9 +21,17 @@ const SHORTSTR_BYTES_MAX = 255;
 const TAG_LONGSTR = 'S'.charCodeAt(0);
 const TAG_VOID = 'V'.charCodeAt(0);
 const TAG_LONG = 'l'.charCodeAt(0);
+/** A header that the destination says, in place of one of that name that the message has. */
+interface Told {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+const told = (name: string): Told => ({ name, bytes: encodeUtf8(name) });
 /** Where in its stream a message is. Of one that comes from a queue it is a header like others. */
-const STREAM_OFFSET = 'x-stream-offset';
-const STREAM_OFFSET_BYTES = encodeUtf8(STREAM_OFFSET);
+const STREAM_OFFSET = told('x-stream-offset');
+/** How often a message came back to its quorum queue. Of one that is new there it is a header like others. */
+const DELIVERY_COUNT = told('x-delivery-count');
 const HEADERS = PROPERTY_NUMBER.headers;
 /** Behind the numbers of properties. */
 const EXCHANGE_NUMBER = NAMES_BY_NUMBER.length;
@@ -53,17 +61,21 @@ export class MessageOfRecord {
   #others = 0;
   #bytes: Uint8Array = EMPTY_BYTES;
   readonly #walk = new TableWalk();
-  /** -1: of no stream. */
-  #streamOffset = -1;
+  /** What the destination says, and its value. */
+  #told: Told | undefined;
+  #toldValue = 0;
 
   /**
    * Sets exchange, routing key, properties and body of `message`, lent with the record and until the next call.
    * Headers that would make the header frame larger than the receiver's frame_max are left out. `streamOffset`: where
-   * in its stream it is, which the headers tell; -1: it comes from a queue.
+   * in its stream it is, which the headers tell; -1: it comes from a queue. `deliveryCount`: how often it came back to
+   * its quorum queue, which they tell if it is above 0.
    */
-  fill(record: RecordParts, message: OutgoingMessage, streamOffset = -1): void {
+  fill(record: RecordParts, message: OutgoingMessage, streamOffset = -1, deliveryCount = 0): void {
     this.#bytes = record.headers;
-    this.#streamOffset = streamOffset;
+    const isCounted = deliveryCount > 0;
+    this.#told = streamOffset >= 0 ? STREAM_OFFSET : isCounted ? DELIVERY_COUNT : undefined;
+    this.#toldValue = streamOffset >= 0 ? streamOffset : deliveryCount;
     this.#find(record);
     this.#setNames(record, message);
     this.#writeProperties(record, true);
@@ -119,9 +131,10 @@ export class MessageOfRecord {
     const skip = isOwn ? ESCAPE.length : 0;
     const nameSize = size - skip;
     if (nameSize > SHORTSTR_BYTES_MAX) return -1;
-    // Where it was in another stream does not count here.
-    const isPlace = this.#streamOffset >= 0 && nameSize === STREAM_OFFSET.length;
-    return isPlace && this.#startsWith(at + skip, nameSize, STREAM_OFFSET) ? -1 : skip;
+    // What was said of it elsewhere does not count here.
+    const own = this.#told?.name;
+    const isOfSize = own !== undefined && nameSize === own.length;
+    return isOfSize && this.#startsWith(at + skip, nameSize, own) ? -1 : skip;
   }
 
   #startsWith(at: number, size: number, text: string): boolean {
@@ -194,36 +207,37 @@ export class MessageOfRecord {
     const end = at + this.#sizes[HEADERS]!;
     const isRaw = hasHeaders && end >= at && skipTable(this.#bytes, at, end) === end;
     const out = this.#out;
-    if (isRaw && this.#streamOffset < 0) {
+    const own = this.#told;
+    if (isRaw && own === undefined) {
       writeRange(out, this.#bytes, at, end);
       return true;
     }
     const hasOthers = hasHeaders && this.#others > 0;
-    if (!isRaw && !hasOthers && this.#streamOffset < 0) return false;
+    if (!isRaw && !hasOthers && own === undefined) return false;
     const start = out.reserve(4);
-    if (isRaw) this.#writeRaw(at);
+    if (isRaw) this.#writeRaw(at, own!);
     else if (hasOthers) this.#writeOthers(record);
-    if (this.#streamOffset >= 0) this.#writeStreamOffset();
+    if (own !== undefined) this.#writeTold(own);
     out.patchU32(start, out.size - start - 4);
     return true;
   }
 
-  /** Entries of the table as it came. Where it was in another stream does not count here. */
-  #writeRaw(at: number): void {
+  /** Entries of the table as it came. What was said of it elsewhere does not count here. */
+  #writeRaw(at: number, { name }: Told): void {
     const walk = this.#walk;
     walk.openTable(this.#bytes, at);
     while (walk.next()) {
-      if (walk.isNamed(STREAM_OFFSET)) continue;
+      if (walk.isNamed(name)) continue;
       writeRange(this.#out, this.#bytes, walk.entryAt, walk.nextAt);
     }
   }
 
-  #writeStreamOffset(): void {
+  #writeTold({ bytes }: Told): void {
     const out = this.#out;
-    out.u8(STREAM_OFFSET_BYTES.length);
-    out.raw(STREAM_OFFSET_BYTES);
+    out.u8(bytes.length);
+    out.raw(bytes);
     out.u8(TAG_LONG);
-    writeLong(out, 'long', this.#streamOffset);
+    writeLong(out, 'long', this.#toldValue);
   }
 
   #writeOthers(record: RecordParts): void {

@@ -1,7 +1,7 @@
 // Arguments of queues, exchanges, bindings and consumers: what RabbitMQ knows by name is checked as it does, and what
 // this version does not honour is refused by name. What nobody knows is kept and means nothing, as there. Which
 // arguments there are: rabbit_amqqueue.erl, rabbit_quorum_queue.erl, rabbit_stream_queue.erl (4.x).
-import { DURABILITIES, type Durability } from '../../../broker/ports.ts';
+import { type ComparedArgument, DURABILITIES, type Durability } from '../../../broker/ports.ts';
 import { ByteReader, ByteWriter } from '../../../std/bytes.ts';
 import {
   argumentFaults,
@@ -77,6 +77,9 @@ const SEGMENT_BYTES_MAX = 1_073_741_824;
 const OVERFLOWS = ['drop-head', 'reject-publish', 'reject-publish-dlx'];
 /** Ours: when a message counts as taken. */
 export const DURABILITY = 'x-durability';
+/** How often a message of a quorum queue may come back. */
+const DELIVERY_LIMIT = 'x-delivery-limit';
+const GROUP_SIZE = 'x-quorum-initial-group-size';
 const LOCATORS = ['client-local', 'balanced', 'random', 'least-leaders', 'min-masters'];
 
 const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
@@ -99,7 +102,9 @@ const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   [
     'x-queue-type',
     {
-      check: oneOf(['classic', 'stream'], (type) => argumentFaults.unsupported('type', type)),
+      check: oneOf(['classic', 'quorum', 'stream'], (type) =>
+        argumentFaults.unsupported('type', type),
+      ),
       honours: () => true,
     },
   ],
@@ -117,8 +122,8 @@ const QUEUE_RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['x-dead-letter-routing-key', { check: ofType('longstr') }],
   ['x-dead-letter-exchange', { check: anything }],
   ['x-dead-letter-strategy', { check: ofType('longstr') }],
-  ['x-delivery-limit', { check: anything }],
-  ['x-quorum-initial-group-size', { check: integer(1) }],
+  [DELIVERY_LIMIT, { check: integerCheck, honours: () => true }],
+  [GROUP_SIZE, { check: integer(1), honours: () => true }],
   ['x-consumer-timeout', { check: integer(1) }],
   ['x-consumer-disconnected-timeout', { check: integer(1) }],
   ['x-delayed-retry-type', { check: ofType('longstr') }],
@@ -144,6 +149,37 @@ const STREAM_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
   ['x-stream-max-segment-size-bytes', true],
   ['x-stream-filter-size-bytes', false],
   ['x-queue-leader-locator', false],
+]);
+
+/** Those that quorum queues have, and which of them this version honours. */
+const QUORUM_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
+  ['x-queue-type', true],
+  [DELIVERY_LIMIT, true],
+  [GROUP_SIZE, true],
+  [DURABILITY, true],
+  ['x-dead-letter-exchange', false],
+  ['x-dead-letter-routing-key', false],
+  ['x-dead-letter-strategy', false],
+  ['x-expires', false],
+  ['x-message-ttl', false],
+  ['x-max-length', false],
+  ['x-max-length-bytes', false],
+  ['x-overflow', false],
+  ['x-single-active-consumer', false],
+  ['x-queue-leader-locator', false],
+  ['x-consumer-timeout', false],
+  ['x-consumer-disconnected-timeout', false],
+  ['x-delayed-retry-type', false],
+  ['x-delayed-retry-min', false],
+  ['x-delayed-retry-max', false],
+]);
+
+/** Those that no classic queue has. */
+const NOT_CLASSIC: ReadonlySet<string> = new Set([DELIVERY_LIMIT, GROUP_SIZE]);
+
+const QUORUM_CONSUMER_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
+  ['x-priority', true],
+  ['x-consumer-timeout', false],
 ]);
 
 const STREAM_CONSUMER_ARGUMENTS: ReadonlyMap<string, boolean> = new Map([
@@ -183,10 +219,36 @@ export function refuseQueueArguments(table: FieldTable, queue: Named): Refusal |
   if (exchange === undefined && fieldOf(table, 'x-dead-letter-routing-key') !== undefined) {
     return faults('x-dead-letter-routing-key', argumentFaults.keyWithoutExchange());
   }
-  return firstFault(table, QUEUE_RULES, faults);
+  const fault = firstFault(table, QUEUE_RULES, faults);
+  if (fault !== undefined) return fault;
+  const other = table.find(({ name }) => typeof name === 'string' && NOT_CLASSIC.has(name));
+  if (other === undefined) return undefined;
+  const name = String(other.name);
+  return refusals.argumentOfOtherType(name, queue.name, queue.vhost, 'rabbit_classic_queue');
 }
 
-/** The same of a consumer. */
+/** What RabbitMQ calls the type in its texts. */
+export const QUORUM_TYPE = 'rabbit_quorum_queue';
+
+/** The first argument of a quorum queue that cannot be honoured, or that no such queue has. */
+export function refuseQuorumArguments(table: FieldTable, queue: Named): Refusal | undefined {
+  const fault = typedFault(table, QUEUE_RULES, QUORUM_ARGUMENTS, queue, QUORUM_TYPE);
+  if (fault !== undefined) return fault;
+  const durability = durabilityOf(table);
+  if (durability === undefined || durability === 'sync') return undefined;
+  const reason = argumentFaults.unsupported('durability', durability);
+  return refusals.invalidArgument(DURABILITY, queue.name, queue.vhost, reason);
+}
+
+/** The same of a consumer of one. */
+export function refuseQuorumConsumerArguments(
+  table: FieldTable,
+  queue: Named,
+): Refusal | undefined {
+  return typedFault(table, CONSUMER_RULES, QUORUM_CONSUMER_ARGUMENTS, queue, QUORUM_TYPE);
+}
+
+/** The same of a consumer of a classic queue. */
 export function refuseConsumerArguments(table: FieldTable, queue: Named): Refusal | undefined {
   return firstFault(table, CONSUMER_RULES, (name, reason) =>
     refusals.invalidArgument(name, queue.name, queue.vhost, reason),
@@ -195,7 +257,7 @@ export function refuseConsumerArguments(table: FieldTable, queue: Named): Refusa
 
 /** The first argument of a stream that cannot be honoured, or that no stream has. */
 export function refuseStreamArguments(table: FieldTable, stream: Named): Refusal | undefined {
-  return streamFault(table, QUEUE_RULES, STREAM_ARGUMENTS, stream);
+  return typedFault(table, QUEUE_RULES, STREAM_ARGUMENTS, stream, STREAM_TYPE);
 }
 
 /** The same of a consumer of one. */
@@ -203,26 +265,27 @@ export function refuseStreamConsumerArguments(
   table: FieldTable,
   stream: Named,
 ): Refusal | undefined {
-  return streamFault(table, CONSUMER_RULES, STREAM_CONSUMER_ARGUMENTS, stream);
+  return typedFault(table, CONSUMER_RULES, STREAM_CONSUMER_ARGUMENTS, stream, STREAM_TYPE);
 }
 
-function streamFault(
+function typedFault(
   table: FieldTable,
   rules: ReadonlyMap<string, Rule>,
   own: ReadonlyMap<string, boolean>,
-  { name: stream, vhost }: Named,
+  { name: queue, vhost }: Named,
+  type: string,
 ): Refusal | undefined {
   for (const { name, value } of table) {
     const rule = typeof name === 'string' ? rules.get(name) : undefined;
     if (rule === undefined) continue;
     const text = String(name);
     const fault = rule.check(value);
-    if (fault !== undefined) return refusals.invalidArgument(text, stream, vhost, fault);
+    if (fault !== undefined) return refusals.invalidArgument(text, queue, vhost, fault);
     const isHonoured = own.get(text);
     if (isHonoured === undefined) {
-      return refusals.argumentOfOtherType(text, stream, vhost, 'rabbit_stream_queue');
+      return refusals.argumentOfOtherType(text, queue, vhost, type);
     }
-    if (!isHonoured) return refusals.invalidArgument(text, stream, vhost, NOT_HONOURED);
+    if (!isHonoured) return refusals.invalidArgument(text, queue, vhost, NOT_HONOURED);
   }
   return undefined;
 }
@@ -239,6 +302,36 @@ function firstFault(
     if (reason !== undefined) return fault(String(name), reason);
   }
   return undefined;
+}
+
+/** What RabbitMQ calls the type in its texts. */
+export const STREAM_TYPE = 'rabbit_stream_queue';
+
+/** Checked before. */
+export function numberOf(table: FieldTable, name: string): number | undefined {
+  const value = fieldOf(table, name);
+  const number = value === undefined ? undefined : integerOf(value);
+  return number === undefined ? undefined : Number(number);
+}
+
+/** How often a message may come back, as it is declared. Checked before. */
+export function deliveryLimitOf(table: FieldTable): number | undefined {
+  return numberOf(table, DELIVERY_LIMIT);
+}
+
+/** Replicas of a quorum queue; -1: as many as the cluster's default. Checked before. */
+export function groupSizeOf(table: FieldTable): number {
+  return numberOf(table, GROUP_SIZE) ?? -1;
+}
+
+/** What of a quorum queue's arguments must be the same when it is declared again. Checked before. */
+export function comparedOf(table: FieldTable): readonly ComparedArgument[] {
+  return ['x-queue-type', DELIVERY_LIMIT, GROUP_SIZE].flatMap((name) => {
+    const field = fieldOf(table, name);
+    if (field === undefined) return [];
+    const value = field.type === 'longstr' ? String(field.value) : String(integerOf(field));
+    return [{ name, value, shown: value }];
+  });
 }
 
 /** Checked before; undefined: that of all queues. */

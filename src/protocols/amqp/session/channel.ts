@@ -28,6 +28,7 @@ import type { ChannelHost } from './host.ts';
 import { handleMethod } from './methods.ts';
 import type { Answers, QuestionKind, QuestionOf } from './ports.ts';
 import { publish, sendReturn } from './publishing.ts';
+import type { FoundQueue } from './queues.ts';
 import { Unacked } from './unacked.ts';
 
 /** Who the channel waits for: a queue that has not said whether it takes a consumer, or what a get finds. */
@@ -181,12 +182,13 @@ export class Channel implements PublishSink {
   }
 
   /** What basic.get asks with. */
-  getter(queue: string, isAutoAcknowledging: boolean): Consumer {
+  getter({ name: queue, destination }: FoundQueue, isAutoAcknowledging: boolean): Consumer {
     const known = this.#getter;
-    if (known?.facts.queue === queue && known.facts.isAutoAcknowledging === isAutoAcknowledging) {
-      return known;
-    }
+    const isQuorum = destination.queue?.quorum !== undefined;
     if (known !== undefined) {
+      const { facts } = known;
+      const isSame = facts.queue === queue && facts.isQuorum === isQuorum;
+      if (isSame && facts.isAutoAcknowledging === isAutoAcknowledging) return known;
       known.isAttached = false;
       if (known.held === 0) this.host.forget(known);
     }
@@ -197,6 +199,7 @@ export class Channel implements PublishSink {
       queue,
       logId: 0,
       isStream: false,
+      isQuorum,
       isAutoDelete: false,
       isAutoAcknowledging,
       prefetch: Number.POSITIVE_INFINITY,

@@ -16,6 +16,8 @@ export interface ConsumerFacts {
   readonly isStream: boolean;
   /** Whether the queue goes with its last consumer. */
   readonly isAutoDelete: boolean;
+  /** Whatever comes back to the queue counts, and is told how often it did. */
+  readonly isQuorum: boolean;
   /** Messages count as acknowledged when they are delivered. */
   readonly isAutoAcknowledging: boolean;
   /** Messages that it may hold; Infinity: no limit of its own. */

@@ -5,6 +5,7 @@ import {
   ACK_BITS,
   type MethodArgs,
   MULTIPLE,
+  type Named,
   OP_ACK,
   OP_REJECT,
   REQUEUE,
@@ -13,7 +14,7 @@ import {
   TAG_HIGH,
   TAG_LOW,
 } from '../codec/index.ts';
-import { priorityOf, refuseConsumerArguments } from './arguments.ts';
+import { priorityOf, refuseConsumerArguments, refuseQuorumConsumerArguments } from './arguments.ts';
 import type { Channel } from './channel.ts';
 import { Consumer } from './consumers.ts';
 import { madeUpName, VHOST } from './names.ts';
@@ -29,9 +30,12 @@ export function consume(channel: Channel, args: MethodArgs<'basic.consume'>): Re
   if ('refusal' in found) return found.refusal;
   const { destination, logId, name, isStream } = found;
   const named = { kind: 'queue', name, vhost: VHOST } as const;
+  const isQuorum = destination.queue?.quorum !== undefined;
   const fault = isStream
     ? refuseStreamConsumer(channel, args, named)
-    : refuseConsumerArguments(args.arguments, named);
+    : isQuorum
+      ? refuseQuorumConsumer(channel, args, named)
+      : refuseConsumerArguments(args.arguments, named);
   if (fault !== undefined) return fault;
   const { prefetch } = channel;
   if (args.consumerTag !== '' && prefetch.byTag(args.consumerTag) !== undefined) {
@@ -45,6 +49,7 @@ export function consume(channel: Channel, args: MethodArgs<'basic.consume'>): Re
     queue: name,
     logId,
     isStream,
+    isQuorum,
     isAutoDelete: destination.queue?.autoDelete === true,
     isAutoAcknowledging: args.noAck,
     prefetch: prefetch.next,
@@ -57,6 +62,15 @@ export function consume(channel: Channel, args: MethodArgs<'basic.consume'>): Re
   host.reader.attach(consumer.number, destination, { ...options, ...from });
   channel.await({ consumer, hasReply: !args.noWait });
   return undefined;
+}
+
+function refuseQuorumConsumer(
+  channel: Channel,
+  args: MethodArgs<'basic.consume'>,
+  queue: Named,
+): Refusal | undefined {
+  if (channel.prefetch.isShared) return refusals.globalQos(queue.name, VHOST);
+  return refuseQuorumConsumerArguments(args.arguments, queue);
 }
 
 /** The queue takes the consumer. */
@@ -144,7 +158,7 @@ export function get(channel: Channel, args: MethodArgs<'basic.get'>): Refusal | 
   const found = findQueue(channel, args.queue);
   if ('refusal' in found) return found.refusal;
   if (found.isStream) return refusals.getFromStream(found.name, VHOST);
-  const consumer = channel.getter(found.name, args.noAck);
+  const consumer = channel.getter(found, args.noAck);
   channel.host.reader.get(consumer.number, found.destination, args.noAck);
   channel.await({ consumer, hasReply: true });
   return undefined;
@@ -169,7 +183,7 @@ function giveBack(channel: Channel, number: number, message: DeliveredMessage): 
 export function deliver(channel: Channel, consumer: Consumer, message: DeliveredMessage): void {
   const { host } = channel;
   const { outgoing, fromRecord, parts } = host.tools;
-  const { tag, isAutoAcknowledging, isStream } = consumer.facts;
+  const { tag, isAutoAcknowledging, isStream, isQuorum } = consumer.facts;
   if (tag === undefined && channel.awaited?.consumer !== consumer) {
     giveBack(channel, consumer.number, message);
     return;
@@ -179,7 +193,9 @@ export function deliver(channel: Channel, consumer: Consumer, message: Delivered
   outgoing.frameBytesMax = host.frameBytesMax;
   outgoing.deliveryTag = deliveryTag;
   outgoing.redelivered = message.isRedelivered;
-  fromRecord.fill(parts.ofRecord(message.record), outgoing, isStream ? message.offset : -1);
+  const streamOffset = isStream ? message.offset : -1;
+  const returns = isQuorum ? message.returns : 0;
+  fromRecord.fill(parts.ofRecord(message.record), outgoing, streamOffset, returns);
   if (tag === undefined) {
     outgoing.messageCount = message.ready;
     outgoing.writeGetOk(host.ports.writer());
@@ -216,7 +232,8 @@ export function settle(
   const isAll = isMultiple && tag === 0;
   const row = isAll ? unacked.end - 1 : unacked.find(tag);
   if (row < 0) return isAll ? undefined : refusals.unknownDeliveryTag(tagText(ints, at));
-  // A rejected message was seen and not taken: that counts. One that is only given back does not.
+  // A rejected message was seen and not taken: that counts. One that is only given back does not, but to a quorum
+  // queue: there whatever comes back does, as in RabbitMQ 4.0 to 4.2 (4.3 counts as classic queues do here).
   const counts = op === OP_REJECT;
   for (let each = isMultiple ? unacked.head : row; each <= row; each += 1) {
     if (unacked.isLive(each)) settleRow(channel, each, how, counts);
@@ -245,7 +262,18 @@ function settleRow(channel: Channel, row: number, how: number, counts: boolean):
     if (consumer.held === 0 && !consumer.isAttached) host.forget(consumer);
   }
   if (how === ACKNOWLEDGED) host.reader.acknowledge(number, logId, epoch, offset, lease);
-  else host.reader.return(number, logId, epoch, offset, lease, how === REQUEUED, counts);
+  else {
+    const isRequeued = how === REQUEUED;
+    const isCounted = counts || (isRequeued && isOfQuorum(channel, logId));
+    host.reader.return(number, logId, epoch, offset, lease, isRequeued, isCounted);
+  }
+}
+
+/** Asked of what comes back alone: what a cancelled consumer still has is nobody's but the channel's. */
+function isOfQuorum({ host }: Channel, logId: number): boolean {
+  const { view } = host.ports;
+  const log = view.log(logId);
+  return log !== undefined && view.destination(log.destination)?.queue?.quorum !== undefined;
 }
 
 /** Everything that the channel has out goes back to the queues. */

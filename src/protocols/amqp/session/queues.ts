@@ -12,15 +12,20 @@ import {
 import {
   argumentsOf,
   canonicalArguments,
+  comparedOf,
   DURABILITY,
+  deliveryLimitOf,
   durabilityOf,
+  groupSizeOf,
+  QUORUM_TYPE,
   refuseQueueArguments,
+  refuseQuorumArguments,
 } from './arguments.ts';
 import type { Channel } from './channel.ts';
 import { cleanName, isReserved, madeUpName, VHOST } from './names.ts';
 import { refuseResult } from './outcomes.ts';
 import { headerMatchOf } from './route-headers.ts';
-import { declareStream, isStreamDeclared, STREAM, typeOf } from './streams.ts';
+import { declareStream, STREAM, typeNameOf, typeOf, unfitProperty } from './streams.ts';
 
 export interface FoundQueue {
   readonly name: string;
@@ -77,16 +82,21 @@ export function declareQueue(
     const found = findQueue(channel, args.queue);
     return 'refusal' in found ? found.refusal : declared(channel, args, found.name, true);
   }
-  if (isStreamDeclared(args)) return declareStream(channel, args);
+  const type = typeNameOf(args);
+  if (type === 'stream') return declareStream(channel, args);
+  const isQuorum = type === 'quorum';
   const { host } = channel;
   const given = cleanName(args.queue);
+  if (isQuorum && given === '') return refusals.serverNamedQueue(QUORUM_TYPE);
   const name = given === '' ? madeUpName('amq.gen-', () => host.ports.random()) : given;
   const known = destinationNamed(channel, name);
   if (known !== undefined && isLocked(channel, known)) return refusals.lockedQueue(name, VHOST);
   if (known === undefined && given !== '' && isReserved(given)) {
     return refusals.reservedName('queue', given);
   }
-  const fault = refuseQueueArguments(args.arguments, queueNamed(name));
+  const fault = isQuorum
+    ? refuseQuorum(args, name, known !== undefined)
+    : refuseQueueArguments(args.arguments, queueNamed(name));
   if (fault !== undefined) return fault;
   const owner = host.ports.owner();
   if (owner === undefined)
@@ -103,12 +113,31 @@ export function declareQueue(
     compared: [],
     node: owner.node,
     replicationFactor: host.queueReplicas,
+    ...(isQuorum ? quorumOf(args.arguments) : {}),
   };
   channel.ask({ kind: 'declare-queue', queue }, (result) => {
     if (result.kind !== 'ok') return refuseDeclare(channel, name, args.arguments, result);
     return declared(channel, args, name, known !== undefined);
   });
   return undefined;
+}
+
+/** What is wrong with one that is to be made; what is there is compared by whoever has it. */
+function refuseQuorum(
+  args: MethodArgs<'queue.declare'>,
+  name: string,
+  isThere: boolean,
+): Refusal | undefined {
+  const fault = refuseQuorumArguments(args.arguments, queueNamed(name));
+  if (fault !== undefined || isThere) return fault;
+  const property = unfitProperty(args);
+  return property === undefined ? undefined : refusals.invalidProperty(property, name, VHOST);
+}
+
+function quorumOf(table: FieldTable) {
+  const deliveryLimit = deliveryLimitOf(table);
+  const quorum = deliveryLimit === undefined ? {} : { deliveryLimit };
+  return { quorum, compared: comparedOf(table), replicationFactor: groupSizeOf(table) };
 }
 
 function refuseDeclare(
@@ -297,9 +326,12 @@ export function deleteQueue(
   if (destinationNamed(channel, name) === undefined) return deleted(channel, args, 0);
   const found = findQueue(channel, name);
   if ('refusal' in found) return found.refusal;
-  const { logId } = found;
+  const { logId, destination } = found;
   const { ifUnused: isUnused, ifEmpty: isEmpty } = args;
   if (found.isStream) return deleteStream(channel, args, found);
+  if (destination.queue?.quorum !== undefined && (isUnused || isEmpty)) {
+    return refusals.conditionalDelete(isUnused ? 'if-unused' : 'if-empty', name, VHOST);
+  }
   const count = () =>
     channel.ask({ kind: 'stats', logId }, (stats) => remove(channel, args, found, stats));
   if (!isUnused && !isEmpty) {

@@ -11,7 +11,13 @@ import {
   type Refusal,
   refusals,
 } from '../codec/index.ts';
-import { integerOf, refuseStreamArguments, refuseStreamConsumerArguments } from './arguments.ts';
+import {
+  integerOf,
+  numberOf,
+  refuseStreamArguments,
+  refuseStreamConsumerArguments,
+  STREAM_TYPE,
+} from './arguments.ts';
 import type { Channel } from './channel.ts';
 import { cleanName, isReserved, VHOST } from './names.ts';
 import { refuseResult } from './outcomes.ts';
@@ -19,10 +25,9 @@ import { declared, destinationNamed } from './queues.ts';
 import { ageOf } from './stream-age.ts';
 import { keepingOf, otherLimit } from './stream-keeping.ts';
 
-/** What RabbitMQ calls the type in its texts. */
-const STREAM_TYPE = 'rabbit_stream_queue';
 export const STREAM: FieldValue = { type: 'longstr', value: 'stream' };
 const CLASSIC: FieldValue = { type: 'longstr', value: 'classic' };
+const QUORUM: FieldValue = { type: 'longstr', value: 'quorum' };
 /** Ours: how many logs the stream has, for publishes that are spread by key. */
 const PARTITIONS = 'x-partitions';
 
@@ -30,9 +35,10 @@ export function typeOf(table: FieldTable): FieldValue | undefined {
   return fieldOf(table, 'x-queue-type');
 }
 
-export function isStreamDeclared(args: MethodArgs<'queue.declare'>): boolean {
+/** The kind of queue that is declared, as far as it is a word. */
+export function typeNameOf(args: MethodArgs<'queue.declare'>): string | undefined {
   const type = typeOf(args.arguments);
-  return type?.type === 'longstr' && type.value === 'stream';
+  return type?.type === 'longstr' ? String(type.value) : undefined;
 }
 
 // ---- Declare --------------------------------------------------------------------------------------
@@ -76,7 +82,8 @@ function wanted(channel: Channel, name: string, table: FieldTable): CreateDestin
   };
 }
 
-function unfitProperty(
+/** What neither a stream nor a quorum queue can be, in the order in which RabbitMQ looks. */
+export function unfitProperty(
   args: MethodArgs<'queue.declare'>,
 ): 'auto-delete' | 'exclusive-owner' | 'non-durable' | undefined {
   if (args.autoDelete) return 'auto-delete';
@@ -92,7 +99,8 @@ function agree(
 ): Refusal | undefined {
   const { queue, logs, config } = destinationNamed(channel, what.name)!;
   if (queue !== undefined) {
-    return refusals.inequivalentArgument('x-queue-type', what, STREAM, CLASSIC);
+    const type: FieldValue = queue.quorum === undefined ? CLASSIC : QUORUM;
+    return refusals.inequivalentArgument('x-queue-type', what, STREAM, type);
   }
   if (args.exclusive) return refusals.lockedQueue(what.name, VHOST);
   if (!args.durable) return refusals.inequivalentProperty('durable', what, 'false', 'true');
@@ -109,12 +117,6 @@ function agree(
     return refusals.inequivalentArgument(argument, what, received, current);
   }
   return declared(channel, args, what.name, true);
-}
-
-function numberOf(table: FieldTable, name: string): number | undefined {
-  const value = fieldOf(table, name);
-  const number = value === undefined ? undefined : integerOf(value);
-  return number === undefined ? undefined : Number(number);
 }
 
 // ---- Consume --------------------------------------------------------------------------------------

@@ -219,6 +219,36 @@ describe('settlement', () => {
     expect(world.queues.queueOf('q').messages.map(({ returns }) => returns)).toEqual([1, 0]);
   });
 
+  it('counts whatever comes back to a quorum queue, and tells how often it did', async () => {
+    const world = new AmqpWorld();
+    const client = await world.connect(2);
+    const type = [{ name: 'x-queue-type', value: { type: 'longstr' as const, value: 'quorum' } }];
+    client.add(1, 'queue.declare', { queue: 'q', durable: true, arguments: type });
+    client.addPublish(1, '', 'q', 'a', { headers: [{ name: 'h', value: type[0]!.value }] });
+    await client.send();
+    const got = async (channel: number) => {
+      const [entry] = await client.call(channel, 'basic.get', { queue: 'q' });
+      if (entry?.op !== 'content') throw new Error('nothing came');
+      return entry.properties.headers;
+    };
+    const own = { name: 'h', value: { type: 'longstr', value: 'quorum' } };
+    const count = (value: number) => ({ name: 'x-delivery-count', value: { type: 'long', value } });
+    expect(await got(1)).toEqual([own]);
+    client.add(1, 'basic.nack', { deliveryTag: 1, requeue: true });
+    expect(await got(1)).toEqual([own, count(1)]);
+    client.add(1, 'basic.reject', { deliveryTag: 2, requeue: true });
+    expect(await got(1)).toEqual([own, count(2)]);
+    client.add(1, 'basic.recover', { requeue: true });
+    await client.send();
+    expect(await got(1)).toEqual([own, count(3)]);
+    client.add(1, 'channel.close', CLOSE);
+    await client.send();
+    expect(await got(2)).toEqual([own, count(4)]);
+    // What is dropped by its consumer does not come back.
+    await client.call(2, 'basic.reject', { deliveryTag: 1, requeue: false });
+    expect(world.queues.queueOf('q').bodies('gone')).toEqual(['a']);
+  });
+
   it('of everything is tag 0', async () => {
     const [world, client] = await withMessages('1', '2');
     await consume(client, 't').send();

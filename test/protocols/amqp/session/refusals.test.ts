@@ -30,6 +30,13 @@ const argument = (name: string, value: FieldValue): { arguments: FieldTable } =>
 });
 const int = (value: number): FieldValue => ({ type: 'signedint', value });
 const text = (value: string): FieldValue => ({ type: 'longstr', value });
+const quorum =
+  (queue: string, over: object = {}, more: FieldTable = []): Step =>
+  (client) => {
+    const type = { name: 'x-queue-type', value: text('quorum') };
+    const table = { arguments: [type, ...more] };
+    return client.add(1, 'queue.declare', { queue, durable: true, ...table, ...over });
+  };
 const inVhost = "in vhost '/'";
 
 /** What is done first, what is done then, and the close that answers it: `channel`, code, text, class, method. */
@@ -147,7 +154,6 @@ const CASES: readonly (readonly [string, readonly Step[], Step, string])[] = [
         'it is not honoured by this version',
       ],
       ['x-queue-type', text('foo'), `"unsupported queue type 'foo'"`],
-      ['x-queue-type', text('quorum'), `"unsupported queue type 'quorum'"`],
       ['x-dead-letter-routing-key', text('k'), 'routing_key_but_no_dlx_defined'],
       ['x-dead-letter-exchange', text('x'), 'it is not honoured by this version'],
       ['x-max-age', text('1D'), 'it is not honoured by this version'],
@@ -164,6 +170,106 @@ const CASES: readonly (readonly [string, readonly Step[], Step, string])[] = [
         `1 406 PRECONDITION_FAILED - invalid arg '${name}' for queue 'q' ${inVhost}: ${reason} 50 10`,
       ] as const,
   ),
+  ...(
+    [
+      ['x-message-ttl', int(1000), ': it is not honoured by this version'],
+      ['x-dead-letter-exchange', text('x'), ': it is not honoured by this version'],
+      ['x-delivery-limit', text('1'), ': "expected integer, got longstr"'],
+      ['x-quorum-initial-group-size', int(0), ': {value_zero,0}'],
+      ['x-durability', text('async'), `: "unsupported queue durability 'async'"`],
+      ['x-max-priority', int(3), ' of queue type rabbit_quorum_queue'],
+      ['x-queue-mode', text('lazy'), ' of queue type rabbit_quorum_queue'],
+      ['x-max-age', text('1D'), ' of queue type rabbit_quorum_queue'],
+    ] as const
+  ).map(
+    ([name, value, reason]) =>
+      [
+        `${name} ${JSON.stringify(value)} of a quorum queue`,
+        [],
+        quorum('q', {}, [{ name, value }]),
+        `1 406 PRECONDITION_FAILED - invalid arg '${name}' for queue 'q' ${inVhost}${reason} 50 10`,
+      ] as const,
+  ),
+  ...(
+    [
+      ['non-durable', { durable: false }],
+      ['exclusive-owner', { exclusive: true }],
+      ['auto-delete', { autoDelete: true }],
+    ] as const
+  ).map(
+    ([property, over]) =>
+      [
+        `quorum queue, ${property}`,
+        [],
+        quorum('q', over),
+        `1 406 PRECONDITION_FAILED - invalid property '${property}' for queue 'q' ${inVhost} 50 10`,
+      ] as const,
+  ),
+  [
+    'quorum queue without a name',
+    [],
+    quorum(''),
+    '1 406 PRECONDITION_FAILED - Cannot declare a server-named queue for type rabbit_quorum_queue 50 10',
+  ],
+  [
+    'quorum queue where a classic one is',
+    [declare('q', { durable: true })],
+    quorum('q'),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' ${inVhost}: received the value 'quorum' of type 'longstr' but current is none 50 10`,
+  ],
+  [
+    'classic queue where a quorum one is',
+    [quorum('q')],
+    declare('q', { durable: true, ...argument('x-queue-type', text('classic')) }),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' ${inVhost}: received 'classic' but current is 'quorum' 50 10`,
+  ],
+  [
+    'quorum queue with another delivery limit',
+    [quorum('q', {}, [{ name: 'x-delivery-limit', value: int(3) }])],
+    quorum('q', {}, [{ name: 'x-delivery-limit', value: { type: 'short', value: 4 } }]),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' ${inVhost}: received '4' but current is '3' 50 10`,
+  ],
+  [
+    'stream where a quorum queue is',
+    [quorum('q')],
+    declare('q', { durable: true, ...argument('x-queue-type', text('stream')) }),
+    `1 406 PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' ${inVhost}: received 'stream' but current is 'quorum' 50 10`,
+  ],
+  [
+    'argument of a quorum queue',
+    [],
+    declare('q', argument('x-delivery-limit', int(3))),
+    `1 406 PRECONDITION_FAILED - invalid arg 'x-delivery-limit' for queue 'q' ${inVhost} of queue type rabbit_classic_queue 50 10`,
+  ],
+  [
+    'consumer of a quorum queue with an argument of others',
+    [quorum('q')],
+    consume('q', argument('x-cancel-on-ha-failover', { type: 'bool', value: false })),
+    `1 406 PRECONDITION_FAILED - invalid arg 'x-cancel-on-ha-failover' for queue 'q' ${inVhost} of queue type rabbit_quorum_queue 60 20`,
+  ],
+  ...(['if-unused', 'if-empty'] as const).map(
+    (flag) =>
+      [
+        `delete of a quorum queue, ${flag}`,
+        [quorum('q')],
+        (c: Client) =>
+          c.add(1, 'queue.delete', {
+            queue: 'q',
+            ifUnused: flag === 'if-unused',
+            ifEmpty: flag === 'if-empty',
+          }),
+        `0 540 NOT_IMPLEMENTED - cannot delete queue 'q' ${inVhost}. queue.delete operations with ${flag} flag set are not supported by quorum queues 50 40`,
+      ] as const,
+  ),
+  [
+    'shared prefetch on a quorum queue',
+    [
+      quorum('q'),
+      (c) => c.add(1, 'basic.qos', { prefetchSize: 0, prefetchCount: 5, global: true }),
+    ],
+    consume('q'),
+    `0 540 NOT_IMPLEMENTED - queue 'q' ${inVhost} does not support global qos 60 20`,
+  ],
   [
     'dead letter exchange of another type',
     [],
