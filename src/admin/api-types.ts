@@ -19,6 +19,8 @@
 //   POST /api/threads/N/heap-snapshot?node=         -> a .heapsnapshot
 //   POST /api/destinations/NAME/messages            ApiProduce -> ApiProduced
 //   GET, PUT, PATCH /api/topics/NAME                ApiTopicWish -> ApiTopic
+//   GET  /api/queues, /api/queues/VHOST             -> a list of ApiQueue
+//   GET  /api/queues/VHOST/NAME                     -> ApiQueue
 //   GET  /api/policies, /api/policies/VHOST         -> a list of ApiPolicy
 //   GET, PUT, DELETE /api/policies/VHOST/NAME       ApiPolicy, as RabbitMQ's management API has it, its errors too
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
@@ -143,6 +145,8 @@ export interface ApiPartition {
 export interface ApiDestination {
   readonly name: string;
   readonly isInternal: boolean;
+  /** `stream`: also a topic. */
+  readonly type: 'classic' | 'quorum' | 'stream';
   /** When a message counts as taken: `sync`, `replicated`, `async` or `memory`. */
   readonly durability: string;
   /** Name of the policy that it has, if one matches. */
@@ -177,13 +181,44 @@ export interface ApiPolicy {
   readonly name: string;
   /** A regular expression; any part of a name may match. */
   readonly pattern: string;
-  /** `all`, `queues`, `classic_queues` or `streams`. */
+  /** `all`, `queues`, `classic_queues`, `quorum_queues` or `streams`. */
   readonly 'apply-to': string;
   /** The highest that matches counts; of equal ones the first by name. */
   readonly priority: number;
   readonly definition: Readonly<Record<string, unknown>>;
   /** What to know about this definition: sentences. Not of a request. */
   readonly notes: readonly string[];
+}
+
+/** As RabbitMQ's management API has it, as far as it is known here. */
+export interface ApiQueue {
+  readonly name: string;
+  readonly vhost: string;
+  /** `stream` only of an `ApiDestination`: streams are not in the list of queues. */
+  readonly type: 'classic' | 'quorum' | 'stream';
+  readonly durable: boolean;
+  readonly auto_delete: boolean;
+  readonly exclusive: boolean;
+  /** `down`: nobody leads it. */
+  readonly state: 'running' | 'down';
+  readonly policy: string | null;
+  readonly effective_policy_definition: Readonly<Record<string, unknown>>;
+  /** See `ApiDestination`. Not RabbitMQ's. */
+  readonly durability: string;
+  /** Who leads it, or would; as `n1`. */
+  readonly node?: string;
+  /** Of a quorum queue: who leads it, or nobody; who has it; who of these is live; how often a message may come back. */
+  readonly leader?: string;
+  readonly members?: readonly string[];
+  readonly online?: readonly string[];
+  readonly delivery_limit?: number | 'unlimited';
+  /** What its leader says, if it answers. */
+  readonly messages?: number;
+  readonly messages_ready?: number;
+  readonly messages_unacknowledged?: number;
+  /** Messages that came back too often and are gone, since it was made. Not RabbitMQ's. */
+  readonly messages_dropped?: number;
+  readonly consumers?: number;
 }
 
 /** Errors of the routes that RabbitMQ's management API has. */

@@ -1,5 +1,5 @@
-// What is served of RabbitMQ's management API, so that its tools find it: policies, with RabbitMQ's paths, shapes,
-// statuses and errors. What it would ignore is refused.
+// What is served of RabbitMQ's management API, so that its tools find it: policies and queues, with RabbitMQ's paths,
+// shapes, statuses and errors. What it would ignore is refused.
 
 import type { MetadataResult } from '../cluster/ports.ts';
 import { APPLY_TO, type ApplyTo, definitionNotes, type PolicyRecord } from '../cluster/ports.ts';
@@ -7,6 +7,7 @@ import type { HttpRequest, HttpResponse } from '../env/http.ts';
 import { json } from './answers.ts';
 import type { ApiManagementError, ApiPolicy } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
+import { queueNamed, queuesOf } from './queues.ts';
 import { fieldsIn, isObject } from './request-body.ts';
 
 const CHANGE_TIMEOUT_MS = 8_000;
@@ -29,22 +30,36 @@ class ManagementProblem extends Error {
 const bad = (reason: string) => new ManagementProblem(400, 'bad_request', reason);
 const missing = () => new ManagementProblem(404, 'Object Not Found', 'Not Found');
 
-/** `/api/policies` and what is below it; undefined for other paths. */
+/** `/api/policies`, `/api/queues` and what is below them; undefined for other paths. */
 export async function managementRoute(
   ports: AdminPorts,
   request: HttpRequest,
 ): Promise<HttpResponse | undefined> {
   const [api, what, vhost, name, ...rest] = request.parts;
-  if (api !== 'api' || what !== 'policies' || rest.length > 0) return undefined;
+  const isOurs = api === 'api' && (what === 'policies' || what === 'queues');
+  if (!isOurs || rest.length > 0) return undefined;
   try {
     if (request.query.size > 0) throw bad('no parameters are known here');
     if (vhost !== undefined && vhost !== VHOST) throw missing();
+    if (what === 'queues') return await queues(ports, request, name);
     return name === undefined ? listed(ports, request) : await one(ports, request, name);
   } catch (problem) {
     if (!(problem instanceof ManagementProblem)) throw problem;
     const body: ApiManagementError = { error: problem.error, reason: problem.message };
     return json(problem.status, body);
   }
+}
+
+async function queues(
+  ports: AdminPorts,
+  request: HttpRequest,
+  name: string | undefined,
+): Promise<HttpResponse> {
+  allow(request, ['GET', 'HEAD']);
+  if (name === undefined) return json(200, await queuesOf(ports));
+  const found = await queueNamed(ports, name);
+  if (found === undefined) throw missing();
+  return json(200, found);
 }
 
 function listed({ view }: AdminPorts, request: HttpRequest): HttpResponse {
@@ -117,6 +132,5 @@ function applyToOf(value: unknown): ApplyTo {
   const found = APPLY_TO.find((each) => each === value);
   if (found !== undefined) return found;
   if (value === 'exchanges') throw bad('apply-to: no key of a policy here is for exchanges');
-  if (value === 'quorum_queues') throw bad('apply-to: this version has no quorum queues');
   throw bad(`apply-to: must be one of ${APPLY_TO.join(', ')}`);
 }

@@ -2,7 +2,7 @@
 
 import type { ThreadLook as InspectedThread } from '../actors/inspect/looks.ts';
 import type { MemberControl } from '../actors/threads/control.ts';
-import type { RecordAccess } from '../broker/ports.ts';
+import type { QueueStats, RecordAccess } from '../broker/ports.ts';
 import type {
   ClusterChanges,
   ClusterOperations,
@@ -49,6 +49,8 @@ export interface AdminPorts {
   readonly changes: Pick<ClusterChanges, 'create' | 'configure' | 'putPolicy' | 'deletePolicy'>;
   /** What the replicas of all logs are doing, from every node that answers in time. */
   replicaStatus(): Promise<ReplicaStatus>;
+  /** What the leader of a queue says, if it answers in time. */
+  queueCounts(logId: number): Promise<QueueStats | undefined>;
   readonly cluster: ClusterOperations;
   clusterFacts(): ClusterFacts;
   uptimeMs(): number;

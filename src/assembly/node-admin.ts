@@ -65,6 +65,10 @@ export function nodeAdmin(options: NodeAdminOptions): ReturnType<typeof adminHan
     control: (thread) => shards.control(thread),
     sleep,
     replicaStatus: () => status.collect(),
+    queueCounts: async (logId) => {
+      const { queueCounts } = await import('./queue-counts.ts');
+      return queueCounts(client, logId);
+    },
     uptimeMs: () => options.uptimeMs(),
     wallMs: () => env.clock.wallMs(),
     counters: () => ({

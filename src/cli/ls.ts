@@ -25,14 +25,14 @@ export function define(program: Command): void {
       else
         printLines(
           table([
-            ['NAME', 'PARTITIONS', 'MESSAGES', 'IN SYNC', 'DURABILITY', 'POLICY'],
+            ['NAME', 'TYPE', 'PARTITIONS', 'MESSAGES', 'IN SYNC', 'DURABILITY', 'POLICY'],
             ...shown.map(row),
           ]),
         );
     });
 }
 
-function row({ name, durability, policy, partitions }: ApiDestination): string[] {
+function row({ name, type, durability, policy, partitions }: ApiDestination): string[] {
   const isKnown = partitions.every((one) => one.highWatermark >= 0);
   const count = partitions.reduce((sum, one) => sum + one.highWatermark - one.startOffset, 0);
   const wanted = partitions.reduce((sum, one) => sum + one.replicas.length, 0);
@@ -40,5 +40,6 @@ function row({ name, durability, policy, partitions }: ApiDestination): string[]
   const failed = partitions.reduce((sum, one) => sum + one.failed.length, 0);
   const replicas = `${inSync}/${wanted}${failed > 0 ? `, ${failed} failed` : ''}`;
   const messages = isKnown ? String(count) : '?';
-  return [name, String(partitions.length), messages, replicas, durability, policy ?? '-'];
+  const kind = [name, type, String(partitions.length)];
+  return [...kind, messages, replicas, durability, policy ?? '-'];
 }

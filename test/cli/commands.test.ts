@@ -54,7 +54,7 @@ describe('commands on a running cluster', () => {
         .split('\n')[1]
         ?.trim()
         .split(/\s{2,}/),
-    ).toEqual(['hello wörld', '1', '2', '1/2', 'sync', '-']);
+    ).toEqual(['hello wörld', 'stream', '1', '2', '1/2', 'sync', '-']);
     expect(JSON.parse((await ask('ls', '--json')).stdout)).toHaveProperty('destinations');
   });
 
