@@ -9,6 +9,7 @@
 //   from version 4 on: the name of its policy behind a destination, and at the end policies, sorted
 //   from version 5 on: the reassignment at the end of a log, a flag of nodes that leave, and behind the policies
 //   nodes that were taken out, sorted
+//   from version 6 on: queues may be quorum queues, and policies for them; nothing else is different
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
@@ -47,7 +48,7 @@ import {
 import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
 /** What is written. */
-export const SNAPSHOT_VERSION = 5;
+export const SNAPSHOT_VERSION = 6;
 const VERSION = SNAPSHOT_VERSION;
 /** Before policies. Still read. */
 const VERSION_WITHOUT_POLICIES = 3;
