@@ -60,12 +60,17 @@ export interface NodeProbe {
   replicasOf(destination: string): number;
   /** The log of a partition, as this node knows it now. */
   logOf(destination: string, partition: number): number | undefined;
+  /** The node that leads a log, as this node knows it now; -1: nobody, or there is none. */
+  leaderOf(logId: number): number;
   /** Of the first log of a destination, as this node knows it now. */
   durabilityOf(destination: string): Durability | undefined;
 }
 
 /** What a node is asked of the image. */
-type Questions = Pick<NodeProbe, 'standing' | 'assigned' | 'replicasOf' | 'logOf' | 'durabilityOf'>;
+type Questions = Pick<
+  NodeProbe,
+  'standing' | 'assigned' | 'replicasOf' | 'logOf' | 'leaderOf' | 'durabilityOf'
+>;
 
 /** How a node stands in the eyes of another, or in its own. */
 export interface Standing {
@@ -95,6 +100,7 @@ export class ImageProbe {
       return new Map(logs.map(({ logId, replicas }) => [logId, replicas.length]));
     },
     logOf: (destination, partition) => this.#log(destination, partition)?.logId,
+    leaderOf: (logId) => this.#replica.image.log(logId)?.leader ?? -1,
     replicasOf: (destination) => this.#log(destination, 0)?.replicas.length ?? 0,
     durabilityOf: (destination) => this.#log(destination, 0)?.durability,
   };

@@ -138,6 +138,7 @@ export class Controller {
   #decide(nowMs: number): void {
     for (const node of this.#image.nodes()) this.#decideNode(node, nowMs);
     this.#leaders.look();
+    this.#plan(this.#leaders.leaving(nowMs));
     if (this.#config.shrinksQuorums === true) this.#shrinkQuorums(nowMs);
     // Before one full session, silence and absence mean nothing.
     if (nowMs - this.#sinceMs < this.#config.sessionTimeoutMs) return;

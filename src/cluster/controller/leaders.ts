@@ -1,8 +1,11 @@
-// Which leaders are to move while everybody is there: away from a node that is about to stop, and back to the first
-// replica. Plans only: the leader of each log hands it over when the other one has everything. Pure; that a node is
+// Which leaders are to move while everybody is there: away from a node that is about to stop or that leaves, away from a
+// replica that leaves, and back to the first one. Plans only: the leader of each log hands it over when the other one has everything. Pure; that a node is
 // about to stop is known to the controller that was told, and forgotten when the node is gone.
 import { canReturn, isCandidate, type LogRecord, type MetadataImage } from '../metadata/index.ts';
 import { assignedOf } from '../metadata/reassignment.ts';
+
+/** Longer than a leader holds: whoever could not hand over is planned again. */
+const AGAIN_MS = 2_500;
 
 /** The leader of `epoch` is to hand the log over. */
 export interface LeaderPlan {
@@ -16,6 +19,7 @@ export class Leaders {
   readonly #image: MetadataImage;
   /** By node: its incarnation. */
   readonly #stopping = new Map<number, number>();
+  #leavingDueMs = 0;
 
   constructor(image: MetadataImage) {
     this.#image = image;
@@ -23,6 +27,7 @@ export class Leaders {
 
   begin(): void {
     this.#stopping.clear();
+    this.#leavingDueMs = 0;
   }
 
   /** A node that has begun anew is fenced first, and this is asked at every change. */
@@ -38,12 +43,33 @@ export class Leaders {
     const record = this.#image.node(node);
     if (record?.incarnation !== incarnation || record.isFenced) return [];
     this.#stopping.set(node, incarnation);
+    return this.#away(node);
+  }
+
+  #away(node: number): readonly LeaderPlan[] {
     const plans: LeaderPlan[] = [];
     for (const logId of this.#image.logsLedBy(node)) {
       const log = this.#image.log(logId)!;
       const target = assignedOf(log).find((id) => id !== node && this.#mayTake(log, id));
       if (target !== undefined) plans.push(planOf(log, target));
     }
+    return plans;
+  }
+
+  /** Who takes over what nodes lead that leave, or of whose logs their replica leaves; now and then. */
+  leaving(nowMs: number): readonly LeaderPlan[] {
+    if (nowMs < this.#leavingDueMs) return [];
+    const plans = this.#image
+      .nodes()
+      .filter(({ isLeaving, isFenced }) => isLeaving && !isFenced)
+      .flatMap(({ id }) => this.#away(id));
+    for (const logId of this.#image.reassigningLogs()) {
+      const log = this.#image.log(logId)!;
+      if (!log.removing.includes(log.leader) || this.#image.node(log.leader)?.isLeaving) continue;
+      const target = assignedOf(log).find((id) => this.#mayTake(log, id));
+      if (target !== undefined) plans.push(planOf(log, target));
+    }
+    if (plans.length > 0) this.#leavingDueMs = nowMs + AGAIN_MS;
     return plans;
   }
 

@@ -78,7 +78,8 @@ export class MetadataChanges implements ClusterChanges {
 
   drainNode(node: number, isLeaving: boolean, timeoutMs: number): Promise<MetadataResult> {
     const { incarnation = 0 } = this.#image.node(node) ?? {};
-    return this.#change({ kind: 'drain-node', node, incarnation, isLeaving }, timeoutMs);
+    const drain = { kind: 'drain-node', node, incarnation, isLeaving } as const;
+    return this.#change(isLeaving ? { ...drain, handsOver: true } : drain, timeoutMs);
   }
 
   removeNode(node: number, timeoutMs: number): Promise<MetadataResult> {

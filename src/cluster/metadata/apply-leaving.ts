@@ -1,5 +1,5 @@
-// Nodes that leave for good. A drain is a mark that outlives restarts: it moves leaders at once, and the controller
-// moves the replicas, log by log. A node that hosts nothing is taken out, and its data never comes back under its
+// Nodes that leave for good. A drain is a mark that outlives restarts: the controller moves leaders and replicas, log by
+// log. (That of earlier versions moves the leaders itself.) A node that hosts nothing is taken out, and its data never comes back under its
 // name: what others count on by now is elsewhere.
 import { kindOfVhost } from './actor-kinds.ts';
 import { endsWithNode } from './apply-queues.ts';
@@ -19,7 +19,7 @@ export function drainNode(applying: Applying, command: DrainNode): Outcome {
     if (fault !== undefined) return fault;
   }
   applying.changeNode({ ...node, isLeaving: command.isLeaving });
-  if (!command.isLeaving) return OK;
+  if (!command.isLeaving || command.handsOver === true) return OK;
   for (const logId of image.logsLedBy(node.id)) {
     const log = image.log(logId)!;
     const next = chooseLeader(image, log, node.id);

@@ -29,6 +29,8 @@ import { ROUTING_CODECS } from './routing-codec.ts';
 const VERSION = 1;
 /** Of a registration. Flag 1 says nothing, and logs may have it. */
 const FLAG_FAILED_SYNC = 2;
+/** Of a drain, beside 0 and 1. */
+const LEAVES_AND_HANDS_OVER = 2;
 
 type Kind = MetadataCommand['kind'];
 type CommandOf<K extends Kind> = Extract<MetadataCommand, { kind: K }>;
@@ -137,9 +139,14 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
     code: 30,
     write(out, command) {
       writeLife(out, command);
-      out.u8(command.isLeaving ? 1 : 0);
+      out.u8(!command.isLeaving ? 0 : command.handsOver === true ? LEAVES_AND_HANDS_OVER : 1);
     },
-    read: (input) => ({ ...readLife(input), isLeaving: input.u8() !== 0 }),
+    read(input) {
+      const life = readLife(input);
+      const how = input.u8();
+      const base = { ...life, isLeaving: how !== 0 };
+      return how === LEAVES_AND_HANDS_OVER ? { ...base, handsOver: true } : base;
+    },
   },
   'restart-shard': {
     code: 7,

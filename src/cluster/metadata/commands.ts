@@ -92,6 +92,8 @@ export interface DrainNode {
   readonly node: number;
   readonly incarnation: number;
   readonly isLeaving: boolean;
+  /** Its leaders are not replaced at once, but handed over one by one: see `move-leaders`. */
+  readonly handsOver?: true;
 }
 
 /** A worker of a live process started again: the grants of its predecessor are over. */
@@ -190,7 +192,7 @@ export interface ProposeSafeSet {
   readonly isr: readonly number[];
 }
 
-/** The first replica takes its logs back, where it is in sync. */
+/** The first replica takes its logs back, where it is in sync. Of earlier versions: leaders are handed over now. */
 export interface PreferLeaders {
   readonly kind: 'prefer-leaders';
   readonly logIds: readonly number[];

@@ -327,6 +327,7 @@ export class LeaderRole implements Retainer {
         return;
       case 'move-ready': {
         const { target: to, partitionEpoch } = output;
+        this.#context.log.info('a leader hands over', { logId, to });
         this.#context.moveLeader({ logId, epoch: this.core.epoch, partitionEpoch, to });
         return;
       }

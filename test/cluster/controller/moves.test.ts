@@ -93,7 +93,7 @@ class Bench {
 
   drain(node: number): void {
     const incarnation = this.world.incarnation(node);
-    this.world.do({ kind: 'drain-node', node, incarnation, isLeaving: true });
+    this.world.do({ kind: 'drain-node', node, incarnation, isLeaving: true, handsOver: true });
   }
 }
 
@@ -106,6 +106,8 @@ describe('a drained node', () => {
     bench.world.do(creation('g', { partitions: 3, replicationFactor: 3, mode: 'quorum' }));
     const before = bench.countOn(2);
     bench.drain(2);
+    expect(bench.world.image.ledCount(2)).toBeGreaterThan(0);
+    bench.step({ kind: 'tick' });
     expect(bench.world.image.ledCount(2)).toBe(0);
     bench.run(60_000, FIVE);
     expect(bench.countOn(2)).toBe(0);
@@ -115,6 +117,16 @@ describe('a drained node', () => {
     const command = { node: 2, incarnation: bench.world.incarnation(2) };
     expect(bench.world.code({ kind: 'deregister-node', ...command })).toBe('ok');
   });
+});
+
+test('a leader whose replica is to leave hands over to one that stays, before the others have come', () => {
+  const bench = new Bench(FIVE);
+  bench.world.do(creation('t', { partitions: 1, replicationFactor: 3 }));
+  const { logId, partitionEpoch } = bench.world.log('t');
+  bench.world.do({ kind: 'reassign-log', logId, replicas: [4, 2, 3], partitionEpoch });
+  expect(bench.world.log('t')).toMatchObject({ leader: 1, removing: [1] });
+  bench.step({ kind: 'tick' });
+  expect(bench.world.log('t')).toMatchObject({ leader: 2, removing: [1], isr: [1, 2, 3] });
 });
 
 describe('a dead node', () => {

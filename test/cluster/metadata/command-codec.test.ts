@@ -27,6 +27,7 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
   [{ kind: 'resign-node', ...life }, '01050680d0acf30e'],
   [{ kind: 'deregister-node', ...life }, '01060680d0acf30e'],
   [{ kind: 'drain-node', ...life, isLeaving: true }, '011e0680d0acf30e01'],
+  [{ kind: 'drain-node', ...life, isLeaving: true, handsOver: true }, '011e0680d0acf30e02'],
   [{ kind: 'reassign-log', logId: 7, replicas: [1, 2], partitionEpoch: -1 }, '011f0702020401'],
   [{ kind: 'restart-shard', ...life, shard: 1, shardIncarnation: 5 }, '01070680d0acf30e0105'],
   [{ kind: 'delete-destination', ...name }, '0109012f02c3a9'],
