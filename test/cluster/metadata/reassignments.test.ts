@@ -27,6 +27,10 @@ function reassign(world: World, replicas: readonly number[], partitionEpoch = -1
 
 const drain = (world: World, node: number, isLeaving = true) =>
   world.code({ kind: 'drain-node', node, incarnation: world.incarnation(node), isLeaving });
+const drainSlowly = (world: World, node: number) => {
+  const incarnation = world.incarnation(node);
+  return world.code({ kind: 'drain-node', node, incarnation, isLeaving: true, handsOver: true });
+};
 const remove = (world: World, node: number) =>
   world.code({ kind: 'deregister-node', node, incarnation: world.incarnation(node) });
 
@@ -182,6 +186,17 @@ describe('a node that leaves', () => {
     expect(world.log('t').leader).toBe(2);
     expect(drain(world, 1, false)).toBe('ok');
     expect(world.image.node(1)!.isLeaving).toBe(false);
+  });
+
+  test('leads on until it has handed over, where it is asked so', () => {
+    const world = five();
+    expect(drainSlowly(world, 1)).toBe('ok');
+    expect(world.image.node(1)!.isLeaving).toBe(true);
+    expect(world.log('t')).toMatchObject({ leader: 1, epoch: 1 });
+    const { logId, epoch, partitionEpoch } = world.log('t');
+    const moves = [{ logId, epoch, partitionEpoch, to: 3 }];
+    world.do({ kind: 'move-leaders', node: 1, moves });
+    expect(world.log('t')).toMatchObject({ leader: 3, epoch: 2 });
   });
 
   test('is refused where a log would have too few nodes, or nobody else is in sync', () => {
