@@ -1,5 +1,6 @@
 // What a simulation may look at inside a running node: a few numbers of each replica and of the metadata, read
 // between two events. Not a part of what a node offers to its users, and it changes nothing.
+import { QUEUE_KIND } from '../broker/view/behavior.ts';
 import { type Durability, hashImage, type LogRecord } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { ClusterOperations, PolicyService } from '../cluster/ports.ts';
@@ -36,6 +37,8 @@ export interface ProbedReplica {
   readonly startOffset: number;
   /** Where it starts when all that an active leader has appended is committed; undefined for others. */
   readonly tipStart: number | undefined;
+  /** Of a queue, whose state its replicas must share: after which frame, and the hash of it. Undefined for others. */
+  readonly applied: { readonly seq: number; hash(): number } | undefined;
   /** The first offset from the start to the end that cannot be read here; undefined: there is none. */
   firstHole(): number | undefined;
 }
@@ -167,6 +170,10 @@ export function* probeLogs({
       },
       startOffset: stored.startOffset,
       tipStart: leader?.isActive === true ? machine.startOffset : undefined,
+      applied:
+        machine.behavior.kind === QUEUE_KIND
+          ? { seq: machine.appliedSeq, hash: () => machine.stateHash() }
+          : undefined,
       firstHole: () => firstHole(stored, hosted.mayHaveGaps),
     };
   }

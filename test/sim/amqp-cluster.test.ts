@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { runSeed } from '../../src/sim/runner.ts';
-import { amqpCluster, amqpHeld, amqpNormalMode } from '../../src/sim/scenarios/amqp-cluster.ts';
+import {
+  amqpCluster,
+  amqpHeld,
+  amqpKinds,
+  amqpNormalMode,
+} from '../../src/sim/scenarios/amqp-cluster.ts';
 import { runs } from '../setup/runs.ts';
 
 /** Otherwise that is left to runner.test.ts and its smaller scenario. */
@@ -31,6 +36,12 @@ test('queues on one node each keep what was confirmed through the deaths of that
   // Some were refused: their node was down.
   expect(counts.acknowledged).toBeGreaterThanOrEqual(2_000);
   expect(counts.acknowledged).toBeLessThan(counts.operations);
+}, 600_000);
+
+test('quorum queues drop what comes back too often and nothing else, and their counts never fall', async () => {
+  const { failure, counts } = await runSeed(500, amqpKinds);
+  expect(failure).toBeUndefined();
+  expect(counts.lost).toBe(0);
 }, 600_000);
 
 test('what is acknowledged behind held messages goes from the disks of nodes that fail, and nothing else does', async () => {

@@ -8,6 +8,8 @@ export interface QueueFacts {
   readonly isDurable: boolean;
   /** Not every node has it: while those are down that do, nobody can put anything into it. */
   readonly isPartial?: boolean;
+  /** Of a quorum queue: how often a message may come back. */
+  readonly deliveryLimit?: number;
   /** Exchanges that may put messages into it; of durable queues `Publish.queues` says more. */
   readonly exchanges: readonly string[];
 }
@@ -65,6 +67,8 @@ export type QueueEvent =
       readonly exchange: string;
       readonly key: string;
       readonly isRedelivered: boolean;
+      /** What it says of how often it came back; left out: nothing. */
+      readonly count?: number;
     }
   | {
       /** The client has written it. */

@@ -22,6 +22,7 @@
 // From then on it must not come again, whatever fails. Until then it may, but only with the mark.
 import type { Violation } from '../scenario.ts';
 import type { Publish, QueueEvent, QueueHistory } from './queue-history.ts';
+import { isSpent } from './quorum-queue.ts';
 
 export const QUEUE_ANOMALIES = [
   'lost',
@@ -95,9 +96,12 @@ export function checkQueues(history: QueueHistory): readonly Violation[] {
     }
     for (const delivery of deliveries) checkEffect(name, delivery, deliveries, view, report);
   }
+  const limits = new Map(history.queues.map(({ name, deliveryLimit }) => [name, deliveryLimit]));
   const queues = history.queues.filter(({ isPartial }) => isPartial).map(({ name }) => name);
   const partial = new Set([...queues, ...(history.partialStreams ?? [])]);
-  for (const publish of history.publishes) checkConfirmed(publish, partial, view, report);
+  const isGone = (queue: string, deliveries: readonly Delivery[]) =>
+    deliveries.some(({ event }) => isSpent(event.count, limits.get(queue)));
+  for (const publish of history.publishes) checkConfirmed(publish, partial, view, isGone, report);
   return found;
 }
 
@@ -260,6 +264,7 @@ function checkConfirmed(
   publish: Publish,
   partial: ReadonlySet<string>,
   view: View,
+  isGone: (queue: string, deliveries: readonly Delivery[]) => boolean,
   report: Report,
 ): void {
   const { id, outcome, queues, streams, isMandatory, isReturned, owed = queues } = publish;
@@ -274,6 +279,7 @@ function checkConfirmed(
     const name = keyOf(queue, id);
     const deliveries = (view.messages.get(name) ?? []).filter(({ index }) => index < view.end);
     if (deliveries.length === 0) report('lost', `${name}: was confirmed and never came`);
+    else if (isGone(queue, deliveries)) continue;
     else if (!deliveries.some((each) => isTaken(each) && each.settledAt < view.end)) {
       report('stuck', `${name}: came last to ${saidOf(deliveries.at(-1)!)} and nobody settled it`);
     }

@@ -7,7 +7,8 @@
 //   acknowledged a follower has on disk what its leader counts it for
 //   start-backwards     the start of one life of a replica never falls
 //   start-undone        where any replica started once, a leader of a later epoch starts at the earliest
-//   state               the replicated state after one index is the same on every node
+//   state               the replicated state of the metadata after one index is the same on every node
+//   log-state           the replicated state of a queue after one frame is the same on every replica
 // At rest, when the faults are over and everything is drained:
 //   not-converged       the replicas of a log are not copies of one another, do not start at one offset, lack something
 //                       from there on, or have not all committed
@@ -45,6 +46,8 @@ export interface ReplicaProbe {
   /** The same of what an active leader has appended; undefined for others. */
   readonly tipStart?: number | undefined;
   firstHole?(): number | undefined;
+  /** After which frame the replicated state is known, and its hash; undefined where nobody asks. */
+  readonly applied?: { readonly seq: number; hash(): number } | undefined;
 }
 
 /** A node's replicated metadata at one moment. */
@@ -60,11 +63,14 @@ interface LogMemory {
   /** Chain by `epoch:seq`. */
   readonly chains: Map<string, { readonly chain: number; readonly node: string }>;
   readonly committed: Map<number, FrameMark & { readonly node: string }>;
+  /** Hash of the state after a frame, by `epoch:seq`. */
+  readonly states: Map<string, { readonly hash: number; readonly node: string }>;
   /** The highest start that a replica had, and in which epoch it was seen first. */
   start: { readonly offset: number; readonly epoch: number; readonly node: string };
 }
 
 interface LifeMemory {
+  appliedSeq: number;
   startOffset: number;
   committedSeq: number;
   checkedSeq: number;
@@ -75,10 +81,16 @@ export class ReplicaChecker {
   readonly #lives = new Map<string, LifeMemory>();
   readonly #states = new Map<number, { readonly hash: number; readonly node: string }>();
   #frames = 0;
+  #compared = 0;
 
   /** Frames compared so far: a checker that saw nothing has proven nothing. */
   get framesChecked(): number {
     return this.#frames;
+  }
+
+  /** States of queues that were compared with what another replica had after the same frame. */
+  get statesCompared(): number {
+    return this.#compared;
   }
 
   /** The first violation among the probes of one moment. */
@@ -88,7 +100,8 @@ export class ReplicaChecker {
         this.#leader(probe) ??
         this.#progress(probe) ??
         this.#starts(probe) ??
-        this.#frameChecks(probe);
+        this.#frameChecks(probe) ??
+        this.#stateCheck(probe);
       if (violation !== undefined) return violation;
     }
     return acknowledgedCheck(probes);
@@ -185,11 +198,34 @@ export class ReplicaChecker {
     return undefined;
   }
 
+  /** A leader has applied what may be cut again: a frame is its epoch and its number. */
+  #stateCheck({ applied, ...probe }: ReplicaProbe): Violation | undefined {
+    const life = this.#life(probe);
+    if (applied === undefined || applied.seq === life.appliedSeq) return undefined;
+    const frame = probe.frameAt(applied.seq);
+    if (frame === undefined) return undefined;
+    life.appliedSeq = applied.seq;
+    const { states } = this.#log(probe.logId);
+    const key = `${frame.epoch}:${applied.seq}`;
+    const known = states.get(key);
+    const { node } = probe;
+    if (known === undefined) {
+      states.set(key, { hash: applied.hash(), node });
+      return undefined;
+    }
+    if (known.node === node) return undefined;
+    this.#compared += 1;
+    if (known.hash === applied.hash()) return undefined;
+    const where = `log ${probe.logId} epoch ${frame.epoch} seq ${applied.seq}`;
+    return broken('log-state', `${where}: ${known.node} and ${node} differ`);
+  }
+
   #log(logId: number): LogMemory {
     let log = this.#logs.get(logId);
     if (log === undefined) {
       const start = { offset: 0, epoch: 0, node: '' };
-      log = { leaders: new Map(), chains: new Map(), committed: new Map(), start };
+      const maps = { leaders: new Map(), chains: new Map(), committed: new Map() };
+      log = { ...maps, states: new Map(), start };
       this.#logs.set(logId, log);
     }
     return log;
@@ -199,7 +235,7 @@ export class ReplicaChecker {
     const key = `${probe.node}/${probe.life}/${probe.logId}/${probe.tenure ?? 0}`;
     let life = this.#lives.get(key);
     if (life === undefined) {
-      life = { startOffset: 0, committedSeq: -1, checkedSeq: -1 };
+      life = { startOffset: 0, committedSeq: -1, checkedSeq: -1, appliedSeq: -1 };
       this.#lives.set(key, life);
     }
     return life;

@@ -4,6 +4,7 @@
 // acknowledgement was effective. Some publishes go to streams as well: one is read back then, the other is read all
 // the time.
 
+import type { FieldTable } from '../../protocols/amqp/codec/index.ts';
 import type { Poll } from '../checkers/kafka-history.ts';
 import {
   checkQueues,
@@ -11,7 +12,13 @@ import {
   countLostMessages,
   EFFECTIVE_AFTER_MS,
 } from '../checkers/queue.ts';
-import type { QueueHistory } from '../checkers/queue-history.ts';
+import type { QueueEvent, QueueHistory } from '../checkers/queue-history.ts';
+import {
+  checkQuorumQueues,
+  countHeardReturns,
+  isSpent,
+  type LeaderChanges,
+} from '../checkers/quorum-queue.ts';
 import { checkStreamReaders, type StreamHistory, unread } from '../checkers/stream-readers.ts';
 import { between, pick } from '../draws.ts';
 import { CRASH_KINDS } from '../faults/policy.ts';
@@ -27,11 +34,14 @@ import {
   QueueRecorder,
   ROUTES,
   SIDE_ROUTES,
+  topologyWith,
+  typed,
 } from '../workloads/amqp-session.ts';
 import { checkStream, createStream, readStream } from '../workloads/amqp-stream.ts';
 import { KafkaToQueue } from '../workloads/kafka-to-queue.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { ReignWatch } from './reigns.ts';
 import {
   AMQP_PORT,
   CLUSTER_FAULTS,
@@ -114,6 +124,21 @@ const HOLDERS: readonly AmqpConsumerOptions[] = [
 /** So many acknowledged messages have gone from segments, and bytes with them, since the faults ended. */
 const GONE_MIN = 20;
 
+/**
+ * Quorum queues, with a limit to how often a message may come back, and consumers that give some back whenever they
+ * come: nothing but these may be gone, and what a count says never falls.
+ */
+export const amqpKinds: Scenario = {
+  ...amqpCluster,
+  name: 'amqp-kinds',
+  bugs: [...REPLICATION_BUGS, 'forget-delivery-count'],
+  create: (world) => new AmqpClusterRun(world, {}, [], QUORUM_QUEUES),
+};
+
+const QUORUM_QUEUES: readonly string[] = ['jobs', 'feed'];
+const DELIVERY_LIMIT = 6;
+const REFUSED_EVERY = 23;
+
 class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly cluster: SimulatedCluster;
@@ -133,20 +158,34 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   #streamPolls: readonly Poll[] | undefined;
 
   readonly #holders: readonly AmqpConsumerOptions[];
+  readonly #quorum: ReadonlySet<string>;
+  readonly #watch: ReignWatch;
 
   constructor(
     world: World,
     parts: SimulatedParts = {},
     holders: readonly AmqpConsumerOptions[] = [],
+    quorum: readonly string[] = [],
   ) {
     super();
     this.#world = world;
     this.#holders = holders;
+    this.#quorum = new Set(quorum);
     const reserveAhead = pick(world.workload.fork('queues'), RESERVED_AHEAD)!;
     this.cluster = new SimulatedCluster(world, { ...parts, queues: { reserveAhead } });
     this.#recorder = new QueueRecorder(world);
     const { queues } = this.#recorder.history;
-    for (const name of DURABLE_QUEUES) queues.push({ name, isDurable: true, exchanges: [] });
+    for (const name of DURABLE_QUEUES) {
+      const limit = this.#quorum.has(name) ? { deliveryLimit: DELIVERY_LIMIT } : {};
+      queues.push({ name, isDurable: true, exchanges: [], ...limit });
+    }
+    const watched = quorum.map((name) => ({ name, destination: name, partition: 0 }));
+    this.#watch = new ReignWatch(world, this.cluster, watched);
+  }
+
+  override probe(): Violation | undefined {
+    if (this.#quorum.size > 0) this.#watch.look();
+    return super.probe();
   }
 
   get history(): QueueHistory {
@@ -165,7 +204,10 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
       this.#publisher({ routes, meanGapMs, bodyBytesMax, mandatory: isSide ? 0 : 0.3 });
     }
     this.#startProducer();
-    for (const options of [...CONSUMERS, ...this.#holders]) this.#consumer(options);
+    for (const options of [...CONSUMERS, ...this.#holders]) {
+      const refuses = this.#quorum.has(options.queue) ? { refusesEvery: REFUSED_EVERY } : {};
+      this.#consumer({ ...options, ...refuses });
+    }
     for (let i = 0; i < READERS; i += 1) this.#reader();
     this.cluster.run(createStream(this.cluster.kafkaClient('maker'), NODE_COUNT));
   }
@@ -179,7 +221,15 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     const { environment: env } = this.#world.node(id, 'client', true).start();
     const random = this.#world.workload.fork(id);
     const nodes = this.cluster.addresses.map(({ host }) => ({ host, port: AMQP_PORT }));
-    return { env, id, random, nodes, recorder: this.#recorder };
+    const facts = { env, id, random, nodes, recorder: this.#recorder };
+    if (this.#quorum.size === 0) return facts;
+    return { ...facts, topology: topologyWith((queue) => this.#argumentsOf(queue)) };
+  }
+
+  #argumentsOf(queue: string): FieldTable | undefined {
+    if (!this.#quorum.has(queue)) return undefined;
+    const limit = { type: 'signedint', value: DELIVERY_LIMIT } as const;
+    return [typed('quorum'), { name: 'x-delivery-limit', value: limit }];
   }
 
   #publisher(options: AmqpPublisherOptions): void {
@@ -292,12 +342,17 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     for (const { id, queues, outcome } of publishes) {
       if (outcome === 'confirmed') for (const queue of queues) open.add(`${queue}/${id}`);
     }
+    const limits = new Map(
+      this.#recorder.history.queues.map(({ name, deliveryLimit }) => [name, deliveryLimit]),
+    );
     const queueOf = new Map<string, string>();
     const names = new Map<number, string>();
     for (const event of events) {
       if (event.kind === 'consumes') queueOf.set(event.consumer, event.queue);
       if (event.kind === 'delivered') {
-        names.set(event.delivery, `${queueOf.get(event.consumer)}/${event.id}`);
+        const queue = queueOf.get(event.consumer)!;
+        names.set(event.delivery, `${queue}/${event.id}`);
+        if (isSpent(event.count, limits.get(queue))) open.delete(`${queue}/${event.id}`);
       }
       if (event.kind === 'settled' && event.how !== 'requeued') {
         open.delete(names.get(event.delivery)!);
@@ -328,6 +383,7 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     const partialStreams = [...streams].filter((name) => !this.cluster.isEverywhere(name));
     const found = [
       ...checkQueues({ ...history, queues, partialStreams }),
+      ...checkQuorumQueues(history, this.#changes()),
       ...checkStream(history, this.#streamPolls),
       ...checkStreamReaders(this.#journal, history.publishes),
       ...this.cluster.idleViolations(),
@@ -335,6 +391,7 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     if (found.length === 0 && countEffective(history) === 0) {
       found.push({ check: 'workload', message: 'no acknowledgement could have been forgotten' });
     }
+    if (found.length === 0 && this.#quorum.size > 0) found.push(...this.#idleOfQuorum());
     if (found.length === 0 && this.#producer?.confirmed === 0) {
       found.push({ check: 'workload', message: 'nothing of what Kafka produced was stored' });
     }
@@ -342,6 +399,26 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
       found.push({ check: 'workload', message: 'nobody has read anything of the journal' });
     }
     return found;
+  }
+
+  #changes(): LeaderChanges {
+    return new Map(
+      [...this.#watch.reigns()].map(([queue, reigns]) => {
+        return [queue, reigns.flatMap(({ fromMs, untilMs }) => [fromMs, untilMs ?? fromMs])];
+      }),
+    );
+  }
+
+  /** Checkers that looked at nothing would find nothing. */
+  #idleOfQuorum(): Violation[] {
+    const idle = (message: string) => [{ check: 'workload', message }];
+    const { history } = this.#recorder;
+    if (countHeardReturns(history, this.#changes()) === 0)
+      return idle('no return was surely heard');
+    if (this.cluster.statesCompared === 0) return idle('no state of a queue was compared');
+    const isLast = (event: QueueEvent) =>
+      event.kind === 'delivered' && event.count === DELIVERY_LIMIT;
+    return history.events.some(isLast) ? [] : idle('no message came back as often as it may');
   }
 
   counts(): ScenarioCounts {

@@ -1,6 +1,6 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
-import { amqpCluster, amqpHeld, amqpNormalMode } from './amqp-cluster.ts';
+import { amqpCluster, amqpHeld, amqpKinds, amqpNormalMode } from './amqp-cluster.ts';
 import { amqpDurability } from './amqp-durability.ts';
 import { damagedDisks } from './damaged-disks.ts';
 import { damagedWal } from './damaged-wal.ts';
@@ -28,6 +28,7 @@ export const scenarios: readonly Scenario[] = [
   amqpCluster,
   amqpNormalMode,
   amqpHeld,
+  amqpKinds,
   amqpDurability,
   rocketmqCluster,
   durableActors,

@@ -449,6 +449,11 @@ export class SimulatedCluster {
     return [{ check: 'workload', message: 'no frame of any replica was compared' }];
   }
 
+  /** The same of states of queues. */
+  get statesCompared(): number {
+    return this.#replicas.statesCompared;
+  }
+
   /** Names of the nodes that are down, for people. */
   down(): string {
     const down = this.#world.nodes('server').filter((node) => !node.isUp);

@@ -61,6 +61,8 @@ export interface Content {
   readonly body: Uint8Array;
   /** Of one that comes from a stream. */
   readonly streamOffset: number | undefined;
+  /** Of one that came back to a quorum queue. */
+  readonly deliveryCount: number | undefined;
 }
 
 /** What comes unasked, in its order with the answers to calls. */
@@ -229,8 +231,10 @@ export class AmqpConnection {
         const bytes = tape.bytesOf(ints[at + SOURCE]!);
         const method = tape.methodAt(at) as Content['method'];
         const body = bytes.slice(from, from + ints[at + BODY_SIZE]!);
-        const streamOffset = streamOffsetIn(bytes, ints[at + PROPERTIES_AT]!);
-        const content = { method, body, streamOffset };
+        const properties = ints[at + PROPERTIES_AT]!;
+        const streamOffset = numberIn(bytes, properties, 'x-stream-offset');
+        const deliveryCount = numberIn(bytes, properties, 'x-delivery-count');
+        const content = { method, body, streamOffset, deliveryCount };
         this.#events.content?.(channel, content);
         if (method.name === 'basic.get-ok') this.#answer(channel, method, content);
         break;
@@ -314,15 +318,15 @@ export class AmqpConnection {
 const HAS_HEADERS = 0x2000;
 const HAS_OTHERS_BEFORE = 0xc000;
 
-/** The header `x-stream-offset` of properties as publishers of the workload make them. */
-function streamOffsetIn(bytes: Uint8Array, at: number): number | undefined {
+/** A header of the broker's, in properties as publishers of the workload make them. */
+function numberIn(bytes: Uint8Array, at: number, name: string): number | undefined {
   const flags = readU16(bytes, at);
   if ((flags & HAS_OTHERS_BEFORE) !== 0) throw new Error('properties that nobody has sent');
   if ((flags & HAS_HEADERS) === 0) return undefined;
   const walk = new TableWalk();
   walk.openTable(bytes, at + 2);
   while (walk.next()) {
-    if (walk.isNamed('x-stream-offset')) return readI64Lossy(bytes, walk.valueAt);
+    if (walk.isNamed(name)) return readI64Lossy(bytes, walk.valueAt);
   }
   return undefined;
 }

@@ -13,6 +13,7 @@ import {
   SIDE_EXCHANGE,
   sleep,
 } from './amqp-session.ts';
+import { readBody } from './kafka-bodies.ts';
 
 const MEAN_STEP_MS = 20;
 const SYNC_EVERY_MS = 1_000;
@@ -32,11 +33,14 @@ export interface AmqpConsumerOptions {
   readonly isGetting?: boolean;
   /** Settles nothing, and goes only when its node does. */
   readonly isHolding?: boolean;
+  /** Messages whose number is a multiple of that are given back whenever they come; left out: none. */
+  readonly refusesEvery?: number;
 }
 
 interface Held {
   readonly tag: number;
   readonly delivery: number;
+  readonly isRefused: boolean;
 }
 
 export class AmqpConsumer {
@@ -104,7 +108,9 @@ export class AmqpConsumer {
     }
     const delivery = this.#facts.recorder.delivered(this.#name, content);
     if (this.#isAutomatic) return;
-    this.#held.push({ tag: method.args.deliveryTag, delivery });
+    const { refusesEvery } = this.#options;
+    const isRefused = refusesEvery !== undefined && readBody(content.body).id % refusesEvery === 0;
+    this.#held.push({ tag: method.args.deliveryTag, delivery, isRefused });
   }
 
   get #isAutomatic(): boolean {
@@ -230,6 +236,7 @@ export class AmqpConsumer {
 
   #settleSome(connection: AmqpConnection): void {
     const { random } = this.#facts;
+    this.#refuse(connection);
     if (this.#held.length === 0) return;
     const at = random.below(this.#held.length);
     if (this.#isOrderly || chance(random, 0.3)) this.#settle(connection, at, true, 'acknowledged');
@@ -238,7 +245,14 @@ export class AmqpConsumer {
     else this.#settle(connection, at, false, 'dropped');
   }
 
+  #refuse(connection: AmqpConnection): void {
+    for (let at = this.#held.length - 1; at >= 0; at -= 1) {
+      if (this.#held[at]!.isRefused) this.#settle(connection, at, false, 'requeued');
+    }
+  }
+
   #settleAll(connection: AmqpConnection): void {
+    this.#refuse(connection);
     if (this.#held.length > 0) {
       this.#settle(connection, this.#held.length - 1, true, 'acknowledged');
     }

@@ -1,6 +1,7 @@
 // What every AMQP client of the workload does: dial until somebody answers, a bounded number of times, declare what
 // it needs, and write down what it sees.
 import type { Address, Environment } from '../../env/environment.ts';
+import type { FieldTable } from '../../protocols/amqp/codec/index.ts';
 import { fnv1a32 } from '../../std/hash.ts';
 import type { BlockEvent } from '../checkers/blocks.ts';
 import {
@@ -55,14 +56,15 @@ export class QueueRecorder {
   }
 
   /** A message came; answers the number of the delivery. */
-  delivered(consumer: string, { method, body }: Content): number {
+  delivered(consumer: string, { method, deliveryCount, body }: Content): number {
     if (method.name === 'basic.return') throw new Error('a return is no delivery');
     const { exchange, routingKey: key, redelivered: isRedelivered } = method.args;
     const delivery = this.#nextDelivery;
     this.#nextDelivery += 1;
     const { id } = readBody(body);
     const bodyHash = fnv1a32(body);
-    const seen = { id, bodyHash, exchange, key, isRedelivered };
+    const told = deliveryCount === undefined ? {} : { count: deliveryCount };
+    const seen = { id, bodyHash, exchange, key, isRedelivered, ...told };
     this.add({ kind: 'delivered', atMs: this.nowMs, consumer, delivery, ...seen });
     return delivery;
   }
@@ -180,7 +182,19 @@ export const SIDE_ROUTES: readonly Route[] = [
   { exchange: SIDE_EXCHANGE, key: 'shared.one', queues: [], streams: [] },
 ];
 
-async function declareTopology(connection: AmqpConnection): Promise<void> {
+const declareTopology = topologyWith(() => undefined);
+
+/** The usual one, with queues that are declared with what is said of them. */
+export function topologyWith(
+  argumentsOf: (queue: string) => FieldTable | undefined,
+): (connection: AmqpConnection) => Promise<void> {
+  return (connection) => declareAll(connection, argumentsOf);
+}
+
+async function declareAll(
+  connection: AmqpConnection,
+  argumentsOf: (queue: string) => FieldTable | undefined,
+): Promise<void> {
   for (const [exchange, type] of EXCHANGES) {
     const args = { exchange, type, durable: true };
     await connection.call(CHANNEL, 'exchange.declare', args);
@@ -189,9 +203,7 @@ async function declareTopology(connection: AmqpConnection): Promise<void> {
     await connection.call(CHANNEL, 'queue.declare', {
       queue,
       durable: true,
-      arguments: isClassic
-        ? [{ name: 'x-queue-type', value: { type: 'longstr', value: 'classic' } }]
-        : [],
+      arguments: argumentsOf(queue) ?? (isClassic ? [typed('classic')] : []),
     });
     for (const [exchange, routingKey] of bindings)
       await bind(connection, queue, exchange, routingKey);
@@ -202,12 +214,16 @@ async function declareTopology(connection: AmqpConnection): Promise<void> {
     queue: JOURNAL,
     durable: true,
     arguments: [
-      { name: 'x-queue-type', value: { type: 'longstr', value: 'stream' } },
+      typed('stream'),
       { name: 'x-partitions', value: { type: 'signedint', value: JOURNAL_LOGS } },
     ],
   });
   for (const [exchange, routingKey] of JOURNAL_BINDINGS)
     await bind(connection, JOURNAL, exchange, routingKey);
+}
+
+export function typed(type: string): FieldTable[number] {
+  return { name: 'x-queue-type', value: { type: 'longstr', value: type } };
 }
 
 export function bind(

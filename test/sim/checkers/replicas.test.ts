@@ -10,6 +10,8 @@ interface Sketch {
   readonly start?: number;
   readonly tipStart?: number;
   readonly hole?: number;
+  /** Seq and hash of the state. */
+  readonly applied?: readonly [number, number];
   /** Chain per seq from 0; a frame's epoch is the hundreds of its chain. */
   readonly chains: readonly number[];
 }
@@ -24,6 +26,7 @@ function probe(sketch: Sketch): ReplicaProbe {
     startOffset: sketch.start ?? 0,
     tipStart: sketch.tipStart,
     firstHole: () => sketch.hole,
+    applied: sketch.applied && { seq: sketch.applied[0], hash: () => sketch.applied![1] },
     committedSeq: sketch.committed ?? sketch.chains.length - 1,
     endSeq: sketch.chains.length - 1,
     frameAt: (seq) => {
@@ -54,6 +57,21 @@ test('replicas that agree, lag, and cut what was never committed are fine', () =
         { node: 'n2', chains: [100, 101, 202], committed: 2, epoch: 2, isLeader: true },
       ],
     ),
+  ).toBeUndefined();
+});
+
+test('a queue that has another state after the same frame is found, and one after another frame is not', () => {
+  const chains = [100, 101, 102];
+  const states = (...applied: (readonly [number, number])[]) =>
+    observe(applied.map((each, i) => ({ node: `n${i + 1}`, chains, applied: each })));
+  expect(states([2, 5], [2, 5], [1, 9])).toBeUndefined();
+  expect(states([2, 5], [2, 6])).toBe('replicas/log-state');
+  // A frame that was cut is another one, though it has its number.
+  expect(
+    observe([
+      { node: 'n1', chains: [100, 101, 102], committed: 1, applied: [2, 5] },
+      { node: 'n2', chains: [100, 101, 202], committed: 2, applied: [2, 6] },
+    ]),
   ).toBeUndefined();
 });
 

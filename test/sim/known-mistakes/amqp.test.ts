@@ -1,4 +1,9 @@
-import { amqpCluster, amqpHeld, amqpNormalMode } from '../../../src/sim/scenarios/amqp-cluster.ts';
+import {
+  amqpCluster,
+  amqpHeld,
+  amqpKinds,
+  amqpNormalMode,
+} from '../../../src/sim/scenarios/amqp-cluster.ts';
 import { find } from './find.ts';
 
 find([
@@ -36,6 +41,13 @@ find([
     scenario: amqpNormalMode,
     from: 2_022,
     foundBy: /^queue\/lost$/,
+  },
+  {
+    bug: 'forget-delivery-count',
+    what: 'a message that came back to a quorum queue and is not counted',
+    scenario: amqpKinds,
+    from: 500,
+    foundBy: /^(quorum-queue\/uncounted|queue\/stuck)$/,
   },
   {
     bug: 'drop-needed',
