@@ -16,6 +16,7 @@ const KNOWN = new Map([
   ['npm ci && npm test', { covered: '.ci/run runs it' }],
   // Known seeds: a check of the text must not depend on luck.
   ['npm run sim -- --seeds 200', { run: 'npm run sim -- --seeds 5 --from 1000' }],
+  ['npm run chaos:cluster -- --minutes 3', { covered: '.ci/run runs it' }],
   ['npm run demo', { covered: '.ci/run runs it' }],
   ['npx callboard inspect .callboard --node 1', { afterStop: true }],
   ['npm run chaos:kill9 -- --rounds 20', { run: 'npm run chaos:kill9 -- --rounds 1 --all 0' }],
