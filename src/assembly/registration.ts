@@ -328,7 +328,8 @@ export class Registration {
       if (nowMs >= dueMs) {
         dueMs = nowMs + PLAN_AGAIN_MS;
         const timeoutMs = Math.max(1, Math.min(PLAN_AGAIN_MS, untilMs - nowMs));
-        if (!(await metadata.prepareStop(this.#incarnation, timeoutMs))) continue;
+        // Where all stop at once nobody may be left to take over: no reason to wait.
+        if ((await metadata.prepareStop(this.#incarnation, timeoutMs)) === 0) return;
       }
       await new Promise<void>((resolve) => system.deadlines.after(HAND_OVER_POLL_MS, resolve));
     }

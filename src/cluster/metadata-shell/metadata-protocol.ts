@@ -47,8 +47,8 @@ export const MetadataProtocol = protocol('metadata', 6, {
       standing: oneOf('leads', 'follows', 'alone', 'blank'),
     }),
   ),
-  /** A node is about to stop: others are to take over what it leads. True: whoever leads metadata has planned it. */
-  prepareStop: ask(record({ node: u32, incarnation: u32 }), bool),
+  /** A node is about to stop: others are to take over what it leads. How many logs that is; absent: nobody plans here. */
+  prepareStop: ask(record({ node: u32, incarnation: u32 }), optional(u32)),
   // From the shards of this node.
   proposeSafeSet: tell(
     record({

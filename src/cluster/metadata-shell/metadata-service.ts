@@ -310,8 +310,10 @@ export class MetadataService {
     else if (this.raft.controllerId === node) this.raft.leaderLost();
   }
 
-  #control(input: ControllerInput): void {
-    for (const output of this.#controller.step(input, this.#nowMs())) this.#actFor(output);
+  #control(input: ControllerInput): readonly ControllerOutput[] {
+    const outputs = this.#controller.step(input, this.#nowMs());
+    for (const output of outputs) this.#actFor(output);
+    return outputs;
   }
 
   #actFor(output: ControllerOutput): void {
@@ -463,21 +465,22 @@ export class MetadataService {
     };
   }
 
-  #prepareStop(node: number, incarnation: number): boolean {
-    if (!this.#isReadyLeader()) return false;
-    this.#control({ kind: 'prepare-stop', node, incarnation });
-    return true;
+  #prepareStop(node: number, incarnation: number): number | undefined {
+    if (!this.#isReadyLeader()) return undefined;
+    const outputs = this.#control({ kind: 'prepare-stop', node, incarnation });
+    const plans = outputs.flatMap((output) => (output.kind === 'plan-moves' ? output.plans : []));
+    return plans.filter(({ leader }) => leader === node).length;
   }
 
-  /** This node is about to stop. False: nobody was reached who plans. */
-  async prepareStop(incarnation: number, timeoutMs: number): Promise<boolean> {
+  /** This node is about to stop: how many logs it is to hand over. Undefined: nobody was reached who plans. */
+  async prepareStop(incarnation: number, timeoutMs: number): Promise<number | undefined> {
     const { node } = this.config;
     const { controllerId, isLeader } = this.raft;
     if (isLeader) return this.#prepareStop(node, incarnation);
-    if (controllerId < 0) return false;
+    if (controllerId < 0) return undefined;
     return this.#peer(controllerId)
       .ask('prepareStop', { node, incarnation }, { timeoutMs })
-      .catch(() => false);
+      .catch(() => undefined);
   }
 
   /** From a log host of this node, see `LeaderMoves`. */
