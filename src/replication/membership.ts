@@ -229,6 +229,7 @@ export class Membership {
   /** Asks for a better set, or for a truer ISR, if there is one and nothing is under way. */
   considerChange(holdSeq: number, answeredSeq: number): void {
     if (this.#pending !== undefined || this.#nowMs < this.#nextProposalMs) return;
+    if (this.#isSelfShown) return;
     const goal = planChange({
       mode: this.#config.mode,
       minInsync: this.#config.minInsync,
@@ -290,8 +291,16 @@ export class Membership {
     return this.#set.members.filter(({ peer }) => peer.isInSync).map(({ peer }) => peer.node);
   }
 
+  /** Nobody else has the log, and the metadata says so: there is no other set, as of most of many thousands of logs. */
+  get #isSelfShown(): boolean {
+    const { self } = this;
+    if (!this.isAlone || this.#set.size !== 1 || !self.isInSync) return false;
+    const isMember = self.memberIncarnation >= 0 && self.memberIncarnation === self.incarnation;
+    return isMember && this.#shownIsr.length === 1 && this.#shownIsr[0] === self.node;
+  }
+
   get #isShown(): boolean {
-    return isSameNodes(this.#trueIsr, this.#shownIsr);
+    return this.#isSelfShown || isSameNodes(this.#trueIsr, this.#shownIsr);
   }
 
   /**

@@ -53,6 +53,8 @@ export class Consumer {
   generation = 0;
   isTold = false;
   isResting = false;
+  /** Its link is to look whether there is something to ask for it. */
+  isAsking = false;
 
   constructor(
     id: number,

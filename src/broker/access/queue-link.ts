@@ -8,12 +8,13 @@ import { type DeliveriesAnswer, decodeQueueAnswer, type QueueAnswer } from '../v
 import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
 import type { Owner } from '../view/consumers.ts';
 import { Runs } from '../view/runs.ts';
-import type { Call, Calls } from './calls.ts';
+import type { Calls } from './calls.ts';
 import type { Consumer } from './consumer.ts';
 import { FetchedRecords } from './fetched-records.ts';
 import { readFileSlice } from './file-slices.ts';
 import type { HostRef } from './host-calls.ts';
 import { LeaderPlace, type PlacePort } from './leader-place.ts';
+import { LinkCall, OpenCalls } from './link-calls.ts';
 import type { DeliveredMessage } from './queue-api.ts';
 import { type Settlement, Settlements, settleCommand } from './settlements.ts';
 
@@ -76,13 +77,15 @@ export class QueueLink {
   readonly settlements = new Settlements();
   readonly #port: LinkPort;
   readonly #consumers = new Set<Consumer>();
-  /** Those about whom there may be something to ask, and those that were given what is not delivered. */
-  readonly #asking = new Set<Consumer>();
+  /** Those about whom there may be something to ask (`isAsking`), and an array for the next ones. */
+  #asking: Consumer[] = [];
+  #asked: Consumer[] | undefined;
+  /** Those that were given what is not delivered. */
   readonly #holding = new Set<Consumer>();
   /** Consumers that go, and have to be told so. */
   #leaving: Leave[] = [];
-  /** Questions that are open, and whether an answer is still wanted. */
-  readonly #open = new Map<number, LinkCall>();
+  /** Questions that are open: an answer is still wanted. */
+  readonly #open = new OpenCalls();
   readonly #records = new FetchedRecords();
   /** Gives back what the fetched records lie in. */
   #release: (() => void) | undefined;
@@ -106,7 +109,7 @@ export class QueueLink {
       this.#consumers.size === 0 &&
       this.#leaving.length === 0 &&
       this.settlements.isEmpty &&
-      this.#open.size === 0
+      this.#open.isEmpty
     );
   }
 
@@ -114,12 +117,18 @@ export class QueueLink {
 
   add(consumer: Consumer): void {
     this.#consumers.add(consumer);
-    this.#asking.add(consumer);
+    this.#askAbout(consumer);
   }
 
   /** It may have room, or less than before. */
   touch(consumer: Consumer): void {
-    if (consumer.state !== 'ended') this.#asking.add(consumer);
+    if (consumer.state !== 'ended') this.#askAbout(consumer);
+  }
+
+  #askAbout(consumer: Consumer): void {
+    if (consumer.isAsking) return;
+    consumer.isAsking = true;
+    this.#asking.push(consumer);
   }
 
   remove(consumer: Consumer, keepsMessages: boolean): void {
@@ -132,7 +141,12 @@ export class QueueLink {
   }
 
   #drop(consumer: Consumer): void {
-    for (const set of [this.#consumers, this.#asking, this.#holding]) set.delete(consumer);
+    this.#consumers.delete(consumer);
+    this.#holding.delete(consumer);
+    if (consumer.isAsking) {
+      consumer.isAsking = false;
+      this.#asking = this.#asking.filter((each) => each !== consumer);
+    }
     consumer.state = 'ended';
     consumer.generation += 1;
   }
@@ -165,7 +179,7 @@ export class QueueLink {
     // First what is done with, so that it does not come again.
     for (const settlement of this.settlements.take()) this.#settle(host, settlement);
     if (this.#leaving.length > 0) this.#leaveAll(host);
-    if (this.#asking.size > 0) this.#askAll(host);
+    if (this.#asking.length > 0) this.#askAll(host);
     this.#serve();
   }
 
@@ -176,12 +190,16 @@ export class QueueLink {
   }
 
   #askAll(host: HostRef): void {
-    const asking = [...this.#asking];
-    this.#asking.clear();
+    const asking = this.#asking;
+    this.#asking = this.#asked ?? [];
+    this.#asked = undefined;
+    for (const consumer of asking) consumer.isAsking = false;
     for (const consumer of asking) {
       if (consumer.state === 'off') this.#attach(host, consumer);
       else if (consumer.state === 'on' && !consumer.isResting) this.#receive(host, consumer);
     }
+    asking.length = 0;
+    this.#asked = asking;
   }
 
   /** Once, behind what is at work in this turn. */
@@ -213,9 +231,8 @@ export class QueueLink {
 
   /** The leader or its epoch is another one. */
   moved(): void {
-    for (const token of this.#open.keys()) this.#port.calls.forget(token);
-    const open = [...this.#open.values()];
-    this.#open.clear();
+    const open = this.#open.takeAll();
+    for (const { token } of open) this.#port.calls.forget(token);
     this.#isFetching = false;
     this.#isResting = false;
     for (const consumer of this.#consumers) this.#forget(consumer);
@@ -232,8 +249,7 @@ export class QueueLink {
   }
 
   #gone(): void {
-    for (const token of this.#open.keys()) this.#port.calls.forget(token);
-    this.#open.clear();
+    for (const { token } of this.#open.takeAll()) this.#port.calls.forget(token);
     this.settlements.clear();
     this.#leaving = [];
     for (const consumer of [...this.#consumers]) this.#end(consumer, 'deleted');
@@ -267,13 +283,13 @@ export class QueueLink {
     const call = new LinkCall(this, host, heard);
     const { calls } = this.#port;
     call.token = calls.command(call, this.logId, encodeQueueCommand(command), timeoutMs);
-    this.#open.set(call.token, call);
+    this.#open.add(call);
     return call;
   }
 
   /** An answer; undefined: there is none, and the leader is given a moment. */
   heard(call: LinkCall, heard: AnsweredInput | undefined): void {
-    this.#open.delete(call.token);
+    this.#open.delete(call);
     let answer: QueueAnswer | undefined;
     if (heard?.result === 'ok') {
       answer = decodeQueueAnswer(heard.body, input);
@@ -307,7 +323,7 @@ export class QueueLink {
   #attach(host: HostRef, consumer: Consumer): void {
     const owner = this.#port.owner();
     if (owner === undefined) {
-      this.#asking.add(consumer);
+      this.#askAbout(consumer);
       return;
     }
     const { options, gets, generation, id } = consumer;
@@ -339,7 +355,7 @@ export class QueueLink {
     consumer.epoch = epoch;
     consumer.seen = seen;
     consumer.delivered = seen;
-    this.#asking.add(consumer);
+    this.#askAbout(consumer);
     if (consumer.isTold || consumer.gets !== undefined) return;
     consumer.isTold = true;
     consumer.sink.attached(consumer.number);
@@ -367,7 +383,7 @@ export class QueueLink {
         if (consumer.generation !== generation) return;
         const isParked = consumer.parked === call;
         if (isParked) consumer.parked = undefined;
-        this.#asking.add(consumer);
+        this.#askAbout(consumer);
         if (answer?.kind === 'deliveries') this.#given(consumer, answer, isParked);
       },
       RECEIVE_TIMEOUT_MS,
@@ -480,11 +496,11 @@ export class QueueLink {
     });
     call.offset = offset;
     call.token = this.#port.calls.fetch(call, this.logId, offset, maxBytes);
-    this.#open.set(call.token, call);
+    this.#open.add(call);
   }
 
   fetchedInput(call: LinkCall, input: FetchedInput): void {
-    this.#open.delete(call.token);
+    this.#open.delete(call);
     const { result, slices, release, startOffset } = input;
     if (result === 'ok' && slices.length > 0) {
       this.place.succeeded();
@@ -507,7 +523,7 @@ export class QueueLink {
       return;
     }
     // Until it is read the question counts as open: a leader change ends it.
-    this.#open.set(call.token, call);
+    this.#open.add(call);
     const { memory } = this.#port;
     readFileSlice(slice, memory, release, (bytes) => {
       this.#port.soon(() => this.#readFrom(call, bytes));
@@ -518,11 +534,11 @@ export class QueueLink {
     const giveBack = (): void => {
       if (bytes !== undefined) this.#port.memory.give(bytes);
     };
-    if (this.#open.get(call.token) !== call) {
+    if (!call.isOpen) {
       giveBack();
       return;
     }
-    this.#open.delete(call.token);
+    this.#open.delete(call);
     if (bytes !== undefined) this.#take(call.offset, [bytes], giveBack);
     else {
       this.#isFetching = false;
@@ -558,41 +574,5 @@ export class QueueLink {
         given.next();
       }
     }
-  }
-}
-
-/** One question of a link. */
-class LinkCall implements Call {
-  readonly host: HostRef;
-  token = 0;
-  offset = 0;
-  readonly #link: QueueLink;
-  readonly #heard: (answer: QueueAnswer | undefined) => void;
-
-  constructor(link: QueueLink, host: HostRef, heard: (answer: QueueAnswer | undefined) => void) {
-    this.#link = link;
-    this.host = host;
-    this.#heard = heard;
-  }
-
-  take(answer: QueueAnswer | undefined): void {
-    this.#heard(answer);
-  }
-
-  /** Another leader is there: this one is not waited for. */
-  abandoned(): void {
-    this.#heard(undefined);
-  }
-
-  answered(input: AnsweredInput): void {
-    this.#link.heard(this, input);
-  }
-
-  fetched(input: FetchedInput): void {
-    this.#link.fetchedInput(this, input);
-  }
-
-  lost(): void {
-    this.#link.heard(this, undefined);
   }
 }

@@ -21,6 +21,8 @@ interface StoredClient {
 export class Clients {
   /** The one that was silent for longest comes first. */
   readonly #clients = new Map<number, StoredClient>();
+  /** Comes last, so that its next batch moves nobody. */
+  #newest: StoredClient | undefined;
 
   get count(): number {
     return this.#clients.size;
@@ -52,9 +54,12 @@ export class Clients {
     if (client === undefined || incarnation > client.incarnation) {
       client = { incarnation, next: 1, firsts: [], offsets: [] };
     }
-    // Behind all others again.
-    this.#clients.delete(id);
-    this.#clients.set(id, client);
+    if (client !== this.#newest) {
+      // Behind all others again.
+      this.#clients.delete(id);
+      this.#clients.set(id, client);
+      this.#newest = client;
+    }
     client.next = first + count;
     client.firsts.push(first);
     client.offsets.push(offset);

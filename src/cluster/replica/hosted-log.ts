@@ -41,6 +41,12 @@ export class HostedLog {
   readonly machine: Machine;
   readonly waiters: Waiters;
   readonly age: LogAge;
+  // Marks of the host, which has thousands of logs and asks about one several times a message.
+  /** Pumped in the next durable phase. */
+  isDirty = false;
+  /** Ticked until nothing goes on; ticked in the turn of its lane. */
+  isTicked = false;
+  isInLane = false;
   role: LeaderRole | FollowerRole | undefined;
   /** What is kept of a log whose records go by age and size. */
   #limits: RetentionLimits | undefined;

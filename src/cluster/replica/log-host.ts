@@ -122,7 +122,10 @@ export class LogHost {
       moveLeader: (move) => config.moveLeader?.(move),
       resignLog: (logId, epoch) => config.resignLog(logId, epoch),
       markDirty: (hosted) => {
-        this.#dirty.add(hosted);
+        if (!hosted.isDirty) {
+          hosted.isDirty = true;
+          this.#dirty.add(hosted);
+        }
         system.turn.request();
       },
       markActive: (hosted) => this.ticks.stir(hosted),
@@ -292,7 +295,7 @@ export class LogHost {
     if (entry === undefined) return undefined;
     const { hosted, ref } = entry;
     this.#logs.delete(logId);
-    this.#dirty.delete(hosted);
+    if (this.#dirty.delete(hosted)) hosted.isDirty = false;
     this.ticks.forget(hosted);
     this.#retention.forget(hosted);
     this.compactions.forget(hosted);
@@ -443,6 +446,7 @@ export class LogHost {
     if (this.#dirty.size > 0) {
       const dirty = [...this.#dirty];
       this.#dirty.clear();
+      for (const hosted of dirty) hosted.isDirty = false;
       for (const hosted of dirty) this.guard(hosted, () => hosted.pump());
     }
     try {

@@ -40,13 +40,25 @@ export class LogTicks {
 
   /** Something goes on in the log. */
   stir(hosted: HostedLog): void {
-    if (this.#active.has(hosted)) return;
+    if (hosted.isTicked) return;
     const dueInMs = lonelyDueInMs(hosted);
     if (dueInMs > TICK_MS) this.#wait(hosted, dueInMs);
     else {
-      this.#active.add(hosted);
+      this.#activate(hosted);
       this.#arm();
     }
+  }
+
+  #activate(hosted: HostedLog): void {
+    if (hosted.isTicked) return;
+    hosted.isTicked = true;
+    this.#active.add(hosted);
+  }
+
+  #rest(hosted: HostedLog): void {
+    if (!hosted.isTicked) return;
+    hosted.isTicked = false;
+    this.#active.delete(hosted);
   }
 
   /** For what is due, or for the turn of its lane. */
@@ -55,17 +67,21 @@ export class LogTicks {
       this.#sleep(hosted, this.#port.system.clock.monotonicMs() + dueInMs);
       return;
     }
-    const lane = this.#laneOf(hosted);
-    if (!lane.has(hosted)) {
-      lane.add(hosted);
+    if (!hosted.isInLane) {
+      hosted.isInLane = true;
+      this.#laneOf(hosted).add(hosted);
       this.#unhurriedCount += 1;
     }
     this.#arm();
   }
 
   forget(hosted: HostedLog): void {
-    this.#active.delete(hosted);
-    if (this.#laneOf(hosted).delete(hosted)) this.#unhurriedCount -= 1;
+    this.#rest(hosted);
+    if (hosted.isInLane) {
+      hosted.isInLane = false;
+      this.#laneOf(hosted).delete(hosted);
+      this.#unhurriedCount -= 1;
+    }
     this.#wake(hosted);
   }
 
@@ -87,7 +103,10 @@ export class LogTicks {
     const lane = this.#unhurried[this.#lane]!;
     this.#lane = (this.#lane + 1) % LANES;
     if (lane.size > 0) {
-      for (const hosted of lane) if (!this.#active.has(hosted)) active.push(hosted);
+      for (const hosted of lane) {
+        hosted.isInLane = false;
+        if (!hosted.isTicked) active.push(hosted);
+      }
       this.#unhurriedCount -= lane.size;
       lane.clear();
     }
@@ -109,10 +128,10 @@ export class LogTicks {
     });
     const isBusy = dueMs <= nowMs + TICK_MS;
     if (isBusy && waitsMs <= TICK_MS) {
-      this.#active.add(hosted);
+      this.#activate(hosted);
       return;
     }
-    this.#active.delete(hosted);
+    this.#rest(hosted);
     if (isBusy) this.#wait(hosted, waitsMs);
     else if (dueMs < Number.POSITIVE_INFINITY) this.#sleep(hosted, dueMs);
   }
