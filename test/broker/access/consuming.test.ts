@@ -293,7 +293,7 @@ test('a consumer that goes leaves what it holds, or gives it back; a session giv
     await rig.until(() => keeps.got.length === 3);
     keeps.inTurn((reader) => reader.detach(1, true));
     await rig.advance(500);
-    expect(await stats()).toEqual({ ready: 3, leased: 3, consumers: 0 });
+    expect(await stats()).toEqual({ ready: 3, leased: 3, consumers: 0, dropped: 0 });
     keeps.acknowledge(keeps.got.slice(0, 1));
     await rig.until(() => cluster.queueState(1, logId).floor === 1);
     const leaves = new TestReader(cluster.at(2));
@@ -301,16 +301,16 @@ test('a consumer that goes leaves what it holds, or gives it back; a session giv
     await rig.until(() => leaves.got.length === 3);
     leaves.inTurn((reader) => reader.detach(1, false));
     await rig.advance(500);
-    expect(await stats()).toEqual({ ready: 3, leased: 2, consumers: 0 });
+    expect(await stats()).toEqual({ ready: 3, leased: 2, consumers: 0, dropped: 0 });
     keeps.inTurn((reader) => reader.close());
     await rig.advance(500);
-    expect(await stats()).toEqual({ ready: 5, leased: 0, consumers: 0 });
+    expect(await stats()).toEqual({ ready: 5, leased: 0, consumers: 0, dropped: 0 });
     const closes = new TestReader(cluster.at(3));
     closes.consume(1, 'q', 5);
     await rig.until(() => closes.got.length === 5);
     closes.inTurn((reader) => reader.close());
     await rig.advance(500);
-    expect(await stats()).toEqual({ ready: 5, leased: 0, consumers: 0 });
+    expect(await stats()).toEqual({ ready: 5, leased: 0, consumers: 0, dropped: 0 });
     for (const id of [2, 3]) {
       expect(cluster.at(id).queues.counters()).toMatchObject({ queuesInUse: 0 });
     }
@@ -329,7 +329,7 @@ test('a session that goes while it is given messages leaves nothing behind', asy
       const { length } = reader.got;
       const held = seed % 2 === 0 ? length : 0;
       const stats = await cluster.answer(cluster.at(1).queues.stats(logId, 1_000));
-      expect(stats).toEqual({ ready: 50 - held, leased: held, consumers: 0 });
+      expect(stats).toEqual({ ready: 50 - held, leased: held, consumers: 0, dropped: 0 });
     });
   }
 });
@@ -433,7 +433,7 @@ test('questions go to whoever leads, and end in time', async () => {
     await rig.advance(1_000);
     rig.grant(logId, 2);
     await rig.advance(5_000);
-    expect(await cluster.answer(asked)).toEqual({ ready: 0, leased: 0, consumers: 0 });
+    expect(await cluster.answer(asked)).toEqual({ ready: 0, leased: 0, consumers: 0, dropped: 0 });
     expect(await cluster.answer(queues.stats(99, 1_000))).toBe('unknown-log');
   });
 });
@@ -529,7 +529,7 @@ test('a session that stops in the middle gets the rest later, from whoever leads
     expect(reader.values).toEqual(range(0, 4));
     // The rest waits here, and is nobody else's.
     const stats = () => cluster.answer(cluster.at(1).queues.stats(logId, 1_000));
-    expect(await stats()).toEqual({ ready: 8, leased: 12, consumers: 1 });
+    expect(await stats()).toEqual({ ready: 8, leased: 12, consumers: 1, dropped: 0 });
     reader.inTurn((each) => each.credit(1, 12));
     room = 3;
     await rig.until(() => reader.got.length === 7);
