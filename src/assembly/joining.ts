@@ -12,7 +12,7 @@ import {
   rememberedOf,
   requestCodec,
 } from './admission.ts';
-import type { Remembered } from './members.ts';
+import { type Remembered, rememberedIn } from './members.ts';
 import type { JoinAddress, NodeConfig } from './node-config.ts';
 import { JoinError, type JoinErrorCode, NodeConfigError, RemovedError } from './node-errors.ts';
 import { PROTOCOLS } from './protocols.ts';
@@ -52,10 +52,11 @@ export async function membershipOf(
   const stored = storedIn(env);
   const known = stored === undefined ? undefined : knownConfig(config, stored);
   if (join.length === 0 || (stored !== undefined && stored.nodeId !== nodeId)) {
-    if (known !== undefined) return known;
+    const isOther = stored !== undefined && stored.nodeId !== nodeId;
+    if (known !== undefined && (isOther || rememberedIn(env) !== undefined)) return known;
     throw new NodeConfigError(
-      `node ${nodeId} has no cluster: name a member to join (--join HOST:PORT); ` +
-        `the folder ${env.disk.root} does not know one`,
+      `node ${nodeId} knows no member: name one to join (--join HOST:PORT); ` +
+        `the folder ${env.disk.root} does not remember any`,
     );
   }
   const outcome = await askUntilWelcome(env, config, stored, joinMs);
@@ -64,7 +65,7 @@ export async function membershipOf(
     return { config: found, introduced: rememberedOf(outcome) };
   }
   // It was a member, and its folder knows others than those that were named.
-  const mayGoOn = known !== undefined && !outcome.isFinal;
+  const mayGoOn = known !== undefined && !outcome.isFinal && rememberedIn(env) !== undefined;
   if (!mayGoOn) throw outcome.error;
   env.log.warn('no member that was named answers: those that the folder knows are asked', {
     why: outcome.error.message,

@@ -74,10 +74,17 @@ export function membersOf(image: MetadataImage): Remembered {
   };
 }
 
+/** Undefined: the folder has none that can be read. */
+export function rememberedIn({ disk }: Environment): Remembered | undefined {
+  const bytes = disk.readFile(MEMBERS_FILE);
+  return bytes === undefined ? undefined : decodeMembers(bytes);
+}
+
 export class Members {
   readonly #env: Environment;
   readonly #self: number;
   readonly #configured: readonly Member[];
+  readonly #introduced: Remembered | undefined;
   #remembered: Remembered;
   #written: string | undefined;
 
@@ -98,7 +105,20 @@ export class Members {
       env.log.warn('the remembered members cannot be read', { file: MEMBERS_FILE });
     }
     if (read !== undefined) this.#written = wordsOf(read);
+    this.#introduced = introduced;
     this.#remembered = introduced ?? read ?? NOTHING_REMEMBERED;
+  }
+
+  /**
+   * Writes down what a member has just answered, if one was asked. The folder is this node's.
+   *
+   * @throws DiskError: a node that joins needs a folder in which it finds the members again.
+   */
+  keepIntroduced(): void {
+    const introduced = this.#introduced;
+    if (introduced === undefined || wordsOf(introduced) === this.#written) return;
+    this.#env.disk.replaceFile(MEMBERS_FILE, encodeMembers(introduced));
+    this.#written = wordsOf(introduced);
   }
 
   get remembered(): Remembered {

@@ -13,6 +13,7 @@ import { type ProposeAnswer, UNAVAILABLE } from '../cluster/metadata-shell/metad
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import { type Survivor, survivorOf } from '../cluster/metadata-shell/survivor.ts';
+import { NODE_FILE } from '../cluster/node-file.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
@@ -135,9 +136,9 @@ class Node implements ProbedNode {
     this.#parts = parts;
     this.#timing = { ...DEFAULT_TIMING, ...parts.timing };
     this.#startedAtMs = env.clock.monotonicMs();
+    this.#members = new Members(env, config, introduced);
     this.#folder = takeFolder(env, config.nodeId);
     this.#identity = this.#whoWeAre();
-    this.#members = new Members(env, config, introduced);
     this.#system = createSystem(env, {
       name: `node-${config.nodeId}`,
       node: config.nodeId,
@@ -184,7 +185,11 @@ class Node implements ProbedNode {
   #whoWeAre(): NodeIdentity {
     const { clusterId, nodeId, isFounding } = this.#config;
     try {
-      return openIdentity(this.#env, clusterId, nodeId, isFounding ?? false);
+      // First whom to ask: a folder that knows its name and nobody else would never find the cluster again.
+      if (!this.#env.disk.exists(NODE_FILE)) this.#members.keepIntroduced();
+      const identity = openIdentity(this.#env, clusterId, nodeId, isFounding ?? false);
+      this.#members.keepIntroduced();
+      return identity;
     } catch (error) {
       this.#folder.release();
       throw error;
@@ -249,7 +254,7 @@ class Node implements ProbedNode {
     await metadata.start();
     if (this.#identity.incarnation !== FOUNDING_INCARNATION) {
       // A folder that was lost must not vote from memory: it comes as a newcomer, until it is a voter.
-      metadata.join(this.#members.others()).catch((error: unknown) => this.#fail(error));
+      metadata.join(() => this.#members.others()).catch((error: unknown) => this.#fail(error));
     }
     this.#registration = new Registration({
       system: this.#system,

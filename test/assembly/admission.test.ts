@@ -183,6 +183,16 @@ describe('members', () => {
     expect(gone.ids()).toEqual([1, 2, 3]);
   });
 
+  test('of an answer go before those of the file, and are kept when the folder is this node’s', () => {
+    const own = env();
+    const introduced = { version: 9, members: [{ node: 7, host: 'h', port: 5 }], removed: [2] };
+    const members = new Members(own, { nodeId: 4, nodes: addresses(4) }, introduced);
+    expect(members.others()).toEqual([7]);
+    expect(own.disk.readFile(MEMBERS_FILE)).toBeUndefined();
+    members.keepIntroduced();
+    expect(new Members(own, { nodeId: 4, nodes: addresses(4) }).others()).toEqual([7]);
+  });
+
   test('are written when they differ, and not for every change', () => {
     const own = env();
     const members = new Members(own, { nodeId: 4, nodes: addresses(4) });

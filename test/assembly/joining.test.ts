@@ -64,6 +64,16 @@ test('the restart of a node that has joined needs no member, and no cluster id',
   await expect.poll(() => standing(JOINER, 1)?.isLive, { timeout: 30_000 }).toBe(true);
 }, 60_000);
 
+test('a folder that knows its name and no member says so', async () => {
+  const dataRoot = folder('forgetful');
+  fs.cpSync(folder('node-4'), dataRoot, { recursive: true });
+  fs.rmSync(join(dataRoot, 'LOCK'), { force: true });
+  fs.rmSync(join(dataRoot, 'members.json'));
+  const error = await cluster.join(JOINER, { dataRoot, members: [] }).catch((each) => each);
+  expect(error).toMatchObject({ code: 'NODE_CONFIG_INVALID' });
+  expect(String(error)).toContain('--join HOST:PORT');
+}, 60_000);
+
 test('all start again, and find the one that is in nobody’s list', async () => {
   for (const id of [1, 2, 3, JOINER]) await cluster.stopNode(id);
   // With two founders alone there is no quorum of four.

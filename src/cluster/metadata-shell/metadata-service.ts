@@ -415,17 +415,19 @@ export class MetadataService {
     return new Promise((resolve) => this.config.system.deadlines.after(delayMs, resolve));
   }
 
-  /** A newcomer asks the leader, any of `nodes`, to take it in, until it votes. */
-  async join(nodes: readonly number[]): Promise<void> {
-    // A learner that hears a leader is not done: whoever let it in may have died before it could vote.
-    while (!this.#isStopped && !this.isVoter()) {
-      for (const node of nodes) {
-        if (this.#isStopped || this.isVoter()) return;
+  /**
+   * A newcomer asks the leader, any of `others` as it knows them then, to take it in, until it is sure to vote: what is only logged, here or by
+   * the leader that has taken it in, may be undone with whoever has logged it.
+   */
+  async join(others: () => readonly number[]): Promise<void> {
+    while (!this.#isStopped && !this.isSettledVoter()) {
+      for (const node of others()) {
+        if (this.#isStopped || this.isSettledVoter()) return;
         const request = { node: this.config.node, incarnation: this.config.incarnation };
         const isTaken = await this.#peer(node)
           .ask('join', request, { timeoutMs: PROPOSE_ASK_MS })
           .catch(() => false);
-        if (isTaken) return;
+        if (isTaken) break;
       }
       await this.#sleep(PROPOSE_RETRY_MS * 4);
     }
