@@ -8,6 +8,7 @@ import { durableActors } from './durable-actors.ts';
 import { kafkaCluster } from './kafka-cluster.ts';
 import { kafkaCompaction } from './kafka-compaction.ts';
 import { kafkaDurability } from './kafka-durability.ts';
+import { kafkaJoin } from './kafka-join.ts';
 import { kafkaMoves } from './kafka-moves.ts';
 import { kafkaReassign } from './kafka-reassign.ts';
 import { kafkaReplicaReads } from './kafka-replica-reads.ts';
@@ -21,6 +22,7 @@ export const scenarios: readonly Scenario[] = [
   kafkaReassign,
   kafkaReplicaReads,
   kafkaMoves,
+  kafkaJoin,
   kafkaCompaction,
   damagedDisks,
   damagedWal,

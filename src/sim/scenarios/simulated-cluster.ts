@@ -3,6 +3,7 @@
 // every scenario has, and fails the run with whatever a client throws.
 import type { StartRocket } from '../../assembly/client-protocols.ts';
 import { localShards } from '../../assembly/local-shards.ts';
+import { MEMBERS_FILE } from '../../assembly/members.ts';
 import { type NodeParts, nodeStarter } from '../../assembly/node.ts';
 import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
 import type { NodeProbe, ProbedNode, ProbedReplica } from '../../assembly/probe.ts';
@@ -10,6 +11,7 @@ import { startRocketListener } from '../../assembly/rocket-listener.ts';
 import { DEFAULT_TIMING } from '../../assembly/timing.ts';
 import type { MetadataChange } from '../../cluster/metadata/commands.ts';
 import type { ClusterOperations, Durability } from '../../cluster/ports.ts';
+import type { Environment } from '../../env/environment.ts';
 import { startAmqpListener } from '../../protocols/amqp/listener.ts';
 import { cycleTracer } from '../ask-cycles.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
@@ -53,6 +55,12 @@ export const CLUSTER_FAULTS: FaultPolicy = {
   faultsMin: 3,
 };
 
+/** Of a node that joins: nobody could take it in, in time, or its former life counted as live for so long. */
+const EXPECTED_OF_JOINERS: ReadonlySet<string> = new Set([
+  'NODE_JOIN_UNREACHABLE',
+  'NODE_JOIN_ID_TAKEN',
+]);
+
 /** Mistakes of replication, which break what every log promises. */
 export const REPLICATION_BUGS = [
   'ack-before-sync',
@@ -65,6 +73,8 @@ export const REPLICATION_BUGS = [
 export interface SimulatedParts {
   /** Three if left out. */
   readonly nodeCount?: number;
+  /** So many of them, the last, are in nobody's list: they join when they are booted. */
+  readonly joinCount?: number;
   readonly queues?: NodeParts['queues'];
   /** Of durable AMQP queues, where they are not as many as topics have. */
   readonly queueReplicas?: number | undefined;
@@ -109,6 +119,7 @@ export interface Leading {
 export class SimulatedCluster {
   readonly #world: World;
   readonly #nodeCount: number;
+  readonly #founderCount: number;
   readonly addresses: readonly NodeAddress[];
   readonly #startNode: ReturnType<typeof nodeStarter>;
   readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
@@ -129,6 +140,7 @@ export class SimulatedCluster {
     const { segmentBytesMax } = parts;
     this.#world = world;
     this.#nodeCount = parts.nodeCount ?? NODE_COUNT;
+    this.#founderCount = this.#nodeCount - (parts.joinCount ?? 0);
     const { scrubIntervalMs = 0 } = parts;
     this.#isScrubbing = scrubIntervalMs > 0;
     this.#onRunning = parts.onRunning;
@@ -170,20 +182,32 @@ export class SimulatedCluster {
   // ---- nodes ---------------------------------------------------------------------------------
 
   start(): void {
-    for (const node of this.#world.nodes('server')) this.boot(node);
+    for (const node of this.#world.nodes('server')) if (!this.#isJoiner(node)) this.boot(node);
+  }
+
+  #isJoiner({ number }: SimNode): boolean {
+    return number > this.#founderCount;
+  }
+
+  /** A node that has joined needs no member to be named, while it has its folder. */
+  #listOf(node: SimNode, { disk }: Environment): Pick<NodeConfig, 'clusterId' | 'nodes' | 'join'> {
+    const founders = this.addresses.slice(0, this.#founderCount);
+    if (!this.#isJoiner(node)) return { clusterId: 'simulated', nodes: founders };
+    const nodes = this.addresses.filter(({ id }) => id === node.number);
+    const join = founders.map(({ host, linkPort: port }) => ({ host, port }));
+    return { clusterId: '', nodes, ...(disk.exists(MEMBERS_FILE) ? {} : { join }) };
   }
 
   boot(node: SimNode): void {
     const process = node.start();
     this.#bornMs.set(process, this.#world.nowMs);
     const config = {
-      clusterId: 'simulated',
+      ...this.#listOf(node, process.environment),
       nodeId: node.number,
-      nodes: this.addresses,
       dataRoot: process.environment.disk.root,
       shards: 0,
       host: node.host,
-      isFounding: !this.#wasReady,
+      isFounding: !this.#wasReady && !this.#isJoiner(node),
       token: 'simulated',
       ...this.#settings,
       ...(this.#rackOf === undefined ? {} : { rack: this.#rackOf(node.number) }),
@@ -252,6 +276,22 @@ export class SimulatedCluster {
       if (replica.logId === logId && offset !== undefined) return { life: probe!.life, offset };
     }
     return undefined;
+  }
+
+  /** The nodes that have not recovered, and what they lack, for people. */
+  notWhole(): string {
+    const broken = this.#world.nodes('server').filter((node) => !this.hasRecovered(node));
+    const words = broken.map((node) => {
+      const own = this.#probeOf(node);
+      const standing = own?.standing(node.number);
+      const what = [
+        own?.isSettledVoter === true ? 'voter' : 'no voter',
+        standing?.isLive === true ? 'live' : 'not live',
+        standing?.isInSync === true ? 'in sync' : 'not in sync',
+      ];
+      return `${node.id} (${what.join(', ')})`;
+    });
+    return words.join(' ') || 'none';
   }
 
   areNodesWhole(): boolean {
@@ -325,7 +365,9 @@ export class SimulatedCluster {
   /** The node gave up. Its launcher starts it again, unless a fault has dealt with it meanwhile. */
   #ended(node: SimNode, process: SimProcess, code: string, message: string): void {
     if (node.process !== process) return;
-    if (!EXPECTED_ENDS.has(code)) {
+    const isExpected =
+      EXPECTED_ENDS.has(code) || (this.#isJoiner(node) && EXPECTED_OF_JOINERS.has(code));
+    if (!isExpected) {
       this.#world.fail('node-failed', `${node.id}: ${code} ${message}`);
       return;
     }
@@ -343,7 +385,9 @@ export class SimulatedCluster {
   /** A Kafka client on a host of its own. */
   kafkaClient(id: string): KafkaClient {
     const process = this.#world.node(id, 'client').start();
-    const bootstrap = this.addresses.map(({ host }) => ({ host, port: KAFKA_PORT }));
+    const bootstrap = this.addresses
+      .slice(0, this.#founderCount)
+      .map(({ host }) => ({ host, port: KAFKA_PORT }));
     return new KafkaClient(process.environment, id, bootstrap);
   }
 
