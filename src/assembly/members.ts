@@ -5,6 +5,7 @@
 // The file is written only where it says more than the configuration does, and replaced as a whole. It is a hint: what
 // it lacks is learned from the metadata, and from those who dial. No secret is in it.
 import type { MetadataImage } from '../cluster/metadata/image.ts';
+import type { NodeRecord } from '../cluster/metadata/types.ts';
 import type { Environment } from '../env/environment.ts';
 import { decodeUtf8, encodeUtf8 } from '../std/bytes.ts';
 import { messageOf } from '../std/errors.ts';
@@ -87,6 +88,8 @@ export class Members {
   readonly #introduced: Remembered | undefined;
   #remembered: Remembered;
   #written: string | undefined;
+  /** Another array when a node has changed. */
+  #seen: readonly NodeRecord[] | undefined;
 
   /** `introduced`: what a member has just answered, newer than any file. */
   constructor(
@@ -139,7 +142,10 @@ export class Members {
 
   /** Metadata has changed: what differs from the configuration is written down. Best effort, tried at each change. */
   changed(image: MetadataImage): void {
+    const nodes = image.nodes();
     if (image.clusterId === '' || image.version < this.#remembered.version) return;
+    if (nodes === this.#seen) return;
+    this.#seen = nodes;
     const next = membersOf(image);
     if (wordsOf(next) === this.#written) return;
     const isNews =
@@ -152,6 +158,7 @@ export class Members {
       this.#env.disk.replaceFile(MEMBERS_FILE, encodeMembers(next));
       this.#written = wordsOf(next);
     } catch (error) {
+      this.#seen = undefined;
       this.#env.log.warn('the members cannot be written down', { error: messageOf(error) });
     }
   }

@@ -12,6 +12,8 @@ export class Neighbours {
   readonly #self: number;
   readonly #links: Addresses;
   readonly #sinceVersion: number;
+  /** Another array when a node has changed. */
+  #lastSeen: readonly NodeRecord[] | undefined;
   /** Records are replaced when they change. */
   readonly #seen = new Map<number, NodeRecord>();
 
@@ -29,6 +31,8 @@ export class Neighbours {
   look(): void {
     if (this.#image.version < this.#sinceVersion) return;
     const nodes = this.#image.nodes();
+    if (nodes === this.#lastSeen) return;
+    this.#lastSeen = nodes;
     for (const node of nodes) {
       if (node.id === this.#self || this.#seen.get(node.id) === node) continue;
       this.#seen.set(node.id, node);

@@ -54,7 +54,13 @@ export interface FileBytes {
   at(position: number, length: number): Uint8Array;
 }
 
-const TEXT_FILES = new Set(['actors.json', 'cluster.json', 'dev.json']);
+const TEXT_FILES = new Set([
+  'actors.json',
+  'cluster.json',
+  'dev.json',
+  'members.json',
+  'server.json',
+]);
 const WHOLE_BYTES_MAX = 256 << 20;
 
 /** @throws DiskError if it cannot be opened. */

@@ -23,7 +23,7 @@ import {
   MetadataImage,
 } from '../../src/cluster/metadata/index.ts';
 import { createNodeEnvironment } from '../../src/env/node/environment.ts';
-import { encodeUtf8 } from '../../src/std/bytes.ts';
+import { decodeUtf8, encodeUtf8 } from '../../src/std/bytes.ts';
 
 let image: MetadataImage;
 let index: number;
@@ -224,7 +224,10 @@ describe('members', () => {
 
   test('are read as they were written', () => {
     const remembered = { version: 7, members: [{ node: 3, host: 'h', port: 5 }], removed: [9] };
-    expect(decodeMembers(encodeMembers(remembered))).toEqual(remembered);
+    const text =
+      '{"format":1,"version":7,"members":[{"node":3,"host":"h","port":5}],"removed":[9]}\n';
+    expect(decodeUtf8(encodeMembers(remembered))).toBe(text);
+    expect(decodeMembers(encodeUtf8(text))).toEqual(remembered);
   });
 });
 
