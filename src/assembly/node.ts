@@ -60,6 +60,7 @@ import { DEFAULT_TIMING, type Timing } from './timing.ts';
 import { VERSION } from './version.ts';
 import { watchLinks } from './watch-links.ts';
 import { Watcher } from './watcher.ts';
+import { prefixed } from './worker-boot.ts';
 
 /** Without `rocketmq` the node has no listener for RocketMQ. */
 export interface NodeParts extends LoadClients {
@@ -464,7 +465,10 @@ class Node implements ProbedNode {
       shards,
       shardCount: this.#config.shards,
       mayCreate: this.#parts.autoCreate !== false,
-      counters: () => this.#parts.counters?.() ?? {},
+      counters: () => ({
+        ...this.#parts.counters?.(),
+        ...prefixed('main.links', this.#links.counters),
+      }),
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
       watch: (client) => this.#watchLinks(client),
     });

@@ -163,7 +163,7 @@ export async function runWorker(parts: WorkerParts, threadData: unknown): Promis
   let told = '';
   const report = () => {
     const counters = { ...shard.counters(), ...prefixed('ring', member.hub.counters) };
-    Object.assign(counters, parts.counters?.(env));
+    Object.assign(counters, prefixed('links', links.counters), parts.counters?.(env));
     const { kafka, amqp, rocketmq } = shard;
     const connections =
       kafka.counters.open + amqp.counters.open + rocketmq.counters.connectionsOpen;

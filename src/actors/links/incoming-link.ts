@@ -195,6 +195,7 @@ export class IncomingLink {
     this.#isAsked = false;
     this.#deliveredRecords = 0;
     this.#counters.writes += 1;
+    this.#counters.bytesSent += frame.length;
     this.connection.write(frame);
   }
 }

@@ -507,8 +507,9 @@ describe('who is not there any more', () => {
     await env.advanceAsync(600_000);
     expect(a.links.epochOf(2, 0)).toBe(1);
     expect(net.live.size).toBe(2);
-    // One sign of life in ten seconds, and its acknowledgement.
+    // One sign of life in ten seconds, and its acknowledgement, whose bytes count as well: this one sends nothing else.
     expect(writes() - before).toBeLessThanOrEqual(60);
+    expect(b.links.counters.bytesSent).toBeGreaterThan(0);
     expect(a.system.turn.count + b.system.turn.count - turns).toBeLessThan(300);
   });
 
