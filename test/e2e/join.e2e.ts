@@ -199,6 +199,22 @@ async function writesGoOn(sent: { kafka: string[]; amqp: string[] }): Promise<vo
   await until('writes go on', isOn, 60_000);
 }
 
+it('dev starts again without the node that was removed', async () => {
+  const { data, basePort } = cluster;
+  const owned = cluster;
+  await user.close();
+  await amqp.close().catch(() => undefined);
+  // Its folder stays: the copy goes with the test.
+  const copy = join(folder, 'again');
+  await owned.killAll();
+  fs.cpSync(data, copy, { recursive: true });
+  cluster = await startDev({ data: copy, basePort, restart: '500ms' });
+  await owned.stop();
+  expect(cluster.nodes.map(({ id }) => id)).toEqual([1, 2]);
+  const { nodes } = run('info');
+  expect(nodes.map(({ id }) => id)).toEqual([1, 2, NEW]);
+}, 120_000);
+
 it('who may not join is told why, each with an exit code of its own', async () => {
   const plan = run<AddPlan>('add');
   const token = tokenOf(cluster);

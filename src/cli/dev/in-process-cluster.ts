@@ -1,5 +1,6 @@
 // All nodes of the cluster in this one process: the fastest start and the least memory. Nothing can be
-// killed alone here, so there is nothing to restart: a node that fails ends the program.
+// killed alone here, so there is nothing to restart: a node that fails ends the program, but for one that was taken out
+// of the cluster, which ends alone.
 import type { NodeConfig, NodeEntry, RunningNode } from '../../assembly/node-config.ts';
 import { createNodeEnvironment } from '../../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE } from '../../env/node/log.ts';
@@ -16,8 +17,8 @@ export interface InProcessOptions {
 
 export class InProcessCluster implements Cluster {
   readonly ready: Promise<void>;
-  readonly entries: readonly RunningEntry[];
   readonly #options: InProcessOptions;
+  readonly #removed = new Set<number>();
   /** The terminal is the reader: only what went wrong. */
   readonly #log = createNodeLog({ level: 'warn' });
   #running: RunningNode[] = [];
@@ -28,8 +29,13 @@ export class InProcessCluster implements Cluster {
   constructor(options: InProcessOptions) {
     this.#options = options;
     process.env[LOG_LEVEL_VARIABLE] = 'warn';
-    this.entries = options.configs.map((config) => options.entryOf(config, process.pid));
     this.ready = this.#start();
+  }
+
+  get entries(): readonly RunningEntry[] {
+    const { configs, entryOf } = this.#options;
+    const left = configs.filter(({ nodeId }) => !this.#removed.has(nodeId));
+    return left.map((config) => entryOf(config, process.pid));
   }
 
   async #start(): Promise<void> {
@@ -70,7 +76,11 @@ export class InProcessCluster implements Cluster {
           isReady = true;
           resolve();
         }
-        if (event.event === 'failed') {
+        if (event.event === 'failed' && this.#mayGo(nodeId, event.code)) {
+          this.#removed.add(nodeId);
+          this.#running = this.#running.filter((each) => each !== node);
+          node.stop().then(resolve, reject);
+        } else if (event.event === 'failed') {
           const message = `node ${nodeId} failed: ${event.message}`;
           if (isReady) this.#options.events.onFailed(message);
           else
@@ -81,6 +91,15 @@ export class InProcessCluster implements Cluster {
         this.#options.events.onEvent(nodeId, event);
       });
     });
+  }
+
+  /** Taken out of the cluster, and not the last one here. */
+  #mayGo(nodeId: number, code: string): boolean {
+    const { configs } = this.#options;
+    const isElse = configs.some(
+      (each) => each.nodeId !== nodeId && !this.#removed.has(each.nodeId),
+    );
+    return code === 'NODE_REMOVED' && isElse;
   }
 
   async stop(): Promise<void> {

@@ -31,6 +31,8 @@ interface Member {
   readonly config: NodeConfig;
   process: NodeProcess;
   isReady: boolean;
+  /** Taken out of the cluster, for good: nobody waits for it. */
+  isRemoved: boolean;
   failure: { readonly code: string; readonly message: string } | undefined;
   /** Deaths since it was last ready. */
   failedStarts: number;
@@ -57,6 +59,7 @@ export class ProcessCluster implements Cluster {
         config,
         process: undefined as unknown as NodeProcess,
         isReady: false,
+        isRemoved: false,
         failure: undefined,
         failedStarts: 0,
         restart: undefined,
@@ -67,7 +70,8 @@ export class ProcessCluster implements Cluster {
   }
 
   get entries(): readonly RunningEntry[] {
-    return this.#members.map(({ config, process }) => this.#options.entryOf(config, process.pid));
+    const members = this.#members.filter(({ isRemoved }) => !isRemoved);
+    return members.map(({ config, process }) => this.#options.entryOf(config, process.pid));
   }
 
   #spawn(member: Member): void {
@@ -88,24 +92,33 @@ export class ProcessCluster implements Cluster {
     if (event.event === 'ready') {
       member.isReady = true;
       member.failedStarts = 0;
-      if (!this.#isUp && this.#members.every((one) => one.isReady)) {
-        this.#isUp = true;
-        this.#resolve();
-      }
+      this.#look();
     }
     this.#options.events.onEvent(member.config.nodeId, event);
+  }
+
+  #look(): void {
+    if (this.#isUp || !this.#members.every((one) => one.isReady || one.isRemoved)) return;
+    this.#isUp = true;
+    this.#resolve();
   }
 
   #ended(member: Member, exit: NodeExit): void {
     if (this.#isStopping) return;
     const how = exitText(exit.code, exit.signal);
+    member.isRemoved = member.failure?.code === 'NODE_REMOVED';
     if (!this.#isUp) {
+      // Of an earlier run. The others go on without it.
+      if (member.isRemoved && this.#members.some((one) => !one.isRemoved)) {
+        this.#look();
+        return;
+      }
       this.#reject(this.#startFailure(member, how));
       return;
     }
     const { restartAfterMs, events } = this.#options;
     const afterMs =
-      restartAfterMs === undefined || member.failure?.code === 'NODE_REMOVED'
+      restartAfterMs === undefined || member.isRemoved
         ? undefined
         : Math.min(RESTART_MAX_MS, restartAfterMs * 2 ** Math.min(member.failedStarts, 10));
     if (!member.isReady) member.failedStarts += 1;
