@@ -22,7 +22,7 @@ import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { answerNewcomer, METADATA_FORMATS } from './admission.ts';
 import type { LoadClients } from './client-protocols.ts';
-import { knownControllerMistakes } from './controller-mistakes.ts';
+import { knownControllerMistakes, knownRaftMistakes } from './controller-mistakes.ts';
 import { DurableActorsOfCluster, type ReplicatedActors } from './durable-actors.ts';
 import { DurableCommands } from './durable-commands.ts';
 import { kindOf } from './durable-kinds.ts';
@@ -97,7 +97,6 @@ const META_SHARD = 255;
 const RAFT_LOG_ID = 1;
 const SURVEY_MS = 500;
 const LOOPBACK_HOSTS = ['127.0.0.1', '::1'];
-
 /** What is needed to say who listens where. */
 function hostsOf(host: string): readonly string[] {
   return host === 'localhost' ? LOOPBACK_HOSTS : [host];
@@ -216,6 +215,7 @@ class Node implements ProbedNode {
       metadata: this.#imageProbe.look(),
       life: this.#shards?.incarnations()[0] ?? 0,
       isSettledVoter: this.#metadata?.isSettledVoter() ?? false,
+      group: this.#metadata?.raft.look(),
       counters: () => this.#shards?.counters() ?? {},
       operations: this.#shards?.changes,
       ...this.#imageProbe.questions,
@@ -354,7 +354,7 @@ class Node implements ProbedNode {
       log: this.#env.log.child({ part: 'metadata' }),
       node: nodeId,
       incarnation: this.#identity.incarnation,
-      raft: { ...RAFT_DEFAULTS, ...raft },
+      raft: { ...RAFT_DEFAULTS, ...raft, ...knownRaftMistakes(this.#env) },
       bootstrap: configurationOf(isFounder ? founders : []),
       stored,
       replica: this.#replica,

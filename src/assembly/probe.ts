@@ -5,6 +5,7 @@ import { type Durability, hashImage, type LogRecord } from '../cluster/metadata/
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { ClusterOperations, PolicyService } from '../cluster/ports.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
+import type { RaftStatus } from '../raft/index.ts';
 import type { ShardStore, StoredLog } from '../storage/api.ts';
 import type { ReplicatedActors } from './durable-actors.ts';
 import type { RunningNode } from './node-config.ts';
@@ -43,6 +44,13 @@ export interface ProbedReplica {
   firstHole(): number | undefined;
 }
 
+/** A peer of the metadata group. Valid until the next event. */
+export interface ProbedPeer extends RaftStatus {
+  readonly peer: number;
+  /** Of the entry at that index; undefined above the end, and where it is compacted. */
+  termAt(index: number): number | undefined;
+}
+
 export interface NodeProbe {
   readonly replicas: Iterable<ProbedReplica>;
   /** The last index applied, and the hash of the image after it. */
@@ -51,6 +59,8 @@ export interface NodeProbe {
   readonly life: number;
   /** Of the metadata group, by a membership that is committed and not about to change. */
   readonly isSettledVoter: boolean;
+  /** Its peer of the metadata group; undefined before that has recovered. */
+  readonly group: ProbedPeer | undefined;
   /** Of its shards, as the admin API has them. */
   counters(): Readonly<Record<string, number>>;
   /** What whoever runs the cluster may ask of it here; undefined before the node is up. */

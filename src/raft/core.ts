@@ -87,6 +87,8 @@ export interface RaftCore {
   /** The next time at which a `tick` does something; Infinity when only inputs can. */
   readonly deadlineMs: number;
   readonly status: RaftStatus;
+  /** Of the entry at that index; undefined above the end, and where it is compacted. */
+  termAt(index: number): number | undefined;
 }
 
 /** A peer with what recovery found. `nowMs` starts its election timeout. */
@@ -238,6 +240,10 @@ export class Core implements RaftCore {
     return state.isElectable ? state.electionDeadlineMs : Number.POSITIVE_INFINITY;
   }
 
+  termAt(index: number): number | undefined {
+    return this.state.log.termAt(index);
+  }
+
   get status(): RaftStatus {
     const state = this.state;
     const progress = new Map<PeerId, PeerStatus>();
@@ -250,6 +256,8 @@ export class Core implements RaftCore {
       applied: state.log.applied,
       lastIndex: state.log.lastIndex,
       durableIndex: state.log.stable,
+      durableTerm: state.persistence.durable.term,
+      durableVote: state.persistence.durable.vote,
       snapshotIndex: state.snapshot?.index ?? 0,
       configuration: state.configuration,
       committedConfiguration: state.configurations.at(state.log.commit),

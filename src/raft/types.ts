@@ -236,6 +236,9 @@ export interface RaftStatus extends SoftState {
   readonly applied: number;
   readonly lastIndex: number;
   readonly durableIndex: number;
+  /** The newest term that is on the disk, and the vote in it; 0: none. */
+  readonly durableTerm: number;
+  readonly durableVote: PeerId;
   readonly snapshotIndex: number;
   /** The newest in the log: the one that counts. */
   readonly configuration: Configuration;

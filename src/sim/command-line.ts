@@ -6,6 +6,8 @@ export interface SimOptions {
   /** The first seed; undefined draws a fresh one. */
   readonly from: number | undefined;
   readonly bug: string | undefined;
+  /** Names all scenarios, and runs none. */
+  readonly isList: boolean;
   /** Stops after so many real minutes, whatever `seeds` says. */
   readonly minutes: number | undefined;
   readonly isVerbose: boolean;
@@ -18,9 +20,11 @@ export interface SimOptions {
 export const USAGE = [
   'npm run sim -- [--scenario NAME] [--seeds N] [--from SEED] [--bug NAME]',
   '               [--minutes M] [--twice] [--keep-going] [--verbose]',
+  'npm run sim -- --list',
 ].join('\n');
 
 const SEED_LIMIT = 2 ** 48;
+const FLAGS = ['--verbose', '--keep-going', '--twice', '--list'];
 
 /** The options, or a sentence about what is wrong with them. */
 export function parseSimArguments(argv: readonly string[]): SimOptions | string {
@@ -28,7 +32,7 @@ export function parseSimArguments(argv: readonly string[]): SimOptions | string 
   const flags = new Set<string>();
   for (let i = 0; i < argv.length; i += 1) {
     const name = argv[i]!;
-    if (name === '--verbose' || name === '--keep-going' || name === '--twice') flags.add(name);
+    if (FLAGS.includes(name)) flags.add(name);
     else if (['--scenario', '--seeds', '--from', '--bug', '--minutes'].includes(name)) {
       const value = argv[i + 1];
       if (value === undefined || value.startsWith('--')) return `${name} needs a value`;
@@ -48,6 +52,7 @@ export function parseSimArguments(argv: readonly string[]): SimOptions | string 
     from,
     bug: values.get('--bug'),
     minutes,
+    isList: flags.has('--list'),
     isVerbose: flags.has('--verbose'),
     keepGoing: flags.has('--keep-going'),
     isTwice: flags.has('--twice'),

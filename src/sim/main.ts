@@ -12,6 +12,7 @@ const SEED_BITS = 2 ** 32;
 async function main(argv: readonly string[]): Promise<number> {
   const options = parseSimArguments(argv);
   if (typeof options === 'string') return refuse(options);
+  if (options.isList) return list();
   const name = options.scenario ?? scenarios[0]!.name;
   const scenario = scenarios.find((known) => known.name === name);
   if (scenario === undefined) {
@@ -25,6 +26,16 @@ async function main(argv: readonly string[]): Promise<number> {
   const from = options.from ?? Math.floor(Math.random() * SEED_BITS);
   print(`scenario ${name}, base seed ${from} (repeat with --from ${from})`);
   return runAll(scenario, options, from);
+}
+
+function list(): number {
+  const width = Math.max(...scenarios.map(({ name }) => name.length));
+  for (const { name, what, bugs } of scenarios) {
+    print(
+      `${name.padEnd(width)}  ${what ?? `drawn faults; known mistakes: ${bugs.join(', ') || 'none'}`}`,
+    );
+  }
+  return 0;
 }
 
 async function runAll(scenario: Scenario, options: SimOptions, from: number): Promise<number> {

@@ -8,6 +8,7 @@ import { messageOf } from '../std/errors.ts';
 import { FaultInjector } from './faults/injector.ts';
 import { drawPlan } from './faults/plan.ts';
 import type { FaultKind } from './faults/policy.ts';
+import { ScriptPlayer } from './faults/script-player.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from './scenario.ts';
 import { installTripWires, type TripWires } from './trip-wires.ts';
 import { type Failure, World } from './world.ts';
@@ -16,6 +17,7 @@ const PROBE_EVERY_EVENTS = 50;
 const BREATHE_EVERY_DRAINS = 50_000;
 const LOG_TAIL_LINES = 60;
 const START_LIMIT_MS = 60_000;
+const SCRIPT_LIMIT_MS = 240_000;
 
 export interface SeedOptions {
   readonly bug?: string;
@@ -58,9 +60,9 @@ export async function runSeed(
       ),
     );
     host.wires.arm();
-    const { run, injector } = await runPhases(world, scenario, options);
+    const played = await runPhases(world, scenario, options);
     for (const { stack } of host.wires.tripped) world.fail('trip-wire', stack);
-    return summary(world, scenario, options, run, injector);
+    return summary(world, scenario, options, played);
   } finally {
     host.close();
   }
@@ -89,23 +91,37 @@ export async function inWorld<T>(
 
 // ---- phases -----------------------------------------------------------------------------------
 
-async function runPhases(
-  world: World,
-  scenario: Scenario,
-  options: SeedOptions,
-): Promise<{ run: ScenarioRun; injector: FaultInjector }> {
+interface Played {
+  readonly run: ScenarioRun;
+  readonly injector: FaultInjector;
+  readonly player: ScriptPlayer | undefined;
+}
+
+async function runPhases(world: World, scenario: Scenario, options: SeedOptions): Promise<Played> {
   const run = scenario.create(world, options.bug === undefined ? {} : { bug: options.bug });
   const plan =
     options.calm === true ? { meanMs: new Map() } : drawPlan(world.faults, scenario.faults);
   const injector = new FaultInjector(world, scenario.faults, plan, run);
   const isDone = probing(world, scenario, run);
+  const player = options.calm === true ? undefined : playerOf(world, scenario, run);
   run.start();
   injector.start();
+  player?.start();
   await world.runUntil(
     world.nowMs + scenario.chaosMs,
     isDone(() => false),
   );
   await topUp(world, scenario, injector, plan.meanMs.size > 0, isDone);
+  if (player !== undefined) {
+    const isOver = await world.runUntil(
+      world.nowMs + SCRIPT_LIMIT_MS,
+      isDone(() => player.isDone),
+    );
+    if (!isOver && world.failure === undefined) {
+      world.fail('script/unplayed', `the rounds were not over after ${SCRIPT_LIMIT_MS} ms`);
+    }
+    player.heal();
+  }
   injector.heal();
   run.startDrain();
   const drained = await world.runUntil(
@@ -120,7 +136,25 @@ async function runPhases(
   if (world.failure === undefined) {
     for (const violation of run.check()) failWith(world, violation);
   }
-  return { run, injector };
+  return { run, injector, player };
+}
+
+function playerOf(
+  world: World,
+  { name, script }: Scenario,
+  run: ScenarioRun,
+): ScriptPlayer | undefined {
+  if (script === undefined) return undefined;
+  const { isWhole, whois } = run;
+  if (isWhole === undefined || whois === undefined) {
+    throw new Error(`${name}: its runs cannot say who is who, so no script can be played in them`);
+  }
+  return new ScriptPlayer(world, script, {
+    boot: (node) => run.boot(node),
+    isWhole: () => isWhole.call(run),
+    whois: (cast) => whois.call(run, cast),
+    acknowledged: () => run.counts().acknowledged,
+  });
 }
 
 /** A plan whose draws were few still owes the least number of faults. */
@@ -170,8 +204,7 @@ function summary(
   world: World,
   scenario: Scenario,
   options: SeedOptions,
-  run: ScenarioRun,
-  injector: FaultInjector,
+  { run, injector, player }: Played,
 ): SeedResult {
   const { failure } = world;
   const report =
@@ -180,6 +213,7 @@ function summary(
       : [
           'faults:',
           ...injector.timeline(),
+          ...(player?.timeline() ?? []),
           'log:',
           ...world.log.tail(LOG_TAIL_LINES),
           `last events: ${world.trace.strip()}`,
@@ -193,10 +227,17 @@ function summary(
     events: world.trace.events,
     virtualMs: world.nowMs,
     counts: run.counts(),
-    faults: injector.counts(),
+    faults: player === undefined ? injector.counts() : withScript(injector.counts(), player.deeds),
     failure,
     report,
   };
+}
+
+function withScript(
+  counts: ReadonlyMap<FaultKind, number>,
+  deeds: number,
+): ReadonlyMap<FaultKind, number> {
+  return new Map([...counts, ['script', deeds]]);
 }
 
 /** What to type to see a failure again. */

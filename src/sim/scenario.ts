@@ -1,6 +1,7 @@
 // What a simulation is about: which hosts there are, what runs on them, which clients drive them, and what
 // must be true. The runner knows nothing of brokers; a scenario knows nothing of heaps and seeds.
 import type { FaultPolicy } from './faults/policy.ts';
+import type { Cast, FaultScript } from './faults/script.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
 
@@ -37,6 +38,10 @@ export interface ScenarioRun {
   hasRecovered(node: SimNode): boolean;
   /** False while the loss of that node's data could break the promise; always true if left out. */
   mayDamage?(node: SimNode): boolean;
+  /** For scripts: all nodes are up and hold everything. */
+  isWhole?(): boolean;
+  /** For scripts: who that is now; undefined while nobody is. */
+  whois?(cast: Cast): SimNode | undefined;
   /** Checks what must hold at every moment; called every few events. */
   probe?(): Violation | undefined;
   /** All faults are over: clients begin nothing new, finish, and read everything back. */
@@ -52,6 +57,10 @@ export interface ScenarioRun {
 export interface Scenario {
   readonly name: string;
   readonly faults: FaultPolicy;
+  /** Faults of a story, beside those that the policy draws. The run must be able to say who is who. */
+  readonly script?: FaultScript;
+  /** For people: what it is about. */
+  readonly what?: string;
   /** How long faults happen, from the start. Virtual milliseconds. */
   readonly chaosMs: number;
   /** How long after healing everything must be drained. Virtual milliseconds. */

@@ -130,6 +130,14 @@ export class RaftShell {
     return this.#core?.status;
   }
 
+  /** For simulations: what its peer of the group holds now; undefined while it takes no part. */
+  look(): (RaftStatus & { peer: number; termAt(index: number): number | undefined }) | undefined {
+    const core = this.#core;
+    if (core === undefined || this.#isHeld) return undefined;
+    const termAt = (index: number) => core.termAt(index);
+    return { ...core.status, peer: this.#config.raft.self, termAt };
+  }
+
   /**
    * Recovers, and takes part unless `isHeld`: then `release` begins that, at once where nobody else votes unless
    * what it remembers `isLost`. The first entries are applied before this resolves if they are known.

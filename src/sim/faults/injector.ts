@@ -160,6 +160,8 @@ export class FaultInjector {
       case 'clock-jump':
       case 'clock-rate':
         return this.#clock(kind);
+      case 'script':
+        return false;
     }
   }
 

@@ -32,6 +32,8 @@ export const FAULT_KINDS = [
   'rot-at-rest',
   'clock-jump',
   'clock-rate',
+  // Counts the deeds of a script; nothing that is drawn.
+  'script',
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -1,5 +1,6 @@
 // What the runs of all scenarios with real nodes have in common: their nodes are those of a SimulatedCluster, which
 // boots them and says how they are, and they end when all of it is at rest.
+import type { Cast } from '../faults/script.ts';
 import type { SimNode } from '../node.ts';
 import type { Violation } from '../scenario.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
@@ -23,6 +24,14 @@ export abstract class ClusterRun {
 
   mayDamage(node: SimNode): boolean {
     return this.cluster.mayDamage(node);
+  }
+
+  isWhole(): boolean {
+    return this.cluster.isWhole();
+  }
+
+  whois(cast: Cast): SimNode | undefined {
+    return this.cluster.whois(cast);
   }
 
   probe(): Violation | undefined {

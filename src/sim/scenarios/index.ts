@@ -15,6 +15,7 @@ import { kafkaReplicaReads } from './kafka-replica-reads.ts';
 import { kafkaRetention } from './kafka-retention.ts';
 import { quorumLog } from './quorum-log.ts';
 import { rocketmqCluster } from './rocketmq-cluster.ts';
+import { stories } from './stories/index.ts';
 
 export const scenarios: readonly Scenario[] = [
   kafkaCluster,
@@ -35,4 +36,5 @@ export const scenarios: readonly Scenario[] = [
   rocketmqCluster,
   durableActors,
   quorumLog,
+  ...stories,
 ];

@@ -18,6 +18,7 @@ import {
   CLUSTER_FAULTS,
   NODE_COUNT,
   PROBE_EVERY_EVENTS,
+  RAFT_BUGS,
   REPLICATION_BUGS,
   SimulatedCluster,
 } from './simulated-cluster.ts';
@@ -38,7 +39,7 @@ export const kafkaCluster: Scenario = {
   chaosMs: 30_000,
   drainMs: 120_000,
   probeEvery: PROBE_EVERY_EVENTS,
-  bugs: REPLICATION_BUGS,
+  bugs: [...REPLICATION_BUGS, ...RAFT_BUGS],
   create: (world) => new KafkaClusterRun(world),
 };
 

@@ -14,10 +14,12 @@ import type { ClusterOperations, Durability } from '../../cluster/ports.ts';
 import type { Environment } from '../../env/environment.ts';
 import { startAmqpListener } from '../../protocols/amqp/listener.ts';
 import { cycleTracer } from '../ask-cycles.ts';
+import { GroupChecker, type PeerProbe } from '../checkers/group.ts';
 import { ReplicaChecker, type ReplicaProbe } from '../checkers/replicas.ts';
 import { checkSettledBytes } from '../checkers/settled-bytes.ts';
-import { uniform } from '../draws.ts';
+import { pick, uniform } from '../draws.ts';
 import { CRASH_KINDS, type FaultPolicy, LOSS_KINDS } from '../faults/policy.ts';
+import type { Cast } from '../faults/script.ts';
 import { simGrpcServer } from '../net/grpc-server.ts';
 import type { SimNode } from '../node.ts';
 import type { SimProcess } from '../process.ts';
@@ -67,6 +69,16 @@ export const REPLICATION_BUGS = [
   'hw-from-stale-epoch',
   'truncate-below-hw',
   'same-epoch-after-restart',
+] as const;
+
+/** Mistakes of Raft in the metadata group, which every node has a part in. */
+export const RAFT_BUGS = [
+  'raft-forget-vote',
+  'raft-ack-before-durable',
+  'raft-count-unwritten',
+  'raft-commit-older-terms',
+  'raft-vote-for-behind',
+  'raft-trust-old-terms',
 ] as const;
 
 /** What a scenario has otherwise than the usual. */
@@ -124,6 +136,7 @@ export class SimulatedCluster {
   readonly #startNode: ReturnType<typeof nodeStarter>;
   readonly #running = new Map<SimProcess, { node: SimNode; running: ProbedNode }>();
   readonly #replicas = new ReplicaChecker();
+  readonly #group = new GroupChecker();
   readonly #settings: Pick<NodeConfig, 'queueReplicas' | 'diskFreeMinBytes'>;
   readonly #onRunning: SimulatedParts['onRunning'];
   readonly #rackOf: SimulatedParts['rackOf'];
@@ -298,6 +311,35 @@ export class SimulatedCluster {
     return this.#world.nodes('server').every((node) => this.hasRecovered(node));
   }
 
+  /** All nodes have been ready once and are whole, somebody leads them, and every log has a leader. */
+  isWhole(): boolean {
+    if (!this.#wasReady || !this.areNodesWhole() || this.whois('controller') === undefined) {
+      return false;
+    }
+    let logs = 0;
+    for (const { probe } of this.#probes()) logs = Math.max(logs, probe.assigned().size);
+    return logs > 0 && new Set([...this.leaders()].map(({ logId }) => logId)).size === logs;
+  }
+
+  whois(cast: Cast): SimNode | undefined {
+    const servers = this.#world.nodes('server');
+    if (cast === 'any') return pick(this.#world.faults, servers);
+    if (cast === 'controller') {
+      // One that others have deposed may not know it yet.
+      let newest: { readonly node: SimNode; readonly term: number } | undefined;
+      for (const { node, probe } of this.#probes()) {
+        const { group } = probe;
+        if (group === undefined || group.role !== 'leader' || !group.isReady) continue;
+        if (group.term > (newest?.term ?? 0)) newest = { node, term: group.term };
+      }
+      return newest?.node;
+    }
+    const counts = new Map<number, number>();
+    for (const { node } of this.leaders()) counts.set(node, (counts.get(node) ?? 0) + 1);
+    const most = [...counts].sort((a, b) => b[1] - a[1])[0];
+    return servers.find(({ number }) => number === most?.[0]);
+  }
+
   /** Virtual time of the world, whoever is paused. */
   pause(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.#world.afterMs(delayMs, resolve));
@@ -403,7 +445,10 @@ export class SimulatedCluster {
 
   probe(): Violation | undefined {
     const probes: ReplicaProbe[] = [];
+    const peers: PeerProbe[] = [];
     for (const { node, probe } of this.#probes()) {
+      const { group } = probe;
+      if (group !== undefined) peers.push({ ...group, node: node.id, life: node.starts });
       const state = this.#replicas.observeState({ node: node.id, ...probe.metadata });
       if (state !== undefined) return state;
       for (const replica of probe.replicas) {
@@ -417,7 +462,7 @@ export class SimulatedCluster {
         if (!replica.isDamaged) probes.push(replicaOf(node, replica));
       }
     }
-    return this.#replicas.observe(probes);
+    return this.#group.observe(peers) ?? this.#replicas.observe(probes);
   }
 
   *#probes(): IterableIterator<{ readonly node: SimNode; readonly probe: NodeProbe }> {
@@ -489,8 +534,11 @@ export class SimulatedCluster {
 
   /** Checkers that looked at nothing would find nothing. */
   idleViolations(): Violation[] {
-    if (this.#replicas.framesChecked > 0) return [];
-    return [{ check: 'workload', message: 'no frame of any replica was compared' }];
+    if (this.#replicas.framesChecked === 0) {
+      return [{ check: 'workload', message: 'no frame of any replica was compared' }];
+    }
+    if (this.#group.entriesChecked > 0) return [];
+    return [{ check: 'workload', message: 'no entry of the metadata group was seen committed' }];
   }
 
   /** The same of states of queues. */

@@ -1,0 +1,31 @@
+// Stories of disks and clocks: full, stalled, slow, failing once; times that jump or go wrong.
+import { kafkaCluster } from '../kafka-cluster.ts';
+import { disk, expects, type Story } from './story.ts';
+
+export const DEVICE_STORIES: readonly Story[] = [
+  {
+    name: 'stalled-controller',
+    after: 'etcd #15247',
+    what: 'the disk of who leads the group stands still for 10 s',
+    over: kafkaCluster,
+    cast: 'controller',
+    deeds: [disk('disk-stall', ['a'], 0, 10_000)],
+  },
+  {
+    name: 'full-everywhere',
+    after: 'Redpanda, disks that fill together',
+    what: 'no disk has any room for 4 s, and then all have',
+    over: kafkaCluster,
+    cast: 'any',
+    deeds: [disk('disk-full', ['a', 'b', 'c'], 0, 4_000)],
+  },
+  {
+    name: 'failed-sync',
+    after: 'FAST 2017; fsync errors of PostgreSQL',
+    what: 'a sync of the leader fails once',
+    over: kafkaCluster,
+    cast: 'leader',
+    deeds: [{ deed: 'sync-error', whom: ['a'], atMs: 500 }],
+    expects: expects('serves', 500, 6_000),
+  },
+];
