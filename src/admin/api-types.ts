@@ -165,6 +165,56 @@ export interface ApiTopic {
   readonly config: Readonly<Record<string, string>>;
 }
 
+/** `silent`: its node is live and has not answered in time, or does not host it yet. */
+export interface ApiReplica {
+  readonly node: number;
+  readonly state: 'leader' | 'in sync' | 'out of sync' | 'offline' | 'silent' | 'failed';
+  readonly startOffset: number | null;
+  /** As far as this replica knows of what is committed. */
+  readonly highWatermark: number | null;
+  readonly endOffset: number | null;
+  /** Records that the leader has behind its end. */
+  readonly lag: number | null;
+  /**
+   * Offsets from `from` to `to` that it had before an unclean election and that are no more; those below `committedTo` it
+   * knew to be committed. Since the start of its node.
+   */
+  readonly lost: {
+    readonly from: number;
+    readonly committedTo: number;
+    readonly to: number;
+  } | null;
+}
+
+/** Of `GET /api/topics/NAME/replicas`: topics, streams and queues. */
+export interface ApiReplicas {
+  readonly name: string;
+  readonly partitions: readonly {
+    readonly partition: number;
+    readonly leader: number | null;
+    readonly epoch: number;
+    readonly minInsync: number;
+    /** In order of preference. */
+    readonly assigned: readonly number[];
+    readonly inSync: readonly number[];
+    readonly outOfSync: readonly number[];
+    /** Of the leader; null while none answers. */
+    readonly highWatermark: number | null;
+    readonly endOffset: number | null;
+    /** Its leader was elected at the price of loss: from here on this is another history. */
+    readonly uncleanFrom: number | null;
+    readonly replicas: readonly ApiReplica[];
+  }[];
+}
+
+/** Of POST `/api/cluster/elect`. */
+export interface ApiElect {
+  readonly destination: string;
+  readonly partition?: number;
+  /** By whoever reaches furthest, whatever is lost, where nobody leads; else by the first replica, if it is in sync. */
+  readonly unclean?: boolean;
+}
+
 /**
  * Of PUT, which makes a topic: what is left out is as the cluster has it. Of PATCH: `config` alone, settings that change;
  * null is back to the default.

@@ -1,6 +1,6 @@
 // What whoever runs the cluster asks for over HTTP: who its nodes are and what moves, other replicas for a log, nodes
 // that leave, settings of the whole. A change is answered when it has begun and every shard of this node knows.
-import type { MetadataResult } from '../cluster/ports.ts';
+import type { LogView, MetadataResult } from '../cluster/ports.ts';
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
 import { ApiProblem, invalid, json } from './answers.ts';
 import type { ApiCluster, ApiClusterNode } from './api-types.ts';
@@ -18,6 +18,7 @@ const CHANGES: Readonly<
   Record<string, { readonly fields: readonly string[]; readonly make: Change }>
 > = {
   '/api/cluster/reassign': { fields: ['destination', 'partition', 'replicas'], make: reassign },
+  '/api/cluster/elect': { fields: ['destination', 'partition', 'unclean'], make: elect },
   '/api/cluster/rebalance': {
     fields: [],
     make: ({ cluster }) => cluster.set('rebalance', 'requested', CHANGE_MS),
@@ -79,13 +80,40 @@ function bodyOf({ body }: HttpRequest, known: readonly string[]): Fields {
   return body.length === 0 ? {} : fieldsIn(body, known);
 }
 
-function reassign({ view, cluster }: AdminPorts, body: Fields): Promise<MetadataResult> {
-  const { destination: name, partition = 0, replicas } = body;
+function logNamed({ view }: AdminPorts, { destination: name, partition = 0 }: Fields): LogView {
   if (typeof name !== 'string') throw invalid('destination must be a name');
   const log = view.destination(name)?.logs[Number(partition)];
   if (log === undefined) {
     throw new ApiProblem(404, 'DESTINATION_UNKNOWN', `there is no ${name}-${String(partition)}`);
   }
+  return log;
+}
+
+/** Done when it has begun: who leads then shows in the log's replicas. */
+async function elect(ports: AdminPorts, body: Fields): Promise<MetadataResult> {
+  const { unclean = false } = body;
+  if (typeof unclean !== 'boolean') throw invalid('unclean must be true or false');
+  const { cluster, view } = ports;
+  const { logId, leader, replicas } = logNamed(ports, body);
+  if (unclean) {
+    if (leader >= 0) throw notNeeded(`node ${leader} leads it`);
+    return cluster.allowUnclean(logId, CHANGE_MS);
+  }
+  const first = replicas[0]!;
+  if (leader === first) throw notNeeded(`node ${first}, its first replica, leads it`);
+  const result = await cluster.preferLeaders([logId], CHANGE_MS);
+  if (result.kind !== 'ok' || view.log(logId)?.leader === first) return result;
+  const message = `node ${first}, its first replica, is not in sync`;
+  throw new ApiProblem(409, 'CLUSTER_NOT_IN_SYNC', message);
+}
+
+function notNeeded(message: string): ApiProblem {
+  return new ApiProblem(409, 'CLUSTER_ELECTION_NOT_NEEDED', message);
+}
+
+function reassign(ports: AdminPorts, body: Fields): Promise<MetadataResult> {
+  const { replicas } = body;
+  const log = logNamed(ports, body);
   // Null: the one that goes on ends.
   const wanted = replicas === null ? [] : replicas;
   const isList =
@@ -93,7 +121,7 @@ function reassign({ view, cluster }: AdminPorts, body: Fields): Promise<Metadata
   if (!isList || (wanted.length === 0 && replicas !== null)) {
     throw invalid('replicas must be a list of nodes, or null to cancel');
   }
-  return cluster.reassign(log.logId, wanted, CHANGE_MS);
+  return ports.cluster.reassign(log.logId, wanted, CHANGE_MS);
 }
 
 function set({ cluster }: AdminPorts, { name, value }: Fields): Promise<MetadataResult> {

@@ -32,6 +32,9 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
   if (ofManagement !== undefined) return ofManagement;
   if (path.startsWith('/api/topics/')) {
     // Knows the rules of topics, which a main thread does not load before somebody asks.
+    const { replicasRoute } = await import('./replicas.ts');
+    const ofReplicas = await replicasRoute(ports, request);
+    if (ofReplicas !== undefined) return ofReplicas;
     const { topicRoute } = await import('./topics.ts');
     const ofTopic = await topicRoute(ports, request);
     if (ofTopic !== undefined) return ofTopic;

@@ -1,4 +1,4 @@
-// What the leaders of all logs say of them, and which replicas are quarantined, gathered from every shard of every live node. Nodes that do
+// What the replicas of all logs say of them, and which are quarantined, gathered from every shard of every live node. Nodes that do
 // not answer in time are left out; answers are kept for a moment, as pages ask often.
 import type { System } from '../actors/system.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
@@ -44,13 +44,16 @@ export class Replicas {
     }
     const leaders = new Map<number, LogStatus>();
     const failed = new Map<number, number[]>();
+    const all = new Map<number, Map<number, LogStatus>>();
     for (const { node, logs } of await Promise.all(asks)) {
       for (const status of logs) {
         const { logId, role } = status;
+        const ofLog = all.get(logId) ?? new Map<number, LogStatus>();
+        all.set(logId, ofLog.set(node, status));
         if (role === 'leader' || role === 'starting') leaders.set(logId, status);
         else if (role === 'failed') failed.set(logId, [...(failed.get(logId) ?? []), node]);
       }
     }
-    return { leaders, failed };
+    return { leaders, all, failed };
   }
 }

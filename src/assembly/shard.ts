@@ -343,6 +343,7 @@ function countersOf(
     'compaction.threads': system.env.crew?.threads ?? 0,
   });
   Object.assign(counters, prefixed('search', host.searches.counters));
+  Object.assign(counters, prefixed('unclean', host.uncleanLosses.counters));
   for (const [name, value] of Object.entries(kafka.counters)) counters[`kafka.${name}`] = value;
   for (const [name, value] of Object.entries(amqp.counters)) counters[`amqp.${name}`] = value;
   for (const [name, value] of Object.entries(queues.counters())) counters[`queues.${name}`] = value;

@@ -8,6 +8,7 @@ import type {
   ApiActors,
   ApiCluster,
   ApiDestinations,
+  ApiElect,
   ApiError,
   ApiFindQuery,
   ApiInspection,
@@ -19,6 +20,7 @@ import type {
   ApiProduce,
   ApiProduced,
   ApiReassign,
+  ApiReplicas,
   ApiStatus,
   ApiTopic,
   ApiTopicWish,
@@ -40,6 +42,10 @@ export class AdminClient {
 
   cluster(): Promise<ApiCluster> {
     return this.#call('/api/cluster');
+  }
+
+  elect(wish: ApiElect): Promise<ApiCluster> {
+    return this.#call('/api/cluster/elect', wish);
   }
 
   reassign(wish: ApiReassign): Promise<ApiCluster> {
@@ -79,6 +85,10 @@ export class AdminClient {
 
   topic(name: string): Promise<ApiTopic> {
     return this.#call(topicPath(name));
+  }
+
+  replicas(name: string): Promise<ApiReplicas> {
+    return this.#call(`${topicPath(name)}/replicas`);
   }
 
   createTopic(name: string, wish: ApiTopicWish): Promise<ApiTopic> {

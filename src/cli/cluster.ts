@@ -15,6 +15,7 @@ import {
   type RemoteOptions,
 } from './remote-options.ts';
 import { table } from './text.ts';
+import { replicaLines } from './topic.ts';
 
 const LOOK_MS = 500;
 
@@ -59,6 +60,14 @@ export function define(program: Command, context: CliContext): void {
     });
   addRemoteOptions(
     cluster
+      .command('elect <destination>')
+      .description('another leader for a log: its first replica, if that is in sync'),
+  )
+    .option('--partition <n>', 'which of its logs', '0')
+    .option('--unclean', 'nobody leads it: whoever reaches furthest does, whatever is lost')
+    .action(elect);
+  addRemoteOptions(
+    cluster
       .command('reassign <destination> [replicas]')
       .description('other replicas for a log, as 1,2,4: the first of them is to lead'),
   )
@@ -100,6 +109,30 @@ async function reassign(
   const isDone = ({ reassignments }: ApiCluster) =>
     reassignments.every((each) => each.destination !== destination || each.partition !== partition);
   print(options, options.wait === true ? await until(client, isDone) : begun);
+}
+
+const ELECTED_MS = 30_000;
+
+/** Waits for the leader, and says what was lost. */
+async function elect(
+  destination: string,
+  options: RemoteOptions & { readonly partition: string; readonly unclean?: boolean },
+): Promise<void> {
+  if (!/^\d{1,7}$/.test(options.partition)) throw usageFailure('--partition is a number');
+  const partition = Number(options.partition);
+  const client = clientFor(options);
+  await client.elect({ destination, partition, unclean: options.unclean === true });
+  for (let waitedMs = 0; ; waitedMs += LOOK_MS) {
+    const { name, partitions } = await client.replicas(destination);
+    const log = partitions.filter((each) => each.partition === partition);
+    const isLed = log.some((each) => each.leader !== null && each.endOffset !== null);
+    if (isLed || waitedMs >= ELECTED_MS) {
+      if (options.json === true) printJson({ name, partitions: log });
+      else printLines(replicaLines({ name, partitions: log }));
+      return;
+    }
+    await new Promise<void>((resolve) => setTimeout(resolve, LOOK_MS));
+  }
 }
 
 async function until(

@@ -1,6 +1,6 @@
 // `callboard topic`: topics are made with settings, and their settings are changed.
 import type { Command } from 'commander';
-import type { ApiTopic } from '../admin/api-types.ts';
+import type { ApiReplica, ApiReplicas, ApiTopic } from '../admin/api-types.ts';
 import { usageFailure } from './failure.ts';
 import { integerIn, repeated } from './parse.ts';
 import {
@@ -47,6 +47,54 @@ export function define(program: Command): void {
   ).action(async (name: string, options: RemoteOptions) =>
     show(await clientFor(options).topic(name), options),
   );
+  addRemoteOptions(
+    topic
+      .command('replicas')
+      .description('who has the logs of a topic, stream or queue, and how far: ISR, HW, LEO, lag')
+      .argument('<name>', 'of the topic, stream or queue'),
+  ).action(async (name: string, options: RemoteOptions) => {
+    const replicas = await clientFor(options).replicas(name);
+    if (options.json === true) printJson(replicas);
+    else printLines(replicaLines(replicas));
+  });
+}
+
+/** A row for each replica; what was lost, and from where on a history is another one, in sentences below. */
+export function replicaLines({ name, partitions }: ApiReplicas): string[] {
+  const numberOf = (value: number | null) => (value === null ? '-' : String(value));
+  const rows = partitions.flatMap(({ partition, epoch, inSync, outOfSync, replicas }) =>
+    replicas.map(({ node, state, startOffset, highWatermark, endOffset, lag }, at) => [
+      at === 0 ? `${name}-${partition}` : '',
+      at === 0 ? String(epoch) : '',
+      at === 0 ? inSync.join(',') || '-' : '',
+      at === 0 ? outOfSync.join(',') || '-' : '',
+      String(node),
+      state,
+      ...[startOffset, highWatermark, endOffset, lag].map(numberOf),
+    ]),
+  );
+  const head = ['LOG', 'EPOCH', 'ISR', 'OSR', 'NODE', 'STATE', 'START', 'HW', 'LEO', 'LAG'];
+  return [...table([head, ...rows]), ...partitions.flatMap((each) => lossLines(name, each))];
+}
+
+function lossLines(name: string, partition: ApiReplicas['partitions'][number]): string[] {
+  const log = `${name}-${partition.partition}`;
+  const { uncleanFrom, leader } = partition;
+  const begun =
+    uncleanFrom === null
+      ? []
+      : [
+          `${log}: node ${leader} was elected at the price of loss: another history from ${uncleanFrom} on`,
+        ];
+  const lostBy = ({ node, lost }: ApiReplica) => {
+    if (lost === null) return [];
+    const { from, committedTo, to } = lost;
+    const sure = Math.max(0, committedTo - from);
+    return [
+      `${log}: node ${node} had ${to - from} records from ${from} on that are lost, ${sure} of them committed for sure`,
+    ];
+  };
+  return [...begun, ...partition.replicas.flatMap(lostBy)];
 }
 
 function show(topic: ApiTopic, options: RemoteOptions): void {

@@ -92,10 +92,14 @@ const logStatus: Codec<LogStatus> = record({
   endOffset: u53,
   endSeq: u53,
   committedSeq: u53,
+  uncleanFrom: fromMinusOne,
+  lostFrom: fromMinusOne,
+  lostCommittedTo: fromMinusOne,
+  lostTo: fromMinusOne,
 });
 
 /** Served by the log host of each shard under a well-known slot. */
-export const LogHostProtocol = protocol('log-host', 2, {
+export const LogHostProtocol = protocol('log-host', 3, {
   append: tell(
     record({
       logId: u53,

@@ -395,6 +395,13 @@ export interface MetadataService {
   /** Other replicas for a log, in order of preference; none: the reassignment that goes on ends. Done when it has begun. */
   reassign(logId: number, replicas: readonly number[], timeoutMs: number): Promise<MetadataResult>;
   configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult>;
+  /** The first replica of each leads it, where that is in sync; others stay as they are. */
+  preferLeaders(logIds: readonly number[], timeoutMs: number): Promise<MetadataResult>;
+  /**
+   * A log without a leader is led by whoever reaches furthest, whatever is lost; done when that may begin. Refused as
+   * `stale-epoch` where it has a leader.
+   */
+  allowUnclean(logId: number, timeoutMs: number): Promise<MetadataResult>;
   /** Idempotent; `inequivalent` with the difference where something else is there under the name. */
   declareExchange(exchange: ExchangeView, timeoutMs: number): Promise<MetadataResult>;
   /** With its bindings. `ifUnused`: refused as `exchange-in-use` while it has bindings as source. */
@@ -419,7 +426,8 @@ export interface PolicyService {
 }
 
 /** What whoever runs the cluster asks for; as the others, done when every shard of this node has applied it. */
-export interface ClusterOperations extends Pick<MetadataService, 'reassign'> {
+export interface ClusterOperations
+  extends Pick<MetadataService, 'reassign' | 'preferLeaders' | 'allowUnclean'> {
   /** The node is to be emptied, or (`isLeaving` false) is to stay after all. */
   drainNode(node: number, isLeaving: boolean, timeoutMs: number): Promise<MetadataResult>;
   /** Takes out, for good, a node that has nothing. */
@@ -443,11 +451,22 @@ export interface LogStatus {
   readonly endOffset: number;
   readonly endSeq: number;
   readonly committedSeq: number;
+  /** Where the present epoch of a leader begins that was elected at the price of loss; -1 of others. */
+  readonly uncleanFrom: number;
+  /**
+   * Offsets [lostFrom, lostTo) were here and are no more, since an unclean election; those below `lostCommittedTo` were
+   * known to be committed. -1: none.
+   */
+  readonly lostFrom: number;
+  readonly lostCommittedTo: number;
+  readonly lostTo: number;
 }
 
 /** What the nodes that answered say of their replicas, by log. */
 export interface ReplicaStatus {
   readonly leaders: ReadonlyMap<number, LogStatus>;
+  /** By log and node. */
+  readonly all: ReadonlyMap<number, ReadonlyMap<number, LogStatus>>;
   /** Nodes whose replica is quarantined: it threw or is damaged, and takes part in nothing. */
   readonly failed: ReadonlyMap<number, readonly number[]>;
 }

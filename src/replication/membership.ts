@@ -46,6 +46,7 @@ export class Membership {
   #nextProposalMs = Number.NEGATIVE_INFINITY;
   #nowMs: number;
   #endAtTickSeq = 0;
+  #lagTimeMaxMs: number;
 
   constructor(config: LeaderConfig, limits: LeaderLimits, outputs: OutputQueue<LeaderOutput>) {
     this.#config = config;
@@ -53,6 +54,7 @@ export class Membership {
     this.#outputs = outputs;
     this.#live = config.live;
     this.#nowMs = config.nowMs;
+    this.#lagTimeMaxMs = limits.lagTimeMaxMs;
     this.#partitionEpoch = config.partitionEpoch;
     this.#shownIsr = config.isr;
     this.#attempts = config.grant.epoch * ATTEMPTS_PER_EPOCH;
@@ -187,12 +189,23 @@ export class Membership {
     }
     this.#nowMs = nowMs;
     this.#endAtTickSeq = endSeq;
+    this.#lookAtLag();
     this.refreshInSync();
     const pending = this.#pending;
     if (pending?.isOverdue(nowMs, this.#limits.proposalRetryMs)) {
       this.#send(pending.attempt(this.#nextAttempt(), nowMs));
     }
     return sleptMs;
+  }
+
+  #lookAtLag(): void {
+    const { lag } = this.#config;
+    if (lag === undefined) return;
+    this.#lagTimeMaxMs = lag.timeMaxMs();
+    const recordsMax = lag.recordsMax();
+    for (const peer of this.peers) {
+      peer.isFar = recordsMax > 0 && !peer.isSelf && lag.recordsBehind(peer.matchSeq) > recordsMax;
+    }
   }
 
   /**
@@ -221,7 +234,8 @@ export class Membership {
   }
 
   #lags(peer: Peer): boolean {
-    return !peer.isSelf && this.#nowMs - peer.caughtUpMs > this.#limits.lagTimeMaxMs;
+    if (peer.isSelf) return false;
+    return peer.isFar || this.#nowMs - peer.caughtUpMs > this.#lagTimeMaxMs;
   }
 
   // ---- Changes ---------------------------------------------------------------------------------
@@ -238,7 +252,7 @@ export class Membership {
       holdSeq,
       answeredSeq,
       nowMs: this.#nowMs,
-      lagTimeMaxMs: this.#limits.lagTimeMaxMs,
+      lagTimeMaxMs: this.#lagTimeMaxMs,
       noHoldRule: this.#config.faults?.noHoldRule === true,
     });
     if (goal !== undefined) {
@@ -261,7 +275,7 @@ export class Membership {
       if (this.#pending === undefined && nowMs < late.untilMs && this.#keepsUp(late.peer))
         return false;
       this.#late = undefined;
-      this.#nextLateMs = nowMs + this.#limits.lagTimeMaxMs;
+      this.#nextLateMs = nowMs + this.#lagTimeMaxMs;
       return true;
     }
     for (const peer of this.peers) {

@@ -28,6 +28,8 @@ export class Peer implements FollowerProgress {
   toldCommittedSeq = 0;
   /** Last moment at which it held all that there was. */
   caughtUpMs = Number.NEGATIVE_INFINITY;
+  /** It had more records to come than it may, at the last tick. */
+  isFar = false;
   /** Since when it could join, if it only held at some moment what is committed by then; or Infinity. */
   lateSinceMs = Number.POSITIVE_INFINITY;
   /** Last hello, kept while it may be needed for recovery or waits for its answer. */
@@ -63,6 +65,7 @@ export class Peer implements FollowerProgress {
     this.incarnation = -1;
     this.matchSeq = 0;
     this.toldCommittedSeq = 0;
+    this.isFar = false;
     this.caughtUpMs = Number.NEGATIVE_INFINITY;
     this.lateSinceMs = Number.POSITIVE_INFINITY;
   }

@@ -150,7 +150,7 @@ function holds(view: ChangeView, peer: Peer): boolean {
 }
 
 function lags(view: ChangeView, peer: Peer): boolean {
-  return view.nowMs - peer.caughtUpMs > view.lagTimeMaxMs;
+  return peer.isFar || view.nowMs - peer.caughtUpMs > view.lagTimeMaxMs;
 }
 
 function isSameSet(current: SafeSet, goal: readonly Peer[]): boolean {

@@ -171,6 +171,16 @@ export interface LeaderLimits {
   readonly joinHoldMaxMs: number;
 }
 
+/** When a follower lags, asked at each tick. */
+export interface LagLimits {
+  /** In the place of `lagTimeMaxMs`. */
+  timeMaxMs(): number;
+  /** So many records behind the end a follower lags at once; 0: however many. */
+  recordsMax(): number;
+  /** Records from behind that frame to the end. */
+  recordsBehind(seq: number): number;
+}
+
 export interface LeaderConfig {
   readonly logId: number;
   readonly self: ReplicaId;
@@ -195,6 +205,8 @@ export interface LeaderConfig {
   readonly live: readonly ReplicaId[];
   readonly nowMs: number;
   readonly limits?: Partial<LeaderLimits> | undefined;
+  /** Absent: by `limits` alone, however many records that are. */
+  readonly lag?: LagLimits | undefined;
   readonly faults?: Faults | undefined;
 }
 

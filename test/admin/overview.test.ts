@@ -22,6 +22,10 @@ test('a partition tells what its leader says, and which of its replicas are quar
     committedOffset: 5,
     endOffset: 6,
     endSeq: 9,
+    uncleanFrom: -1,
+    lostFrom: -1,
+    lostCommittedTo: -1,
+    lostTo: -1,
     committedSeq: 8,
   };
   const ports = {

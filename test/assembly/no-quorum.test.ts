@@ -9,6 +9,7 @@ import {
   type Api,
   CreateTopics,
   DeleteTopics,
+  ElectLeaders,
   Fetch,
   FindCoordinator,
   IncrementalAlterConfigs,
@@ -69,8 +70,8 @@ beforeAll(async () => {
   cluster = await testCluster({ queueReplicas: () => 1 });
   await cluster.ready();
   rocket = new RocketCaller(`${home().host}:${home().rocketmqPort}`, 'c');
-  const assignments = [{ partitionIndex: 0, brokerIds: [1] }];
-  const topics = ['here', 'other'].map((name) => {
+  const topics = ['here', 'other', 'lost'].map((name) => {
+    const assignments = [{ partitionIndex: 0, brokerIds: [name === 'lost' ? 2 : 1] }];
     return { name, numPartitions: -1, replicationFactor: -1, assignments, configs: [] };
   });
   await callKafka(CreateTopics, 5, { topics, timeoutMs: ALLOWED_MS });
@@ -198,6 +199,18 @@ describe.concurrent('Kafka', () => {
     expect(answer.responses[0]!.partitions[0]!.errorCode).toBe(E.REQUEST_TIMED_OUT);
   });
 
+  test('ElectLeaders: what needs no change or is impossible is said at once', async () => {
+    const topicPartitions = [
+      { topic: 'other', partitions: [0] },
+      { topic: 'lost', partitions: [0] },
+    ];
+    const body = { electionType: 1, topicPartitions, timeoutMs: ALLOWED_MS };
+    const answer = await within(callKafka(ElectLeaders, 2, body));
+    const codes = answer.replicaElectionResults.map((each) => each.partitionResult[0]!.errorCode);
+    // One is led, and of the other one no replica is live. What would need a change: elections.test.ts.
+    expect(codes).toEqual([E.ELECTION_NOT_NEEDED, E.ELIGIBLE_LEADERS_NOT_AVAILABLE]);
+  });
+
   test('Metadata that makes a topic: LEADER_NOT_AVAILABLE; of what is there: as ever', async () => {
     const topics = [{ name: 'made-by-asking' }, { name: 'here' }];
     const answer = await within(callKafka(Metadata, 5, { topics, allowAutoTopicCreation: true }));
@@ -278,6 +291,7 @@ describe.concurrent('HTTP: 503 METADATA_UNAVAILABLE', () => {
     ['a drain', '/cluster/nodes/2/drain', 'POST', {}],
     ['a removal', '/cluster/nodes/2/remove', 'POST', {}],
     ['a rebalance', '/cluster/rebalance', 'POST', {}],
+    ['an unclean election', '/cluster/elect', 'POST', { destination: 'lost', unclean: true }],
     [
       'a reassignment',
       '/cluster/reassign',

@@ -204,8 +204,9 @@ export const SETTINGS: readonly Setting[] = [
     name: 'unclean.leader.election.enable',
     type: 'boolean',
     defaultValue: 'false',
-    about: 'Whether a replica that may lack records can lead.',
-    refuse: only('false', 'a replica that may lack records never leads'),
+    about:
+      'Whether a replica that may lack records leads when nobody else can. What is lost then is told: see the log of the nodes.',
+    refuse: oneOf(['true', 'false']),
   },
 ];
 

@@ -17,6 +17,8 @@ export function withDeclarationRules(metadata: MetadataService): MetadataService
     remove: (name, timeoutMs) => metadata.remove(name, timeoutMs),
     reassign: (logId, replicas, timeoutMs) => metadata.reassign(logId, replicas, timeoutMs),
     configure: (what, timeoutMs) => metadata.configure(what, timeoutMs),
+    preferLeaders: (logIds, timeoutMs) => metadata.preferLeaders(logIds, timeoutMs),
+    allowUnclean: (logId, timeoutMs) => metadata.allowUnclean(logId, timeoutMs),
     declareExchange: async (exchange, timeoutMs) =>
       refuseExchange(exchange) ?? metadata.declareExchange(exchange, timeoutMs),
     deleteExchange: (name, ifUnused, timeoutMs) =>

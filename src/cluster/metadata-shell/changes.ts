@@ -94,6 +94,15 @@ export class MetadataChanges implements ClusterChanges {
     return this.#change({ kind: 'set-setting', key: name, value: bytes }, timeoutMs);
   }
 
+  preferLeaders(logIds: readonly number[], timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'prefer-leaders', logIds }, timeoutMs);
+  }
+
+  allowUnclean(logId: number, timeoutMs: number): Promise<MetadataResult> {
+    const epoch = this.#image.log(logId)?.epoch ?? 0;
+    return this.#change({ kind: 'allow-unclean', logId, epoch }, timeoutMs);
+  }
+
   async configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult> {
     const { name, replace, entries, validateOnly } = what;
     const command = { vhost: VHOST, name, replace, entries };

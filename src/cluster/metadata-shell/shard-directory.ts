@@ -4,7 +4,7 @@
 
 import type { Faults, ReplicaId } from '../../replication/types.ts';
 import { kindOfVhost } from '../metadata/actor-kinds.ts';
-import { settingOf, THROTTLE } from '../metadata/cluster-settings.ts';
+import { LAG_RECORDS, LAG_TIME, settingOf, THROTTLE } from '../metadata/cluster-settings.ts';
 import { standingOf } from '../metadata/election.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { shardOf } from '../metadata/placement.ts';
@@ -12,6 +12,7 @@ import { assignedOf } from '../metadata/reassignment.ts';
 import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
 import type { Assignment } from '../replica/assignment.ts';
 import type { Directory, HostedLogSpec, LogsChange } from '../replica/directory.ts';
+import type { LagSettings } from '../replica/lag.ts';
 
 export interface ShardIdentity {
   readonly node: number;
@@ -124,6 +125,11 @@ export class ShardDirectory implements Directory {
     if (this.#image.log(logId)?.adding.includes(node) !== true) return 0;
     const shards = this.#image.node(node)?.shardIncarnations.length ?? 1;
     return settingOf(this.#image, THROTTLE) / shards;
+  }
+
+  lagSettings(): LagSettings {
+    const timeMaxMs = settingOf(this.#image, LAG_TIME);
+    return { timeMaxMs, recordsMax: settingOf(this.#image, LAG_RECORDS) };
   }
 
   leftKind(logId: number): string | undefined {

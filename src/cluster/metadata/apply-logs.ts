@@ -4,6 +4,7 @@
 
 import { type Applying, OK, refused } from './applying.ts';
 import type {
+  AllowUnclean,
   ElectUnclean,
   MoveLeaders,
   Outcome,
@@ -115,6 +116,16 @@ export function resignLog(applying: Applying, command: ResignLog): Outcome {
   // nobody else can lead it tries again, in an epoch of its own: the given-up one is never continued.
   const isr = log.isr.filter((node) => node !== command.node);
   applying.changeLog(grant({ ...log, isr }, image.node(next)!));
+  return OK;
+}
+
+export function allowUnclean(applying: Applying, { logId, epoch }: AllowUnclean): Outcome {
+  const log = applying.image.log(logId);
+  if (log === undefined) return refused('unknown-log', `log ${logId}`);
+  if (log.epoch !== epoch || log.leader !== NO_NODE) {
+    return refused('stale-epoch', `log ${logId} is in epoch ${log.epoch}`);
+  }
+  if (!log.isUncleanAllowed) applying.changeLog({ ...log, isUncleanAllowed: true });
   return OK;
 }
 

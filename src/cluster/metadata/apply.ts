@@ -12,6 +12,7 @@ import {
 import { bind, declareExchange, deleteExchange, unbind } from './apply-exchanges.ts';
 import { deregisterNode, drainNode } from './apply-leaving.ts';
 import {
+  allowUnclean,
   electUnclean,
   moveLeaders,
   preferLeaders,
@@ -102,6 +103,8 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return loseReplicas(applying, command);
     case 'elect-unclean':
       return electUnclean(applying, command);
+    case 'allow-unclean':
+      return allowUnclean(applying, command);
     case 'set-setting':
       return setSetting(applying, command);
     case 'declare-exchange':

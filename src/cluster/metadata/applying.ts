@@ -1,6 +1,7 @@
 // What every part of apply works with: the image, the list of changes, and refusals as values.
 // Invariant: a refused command leaves the image as it was.
 import type { MetadataChange, Outcome, RefusalCode } from './commands.ts';
+import { isUncleanIn } from './destination-config.ts';
 import type { MetadataImage } from './image.ts';
 import { furthered, isReassigning } from './reassignment.ts';
 import type { Difference } from './routing-commands.ts';
@@ -48,10 +49,18 @@ export class Applying {
   /** And what follows from it for a reassignment that goes on. */
   changeLog(log: LogRecord): void {
     if (this.image.log(log.logId) === log) return;
-    const next = furthered(this.image, log);
+    const next = furthered(this.image, this.#ruled(log));
     this.image.putLog(next);
     this.changes.push({ kind: 'log-changed', logId: log.logId });
     if (next.partition === 0 && !isReassigning(next)) this.#followReplicas(next);
+  }
+
+  /** What an operator allowed a log without a leader ends with the next one. */
+  #ruled(log: LogRecord): LogRecord {
+    if (!log.isUncleanAllowed || log.leader < 0) return log;
+    if ((this.image.log(log.logId)?.leader ?? 0) >= 0) return log;
+    const config = this.image.destination(log.vhost, log.destination)?.config ?? [];
+    return isUncleanIn(config) ? log : { ...log, isUncleanAllowed: false };
   }
 
   /** New partitions, and what is asked of all, follow the replicas that the first one has. */

@@ -6,6 +6,10 @@ import type { MetadataImage } from './image.ts';
 export const REPLACE_AFTER = 'replica.replace.after.ms';
 /** So many bytes a second a node copies at most for replicas that it is given; 0: as many as it can. */
 export const THROTTLE = 'reassignment.throttle.bytes';
+/** A replica that has not had all there was for so long is not in sync, in ms. */
+export const LAG_TIME = 'replica.lag.time.max.ms';
+/** Nor is one that more records are missing from; 0: however many. */
+export const LAG_RECORDS = 'replica.lag.max.messages';
 /** A node without replicas gets its share when it has been there for so long, in ms; 0: when somebody asks. */
 export const REBALANCE_AFTER = 'rebalance.after.ms';
 /** Replicas and leaders are being made even: `requested` until they are. */
@@ -20,6 +24,8 @@ interface Bounds {
 export const CLUSTER_SETTINGS: Readonly<Record<string, Bounds>> = {
   [REPLACE_AFTER]: { byDefault: 600_000, least: 0, most: 2 ** 40 },
   [THROTTLE]: { byDefault: 0, least: 0, most: 2 ** 40 },
+  [LAG_TIME]: { byDefault: 10_000, least: 1_000, most: 2 ** 40 },
+  [LAG_RECORDS]: { byDefault: 0, least: 0, most: 2 ** 40 },
   [REBALANCE_AFTER]: { byDefault: 60_000, least: 0, most: 2 ** 40 },
 };
 /** Less would copy one batch in minutes. */

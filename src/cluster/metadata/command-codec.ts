@@ -353,6 +353,17 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       return { logId, node, epoch, isForced: input.u8() !== 0 };
     },
   },
+  'allow-unclean': {
+    code: 33,
+    write(out, command) {
+      out.varU53(command.logId);
+      out.varI53(command.epoch);
+    },
+    read(input) {
+      const logId = input.varU53();
+      return { logId, epoch: input.varI53() };
+    },
+  },
   'set-setting': {
     code: 16,
     write(out, command) {

@@ -235,6 +235,17 @@ export interface LoseReplicas {
   readonly logIds: readonly number[];
 }
 
+/**
+ * An operator lets a log that nobody can lead without loss be led all the same, by the replica that reaches furthest.
+ * Once: where it has a leader again, with loss or without, its destination's rule holds as before.
+ */
+export interface AllowUnclean {
+  readonly kind: 'allow-unclean';
+  readonly logId: number;
+  /** Of the log when it was decided. */
+  readonly epoch: number;
+}
+
 /** Data may be lost: `node` outside the safe set leads. `isForced`: an operator insists. */
 export interface ElectUnclean {
   readonly kind: 'elect-unclean';
@@ -275,6 +286,7 @@ export type MetadataCommand =
   | ResignLog
   | LoseReplicas
   | ElectUnclean
+  | AllowUnclean
   | SetSetting
   | PolicyCommand
   | RoutingCommand;

@@ -31,6 +31,11 @@ export function durabilityIn(config: Config): Durability | undefined {
   return DURABILITIES.find((each) => each === wanted);
 }
 
+/** Checked before. */
+export function isUncleanIn(config: Config): boolean {
+  return valueOfKey(config, UNCLEAN) === 'true';
+}
+
 /**
  * The rules in a config, or a sentence that says what is wrong with it.
  *

@@ -2,6 +2,7 @@
 // them, and where the same log lives on other nodes. Implemented over the metadata image of the thread.
 import type { LogDurability } from '../../storage/api.ts';
 import type { Assignment } from './assignment.ts';
+import type { LagSettings } from './lag.ts';
 
 export interface HostedLogSpec {
   readonly logId: number;
@@ -29,6 +30,7 @@ export interface Directory {
   leftKind(logId: number): string | undefined;
   /** Bytes a second that a shard of that node copies at most, of a replica that comes to it; 0: no limit. */
   copyRate(logId: number, node: number): number;
+  lagSettings(): LagSettings;
   /** The log was deleted by a committed command: its data may go. */
   isDeleted(logId: number): boolean;
   onLogsChanged(handle: (change: LogsChange) => void): () => void;

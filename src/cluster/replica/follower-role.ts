@@ -17,6 +17,7 @@ import { CatchUp, startOver } from './catch-up.ts';
 import { EARLY_BYTES_MAX } from './durability.ts';
 import { DAMAGED } from './loss.ts';
 import type { LogContext } from './role.ts';
+import type { Discarded } from './unclean.ts';
 import type { FramesInput } from './wire-frame.ts';
 
 /** First wait for the answer to a hello, or before the next one; doubled at each repetition. */
@@ -63,6 +64,8 @@ export class FollowerRole {
   /** The same after a frame that the store refused; only a frame that it took makes it short again. */
   #refusedDelayMs = GREET_MIN_MS;
   #waitsForRoom = false;
+  /** What was here before an unclean election, until it is known what of it is lost. */
+  #discarded: Discarded | undefined;
   #isStopped = false;
 
   constructor(context: LogContext, promisedEpoch: number) {
@@ -271,6 +274,10 @@ export class FollowerRole {
         return;
       case 'discard-log':
         log.warn('unclean election: this replica starts over', { logId });
+        this.#discarded = this.#context.uncleanLosses.discarding(
+          this.#context.machine,
+          this.#context.stored.endOffset,
+        );
         this.#discard();
         return;
       case 'phase':
@@ -299,10 +306,15 @@ export class FollowerRole {
   }
 
   #truncate(toSeq: number): void {
-    const { stored, machine } = this.#context;
+    const { stored, machine, uncleanLosses, logId } = this.#context;
+    const toOffset = stored.endOffset;
     if (stored.truncate(toSeq) !== 'ok') {
       this.#context.quarantine(`asked to cut committed frames above ${toSeq}`);
       return;
+    }
+    if (this.#fence?.unclean === true && stored.endOffset < toOffset) {
+      const fromOffset = stored.endOffset;
+      uncleanLosses.lost(logId, { fromOffset, committedTo: fromOffset, toOffset });
     }
     if (machine.appliedSeq > toSeq) machine.reset();
     this.core.truncated({ seq: stored.endSeq, chain: stored.chain });
@@ -419,7 +431,7 @@ export class FollowerRole {
     const { machine } = this.#context;
     try {
       if (machine.applyThrough(this.#applyThrough)) {
-        this.#context.waiters.advance(machine.appliedOffset);
+        this.#applied();
         return;
       }
     } catch (error) {
@@ -430,13 +442,22 @@ export class FollowerRole {
       .applyColdThrough(this.#applyThrough)
       .then(() => {
         this.#applying = undefined;
-        this.#context.waiters.advance(machine.appliedOffset);
+        this.#applied();
         if (!this.#isStopped && machine.appliedSeq < this.#applyThrough) this.#apply(0);
       })
       .catch((error: unknown) => {
         this.#applying = undefined;
         if (!this.#isStopped) this.#context.quarantine(`apply threw: ${messageOf(error)}`);
       });
+  }
+
+  #applied(): void {
+    const { machine, waiters, uncleanLosses, logId } = this.#context;
+    waiters.advance(machine.appliedOffset);
+    const discarded = this.#discarded;
+    if (discarded === undefined || machine.epochs.latestEpoch <= discarded.lastEpoch) return;
+    this.#discarded = undefined;
+    uncleanLosses.replaced(logId, discarded, machine);
   }
 
   /** Resolves when nothing of this role touches the store or the machine any more. */

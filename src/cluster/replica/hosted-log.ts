@@ -18,9 +18,11 @@ import {
   MOVE_HOLD_MAX_MS,
   START_HOLD_MAX_MS,
 } from './held-requests.ts';
+import { lagOf } from './lag.ts';
 import { LeaderRole } from './leader-role.ts';
 import { LogAge } from './log-age.ts';
 import { type HostPort, logContextOf } from './log-context.ts';
+import { statusOf } from './log-status.ts';
 import { DAMAGED, Loss } from './loss.ts';
 import { Machine } from './machine.ts';
 import type { AppendRequest, LogContext } from './role.ts';
@@ -214,6 +216,7 @@ export class HostedLog {
       live: lead.live,
       nowMs: nowMs(),
       limits: lead.limits,
+      lag: lagOf(this.#context),
       faults,
     });
     this.role = role;
@@ -552,25 +555,6 @@ export class HostedLog {
   }
 
   status(): LogStatus {
-    const { stored, leader } = this;
-    const committedSeq = leader?.core.committedSeq ?? stored.committedSeq;
-    return {
-      logId: this.logId,
-      role:
-        this.#failure !== undefined
-          ? 'failed'
-          : leader === undefined
-            ? 'follower'
-            : leader.isActive
-              ? 'leader'
-              : 'starting',
-      epoch: this.role?.epoch ?? 0,
-      lastEpoch: stored.lastEpoch,
-      startOffset: stored.startOffset,
-      committedOffset: stored.offsetAt(committedSeq) ?? stored.startOffset,
-      endOffset: stored.endOffset,
-      endSeq: stored.endSeq,
-      committedSeq,
-    };
+    return statusOf(this, this.#context.uncleanLosses.lostOf(this.logId));
   }
 }

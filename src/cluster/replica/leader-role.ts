@@ -57,10 +57,13 @@ export class LeaderRole implements Retainer {
   #owesEpochBegin = false;
   #isStopped = false;
   readonly #forgetful: Forgetful;
+  /** What others had behind the beginning of this epoch may be lost. */
+  readonly isUnclean: boolean;
 
   constructor(context: LogContext, config: LeaderConfig) {
     this.#context = context;
     this.core = new LeaderCore(config);
+    this.isUnclean = config.grant.unclean;
     this.#clock = new LogClock(context);
     this.#snapshot = new TipSnapshot(context);
     this.#forgetful = new Forgetful(context);
@@ -412,8 +415,12 @@ export class LeaderRole implements Retainer {
     const skewMs = this.#context.frameClock?.skewMs(this.logTimeMs()) ?? 0;
     const begin = encodeEpochBegin(this.core.epoch, skewMs);
     const seq = this.#appendFrame(begin, undefined, true);
-    if (typeof seq === 'number' || this.#isStopped) return;
-    const { log, logId } = this.#context;
+    const { log, logId, uncleanLosses, machine } = this.#context;
+    if (typeof seq === 'number') {
+      if (this.isUnclean) uncleanLosses.led(logId, this.epoch, machine.appliedOffset);
+      return;
+    }
+    if (this.#isStopped) return;
     log.warn('no room for an epoch-begin yet', { logId, result: seq });
     this.#owesEpochBegin = true;
     this.#context.markActive();

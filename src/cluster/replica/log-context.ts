@@ -58,6 +58,8 @@ export function logContextOf(port: HostPort, parts: LogParts): LogContext {
     machine: parts.machine,
     behavior: parts.behavior,
     peers: port.peers,
+    uncleanLosses: port.uncleanLosses,
+    lagSettings: port.lagSettings,
     replies: port.replies,
     waiters: parts.waiters,
     frameClock: parts.frameClock,

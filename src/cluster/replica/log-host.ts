@@ -40,6 +40,7 @@ import type { LogMove } from './peer-protocol.ts';
 import type { RecordSearches } from './record-searches.ts';
 import { Repairs } from './repairs.ts';
 import { RetentionSweep } from './retention-sweep.ts';
+import { UncleanLosses } from './unclean.ts';
 
 /** At some tenths of a millisecond each. */
 const HOSTED_A_TURN = 256;
@@ -67,6 +68,7 @@ export class LogHost {
   readonly #answers: Answers;
   readonly #retention: RetentionSweep;
   readonly compactions: Compactions;
+  readonly uncleanLosses: UncleanLosses;
   readonly searches: RecordSearches;
   readonly #repairs: Repairs;
   readonly departures: Departures;
@@ -101,6 +103,7 @@ export class LogHost {
       isBusy: () => this.donations.count > 0,
       ticked: () => this.donations.tick(),
     });
+    this.uncleanLosses = new UncleanLosses(config.log);
     this.compactions = compactionsOf(config, this.#later);
     this.searches = searchesOf(config, this.#later);
     const losses = new LossReports(
@@ -114,6 +117,7 @@ export class LogHost {
       peers: this.peers,
       replies: this.#answers,
       log: config.log,
+      uncleanLosses: this.uncleanLosses,
       faults: config.faults,
       trustsWallClock: config.trustsWallClock ?? false,
       nowMs: () => system.clock.monotonicMs(),
@@ -137,6 +141,7 @@ export class LogHost {
       reportLoss: (logId) => losses.add(logId),
       leads: (hosted) => this.#greetEarly(hosted),
       copyRate: (logId, node) => directory.copyRate(logId, node),
+      lagSettings: () => directory.lagSettings(),
       after: this.#later,
     };
     config.store.onDurable = (changed) => this.#durable(changed);
@@ -296,6 +301,7 @@ export class LogHost {
     const { hosted, ref } = entry;
     this.#logs.delete(logId);
     if (this.#dirty.delete(hosted)) hosted.isDirty = false;
+    this.uncleanLosses.forget(logId);
     this.ticks.forget(hosted);
     this.#retention.forget(hosted);
     this.compactions.forget(hosted);

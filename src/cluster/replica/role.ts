@@ -23,8 +23,10 @@ import type { LeaderMove } from '../metadata/commands.ts';
 import type { Durability } from '../metadata/types.ts';
 import type { AppendLevel, LogResult } from '../ports.ts';
 import type { FrameClock } from './frame-clock.ts';
+import type { LagSettings } from './lag.ts';
 import type { Machine } from './machine.ts';
 import type { ReplySink } from './replies.ts';
+import type { UncleanLosses } from './unclean.ts';
 import type { Waiters } from './waiters.ts';
 import type { FramesInput } from './wire-frame.ts';
 
@@ -96,6 +98,7 @@ export interface LogContext {
   /** The wall clock goes on while nobody watches, and all leaders have the same one. */
   readonly trustsWallClock: boolean;
   readonly log: Log;
+  readonly uncleanLosses: UncleanLosses;
   /** Rules taken away by a simulation; undefined in production. */
   readonly faults: Faults | undefined;
   /** Of the destination, as the metadata has it now. */
@@ -107,6 +110,8 @@ export interface LogContext {
   copyRate(logId: number, node: number): number;
   /** In a turn of its own. */
   after(delayMs: number, fire: () => void): void;
+  /** As they are now. */
+  lagSettings(): LagSettings;
   nowMs(): number;
   wallMs(): number;
   /** Has output for peers: pumped in the durable phase of this turn. */

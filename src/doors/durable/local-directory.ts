@@ -59,6 +59,11 @@ export class LocalDirectory implements Directory {
     return 0;
   }
 
+  /** There are no others. */
+  lagSettings(): { timeMaxMs: number; recordsMax: number } {
+    return { timeMaxMs: 10_000, recordsMax: 0 };
+  }
+
   leftKind(): undefined {
     return undefined;
   }

@@ -13,6 +13,10 @@ const status = (role: LogStatus['role'], logId = LOG): LogStatus => ({
   committedOffset: 10,
   endOffset: 12,
   endSeq: 14,
+  uncleanFrom: -1,
+  lostFrom: -1,
+  lostCommittedTo: -1,
+  lostTo: -1,
   committedSeq: 11,
 });
 

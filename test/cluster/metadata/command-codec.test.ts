@@ -68,6 +68,7 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
   ],
   [{ kind: 'resign-log', ...log }, '010e070612'],
   [{ kind: 'elect-unclean', ...log, isForced: true }, '010f07061201'],
+  [{ kind: 'allow-unclean', logId: log.logId, epoch: log.epoch }, '01210712'],
   [{ kind: 'lose-replicas', node: 3, incarnation: 4, logIds: [1, 2] }, '011b0604020204'],
   [{ kind: 'set-setting', key: 'k', value: new Uint8Array([1]) }, '0110016b010101'],
   [{ kind: 'set-setting', key: 'k', value: undefined }, '0110016b00'],
@@ -166,7 +167,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(32);
+    expect(kinds.size).toBe(33);
   });
 
   test('cut short or with a rest, it is refused', () => {

@@ -185,6 +185,63 @@ describe('leaders', () => {
   });
 });
 
+describe('loss that an operator allows', () => {
+  /** In sync on nodes 1 and 3, which are gone. */
+  function offline(config: readonly (readonly [string, string])[] = []): World {
+    const world = threeWithTopic();
+    if (config.length > 0) {
+      const change = { vhost: '/', name: 't', replace: false, entries: config };
+      world.do({ kind: 'configure-destination', ...change });
+    }
+    expect(world.setCode('t', [1, 3])).toBe('ok');
+    world.fence(1);
+    world.fence(3);
+    expect(world.log('t')).toMatchObject({ leader: -1 });
+    return world;
+  }
+  const allow = (world: World) => {
+    const { logId, epoch } = world.log('t');
+    return { kind: 'allow-unclean', logId, epoch } as const;
+  };
+  const elect = (world: World) => {
+    const { logId, epoch } = world.log('t');
+    return { kind: 'elect-unclean', logId, node: 2, epoch, isForced: false } as const;
+  };
+
+  test('is for a log without a leader, once', () => {
+    const world = offline();
+    expect(world.code(elect(world))).toBe('unclean-not-allowed');
+    expect(world.code({ ...allow(world), epoch: 1 })).toBe('stale-epoch');
+    expect(world.code({ ...allow(world), logId: 999 })).toBe('unknown-log');
+    world.do(allow(world));
+    expect(world.log('t').isUncleanAllowed).toBe(true);
+    world.do(elect(world));
+    expect(world.log('t')).toMatchObject({
+      leader: 2,
+      isUncleanEpoch: true,
+      isUncleanAllowed: false,
+    });
+    expect(world.code(allow(world))).toBe('stale-epoch');
+  });
+
+  test('ends where the log is led without loss after all', () => {
+    const world = offline();
+    world.do(allow(world));
+    world.unfence(1);
+    expect(world.log('t')).toMatchObject({
+      leader: 1,
+      isUncleanEpoch: false,
+      isUncleanAllowed: false,
+    });
+  });
+
+  test('does not end what the destination allows', () => {
+    const world = offline([['unclean.leader.election.enable', 'true']]);
+    world.do(elect(world));
+    expect(world.log('t')).toMatchObject({ leader: 2, isUncleanAllowed: true });
+  });
+});
+
 // ---- Random histories -----------------------------------------------------------------------------
 
 type Move = readonly [number, number, number];

@@ -143,6 +143,7 @@ export class Rig {
   isAnswering = true;
   /** Bytes a second that a node copies of logs that were reassigned. */
   copyRate: (node: number) => number = () => 0;
+  lagSettings = { timeMaxMs: 10_000, recordsMax: 0 };
   /** Grows with every change. */
   version = 0;
   readonly #records = new Map<number, NodeRecord>();
@@ -444,6 +445,7 @@ export class Rig {
       assignment: (logId) => this.#assignment(node, logId),
       spec,
       threadOf: (id) => (records.has(id) ? 0 : undefined),
+      lagSettings: () => this.lagSettings,
       copyRate: (logId, id) =>
         this.logs.get(logId)?.assignedAt === undefined ? 0 : this.copyRate(id),
       leftKind: (logId) => {

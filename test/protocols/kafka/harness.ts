@@ -290,6 +290,15 @@ export class FakeNode<E extends Environment> {
     return made;
   }
 
+  changeLogs(logIds: readonly number[], change: (log: LogView) => Partial<LogView>): void {
+    for (const [name, destination] of this.destinations) {
+      const logs = destination.logs.map((log) =>
+        logIds.includes(log.logId) ? { ...log, ...change(log) } : log,
+      );
+      this.destinations.set(name, { ...destination, logs });
+    }
+  }
+
   setLeader(name: string, leader: number): void {
     const destination = this.destinations.get(name)!;
     const logs = destination.logs.map((log) => ({ ...log, leader }));
@@ -357,6 +366,16 @@ export class FakeNode<E extends Environment> {
         if (this.metadataResult !== undefined) return this.metadataResult;
         this.reassigned.push([logId, replicas]);
         return { kind: 'ok', version: 5 };
+      },
+      preferLeaders: async (logIds) => {
+        if (this.metadataResult !== undefined) return this.metadataResult;
+        this.changeLogs(logIds, ({ replicas }) => ({ leader: replicas[0]! }));
+        return { kind: 'ok', version: 6 };
+      },
+      allowUnclean: async (logId) => {
+        if (this.metadataResult !== undefined) return this.metadataResult;
+        this.changeLogs([logId], ({ replicas }) => ({ leader: replicas.at(-1)! }));
+        return { kind: 'ok', version: 6 };
       },
       configure: async ({ name, replace, entries, validateOnly }) => {
         if (this.metadataResult !== undefined) return this.metadataResult;

@@ -182,6 +182,31 @@ export const AlterConfigs = api(
   },
 );
 
+/** KIP-183 and KIP-460. Types: 0 preferred, 1 unclean. Topics of null: all. */
+export const ElectLeaders = api(
+  43,
+  'ElectLeaders',
+  [0, 2],
+  2,
+  {
+    electionType: i8.v(1),
+    topicPartitions: list({ topic: str, partitions: listOf(i32) }).nullable(),
+    timeoutMs: i32.or(60_000),
+  },
+  {
+    throttleTimeMs: i32.or(0),
+    errorCode: i16.v(1),
+    replicaElectionResults: list({
+      topic: str,
+      partitionResult: list({
+        partitionId: i32,
+        errorCode: i16,
+        errorMessage: str.nullable(),
+      }),
+    }),
+  },
+);
+
 /** KIP-339. Operations: 0 set, 1 delete, 2 append, 3 subtract; the last two of lists. */
 export const IncrementalAlterConfigs = api(
   44,

@@ -10,6 +10,7 @@ import {
   DescribeCluster,
   DescribeConfigs,
   DescribeGroups,
+  ElectLeaders,
   Fetch,
   FindCoordinator,
   Heartbeat,
@@ -32,6 +33,7 @@ import { apiVersions } from './api-versions.ts';
 import { describeConfigs } from './configs.ts';
 import { findCoordinator } from './coordinator.ts';
 import { offsetCommit, offsetFetch } from './cursors.ts';
+import { electLeaders } from './elections.ts';
 import { fetch } from './fetch.ts';
 import {
   describeGroups,
@@ -74,6 +76,7 @@ export const HANDLERS: ReadonlyMap<number, Handler<Api>> = new Map([
   row(OffsetForLeaderEpoch, offsetForLeaderEpoch),
   row(DescribeConfigs, describeConfigs),
   row(AlterConfigs, alterConfigs),
+  row(ElectLeaders, electLeaders),
   row(IncrementalAlterConfigs, incrementalAlterConfigs),
   row(AlterPartitionReassignments, alterReassignments),
   row(ListPartitionReassignments, listReassignments),

@@ -136,6 +136,7 @@ describe('versions', () => {
       'OffsetForLeaderEpoch 2-4 flexible 4',
       'DescribeConfigs 1-4 flexible 4',
       'AlterConfigs 0-2 flexible 2',
+      'ElectLeaders 0-2 flexible 2',
       'IncrementalAlterConfigs 0-1 flexible 1',
       'AlterPartitionReassignments 0-0 flexible 0',
       'ListPartitionReassignments 0-0 flexible 0',

@@ -1,0 +1,86 @@
+// ElectLeaders (KIP-183, KIP-460): each partition stands for itself, and every outcome has Kafka's number.
+import { expect, it } from 'vitest';
+import { ElectLeaders } from '../../../src/protocols/kafka/codec/index.ts';
+import { KafkaErrorCode as E } from '../../../src/protocols/kafka/errors.ts';
+import { KafkaWorld } from './harness.ts';
+
+const PREFERRED = 0;
+const UNCLEAN = 1;
+
+async function elected(
+  made: KafkaWorld,
+  electionType: number,
+  partitions: readonly number[] | null = [0],
+  version = 2,
+) {
+  const topicPartitions = partitions === null ? null : [{ topic: 't', partitions }];
+  const answer = await made
+    .connect()
+    .call(ElectLeaders, version, { electionType, topicPartitions });
+  expect(answer.errorCode).toBe(E.NONE);
+  return answer.replicaElectionResults.flatMap(({ partitionResult }) =>
+    partitionResult.map(({ errorCode }) => errorCode),
+  );
+}
+
+function world(partitions = 1): KafkaWorld {
+  const made = new KafkaWorld();
+  made.create('t', partitions);
+  return made;
+}
+
+const leaderOf = (made: KafkaWorld, partition = 0) =>
+  made.destinations.get('t')!.logs[partition]!.leader;
+
+it.each([0, 1, 2])('the first replica takes a partition back (version %i)', async (version) => {
+  const made = world();
+  made.setLeader('t', 2);
+  expect(await elected(made, PREFERRED, [0], version)).toEqual([E.NONE]);
+  expect(leaderOf(made)).toBe(1);
+});
+
+it('is not needed where it leads, not possible where it is not in sync, unknown where there is none', async () => {
+  const made = world(3);
+  const [, second, third] = made.destinations.get('t')!.logs;
+  made.changeLogs([second!.logId], () => ({ leader: 2, isr: [2] }));
+  made.changeLogs([third!.logId], () => ({ leader: 2, offline: [1] }));
+  expect(await elected(made, PREFERRED, [0, 1, 2, 3])).toEqual([
+    E.ELECTION_NOT_NEEDED,
+    E.PREFERRED_LEADER_NOT_AVAILABLE,
+    E.PREFERRED_LEADER_NOT_AVAILABLE,
+    E.UNKNOWN_TOPIC_OR_PARTITION,
+  ]);
+});
+
+it('of all partitions tells only those of which there is something to tell', async () => {
+  const made = world(3);
+  const [, second] = made.destinations.get('t')!.logs;
+  made.changeLogs([second!.logId], () => ({ leader: 2 }));
+  expect(await elected(made, PREFERRED, null)).toEqual([E.NONE]);
+  expect(leaderOf(made, 1)).toBe(1);
+});
+
+it('an unclean election is for partitions without a leader, of which a replica is live', async () => {
+  const made = world(3);
+  const [first, second] = made.destinations.get('t')!.logs;
+  made.changeLogs([first!.logId], () => ({ leader: -1, offline: [1] }));
+  made.changeLogs([second!.logId], () => ({ leader: -1, offline: [1, 2] }));
+  expect(await elected(made, UNCLEAN, [0, 1, 2])).toEqual([
+    E.NONE,
+    E.ELIGIBLE_LEADERS_NOT_AVAILABLE,
+    E.ELECTION_NOT_NEEDED,
+  ]);
+  expect(leaderOf(made)).toBe(2);
+});
+
+it('says REQUEST_TIMED_OUT without a metadata leader, INVALID_REQUEST to other types', async () => {
+  const made = world();
+  made.setLeader('t', 2);
+  made.metadataResult = { kind: 'unavailable', message: 'why' };
+  expect(await elected(made, PREFERRED)).toEqual([E.REQUEST_TIMED_OUT]);
+  made.setLeader('t', -1);
+  expect(await elected(made, UNCLEAN)).toEqual([E.REQUEST_TIMED_OUT]);
+  const body = { electionType: 2, topicPartitions: [] };
+  const answer = await made.connect().call(ElectLeaders, 2, body);
+  expect(answer.errorCode).toBe(E.INVALID_REQUEST);
+});
