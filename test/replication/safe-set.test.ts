@@ -307,7 +307,7 @@ describe('reassignment', () => {
     },
   );
 
-  test('an absent member is replaced: {1, 2 absent} becomes {1, 4}', () => {
+  test('F47: an absent member is replaced: {1, 2 absent} becomes {1, 4}', () => {
     const core = leader({ safeSet: members(1, 2), isr: [1, 2], live: members(1, 3, 4) });
     core.replicasChanged([1, 2, 4]);
     write(core);

@@ -151,7 +151,7 @@ test('what nothing routes goes back to whoever asks, and counts as stored', asyn
   });
 });
 
-test('level none is resolved at once, and stored all the same by the next leader', async () => {
+test('F14: level none is resolved at once, and stored all the same by the next leader', async () => {
   await inCluster(132, async (cluster, rig) => {
     const logId = await cluster.create('q', 1);
     const publisher = new TestPublisher(cluster.at(3));
@@ -195,6 +195,44 @@ test('without a leader a publish is given up in time, and what comes later is st
     { confirmTimeoutMs: 3_000 },
   );
 });
+
+test.each(KINDS)(
+  'below its minimum of in-sync replicas a publish to a %s is held: stored if one comes back in time, else given up',
+  async (_, kind) => {
+    await inCluster(
+      137,
+      async (cluster, rig) => {
+        const few = { replicas: [1, 2], mode: 'all', minInsync: 2 } as const;
+        await cluster.create('q', 1, { kind, ...few, replicas: [...few.replicas] });
+        const publisher = new TestPublisher(cluster.at(3));
+        const gone = async (): Promise<void> => {
+          rig.kill(2);
+          rig.fence(2);
+          await rig.advance(500);
+        };
+        publisher.publish(['before'], { key: 'q' });
+        await rig.until(() => publisher.isResolved);
+        await gone();
+        publisher.publish(['in time'], { key: 'q' });
+        await rig.advance(1_000);
+        expect(publisher.isResolved).toBe(false);
+        await rig.startNode(2);
+        await rig.until(() => publisher.isResolved);
+        expect([...publisher.resolved.values()]).toEqual(['stored', 'stored']);
+        await rig.advance(1_000);
+        await gone();
+        const sinceMs = rig.world.nowMs;
+        publisher.publish(['too late'], { key: 'q' });
+        await rig.until(() => publisher.isResolved);
+        expect([...publisher.resolved.values()]).toEqual(['stored', 'stored', 'unknown']);
+        const waitedMs = rig.world.nowMs - sinceMs;
+        expect(waitedMs).toBeGreaterThanOrEqual(3_000);
+        expect(waitedMs).toBeLessThan(3_500);
+      },
+      { confirmTimeoutMs: 3_000 },
+    );
+  },
+);
 
 test('who publishes to a log whose leader has a full disk is told, and told again, and what was sent is stored', async () => {
   await inCluster(136, async (cluster, rig) => {

@@ -62,7 +62,7 @@ test('a released log starts later on every replica, and what lies below cannot b
   });
 });
 
-test('a log is not released before what makes its records needless is committed', async () => {
+test('F1: a log is not released before what makes its records needless is committed', async () => {
   await inRig(64, async (rig) => {
     await led(rig);
     for (let i = 0; i < 5; i += 1) await rig.result(1, rig.append(1, LOG, `v${i}`));

@@ -102,7 +102,7 @@ test('every replica keeps the newest record of a key, and lets a tombstone go af
   );
 });
 
-test('a replica that missed a deletion and its tombstone does not bring the record back', async () => {
+test('F21: a replica that missed a deletion and its tombstone does not bring the record back', async () => {
   await inRig(
     92,
     async (rig) => {

@@ -188,7 +188,7 @@ describe('the leader is killed before anything is written', () => {
   });
 });
 
-test('the durability changes under a leader: answers from then on mean the new one', async () => {
+test('F23: the durability changes under a leader: answers from then on mean the new one', async () => {
   await inRig(8, async (rig) => {
     await seeded(rig, 'sync');
     rig.logs.get(LOG)!.durability = 'async';

@@ -77,7 +77,7 @@ test('leaders move to and fro under load, unplanned: nothing acknowledged is los
   expect(outcomes.refused).toBeGreaterThan(0);
 });
 
-test('a new epoch for the leader that leads already: it starts over and goes on', async () => {
+test('F2: a new epoch for the leader that leads already: it starts over and goes on', async () => {
   await inRig(30, async (rig) => {
     await led(rig);
     await rig.result(1, rig.append(1, LOG, 'a'));

@@ -102,7 +102,7 @@ test('each replica lets go of what is acknowledged behind a message that waits, 
   );
 });
 
-test('what is acknowledged and not committed stays', async () => {
+test('F1: what is acknowledged and not committed stays', async () => {
   await inRig(
     96,
     async (rig) => {

@@ -27,7 +27,7 @@ async function ledBoth(rig: Rig): Promise<void> {
   await rig.until(() => rig.isLeading(2, OTHER));
 }
 
-test('a behavior that throws on a follower costs that replica, not the node, the log or the other logs', async () => {
+test('F35: a behavior that throws on a follower costs that replica, not the node, the log or the other logs', async () => {
   await inRig(71, async (rig) => {
     await ledBoth(rig);
     rig.mischief(2).apply = 'poison';

@@ -24,7 +24,7 @@ async function led(
   await rig.until(() => rig.isLeading(leader, LOG));
 }
 
-test('levels: committed and local are answered with the offset, none is not answered when it is taken', async () => {
+test('F12: levels: committed and local are answered with the offset, none is not answered when it is taken', async () => {
   await inRig(1, async (rig) => {
     await led(rig);
     const committed = rig.append(1, LOG, 'a', 'committed');
@@ -111,6 +111,30 @@ test('with too few replicas in sync acks=all is refused at once, and goes on whe
   });
 });
 
+test('a node that has lost the leader of a log says so at once, to every level, whatever metadata says yet', async () => {
+  await inRig(10, async (rig) => {
+    await led(rig);
+    await rig.result(1, rig.append(1, LOG, 'a'));
+    rig.kill(1);
+    const answers = async (): Promise<void> => {
+      const sinceMs = rig.world.nowMs;
+      for (const level of ['local', 'committed'] as const) {
+        expect(await rig.result(2, rig.append(2, LOG, 'b', level))).toBe('not-leader');
+      }
+      expect(await rig.result(2, rig.command(2, LOG, 'wake'))).toBe('not-leader');
+      expect(rig.world.nowMs - sinceMs).toBeLessThan(200);
+    };
+    // Before anybody has noticed, while nobody leads, and while somebody else does.
+    await answers();
+    rig.fence(1);
+    await rig.advance(50);
+    await answers();
+    rig.grant(LOG, 3);
+    await rig.until(() => rig.isLeading(3, LOG));
+    await answers();
+  });
+});
+
 test('commands: answered when committed; the held ones at the demotion; the forgotten ones as not-leader', async () => {
   await inRig(6, async (rig) => {
     await led(rig);
@@ -165,7 +189,7 @@ test('by time: the first record at or after it, nothing where nothing is as late
   });
 });
 
-test('a deleted log answers as unknown, and its followers forget it too', async () => {
+test('F26: a deleted log answers as unknown, and its followers forget it too', async () => {
   await inRig(9, async (rig) => {
     await led(rig);
     await rig.result(1, rig.append(1, LOG, 'a'));

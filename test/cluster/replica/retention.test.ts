@@ -123,7 +123,7 @@ test('DeleteRecords beyond what is committed, of a follower or in an old epoch i
   });
 });
 
-test('a start that was never committed is undone with its leader: the next one has all records', async () => {
+test('F21: a start that was never committed is undone with its leader: the next one has all records', async () => {
   await inRig(86, async (rig) => {
     await led(rig);
     await write(rig, 10);
@@ -254,7 +254,7 @@ test.each([
   });
 });
 
-test('a new leader whose clock is days ahead takes nothing away before its time', async () => {
+test('F22: a new leader whose clock is days ahead takes nothing away before its time', async () => {
   await inRig(89, async (rig) => {
     rig.keeping = keeping({ ageMs: 60_000 });
     await led(rig);

@@ -48,9 +48,13 @@ export class RocketCaller {
   }
 
   /** Every message of the answer to a true request. */
-  async ask<M extends Method>(method: M, request: RequestOf<M>): Promise<ResponseOf<M>[]> {
+  async ask<M extends Method>(
+    method: M,
+    request: RequestOf<M>,
+    headers = {},
+  ): Promise<ResponseOf<M>[]> {
     const body = encodeMessage(method.request, request as EncodableOf<Message<Rows>>);
-    const stream = this.client.start(method.path, { 'x-mq-client-id': this.#id });
+    const stream = this.client.start(method.path, { 'x-mq-client-id': this.#id, ...headers });
     const parts: Buffer[] = [];
     stream.on('data', (part: Buffer) => parts.push(part));
     const answer = answerOf(stream);
@@ -63,8 +67,12 @@ export class RocketCaller {
   }
 
   /** RocketMQ's code of the first message. */
-  async codeOf<M extends Method>(method: M, request: RequestOf<M>): Promise<number | undefined> {
-    const [first] = await this.ask(method, request);
+  async codeOf<M extends Method>(
+    method: M,
+    request: RequestOf<M>,
+    headers = {},
+  ): Promise<number | undefined> {
+    const [first] = await this.ask(method, request, headers);
     return (first as { readonly status?: { readonly code: number } } | undefined)?.status?.code;
   }
 
