@@ -97,4 +97,4 @@ test('ElectLeaders of type unclean: who is left leads, and the loss is told', as
     't-0: node 3 was elected at the price of loss: another history from 2 on',
   );
   expect(lines).toContain('t-0: node 2 had 3 records from 2 on that are lost');
-}, 60_000);
+}, 180_000);

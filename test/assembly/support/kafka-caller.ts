@@ -16,10 +16,13 @@ export class KafkaCaller {
   #kept: Buffer = Buffer.alloc(0);
   #correlation = 0;
   #answer: ((frame: Buffer) => void) | undefined;
+  #fail: ((error: Error) => void) | undefined;
 
   constructor(at: { readonly host: string; readonly kafkaPort: number }) {
     this.#socket = connect(at.kafkaPort, at.host);
     this.#socket.on('data', (bytes) => this.#receive(bytes));
+    this.#socket.on('error', (error) => this.#fail?.(error));
+    this.#socket.on('close', () => this.#fail?.(new Error('the connection was closed')));
   }
 
   /** Calls wait for each other. */
@@ -33,8 +36,7 @@ export class KafkaCaller {
     this.#codec.encodeRequest(api, version, this.#correlation, 'caller', body, writer);
     const frame = await new Promise<Buffer>((resolve, reject) => {
       this.#answer = resolve;
-      this.#socket.once('error', reject);
-      this.#socket.once('close', () => reject(new Error('the connection was closed')));
+      this.#fail = reject;
       this.#socket.write(writer.toBytes());
     });
     return this.#codec.decodeResponse(api, version, frame, 0, frame.length).body;
