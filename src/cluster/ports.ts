@@ -120,6 +120,8 @@ export interface DestinationView {
   readonly policy?: string;
   /** Of a quorum queue: how often a message may come back now, by its declaration and its policy; below 0: no limit. */
   readonly deliveryLimit?: number;
+  /** Of a queue that its policy mirrors. */
+  readonly isMirrored?: boolean;
 }
 
 export interface MetadataView {

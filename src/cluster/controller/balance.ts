@@ -3,6 +3,7 @@
 import { canHost, staysOnItsNode } from '../metadata/apply-leaving.ts';
 import type { LogRecord, MetadataImage, NodeRecord } from '../metadata/index.ts';
 import { assignedOf, isReassigning } from '../metadata/index.ts';
+import { mirrorsOf } from '../metadata/mirrors.ts';
 
 /** Within a tenth of even, or one. */
 const UNEVEN_PART = 0.1;
@@ -67,7 +68,9 @@ function isUneven(most: number, least: number, mean: number): boolean {
 export function evenMoves(image: MetadataImage, load: Load, most: number): readonly Move[] {
   const nodes = image.placeableNodes();
   const movable = image.logs().filter((log) => {
-    return !isReassigning(log) && log.leader >= 0 && !staysOnItsNode(image, log);
+    if (isReassigning(log) || log.leader < 0 || staysOnItsNode(image, log)) return false;
+    // The nodes of a mirrored queue are its policy's business.
+    return mirrorsOf(image, log) === undefined;
   });
   const moves = replicaMoves(image, nodes, movable, load, most);
   // Leaders are looked at when replicas lie where they are to lie.

@@ -184,14 +184,15 @@ export class Controller {
     for (const logId of offline) {
       const log = this.#image.log(logId)!;
       const nodes = log.replicas.filter((node) => this.#image.isNodeLive(node));
-      if (!log.isUncleanAllowed || nodes.length === 0) continue;
+      const isForced = this.#config.promotesUnsynced === true;
+      if (!(log.isUncleanAllowed || isForced) || nodes.length === 0) continue;
       if (this.#survey.begin(logId, nowMs + this.#config.surveyMs)) {
         this.#outputs.push({ kind: 'survey', logId, nodes });
         continue;
       }
       const node = this.#survey.longest(logId, nodes, nowMs);
       if (node === undefined) continue;
-      const election = { logId, node, epoch: log.epoch, isForced: false };
+      const election = { logId, node, epoch: log.epoch, isForced };
       this.#propose(`unclean/${logId}`, { kind: 'elect-unclean', ...election }, nowMs);
     }
   }

@@ -13,6 +13,7 @@ import {
 } from '../metadata/cluster-settings.ts';
 import type { LogRecord, MetadataCommand, MetadataImage } from '../metadata/index.ts';
 import { isReassigning } from '../metadata/index.ts';
+import { mirroredReplicas } from '../metadata/mirrors.ts';
 import { evenMoves, Load, type Move, replacementFor } from './balance.ts';
 
 /** Between two looks while something moves or is to move. */
@@ -62,8 +63,31 @@ export class Moves {
     const load = new Load(this.#image);
     const moves = this.#awayFrom(gone, load);
     const wishes = moves.map((move): Wish => this.#wish(move));
-    wishes.push(...this.#even(nowMs, load, moves.length > 0));
+    wishes.push(...this.#mirror(nowMs, load, new Set(moves.map(({ logId }) => logId))));
+    wishes.push(...this.#even(nowMs, load, wishes.length > 0));
     if (gone.length > 0 && (wishes.length > 0 || load.busy.size > 0)) this.#due(nowMs + LOOK_MS);
+    return wishes;
+  }
+
+  /** Mirrored queues that lie elsewhere than their policy says, or are not mirrored yet. */
+  #mirror(nowMs: number, load: Load, chosen: ReadonlySet<number>): readonly Wish[] {
+    if (!this.#image.policies.areMirroring) return [];
+    const wishes: Wish[] = [];
+    let isWaiting = false;
+    for (const log of this.#image.logs()) {
+      if (log.kind !== 'queue' || isReassigning(log) || chosen.has(log.logId)) continue;
+      const replicas = mirroredReplicas(this.#image, log);
+      if (replicas === undefined) continue;
+      const added = replicas.filter((node) => !log.replicas.includes(node));
+      isWaiting = true;
+      if (wishes.length >= MOVES_MAX || added.some((node) => load.busy.has(node))) continue;
+      wishes.push(this.#wish({ logId: log.logId, replicas }));
+      for (const node of added) {
+        load.busy.add(node);
+        load.add(node, 1);
+      }
+    }
+    if (isWaiting) this.#due(nowMs + LOOK_MS);
     return wishes;
   }
 

@@ -3,6 +3,7 @@
 import type { MetadataChange } from '../metadata/commands.ts';
 import { READ_FROM } from '../metadata/destination-config.ts';
 import type { MetadataImage } from '../metadata/image.ts';
+import { mirrorsOf } from '../metadata/mirrors.ts';
 import { BUILT_IN_EXCHANGES, deliveryLimitIn } from '../metadata/routing-types.ts';
 import {
   type DestinationRecord,
@@ -177,9 +178,15 @@ export class ImageView implements MetadataView {
       ...(record.queue === undefined ? {} : { queue: record.queue }),
       ...(record.policy === undefined ? {} : { policy: record.policy }),
       ...this.#limitOf(record),
+      ...(this.#isMirrored(record) ? { isMirrored: true } : {}),
     };
     this.#byName.set(record.name, view);
     return view;
+  }
+
+  #isMirrored({ queue, logIds }: DestinationRecord): boolean {
+    const log = queue === undefined ? undefined : this.#image.log(logIds[0]!);
+    return log !== undefined && mirrorsOf(this.#image, log) !== undefined;
   }
 
   #limitOf({ vhost, policy, queue }: DestinationRecord): { readonly deliveryLimit?: number } {

@@ -7,6 +7,7 @@ import { type Applying, named, OK, refused } from './applying.ts';
 import type { DeregisterNode, DrainNode, Outcome, RegisterNode } from './commands.ts';
 import { chooseLeader, grant, NOBODY } from './election.ts';
 import type { MetadataImage } from './image.ts';
+import { mirrorsOf } from './mirrors.ts';
 import type { LogRecord, NodeRecord } from './types.ts';
 
 export function drainNode(applying: Applying, command: DrainNode): Outcome {
@@ -41,7 +42,8 @@ function drainFault(image: MetadataImage, node: NodeRecord): Outcome | undefined
     const wanted = log.replicas.length - log.removing.length;
     const able = others.filter((other) => canHost(other, log));
     const what = `${log.destination}-${log.partition}`;
-    if (able.length < wanted) {
+    // A mirrored queue is content with fewer.
+    if (able.length < wanted && mirrorsOf(image, log) === undefined) {
       const why = `${what} has ${wanted} replicas, and without node ${node.id} there are ${able.length} nodes for them`;
       return refused('too-few-nodes', why);
     }

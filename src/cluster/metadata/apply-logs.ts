@@ -14,6 +14,7 @@ import type {
 } from './commands.ts';
 import { chooseLeader, grant, isCandidate, takeOffline } from './election.ts';
 import type { MetadataImage } from './image.ts';
+import { bySeniority } from './mirrors.ts';
 import { isLive, type LogRecord, NO_NODE } from './types.ts';
 
 export function proposeSafeSet(applying: Applying, command: ProposeSafeSet): Outcome {
@@ -30,7 +31,8 @@ export function proposeSafeSet(applying: Applying, command: ProposeSafeSet): Out
   if (fault !== undefined) return refused('invalid-safe-set', fault);
   const safeSet = [...command.safeSet].sort((a, b) => a.node - b.node);
   const isr = [...command.isr].sort((a, b) => a - b);
-  applying.changeLog({ ...log, safeSet, isr, partitionEpoch: log.partitionEpoch + 1 });
+  const replicas = bySeniority(image, log, safeSet);
+  applying.changeLog({ ...log, replicas, safeSet, isr, partitionEpoch: log.partitionEpoch + 1 });
   return OK;
 }
 

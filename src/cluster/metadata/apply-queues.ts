@@ -5,6 +5,7 @@ import { addLogs, dropDestination, type LogTemplate } from './apply-destinations
 import { type Applying, differs, OK, refused } from './applying.ts';
 import type { Outcome } from './commands.ts';
 import type { MetadataImage } from './image.ts';
+import { staysOnNode } from './mirrors.ts';
 import { isValidName } from './names.ts';
 import { majorityRules, placementOrder, placeReplicas, replicasByDefault } from './placement.ts';
 import type { Mirrors, PolicyRules } from './policy-types.ts';
@@ -68,7 +69,8 @@ function planQueue(
   if (!isLocal && policy.mirrors !== undefined) {
     const nodes = mirrorNodes(image, policy.mirrors, command.node);
     // The master takes publishes also when its mirrors are gone.
-    const template: LogTemplate = { mode: 'all', minInsync: 1, ...rest };
+    const isUncleanAllowed = policy.mirrors.promotesUnsynced;
+    const template: LogTemplate = { mode: 'all', minInsync: 1, durability, isUncleanAllowed };
     return { replicationFactor: nodes.length, template, assignments: [nodes] };
   }
   const isOne = isLocal || command.replicationFactor === 1;
@@ -92,15 +94,6 @@ function mirrorNodes(image: MetadataImage, mirrors: Mirrors, asking: number): re
       return known.some((id) => image.isNodeLive(id)) ? known : [asking];
     }
   }
-}
-
-/** Exclusive, auto-delete and transient ones are the business of one node. */
-function staysOnNode({
-  durable,
-  autoDelete,
-  owner,
-}: Pick<QueueRules, 'durable' | 'autoDelete' | 'owner'>) {
-  return !durable || autoDelete || owner !== undefined;
 }
 
 function creationFault(image: MetadataImage, command: DeclareQueueCommand): Outcome | undefined {

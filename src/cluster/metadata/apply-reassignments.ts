@@ -4,6 +4,7 @@ import { canHost, staysOnItsNode } from './apply-leaving.ts';
 import { type Applying, OK, refused } from './applying.ts';
 import type { Outcome, ReassignLog } from './commands.ts';
 import type { MetadataImage } from './image.ts';
+import { isBecomingMirrored } from './mirrors.ts';
 import { assignedBefore, isReassigning } from './reassignment.ts';
 import { isLive, type LogRecord } from './types.ts';
 
@@ -60,7 +61,8 @@ function assignmentFault(
   }
   // How many make a majority is a rule of the log: more or fewer replicas would need another one.
   const present = assignedBefore(log).length;
-  if (log.mode === 'quorum' && wanted.length !== present) {
+  const isFree = wanted.length === present || isBecomingMirrored(image, log, wanted);
+  if (log.mode === 'quorum' && !isFree) {
     return refused(
       'invalid-replication-factor',
       `${nameOf(log)} commits on a majority of ${present} replicas, and keeps that number`,
@@ -70,7 +72,7 @@ function assignmentFault(
 }
 
 /** The record on its way to `wanted`; undefined: it is there, or on that way already. */
-function reassigned(
+export function reassigned(
   log: LogRecord,
   wanted: readonly number[],
   index: number,

@@ -116,28 +116,30 @@ function mirrorsIn(values: ReadonlyMap<string, unknown>): Mirrors | undefined {
     return undefined;
   }
   if (values.has(SYNC_MODE)) word(SYNC_MODE, values.get(SYNC_MODE), ['automatic', 'manual']);
-  for (const key of [ON_FAILURE, ON_SHUTDOWN]) {
-    const value = values.get(key);
-    if (value === undefined) continue;
-    if (word(key, value, ['when-synced', 'always']) === 'always') {
-      const why = 'a mirror that may lack messages never leads';
-      throw new Fault(`${key}: "always" is not honoured by this version: ${why}`);
-    }
+  if (promotionIn(values, ON_SHUTDOWN) === 'always') {
+    const why = 'a node that stops hands over to a mirror that has everything, or to nobody';
+    throw new Fault(`${ON_SHUTDOWN}: "always" is not honoured by this version: ${why}`);
   }
+  const promotesUnsynced = promotionIn(values, ON_FAILURE) === 'always';
   const mode = word(MODE, values.get(MODE), ['all', 'exactly', 'nodes']);
   const params = values.get(PARAMS);
   switch (mode) {
     case 'all':
       if (params !== undefined) throw new Fault(`${MODE} "all" has no ${PARAMS}`);
-      return { kind: 'all' };
+      return { kind: 'all', promotesUnsynced };
     case 'exactly':
       if (typeof params === 'number' && Number.isSafeInteger(params) && params >= 1) {
-        return { kind: 'exactly', count: params };
+        return { kind: 'exactly', count: params, promotesUnsynced };
       }
       throw new Fault(`${PARAMS} of "exactly" is a whole number from 1`);
     case 'nodes':
-      return { kind: 'nodes', nodes: nodesIn(params) };
+      return { kind: 'nodes', nodes: nodesIn(params), promotesUnsynced };
   }
+}
+
+function promotionIn(values: ReadonlyMap<string, unknown>, key: string): string {
+  const value = values.get(key);
+  return value === undefined ? 'when-synced' : word(key, value, ['when-synced', 'always']);
 }
 
 /** As 2, "2", "n2", "node-2", or with anything and @ before it. */
@@ -182,7 +184,11 @@ export function definitionNotes(definition: Definition): readonly string[] {
   }
   if (values.has(MODE)) {
     const who = 'that are durable, not exclusive and not auto-delete';
-    notes.push(`${MODE} places queues ${who}, when they are made: those that are there stay`);
+    notes.push(`${MODE} is of queues ${who}: those that are there move`);
+    if (values.get(ON_FAILURE) === '"always"') {
+      const cost = 'what it lacks of what was confirmed is lost, and the log of its node says what';
+      notes.push(`${ON_FAILURE} "always": a mirror may lead that lacks messages; ${cost}`);
+    }
     if (values.get(SYNC_MODE) !== '"automatic"') {
       notes.push(`${SYNC_MODE}: mirrors are always filled automatically, as with "automatic"`);
     }

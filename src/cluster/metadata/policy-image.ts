@@ -34,6 +34,14 @@ export class PolicyImage {
     return this.#count;
   }
 
+  /** Some policy mirrors queues. */
+  get areMirroring(): boolean {
+    for (const all of this.#ready.values()) {
+      if (all.some(({ rules }) => rules.mirrors !== undefined)) return true;
+    }
+    return false;
+  }
+
   policy(vhost: string, name: string): PolicyRecord | undefined {
     return this.#ready.get(vhost)?.find(({ record }) => record.name === name)?.record;
   }

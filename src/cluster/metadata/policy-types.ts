@@ -44,12 +44,17 @@ export interface PolicyChange {
   readonly name: string;
 }
 
-/** Which nodes have a mirrored queue, decided when it is made. */
-export type Mirrors =
+/** Which nodes have a mirrored queue. */
+export type Mirrors = MirrorNodes & {
+  /** Where no mirror is left that has everything, the longest one leads: what it lacks is lost. */
+  readonly promotesUnsynced: boolean;
+};
+
+type MirrorNodes =
   | { readonly kind: 'all' }
   /** With the master. Clamped to the live nodes. */
   | { readonly kind: 'exactly'; readonly count: number }
-  /** Those that are registered; none of them is live: the node that asks. */
+  /** Those that are registered; if none of them is live when it is made: the node that asks. */
   | { readonly kind: 'nodes'; readonly nodes: readonly number[] };
 
 /** What a definition says. undefined: nothing. */

@@ -4,6 +4,7 @@
 // Invariant: nobody stops hosting a log while a set counts it.
 import { grant, isCandidate } from './election.ts';
 import type { MetadataImage } from './image.ts';
+import { withSettledMode } from './mirrors.ts';
 import type { LogRecord } from './types.ts';
 
 export function isReassigning({ adding, removing }: LogRecord): boolean {
@@ -25,12 +26,13 @@ export function assignedBefore({ replicas, adding }: LogRecord): readonly number
  * and of all of them; a leader that is to leave is followed by one that stays once all that stay are in sync.
  */
 export function furthered(image: MetadataImage, log: LogRecord): LogRecord {
-  if (!isReassigning(log)) return log;
+  if (!isReassigning(log)) return withSettledMode(image, log);
   const assigned = assignedOf(log);
   const isCounted = (node: number) => log.safeSet.some((member) => member.node === node);
   if (!assigned.every(isCounted)) return log;
   if (log.safeSet.every(({ node }) => assigned.includes(node))) {
-    return { ...log, replicas: assigned, adding: [], removing: [] };
+    const arrived = { ...log, replicas: assigned, adding: [], removing: [] };
+    return withSettledMode(image, arrived);
   }
   if (!log.removing.includes(log.leader)) return log;
   const isReady = (node: number) => log.isr.includes(node) && isCandidate(image, log, node);

@@ -237,8 +237,8 @@ describe('a policy', () => {
     [{ 'ha-mode': 'nodes', 'ha-params': ['rabbit@host'] }, 'a list of 1 to 64 nodes'],
     [{ 'ha-mode': 'nodes', 'ha-params': ['n1', 1] }, 'names a node twice'],
     [{ 'ha-mode': 'all', 'ha-sync-mode': 'never' }, 'ha-sync-mode must be one of'],
-    [{ 'ha-mode': 'all', 'ha-promote-on-failure': 'always' }, 'never leads'],
-    [{ 'ha-mode': 'all', 'ha-promote-on-shutdown': 'always' }, 'never leads'],
+    [{ 'ha-mode': 'all', 'ha-promote-on-failure': 'often' }, 'when-synced, always'],
+    [{ 'ha-mode': 'all', 'ha-promote-on-shutdown': 'always' }, 'hands over'],
   ])('with the definition %j is refused: %s', (definition, why) => {
     const world = new World([1]);
     const outcome = world.try(policy('p', definition));
@@ -288,6 +288,8 @@ test('what cannot be said again is told to whoever sets it', () => {
   expect(notes({ 'delivery-limit': 1 })).toEqual([expect.stringContaining('no other destination')]);
   expect(notes({ 'delivery-limit': 1, ...says('sync') }).join()).toContain('is for nothing');
   expect(notes({ 'ha-mode': 'all' }).join()).toContain('ha-sync-mode');
+  const always = { 'ha-mode': 'all', 'ha-promote-on-failure': 'always' };
+  expect(notes(always).join()).toContain('is lost');
   expect(notes({ 'ha-mode': 'all', 'ha-sync-mode': 'manual' }).join()).toContain('ha-sync-mode');
   expect(notes({ 'ha-mode': 'all', 'ha-sync-mode': 'automatic' }).join()).not.toContain(
     'sync-mode',
