@@ -145,8 +145,8 @@ export interface ApiPartition {
 export interface ApiDestination {
   readonly name: string;
   readonly isInternal: boolean;
-  /** `stream`: also a topic. */
-  readonly type: 'classic' | 'quorum' | 'stream';
+  /** `stream`: also a topic. `mirrored`: a classic queue that its policy mirrors. */
+  readonly type: 'classic' | 'mirrored' | 'quorum' | 'stream';
   /** When a message counts as taken: `sync`, `replicated`, `async` or `memory`. */
   readonly durability: string;
   /** Name of the policy that it has, if one matches. */
@@ -244,8 +244,7 @@ export interface ApiPolicy {
 export interface ApiQueue {
   readonly name: string;
   readonly vhost: string;
-  /** `stream` only of an `ApiDestination`: streams are not in the list of queues. */
-  readonly type: 'classic' | 'quorum' | 'stream';
+  readonly type: 'classic' | 'quorum';
   readonly durable: boolean;
   readonly auto_delete: boolean;
   readonly exclusive: boolean;
@@ -257,6 +256,9 @@ export interface ApiQueue {
   readonly durability: string;
   /** Who leads it, or would; as `n1`. */
   readonly node?: string;
+  /** Of a mirrored queue: who has it beside the node that leads it, and who of these is in sync. */
+  readonly slave_nodes?: readonly string[];
+  readonly synchronised_slave_nodes?: readonly string[];
   /** Of a quorum queue: who leads it, or nobody; who has it; who of these is live; how often a message may come back. */
   readonly leader?: string;
   readonly members?: readonly string[];

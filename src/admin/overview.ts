@@ -2,7 +2,7 @@
 import type { DestinationView, LogView, MetadataView, ReplicaStatus } from '../cluster/ports.ts';
 import type { ApiDestination, ApiNode, ApiPartition, ApiStatus } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
-import { typeOf } from './queues.ts';
+import { kindOf } from './queues.ts';
 
 function logsOf(view: MetadataView): LogView[] {
   return view.destinations().flatMap((destination) => [...destination.logs]);
@@ -76,7 +76,7 @@ export async function destinationsOf(ports: AdminPorts): Promise<ApiDestination[
   const describe = (destination: DestinationView): ApiDestination => ({
     name: destination.name,
     isInternal: destination.isInternal,
-    type: typeOf(destination),
+    type: kindOf(destination),
     durability: destination.logs[0]?.durability ?? 'sync',
     policy: destination.policy ?? null,
     partitions: destination.logs.map((log) => partitionOf(log, status)),

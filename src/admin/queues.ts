@@ -1,7 +1,7 @@
 // `/api/queues` of RabbitMQ's management API: queues that clients declared, of every kind, with the fields that its
 // tools look at. What is not known here is left out, never made up: a queue that nobody answers for has no counts.
 import type { DestinationView, LogView, PolicyRecord } from '../cluster/ports.ts';
-import type { ApiQueue } from './api-types.ts';
+import type { ApiDestination, ApiQueue } from './api-types.ts';
 import type { AdminPorts } from './ports.ts';
 
 /** Leaders that are asked at the same time. */
@@ -51,16 +51,29 @@ function policyNamed({ view }: AdminPorts, name: string): PolicyRecord | undefin
   return view.policies().find((each) => each.name === name);
 }
 
-export function typeOf({ queue }: DestinationView): ApiQueue['type'] {
-  if (queue === undefined) return 'stream';
-  return queue.quorum === undefined ? 'classic' : 'quorum';
+function typeOf({ queue }: DestinationView): ApiQueue['type'] {
+  return queue?.quorum === undefined ? 'classic' : 'quorum';
+}
+
+/** The kind of any destination. */
+export function kindOf(destination: DestinationView): ApiDestination['type'] {
+  if (destination.queue === undefined) return 'stream';
+  return destination.isMirrored === true ? 'mirrored' : typeOf(destination);
 }
 
 const nodeName = (id: number) => `n${id}`;
 
-function replicasOf({ deliveryLimit }: DestinationView, log: LogView): Partial<ApiQueue> {
-  const { leader, replicas, offline } = log;
+function replicasOf(
+  { deliveryLimit, isMirrored }: DestinationView,
+  log: LogView,
+): Partial<ApiQueue> {
+  const { leader, replicas, isr, offline } = log;
   const node = nodeName(leader < 0 ? (replicas[0] ?? 0) : leader);
+  if (isMirrored === true) {
+    const others = replicas.filter((id) => id !== leader);
+    const synchronised = others.filter((id) => isr.includes(id)).map(nodeName);
+    return { node, slave_nodes: others.map(nodeName), synchronised_slave_nodes: synchronised };
+  }
   if (deliveryLimit === undefined) return { node };
   return {
     node,

@@ -4,6 +4,7 @@ import { adminHandler } from '../admin/routes.ts';
 import { LogClient } from '../broker/access/log-client.ts';
 import { createRecordAccess } from '../broker/access/record-access.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
+import { definitionNotes } from '../cluster/ports.ts';
 import { clusterFacts } from './cluster-door.ts';
 import { hostRefs } from './host-refs.ts';
 import { autoCreate } from './internal-destinations.ts';
@@ -45,7 +46,18 @@ export function nodeAdmin(options: NodeAdminOptions): ReturnType<typeof adminHan
   return adminHandler({
     version: VERSION,
     view,
-    changes: shards.changes,
+    changes: {
+      create: (what, timeoutMs) => shards.changes.create(what, timeoutMs),
+      configure: (what, timeoutMs) => shards.changes.configure(what, timeoutMs),
+      deletePolicy: (vhost, name, timeoutMs) => shards.changes.deletePolicy(vhost, name, timeoutMs),
+      putPolicy: async (policy, timeoutMs) => {
+        const result = await shards.changes.putPolicy(policy, timeoutMs);
+        if (result.kind !== 'ok') return result;
+        const { name, definition } = policy;
+        for (const note of definitionNotes(definition)) env.log.warn('a policy', { name, note });
+        return result;
+      },
+    },
     cluster: shards.changes,
     clusterFacts: () => clusterFacts(replica.image),
     records: createRecordAccess({

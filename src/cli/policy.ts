@@ -49,6 +49,9 @@ async function list(options: RemoteOptions): Promise<void> {
   else {
     const head = ['NAME', 'PATTERN', 'APPLY TO', 'PRIORITY', 'DEFINITION'];
     printLines(table([head, ...policies.map(row)]));
+    for (const { name, notes } of policies) {
+      for (const note of notes) process.stderr.write(`note: ${name}: ${note}\n`);
+    }
   }
 }
 

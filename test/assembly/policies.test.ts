@@ -147,7 +147,7 @@ test('a mirrored queue is on all nodes, keeps what was confirmed, and goes on wi
     'apply-to': 'classic_queues',
     definition,
     priority: 0,
-    notes: [expect.stringContaining('when they are made')],
+    notes: [expect.stringContaining('those that are there move')],
   });
   await running.stopNode(3);
   for (let i = 5; i < 10; i += 1) channel.sendToQueue('ha', Buffer.from(`${i}`));
@@ -157,6 +157,63 @@ test('a mirrored queue is on all nodes, keeps what was confirmed, and goes on wi
     expect(got === false ? 'nothing' : got.content.toString()).toBe(`${i}`);
   }
 });
+
+test('a queue that is there becomes mirrored, follows its policy, and is as others again without one', async () => {
+  const running = await started(3);
+  const channel = await channelOf(running);
+  await channel.assertQueue('q', { durable: true });
+  const sent: string[] = [];
+  const send = async () => {
+    for (let i = 0; i < 5; i += 1) {
+      sent.push(`${sent.length}`);
+      channel.sendToQueue('q', Buffer.from(sent.at(-1)!));
+    }
+    await channel.waitForConfirms();
+  };
+  interface Listed {
+    readonly node: string;
+    readonly slave_nodes?: readonly string[];
+    readonly synchronised_slave_nodes?: readonly string[];
+  }
+  const queue = async () => (await ask(running, 'GET', '/queues/%2F/q')).body as Listed;
+  const nodes = async () => {
+    const { node, slave_nodes: others, synchronised_slave_nodes: synchronised } = await queue();
+    if (others === undefined || others.length !== synchronised!.length) return 'not in sync';
+    return [node, ...others].sort().join(' ');
+  };
+  const kind = async () => {
+    const { body } = await ask(running, 'GET', '/destinations');
+    const { destinations } = body as { destinations: { name: string; type: string }[] };
+    return destinations.find(({ name }) => name === 'q')?.type;
+  };
+  await send();
+  expect(await kind()).toBe('classic');
+  expect(await queue()).not.toHaveProperty('slave_nodes');
+  const mirror = (definition: object) => put(running, 'ha', { pattern: '^q$', definition });
+  await mirror({ 'ha-mode': 'exactly', 'ha-params': 2 });
+  expect(await kind()).toBe('mirrored');
+  await send();
+  await expect.poll(nodes, { timeout: 30_000 }).toMatch(/^n\d n\d$/);
+  await mirror({ 'ha-mode': 'nodes', 'ha-params': ['n2', 'n3'] });
+  await send();
+  await expect.poll(nodes, { timeout: 30_000 }).toBe('n2 n3');
+  await mirror({ 'ha-mode': 'all' });
+  await expect.poll(nodes, { timeout: 30_000 }).toBe('n1 n2 n3');
+  await send();
+  expect((await ask(running, 'DELETE', '/policies/%2F/ha')).status).toBe(204);
+  await send();
+  expect(await kind()).toBe('classic');
+  expect(await listed(running, 'q')).toEqual([null, 'sync', 3]);
+  const other = await channelOf(running, 2);
+  for (const body of sent) {
+    await expect
+      .poll(async () => {
+        const got = await other.get('q', { noAck: true });
+        return got === false ? 'nothing' : got.content.toString();
+      })
+      .toBe(body);
+  }
+}, 120_000);
 
 test('policies outlive a restart, and what is asked wrongly is refused in the words of RabbitMQ', async () => {
   const running = await started(1);
