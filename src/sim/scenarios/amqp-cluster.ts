@@ -41,6 +41,7 @@ import { checkStream, createStream, readStream } from '../workloads/amqp-stream.
 import { KafkaToQueue } from '../workloads/kafka-to-queue.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { PolicyOperators } from './policy-operators.ts';
 import { ReignWatch } from './reigns.ts';
 import {
   AMQP_PORT,
@@ -135,6 +136,17 @@ export const amqpKinds: Scenario = {
   create: (world) => new AmqpClusterRun(world, {}, [], QUORUM_QUEUES),
 };
 
+/**
+ * Queues that a policy mirrors, which is another one all the time: they move between nodes and between the ways to
+ * commit, under writes and faults, and lose nothing that was confirmed.
+ */
+export const amqpMirrors: Scenario = {
+  ...amqpCluster,
+  name: 'amqp-mirrors',
+  bugs: [...REPLICATION_BUGS, 'promote-unsynced'],
+  create: (world) => new AmqpClusterRun(world, {}, [], [], ['jobs', 'audit']),
+};
+
 const QUORUM_QUEUES: readonly string[] = ['jobs', 'feed'];
 const DELIVERY_LIMIT = 6;
 const REFUSED_EVERY = 23;
@@ -159,6 +171,8 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
 
   readonly #holders: readonly AmqpConsumerOptions[];
   readonly #quorum: ReadonlySet<string>;
+  readonly #mirrored: ReadonlySet<string>;
+  readonly #operators: PolicyOperators | undefined;
   readonly #watch: ReignWatch;
 
   constructor(
@@ -166,13 +180,20 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     parts: SimulatedParts = {},
     holders: readonly AmqpConsumerOptions[] = [],
     quorum: readonly string[] = [],
+    mirrored: readonly string[] = [],
   ) {
     super();
     this.#world = world;
     this.#holders = holders;
     this.#quorum = new Set(quorum);
+    this.#mirrored = new Set(mirrored);
+    this.#operators =
+      mirrored.length === 0 ? undefined : new PolicyOperators(world, `^(${mirrored.join('|')})$`);
     const reserveAhead = pick(world.workload.fork('queues'), RESERVED_AHEAD)!;
-    this.cluster = new SimulatedCluster(world, { ...parts, queues: { reserveAhead } });
+    const { onRunning } = this.#operators ?? {};
+    const governed = onRunning === undefined ? {} : { onRunning };
+    const queueParts = { queues: { reserveAhead }, ...governed };
+    this.cluster = new SimulatedCluster(world, { ...parts, ...queueParts });
     this.#recorder = new QueueRecorder(world);
     const { queues } = this.#recorder.history;
     for (const name of DURABLE_QUEUES) {
@@ -269,7 +290,11 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
   }
 
   async #drain(): Promise<void> {
+    this.#operators?.stop();
     await this.until('all nodes recover', () => this.cluster.areNodesWhole());
+    await this.until('mirrored queues are on all nodes', () =>
+      [...this.#mirrored].every((name) => this.cluster.isEverywhere(name)),
+    );
     this.#recorder.add({ kind: 'calm', atMs: this.#world.nowMs });
     await this.until('workload', () => this.#acknowledged() >= ACKNOWLEDGED_MIN);
     await this.until('messages behind held ones go from the disk', () => this.#areGone());
@@ -377,7 +402,9 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     // One that was declared while a node was down has a replica less.
     const queues = history.queues.map((queue) => ({
       ...queue,
-      isPartial: queue.isDurable && !this.cluster.isEverywhere(queue.name),
+      isPartial:
+        queue.isDurable &&
+        (this.#mirrored.has(queue.name) || !this.cluster.isEverywhere(queue.name)),
     }));
     const streams = new Set(history.publishes.flatMap((publish) => publish.streams));
     const partialStreams = [...streams].filter((name) => !this.cluster.isEverywhere(name));
@@ -390,6 +417,9 @@ class AmqpClusterRun extends ClusterRun implements ScenarioRun {
     ];
     if (found.length === 0 && countEffective(history) === 0) {
       found.push({ check: 'workload', message: 'no acknowledgement could have been forgotten' });
+    }
+    if (found.length === 0 && this.#operators?.changed === 0) {
+      found.push({ check: 'workload', message: 'no policy was changed' });
     }
     if (found.length === 0 && this.#quorum.size > 0) found.push(...this.#idleOfQuorum());
     if (found.length === 0 && this.#producer?.confirmed === 0) {

@@ -1,6 +1,6 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
-import { amqpCluster, amqpHeld, amqpKinds, amqpNormalMode } from './amqp-cluster.ts';
+import { amqpCluster, amqpHeld, amqpKinds, amqpMirrors, amqpNormalMode } from './amqp-cluster.ts';
 import { amqpDurability } from './amqp-durability.ts';
 import { damagedDisks } from './damaged-disks.ts';
 import { damagedWal } from './damaged-wal.ts';
@@ -32,6 +32,7 @@ export const scenarios: readonly Scenario[] = [
   amqpNormalMode,
   amqpHeld,
   amqpKinds,
+  amqpMirrors,
   amqpDurability,
   rocketmqCluster,
   durableActors,
