@@ -1,7 +1,6 @@
 // What a simulation may look at inside a running node: a few numbers of each replica and of the metadata, read
 // between two events. Not a part of what a node offers to its users, and it changes nothing.
-import { QUEUE_KIND } from '../broker/view/behavior.ts';
-import { type Durability, hashImage, type LogRecord } from '../cluster/metadata/index.ts';
+import { type Durability, hashImage, type LogKind, type LogRecord } from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { ClusterOperations, PolicyService } from '../cluster/ports.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
@@ -9,6 +8,8 @@ import type { RaftStatus } from '../raft/index.ts';
 import type { ShardStore, StoredLog } from '../storage/api.ts';
 import type { ReplicatedActors } from './durable-actors.ts';
 import type { RunningNode } from './node-config.ts';
+
+const QUEUE: LogKind = 'queue';
 
 /** One replica of one log. Valid until the next event. */
 export interface ProbedReplica {
@@ -181,7 +182,7 @@ export function* probeLogs({
       startOffset: stored.startOffset,
       tipStart: leader?.isActive === true ? machine.startOffset : undefined,
       applied:
-        machine.behavior.kind === QUEUE_KIND
+        machine.behavior.kind === QUEUE
           ? { seq: machine.appliedSeq, hash: () => machine.stateHash() }
           : undefined,
       firstHole: () => firstHole(stored, hosted.mayHaveGaps),
