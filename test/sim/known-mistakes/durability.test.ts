@@ -20,7 +20,7 @@ find([
     bug: 'answer-unreceived',
     what: 'an answer of a `replicated` topic before the others have the record',
     scenario: kafkaDurability,
-    from: 1_000,
+    from: 2_008,
     foundBy: /^durability\/replicated$/,
   },
   {
