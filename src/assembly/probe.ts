@@ -1,6 +1,11 @@
 // What a simulation may look at inside a running node: a few numbers of each replica and of the metadata, read
 // between two events. Not a part of what a node offers to its users, and it changes nothing.
-import { type Durability, hashImage, type LogKind, type LogRecord } from '../cluster/metadata/index.ts';
+import {
+  type Durability,
+  hashImage,
+  type LogKind,
+  type LogRecord,
+} from '../cluster/metadata/index.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { ClusterOperations, PolicyService } from '../cluster/ports.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
