@@ -25,6 +25,12 @@ import type { ProposeAnswer } from './metadata-protocol.ts';
 
 const VHOST = '/';
 
+/** Says how things shall be. */
+type StatedCommand = Extract<
+  MetadataCommand,
+  { readonly kind: 'declare-queue' | 'declare-exchange' | 'bind' | 'unbind' }
+>;
+
 export type SendChange = (command: Uint8Array, timeoutMs: number) => Promise<ProposeAnswer>;
 
 function resultOf(answer: ProposeAnswer): MetadataResult {
@@ -53,8 +59,6 @@ export class MetadataChanges implements ClusterChanges {
   readonly #image: MetadataImage;
   readonly #send: SendChange;
   readonly #random: Random;
-  /** What is tried while nothing can be changed is tried on it. */
-  #copy: { readonly version: number; readonly image: MetadataImage } | undefined;
 
   constructor(image: MetadataImage, send: SendChange, random: Random) {
     this.#image = image;
@@ -168,20 +172,35 @@ export class MetadataChanges implements ClusterChanges {
 
   /**
    * What says how things shall be. Without a quorum nothing changes: where they are so already, as
-   * far as is known here, that is the answer, and clients that connect again go on.
+   * far as is known here, that is the answer, and clients that connect again go on. (A change of before that nobody
+   * knows the end of may still come after it.)
    */
-  async #stated(command: MetadataCommand, timeoutMs: number): Promise<MetadataResult> {
+  async #stated(command: StatedCommand, timeoutMs: number): Promise<MetadataResult> {
     const result = await this.#change(command, timeoutMs);
     return result.kind === 'unavailable' ? (this.#known(command) ?? result) : result;
   }
 
-  #known(command: MetadataCommand): MetadataResult | undefined {
+  #known(command: StatedCommand): MetadataResult | undefined {
     const { version } = this.#image;
-    const copy = this.#copy?.version === version ? this.#copy.image : this.#copyOfImage();
-    const { outcome, changes } = applyCommand(copy, command, version + 1);
-    // Changed by what was tried, it is of no more use.
-    this.#copy = changes.length === 0 ? { version, image: copy } : undefined;
-    return outcome.kind === 'ok' && changes.length === 0 ? { kind: 'ok', version } : undefined;
+    if (!this.#isThere(command)) return undefined;
+    // Of what is there nothing is made: the image stays as it is, and need not be copied for every client that asks.
+    const { outcome } = applyCommand(this.#image, command, version);
+    return outcome.kind === 'ok' ? { kind: 'ok', version } : undefined;
+  }
+
+  /** There is something of that name: to apply the command compares, and changes nothing. */
+  #isThere(command: StatedCommand): boolean {
+    const { routing } = this.#image;
+    switch (command.kind) {
+      case 'declare-queue':
+        return this.#image.destination(command.vhost, command.name) !== undefined;
+      case 'declare-exchange':
+        return routing.exchange(command.vhost, command.name) !== undefined;
+      case 'bind':
+        return routing.has(command);
+      case 'unbind':
+        return !routing.has(command);
+    }
   }
 
   #copyOfImage(): MetadataImage {

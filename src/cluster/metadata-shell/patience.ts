@@ -1,5 +1,6 @@
-// How long a change waits for a metadata group that shows no leader with a quorum. Ordinary elections are over before;
-// a group that has lost its quorum would keep whoever asks until its own timeout, without any hope.
+// How long a change waits for a metadata group that shows no leader with a quorum. The election after a leader whose
+// links ended is over before; that after one that is silent behind open links may not be, and who asked then has to repeat
+// it. A group that has lost its quorum would keep whoever asks until its own timeout, without any hope.
 import type { System } from '../../actors/system.ts';
 import type { Deadline } from '../../actors/timers.ts';
 import { type ProposeAnswer, UNAVAILABLE } from './metadata-protocol.ts';

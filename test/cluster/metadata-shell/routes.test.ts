@@ -1,8 +1,9 @@
 // What routing tables hear of committed metadata: each step once and in order, from commands as from
 // snapshots; and changes asked for through the service, with refusals that carry the difference.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { encodeCommand, type MetadataCommand } from '../../../src/cluster/metadata/index.ts';
 import { MetadataChanges } from '../../../src/cluster/metadata-shell/changes.ts';
+import { UNAVAILABLE } from '../../../src/cluster/metadata-shell/metadata-protocol.ts';
 import { MetadataReplica } from '../../../src/cluster/metadata-shell/metadata-replica.ts';
 import type { ExchangeView, RouteChange } from '../../../src/cluster/ports.ts';
 import { SeededRandom } from '../../../src/std/prng.ts';
@@ -137,6 +138,39 @@ describe('the view', () => {
     expect(view.bindingsTo('exchange', 'a')).toHaveLength(1);
     expect(view.destination('q')?.queue).toMatchObject({ autoDelete: true, durable: true });
     expect(view.destination('t')?.queue).toBeUndefined();
+  });
+});
+
+describe('without a quorum', () => {
+  test('what is there just so is answered, and the image is neither changed nor copied', async () => {
+    const node = new Node();
+    const { image } = node.replica;
+    node.do(exchange('e'), queue('q', 1), bind('e', 'q', 'k'));
+    const [before, { version }] = [node.replica.snapshot(), image];
+    // Whoever copies it reads all of it.
+    const read = vi.spyOn(image, 'destinations');
+    const send = () => Promise.resolve(UNAVAILABLE);
+    const service = new MetadataChanges(image, send, new SeededRandom(1));
+    const known = exchange('e');
+    const bound = bind('e', 'q', 'k');
+    expect(await service.declareExchange(known, 100)).toEqual({ kind: 'ok', version });
+    expect(await service.bind(bound, 100)).toEqual({ kind: 'ok', version });
+    expect((await service.unbind(bound, 100)).kind).toBe('unavailable');
+    const other = { ...bound, routingKey: 'other' };
+    expect((await service.unbind(other, 100)).kind).toBe('ok');
+    expect((await service.bind(other, 100)).kind).toBe('unavailable');
+    expect((await service.declareExchange({ ...known, name: 'new' }, 100)).kind).toBe(
+      'unavailable',
+    );
+    const declared = queue('q', 1);
+    expect((await service.declareQueue(declared, 100)).kind).toBe('ok');
+    for (const change of [{ name: 'new' }, { durable: false }]) {
+      const asked = await service.declareQueue({ ...declared, ...change }, 100);
+      expect(asked.kind).toBe('unavailable');
+    }
+    expect(read).not.toHaveBeenCalled();
+    expect(image.version).toBe(version);
+    expect(node.replica.snapshot()).toEqual(before);
   });
 });
 
