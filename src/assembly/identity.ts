@@ -4,6 +4,7 @@
 import {
   decodeNodeFile,
   NODE_FILE as FILE,
+  FOUNDING_INCARNATION,
   NODE_FILE_FORMAT,
   type NodeFile,
 } from '../cluster/node-file.ts';
@@ -17,8 +18,6 @@ export const META = 'meta';
 const RENAME_STEP_MAX = 0x1_0000;
 /** What JSON may end with. */
 const SPACE = 0x20;
-/** The incarnation of nodes that found a cluster: known to all of them without asking. */
-export const FOUNDING_INCARNATION = 1;
 
 export interface NodeIdentity {
   readonly clusterId: string;

@@ -13,7 +13,7 @@ import { type ProposeAnswer, UNAVAILABLE } from '../cluster/metadata-shell/metad
 import { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import { type Survivor, survivorOf } from '../cluster/metadata-shell/survivor.ts';
-import { NODE_FILE } from '../cluster/node-file.ts';
+import { FOUNDING_INCARNATION, NODE_FILE } from '../cluster/node-file.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
 import type { Connection, Environment, Listener } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
@@ -29,7 +29,6 @@ import { kindOf } from './durable-kinds.ts';
 import { Fences } from './fences.ts';
 import { hostRefs } from './host-refs.ts';
 import {
-  FOUNDING_INCARNATION,
   forgetPast,
   META,
   type NodeIdentity,

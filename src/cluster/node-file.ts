@@ -4,6 +4,8 @@ import { decodeUtf8 } from '../std/bytes.ts';
 
 export const NODE_FILE = 'node.json';
 export const NODE_FILE_FORMAT = 1;
+/** The incarnation of nodes that found a cluster: known to all of them without asking. */
+export const FOUNDING_INCARNATION = 1;
 
 export interface NodeFile {
   readonly format: number;

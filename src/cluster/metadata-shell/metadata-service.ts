@@ -34,7 +34,7 @@ import {
 } from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
 import { LeaderMoves } from './leader-moves.ts';
-import { MembershipChanger } from './membership-changer.ts';
+import { MembershipChanger, type Standing } from './membership-changer.ts';
 import type { MetadataOps } from './metadata-protocol.ts';
 import {
   MetadataProtocol,
@@ -254,7 +254,7 @@ export class MetadataService {
     const { controllerId } = this.raft;
     const incarnation = this.#registeredIncarnation;
     if (this.raft.isLeader) {
-      this.#dropRemoved();
+      this.#dropStrangers();
       if (incarnation === undefined) this.#control({ kind: 'tick' });
       else this.#control({ kind: 'heartbeat', node, incarnation });
     } else if (controllerId >= 0 && incarnation !== undefined) {
@@ -262,13 +262,16 @@ export class MetadataService {
     }
   }
 
-  #dropRemoved(): void {
+  #dropStrangers(): void {
     const { image } = this.config.replica;
     if (!this.#isReadyLeader()) return;
-    // This node, if it is the one, ends by itself: whoever leads next takes it out.
-    const isRemoved = (node: number) =>
-      node !== this.config.node && image.removedIncarnation(node) !== undefined;
-    this.#members.dropRemoved(isRemoved).catch((error: unknown) => {
+    const standingOf = (node: number): Standing => {
+      // This node, if it is the one, ends by itself: whoever leads next takes it out.
+      if (node === this.config.node) return 'known';
+      if (image.removedIncarnation(node) !== undefined) return 'removed';
+      return image.node(node) === undefined ? 'unknown' : 'known';
+    };
+    this.#members.dropStrangers(standingOf, this.#nowMs()).catch((error: unknown) => {
       this.config.onFatal(error as Error);
     });
   }
@@ -492,9 +495,13 @@ export class MetadataService {
 
   /** Not the data of a node that was removed: it is told so when it asks what is known of it. */
   async #letIn(node: number, incarnation: number): Promise<boolean> {
-    const removed = this.config.replica.image.removedIncarnation(node);
+    const { image } = this.config.replica;
+    const removed = image.removedIncarnation(node);
     if (removed === incarnation) return false;
-    return this.#members.replace(node, incarnation, removed !== undefined);
+    return this.#members.replace(node, incarnation, {
+      isRemoved: removed !== undefined,
+      isLive: () => this.#isReadyLeader() && image.isNodeLive(node),
+    });
   }
 
   async #knownLife(node: number): Promise<KnownLife> {

@@ -1,0 +1,103 @@
+// Who votes in the metadata group: newcomers that metadata knows, and none that it never came to know.
+import { beforeEach, expect, test } from 'vitest';
+import {
+  MembershipChanger,
+  type Standing,
+  UNKNOWN_GRACE_MS,
+} from '../../../src/cluster/metadata-shell/membership-changer.ts';
+import { createNodeLog } from '../../../src/env/node/log.ts';
+import { configurationOf, peerOf } from '../../../src/raft/index.ts';
+
+const FOUNDERS = [1, 2, 3].map((node) => peerOf(node, 1));
+const JOINER = peerOf(4, 77);
+
+let isLeader: boolean;
+let voters: readonly number[];
+let learners: readonly number[];
+let changer: MembershipChanger;
+const standings = new Map<number, Standing>();
+
+beforeEach(() => {
+  isLeader = true;
+  voters = FOUNDERS;
+  learners = [];
+  standings.clear();
+  for (const node of [1, 2, 3]) standings.set(node, 'known');
+  const group = {
+    get isLeader() {
+      return isLeader;
+    },
+    membership: () => configurationOf(voters, learners),
+    changeMembership: (nextVoters: readonly number[], nextLearners: readonly number[] = []) => {
+      voters = nextVoters;
+      learners = nextLearners;
+      const done = { kind: 'done', index: 1, code: '', message: '' } as const;
+      return Promise.resolve({ ...done, difference: undefined });
+    },
+  };
+  changer = new MembershipChanger(group, createNodeLog({ level: 'silent' }));
+});
+
+const standingOf = (node: number): Standing => standings.get(node) ?? 'unknown';
+const look = (nowMs: number) => changer.dropStrangers(standingOf, nowMs);
+const join = (isLive: boolean, isRemoved = false) =>
+  changer.replace(4, 77, { isRemoved, isLive: () => isLive });
+
+test('a newcomer votes when its node is live, and not before', async () => {
+  expect(await join(false)).toBe(false);
+  expect({ voters, learners }).toEqual({ voters: FOUNDERS, learners: [JOINER] });
+  standings.set(4, 'known');
+  expect(await join(false)).toBe(false);
+  expect(voters).toEqual(FOUNDERS);
+  expect(await join(true)).toBe(true);
+  expect({ voters, learners }).toEqual({ voters: [...FOUNDERS, JOINER], learners: [] });
+});
+
+test.each([
+  ['learner', false],
+  ['learner in the place of a node that was removed', true],
+])('a %s that metadata never comes to know leaves after a while', async (_what, isRemoved) => {
+  if (isRemoved) standings.set(4, 'removed');
+  await join(false, isRemoved);
+  await look(1_000);
+  await look(1_000 + UNKNOWN_GRACE_MS - 1);
+  expect(learners).toEqual([JOINER]);
+  await look(1_000 + UNKNOWN_GRACE_MS);
+  expect({ voters, learners }).toEqual({ voters: FOUNDERS, learners: [] });
+  // It lives after all, and asks again.
+  await join(false, isRemoved);
+  await look(2_000 + UNKNOWN_GRACE_MS);
+  expect(learners).toEqual([JOINER]);
+});
+
+test('so does a voter that an earlier version let in', async () => {
+  voters = [...FOUNDERS, JOINER];
+  await look(0);
+  await look(UNKNOWN_GRACE_MS);
+  expect(voters).toEqual(FOUNDERS);
+});
+
+test('who is known in time stays, and the time is that of one leader', async () => {
+  await join(false);
+  await look(0);
+  isLeader = false;
+  await look(10);
+  isLeader = true;
+  await look(UNKNOWN_GRACE_MS);
+  expect(learners).toEqual([JOINER]);
+  standings.set(4, 'known');
+  await look(2 * UNKNOWN_GRACE_MS);
+  standings.delete(4);
+  await look(2 * UNKNOWN_GRACE_MS + 1);
+  expect(learners).toEqual([JOINER]);
+});
+
+test('a founder votes before it has ever come, and leaves when it is removed', async () => {
+  standings.delete(3);
+  await look(0);
+  await look(10 * UNKNOWN_GRACE_MS);
+  expect(voters).toEqual(FOUNDERS);
+  standings.set(3, 'removed');
+  await look(10 * UNKNOWN_GRACE_MS + 1);
+  expect(voters).toEqual(FOUNDERS.slice(0, 2));
+});
