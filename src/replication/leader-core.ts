@@ -342,8 +342,8 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#forgetLeavers();
     this.#recover();
     this.#advanceCommit();
-    this.#considerChange();
     this.#checkMove();
+    this.#considerChange();
   }
 
   /** What those said that are replicas no more counts for nothing: they delete what they have. */
@@ -380,17 +380,17 @@ export class LeaderCore implements Leader, StreamedLog {
     if (nowMs - this.#fencedMs >= FENCE_RETRY_MS) this.#sendFences();
     this.#move.tick(nowMs);
     this.#considerChange();
-    if (this.#epochBeginSeq > 0 && this.#members.lookForLate()) this.#advanceCommit();
+    const mayWait = this.#epochBeginSeq > 0 && !this.#move.isHolding;
+    if (mayWait && this.#members.lookForLate()) this.#advanceCommit();
     this.#checkMove();
   }
 
-  planMove(target: NodeId): void {
+  planMove(target: NodeId, nowMs: number): void {
     const peer = this.#members.find(target);
-    if (this.#phase !== 'active' || peer === undefined || peer.isSelf || !peer.isInSync) {
-      this.#move.refuse(target);
-    } else if (this.#move.begin(peer, this.#members.nowMs + this.#limits.moveHoldMaxMs)) {
-      this.#checkMove();
-    }
+    if (this.#phase !== 'active' || peer === undefined || peer.isSelf) return;
+    if (!this.#move.begin(peer, nowMs, this.#limits.moveHoldMaxMs)) return;
+    this.#advanceCommit();
+    this.#checkMove();
   }
 
   moveRefused(partitionEpoch: number): void {
@@ -568,7 +568,7 @@ export class LeaderCore implements Leader, StreamedLog {
   }
 
   #considerChange(): void {
-    const isBusy = this.#move.isHolding || this.#phase === 'resigned';
+    const isBusy = this.#move.isAsked || this.#phase === 'resigned';
     if (this.#epochBeginSeq === 0 || isBusy) return;
     const holdSeq = Math.max(this.#committedSeq, this.#epochBeginSeq);
     this.#members.considerChange(holdSeq, this.#answeredSeq);

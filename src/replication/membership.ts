@@ -286,6 +286,11 @@ export class Membership {
     return false;
   }
 
+  /** Commits wait for nobody who is not a member. */
+  stopWaiting(): void {
+    this.#late = undefined;
+  }
+
   #waitFor(peer: Peer): void {
     const nowMs = this.#nowMs;
     const isPausing = nowMs < this.#nextLateMs || nowMs < this.#nextProposalMs;

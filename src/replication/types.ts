@@ -386,9 +386,10 @@ export interface Leader {
   tick(nowMs: number): void;
   /**
    * Another in-sync replica is to lead: appends are held until it holds everything (`move-ready`), and at most for
-   * `moveHoldMaxMs` until the metadata shows the next epoch (`superseded`) or `move-failed`.
+   * `moveHoldMaxMs` from `nowMs` until the metadata shows the next epoch (`superseded`) or `move-failed`. Nothing is begun
+   * and nothing is said where that cannot be now, or has just failed. A quiet log may not have been ticked for long.
    */
-  planMove(target: NodeId): void;
+  planMove(target: NodeId, nowMs: number): void;
   /** The metadata has looked at the move of `move-ready` with this partition epoch, and changed nothing. */
   moveRefused(partitionEpoch: number): void;
   resign(): void;

@@ -88,3 +88,18 @@ test('one that falls silent then stops nobody for longer than it may, nor soon a
   expect(run.standMs).toBeLessThanOrEqual(1_000 + TICK_MS);
   expect(core.committedSeq).toBeGreaterThan(core.endSeq - 10);
 });
+
+test('nobody waits for it while a leader is to hand over', () => {
+  const run = begun('all');
+  const { core } = run;
+  let isSilent = false;
+  const isHeard = () => {
+    isSilent ||= run.standMs > 2;
+    return !isSilent;
+  };
+  load(run, 10_000, isHeard, () => isSilent);
+  expect(core.committedSeq).toBeLessThan(core.endSeq - 1);
+  core.planMove(2, run.nowMs);
+  ack(core, 2, core.endSeq);
+  expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 2 }]);
+});

@@ -434,7 +434,7 @@ describe('time', () => {
   test('a planned move holds appends, waits until the target has all and it is committed, and gives up in time', () => {
     const core = activeLeader();
     const seq = write(core);
-    core.planMove(2);
+    core.planMove(2, 0);
     expect(core.canAppend()).toBe(false);
     expect(only(core.take(), 'move-ready')).toEqual([]);
     ack(core, 2, seq);
@@ -452,30 +452,30 @@ describe('time', () => {
 
   test('a move that was asked for and not answered is in doubt until the set has another partition epoch', () => {
     const core = activeLeader();
-    core.planMove(2);
+    core.planMove(2, 0);
     expect(only(core.take(), 'move-ready')).toHaveLength(1);
     for (let ms = 500; ms <= 2_000; ms += 500) core.tick(ms);
     expect(core.isInDoubt).toBe(true);
     expect(core.isMembershipTold).toBe(false);
     const [asked] = only(core.take(), 'propose-safe-set');
     expect(asked?.proposal).toMatchObject({ expectedPartitionEpoch: 1, isr: [1, 2, 3] });
-    core.planMove(3);
-    expect(only(core.take(), 'move-failed')).toMatchObject([{ target: 3 }]);
+    core.planMove(3, 2_000);
+    expect(only(core.take(), 'move-ready')).toEqual([]);
     core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2, 3), isr: [1, 2, 3] });
     expect(core.isInDoubt).toBe(false);
     expect(core.isMembershipTold).toBe(true);
-    core.planMove(3);
+    core.planMove(3, 2_000);
     expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 3, partitionEpoch: 2 }]);
   });
 
   test('a move that is refused, or that another change has overtaken, is over at once and in no doubt', () => {
     const core = activeLeader();
-    core.planMove(2);
+    core.planMove(2, 0);
     core.moveRefused(0);
     expect(core.canAppend()).toBe(false);
     core.moveRefused(1);
     expect(core.canAppend()).toBe(true);
-    core.planMove(2);
+    core.planMove(2, 0);
     core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2, 3), isr: [1, 2, 3] });
     expect(core.canAppend()).toBe(true);
     expect(core.isInDoubt).toBe(false);
@@ -485,11 +485,72 @@ describe('time', () => {
     const core = activeLeader();
     core.liveChanged(members(1, 2));
     expect(only(core.take(), 'propose-safe-set')).toHaveLength(1);
-    core.planMove(2);
+    core.planMove(2, 0);
     expect(only(core.take(), 'move-ready')).toEqual([]);
     core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2, 3), isr: [1, 2] });
     expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 2, partitionEpoch: 2 }]);
     core.liveChanged(members(1, 2, 3));
     expect(only(core.take(), 'propose-safe-set')).toEqual([]);
+  });
+
+  test('a quiet log is not ticked: a move has its whole time from when it is planned', () => {
+    const core = activeLeader();
+    core.tick(100);
+    core.planMove(2, 10_000);
+    core.take();
+    core.tick(10_100);
+    core.tick(11_000);
+    core.tick(11_900);
+    expect(core.canAppend()).toBe(false);
+    core.tick(12_000);
+    expect(only(core.take(), 'move-failed')).toHaveLength(1);
+  });
+
+  test('a plan for who is not connected begins nothing and is nothing that failed', () => {
+    const core = activeLeader();
+    core.followerLost(2);
+    core.planMove(2, 0);
+    expect(core.canAppend()).toBe(true);
+    expect(only(core.take(), 'move-failed')).toEqual([]);
+  });
+
+  test('a target that did not come up is not tried again for some seconds; another one is', () => {
+    const core = activeLeader();
+    ack(core, 3, write(core));
+    core.planMove(2, 0);
+    for (let ms = 500; ms <= 2_000; ms += 500) core.tick(ms);
+    core.take();
+    core.planMove(2, 2_500);
+    expect(core.canAppend()).toBe(true);
+    core.planMove(3, 2_600);
+    expect(core.canAppend()).toBe(false);
+    core.moveRefused(1);
+    core.followerLost(3);
+    for (let ms = 2_700; ms <= 7_200; ms += 500) core.tick(ms);
+    core.planMove(2, 7_200);
+    expect(core.canAppend()).toBe(false);
+  });
+
+  test('a member that dies while a move waits is taken out, and the move goes on', () => {
+    const core = activeLeader();
+    const seq = write(core);
+    ack(core, 2, seq);
+    core.planMove(2, 0);
+    core.followerLost(3);
+    core.liveChanged(members(1, 2));
+    const [asked] = only(core.take(), 'propose-safe-set');
+    expect(asked?.proposal.newSet).toEqual(members(1, 2));
+    core.safeSetChanged({ partitionEpoch: 2, safeSet: members(1, 2), isr: [1, 2] });
+    expect(only(core.take(), 'move-ready')).toMatchObject([{ target: 2, partitionEpoch: 2 }]);
+  });
+
+  test('a target that dies while a move waits ends the move', () => {
+    const core = activeLeader();
+    write(core);
+    core.planMove(2, 0);
+    core.liveChanged(members(1, 3));
+    core.tick(100);
+    expect(only(core.take(), 'move-failed')).toMatchObject([{ target: 2 }]);
+    expect(core.canAppend()).toBe(true);
   });
 });

@@ -352,7 +352,7 @@ export class LeaderRole implements Retainer {
 
   /** What comes from now on is held until the other one has everything; if that fails, this one goes on. */
   planMove(target: number): void {
-    this.core.planMove(target);
+    this.core.planMove(target, this.#context.nowMs());
     this.#context.markActive();
     this.drain();
   }

@@ -126,6 +126,21 @@ test('nobody answers whether the log moved: until that is known, answers wait fo
   });
 });
 
+test('a quiet log that is planned has the whole two seconds too, and stays as long with whoever does not answer', async () => {
+  await inRig(308, async (rig) => {
+    await led(rig);
+    await rig.advance(10_000);
+    rig.onMove = () => 'lost';
+    plan(rig, 1, 2);
+    const held = rig.append(1, LOG, 'a', 'local');
+    await rig.advance(1_800);
+    expect(rig.moved).toHaveLength(1);
+    expect(resultOf(rig, 1, held)).toBeUndefined();
+    expect(rig.at(1).host.hosted(LOG)!.leader!.core.isInDoubt).toBe(false);
+    expect(await rig.result(1, held)).toBe('ok');
+  });
+});
+
 test('a move in doubt that happens after all loses nothing that was answered', async () => {
   await inRig(305, async (rig) => {
     await led(rig);
