@@ -34,8 +34,11 @@ export class Neighbours {
     if (nodes === this.#lastSeen) return;
     this.#lastSeen = nodes;
     for (const node of nodes) {
-      if (node.id === this.#self || this.#seen.get(node.id) === node) continue;
+      const before = this.#seen.get(node.id);
+      if (node.id === this.#self || before === node) continue;
       this.#seen.set(node.id, node);
+      // What it said of itself when it dialled is of its life of before: a thread that only dials hears no later one.
+      if (before !== undefined && !isSameLife(before, node)) this.#links.forgetAddress(node.id);
       const link = node.endpoints.find(({ listener }) => listener === 'link');
       if (link !== undefined) {
         this.#links.learnAddress(node.id, { host: link.host, port: link.port });
@@ -47,4 +50,8 @@ export class Neighbours {
       this.#links.forgetAddress(id);
     }
   }
+}
+
+function isSameLife(a: NodeRecord, b: NodeRecord): boolean {
+  return a.incarnation === b.incarnation && a.bootCounter === b.bootCounter;
 }
