@@ -20,6 +20,7 @@ import {
   type Value,
 } from '../codec/index.ts';
 import { type Member, membersOf, type Remembered } from './members.ts';
+import { NODE_ID_MAX } from './node-config.ts';
 
 /** What a build reads and writes of metadata: nodes of one cluster have the same. */
 const formats = record({
@@ -85,6 +86,10 @@ export function admit(member: AdmittingMember, request: AdmissionRequest): Admis
   if (image.clusterId === '') return { kind: 'later', message: 'the cluster is not founded yet' };
   if (!member.hearsLeader) {
     return { kind: 'later', message: 'the cluster has no metadata leader that this member hears' };
+  }
+  if (id < 1 || id > NODE_ID_MAX) {
+    const message = `numbers of nodes go from 1 to ${NODE_ID_MAX}: ${id} is none`;
+    return { kind: 'refused', code: 'NODE_JOIN_ID_TAKEN', message };
   }
   const known = image.node(id);
   if (known !== undefined && !known.isFenced && known.incarnation !== incarnation) {

@@ -2,6 +2,8 @@
 // the launcher know this, and nothing else of how a node is put together.
 import type { Environment } from '../env/environment.ts';
 
+/** Numbers of nodes go from 1 to this: a peer of the metadata group is one number, made of that of its node. */
+export const NODE_ID_MAX = 2 ** 21 - 1;
 /** Worker threads that one node may have. */
 export const SHARDS_MAX = 64;
 /** Replicas that a queue may be given; there are never more than nodes. */
@@ -20,7 +22,7 @@ export const SETTING_BOUNDS = {
 
 /** Where one member of the cluster listens. */
 export interface NodeAddress {
-  /** From 1. */
+  /** From 1 to NODE_ID_MAX. */
   readonly id: number;
   /** A single address that the other nodes can dial. */
   readonly host: string;
@@ -94,6 +96,8 @@ export function refuseConfig(config: NodeConfig): string | undefined {
   }
   const { nodeId, nodes, join = [], isFounding } = config;
   if (join.length > 0 && isFounding === true) return 'a node founds a cluster or joins one';
+  const bad = nodes.find(({ id }) => !Number.isInteger(id) || id < 1 || id > NODE_ID_MAX);
+  if (bad !== undefined) return `numbers of nodes go from 1 to ${NODE_ID_MAX}: ${bad.id} is none`;
   if (nodes.some(({ id }) => id === nodeId)) return undefined;
   return `node ${nodeId} is not in the list of nodes`;
 }

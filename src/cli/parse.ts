@@ -1,4 +1,5 @@
 // Option values as numbers and words, refused with a sentence that names the option.
+import { NODE_ID_MAX } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
 /** A parser for commander: an integer in [min, max]. */
@@ -24,8 +25,9 @@ export function signedInteger(text: string): number {
 /** A parser for commander: a node, as 1 or n1. */
 export function nodeNumber(text: string): number {
   const id = Number(/^n?(\d{1,10})$/.exec(text)?.[1]);
-  if (!(id >= 1 && id < 2 ** 31)) {
-    throw usageFailure(`${JSON.stringify(text)} is no node: name it as 1 or n1`);
+  if (!(id >= 1 && id <= NODE_ID_MAX)) {
+    const hint = `Numbers of nodes go from 1 to ${NODE_ID_MAX}.`;
+    throw usageFailure(`${JSON.stringify(text)} is no node: name it as 1 or n1`, hint);
   }
   return id;
 }

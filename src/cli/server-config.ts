@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { JoinAddress, NodeAddress, NodeConfig } from '../assembly/node-config.ts';
-import { SETTING_BOUNDS } from '../assembly/node-config.ts';
+import { NODE_ID_MAX, SETTING_BOUNDS } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
 /** The environment variable in which `dev` hands over the configuration. */
@@ -14,7 +14,7 @@ type Check = (value: unknown) => boolean;
 
 const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isPort: Check = (value) => Number.isInteger(value) && inRange(value, 1, 65_535);
-const isId: Check = (value) => Number.isInteger(value) && inRange(value, 1, 2 ** 31 - 1);
+const isId: Check = (value) => Number.isInteger(value) && inRange(value, 1, NODE_ID_MAX);
 
 function isWhole(least: number, most: number): Check {
   return (value) => Number.isInteger(value) && inRange(value, least, most);

@@ -70,7 +70,7 @@ export function configFromOptions(options: JoinOptions, env: NodeJS.ProcessEnv):
     throw usageFailure('a node that joins needs either --data DIR or --memory');
   }
   const dataRoot = options.data === undefined ? undefined : resolve(options.data);
-  const before = dataRoot === undefined ? undefined : rememberedConfig(dataRoot);
+  const before = dataRoot === undefined ? undefined : rememberedConfig(dataRoot, options);
   if (before === undefined && options.join === undefined) {
     throw usageFailure(
       `${options.data ?? 'memory'} has no ${SERVER_FILE}: no node has joined with it`,
@@ -139,7 +139,7 @@ function addressOf(
   };
 }
 
-function rememberedConfig(folder: string): NodeConfig | undefined {
+function rememberedConfig(folder: string, { join: members }: JoinOptions): NodeConfig | undefined {
   const path = join(folder, SERVER_FILE);
   let text: string;
   try {
@@ -152,9 +152,18 @@ function rememberedConfig(folder: string): NodeConfig | undefined {
       cause: error,
     });
   }
-  // Where the folder is now counts, not where it was.
-  const written = JSON.parse(text) as object;
-  return parseNodeConfig(JSON.stringify({ ...written, dataRoot: folder }), path);
+  try {
+    // Where the folder is now counts, not where it was.
+    const written = JSON.parse(text) as object;
+    return parseNodeConfig(JSON.stringify({ ...written, dataRoot: folder }), path);
+  } catch (error) {
+    // Who joins again says all that is needed, and it is written anew.
+    if (members !== undefined) return undefined;
+    throw usageFailure(
+      `${path} cannot be read: ${(error as Error).message}`,
+      'Name a member with --join HOST:PORT, and --id, token and ports as at the first start.',
+    );
+  }
 }
 
 /** Written when the cluster has taken the node in: who was refused leaves nothing. */
@@ -166,6 +175,17 @@ export function rememberConfig(config: NodeConfig): void {
   const text = `${nodeConfigText(own)}\n`;
   const temporary = `${path}.tmp`;
   fs.rmSync(temporary, { force: true });
-  fs.writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' });
+  fs.writeFileSync(temporary, text, { mode: 0o600, flag: 'wx', flush: true });
   fs.renameSync(temporary, path);
+  syncFolder(dataRoot);
+}
+
+/** The new name lasts as the bytes do. */
+function syncFolder(folder: string): void {
+  const handle = fs.openSync(folder, 'r');
+  try {
+    fs.fsyncSync(handle);
+  } finally {
+    fs.closeSync(handle);
+  }
 }

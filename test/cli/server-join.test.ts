@@ -10,7 +10,8 @@ import type { ApiCluster, ApiStatus } from '../../src/admin/api-types.ts';
 import type { NodeConfig } from '../../src/assembly/node-config.ts';
 import { AdminClient } from '../../src/cli/client.ts';
 import { addLines, planOf } from '../../src/cli/cluster-add.ts';
-import { EXIT, exitCodeOfNode } from '../../src/cli/failure.ts';
+import { CliFailure, EXIT, exitCodeOfNode } from '../../src/cli/failure.ts';
+import { nodeNumber } from '../../src/cli/parse.ts';
 import { joinAddress, nodeConfigText, parseNodeConfig } from '../../src/cli/server-config.ts';
 import {
   configFromOptions,
@@ -81,6 +82,15 @@ describe('options', () => {
     expect(configFromOptions({ data: `${data}-moved` }, {}).dataRoot).toBe(`${data}-moved`);
   });
 
+  test('go without a file that cannot be read, and without them it is named', () => {
+    for (const text of ['', '{', 'null', '{"nodeId":4}']) {
+      fs.writeFileSync(join(data, SERVER_FILE), text);
+      expect(() => configFromOptions({ data }, env)).toThrow(CliFailure);
+      expect(() => configFromOptions({ data }, env)).toThrow(/server\.json cannot be read: /);
+      expect(configFromOptions({ data, join: ['a:1'], id: 4 }, env)).toMatchObject({ nodeId: 4 });
+    }
+  });
+
   test.each([
     ['a folder without a past and without a member', {}, /no node has joined with it/],
     ['no number', { join: ['a:1'] }, /--id N/],
@@ -131,6 +141,13 @@ describe('a configuration file', () => {
   ])('refuses a wrong %s: %j', (name, value) => {
     const text = JSON.stringify({ ...JSON.parse(nodeConfigText(config)), [name]: value });
     expect(() => parseNodeConfig(text, 'it')).toThrow(/it: join is missing or wrong/);
+  });
+
+  test.each([0, 2 ** 21])('has no node of number %i', (id) => {
+    const text = nodeConfigText({ ...config, nodeId: id, nodes: [{ id, host: 'h', ...own }] });
+    expect(() => parseNodeConfig(text, 'it')).toThrow(/it: nodeId is missing or wrong/);
+    expect(() => nodeNumber(`n${id}`)).toThrow(/is no node/);
+    expect(nodeNumber('n2097151')).toBe(2_097_151);
   });
 
   test('of a node that joins lists nobody else', () => {
