@@ -22,6 +22,8 @@ const RETRY_MS = 250;
 /** A node of that number that was killed counts as live until it is fenced. */
 const LIVE_GRACE_MS = 4_000;
 
+type Failure = Extract<Outcome, { kind: 'failed' }>;
+
 export interface Membership {
   readonly config: NodeConfig;
   /** What a member has just said. */
@@ -34,11 +36,14 @@ type Outcome =
       readonly kind: 'failed';
       readonly error: JoinError | RemovedError;
       readonly isFinal: boolean;
+      /** Said by somebody who has proved to know the token. */
+      readonly isProved: boolean;
     };
 
 /**
  * The configuration with the cluster's id. Members are asked if it names any; without them the folder must know.
- * `joinMs`: for how long members are asked that cannot be reached, or cannot say yes yet.
+ * `joinMs`: for how long members are asked that cannot be reached, or cannot say yes yet. A cluster id that is configured
+ * has to be that of the members.
  *
  * @throws JoinError, NodeConfigError, RemovedError (NODE_REMOVED).
  */
@@ -61,15 +66,26 @@ export async function membershipOf(
   }
   const outcome = await askUntilWelcome(env, config, stored, joinMs);
   if (outcome.kind === 'welcome') {
+    if (clusterId !== '' && clusterId !== outcome.clusterId) {
+      throw new NodeConfigError(
+        `the configuration names cluster ${clusterId}, and the member that was asked is of ${outcome.clusterId}: ` +
+          'a node that joins leaves clusterId out',
+      );
+    }
     const found = { ...config, clusterId: outcome.clusterId, isFounding: false };
     return { config: found, introduced: rememberedOf(outcome) };
   }
-  // It was a member, and its folder knows others than those that were named.
-  const mayGoOn = known !== undefined && !outcome.isFinal && rememberedIn(env) !== undefined;
+  // It was a member, and its folder knows others than those that were named. Whoever has the port of one of these now
+  // can refuse: that ends nothing without a proof.
+  const isSure = outcome.isFinal && outcome.isProved;
+  const mayGoOn = known !== undefined && !isSure && rememberedIn(env) !== undefined;
   if (!mayGoOn) throw outcome.error;
-  env.log.warn('no member that was named answers: those that the folder knows are asked', {
-    why: outcome.error.message,
-  });
+  env.log.warn(
+    'no member that was named takes this node in: those that the folder knows are asked',
+    {
+      why: outcome.error.message,
+    },
+  );
   return known;
 }
 
@@ -80,7 +96,9 @@ function storedIn(env: Environment): NodeFile | undefined {
   return read?.kind === 'ok' ? read.file : undefined;
 }
 
-function knownConfig(config: NodeConfig, { clusterId }: NodeFile): Membership {
+/** Another cluster id than that of the folder is refused when the folder is opened. */
+function knownConfig(config: NodeConfig, stored: NodeFile): Membership {
+  const clusterId = config.clusterId === '' ? stored.clusterId : config.clusterId;
   return { config: { ...config, clusterId, isFounding: false } };
 }
 
@@ -94,7 +112,7 @@ async function askUntilWelcome(
   const graceMs = Math.min(LIVE_GRACE_MS, joinMs);
   const startMs = env.clock.monotonicMs();
   for (;;) {
-    let last: Outcome | undefined;
+    const failures: Failure[] = [];
     for (const to of join) {
       const outcome = await askOne(env, config, to, stored);
       if (outcome.kind === 'welcome') {
@@ -103,14 +121,28 @@ async function askUntilWelcome(
       }
       const isTaken = outcome.error.code === 'NODE_JOIN_ID_TAKEN';
       const sinceMs = env.clock.monotonicMs() - startMs;
-      if (outcome.isFinal && (!isTaken || sinceMs >= graceMs)) return outcome;
-      last = outcome;
+      const isEarly = isTaken && sinceMs < graceMs;
+      failures.push(isEarly ? { ...outcome, isFinal: false } : outcome);
     }
-    if (env.clock.monotonicMs() - startMs >= joinMs) return last!;
+    const isOver = env.clock.monotonicMs() - startMs >= joinMs;
+    const final = finalOf(failures, isOver);
+    if (final !== undefined) return final;
     await new Promise<void>((resolve) => {
       env.timers.at(env.clock.monotonicMs() + RETRY_MS, resolve);
     });
   }
+}
+
+/**
+ * All that were named have answered or not. What a member says counts; a refusal without its proof does when nobody
+ * else is left who may say otherwise.
+ */
+function finalOf(failures: readonly Failure[], isOver: boolean): Failure | undefined {
+  const proved = failures.find(({ isFinal, isProved }) => isFinal && isProved);
+  if (proved !== undefined) return proved;
+  const refused = failures.find(({ isFinal }) => isFinal);
+  if (isOver) return refused ?? failures.at(-1);
+  return failures.every(({ isFinal }) => isFinal) ? refused : undefined;
 }
 
 async function askOne(
@@ -138,7 +170,7 @@ async function askOne(
     answer = answerCodec.decode(heard.answer, 0, heard.answer.length);
   } catch (error) {
     if (!(error instanceof CodecError)) throw error;
-    return failed('NODE_JOIN_VERSION', `${where} answers as another version does`, true);
+    return proved('NODE_JOIN_VERSION', `${where} answers as another version does`);
   }
   if (answer.kind === 'welcome') return answer;
   if (answer.kind === 'later') {
@@ -149,9 +181,10 @@ async function askOne(
     );
   }
   if (answer.code === 'NODE_REMOVED') {
-    return { kind: 'failed', error: new RemovedError(node, env.disk.root), isFinal: true };
+    const error = new RemovedError(node, env.disk.root);
+    return { kind: 'failed', error, isFinal: true, isProved: true };
   }
-  return failed(answer.code, answer.message, true);
+  return proved(answer.code, answer.message);
 }
 
 function refusedBy(where: string, why: string, reason: string): Outcome {
@@ -167,5 +200,9 @@ function refusedBy(where: string, why: string, reason: string): Outcome {
 }
 
 function failed(code: JoinErrorCode, message: string, isFinal: boolean): Outcome {
-  return { kind: 'failed', error: new JoinError(code, message), isFinal };
+  return { kind: 'failed', error: new JoinError(code, message), isFinal, isProved: false };
+}
+
+function proved(code: JoinErrorCode, message: string): Outcome {
+  return { kind: 'failed', error: new JoinError(code, message), isFinal: true, isProved: true };
 }

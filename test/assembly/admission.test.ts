@@ -104,6 +104,11 @@ describe('a newcomer', () => {
     expect(ask({ node: 2 }).kind).toBe('welcome');
   });
 
+  test.each([0, 2 ** 21, 2 ** 32 - 1])('with the number %i is refused: it is none', (node) => {
+    expect(ask({ node })).toMatchObject({ kind: 'refused', code: 'NODE_JOIN_ID_TAKEN' });
+    expect(ask({ node: 2 ** 21 - 1 }).kind).toBe('welcome');
+  });
+
   test('with the folder of a node that was removed is refused, with an empty one it is not', () => {
     register(4, 9);
     remove(4, 9);
@@ -258,5 +263,13 @@ test('links learn where nodes are with each registration, and not from metadata 
   fence(4, 9);
   remove(4, 9);
   neighbours.look();
-  expect(told).toEqual(['4 gone']);
+  expect(told.splice(0)).toEqual(['4 gone']);
+  // What node 2 said of itself when it dialled in its life of before counts no more.
+  fence(2, 1);
+  neighbours.look();
+  register(2, 5, 7999);
+  neighbours.look();
+  live(2, 5);
+  neighbours.look();
+  expect(told).toEqual(['2 host-2:7002', '2 gone', '2 host-2:7999', '2 host-2:7999']);
 });

@@ -1,10 +1,15 @@
 // A node that is in nobody's list asks a member, registers, votes, gets replicas and leads; its restart needs no member
 // to be named; and who may not join is told why, with its folder as it was.
 import fs from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodeAnswer } from '../../src/actors/links/handshake.ts';
+import { membershipOf } from '../../src/assembly/joining.ts';
+import type { NodeConfig } from '../../src/assembly/node-config.ts';
 import type { ProbedNode } from '../../src/assembly/probe.ts';
+import { createNodeEnvironment } from '../../src/env/node/environment.ts';
 import { type TestCluster, testCluster } from './support/cluster.ts';
 
 const JOINER = 4;
@@ -63,6 +68,50 @@ test('the restart of a node that has joined needs no member, and no cluster id',
   await cluster.ready([JOINER]);
   await expect.poll(() => standing(JOINER, 1)?.isLive, { timeout: 30_000 }).toBe(true);
 }, 60_000);
+
+describe('whoever has the port of a member now', () => {
+  let stranger: Server;
+  let port: number;
+  const bytes = encodeAnswer({ kind: 'refused', reason: 'go away', twiceProof: undefined });
+
+  beforeAll(async () => {
+    stranger = createServer((socket) => socket.on('error', () => undefined).end(bytes));
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+    port = (stranger.address() as AddressInfo).port;
+  });
+  afterAll(() => stranger.close());
+
+  const config = (over: Partial<NodeConfig> = {}): NodeConfig => ({
+    clusterId: '',
+    nodeId: 9,
+    nodes: [{ ...cluster.addresses[0]!, id: 9 }],
+    join: [port, cluster.addresses[1]!.linkPort].map((each) => ({ host: '127.0.0.1', port: each })),
+    dataRoot: undefined,
+    shards: 0,
+    host: '127.0.0.1',
+    token: 'secret',
+    ...over,
+  });
+  const ask = (over: Partial<NodeConfig> = {}) =>
+    membershipOf(createNodeEnvironment({}), config(over), 1_000);
+
+  test('does not keep a newcomer from the members that are named too', async () => {
+    expect(await ask()).toMatchObject({ config: { clusterId: 'test-cluster' } });
+    const alone = ask({ join: [{ host: '127.0.0.1', port }] });
+    expect(await codeOf(alone)).toBe('NODE_JOIN_REFUSED');
+  });
+
+  test('does not keep a node from the members that its folder knows', async () => {
+    await cluster.stopNode(JOINER);
+    await cluster.join(JOINER, { dataRoot: folder('node-4'), members: [], port });
+    await cluster.ready([JOINER]);
+  }, 60_000);
+
+  test('and a member of another cluster than the configured one: refused', async () => {
+    expect(await codeOf(ask({ clusterId: 'elsewhere' }))).toBe('NODE_CONFIG_INVALID');
+    expect((await ask({ clusterId: 'test-cluster' })).config.clusterId).toBe('test-cluster');
+  });
+});
 
 test('a folder that knows its name and no member says so', async () => {
   const dataRoot = folder('forgetful');
