@@ -38,6 +38,8 @@ export class ImageView implements MetadataView {
   #nodes: readonly NodeView[] | undefined;
   #all: readonly DestinationView[] | undefined;
   readonly #byName = new Map<string, DestinationView>();
+  /** Destinations whose readers look for a replica near them. */
+  #readFromReplicas = new Set<string>();
 
   constructor(image: MetadataImage, nodeId: number) {
     this.#image = image;
@@ -148,9 +150,36 @@ export class ImageView implements MetadataView {
   }
 
   #tellLogs(changes: readonly MetadataChange[] | undefined): void {
+    const moved = this.#readElsewhere(changes);
     const logIds = changes?.flatMap((change) => ('logId' in change ? [change.logId] : []));
+    logIds?.push(...moved);
     if (logIds?.length === 0) return;
     for (const listener of [...this.#logListeners]) listener(logIds);
+  }
+
+  /** Logs of destinations whose readers look for a replica from now on, or do no more. */
+  #readElsewhere(changes: readonly MetadataChange[] | undefined): readonly number[] {
+    if (changes === undefined) {
+      const all = this.#image.destinations().filter(({ config }) => config.some(isReadFromReplica));
+      this.#readFromReplicas = new Set(all.map(keyOf));
+      return [];
+    }
+    const moved: number[] = [];
+    for (const change of changes) {
+      const { kind } = change;
+      if (kind === 'destination-deleted') this.#readFromReplicas.delete(keyOf(change));
+      if (kind !== 'destination-created' && kind !== 'destination-changed') continue;
+      const record = this.#image.destination(change.vhost, change.name);
+      if (record === undefined) continue;
+      const isRead = record.config.some(isReadFromReplica);
+      const key = keyOf(record);
+      if (isRead === this.#readFromReplicas.has(key)) continue;
+      if (isRead) this.#readFromReplicas.add(key);
+      else this.#readFromReplicas.delete(key);
+      // The logs of one that was made are told by themselves.
+      if (kind === 'destination-changed') moved.push(...record.logIds);
+    }
+    return moved;
   }
 
   #refresh(): void {
@@ -216,6 +245,10 @@ export class ImageView implements MetadataView {
       ...(of?.config.some(isReadFromReplica) === true ? { readsFromReplicas: true } : {}),
     };
   }
+}
+
+function keyOf({ vhost, name }: Pick<DestinationRecord, 'vhost' | 'name'>): string {
+  return `${vhost}\u0000${name}`;
 }
 
 function isReadFromReplica([name, value]: readonly [string, string]): boolean {

@@ -297,6 +297,8 @@ export class FollowerRole {
     // A copy that the core does not wait for any more holds segments and blocks the next one.
     if (phase !== 'catching-up' && this.#surgery === undefined) this.#dropCatchUp();
     if (phase !== 'greeting') this.#greetAtMs = -1;
+    // What commits elsewhere is not heard of here: who waits looks for another replica.
+    if (phase !== 'following') this.#context.waiters.tellAll();
     if (phase === 'following') {
       this.#greetDelayMs = GREET_MIN_MS;
       this.#apply(0);

@@ -1,5 +1,5 @@
 // Readers that wait for a log to grow: each is told once when the committed offset passes the offset
-// it waits for, or when this node stops leading the log. Bounded in number and age: the oldest are told
+// it waits for, or when this node stops leading the log, or following its leader. Bounded in number and age: the oldest are told
 // early, which costs a living reader one look and frees what a vanished one left behind.
 import type { RefId } from '../../actors/ref.ts';
 

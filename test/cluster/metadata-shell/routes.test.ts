@@ -61,6 +61,20 @@ describe('the view', () => {
     expect(heard).toEqual([]);
     node.do(queue('q', 1), creation('t', { partitions: 2 }));
     expect(heard.splice(0).map((each) => [...new Set(each)])).toEqual([[1, 2, 3]]);
+    const readFrom = (value: string) =>
+      node.do({
+        kind: 'configure-destination',
+        vhost: '/',
+        name: 't',
+        replace: false,
+        entries: [['callboard.read.from', value]],
+      });
+    readFrom('replica');
+    expect(heard.splice(0)).toEqual([[2, 3]]);
+    readFrom('replica');
+    expect(heard.splice(0)).toEqual([]);
+    readFrom('leader');
+    expect(heard.splice(0)).toEqual([[2, 3]]);
     node.do({ kind: 'fence-node', node: 1, incarnation: 101 });
     expect([...new Set(heard.splice(0).flat())]).toEqual([1, 2, 3]);
     expect(view.log(1)?.leader).toBe(-1);

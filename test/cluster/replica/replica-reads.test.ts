@@ -46,6 +46,21 @@ test('who waits at a follower is told when it hears of the commit, at once when 
   });
 });
 
+test('who waits at a follower is told when it follows no more', async () => {
+  await inRig(74, async (rig) => {
+    await led(rig);
+    await rig.result(1, rig.append(1, LOG, 'a'));
+    await rig.advance(200);
+    const waits = rig.awaitBeyond(2, LOG, 1, true);
+    await rig.advance(500);
+    expect(rig.answer(2, waits)).toBeUndefined();
+    rig.kill(1);
+    await rig.until(() => rig.at(2).host.hosted(LOG)?.follower?.isFollowing !== true);
+    await rig.advance(10);
+    expect(rig.answer(2, waits)).toBeDefined();
+  });
+});
+
 test('who has lost the leader is not read from: what it has may be of a history that is over', async () => {
   await inRig(73, async (rig) => {
     await led(rig);
