@@ -320,11 +320,16 @@ export class Registration {
 
   /** Leaders hand over to replicas in sync, without anybody waiting for long; until none is left, or the time is over. */
   async #handOver(untilMs: number): Promise<void> {
-    const { metadata, system } = this.#options;
+    const { metadata, system, replica } = this.#options;
+    let seenVersion = -1;
     let dueMs = Number.NEGATIVE_INFINITY;
     for (;;) {
       const nowMs = system.clock.monotonicMs();
-      if (nowMs >= untilMs || !this.#canHandOver()) return;
+      if (nowMs >= untilMs) return;
+      // With many logs that is a lot to look at, for nothing while the metadata stays as it is.
+      const { version } = replica.image;
+      if (version !== seenVersion && !this.#canHandOver()) return;
+      seenVersion = version;
       if (nowMs >= dueMs) {
         dueMs = nowMs + PLAN_AGAIN_MS;
         const timeoutMs = Math.max(1, Math.min(PLAN_AGAIN_MS, untilMs - nowMs));

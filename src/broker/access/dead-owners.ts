@@ -1,8 +1,13 @@
 // Which lives of shards are over, as the metadata shows: their node was fenced, or the shard or its node
 // lives another life. Whoever leads a queue here is told, and gives what they held to others.
-import type { MetadataView } from '../../cluster/ports.ts';
+import type { LogResult, MetadataView } from '../../cluster/ports.ts';
 import type { Owner } from '../view/consumers.ts';
+import type { Calls } from './calls.ts';
+import type { HostRef } from './host-calls.ts';
+import { NOT_DONE } from './questions.ts';
 import { shardKey } from './shard-identity.ts';
+
+const AGAIN_MS = 250;
 
 interface Life {
   readonly life: number;
@@ -49,4 +54,30 @@ function livesOf(view: MetadataView): ReadonlyMap<number, Life> {
     }
   }
   return lives;
+}
+
+export interface FarewellsPort {
+  readonly calls: Pick<Calls, 'command'>;
+  /** The host of the log, if it is led on this shard. */
+  hostHere(logId: number): HostRef | undefined;
+  later(delayMs: number, work: () => void): void;
+}
+
+/** Each death shows once: a leader that could not take it then, as while it hands over, is told again. */
+export class Farewells {
+  readonly #port: FarewellsPort;
+
+  constructor(port: FarewellsPort) {
+    this.#port = port;
+  }
+
+  /** Until it is done, or the log is led elsewhere: a new leader starts without who is gone. */
+  tell(logId: number, body: Uint8Array): void {
+    const host = this.#port.hostHere(logId);
+    if (host === undefined) return;
+    const answered = ({ result }: { readonly result: LogResult }): void => {
+      if (NOT_DONE.has(result)) this.#port.later(AGAIN_MS, () => this.tell(logId, body));
+    };
+    this.#port.calls.command({ host, answered, lost: () => undefined }, logId, body);
+  }
 }

@@ -9,7 +9,12 @@ import { isOut, type PlacePort } from './leader-place.ts';
 import type { QueueStats } from './queue-api.ts';
 
 const RETRY_MS = 25;
-const NOT_DONE: ReadonlySet<LogResult> = new Set(['not-available', 'throttled']);
+/** Also what a leader held that handed over. What was begun when a leadership ended is `leader-lost`. */
+export const NOT_DONE: ReadonlySet<LogResult> = new Set([
+  'not-available',
+  'not-leader',
+  'throttled',
+]);
 
 export interface QuestionsPort extends PlacePort {
   readonly calls: Calls;

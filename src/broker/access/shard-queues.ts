@@ -21,7 +21,7 @@ import type { Owner } from '../view/consumers.ts';
 import { encodeOwnersGone } from '../view/view-commands.ts';
 import { Calls, FIRST_TOKEN } from './calls.ts';
 import { Consuming } from './consuming.ts';
-import { DeadOwners } from './dead-owners.ts';
+import { DeadOwners, Farewells } from './dead-owners.ts';
 import type { HostRef } from './host-calls.ts';
 import { PUBLISH_DEFAULTS, type PublishLimits } from './publishers.ts';
 import { Publishing } from './publishing.ts';
@@ -66,6 +66,7 @@ export class ShardQueues implements QueueAccess {
   readonly #calls = new Calls();
   readonly #identity: ShardIdentity;
   readonly #deadOwners: DeadOwners;
+  readonly #farewells: Farewells;
   readonly #publishing: Publishing;
   readonly #consuming: Consuming;
   readonly #questions: Questions;
@@ -107,6 +108,7 @@ export class ShardQueues implements QueueAccess {
       replicaHost: parts.replicaHost,
     });
     this.#questions = new Questions(shared);
+    this.#farewells = new Farewells({ ...shared, hostHere: (logId) => this.#hostHere(logId) });
     this.#self = system.spawn('queues', ShardQueuesActor, this);
     view.onRoutes((changes) => this.#publishing.routesChanged(changes));
     view.onLogs((logIds) => this.#soon(() => this.#logsChanged(logIds)));
@@ -233,7 +235,6 @@ export class ShardQueues implements QueueAccess {
 
   /** The logs that are led on this shard hear who is gone. Another leader starts without them. */
   #release(ofSessions: readonly Owner[]): void {
-    const { node, thread } = this.#system.place;
     const ofGroups = ofSessions.map((owner) => ({ ...owner, node: groupsKey(owner.node) }));
     const toQueue = [...ofSessions, ...ofGroups].map((owner) =>
       encodeQueueCommand({ kind: 'release-owner', owner }),
@@ -241,15 +242,20 @@ export class ShardQueues implements QueueAccess {
     // Sessions have no views of streams.
     const toViews = [encodeOwnersGone(ofGroups)];
     for (const { logs } of this.#view.destinations()) {
-      for (const { logId, kind, leader } of logs) {
-        if (leader !== node || !(kind === QUEUE_KIND || kind === PARTITION_KIND)) continue;
-        const host = this.#leaderHost(logId);
-        if (host === undefined || host.id.thread !== thread) continue;
+      for (const { logId, kind } of logs) {
+        if (kind !== QUEUE_KIND && kind !== PARTITION_KIND) continue;
         for (const body of kind === QUEUE_KIND ? toQueue : toViews) {
-          this.#calls.command({ host, lost: () => undefined }, logId, body);
+          this.#farewells.tell(logId, body);
         }
       }
     }
+  }
+
+  #hostHere(logId: number): HostRef | undefined {
+    const { node, thread } = this.#system.place;
+    if (this.#view.log(logId)?.leader !== node) return undefined;
+    const host = this.#leaderHost(logId);
+    return host?.id.thread === thread ? host : undefined;
   }
 
   /** The way to or from a thread of another node was lost, and what was on it. */

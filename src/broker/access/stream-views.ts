@@ -165,6 +165,7 @@ export class StreamViews implements StreamAccess {
         calls: this.#calls,
         leaderHost: (id) => this.#parts.leaderHost(id),
         owner: () => this.#identity.owner,
+        later: (delayMs, work) => this.#later(delayMs, work),
         ownerIsStale: (owner) => this.#identity.renewOwner(owner),
       });
       this.#lines.set(key, line);

@@ -14,11 +14,16 @@ import type { HostRef } from './host-calls.ts';
 /** A host keeps the question for so long beyond the wait. */
 const ANSWER_MS = 10_000;
 const ATTEMPTS = 3;
+/** A log that was handed over is led by another one as soon as the metadata is known here. */
+const ELSEWHERE_MS = 25;
+const ELSEWHERE_ATTEMPTS = 40;
 
 export interface LinePort {
   readonly calls: Calls;
   leaderHost(logId: number): HostRef | undefined;
   owner(): Owner | undefined;
+  /** Calls in a turn of the shard's actor, after so long. */
+  later(delayMs: number, work: () => void): void;
   /** The leader knows a later one, or this one was given up. */
   ownerIsStale(owner: Owner): void;
 }
@@ -109,6 +114,7 @@ export class LineReceive {
   readonly #done: (given: GivenRuns) => void;
   readonly #runs = new Runs();
   #attemptsLeft = ATTEMPTS;
+  #elsewhereLeft = ELSEWHERE_ATTEMPTS;
   #isWaiting = false;
   #isCancelled = false;
 
@@ -227,11 +233,24 @@ export class LineReceive {
         // The consumer may be another receive's by now.
         if (this.#isOver) return;
         if (result === 'ok') heard(body);
+        else if (result === 'not-leader' && this.#elsewhereLeft > 0) this.#elsewhere();
         else this.#fail(result);
       },
       lost: () => this.#fail('not-available'),
     };
     this.#port.calls.command(call, logId, encodeTo(group, command), timeoutMs);
+  }
+
+  /** Nothing was given out: the log is being handed over, and whoever leads next knows no consumer yet. */
+  #elsewhere(): void {
+    this.#elsewhereLeft -= 1;
+    this.#isWaiting = false;
+    this.#line.forget(this.#consumer);
+    this.#port.later(ELSEWHERE_MS, () => {
+      if (this.#isOver) return;
+      if (this.#isCancelled) this.#end('ok', 0);
+      else this.#attach();
+    });
   }
 
   #isOver = false;

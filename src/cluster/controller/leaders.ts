@@ -20,6 +20,8 @@ export class Leaders {
   /** By node: its incarnation. */
   readonly #stopping = new Map<number, number>();
   #leavingDueMs = 0;
+  /** Of the image in which was looked last. */
+  #version = -1;
 
   constructor(image: MetadataImage) {
     this.#image = image;
@@ -28,6 +30,7 @@ export class Leaders {
   begin(): void {
     this.#stopping.clear();
     this.#leavingDueMs = 0;
+    this.#version = -1;
   }
 
   /** A node that has begun anew is fenced first, and this is asked at every change. */
@@ -58,7 +61,11 @@ export class Leaders {
 
   /** Who takes over what nodes lead that leave, or of whose logs their replica leaves; now and then. */
   leaving(nowMs: number): readonly LeaderPlan[] {
-    if (nowMs < this.#leavingDueMs) return [];
+    const { version } = this.#image;
+    // The controller asks at each heartbeat: where nobody was found, the metadata must have changed.
+    const isSame = this.#leavingDueMs === 0 && version === this.#version;
+    if (nowMs < this.#leavingDueMs || isSame) return [];
+    this.#leavingDueMs = 0;
     const plans = this.#image
       .nodes()
       .filter(({ isLeaving, isFenced }) => isLeaving && !isFenced)
@@ -69,6 +76,7 @@ export class Leaders {
       const target = assignedOf(log).find((id) => this.#mayTake(log, id));
       if (target !== undefined) plans.push(planOf(log, target));
     }
+    this.#version = version;
     if (plans.length > 0) this.#leavingDueMs = nowMs + AGAIN_MS;
     return plans;
   }
