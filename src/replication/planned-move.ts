@@ -58,7 +58,8 @@ export class PlannedMove {
     if (move?.target === target) return true;
     if (this.isInDoubt || (move !== undefined && move.askedAt >= 0)) return false;
     // One that was lost counts as in sync for a while.
-    if (!target.isInSync || !target.isStreaming) return false;
+    const isThere = target.isStreaming || this.#faults?.moveWithoutEnd === true;
+    if (!target.isInSync || !isThere) return false;
     if (target === this.#late && nowMs < this.#lateUntilMs) return false;
     if (move !== undefined) this.#fail();
     this.#move = { target, deadlineMs: nowMs + holdMaxMs, askedAt: -1 };
