@@ -117,7 +117,7 @@ function reassign(ports: AdminPorts, body: Fields): Promise<MetadataResult> {
   // Null: the one that goes on ends.
   const wanted = replicas === null ? [] : replicas;
   const isList =
-    Array.isArray(wanted) && wanted.length <= NODES_MAX && wanted.every(Number.isInteger);
+    Array.isArray(wanted) && wanted.length <= NODES_MAX && wanted.every(Number.isSafeInteger);
   if (!isList || (wanted.length === 0 && replicas !== null)) {
     throw invalid('replicas must be a list of nodes, or null to cancel');
   }

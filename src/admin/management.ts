@@ -120,7 +120,8 @@ function policyOf({ body }: HttpRequest, name: string): PolicyRecord {
   const { pattern, definition, priority = 0 } = fields;
   if (typeof pattern !== 'string') throw bad('pattern: a regular expression is needed');
   if (!isObject(definition)) throw bad('definition: an object with keys and values is needed');
-  if (typeof priority !== 'number') throw bad('priority: a whole number');
+  if (typeof priority !== 'number' || !Number.isSafeInteger(priority))
+    throw bad('priority: a whole number');
   const applyTo = applyToOf(fields['apply-to'] ?? 'all');
   const pairs = Object.entries(definition).map(([key, value]): [string, string] => {
     return [key, JSON.stringify(value)];

@@ -126,8 +126,16 @@ export function varU53Size(value: number): number {
   return size;
 }
 
-/** Writes an integer in [0, 2^53 - 1] and returns the position behind it. Room: 8 bytes at most. */
+function unsafe(value: number): BytesError {
+  return new BytesError('BYTES_UNSAFE_INTEGER', 'no varint of 53 bits', { value });
+}
+
+/**
+ * Writes an integer in [0, 2^53 - 1] and returns the position behind it. Room: 8 bytes at most. Throws
+ * {@link BytesError} beyond that, which no reader would take.
+ */
 export function writeVarU53(bytes: Uint8Array, at: number, value: number): number {
+  if (value > Number.MAX_SAFE_INTEGER) throw unsafe(value);
   while (value >= TWO_32) {
     bytes[at++] = (value % 0x80) | 0x80;
     value = Math.floor(value / 0x80);
@@ -150,12 +158,14 @@ export function varI53Size(value: number): number {
 }
 
 /**
- * Writes a safe integer in zigzag form and returns the position behind it. Room: 8 bytes at most.
+ * Writes a safe integer in zigzag form and returns the position behind it. Room: 8 bytes at most. Throws
+ * {@link BytesError} for numbers beyond, which no reader would take.
  */
 export function writeVarI53(bytes: Uint8Array, at: number, value: number): number {
   const magnitude = value < 0 ? -(value + 1) : value;
   const sign = value < 0 ? 1 : 0;
   if (magnitude < 2 ** 52) return writeVarU53(bytes, at, magnitude * 2 + sign);
+  if (!Number.isSafeInteger(value)) throw unsafe(value);
   // First byte by hand (6 bits of magnitude and the sign), the rest is below 2^47.
   bytes[at] = ((magnitude % 0x40) * 2 + sign) | 0x80;
   return writeVarU53(bytes, at + 1, Math.floor(magnitude / 0x40));

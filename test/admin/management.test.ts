@@ -82,6 +82,8 @@ test.each<
   ['another vhost', ['PUT', [...AT, 'p'], good({ vhost: 'x' })], undefined, 400, 'vhost'],
   ['another name', ['PUT', [...AT, 'p'], good({ name: 'x' })], undefined, 400, 'name'],
   ['exchanges', ['PUT', [...AT, 'p'], good({ 'apply-to': 'exchanges' })], undefined, 400, 'exch'],
+  ['a far priority', ['PUT', [...AT, 'p'], good({ priority: 2 ** 60 })], undefined, 400, 'prio'],
+  ['half a priority', ['PUT', [...AT, 'p'], good({ priority: 0.5 })], undefined, 400, 'prio'],
   ['no JSON', ['PUT', [...AT, 'p'], 'x'], undefined, 400, 'no JSON'],
   ['too much', ['PUT', [...AT, 'p'], ' '.repeat(16_385)], undefined, 400, '16384 bytes'],
   ['a parameter', ['GET', AT, '', { page: '1' }], undefined, 400, 'parameters'],

@@ -143,3 +143,67 @@ test('a policy gives queues that are there another limit, and takes it away', as
   channel.nack(await got(channel, 'q'), false, true);
   expect(countOf(await got(channel, 'q'))).toBe(1);
 });
+
+test('a limit or a priority beyond what any number here holds counts as the last one, also after a restart', async () => {
+  const channel = await channelOf();
+
+  const limits = { most: 2 ** 60, least: -(2 ** 63) };
+  for (const [name, limit] of Object.entries(limits)) {
+    await channel.assertQueue(name, quorum({ 'x-delivery-limit': limit }));
+    await channel.assertQueue(name, quorum({ 'x-delivery-limit': limit }));
+  }
+  await channel.assertQueue('next', quorum());
+  await channel.consume('next', () => undefined, { priority: 2 ** 60 });
+  const listed = {
+    most: Number.MAX_SAFE_INTEGER,
+    least: 'unlimited',
+  };
+  for (const [name, limit] of Object.entries(listed)) {
+    expect(await api(`/queues/%2F/${name}`)).toMatchObject({ name, delivery_limit: limit });
+  }
+  const policy = { pattern: '', definition: { 'delivery-limit': 3 }, priority: 2 ** 60 };
+  expect(await api('/policies/%2F/far', 'PUT', policy)).toMatchObject({ error: 'bad_request' });
+  for (const end of ends.splice(0)) await end();
+  await cluster.stop();
+  await Promise.all([1, 2, 3].map((id) => cluster.start(id, false)));
+  await cluster.ready();
+  const again = await channelOf();
+  await again.assertQueue('most', quorum({ 'x-delivery-limit': limits.most }));
+  again.sendToQueue('most', Buffer.from('a'));
+  await again.waitForConfirms();
+  const other = await channelOf(2);
+  await expect(other.assertQueue('most', quorum({ 'x-delivery-limit': 2 ** 61 }))).rejects.toThrow(
+    /received '2305843009213693952' but current is '1152921504606846976'/,
+  );
+});
+
+test('two members are a majority of two: what one alone has is not confirmed', async () => {
+  const channel = await channelOf();
+  await channel.assertQueue('q', quorum({ 'x-quorum-initial-group-size': 2 }));
+  channel.sendToQueue('q', Buffer.from('both'));
+  await channel.waitForConfirms();
+  const { leader, members } = (await api('/queues/%2F/q')) as {
+    leader: string;
+    members: readonly string[];
+  };
+  expect(members).toHaveLength(2);
+  const numberOf = (node: string) => Number(node.slice(1));
+  const follower = members.find((node) => node !== leader)!;
+  const other = await channelOf(numberOf(leader));
+  await cluster.stopNode(numberOf(follower));
+  const confirmed: string[] = [];
+  for (const body of ['a', 'b']) {
+    other.sendToQueue('q', Buffer.from(body), {}, (error: unknown) => {
+      confirmed.push(error === null ? 'ack' : 'nack');
+    });
+  }
+  await expect.poll(() => confirmed, { timeout: 60_000 }).toEqual(['nack', 'nack']);
+  // The other one comes back: there is a majority again.
+  await cluster.start(numberOf(follower), false);
+  const send = async () => {
+    other.sendToQueue('q', Buffer.from('c'));
+    await other.waitForConfirms().catch(() => undefined);
+    return other.get('q', { noAck: true });
+  };
+  await expect.poll(send, { timeout: 30_000 }).not.toBe(false);
+}, 120_000);

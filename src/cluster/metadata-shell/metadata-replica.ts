@@ -3,9 +3,10 @@
 // apply them alike, so every thread of every node holds the same image at the same index.
 
 import type { Faults } from '../../replication/types.ts';
+import { BytesError } from '../../std/bytes.ts';
 import { applyCommand } from '../metadata/apply.ts';
 import { decodeCommand } from '../metadata/command-codec.ts';
-import type { MetadataChange } from '../metadata/commands.ts';
+import type { MetadataChange, MetadataCommand } from '../metadata/commands.ts';
 import { MetadataImage } from '../metadata/image.ts';
 import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
 import type { Difference } from '../ports.ts';
@@ -17,6 +18,8 @@ export interface Refused {
   readonly message: string;
   readonly difference: Difference | undefined;
 }
+
+const NO_NUMBERS: ReadonlySet<string> = new Set(['BYTES_UNSAFE_INTEGER', 'BYTES_BAD_VARINT']);
 
 export class MetadataReplica {
   readonly image = new MetadataImage();
@@ -41,7 +44,7 @@ export class MetadataReplica {
 
   /** Applies one committed command; what changed is told by `publish`. */
   apply(bytes: Uint8Array, index: number): Refused | undefined {
-    const command = decodeCommand(bytes);
+    const command = readCommand(bytes);
     if (command === undefined) {
       this.image.version = index;
       return {
@@ -132,5 +135,20 @@ export class MetadataReplica {
       deleted: [...this.#deletedLogs],
       isReplaced: this.#isWholeNew,
     });
+  }
+}
+
+/**
+ * Undefined: a number in it is none, which every build reads alike, so that every node refuses it. Anything else that
+ * cannot be read may be of a newer version, which means something by it: whoever passed over it would differ from then
+ * on, so that it ends the node.
+ */
+function readCommand(bytes: Uint8Array): MetadataCommand | undefined {
+  try {
+    return decodeCommand(bytes);
+  } catch (error) {
+    const isNumber = error instanceof BytesError && NO_NUMBERS.has(error.code);
+    if (isNumber) return undefined;
+    throw error;
   }
 }

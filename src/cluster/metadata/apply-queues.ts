@@ -7,7 +7,13 @@ import type { Outcome } from './commands.ts';
 import type { MetadataImage } from './image.ts';
 import { staysOnNode } from './mirrors.ts';
 import { isValidName } from './names.ts';
-import { majorityRules, placementOrder, placeReplicas, replicasByDefault } from './placement.ts';
+import {
+  majorityRules,
+  placementOrder,
+  placeReplicas,
+  quorumRules,
+  replicasByDefault,
+} from './placement.ts';
 import type { Mirrors, PolicyRules } from './policy-types.ts';
 import type {
   DeclareQueueCommand,
@@ -23,6 +29,8 @@ import {
   type QueueRules,
 } from './routing-types.ts';
 import { type DestinationRecord, type Durability, isLive, type LogRecord } from './types.ts';
+
+const QUEUE_TYPE = 'x-queue-type';
 
 export function declareQueue(applying: Applying, command: DeclareQueueCommand): Outcome {
   const { image } = applying;
@@ -75,7 +83,8 @@ function planQueue(
   }
   const isOne = isLocal || command.replicationFactor === 1;
   const replicationFactor = isOne ? 1 : wantedReplicas(image, command.replicationFactor);
-  const template = { ...majorityRules(replicationFactor), ...rest };
+  const rulesOf = command.quorum === undefined ? majorityRules : quorumRules;
+  const template = { ...rulesOf(replicationFactor), ...rest };
   return { replicationFactor, template, assignments: isOne ? [[command.node]] : [] };
 }
 
@@ -159,21 +168,34 @@ function queueDifference(
     const received = String(wanted[property]);
     return { property, received, current: String(known[property]) };
   }
+  const current = new Map(known.compared.map((argument) => [argument.name, argument]));
+  const received = new Map(wanted.compared.map((argument) => [argument.name, argument]));
+  const differing = (property: string): Difference | undefined => {
+    const was = current.get(property);
+    const now = received.get(property);
+    if (was?.value === now?.value) return undefined;
+    return { property, received: now?.shown, current: was?.shown };
+  };
+  // What else differs follows from it.
+  const type = differing(QUEUE_TYPE);
+  if (type !== undefined) return type;
   if (durabilityOf(known) !== durabilityOf(wanted)) {
-    const received = wanted.durability;
-    return { property: 'durability', received, current: durabilityOf(known) };
+    return {
+      property: 'durability',
+      received: wanted.durability,
+      current: durabilityOf(known),
+    };
   }
   // Nobody declared it before, and a policy has made something else of it.
   if (known.durability === undefined && wanted.durability !== undefined) {
-    const received = wanted.durability;
-    if (received !== inForce) return { property: 'durability', received, current: inForce };
+    const { durability } = wanted;
+    if (durability !== inForce) {
+      return { property: 'durability', received: durability, current: inForce };
+    }
   }
-  const current = new Map(known.compared.map((argument) => [argument.name, argument]));
-  const received = new Map(wanted.compared.map((argument) => [argument.name, argument]));
   for (const property of [...new Set([...current.keys(), ...received.keys()])].sort()) {
-    const was = current.get(property);
-    const now = received.get(property);
-    if (was?.value !== now?.value) return { property, received: now?.shown, current: was?.shown };
+    const difference = differing(property);
+    if (difference !== undefined) return difference;
   }
   return undefined;
 }

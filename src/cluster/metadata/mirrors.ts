@@ -4,7 +4,7 @@
 // the set means the same under both.
 import { grant, isCandidate } from './election.ts';
 import type { MetadataImage } from './image.ts';
-import { majorityRules, placementOrder, replicasByDefault } from './placement.ts';
+import { majorityRules, placementOrder, quorumRules, replicasByDefault } from './placement.ts';
 import type { Mirrors } from './policy-types.ts';
 import type { QueueRules } from './routing-types.ts';
 import type { LogRecord } from './types.ts';
@@ -18,16 +18,23 @@ export function staysOnNode({
   return !durable || autoDelete || owner !== undefined;
 }
 
-/** Of a queue that a policy may mirror: what the policy says, or nothing. Undefined: another log. */
+interface Mirroring {
+  readonly mirrors: Mirrors | undefined;
+  readonly isQuorum: boolean;
+}
+
+/** Of a queue that moves: what a policy says of its mirrors, nothing of a quorum queue's. Undefined: another log. */
 function mirroringOf(
   image: MetadataImage,
   { kind, durability, vhost, destination: name }: LogRecord,
-): { readonly mirrors: Mirrors | undefined } | undefined {
+): Mirroring | undefined {
   if (kind !== 'queue' || durability === 'memory') return undefined;
   const destination = image.destination(vhost, name);
   const queue = destination?.queue;
-  if (queue === undefined || queue.quorum !== undefined || staysOnNode(queue)) return undefined;
-  return { mirrors: image.policies.rules(vhost, destination?.policy).mirrors };
+  if (queue === undefined || staysOnNode(queue)) return undefined;
+  const isQuorum = queue.quorum !== undefined;
+  const { mirrors } = image.policies.rules(vhost, destination?.policy);
+  return { mirrors: isQuorum ? undefined : mirrors, isQuorum };
 }
 
 /** Undefined: no policy mirrors this log. */
@@ -58,8 +65,10 @@ export function withSettledMode(image: MetadataImage, log: LogRecord): LogRecord
     if (log.mode !== 'quorum' || size !== log.minInsync) return log;
     return grant({ ...log, mode: 'all', minInsync: 1 }, leader);
   }
-  const rules = majorityRules(log.replicas.length);
-  if (log.mode !== 'all' || rules.mode !== 'quorum' || size !== log.replicas.length) return log;
+  if (log.mode !== 'all' || size !== log.replicas.length) return log;
+  const rules = (mirroring.isQuorum ? quorumRules : majorityRules)(size);
+  const isSame = rules.mode === 'all' && (!mirroring.isQuorum || rules.minInsync === log.minInsync);
+  if (isSame) return log;
   return grant({ ...log, ...rules }, leader);
 }
 

@@ -47,6 +47,11 @@ export function majorityRules(replicas: number): Pick<LogRecord, 'mode' | 'minIn
   return { mode: 'quorum', minInsync: Math.floor(replicas / 2) + 1 };
 }
 
+/** Quorum queues: of two both, so that a minority never confirms. */
+export function quorumRules(replicas: number): Pick<LogRecord, 'mode' | 'minInsync'> {
+  return replicas < 3 ? { mode: 'all', minInsync: replicas } : majorityRules(replicas);
+}
+
 /** m when nobody named one, for `all`. */
 export function defaultMinInsync(replicationFactor: number): number {
   return Math.max(1, Math.min(2, replicationFactor - 1));

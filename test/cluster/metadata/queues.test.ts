@@ -127,6 +127,14 @@ describe('a declaration', () => {
     });
   });
 
+  test('names the type before whatever else follows from it', () => {
+    const world = nodes(1);
+    const compared = [argument('a', '2'), argument('x-queue-type', 'quorum')];
+    world.do(queue('q', 1, { compared }));
+    const other = queue('q', 1, { compared: [argument('a', '3')], durability: 'async' });
+    expect(world.try(other)).toMatchObject({ difference: { property: 'x-queue-type' } });
+  });
+
   test('of an exclusive queue is its owner’s alone, before anything else is compared', () => {
     const world = nodes(2);
     world.do(exclusive('q', 1));

@@ -228,3 +228,35 @@ describe('a node that leaves', () => {
     expect(world.image.removedNodes()).toEqual([]);
   });
 });
+
+describe('a quorum queue', () => {
+  const move = (world: World, replicas: readonly number[]) => reassign(world, replicas, -1, 'q');
+  const made = (replicationFactor: number) => {
+    const world = new World([1, 2, 3]);
+    world.do(queue('q', 1, { quorum: {}, replicationFactor }));
+    return world;
+  };
+
+  test('of two is confirmed by both, and of three by two', () => {
+    expect(made(1).log('q')).toMatchObject({ mode: 'all', minInsync: 1 });
+    expect(made(2).log('q')).toMatchObject({ mode: 'all', minInsync: 2 });
+    expect(made(3).log('q')).toMatchObject({ mode: 'quorum', minInsync: 2 });
+  });
+
+  test('that grows has the rule of its new number once all of them are in its set', () => {
+    const world = made(1);
+    const [first] = world.log('q').replicas;
+    const [second, third] = [1, 2, 3].filter((node) => node !== first);
+    const two = [first!, second!];
+    expect(move(world, two)).toBe('ok');
+    expect(world.log('q').minInsync).toBe(1);
+    expect(world.setCode('q', two)).toBe('ok');
+    expect(world.log('q')).toMatchObject({ mode: 'all', minInsync: 2, adding: [] });
+    const { epoch } = world.log('q');
+    expect(world.setCode('q', two, [first!])).toBe('ok');
+    expect(world.log('q')).toMatchObject({ minInsync: 2, epoch });
+    expect(move(world, [...two, third!])).toBe('ok');
+    expect(world.setCode('q', [...two, third!])).toBe('ok');
+    expect(world.log('q')).toMatchObject({ mode: 'quorum', minInsync: 2, adding: [] });
+  });
+});

@@ -307,11 +307,13 @@ function firstFault(
 /** What RabbitMQ calls the type in its texts. */
 export const STREAM_TYPE = 'rabbit_stream_queue';
 
-/** Checked before. */
+/** Checked before. What no Number holds exactly is the last one that is: a `long` goes further. */
 export function numberOf(table: FieldTable, name: string): number | undefined {
   const value = fieldOf(table, name);
   const number = value === undefined ? undefined : integerOf(value);
-  return number === undefined ? undefined : Number(number);
+  if (number === undefined) return undefined;
+  const { MIN_SAFE_INTEGER, MAX_SAFE_INTEGER } = Number;
+  return Math.min(MAX_SAFE_INTEGER, Math.max(MIN_SAFE_INTEGER, Number(number)));
 }
 
 /** How often a message may come back, as it is declared. Checked before. */
@@ -342,9 +344,7 @@ export function durabilityOf(table: FieldTable): Durability | undefined {
 
 /** 0 unless the consumer asks for one. */
 export function priorityOf(table: FieldTable): number {
-  const value = fieldOf(table, 'x-priority');
-  const number = value === undefined ? undefined : integerOf(value);
-  return number === undefined ? 0 : Number(number);
+  return numberOf(table, 'x-priority') ?? 0;
 }
 
 // ---- Exchanges -------------------------------------------------------------------------------------
