@@ -6,14 +6,30 @@ import type { AdminPorts } from './ports.ts';
 
 /** Leaders that are asked at the same time. */
 const ASKED_MAX = 64;
+/** From then on nobody is asked any more; who was asked last has a second. */
+const COUNTS_MS = 4_000;
+
+/** What all queues of one answer have in common. */
+interface Listing {
+  readonly ports: AdminPorts;
+  readonly policies: ReadonlyMap<string, PolicyRecord>;
+  /** On the clock of `uptimeMs`. */
+  readonly dueMs: number;
+}
+
+function listingOf(ports: AdminPorts): Listing {
+  const policies = new Map(ports.view.policies().map((policy) => [policy.name, policy]));
+  return { ports, policies, dueMs: ports.uptimeMs() + COUNTS_MS };
+}
 
 /** In order of name. */
 export async function queuesOf(ports: AdminPorts): Promise<ApiQueue[]> {
   const all = ports.view.destinations().filter(({ queue }) => queue !== undefined);
+  const listing = listingOf(ports);
   const found: ApiQueue[] = [];
   for (let from = 0; from < all.length; from += ASKED_MAX) {
     const some = all.slice(from, from + ASKED_MAX);
-    found.push(...(await Promise.all(some.map((each) => queueOf(ports, each)))));
+    found.push(...(await Promise.all(some.map((each) => queueOf(listing, each)))));
   }
   return found;
 }
@@ -21,13 +37,13 @@ export async function queuesOf(ports: AdminPorts): Promise<ApiQueue[]> {
 /** Undefined: no queue has that name. */
 export async function queueNamed(ports: AdminPorts, name: string): Promise<ApiQueue | undefined> {
   const destination = ports.view.destination(name);
-  return destination?.queue === undefined ? undefined : queueOf(ports, destination);
+  return destination?.queue === undefined ? undefined : queueOf(listingOf(ports), destination);
 }
 
-async function queueOf(ports: AdminPorts, destination: DestinationView): Promise<ApiQueue> {
+async function queueOf(listing: Listing, destination: DestinationView): Promise<ApiQueue> {
   const { name, queue, policy, logs } = destination;
   const log = logs[0]!;
-  const of = policy === undefined ? undefined : policyNamed(ports, policy);
+  const of = policy === undefined ? undefined : listing.policies.get(policy);
   const definition = (of?.definition ?? []).map(([key, value]) => [key, JSON.parse(value)]);
   return {
     name,
@@ -43,12 +59,8 @@ async function queueOf(ports: AdminPorts, destination: DestinationView): Promise
     ) as ApiQueue['effective_policy_definition'],
     durability: log.durability,
     ...replicasOf(destination, log),
-    ...(await countsOf(ports, log)),
+    ...(await countsOf(listing, log)),
   };
-}
-
-function policyNamed({ view }: AdminPorts, name: string): PolicyRecord | undefined {
-  return view.policies().find((each) => each.name === name);
 }
 
 function typeOf({ queue }: DestinationView): ApiQueue['type'] {
@@ -84,8 +96,12 @@ function replicasOf(
   };
 }
 
-async function countsOf(ports: AdminPorts, { logId, leader }: LogView): Promise<Partial<ApiQueue>> {
-  const counts = leader < 0 ? undefined : await ports.queueCounts(logId);
+async function countsOf(
+  { ports, dueMs }: Listing,
+  { logId, leader }: LogView,
+): Promise<Partial<ApiQueue>> {
+  const isAsked = leader >= 0 && ports.uptimeMs() < dueMs;
+  const counts = isAsked ? await ports.queueCounts(logId) : undefined;
   if (counts === undefined) return {};
   const { ready, leased, consumers, dropped } = counts;
   return {

@@ -146,7 +146,6 @@ test('a policy gives queues that are there another limit, and takes it away', as
 
 test('a limit or a priority beyond what any number here holds counts as the last one, also after a restart', async () => {
   const channel = await channelOf();
-
   const limits = { most: 2 ** 60, least: -(2 ** 63) };
   for (const [name, limit] of Object.entries(limits)) {
     await channel.assertQueue(name, quorum({ 'x-delivery-limit': limit }));

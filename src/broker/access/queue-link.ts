@@ -80,6 +80,8 @@ export class QueueLink {
   /** Those about whom there may be something to ask (`isAsking`), and an array for the next ones. */
   #asking: Consumer[] = [];
   #asked: Consumer[] | undefined;
+  /** How many in `#asking` have ended, at least. */
+  #endedAsking = 0;
   /** Those that were given what is not delivered. */
   readonly #holding = new Set<Consumer>();
   /** Consumers that go, and have to be told so. */
@@ -143,12 +145,14 @@ export class QueueLink {
   #drop(consumer: Consumer): void {
     this.#consumers.delete(consumer);
     this.#holding.delete(consumer);
-    if (consumer.isAsking) {
-      consumer.isAsking = false;
-      this.#asking = this.#asking.filter((each) => each !== consumer);
-    }
     consumer.state = 'ended';
     consumer.generation += 1;
+    if (!consumer.isAsking) return;
+    // Whoever asks passes over it. Without a leader nobody does: they are taken out when they are half of all.
+    this.#endedAsking += 1;
+    if (this.#endedAsking * 2 < this.#asking.length) return;
+    this.#asking = this.#asking.filter(({ state }) => state !== 'ended');
+    this.#endedAsking = 0;
   }
 
   /** It was detached and keeps messages: now it gives them back. */
@@ -193,6 +197,7 @@ export class QueueLink {
     const asking = this.#asking;
     this.#asking = this.#asked ?? [];
     this.#asked = undefined;
+    this.#endedAsking = 0;
     for (const consumer of asking) consumer.isAsking = false;
     for (const consumer of asking) {
       if (consumer.state === 'off') this.#attach(host, consumer);
