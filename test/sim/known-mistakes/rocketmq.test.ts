@@ -37,7 +37,7 @@ find([
     bug: 'give-early',
     what: 'a leader that gives and leads no more',
     scenario: pausing(rocketmqCluster),
-    from: 104,
+    from: 201,
     // A leader that leads no more gives what is done with, or leases that its successor knows nothing of.
     foundBy: /^groups\/(resurrected|denied)$/,
   },
