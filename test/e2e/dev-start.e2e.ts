@@ -235,7 +235,7 @@ describe('one cluster', () => {
     expect(await call(...consume)).toBe('first\nsecond\n');
     const messages = (await call(...consume, '--json')).trimEnd().split('\n');
     expect(messages.map((line) => JSON.parse(line).value)).toEqual(['first', 'second']);
-    expect(await call('ls')).toMatch(/^words +3 +2 +9\/9 +sync +-$/m);
+    expect(await call('ls')).toMatch(/^words +stream +3 +2 +9\/9 +sync +-$/m);
     const { destinations } = JSON.parse(await call('ls', '--json')) as ApiDestinations;
     expect(destinations.map(({ name }) => name)).toEqual(['words']);
     expect(await call('status')).toMatch(/: ok, up /);
