@@ -14,14 +14,8 @@ const OF_RAFT: readonly (readonly [string, keyof RaftFaults])[] = [
 const SMALL_APPENDS = { appendBytesMax: 1, inFlightMax: 1 } as const;
 
 /** What the controller does wrong in this run. */
-export function knownControllerMistakes(env: Environment): {
-  readonly shrinksQuorums?: true;
-  readonly promotesUnsynced?: true;
-} {
-  return {
-    ...(env.buggify('bug.shrink-quorum') ? { shrinksQuorums: true } : {}),
-    ...(env.buggify('bug.promote-unsynced') ? { promotesUnsynced: true } : {}),
-  };
+export function knownControllerMistakes(env: Environment): { readonly shrinksQuorums?: true } {
+  return env.buggify('bug.shrink-quorum') ? { shrinksQuorums: true } : {};
 }
 
 /** What the metadata group does wrong in this run. */

@@ -16,3 +16,9 @@ test('a node that dies as it joins finds the members again', async () => {
   const run = await runSeed(14, kafkaJoin);
   expect(run.failure).toBeUndefined();
 }, 600_000);
+
+// It knew the founders alone, none of which led: the leader had come later, and nobody told it of the newcomer.
+test('a founder that lost its folder finds its way back while a node leads that it does not know', async () => {
+  const run = await runSeed(1_004, kafkaJoin);
+  expect(run.failure).toBeUndefined();
+}, 600_000);

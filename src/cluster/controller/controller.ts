@@ -184,15 +184,14 @@ export class Controller {
     for (const logId of offline) {
       const log = this.#image.log(logId)!;
       const nodes = log.replicas.filter((node) => this.#image.isNodeLive(node));
-      const isForced = this.#config.promotesUnsynced === true;
-      if (!(log.isUncleanAllowed || isForced) || nodes.length === 0) continue;
+      if (!log.isUncleanAllowed || nodes.length === 0) continue;
       if (this.#survey.begin(logId, nowMs + this.#config.surveyMs)) {
         this.#outputs.push({ kind: 'survey', logId, nodes });
         continue;
       }
       const node = this.#survey.longest(logId, nodes, nowMs);
       if (node === undefined) continue;
-      const election = { logId, node, epoch: log.epoch, isForced };
+      const election = { logId, node, epoch: log.epoch, isForced: false };
       this.#propose(`unclean/${logId}`, { kind: 'elect-unclean', ...election }, nowMs);
     }
   }

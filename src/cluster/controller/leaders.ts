@@ -1,6 +1,7 @@
 // Which leaders are to move while everybody is there: away from a node that is about to stop or that leaves, away from a
-// replica that leaves, and back to the first one. Plans only: the leader of each log hands it over when the other one has everything. Pure; that a node is
-// about to stop is known to the controller that was told, and forgotten when the node is gone.
+// replica that leaves, and back to the first one. Plans only: the leader of each log hands it over when the other one has
+// everything. Pure; that a node is about to stop is known to the controller that was told, and forgotten when the node is
+// gone.
 import { canReturn, isCandidate, type LogRecord, type MetadataImage } from '../metadata/index.ts';
 import { assignedOf } from '../metadata/reassignment.ts';
 

@@ -18,8 +18,6 @@ export interface ControllerConfig {
   readonly surveyMs: number;
   /** A rule taken away by a simulation: dead members of `quorum` sets are taken out, whoever leads. */
   readonly shrinksQuorums?: boolean;
-  /** The same: where nobody is left who has everything somebody else leads, whether that is allowed or not. */
-  readonly promotesUnsynced?: boolean;
   /** A proposal without an effect is made again after this long. */
   readonly retryMs: number;
 }

@@ -203,12 +203,6 @@ export class MetadataChanges implements ClusterChanges {
     }
   }
 
-  #copyOfImage(): MetadataImage {
-    const copy = new MetadataImage();
-    restoreImage(copy, snapshotImage(this.#image));
-    return copy;
-  }
-
   async #change(command: MetadataCommand, timeoutMs: number): Promise<MetadataResult> {
     return resultOf(await this.#send(encodeCommand(command), timeoutMs));
   }
@@ -237,7 +231,8 @@ export class MetadataChanges implements ClusterChanges {
 
   /** Applies to a copy: the same judgement as the real thing, without the thing. */
   #validate(command: MetadataCommand): MetadataResult {
-    const copy = this.#copyOfImage();
+    const copy = new MetadataImage();
+    restoreImage(copy, snapshotImage(this.#image));
     const { outcome } = applyCommand(copy, command, copy.version + 1);
     if (outcome.kind === 'ok') return { kind: 'ok', version: this.#image.version };
     return { kind: 'refused', code: outcome.code, message: outcome.message };

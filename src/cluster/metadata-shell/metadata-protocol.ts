@@ -36,6 +36,8 @@ export const MetadataProtocol = protocol('metadata', 6, {
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
   /** A node without a Raft log asks to become a member under its new incarnation. */
   join: ask(record({ node: u32, incarnation: u32 }), bool),
+  /** The same, from a member that was asked and does not lead: who lost its folder may know none that does. */
+  letIn: ask(record({ node: u32, incarnation: u32 }), bool),
   /** A node that starts asks what the others know of it (zeros: nothing), and how far they can know. */
   known: ask(
     record({ node: u32 }),

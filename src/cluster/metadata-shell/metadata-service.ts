@@ -55,6 +55,12 @@ const KNOWN_ASK_MS = 500;
 /** A leader that missed so many heartbeats counts for nobody's quorum. */
 const SILENT_BEATS = 2.5;
 
+/** A node that asks to become a member, and the incarnation of its Raft log. */
+interface Newcomer {
+  readonly node: number;
+  readonly incarnation: number;
+}
+
 export interface MetadataServiceConfig {
   readonly system: System;
   readonly log: Log;
@@ -419,8 +425,8 @@ export class MetadataService {
   }
 
   /**
-   * A newcomer asks the leader, any of `others` as it knows them then, to take it in, until it is sure to vote: what is only logged, here or by
-   * the leader that has taken it in, may be undone with whoever has logged it.
+   * A newcomer asks `others`, as it knows them then, to be taken in, until it is sure to vote: what is only logged, here
+   * or by the leader that has taken it in, may be undone with whoever has logged it.
    */
   async join(others: () => readonly number[]): Promise<void> {
     while (!this.#isStopped && !this.isSettledVoter()) {
@@ -452,8 +458,8 @@ export class MetadataService {
         if (!this.raft.isLeader) return;
         this.#control({ kind: 'heartbeat', node, incarnation });
       },
-      join: ({ node, incarnation }: { node: number; incarnation: number }) =>
-        later(ctx, () => this.#letIn(node, incarnation)),
+      join: (newcomer: Newcomer) => later(ctx, () => this.#asked(newcomer)),
+      letIn: (newcomer: Newcomer) => later(ctx, () => this.#letIn(newcomer)),
       known: ({ node }: { node: number }) => later(ctx, () => this.#knownLife(node)),
       prepareStop: ({ node, incarnation }: { node: number; incarnation: number }) =>
         this.#prepareStop(node, incarnation),
@@ -493,8 +499,18 @@ export class MetadataService {
     this.#leaderMoves.ask(thread, move);
   }
 
+  /** By a newcomer that may know founders alone, while a node leads that came later. */
+  async #asked(newcomer: Newcomer): Promise<boolean> {
+    const { controllerId, isLeader } = this.raft;
+    if (isLeader) return this.#letIn(newcomer);
+    if (controllerId < 0 || controllerId === newcomer.node) return false;
+    return this.#peer(controllerId)
+      .ask('letIn', newcomer, { timeoutMs: PROPOSE_ASK_MS })
+      .catch(() => false);
+  }
+
   /** Not the data of a node that was removed: it is told so when it asks what is known of it. */
-  async #letIn(node: number, incarnation: number): Promise<boolean> {
+  async #letIn({ node, incarnation }: Newcomer): Promise<boolean> {
     const { image } = this.config.replica;
     const removed = image.removedIncarnation(node);
     if (removed === incarnation) return false;

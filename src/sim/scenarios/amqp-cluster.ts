@@ -143,7 +143,7 @@ export const amqpKinds: Scenario = {
 export const amqpMirrors: Scenario = {
   ...amqpCluster,
   name: 'amqp-mirrors',
-  bugs: [...REPLICATION_BUGS, 'promote-unsynced'],
+  bugs: REPLICATION_BUGS,
   create: (world) => new AmqpClusterRun(world, {}, [], [], ['jobs', 'audit']),
 };
 

@@ -5,15 +5,15 @@
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
 import { checkRegisters, type RegisterOperation } from '../checkers/register.ts';
-import { between } from '../draws.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { CallFailedError } from '../workloads/kafka-connection.ts';
 import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
-import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
-import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { KafkaProducer, TopicPlan } from '../workloads/kafka-producer.ts';
+import type { FollowingConsumer } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { readAllBack, startFollowers, startProducers } from './kafka-parts.ts';
 import {
   CLUSTER_FAULTS,
   NODE_COUNT,
@@ -48,8 +48,8 @@ class KafkaClusterRun extends ClusterRun implements ScenarioRun {
   readonly #history: KafkaHistory = emptyHistory();
   readonly #registers: OffsetRegisters = new Map();
   readonly cluster: SimulatedCluster;
-  readonly #producers: KafkaProducer[] = [];
-  readonly #followers: FollowingConsumer[] = [];
+  #producers: readonly KafkaProducer[] = [];
+  #followers: readonly FollowingConsumer[] = [];
   readonly #members: GroupMember[] = [];
   #observer: KafkaClient | undefined;
   #viewAtMs = -1;
@@ -70,30 +70,16 @@ class KafkaClusterRun extends ClusterRun implements ScenarioRun {
   // ---- clients -------------------------------------------------------------------------------
 
   #startClients(): void {
-    const { workload } = this.#world;
-    const ids = { next: 0 };
     this.#observer = this.cluster.kafkaClient('observer');
     this.cluster.run(this.#watch(this.#observer));
-    for (let i = 1; i <= 2; i += 1) {
-      const random = workload.fork(`producer ${i}`);
-      const options = {
-        topics: TOPICS,
-        meanGapMs: between(random, 30, 120),
-        leaderAcks: 0.1,
-        bodyBytesMax: between(random, 16, 2_000),
-      };
-      const client = this.cluster.kafkaClient(`p${i}`);
-      const producer = new KafkaProducer(client, this.#history, ids, random, options);
-      this.#producers.push(producer);
-      this.cluster.run(producer.run());
-    }
-    const reader = GROUP_TOPIC;
-    for (let partition = 0; partition < reader.partitions; partition += 1) {
-      const client = this.cluster.kafkaClient(`f${partition}`);
-      const follower = new FollowingConsumer(client, this.#history.polls, reader.name, partition);
-      this.#followers.push(follower);
-      this.cluster.run(follower.run());
-    }
+    this.#producers = startProducers(this.#world, this.cluster, this.#history, {
+      count: 2,
+      topics: TOPICS,
+      gapMs: [30, 120],
+      bodyBytes: [16, 2_000],
+      leaderAcks: 0.1,
+    });
+    this.#followers = startFollowers(this.cluster, this.#history, GROUP_TOPIC);
     for (let i = 1; i <= 2; i += 1) this.#startMember();
   }
 
@@ -150,12 +136,9 @@ class KafkaClusterRun extends ClusterRun implements ScenarioRun {
     this.step = 'producers finish';
     while (!this.#producers.every((producer) => producer.isDone)) await client.sleep(100);
     const reader = this.cluster.kafkaClient('reader');
-    for (const { name, partitions } of TOPICS) {
-      for (let partition = 0; partition < partitions; partition += 1) {
-        this.step = `read-back of ${name}-${partition}`;
-        await readBack(reader, this.#history.finalPolls, name, partition);
-      }
-    }
+    await readAllBack(reader, this.#history.finalPolls, TOPICS, (step) => {
+      this.step = step;
+    });
     for (const follower of this.#followers) follower.stop();
     for (const member of this.#members) member.stop();
     this.step = 'members leave';

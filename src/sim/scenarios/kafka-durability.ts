@@ -11,13 +11,13 @@ import {
 } from '../checkers/durability.ts';
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged } from '../checkers/kafka-log.ts';
-import { between } from '../draws.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
-import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
-import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { KafkaProducer, TopicPlan } from '../workloads/kafka-producer.ts';
+import { FollowingConsumer } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { readAllBack, startProducers } from './kafka-parts.ts';
 import { ReignWatch, type WatchedLog } from './reigns.ts';
 import {
   CLUSTER_FAULTS,
@@ -60,7 +60,7 @@ class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
   readonly #history: KafkaHistory = emptyHistory();
   readonly #watch: ReignWatch;
   readonly cluster: SimulatedCluster;
-  readonly #producers: KafkaProducer[] = [];
+  #producers: readonly KafkaProducer[] = [];
   readonly #followers: FollowingConsumer[] = [];
   #observer: KafkaClient | undefined;
 
@@ -90,28 +90,16 @@ class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
   // ---- clients -------------------------------------------------------------------------------
 
   #startClients(): void {
-    const { workload } = this.#world;
     this.#observer = this.cluster.kafkaClient('observer');
     this.cluster.run(this.#createTopics(this.#observer));
-    const ids = { next: 0 };
-    for (let i = 1; i <= 6; i += 1) {
-      const random = workload.fork(`producer ${i}`);
-      const producer = new KafkaProducer(
-        this.cluster.kafkaClient(`p${i}`),
-        this.#history,
-        ids,
-        random,
-        {
-          topics: TOPICS,
-          meanGapMs: between(random, 5, 40),
-          leaderAcks: 0.2,
-          bodyBytesMax: between(random, 16, 2_000),
-          nowMs: () => this.#world.nowMs,
-        },
-      );
-      this.#producers.push(producer);
-      this.cluster.run(producer.run());
-    }
+    this.#producers = startProducers(this.#world, this.cluster, this.#history, {
+      count: 6,
+      topics: TOPICS,
+      gapMs: [5, 40],
+      bodyBytes: [16, 2_000],
+      leaderAcks: 0.2,
+      isTimed: true,
+    });
     for (const { name, partitions } of TOPICS) {
       for (let partition = 0; partition < partitions; partition += 1) {
         const client = this.cluster.kafkaClient(`f-${name}-${partition}`);
@@ -145,12 +133,9 @@ class KafkaDurabilityRun extends ClusterRun implements ScenarioRun {
     // What was answered last is written by now: nothing of it may be said to have been under way.
     await client.sleep(1_000);
     const reader = this.cluster.kafkaClient('reader');
-    for (const { name, partitions } of TOPICS) {
-      for (let partition = 0; partition < partitions; partition += 1) {
-        this.step = `read-back of ${name}-${partition}`;
-        await readBack(reader, this.#history.finalPolls, name, partition);
-      }
-    }
+    await readAllBack(reader, this.#history.finalPolls, TOPICS, (step) => {
+      this.step = step;
+    });
     for (const follower of this.#followers) follower.stop();
     await this.rest(() => client.sleep(100));
   }

@@ -7,10 +7,11 @@ import { between } from '../draws.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { KafkaMover } from '../workloads/kafka-mover.ts';
-import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
-import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { KafkaProducer, TopicPlan } from '../workloads/kafka-producer.ts';
+import type { FollowingConsumer } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun, STEP_MS } from './cluster-run.ts';
+import { readAllBack, startFollowers, startProducers } from './kafka-parts.ts';
 import {
   CLUSTER_FAULTS,
   PROBE_EVERY_EVENTS,
@@ -41,8 +42,8 @@ class KafkaJoinRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
   readonly cluster: SimulatedCluster;
-  readonly #producers: KafkaProducer[] = [];
-  readonly #followers: FollowingConsumer[] = [];
+  #producers: readonly KafkaProducer[] = [];
+  #followers: readonly FollowingConsumer[] = [];
   #mover: KafkaMover | undefined;
   #observer: KafkaClient | undefined;
   #hasJoined = false;
@@ -59,30 +60,16 @@ class KafkaJoinRun extends ClusterRun implements ScenarioRun {
 
   start(): void {
     this.cluster.start();
-    const { workload } = this.#world;
     this.#observer = this.cluster.kafkaClient('observer');
     this.cluster.run(this.#observer.makeTopic(TOPIC.name, TOPIC.partitions, REPLICAS));
-    const ids = { next: 0 };
-    for (let i = 1; i <= 2; i += 1) {
-      const random = workload.fork(`producer ${i}`);
-      const options = {
-        topics: [TOPIC],
-        meanGapMs: between(random, 60, 180),
-        leaderAcks: 0.1,
-        bodyBytesMax: between(random, 500, 8_000),
-      };
-      const client = this.cluster.kafkaClient(`p${i}`);
-      const producer = new KafkaProducer(client, this.#history, ids, random, options);
-      this.#producers.push(producer);
-      this.cluster.run(producer.run());
-    }
-    const { polls } = this.#history;
-    for (let partition = 0; partition < TOPIC.partitions; partition += 1) {
-      const client = this.cluster.kafkaClient(`f${partition}`);
-      const follower = new FollowingConsumer(client, polls, TOPIC.name, partition);
-      this.#followers.push(follower);
-      this.cluster.run(follower.run());
-    }
+    this.#producers = startProducers(this.#world, this.cluster, this.#history, {
+      count: 2,
+      topics: [TOPIC],
+      gapMs: [60, 180],
+      bodyBytes: [500, 8_000],
+      leaderAcks: 0.1,
+    });
+    this.#followers = startFollowers(this.cluster, this.#history, TOPIC);
     this.cluster.run(this.#join());
   }
 
@@ -119,10 +106,9 @@ class KafkaJoinRun extends ClusterRun implements ScenarioRun {
     await this.until('producers finish', () => this.#producers.every((each) => each.isDone));
     await this.until('the node that joined leads', () => this.#joinerLeads());
     const reader = this.cluster.kafkaClient('reader');
-    for (let partition = 0; partition < TOPIC.partitions; partition += 1) {
-      this.step = `read-back of ${TOPIC.name}-${partition}`;
-      await readBack(reader, this.#history.finalPolls, TOPIC.name, partition);
-    }
+    await readAllBack(reader, this.#history.finalPolls, [TOPIC], (step) => {
+      this.step = step;
+    });
     for (const each of this.#followers) each.stop();
     await this.rest(() => this.#observer!.sleep(100));
   }

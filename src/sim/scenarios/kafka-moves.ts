@@ -11,10 +11,11 @@ import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenar
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
 import { KafkaMover } from '../workloads/kafka-mover.ts';
-import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
-import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { KafkaProducer, TopicPlan } from '../workloads/kafka-producer.ts';
+import type { FollowingConsumer } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { readAllBack, startFollowers, startProducers } from './kafka-parts.ts';
 import { ReignWatch, type WatchedLog } from './reigns.ts';
 import {
   CLUSTER_FAULTS,
@@ -53,8 +54,8 @@ class KafkaMovesRun extends ClusterRun implements ScenarioRun {
   readonly #registers: OffsetRegisters = new Map();
   readonly #watch: ReignWatch;
   readonly cluster: SimulatedCluster;
-  readonly #producers: KafkaProducer[] = [];
-  readonly #followers: FollowingConsumer[] = [];
+  #producers: readonly KafkaProducer[] = [];
+  #followers: readonly FollowingConsumer[] = [];
   #mover: KafkaMover | undefined;
   #member: GroupMember | undefined;
   #observer: KafkaClient | undefined;
@@ -71,31 +72,18 @@ class KafkaMovesRun extends ClusterRun implements ScenarioRun {
 
   start(): void {
     this.cluster.start();
-    const { workload } = this.#world;
     this.#observer = this.cluster.kafkaClient('observer');
     this.cluster.run(this.#observer.makeTopic(TOPIC.name, TOPIC.partitions, NODE_COUNT));
-    const ids = { next: 0 };
-    for (let i = 1; i <= 3; i += 1) {
-      const random = workload.fork(`producer ${i}`);
-      const options = {
-        topics: [TOPIC],
-        meanGapMs: between(random, 10, 60),
-        leaderAcks: 0.5,
-        bodyBytesMax: between(random, 16, 4_000),
-        nowMs: () => this.#world.nowMs,
-      };
-      const client = this.cluster.kafkaClient(`p${i}`);
-      const producer = new KafkaProducer(client, this.#history, ids, random, options);
-      this.#producers.push(producer);
-      this.cluster.run(producer.run());
-    }
+    this.#producers = startProducers(this.#world, this.cluster, this.#history, {
+      count: 3,
+      topics: [TOPIC],
+      gapMs: [10, 60],
+      bodyBytes: [16, 4_000],
+      leaderAcks: 0.5,
+      isTimed: true,
+    });
     const { polls } = this.#history;
-    for (let partition = 0; partition < TOPIC.partitions; partition += 1) {
-      const client = this.cluster.kafkaClient(`f${partition}`);
-      const follower = new FollowingConsumer(client, polls, TOPIC.name, partition);
-      this.#followers.push(follower);
-      this.cluster.run(follower.run());
-    }
+    this.#followers = startFollowers(this.cluster, this.#history, TOPIC);
     const options = { group: GROUP, topic: TOPIC };
     const client = this.cluster.kafkaClient('g1');
     this.#member = new GroupMember(this.#world, client, polls, this.#registers, options);
@@ -152,10 +140,9 @@ class KafkaMovesRun extends ClusterRun implements ScenarioRun {
     mover.stop();
     await this.until('nothing is put into another order', () => mover.isDone);
     const reader = this.cluster.kafkaClient('reader');
-    for (let partition = 0; partition < TOPIC.partitions; partition += 1) {
-      this.step = `read-back of ${TOPIC.name}-${partition}`;
-      await readBack(reader, this.#history.finalPolls, TOPIC.name, partition);
-    }
+    await readAllBack(reader, this.#history.finalPolls, [TOPIC], (step) => {
+      this.step = step;
+    });
     for (const each of this.#followers) each.stop();
     const member = this.#member!;
     member.stop();

@@ -10,10 +10,11 @@ import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenar
 import type { KafkaClient } from '../workloads/kafka-client.ts';
 import { GroupMember, type OffsetRegisters } from '../workloads/kafka-group.ts';
 import { KafkaMover } from '../workloads/kafka-mover.ts';
-import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
-import { FollowingConsumer, readBack } from '../workloads/kafka-reader.ts';
+import type { KafkaProducer, TopicPlan } from '../workloads/kafka-producer.ts';
+import type { FollowingConsumer } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun, STEP_MS } from './cluster-run.ts';
+import { readAllBack, startFollowers, startProducers } from './kafka-parts.ts';
 import {
   CLUSTER_FAULTS,
   PROBE_EVERY_EVENTS,
@@ -58,8 +59,8 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
   readonly #history: KafkaHistory = emptyHistory();
   readonly #registers: OffsetRegisters = new Map();
   readonly cluster: SimulatedCluster;
-  readonly #producers: KafkaProducer[] = [];
-  readonly #followers: FollowingConsumer[] = [];
+  #producers: readonly KafkaProducer[] = [];
+  #followers: readonly FollowingConsumer[] = [];
   #mover: KafkaMover | undefined;
   #member: GroupMember | undefined;
   #observer: KafkaClient | undefined;
@@ -75,30 +76,16 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
 
   start(): void {
     this.cluster.start();
-    const { workload } = this.#world;
     this.#observer = this.cluster.kafkaClient('observer');
     this.cluster.run(this.#createTopics(this.#observer));
-    const ids = { next: 0 };
-    for (let i = 1; i <= 2; i += 1) {
-      const random = workload.fork(`producer ${i}`);
-      const options = {
-        topics: TOPICS,
-        meanGapMs: between(random, 60, 180),
-        leaderAcks: 0.1,
-        bodyBytesMax: between(random, 500, 8_000),
-      };
-      const client = this.cluster.kafkaClient(`p${i}`);
-      const producer = new KafkaProducer(client, this.#history, ids, random, options);
-      this.#producers.push(producer);
-      this.cluster.run(producer.run());
-    }
-    for (let partition = 0; partition < GROUP_TOPIC.partitions; partition += 1) {
-      const client = this.cluster.kafkaClient(`f${partition}`);
-      const { polls } = this.#history;
-      const follower = new FollowingConsumer(client, polls, GROUP_TOPIC.name, partition);
-      this.#followers.push(follower);
-      this.cluster.run(follower.run());
-    }
+    this.#producers = startProducers(this.#world, this.cluster, this.#history, {
+      count: 2,
+      topics: TOPICS,
+      gapMs: [60, 180],
+      bodyBytes: [500, 8_000],
+      leaderAcks: 0.1,
+    });
+    this.#followers = startFollowers(this.cluster, this.#history, GROUP_TOPIC);
     const options = { group: GROUP, topic: GROUP_TOPIC };
     const client = this.cluster.kafkaClient('g1');
     const { polls } = this.#history;
@@ -165,12 +152,9 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
     await this.until('nodes stay', () => this.#hasDrained);
     await this.until('nothing moves any more', () => mover.isDone);
     const reader = this.cluster.kafkaClient('reader');
-    for (const { name, partitions } of TOPICS) {
-      for (let partition = 0; partition < partitions; partition += 1) {
-        this.step = `read-back of ${name}-${partition}`;
-        await readBack(reader, this.#history.finalPolls, name, partition);
-      }
-    }
+    await readAllBack(reader, this.#history.finalPolls, TOPICS, (step) => {
+      this.step = step;
+    });
     for (const each of this.#followers) each.stop();
     const member = this.#member!;
     member.stop();

@@ -3,13 +3,13 @@
 
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
-import { between } from '../draws.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
 import type { KafkaClient } from '../workloads/kafka-client.ts';
-import { KafkaProducer, type TopicPlan } from '../workloads/kafka-producer.ts';
+import type { KafkaProducer, TopicPlan } from '../workloads/kafka-producer.ts';
 import { FollowingConsumer, NearestReplica, readBack } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun } from './cluster-run.ts';
+import { startProducers } from './kafka-parts.ts';
 import {
   CLUSTER_FAULTS,
   NODE_COUNT,
@@ -36,7 +36,7 @@ class KafkaReplicaReadsRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
   readonly cluster: SimulatedCluster;
-  readonly #producers: KafkaProducer[] = [];
+  #producers: readonly KafkaProducer[] = [];
   readonly #readers: FollowingConsumer[] = [];
   readonly #nearest: NearestReplica[] = [];
   #observer: KafkaClient | undefined;
@@ -49,22 +49,15 @@ class KafkaReplicaReadsRun extends ClusterRun implements ScenarioRun {
 
   start(): void {
     this.cluster.start();
-    const { workload } = this.#world;
     this.#observer = this.cluster.kafkaClient('observer');
     this.cluster.run(this.#observer.makeTopic(TOPIC.name, TOPIC.partitions, NODE_COUNT, CONFIG));
-    const ids = { next: 0 };
-    for (let i = 1; i <= 2; i += 1) {
-      const random = workload.fork(`producer ${i}`);
-      const client = this.cluster.kafkaClient(`p${i}`);
-      const producer = new KafkaProducer(client, this.#history, ids, random, {
-        topics: [TOPIC],
-        meanGapMs: between(random, 20, 80),
-        leaderAcks: 0.6,
-        bodyBytesMax: between(random, 16, 2_000),
-      });
-      this.#producers.push(producer);
-      this.cluster.run(producer.run());
-    }
+    this.#producers = startProducers(this.#world, this.cluster, this.#history, {
+      count: 2,
+      topics: [TOPIC],
+      gapMs: [20, 80],
+      bodyBytes: [16, 2_000],
+      leaderAcks: 0.6,
+    });
     for (let node = 1; node <= NODE_COUNT; node += 1) {
       for (let partition = 0; partition < TOPIC.partitions; partition += 1) {
         const client = this.cluster.kafkaClient(`f${node}-${partition}`);
