@@ -39,7 +39,7 @@ find([
     bug: 'leave-before-change',
     what: 'a replica that deletes what it has before the set has changed',
     scenario: kafkaReassign,
-    from: 1,
+    from: 4,
     foundBy: /^replicas\//,
   },
   {
