@@ -42,8 +42,12 @@ export interface ApiError {
   };
 }
 
+/** `disk`: votes and stores. `ram`: does not vote, and has everything in memory. `witness`: votes, and stores nothing. */
+export type ApiNodeRole = 'disk' | 'ram' | 'witness';
+
 export interface ApiNode {
   readonly id: number;
+  readonly role: ApiNodeRole;
   readonly host: string;
   readonly kafkaPort: number;
   readonly amqpPort: number;
@@ -84,6 +88,7 @@ export interface ApiStatus {
 
 export interface ApiClusterNode {
   readonly id: number;
+  readonly role: ApiNodeRole;
   readonly rack: string | null;
   /** Where its links are dialled, HOST:PORT. */
   readonly address: string;
@@ -132,6 +137,8 @@ export interface ApiPartition {
   readonly leader: number;
   readonly epoch: number;
   readonly replicas: readonly number[];
+  /** Replicas in the memory of RAM nodes that count for nothing: never in the ISR. */
+  readonly observers: readonly number[];
   readonly isr: readonly number[];
   /** Nodes whose replica is quarantined: damaged, or given up after an error. The node's log says why. */
   readonly failed: readonly number[];

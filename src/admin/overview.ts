@@ -11,6 +11,7 @@ function logsOf(view: MetadataView): LogView[] {
 function nodesOf(view: MetadataView, logs: readonly LogView[]): ApiNode[] {
   return view.nodes().map((node) => ({
     id: node.id,
+    role: node.role,
     host: node.endpoints.get('kafka')?.host ?? '',
     kafkaPort: node.endpoints.get('kafka')?.port ?? 0,
     amqpPort: node.endpoints.get('amqp')?.port ?? 0,
@@ -21,15 +22,19 @@ function nodesOf(view: MetadataView, logs: readonly LogView[]): ApiNode[] {
     isController: node.id === view.controllerId,
     leaderCount: logs.filter((log) => log.leader === node.id).length,
     replicaCount: logs.filter((log) => log.replicas.includes(node.id)).length,
-    outOfSyncCount: logs.filter(
-      (log) => log.replicas.includes(node.id) && !log.isr.includes(node.id),
-    ).length,
+    outOfSyncCount: logs.filter((log) => log.replicas.includes(node.id) && isAway(log, node.id))
+      .length,
   }));
 }
 
+/** It could be in sync, and is not: copies in the memory of RAM nodes never are. */
+function isAway({ isr, observers }: LogView, node: number): boolean {
+  return !isr.includes(node) && !observers.includes(node);
+}
+
 /** Of those that it had before a reassignment, which ends when the new ones are in sync. */
-function missesReplica({ replicas, adding, isr }: LogView): boolean {
-  return replicas.some((node) => !isr.includes(node) && !adding.includes(node));
+function missesReplica(log: LogView): boolean {
+  return log.replicas.some((node) => isAway(log, node) && !log.adding.includes(node));
 }
 
 export function statusOf(ports: AdminPorts): ApiStatus {
@@ -64,6 +69,7 @@ function partitionOf(log: LogView, { leaders, failed }: ReplicaStatus): ApiParti
     epoch: log.epoch,
     replicas: log.replicas,
     isr: log.isr,
+    observers: log.observers,
     failed: failed.get(log.logId) ?? [],
     startOffset: status?.startOffset ?? -1,
     highWatermark: status?.committedOffset ?? -1,

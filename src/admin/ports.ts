@@ -7,6 +7,7 @@ import type {
   ClusterChanges,
   ClusterOperations,
   MetadataView,
+  NodeRole,
   ReplicaStatus,
 } from '../cluster/ports.ts';
 import type { ApiCluster } from './api-types.ts';
@@ -19,6 +20,7 @@ export interface ThreadLook extends InspectedThread {
 /** A node and its share of all logs there are. */
 export interface ClusterNode {
   readonly id: number;
+  readonly role: NodeRole;
   readonly rack: string | undefined;
   /** Where its links are dialled, HOST:PORT. */
   readonly address: string;

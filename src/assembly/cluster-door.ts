@@ -6,6 +6,7 @@ import {
   settingOf,
 } from '../cluster/metadata/cluster-settings.ts';
 import type { MetadataImage } from '../cluster/metadata/image.ts';
+import { countsOn } from '../cluster/metadata/roles.ts';
 import type { NodeRecord } from '../cluster/metadata/types.ts';
 
 export function clusterFacts(image: MetadataImage): ClusterFacts {
@@ -27,15 +28,17 @@ export function clusterFacts(image: MetadataImage): ClusterFacts {
 }
 
 function nodeOf(image: MetadataImage, node: NodeRecord, preferredCount: number): ClusterNode {
-  const { id, rack, isFenced, isLeaving, endpoints } = node;
+  const { id, role, rack, isFenced, isLeaving, endpoints } = node;
   const link = endpoints.find(({ listener }) => listener === 'link');
   const replicaCount = image.hostedCount(id);
   let outOfSyncCount = 0;
   for (const logId of image.logsOn(id)) {
-    if (!image.log(logId)!.isr.includes(id)) outOfSyncCount += 1;
+    const log = image.log(logId)!;
+    if (!log.isr.includes(id) && countsOn(image, log, id)) outOfSyncCount += 1;
   }
   return {
     id,
+    role,
     rack,
     address: link === undefined ? '' : `${link.host}:${link.port}`,
     isLive: !isFenced,

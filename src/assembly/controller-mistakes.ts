@@ -1,4 +1,5 @@
 // The mistakes of `known-mistakes.ts` that concern the main thread: it loads nothing of what only shards run.
+import type { NodeRole } from '../cluster/metadata/types.ts';
 import type { Environment } from '../env/environment.ts';
 import type { RaftConfig, RaftFaults } from '../raft/index.ts';
 
@@ -24,4 +25,9 @@ export function knownRaftMistakes(env: Environment): Partial<Omit<RaftConfig, 's
   if (rules.length === 0) return {};
   const faults = Object.fromEntries(rules.map((rule) => [rule, true]));
   return rules.includes('commitOlderTerms') ? { ...SMALL_APPENDS, faults } : { faults };
+}
+
+/** As what a node is registered: a RAM node that calls itself a disk node is counted as one. */
+export function knownRole(env: Environment, role: NodeRole): NodeRole {
+  return role === 'ram' && env.buggify('bug.ram-counts') ? 'disk' : role;
 }

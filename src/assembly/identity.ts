@@ -1,6 +1,8 @@
 // Who this node is, as its folder remembers it: cluster, node, the incarnation of its data, and how often
 // it was started. The file is replaced as a whole at every start and at every clean stop, by the one process
 // that holds the folder's LOCK; a refused folder is left as it was.
+
+import type { NodeRole } from '../cluster/metadata/types.ts';
 import {
   decodeNodeFile,
   NODE_FILE as FILE,
@@ -22,6 +24,7 @@ const SPACE = 0x20;
 export interface NodeIdentity {
   readonly clusterId: string;
   readonly nodeId: number;
+  readonly role: NodeRole;
   /** Of this folder: names the node's peer in the metadata group. */
   readonly incarnation: number;
   /** Of the data in the logs: another one since something acknowledged may have been lost. */
@@ -113,15 +116,19 @@ export function openIdentity(
   clusterId: string,
   nodeId: number,
   isFounder: boolean,
+  role: NodeRole = 'disk',
 ): NodeIdentity {
   const osBootId = env.facts?.osBootId ?? '';
   const bytes = env.disk.readFile(FILE);
   const { root } = env.disk;
   if (bytes === undefined) {
-    const incarnation = isFounder ? FOUNDING_INCARNATION : newcomerIncarnation(env);
+    // A RAM node begins anew with each start: it is no founder, of whom there is one life.
+    const isOnce = isFounder && role !== 'ram';
+    const incarnation = isOnce ? FOUNDING_INCARNATION : newcomerIncarnation(env);
     const identity: NodeIdentity = {
       clusterId,
       nodeId,
+      role,
       incarnation,
       dataIncarnation: incarnation,
       previousIncarnation: 0,
@@ -145,9 +152,19 @@ export function openIdentity(
       root,
     );
   }
+  const { role: known = 'disk' } = stored;
+  if (known !== role) {
+    throw new FolderError(
+      'NODE_FOLDER_FOREIGN',
+      `the folder ${root} belongs to node ${nodeId} as a ${known} node, and it is started as a ${role} node; ` +
+        'a role is kept: remove the node from the cluster, and add it with an empty folder',
+      root,
+    );
+  }
   const identity: NodeIdentity = {
     clusterId,
     nodeId,
+    role,
     incarnation: stored.incarnation,
     dataIncarnation: stored.dataIncarnation ?? stored.incarnation,
     previousIncarnation: stored.dataIncarnation ?? stored.incarnation,
@@ -196,7 +213,7 @@ export function laterIncarnation(env: Pick<Environment, 'random'>, incarnation: 
 
 export function writeIdentity(env: Environment, identity: NodeIdentity, isClean: boolean): void {
   const { clusterId, nodeId, incarnation, dataIncarnation, osBootId } = identity;
-  const { bootCounter, toldBoot, toldAs } = identity;
+  const { bootCounter, toldBoot, toldAs, role } = identity;
   const before = env.disk.readFile(FILE);
   const stored: NodeFile = {
     // Members that only a newer build knows, and can do without: it finds them again.
@@ -209,6 +226,7 @@ export function writeIdentity(env: Environment, identity: NodeIdentity, isClean:
     bootCounter,
     toldBoot,
     ...(toldAs === 0 ? {} : { toldAs }),
+    ...(role === 'disk' ? {} : { role }),
     isClean,
     osBootId,
   };

@@ -1,6 +1,10 @@
 // What starts a node and what a running node tells its starter. The command line and
 // the launcher know this, and nothing else of how a node is put together.
+import { votersFault } from '../cluster/metadata/roles.ts';
+import type { NodeRole } from '../cluster/metadata/types.ts';
 import type { Environment } from '../env/environment.ts';
+
+export { type NodeRole, votersFault };
 
 /** Numbers of nodes go from 1 to this: a peer of the metadata group is one number, made of that of its node. */
 export const NODE_ID_MAX = 2 ** 21 - 1;
@@ -24,6 +28,8 @@ export const SETTING_BOUNDS = {
 export interface NodeAddress {
   /** From 1 to NODE_ID_MAX. */
   readonly id: number;
+  /** What it is for; `disk` if left out. The same in the list of every node, and for as long as the node is there. */
+  readonly role?: NodeRole;
   /** A single address that the other nodes can dial. */
   readonly host: string;
   readonly linkPort: number;
@@ -98,8 +104,26 @@ export function refuseConfig(config: NodeConfig): string | undefined {
   if (join.length > 0 && isFounding === true) return 'a node founds a cluster or joins one';
   const bad = nodes.find(({ id }) => !Number.isInteger(id) || id < 1 || id > NODE_ID_MAX);
   if (bad !== undefined) return `numbers of nodes go from 1 to ${NODE_ID_MAX}: ${bad.id} is none`;
-  if (nodes.some(({ id }) => id === nodeId)) return undefined;
-  return `node ${nodeId} is not in the list of nodes`;
+  if (!nodes.some(({ id }) => id === nodeId)) return `node ${nodeId} is not in the list of nodes`;
+  return refuseRoles(config);
+}
+
+/** What this node is for. */
+export function roleOf({ nodeId, nodes }: Pick<NodeConfig, 'nodeId' | 'nodes'>): NodeRole {
+  return nodes.find(({ id }) => id === nodeId)?.role ?? 'disk';
+}
+
+function refuseRoles(config: NodeConfig): string | undefined {
+  const role = roleOf(config);
+  if (config.nodes.some((node) => node.role === 'witness')) {
+    return 'a node is a disk node or a RAM node: witnesses are not started by this version';
+  }
+  if (role === 'ram' && config.dataRoot !== undefined) {
+    return `node ${config.nodeId} is a RAM node, which keeps nothing on disk: it has no data folder`;
+  }
+  if (config.isFounding !== true) return undefined;
+  const fault = votersFault(config.nodes.map((node) => node.role ?? 'disk'));
+  return fault === undefined ? undefined : `these nodes cannot found a cluster: ${fault}`;
 }
 
 /** What a node tells whoever started it. Everything can be sent over a process boundary as JSON. */

@@ -15,18 +15,19 @@ import { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import { type Survivor, survivorOf } from '../cluster/metadata-shell/survivor.ts';
 import { FOUNDING_INCARNATION, NODE_FILE } from '../cluster/node-file.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
-import type { Connection, Environment, Listener } from '../env/environment.ts';
+import type { Connection, Environment } from '../env/environment.ts';
 import type { HttpServer } from '../env/http.ts';
-import { configurationOf, peerOf, RAFT_DEFAULTS } from '../raft/index.ts';
+import { configurationOf, RAFT_DEFAULTS } from '../raft/index.ts';
 import type { ShardStore, ShardStoreOptions } from '../storage/api.ts';
 import { openShardStore } from '../storage/store.ts';
 import { answerNewcomer, METADATA_FORMATS } from './admission.ts';
 import type { LoadClients } from './client-protocols.ts';
-import { knownControllerMistakes, knownRaftMistakes } from './controller-mistakes.ts';
+import { knownControllerMistakes, knownRaftMistakes, knownRole } from './controller-mistakes.ts';
 import { DurableActorsOfCluster, type ReplicatedActors } from './durable-actors.ts';
 import { DurableCommands } from './durable-commands.ts';
 import { kindOf } from './durable-kinds.ts';
 import { Fences } from './fences.ts';
+import { foundingGroup } from './founding.ts';
 import { hostRefs } from './host-refs.ts';
 import {
   forgetPast,
@@ -37,10 +38,17 @@ import {
   writeIdentity,
 } from './identity.ts';
 import { membershipOf } from './joining.ts';
+import { hostsOf, Listeners } from './listeners.ts';
 import { Members, type Remembered } from './members.ts';
 import { Neighbours } from './neighbours.ts';
 import { nodeAdmin } from './node-admin.ts';
-import { type NodeAddress, type NodeConfig, type NodeEvent, refuseConfig } from './node-config.ts';
+import {
+  type NodeAddress,
+  type NodeConfig,
+  type NodeEvent,
+  refuseConfig,
+  roleOf,
+} from './node-config.ts';
 import {
   MetadataLostError,
   NodeConfigError,
@@ -95,11 +103,6 @@ export interface NodeParts extends LoadClients {
 const META_SHARD = 255;
 const RAFT_LOG_ID = 1;
 const SURVEY_MS = 500;
-const LOOPBACK_HOSTS = ['127.0.0.1', '::1'];
-/** What is needed to say who listens where. */
-function hostsOf(host: string): readonly string[] {
-  return host === 'localhost' ? LOOPBACK_HOSTS : [host];
-}
 
 class Node implements ProbedNode {
   readonly #env: Environment;
@@ -122,7 +125,7 @@ class Node implements ProbedNode {
   readonly #neighbours: Neighbours;
   readonly #commands: DurableCommands;
   readonly durable: ReplicatedActors;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners = new Listeners();
   readonly #startedAtMs: number;
   readonly #events: NodeEvent[] = [];
   #handle: ((event: NodeEvent) => void) | undefined;
@@ -186,7 +189,8 @@ class Node implements ProbedNode {
     try {
       // First whom to ask: a folder that knows its name and nobody else would never find the cluster again.
       if (!this.#env.disk.exists(NODE_FILE)) this.#members.keepIntroduced();
-      const identity = openIdentity(this.#env, clusterId, nodeId, isFounding ?? false);
+      const role = roleOf(this.#config);
+      const identity = openIdentity(this.#env, clusterId, nodeId, isFounding ?? false, role);
       this.#members.keepIntroduced();
       return identity;
     } catch (error) {
@@ -213,7 +217,7 @@ class Node implements ProbedNode {
       replicas: this.#shards?.probe?.() ?? [],
       metadata: this.#imageProbe.look(),
       life: this.#shards?.incarnations()[0] ?? 0,
-      isSettledVoter: this.#metadata?.isSettledVoter() ?? false,
+      isSettledMember: this.#metadata?.seat.isSettled() ?? false,
       group: this.#metadata?.raft.look(),
       counters: () => this.#shards?.counters() ?? {},
       operations: this.#shards?.changes,
@@ -261,6 +265,7 @@ class Node implements ProbedNode {
       metadata,
       replica: this.#replica,
       identity: this.#identity,
+      role: knownRole(this.#env, this.#identity.role),
       pid: this.#env.facts?.pid ?? 0,
       endpoints: [
         { listener: 'amqp', host: this.#advertised(), port: amqp },
@@ -346,15 +351,16 @@ class Node implements ProbedNode {
     store.onFailure = (error) => this.#fail(error);
     const stored = store.log(RAFT_LOG_ID) ?? store.createLog(RAFT_LOG_ID, { durability: 'sync' });
     const isFounder = this.#identity.incarnation === FOUNDING_INCARNATION;
-    const founders = this.#config.nodes.map((node) => peerOf(node.id, FOUNDING_INCARNATION));
+    const founders = foundingGroup(this.#config.nodes);
     const { raft, controller, heartbeatMs } = this.#timing;
     const metadata = new MetadataService({
       system: this.#system,
       log: this.#env.log.child({ part: 'metadata' }),
       node: nodeId,
+      role: this.#identity.role,
       incarnation: this.#identity.incarnation,
       raft: { ...RAFT_DEFAULTS, ...raft, ...knownRaftMistakes(this.#env) },
-      bootstrap: configurationOf(isFounder ? founders : []),
+      bootstrap: isFounder ? founders : configurationOf([]),
       stored,
       replica: this.#replica,
       controller: { ...controller, ...knownControllerMistakes(this.#env) },
@@ -471,44 +477,17 @@ class Node implements ProbedNode {
       uptimeMs: () => this.#env.clock.monotonicMs() - this.#startedAtMs,
       watch: (client) => this.#watchLinks(client),
     });
-    let bound = port;
-    for (const host of hostsOf(this.#config.host)) {
-      const listener = await this.#tryListen(
-        () => http.serve({ host, port: bound }, handler),
-        host,
-      );
-      if (listener !== undefined) bound = listener.address.port;
-    }
-    return bound;
+    return this.#listeners.listen(port, hostsOf(this.#config.host), (at) =>
+      http.serve(at, handler),
+    );
   }
 
-  /** ::1 does not exist everywhere; the other loopback address must. */
-  async #tryListen(listen: () => Promise<Listener>, host: string): Promise<Listener | undefined> {
-    try {
-      const listener = await listen();
-      this.#listeners.push(listener);
-      return listener;
-    } catch (error) {
-      const { code } = error as { code?: string };
-      if (host === '::1' && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return undefined;
-      throw error;
-    }
-  }
-
-  async #listen(
+  #listen(
     port: number,
     hosts: readonly string[],
     accept: (connection: Connection) => void,
   ): Promise<number> {
-    let bound = port;
-    for (const host of hosts) {
-      const listener = await this.#tryListen(
-        () => this.#env.net.listen({ host, port: bound }, accept),
-        host,
-      );
-      if (listener !== undefined) bound = listener.address.port;
-    }
-    return bound;
+    return this.#listeners.listen(port, hosts, (at) => this.#env.net.listen(at, accept));
   }
 
   #watchLinks(client: LogClient): void {
@@ -521,7 +500,7 @@ class Node implements ProbedNode {
       replica: this.#replica,
       nodes: this.#config.nodes.map((node) => node.id),
       refOf: hostRefs(this.#system, this.#replica),
-      isVoter: () => this.#metadata?.isVoter() ?? false,
+      isSeated: () => this.#metadata?.seat.isSeated() ?? false,
       isStopped: () => this.#isStopping,
     });
     this.#watchLinks(check.client);
@@ -549,7 +528,7 @@ class Node implements ProbedNode {
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
-    for (const listener of this.#listeners) listener.close();
+    this.#listeners.close();
     this.#commands.close();
     try {
       await this.#registration?.resign(this.#timing.resignMs);
@@ -568,7 +547,7 @@ class Node implements ProbedNode {
   /** After a failed start: what was opened is closed, the folder stays unclean. */
   async abandon(): Promise<void> {
     this.#isStopping = true;
-    for (const listener of this.#listeners) listener.close();
+    this.#listeners.close();
     this.#metadata?.stop();
     this.#shards?.abandon();
     this.#metaStore?.abandon();

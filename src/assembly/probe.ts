@@ -6,6 +6,7 @@ import {
   type LogKind,
   type LogRecord,
 } from '../cluster/metadata/index.ts';
+import { countsOn } from '../cluster/metadata/roles.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { ClusterOperations, PolicyService } from '../cluster/ports.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
@@ -64,7 +65,7 @@ export interface NodeProbe {
   /** The life of the first shard of this process. */
   readonly life: number;
   /** Of the metadata group, by a membership that is committed and not about to change. */
-  readonly isSettledVoter: boolean;
+  readonly isSettledMember: boolean;
   /** Its peer of the metadata group; undefined before that has recovered. */
   readonly group: ProbedPeer | undefined;
   /** Of its shards, as the admin API has them. */
@@ -140,7 +141,10 @@ export class ImageProbe {
     const { image } = this.#replica;
     const node = image.node(id);
     if (node === undefined) return undefined;
-    const isInSync = image.logsOn(id).every((logId) => image.log(logId)?.isr.includes(id));
+    const isInSync = image.logsOn(id).every((logId) => {
+      const log = image.log(logId)!;
+      return log.isr.includes(id) || !countsOn(image, log, id);
+    });
     return { life: node.shardIncarnations[0] ?? 0, isLive: image.isNodeLive(id), isInSync };
   }
 

@@ -18,8 +18,8 @@ export interface ReadyCheckOptions {
   readonly replica: MetadataReplica;
   readonly nodes: readonly number[];
   refOf(node: number, logId: number): Ref<LogHostOps> | undefined;
-  /** A newcomer does not count for the quorum of the metadata before it votes. */
-  isVoter(): boolean;
+  /** In the metadata group: a newcomer does not count for its quorum before it votes. */
+  isSeated(): boolean;
   isStopped(): boolean;
 }
 
@@ -52,7 +52,7 @@ export class ReadyCheck {
 
   #isComplete(): boolean {
     const { replica, nodes } = this.#options;
-    if (replica.view.controllerId < 0 || !this.#options.isVoter()) return false;
+    if (replica.view.controllerId < 0 || !this.#options.isSeated()) return false;
     // Those that were taken out since the cluster was founded come no more.
     const { image } = replica;
     return nodes.every((id) => image.isNodeLive(id) || image.removedIncarnation(id) !== undefined);

@@ -3,9 +3,9 @@
 // while this node leads metadata; and gives leaderships away before a stop.
 import type { System } from '../actors/system.ts';
 import type { Deadline } from '../actors/timers.ts';
-import type { MetadataCommand } from '../cluster/metadata/commands.ts';
+import type { MetadataCommand, RegisterNode } from '../cluster/metadata/commands.ts';
 import { chooseLeader } from '../cluster/metadata/election.ts';
-import type { ActorKind, Endpoint, NodeRecord } from '../cluster/metadata/types.ts';
+import type { ActorKind, Endpoint, NodeRecord, NodeRole } from '../cluster/metadata/types.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
@@ -35,6 +35,8 @@ export interface RegistrationOptions {
   readonly metadata: MetadataService;
   readonly replica: MetadataReplica;
   readonly identity: NodeIdentity;
+  /** As which the cluster is told of it. */
+  readonly role: NodeRole;
   readonly pid: number;
   readonly endpoints: readonly Endpoint[];
   readonly founders: readonly number[];
@@ -54,6 +56,18 @@ export interface RegistrationOptions {
   onRemoved(): void;
   readonly rack: string | undefined;
   onFailed(error: Error): void;
+}
+
+/** Older nodes know the commands of disk nodes. */
+function registrationAs(
+  role: NodeRole,
+  registration: Omit<RegisterNode, 'kind'>,
+  kinds: readonly ActorKind[],
+): MetadataCommand {
+  if (role !== 'disk') return { kind: 'register-node-as', ...registration, kinds, role };
+  return kinds.length === 0
+    ? { kind: 'register-node', ...registration }
+    : { kind: 'register-node-with-kinds', ...registration, kinds };
 }
 
 export class Registration {
@@ -237,10 +251,7 @@ export class Registration {
       firstShardThread: shards.firstThread,
       shardIncarnations: shards.incarnations(),
     };
-    const command: MetadataCommand =
-      kinds.length === 0
-        ? { kind: 'register-node', ...registration }
-        : { kind: 'register-node-with-kinds', ...registration, kinds };
+    const command = registrationAs(this.#options.role, registration, kinds);
     this.#options.onTelling();
     const isRepeat = this.#hasAsked;
     this.#hasAsked = true;

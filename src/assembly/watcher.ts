@@ -2,6 +2,7 @@
 // and a node is back and in sync. Only the metadata leader speaks, so that each is said once.
 import type { MetadataChange } from '../cluster/metadata/commands.ts';
 import type { MetadataImage } from '../cluster/metadata/image.ts';
+import { countsOn } from '../cluster/metadata/roles.ts';
 import type { NodeEvent } from './node-config.ts';
 
 export class Watcher {
@@ -67,9 +68,11 @@ export class Watcher {
     }
     this.#fenced.delete(id);
     if (!this.#behind.has(id)) return;
-    const isBehind = this.#image
-      .logsOn(id)
-      .some((logId) => this.#image.log(logId)?.isr.includes(id) === false);
+    const image = this.#image;
+    const isBehind = image.logsOn(id).some((logId) => {
+      const log = image.log(logId);
+      return log !== undefined && !log.isr.includes(id) && countsOn(image, log, id);
+    });
     if (isBehind) return;
     this.#behind.delete(id);
     if (isSpeaker) this.#tell({ event: 'inSync', node: id });

@@ -154,6 +154,7 @@ function print(options: RemoteOptions, cluster: ApiCluster): void {
 export function infoLines(cluster: ApiCluster): string[] {
   const row = (node: ApiClusterNode) => [
     String(node.id),
+    node.role,
     node.isController ? `${node.state}, controller` : node.state,
     node.rack ?? '-',
     node.address,
@@ -170,7 +171,7 @@ export function infoLines(cluster: ApiCluster): string[] {
   return [
     `cluster ${cluster.clusterId}${cluster.isRebalancing ? ', making shares even' : ''}`,
     ...table([
-      ['NODE', 'STATE', 'RACK', 'LINK', 'LEADS/FIRST', 'IN SYNC'],
+      ['NODE', 'ROLE', 'STATE', 'RACK', 'LINK', 'LEADS/FIRST', 'IN SYNC'],
       ...cluster.nodes.map(row),
     ]),
     ...(moves.length === 0 ? [] : table([['MOVES', 'REPLICAS', 'NEW', 'LEAVE'], ...moves])),

@@ -6,6 +6,7 @@ import type { CliContext } from './context.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { Launcher } from './dev/launcher.ts';
 import { AMQP_PORT, BASE_PORT, ROCKETMQ_PORT } from './dev/ports.ts';
+import { nodeNumbers } from './dev/roles.ts';
 import { usageFailure } from './failure.ts';
 import { integerIn } from './parse.ts';
 import { devShards } from './server-config.ts';
@@ -17,6 +18,7 @@ const port = integerIn(0, 65_535);
 
 export interface DevOptions {
   readonly nodes?: number;
+  readonly ram?: readonly number[];
   readonly data: string;
   readonly memory?: boolean;
   readonly inProcess?: boolean;
@@ -39,7 +41,8 @@ export function define(program: Command, context: CliContext): void {
   const command = program
     .command('dev')
     .description('start a cluster on this machine')
-    .option('--nodes <n>', 'how many nodes (default 3)', integerIn(1, NODES_MAX))
+    .option('--nodes <n>', 'how many nodes (default 3 that vote)', integerIn(1, NODES_MAX))
+    .option('--ram <nodes>', 'RAM nodes, as n2,n3: they keep nothing and do not vote', nodeNumbers)
     .option('--data <dir>', 'data folder', DEFAULT_FOLDER)
     .option('--memory', 'keep nothing on disk')
     .option('--in-process', 'all nodes in this process')

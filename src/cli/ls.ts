@@ -35,7 +35,10 @@ export function define(program: Command): void {
 function row({ name, type, durability, policy, partitions }: ApiDestination): string[] {
   const isKnown = partitions.every((one) => one.highWatermark >= 0);
   const count = partitions.reduce((sum, one) => sum + one.highWatermark - one.startOffset, 0);
-  const wanted = partitions.reduce((sum, one) => sum + one.replicas.length, 0);
+  const wanted = partitions.reduce(
+    (sum, one) => sum + one.replicas.length - one.observers.length,
+    0,
+  );
   const inSync = partitions.reduce((sum, one) => sum + one.isr.length, 0);
   const failed = partitions.reduce((sum, one) => sum + one.failed.length, 0);
   const replicas = `${inSync}/${wanted}${failed > 0 ? `, ${failed} failed` : ''}`;

@@ -32,7 +32,9 @@ const ADDRESS_FIELDS: Readonly<Record<string, Check>> = {
   amqpPort: isPort,
   rocketmqPort: isPort,
   httpPort: isPort,
+  role: (value) => value === 'disk' || value === 'ram',
 };
+const OPTIONAL_ADDRESS: ReadonlySet<string> = new Set(['role']);
 
 /** HOST:PORT, an IPv6 address in brackets; undefined: it is none. */
 export function joinAddress(text: string): JoinAddress | undefined {
@@ -101,7 +103,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
   }
   const config = checked(parsed, CONFIG_FIELDS, OPTIONAL, source);
   const nodes = (config['nodes'] as readonly unknown[]).map((node, i) =>
-    checked(node, ADDRESS_FIELDS, new Set(), `${source}: nodes[${i}]`),
+    checked(node, ADDRESS_FIELDS, OPTIONAL_ADDRESS, `${source}: nodes[${i}]`),
   ) as unknown as readonly NodeAddress[];
   const nodeId = config['nodeId'] as number;
   if (!nodes.some((node) => node.id === nodeId)) {

@@ -3,8 +3,14 @@
 // node cannot go on; the exit code says which.
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { NodeConfig, NodeEntry, NodeEvent, RunningNode } from '../assembly/node-config.ts';
-import { QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
+import type {
+  NodeConfig,
+  NodeEntry,
+  NodeEvent,
+  NodeRole,
+  RunningNode,
+} from '../assembly/node-config.ts';
+import { QUEUE_REPLICAS_MAX, roleOf, SHARDS_MAX } from '../assembly/node-config.ts';
 import type { Log, LogLevel } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE } from '../env/node/log.ts';
@@ -37,6 +43,7 @@ const STOP_TIMEOUT_MS = 1900;
 interface ServerOptions extends JoinOptions {
   readonly config?: string;
   readonly shards?: number;
+  readonly ram?: boolean;
   readonly queueReplicas?: number;
   readonly logLevel: LogLevel;
   readonly nodeEntry?: string;
@@ -62,6 +69,7 @@ export function define(program: Command, context: CliContext): void {
     .option('--http-port <n>', `default ${BASE_PORT + HTTP_ABOVE}`, port)
     .option('--shards <n>', 'worker threads, 0 for none', integerIn(0, SHARDS_MAX))
     .option('--host <address>', 'listen address')
+    .option('--ram', 'keep everything in memory, and do not vote')
     .option(
       '--queue-replicas <n>',
       'replicas of durable AMQP queues declared here (default as topics; 1: on this node alone)',
@@ -116,7 +124,7 @@ function readConfig(options: ServerOptions): NodeConfig {
         options,
       );
   return {
-    ...config,
+    ...withRole(config, options),
     ...(options.shards === undefined ? {} : { shards: options.shards }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
@@ -146,6 +154,27 @@ function withJoin(config: NodeConfig, options: ServerOptions): NodeConfig {
   const isTokenAsked = options.token !== undefined || options.tokenFile !== undefined;
   const token = isTokenAsked ? tokenOf(options, process.env) : undefined;
   return { ...config, ...joinOf(options), ...(token === undefined ? {} : { token }) };
+}
+
+/** The role of this node alone: whoever founds a cluster must know those of all. */
+function withRole(config: NodeConfig, { ram }: ServerOptions): NodeConfig {
+  if (ram !== true || roleOf(config) === 'ram') return config;
+  const role: NodeRole = 'ram';
+  if (config.isFounding === true && config.nodes.length > 1) {
+    throw usageFailure(
+      '--ram: the nodes that found a cluster must all know who is what',
+      `Say "role": "ram" of node ${config.nodeId} in the configuration of every node.`,
+    );
+  }
+  if (config.dataRoot !== undefined) {
+    throw usageFailure(
+      '--ram: a RAM node keeps nothing on disk, and this one has a dataRoot',
+      'Say "memory": true in its place.',
+    );
+  }
+  const { nodeId } = config;
+  const nodes = config.nodes.map((node) => (node.id === nodeId ? { ...node, role } : node));
+  return { ...config, nodes };
 }
 
 function configFromFile(path: string): NodeConfig {

@@ -1,6 +1,7 @@
 // `node.json`: whose folder this is, as a node remembers it (assembly/identity.ts says what of it counts). One JSON
 // object; members that are not known stay in it.
 import { decodeUtf8 } from '../std/bytes.ts';
+import type { NodeRole } from './metadata/types.ts';
 
 export const NODE_FILE = 'node.json';
 export const NODE_FILE_FORMAT = 1;
@@ -18,6 +19,8 @@ export interface NodeFile {
   readonly toldAs?: number;
   readonly isClean: boolean;
   readonly osBootId: string;
+  /** Of a node that is no disk node. */
+  readonly role?: NodeRole;
 }
 
 export type NodeFileRead =

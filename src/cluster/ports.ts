@@ -5,9 +5,9 @@ import type { DiskFile } from '../env/environment.ts';
 import type { Lookup } from '../records/lookups.ts';
 import { APPLY_TO, type ApplyTo, type PolicyRecord } from './metadata/policy-types.ts';
 import type { ComparedArgument, QueueOwner, QuorumRules } from './metadata/routing-types.ts';
-import { DURABILITIES, type Durability } from './metadata/types.ts';
+import { DURABILITIES, type Durability, type NodeRole } from './metadata/types.ts';
 
-export type { ApplyTo, ComparedArgument, Durability, PolicyRecord, QueueOwner };
+export type { ApplyTo, ComparedArgument, Durability, NodeRole, PolicyRecord, QueueOwner };
 export { APPLY_TO, DURABILITIES };
 
 // ---- The metadata view ------------------------------------------------------------------------
@@ -19,6 +19,7 @@ export interface EndpointView {
 
 export interface NodeView {
   readonly id: number;
+  readonly role: NodeRole;
   readonly incarnation: number;
   /** Registered and not fenced. */
   readonly isLive: boolean;
@@ -45,6 +46,8 @@ export interface LogView {
   readonly removing: readonly number[];
   readonly isr: readonly number[];
   readonly offline: readonly number[];
+  /** Replicas in the memory of RAM nodes that count for nothing, and are never in the ISR. */
+  readonly observers: readonly number[];
   readonly minInsync: number;
   /** When a message counts as taken: see {@link Durability}. */
   readonly durability: Durability;

@@ -322,10 +322,10 @@ export class LeaderCore implements Leader, StreamedLog {
     this.#considerChange();
   }
 
-  replicasChanged(replicas: readonly NodeId[], assignedAt = 0): void {
+  replicasChanged(nodes: readonly NodeId[], assignedAt = 0, observers?: readonly NodeId[]): void {
     if (this.#phase === 'resigned') return;
     this.#assignedAt = assignedAt;
-    const newcomers = this.#members.assign(replicas);
+    const newcomers = this.#members.assign(nodes, observers);
     this.#forgetLeavers();
     // Who left and came back may not have heard of it, and still believe that it is followed.
     for (const peer of newcomers) if (!peer.isSelf && !peer.isLinked) this.#fence(peer);

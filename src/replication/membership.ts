@@ -60,7 +60,7 @@ export class Membership {
     this.#attempts = config.grant.epoch * ATTEMPTS_PER_EPOCH;
     this.self = this.#peer(config.self.node);
     this.self.incarnation = config.self.incarnation;
-    for (const node of config.replicas) this.#peer(node).isAssigned = true;
+    this.assign(config.replicas, config.observers);
     // The shown ISR has the benefit of the doubt: it may take a lag time to say hello.
     for (const node of config.isr) this.#peer(node).caughtUpMs = config.nowMs;
     for (const peer of this.peers) this.#setLive(peer);
@@ -131,10 +131,13 @@ export class Membership {
   }
 
   /** Answers who was not assigned before. */
-  assign(replicas: readonly NodeId[]): readonly Peer[] {
+  assign(replicas: readonly NodeId[], observers: readonly NodeId[] = []): readonly Peer[] {
     const newcomers: Peer[] = [];
     for (const node of replicas) if (!this.#peer(node).isAssigned) newcomers.push(this.#peer(node));
-    for (const peer of this.peers) peer.isAssigned = replicas.includes(peer.node);
+    for (const peer of this.peers) {
+      peer.isAssigned = replicas.includes(peer.node);
+      peer.isObserver = observers.includes(peer.node);
+    }
     return newcomers;
   }
 
@@ -301,8 +304,8 @@ export class Membership {
   /** Not a member, and holds what there was a moment ago. */
   #keepsUp(peer: Peer): boolean {
     const isMember = peer.memberIncarnation >= 0 && peer.memberIncarnation === peer.incarnation;
-    if (peer.isSelf || isMember || !peer.isAssigned || !peer.isLive || !peer.isStreaming)
-      return false;
+    const isFit = peer.isAssigned && !peer.isObserver && peer.isLive && peer.isStreaming;
+    if (peer.isSelf || isMember || !isFit) return false;
     return this.#nowMs - peer.caughtUpMs <= TICK_GAP_MAX_MS;
   }
 

@@ -13,6 +13,8 @@ export class Peer implements FollowerProgress {
   /** Incarnation that said the last hello, or -1. */
   incarnation = -1;
   isAssigned = false;
+  /** It copies the log and counts for nothing: it never joins a set. */
+  isObserver = false;
   isLinked = false;
   isStreaming = false;
   /** The follower cuts its log first; its acknowledgement of the cut starts the stream. */

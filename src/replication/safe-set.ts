@@ -134,12 +134,14 @@ function goalOfQuorum(view: ChangeView): Peer[] | undefined {
 
 // Unassigned members stay until every assigned replica could replace them.
 function isAssignmentReady(view: ChangeView): boolean {
-  return view.peers.every((peer) => !peer.isAssigned || canJoin(view, peer));
+  return view.peers.every((peer) => {
+    return !peer.isAssigned || peer.isObserver || canJoin(view, peer);
+  });
 }
 
 function canJoin(view: ChangeView, peer: Peer): boolean {
   if (peer.isSelf) return holds(view, peer);
-  if (!peer.isAssigned || !peer.isLive) return false;
+  if (!peer.isAssigned || peer.isObserver || !peer.isLive) return false;
   return view.noHoldRule || (holds(view, peer) && !lags(view, peer));
 }
 

@@ -189,6 +189,8 @@ export interface LeaderConfig {
   readonly grant: Grant;
   /** Assigned replicas; the leader's own node may be one that is to leave. */
   readonly replicas: readonly NodeId[];
+  /** Of these, replicas that copy the log and count for nothing. Default none. */
+  readonly observers?: readonly NodeId[];
   /**
    * When a replica was assigned last, on a clock that all nodes have in common (an index of the metadata). Who knows
    * less may still be about to delete what it has, and is not heard unless the set counts it. Default 0.
@@ -373,7 +375,11 @@ export interface Leader {
   followerLost(node: NodeId): void;
   liveChanged(live: readonly ReplicaId[]): void;
   /** New assignment (reassignment); the set follows when the newcomers have caught up. */
-  replicasChanged(replicas: readonly NodeId[], assignedAt?: number): void;
+  replicasChanged(
+    replicas: readonly NodeId[],
+    assignedAt?: number,
+    observers?: readonly NodeId[],
+  ): void;
   /** The metadata shows this set: acceptance of a proposal, or removal of a lossy member. */
   safeSetChanged(state: SafeSetState): void;
   /** The controller refused that attempt; `current` is what it has. */

@@ -9,7 +9,7 @@ import { encodeUtf8 } from '../../src/std/utf8.ts';
 function nodeOf(id: number, more: Partial<ClusterNode> = {}): ClusterNode {
   const counts = { leaderCount: 1, preferredCount: 1, replicaCount: 2, outOfSyncCount: 0 };
   const state = { isLive: true, isLeaving: false };
-  return { id, rack: undefined, address: `h:${id}`, ...state, ...counts, ...more };
+  return { id, role: 'disk', rack: undefined, address: `h:${id}`, ...state, ...counts, ...more };
 }
 
 function world(result: MetadataResult = { kind: 'ok', version: 9 }) {

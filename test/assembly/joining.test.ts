@@ -45,7 +45,7 @@ test('a node joins by the address of any member, and leads what it is given', as
   await cluster.join(JOINER, { dataRoot: folder('node-4'), members: [2] });
   await cluster.ready([JOINER]);
   for (const id of [1, 2, 3]) expect(standing(JOINER, id)?.isLive).toBe(true);
-  expect((cluster.nodes.get(JOINER) as ProbedNode).probe().isSettledVoter).toBe(true);
+  expect((cluster.nodes.get(JOINER) as ProbedNode).probe().isSettledMember).toBe(true);
   const probe = (cluster.nodes.get(1) as ProbedNode).probe();
   const [logId] = [...probe.assigned()].find(([, count]) => count === 3)!;
   const moved = await changes(1).reassign(logId, [JOINER, 1, 2], 5_000);

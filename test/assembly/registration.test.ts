@@ -36,6 +36,7 @@ function node() {
   const identity: NodeIdentity = {
     clusterId: 'here',
     nodeId: NODE,
+    role: 'disk',
     incarnation: 1,
     dataIncarnation: 1,
     previousIncarnation: 1,
@@ -64,6 +65,7 @@ function node() {
     },
     replica: own,
     identity,
+    role: 'disk',
     pid: LIFE.pid,
     endpoints: [],
     founders: [1, 2, 3],

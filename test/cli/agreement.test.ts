@@ -14,6 +14,7 @@ const running: RunState = {
   queueReplicas: null,
   restartAfterMs: 3000,
   nodes: [9100, 9101].map((port, i) => ({
+    role: 'disk' as const,
     id: i + 1,
     kafka: `[::1]:${port}`,
     amqp: `amqp://[::1]:${port + 300}`,

@@ -52,7 +52,7 @@ describe('callboard dev starts', () => {
     const folder = freshFolder();
     const identity = () => fs.readFileSync(join(folder, 'data/cluster.json'), 'utf8');
     const starts = (id: number) => fs.readFileSync(join(folder, `data/node-${id}/starts`), 'utf8');
-    const first = startDev(folder, ['--nodes', '2']);
+    const first = startDev(folder, ['--nodes', '3']);
     const nodes = await first.ready();
     const before = identity();
     for (const pid of [first.pid, ...nodes.map((node) => node.pid)]) process.kill(pid, 'SIGKILL');
@@ -126,7 +126,7 @@ describe('callboard dev ends', () => {
 
   test('while it is still starting', async () => {
     const folder = freshFolder();
-    const run = startDev(folder, ['--nodes', '2']);
+    const run = startDev(folder, ['--nodes', '3']);
     await expect
       .poll(() => fs.existsSync(join(folder, 'data/dev.lock')), { timeout: 5000 })
       .toBe(true);

@@ -12,11 +12,12 @@ async function stopped(run: ReturnType<typeof startDev>): Promise<number | strin
 describe('callboard dev', () => {
   test('a second one that asks for what the first does not run is refused with exit 5', async () => {
     const folder = freshFolder();
-    const first = startDev(folder, ['--nodes', '2']);
+    const first = startDev(folder, ['--nodes', '3']);
     await first.ready();
     const starts = () => fs.readFileSync(join(folder, 'data/node-1/starts'), 'utf8');
     for (const [words, why] of [
-      [['--nodes', '3'], /--nodes 3, but it runs 2/],
+      [['--nodes', '4'], /--nodes 4, but it runs 3/],
+      [['--ram', 'n3'], /--ram n3, but it runs with no --ram/],
       [['--reset'], /--reset would remove its data/],
     ] as const) {
       const second = callboard(['dev', '--data', join(folder, 'data'), '--json', ...words]);
@@ -35,6 +36,11 @@ describe('callboard dev', () => {
     [['--kafka-port', '9000', '--http-port', '9001'], /port 9001 would be both/],
     [['--base-port', '65530'], /there is no port 6\d+/],
     [['--what'], /unknown option/],
+    [['--nodes', '2'], /two nodes that vote .* every change\n.*--nodes 2 --ram n2/s],
+    [['--nodes', '3', '--ram', 'n4'], /there is no node n4: the nodes are n1 to n3/],
+    [['--ram', 'three'], /"three" is no node/],
+    [['--nodes', '3', '--ram', 'n1,n2,n3'], /at least one is a disk node/],
+    [['--nodes', '3', '--ram', 'n3'], /two nodes that vote/],
     [['--in-process', '--restart', '1s'], /--restart is for node processes/],
   ])('%j is refused with exit 2', async (words, message) => {
     const folder = freshFolder();

@@ -103,7 +103,7 @@ test.each([
 });
 
 test('of a cluster it shows every thread of every node, or of one', async () => {
-  const cluster = await startDev({ nodes: 2 });
+  const cluster = await startDev({ nodes: 3 });
   try {
     const url = cluster.nodes[0]!.http;
     const { code, text } = await top('--url', url, '--once', '--every', '200ms');

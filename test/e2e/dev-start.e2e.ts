@@ -266,7 +266,7 @@ test.each([
   ['2', 3],
 ])('--shards %s: each node has %i threads of its own, and serves', async (shards, threads) => {
   const folder = freshFolder();
-  const run = dev(folder, '--nodes', '2', '--shards', shards);
+  const run = dev(folder, '--nodes', '3', '--shards', shards);
   const nodes = await run.ready();
   for (const { id, kafka } of nodes) {
     expect(await askKafka('127.0.0.1', portOf(kafka))).toBe(77);
@@ -326,7 +326,7 @@ describe('ports', () => {
     // Whoever has the port already serves as well.
     const held = await hold(BASE_PORT);
     const folder = freshFolder();
-    const run = callboard(['dev', '--nodes', '2', '--data', join(folder, 'd')]);
+    const run = callboard(['dev', '--nodes', '3', '--data', join(folder, 'd')]);
     await run.saw(/stop {4}Ctrl-C\n/);
     expect(run.stdout).toMatch(new RegExp(`${BASE_PORT}.*taken`));
     const rows = [

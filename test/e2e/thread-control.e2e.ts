@@ -15,7 +15,7 @@ const thread = shardsWanted();
 let cluster: DevCluster;
 
 beforeAll(async () => {
-  cluster = await startDev({ nodes: 2 });
+  cluster = await startDev({ nodes: 3 });
 });
 
 afterAll(async () => {

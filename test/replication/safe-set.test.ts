@@ -69,6 +69,29 @@ describe('shrinking', () => {
   });
 });
 
+describe('an observer', () => {
+  test.each(['all', 'quorum'] as const)('%s: follows, and never joins the set', (mode) => {
+    const core = leader({ safeSet: members(1, 2), isr: [1, 2], mode, observers: [3] });
+    core.hello(helloOf(2, 1));
+    core.hello(helloOf(3, 1));
+    const begin = write(core);
+    ack(core, 3, begin);
+    expect(core.committedSeq).toBe(0);
+    ack(core, 2, begin);
+    expect(core.committedSeq).toBe(begin);
+    pass(core, 500, 30_000, [2, 3]);
+    expect(proposals(core)).toEqual([]);
+    expect(core.progress(3)?.matchSeq).toBe(core.endSeq);
+  });
+
+  test('is not waited for by those who are to leave', () => {
+    const core = activeLeader({ replicas: [1, 2, 3, 4], observers: [4] });
+    core.replicasChanged([1, 2, 4], 0, [4]);
+    const [proposal] = proposals(core);
+    expect(nodesOf(proposal)).toEqual([1, 2]);
+  });
+});
+
 describe('joining', () => {
   const two = { safeSet: members(1, 2), isr: [1, 2] };
 

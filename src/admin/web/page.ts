@@ -33,7 +33,7 @@ function nodeRow(node, controllerId) {
   const row = document.createElement('tr');
   cell(row, String(node.id));
   cell(row, node.isLive ? 'live' : 'down', node.isLive ? 'ok' : 'bad');
-  cell(row, node.id === controllerId ? 'controller' : '');
+  cell(row, node.role + (node.id === controllerId ? ', controller' : ''));
   cell(row, node.host + ':' + node.kafkaPort);
   cell(row, node.host + ':' + node.amqpPort);
   cell(row, node.host + ':' + node.rocketmqPort); cell(row, node.host + ':' + node.httpPort);
@@ -45,8 +45,9 @@ function partitionRow(d, p, rate) {
   const row = document.createElement('tr');
   cell(row, d.name); cell(row, d.durability); cell(row, String(p.partition), 'n');
   cell(row, p.leader < 0 ? 'none' : String(p.leader), p.leader < 0 ? 'bad n' : 'n');
-  cell(row, p.isr.join(' ') + (p.isr.length < p.replicas.length ? ' of ' + p.replicas.length : '') +
-    (p.failed.length > 0 ? ', failed: ' + p.failed.join(' ') : ''), p.isr.length < p.replicas.length ? 'bad' : '');
+  const wanted = p.replicas.length - p.observers.length;
+  cell(row, p.isr.join(' ') + (p.isr.length < wanted ? ' of ' + wanted : '') +
+    (p.failed.length > 0 ? ', failed: ' + p.failed.join(' ') : ''), p.isr.length < wanted ? 'bad' : '');
   cell(row, number(p.startOffset), 'n'); cell(row, number(p.highWatermark), 'n');
   cell(row, number(p.logEndOffset), 'n');
   cell(row, number(p.logEndOffset - p.highWatermark), 'n');

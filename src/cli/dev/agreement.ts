@@ -4,6 +4,7 @@ import type { DevOptions } from '../dev.ts';
 import { durationText } from '../text.ts';
 import type { RunState } from './folder.ts';
 import { BASE_PORT } from './ports.ts';
+import { rolesText } from './roles.ts';
 
 /** The first option that the running cluster does not have, as a sentence, or undefined. */
 export function disagreement(
@@ -16,6 +17,10 @@ export function disagreement(
   const kafkaPort = portOf(first?.kafka ?? '');
   if (asked.nodes !== undefined && asked.nodes !== nodes) {
     return `--nodes ${asked.nodes}, but it runs ${nodes}`;
+  }
+  const ram = state.nodes.filter(({ role }) => role === 'ram').map(({ id }) => id);
+  if (asked.ram !== undefined && asked.ram.join() !== ram.join()) {
+    return `${rolesText({ ram: asked.ram })}, but it runs with ${rolesText({ ram })}`;
   }
   if (asked.memory === true && !state.isMemory) return '--memory, but it keeps its data on disk';
   if (asked.inProcess === true && !state.isInProcess) {

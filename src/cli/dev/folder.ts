@@ -3,13 +3,17 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { NodeRole } from '../../assembly/node-config.ts';
 import { lockHolder, takeLock } from '../../env/node/lock.ts';
 import { CliFailure, EXIT, usageFailure } from '../failure.ts';
+import { ALL_DISKS, checkRoles, type DevRoles, defaultNodes, rolesText } from './roles.ts';
 
 export const DEFAULT_FOLDER = '.callboard';
 
 /** Version of cluster.json and of the layout around it. */
 const FOLDER_FORMAT = 1;
+/** The same with roles, where not all nodes are disk nodes: who does not know them must not start these. */
+const FORMAT_WITH_ROLES = 2;
 
 /** What makes these folders one cluster; written once. */
 export interface ClusterIdentity {
@@ -17,6 +21,8 @@ export interface ClusterIdentity {
   readonly clusterId: string;
   readonly token: string;
   readonly nodes: number;
+  /** Of format 2. */
+  readonly roles?: DevRoles;
   /** The cluster was ready once: from then on a node without data is a newcomer, not a founder. */
   readonly isFounded: boolean;
 }
@@ -40,6 +46,7 @@ export interface RunState {
 
 export interface RunningEntry {
   readonly id: number;
+  readonly role: NodeRole;
   /** HOST:PORT. */
   readonly kafka: string;
   readonly rocketmq: string;
@@ -92,14 +99,14 @@ export class DevFolder {
   }
 
   /**
-   * The cluster in this folder, made for `nodes` (default 3) if there is none.
+   * The cluster in this folder, made for `nodes` (default: three that vote) with these roles if there is none.
    *
    * @throws CliFailure if the folder belongs to another number of nodes or a newer Callboard.
    */
-  identity(nodes: number | undefined): ClusterIdentity {
+  identity(nodes: number | undefined, roles: DevRoles | undefined): ClusterIdentity {
     const path = join(this.path, 'cluster.json');
-    if (fs.existsSync(path)) return checkedIdentity(path, this.path, nodes);
-    const made = newIdentity(nodes ?? 3);
+    if (fs.existsSync(path)) return checkedIdentity(path, this.path, nodes, roles);
+    const made = newIdentity(nodes, roles);
     writeWhole(path, made);
     return made;
   }
@@ -130,12 +137,15 @@ export class DevFolder {
   }
 }
 
-export function newIdentity(nodes: number): ClusterIdentity {
+export function newIdentity(asked: number | undefined, roles = ALL_DISKS): ClusterIdentity {
+  const nodes = asked ?? defaultNodes(roles);
+  const hasRoles = checkRoles(roles, nodes).ram.length > 0;
   return {
-    format: FOLDER_FORMAT,
+    format: hasRoles ? FORMAT_WITH_ROLES : FOLDER_FORMAT,
     clusterId: Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url'),
     token: randomBytes(24).toString('base64url'),
     nodes,
+    ...(hasRoles ? { roles } : {}),
     isFounded: false,
   };
 }
@@ -158,24 +168,36 @@ export function folderHolder(folder: string): number | undefined {
   return lockHolder(join(resolve(folder), 'dev.lock'))?.pid;
 }
 
-function checkedIdentity(path: string, folder: string, nodes: number | undefined): ClusterIdentity {
+function checkedIdentity(
+  path: string,
+  folder: string,
+  nodes: number | undefined,
+  roles: DevRoles | undefined,
+): ClusterIdentity {
   let found: ClusterIdentity;
   try {
     found = JSON.parse(fs.readFileSync(path, 'utf8')) as ClusterIdentity;
   } catch (error) {
     throw folderFailure(folder, error);
   }
-  if (found.format !== FOLDER_FORMAT) {
+  if (found.format !== FOLDER_FORMAT && found.format !== FORMAT_WITH_ROLES) {
     throw new CliFailure(`${folder} was written in format ${found.format} by another Callboard`, {
       exitCode: EXIT.failure,
       code: 'DEV_FOLDER_FORMAT',
-      hint: `This one reads format ${FOLDER_FORMAT}. Use its Callboard, another --data, or --reset.`,
+      hint: `This one reads up to format ${FORMAT_WITH_ROLES}. Use its Callboard, another --data, or --reset.`,
     });
   }
   if (nodes !== undefined && nodes !== found.nodes) {
     throw usageFailure(
       `${folder} holds a cluster of ${found.nodes} nodes, not ${nodes}`,
       `Leave --nodes out, choose another --data, or start over with --reset.`,
+    );
+  }
+  const known = rolesText(found.roles ?? ALL_DISKS);
+  if (roles !== undefined && rolesText(roles) !== known) {
+    throw usageFailure(
+      `${folder} holds a cluster with ${known}, not with ${rolesText(roles)}`,
+      'Leave --ram out, choose another --data, or start over with --reset.',
     );
   }
   return found;

@@ -1,7 +1,12 @@
 // The life of `callboard dev`: take the folder, choose ports, start the nodes, say that they are ready,
 // report what happens to them, and end everything when told to or when nobody is left to tell.
 import { basename } from 'node:path';
-import type { NodeAddress, NodeConfig, NodeEvent } from '../../assembly/node-config.ts';
+import {
+  type NodeAddress,
+  type NodeConfig,
+  type NodeEvent,
+  roleOf,
+} from '../../assembly/node-config.ts';
 import type { CliContext } from '../context.ts';
 import type { DevOptions } from '../dev.ts';
 import { CliFailure, EXIT } from '../failure.ts';
@@ -22,6 +27,7 @@ import {
 import { planPorts } from './ports.ts';
 import { ProcessCluster } from './process-cluster.ts';
 import { commandText, readyJson, readyLines } from './report.ts';
+import { ALL_DISKS, type DevRoles, devRole } from './roles.ts';
 import { watchStarter } from './starter-watch.ts';
 
 /** How long a second `dev` waits for the first to become ready. */
@@ -80,7 +86,9 @@ export class Launcher {
     const options = this.#options;
     if (options.reset === true) folder.reset();
     const identity =
-      options.memory === true ? newIdentity(options.nodes ?? 3) : folder.identity(options.nodes);
+      options.memory === true
+        ? newIdentity(options.nodes, this.#askedRoles())
+        : folder.identity(options.nodes, this.#askedRoles());
     let note: string | undefined;
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -99,6 +107,12 @@ export class Launcher {
     this.#sayReady(note);
   }
 
+  /** Undefined: as the folder has them. */
+  #askedRoles(): DevRoles | undefined {
+    const { ram } = this.#options;
+    return ram === undefined ? undefined : { ram };
+  }
+
   /** Starts the nodes and waits until they are ready; answers why their ports are unusual, if they are. */
   async #startOnPorts(folder: DevFolder, identity: ClusterIdentity): Promise<string | undefined> {
     const options = this.#options;
@@ -113,11 +127,14 @@ export class Launcher {
       ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
     });
     if (this.#isStopping) return undefined;
-    const configs = plan.nodes.map((node) => ({
+    const roles = identity.roles ?? ALL_DISKS;
+    const nodes = plan.nodes.map((node) => ({ ...node, role: devRole(roles, node.id) }));
+    const configs = nodes.map((node) => ({
       clusterId: identity.clusterId,
       nodeId: node.id,
-      nodes: plan.nodes,
-      dataRoot: options.memory === true ? undefined : folder.nodeRoot(node.id),
+      nodes,
+      dataRoot:
+        options.memory === true || node.role === 'ram' ? undefined : folder.nodeRoot(node.id),
       shards: options.shardsOf(identity.nodes),
       host: options.host,
       ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
@@ -171,8 +188,10 @@ export class Launcher {
     const address = config.nodes.find((node) => node.id === config.nodeId) as NodeAddress;
     const host = this.#options.host === 'localhost' ? 'localhost' : address.host;
     const inUrl = host.includes(':') ? `[${host}]` : host;
+    const role = roleOf(config);
     return {
       id: config.nodeId,
+      role,
       kafka: `${inUrl}:${address.kafkaPort}`,
       rocketmq: `${inUrl}:${address.rocketmqPort}`,
       amqp: `amqp://${inUrl}:${address.amqpPort}`,

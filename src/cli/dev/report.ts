@@ -18,8 +18,8 @@ export interface ReadyReport {
 export function readyJson(nodes: readonly RunningEntry[]): string {
   return JSON.stringify({
     event: 'ready',
-    nodes: nodes.map(({ id, kafka, amqp, rocketmq, http, pid }) => {
-      return { id, kafka, amqp, rocketmq, http, pid };
+    nodes: nodes.map(({ id, role, kafka, amqp, rocketmq, http, pid }) => {
+      return { id, role, kafka, amqp, rocketmq, http, pid };
     }),
   });
 }
@@ -31,8 +31,8 @@ export function readyLines(report: ReadyReport): string[] {
   const title = report.isAlreadyRunning
     ? `Callboard ${state.version} is already running, pid ${state.pid}`
     : `Callboard ${state.version}: ${nodes.length === 1 ? '1 node' : `${nodes.length} nodes`} ready in ${durationText(state.readyMs)}`;
-  const rows = nodes.map(({ id, kafka, amqp, rocketmq, http, pid }) => [
-    String(id),
+  const rows = nodes.map(({ id, role, kafka, amqp, rocketmq, http, pid }) => [
+    role === 'disk' ? String(id) : `${id} (${role})`,
     kafka,
     amqp,
     rocketmq,

@@ -1,9 +1,10 @@
 // Which replicas lie where: who takes the place of a node that is gone, and which moves make replicas and leaders even.
 // Pure; plans over the image as it is, and counts what it has planned. A log that moves already is left alone.
-import { canHost, staysOnItsNode } from '../metadata/apply-leaving.ts';
+import { canHost } from '../metadata/apply-leaving.ts';
 import type { LogRecord, MetadataImage, NodeRecord } from '../metadata/index.ts';
 import { assignedOf, isReassigning } from '../metadata/index.ts';
 import { mirrorsOf } from '../metadata/mirrors.ts';
+import { staysOnItsNode } from '../metadata/roles.ts';
 
 /** Within a tenth of even, or one. */
 const UNEVEN_PART = 0.1;

@@ -3,7 +3,6 @@
 // been dead is counted by whoever leads: a new controller begins anew.
 
 import { encodeUtf8 } from '../../std/utf8.ts';
-import { staysOnItsNode } from '../metadata/apply-leaving.ts';
 import {
   isRebalanceRequested,
   REBALANCE,
@@ -12,8 +11,9 @@ import {
   settingOf,
 } from '../metadata/cluster-settings.ts';
 import type { LogRecord, MetadataCommand, MetadataImage } from '../metadata/index.ts';
-import { isReassigning } from '../metadata/index.ts';
+import { assignedOf, isReassigning } from '../metadata/index.ts';
 import { mirroredReplicas } from '../metadata/mirrors.ts';
+import { countsOn, staysOnItsNode } from '../metadata/roles.ts';
 import { evenMoves, Load, type Move, replacementFor } from './balance.ts';
 
 /** Between two looks while something moves or is to move. */
@@ -127,12 +127,17 @@ export class Moves {
     const chosen = new Set<number>();
     const room = () => this.#image.placeableNodes().some(({ id }) => !load.busy.has(id));
     for (const node of gone) {
-      if (!room()) break;
+      // What is copied into memory goes nowhere else.
+      const isCopying = this.#image.node(node)?.role === 'ram';
+      const mayGo = () => isCopying || room();
+      if (!mayGo()) break;
       for (const logId of this.#image.logsOn(node)) {
-        if (moves.length >= MOVES_MAX || !room()) break;
+        if (moves.length >= MOVES_MAX || !mayGo()) break;
         const log = this.#image.log(logId)!;
         if (chosen.has(logId) || !this.#mustMove(log, node)) continue;
-        const move = replacementFor(this.#image, log, node, load);
+        const move = countsOn(this.#image, log, node)
+          ? replacementFor(this.#image, log, node, load)
+          : this.#withoutCopy(log, node);
         if (move === undefined) continue;
         chosen.add(logId);
         moves.push(move);
@@ -144,6 +149,12 @@ export class Moves {
       }
     }
     return moves;
+  }
+
+  /** A RAM node that is dead will copy the log again when it comes back; one that leaves will not. */
+  #withoutCopy(log: LogRecord, node: number): Move | undefined {
+    if (this.#image.node(node)?.isLeaving !== true) return undefined;
+    return { logId: log.logId, replicas: assignedOf(log).filter((other) => other !== node) };
   }
 
   /** Not while it moves already, but for one that was to come and is gone itself; nor while nobody can give it. */

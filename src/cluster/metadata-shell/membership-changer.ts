@@ -1,9 +1,10 @@
 // Takes a node without a Raft log into the metadata group: its old peer (same node, other incarnation)
 // leaves, the new one enters as a learner, and votes once it has caught up and metadata knows it as a live node: who
-// never registers counts for no quorum. Nodes that metadata has taken out leave, and newcomers that it never came to know.
-// One change at a time.
+// never registers counts for no quorum. RAM nodes stay learners. Nodes that metadata has taken out leave, and newcomers
+// that it never came to know. One change at a time.
 import type { Log } from '../../env/environment.ts';
 import { type Configuration, nodeOfPeer, peerOf } from '../../raft/index.ts';
+import type { NodeRole } from '../metadata/types.ts';
 import { FOUNDING_INCARNATION } from '../node-file.ts';
 import type { RaftShell } from './raft-shell.ts';
 
@@ -12,6 +13,20 @@ export const UNKNOWN_GRACE_MS = 60_000;
 
 /** What metadata says of the number of a peer. */
 export type Standing = 'known' | 'removed' | 'unknown';
+
+/** A node that asks to become a member, and the incarnation of its Raft log. */
+export interface Newcomer {
+  readonly node: number;
+  readonly incarnation: number;
+  readonly role: NodeRole;
+}
+
+/** What metadata knows of who asks and of others that wait. */
+export interface Known {
+  /** The number is that of a node that was removed. */
+  readonly isRemoved: boolean;
+  isLive(node: number): boolean;
+}
 
 type Group = Pick<RaftShell, 'isLeader' | 'membership' | 'changeMembership'>;
 
@@ -23,6 +38,8 @@ export class MembershipChanger {
   readonly #admitted = new Set<number>();
   /** Since when (ms, monotonic) this leader sees peers that metadata does not know. */
   readonly #unknownSince = new Map<number, number>();
+  /** Learners that are to vote as soon as they are enough. They ask again and again: a new leader hears of them. */
+  readonly #waiting = new Set<number>();
 
   constructor(raft: Group, log: Log) {
     this.#raft = raft;
@@ -85,32 +102,53 @@ export class MembershipChanger {
     return lost;
   }
 
-  /** True when the peer votes afterwards. The joiner repeats its request until it does. */
-  async replace(
-    node: number,
-    incarnation: number,
-    { isRemoved, isLive }: { readonly isRemoved: boolean; isLive(): boolean },
-  ): Promise<boolean> {
+  /**
+   * True when the peer is afterwards what its role lets it be: a voter, or a learner on a RAM node. The joiner repeats
+   * its request until then. An old peer of the node keeps its place until the new one takes it: it is dead, and
+   * without it the others would be two for a while, or too few of them with data.
+   */
+  async admit({ node, incarnation, role }: Newcomer, known: Known): Promise<boolean> {
     const members = this.#raft.membership();
     if (!this.#raft.isLeader || members === undefined || this.#isBusy) return false;
     const peer = peerOf(node, incarnation);
-    if (isRemoved) this.#admitted.add(peer);
+    if (known.isRemoved) this.#admitted.add(peer);
     if (members.voters.includes(peer)) return true;
     this.#isBusy = true;
     try {
       const isOther = (each: number) => nodeOfPeer(each) !== node;
-      const voters = members.voters.filter(isOther);
       const learners = members.learners.filter(isOther);
       if (!members.learners.includes(peer)) {
-        const entered = await this.#raft.changeMembership(voters, [...learners, peer]);
+        const witnesses = role === 'witness' ? [...members.witnesses, peer] : members.witnesses;
+        const entered = await this.#raft.changeMembership(
+          members.voters,
+          [...learners, peer],
+          witnesses,
+        );
         if (entered.kind !== 'done') return false;
-        this.#log.info('a node joins the metadata group', { node, incarnation });
+        this.#log.info('a node joins the metadata group', { node, incarnation, role });
       }
-      if (!isLive()) return false;
-      const promoted = await this.#raft.changeMembership([...voters, peer], learners);
-      return promoted.kind === 'done';
+      if (role === 'ram') return true;
+      if (!known.isLive(node)) return false;
+      this.#waiting.add(peer);
+      return await this.#promote(members.voters.filter(isOther), members.voters.length, known);
     } finally {
       this.#isBusy = false;
     }
+  }
+
+  /** Two that vote are worse than one: the second waits for the third, and they begin to vote at once. */
+  async #promote(
+    others: readonly number[],
+    before: number,
+    { isLive }: Pick<Known, 'isLive'>,
+  ): Promise<boolean> {
+    const learners = this.#raft.membership()?.learners ?? [];
+    for (const each of this.#waiting) if (!learners.includes(each)) this.#waiting.delete(each);
+    const ready = [...this.#waiting].filter((each) => isLive(nodeOfPeer(each)));
+    const voters = [...others, ...ready];
+    if (voters.length === 2 && before < 2) return false;
+    const left = learners.filter((each) => !ready.includes(each));
+    const promoted = await this.#raft.changeMembership(voters, left);
+    return promoted.kind === 'done';
   }
 }

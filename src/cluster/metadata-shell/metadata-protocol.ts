@@ -13,6 +13,7 @@ import {
   u53,
   utf8,
 } from '../../codec/index.ts';
+import { NODE_ROLES } from '../metadata/types.ts';
 import type { Difference } from '../ports.ts';
 
 const proposeAnswer = record({
@@ -28,16 +29,17 @@ const proposeAnswer = record({
 });
 
 const replica = record({ node: u32, incarnation: u53 });
+const newcomer = record({ node: u32, incarnation: u32, role: oneOf(...NODE_ROLES) });
 
 /** Slot `SLOT_METADATA` on thread 0 of every node. */
-export const MetadataProtocol = protocol('metadata', 6, {
+export const MetadataProtocol = protocol('metadata', 7, {
   raft: tell(bytesCopy),
   propose: ask(record({ command: bytesCopy }), proposeAnswer),
   heartbeat: tell(record({ node: u32, incarnation: u32 })),
-  /** A node without a Raft log asks to become a member under its new incarnation. */
-  join: ask(record({ node: u32, incarnation: u32 }), bool),
+  /** A node without a Raft log asks to become a member under its new incarnation. True: it is what its role may be. */
+  join: ask(newcomer, bool),
   /** The same, from a member that was asked and does not lead: who lost its folder may know none that does. */
-  letIn: ask(record({ node: u32, incarnation: u32 }), bool),
+  letIn: ask(newcomer, bool),
   /** A node that starts asks what the others know of it (zeros: nothing), and how far they can know. */
   known: ask(
     record({ node: u32 }),

@@ -8,13 +8,7 @@ import type { System } from '../../actors/system.ts';
 import type { Deadline } from '../../actors/timers.ts';
 import type { Log } from '../../env/environment.ts';
 import type { Configuration } from '../../raft/index.ts';
-import {
-  decodeMessage,
-  encodeMessage,
-  isJoint,
-  peerOf,
-  type RaftConfig,
-} from '../../raft/index.ts';
+import { decodeMessage, encodeMessage, peerOf, type RaftConfig } from '../../raft/index.ts';
 import type { SafeSetProposal } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
 import type { StoredLog } from '../../storage/api.ts';
@@ -31,10 +25,11 @@ import {
   type LeaderMove,
   type MetadataChange,
   type MetadataCommand,
+  type NodeRole,
 } from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
 import { LeaderMoves } from './leader-moves.ts';
-import { MembershipChanger, type Standing } from './membership-changer.ts';
+import { MembershipChanger, type Newcomer, type Standing } from './membership-changer.ts';
 import type { MetadataOps } from './metadata-protocol.ts';
 import {
   MetadataProtocol,
@@ -46,6 +41,7 @@ import type { MetadataReplica } from './metadata-replica.ts';
 import { type KnownLife, PastCheck } from './past-check.ts';
 import { Patience } from './patience.ts';
 import { RaftShell } from './raft-shell.ts';
+import { Seat } from './seat.ts';
 import { ShardFeed } from './shard-feed.ts';
 import type { Survivor } from './survivor.ts';
 
@@ -55,16 +51,11 @@ const KNOWN_ASK_MS = 500;
 /** A leader that missed so many heartbeats counts for nobody's quorum. */
 const SILENT_BEATS = 2.5;
 
-/** A node that asks to become a member, and the incarnation of its Raft log. */
-interface Newcomer {
-  readonly node: number;
-  readonly incarnation: number;
-}
-
 export interface MetadataServiceConfig {
   readonly system: System;
   readonly log: Log;
   readonly node: number;
+  readonly role: NodeRole;
   /** Of this node's data: names the Raft peer together with the node. */
   readonly incarnation: number;
   readonly raft: Omit<RaftConfig, 'self'>;
@@ -98,6 +89,7 @@ export interface MetadataServiceConfig {
 export class MetadataService {
   readonly config: MetadataServiceConfig;
   readonly raft: RaftShell;
+  readonly seat: Seat;
   readonly #feed: ShardFeed;
   readonly #controller: Controller;
   readonly #members: MembershipChanger;
@@ -131,7 +123,7 @@ export class MetadataService {
     );
     this.raft = new RaftShell({
       system,
-      raft: { ...config.raft, self: peerOf(node, incarnation) },
+      raft: { ...config.raft, self: peerOf(node, incarnation), isWitness: this.#isWitness },
       bootstrap: config.bootstrap,
       stored: config.stored,
       machine: {
@@ -150,6 +142,7 @@ export class MetadataService {
       send: (to, message) => this.#peer(to).tell('raft', encodeMessage(message)),
       onFatal: (error) => config.onFatal(error),
     });
+    this.seat = new Seat(this.raft, config);
     this.#members = new MembershipChanger(this.raft, config.log);
     this.#leaderMoves = new LeaderMoves({
       node,
@@ -209,6 +202,10 @@ export class MetadataService {
   stop(): void {
     this.#isStopped = true;
     this.raft.stop();
+  }
+
+  get #isWitness(): boolean {
+    return this.config.role === 'witness';
   }
 
   #peer(node: number): Ref<MetadataOps> {
@@ -288,20 +285,6 @@ export class MetadataService {
     if (this.#nowMs() - this.#beatMs >= heartbeatMs / 2) this.#beat();
   }
 
-  /** This node counts for the quorum of the metadata group. */
-  isVoter(): boolean {
-    const { node, incarnation } = this.config;
-    return this.raft.membership()?.voters.includes(peerOf(node, incarnation)) ?? false;
-  }
-
-  /** The same, by a membership that is committed and not about to change: it is sure not to be undone. */
-  isSettledVoter(): boolean {
-    const { node, incarnation } = this.config;
-    const members = this.raft.status?.committedConfiguration;
-    if (members === undefined || isJoint(members)) return false;
-    return members.voters.includes(peerOf(node, incarnation));
-  }
-
   #isReadyLeader(): boolean {
     return this.raft.isLeader && (this.raft.status?.isReady ?? false);
   }
@@ -374,7 +357,8 @@ export class MetadataService {
     const dueMs = this.#nowMs() + timeoutMs;
     for (;;) {
       const answer = await this.#proposeOnce(command, dueMs - this.#nowMs());
-      if (answer.kind === 'done') {
+      // A witness has nothing to apply it to.
+      if (answer.kind === 'done' && !this.#isWitness) {
         const inTime = await this.#feed.appliedEverywhere(
           answer.index,
           () => this.raft.appliedIndex,
@@ -383,7 +367,7 @@ export class MetadataService {
         );
         return inTime ? answer : UNAVAILABLE;
       }
-      if (answer.kind === 'refused') return answer;
+      if (answer.kind === 'refused' || answer.kind === 'done') return answer;
       // Sent but not answered: it may have happened. Only a change that was not logged is tried again.
       if (answer.kind === 'unavailable' && answer.code === UNAVAILABLE.code) return answer;
       if (this.#isStopped || this.#nowMs() + PROPOSE_RETRY_MS >= dueMs) return UNAVAILABLE;
@@ -424,22 +408,16 @@ export class MetadataService {
     return new Promise((resolve) => this.config.system.deadlines.after(delayMs, resolve));
   }
 
-  /**
-   * A newcomer asks `others`, as it knows them then, to be taken in, until it is sure to vote: what is only logged, here
-   * or by the leader that has taken it in, may be undone with whoever has logged it.
-   */
-  async join(others: () => readonly number[]): Promise<void> {
-    while (!this.#isStopped && !this.isSettledVoter()) {
-      for (const node of others()) {
-        if (this.#isStopped || this.isSettledVoter()) return;
-        const request = { node: this.config.node, incarnation: this.config.incarnation };
-        const isTaken = await this.#peer(node)
-          .ask('join', request, { timeoutMs: PROPOSE_ASK_MS })
-          .catch(() => false);
-        if (isTaken) break;
-      }
-      await this.#sleep(PROPOSE_RETRY_MS * 4);
-    }
+  /** A newcomer asks `others`, as it knows them then, until it is what its role lets it be. */
+  join(others: () => readonly number[]): Promise<void> {
+    const { node, incarnation, role, system } = this.config;
+    return this.seat.join(system, others, {
+      ask: (other) =>
+        this.#peer(other)
+          .ask('join', { node, incarnation, role }, { timeoutMs: PROPOSE_ASK_MS })
+          .catch(() => false),
+      isStopped: () => this.#isStopped,
+    });
   }
 
   // ---- Messages -----------------------------------------------------------------------------------------
@@ -510,13 +488,13 @@ export class MetadataService {
   }
 
   /** Not the data of a node that was removed: it is told so when it asks what is known of it. */
-  async #letIn({ node, incarnation }: Newcomer): Promise<boolean> {
+  async #letIn(newcomer: Newcomer): Promise<boolean> {
     const { image } = this.config.replica;
-    const removed = image.removedIncarnation(node);
-    if (removed === incarnation) return false;
-    return this.#members.replace(node, incarnation, {
+    const removed = image.removedIncarnation(newcomer.node);
+    if (removed === newcomer.incarnation) return false;
+    return this.#members.admit(newcomer, {
       isRemoved: removed !== undefined,
-      isLive: () => this.#isReadyLeader() && image.isNodeLive(node),
+      isLive: (node) => this.#isReadyLeader() && image.isNodeLive(node),
     });
   }
 
@@ -532,6 +510,8 @@ export class MetadataService {
   #standing(): KnownLife['standing'] {
     if (this.#isReadyLeader()) return 'leads';
     if (this.raft.hearsLeader) return 'follows';
+    // It has no image, and a vote all the same: a cluster of which nobody else is left must be able to start.
+    if (this.#isWitness) return this.raft.isNew ? 'blank' : 'alone';
     return this.config.replica.image.clusterId === '' ? 'blank' : 'alone';
   }
 

@@ -145,7 +145,8 @@ export class RaftShell {
   async start(isHeld = false, isLost = false): Promise<void> {
     const { raft, bootstrap, system, machine } = this.#config;
     const { hardState, snapshot, entries } = await this.#store.recover();
-    if (snapshot !== undefined) this.#install(snapshot);
+    // What a witness keeps has no image.
+    if (snapshot !== undefined && raft.isWitness !== true) this.#install(snapshot);
     const initial = { hardState, configuration: bootstrap, entries };
     this.#core = createRaft(
       raft,
@@ -214,15 +215,20 @@ export class RaftShell {
     });
   }
 
-  /** The whole wanted membership; answered like a proposal. */
-  changeMembership(voters: readonly number[], learners: readonly number[]): Promise<ProposeAnswer> {
+  /** The whole wanted membership; answered like a proposal. `witnesses`: of all of them; absent: those that are stay. */
+  changeMembership(
+    voters: readonly number[],
+    learners: readonly number[],
+    witnesses?: readonly number[],
+  ): Promise<ProposeAnswer> {
     if (this.#core === undefined || this.#isStopped || this.#isHeld)
       return Promise.resolve(UNAVAILABLE);
     const requestId = this.#requestId;
     this.#requestId += 1;
     return new Promise((resolve) => {
       this.#proposals.set(requestId, { resolve, index: 0, term: 0 });
-      this.#step({ kind: 'change-membership', requestId, voters, learners });
+      const whole = { voters, learners, ...(witnesses === undefined ? {} : { witnesses }) };
+      this.#step({ kind: 'change-membership', requestId, ...whole });
     });
   }
 

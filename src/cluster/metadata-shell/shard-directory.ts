@@ -9,6 +9,7 @@ import { standingOf } from '../metadata/election.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { shardOf } from '../metadata/placement.ts';
 import { assignedOf } from '../metadata/reassignment.ts';
+import { observersOf } from '../metadata/roles.ts';
 import { isLive, type LogRecord, type NodeRecord } from '../metadata/types.ts';
 import type { Assignment } from '../replica/assignment.ts';
 import type { Directory, HostedLogSpec, LogsChange } from '../replica/directory.ts';
@@ -89,6 +90,7 @@ export class ShardDirectory implements Directory {
     }
     const { safeSet, isr, partitionEpoch, mode, minInsync, assignedAt } = log;
     const replicas = assignedOf(log);
+    const observers = observersOf(this.#image, log, replicas);
     const { leaderIncarnation: nodeIncarnation, leaderShardIncarnation: shardIncarnation } = log;
     const writer = { nodeIncarnation, shardIncarnation };
     const grant = { nodeIncarnation, shardIncarnation, epoch, unclean };
@@ -97,6 +99,7 @@ export class ShardDirectory implements Directory {
       writer,
       grant,
       replicas,
+      observers,
       assignedAt,
       safeSet,
       isr,

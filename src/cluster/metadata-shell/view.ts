@@ -4,6 +4,7 @@ import type { MetadataChange } from '../metadata/commands.ts';
 import { READ_FROM } from '../metadata/destination-config.ts';
 import type { MetadataImage } from '../metadata/image.ts';
 import { mirrorsOf } from '../metadata/mirrors.ts';
+import { observersOf } from '../metadata/roles.ts';
 import { BUILT_IN_EXCHANGES, deliveryLimitIn } from '../metadata/routing-types.ts';
 import {
   type DestinationRecord,
@@ -228,6 +229,7 @@ export class ImageView implements MetadataView {
     const { logId, kind, destination, partition, leader, epoch, replicas, isr, minInsync } = log;
     const { durability, adding, removing } = log;
     const offline = replicas.filter((node) => !this.#image.isNodeLive(node));
+    const observers = observersOf(this.#image, log, replicas);
     return {
       logId,
       kind,
@@ -240,6 +242,7 @@ export class ImageView implements MetadataView {
       removing,
       isr,
       offline,
+      observers,
       minInsync,
       durability,
       ...(of?.config.some(isReadFromReplica) === true ? { readsFromReplicas: true } : {}),
@@ -258,6 +261,7 @@ function isReadFromReplica([name, value]: readonly [string, string]): boolean {
 function nodeView(node: NodeRecord): NodeView {
   return {
     id: node.id,
+    role: node.role,
     incarnation: node.incarnation,
     isLive: isLive(node),
     rack: node.rack,

@@ -30,10 +30,11 @@ import {
   placeReplicas,
 } from './placement.ts';
 import type { PolicyRecord } from './policy-types.ts';
+import { assignedOf } from './reassignment.ts';
+import { countedOf, mayCount } from './roles.ts';
 import {
   type DestinationRecord,
   type Durability,
-  isLive,
   type LogMode,
   type LogRecord,
   NO_NODE,
@@ -78,23 +79,25 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
   }
   const isMemory = rules.durability === 'memory';
   const replicationFactor = assignments[0]?.length ?? wantedReplicas(image, command, isMemory);
-  const fault = assignmentFault(image, assignments, replicationFactor);
+  const counting: Counting = { durability: rules.durability, queue: undefined };
+  const fault = assignmentFault(image, assignments, replicationFactor, counting);
   if (fault !== undefined) return refused('invalid-assignment', fault);
+  const counted = countedIn(image, assignments[0], counting) ?? replicationFactor;
   const live = image.placeableNodes().length;
   const isPlaced = replicationFactor >= 1 && (assignments.length > 0 || replicationFactor <= live);
   if (!Number.isInteger(replicationFactor) || !isPlaced) {
     return refused(
       'invalid-replication-factor',
-      `${replicationFactor} replicas, ${live} live nodes`,
+      `${replicationFactor} replicas, ${live} live nodes${onDisks(image)}`,
     );
   }
   if (isMemory && replicationFactor !== 1) {
     return refused('invalid-replication-factor', 'what is kept in memory has one replica');
   }
-  const mode = chooseMode(command, replicationFactor);
-  const minInsync = chooseMinInsync(command, rules, mode, replicationFactor);
-  if (minInsync > replicationFactor) {
-    return refused('invalid-config', `min in-sync ${minInsync} of ${replicationFactor} replicas`);
+  const mode = chooseMode(command, counted);
+  const minInsync = chooseMinInsync(command, rules, mode, counted);
+  if (minInsync > counted) {
+    return refused('invalid-config', `min in-sync ${minInsync} of ${counted} replicas`);
   }
   const config = sortedConfig(command.config);
   return { partitions, replicationFactor, mode, minInsync, rules, config, policy: policy?.name };
@@ -151,11 +154,36 @@ function chooseMinInsync(
   return rules.minInsync ?? defaultMinInsync(replicas);
 }
 
+/** How many of its assigned replicas are in memory only, and count for nothing. */
+function copiesOf(image: MetadataImage, log: LogRecord): number {
+  const assigned = assignedOf(log);
+  return assigned.length - countedOf(image, log, assigned).length;
+}
+
+/** What of a destination says whether a replica on a RAM node counts. */
+type Counting = Pick<LogRecord, 'durability'> & Pick<DestinationRecord, 'queue'>;
+
+function countedIn(
+  image: MetadataImage,
+  nodes: readonly number[] | undefined,
+  counting: Counting,
+): number | undefined {
+  const { durability } = counting;
+  return nodes?.filter((node) => mayCount(image.node(node), durability, counting)).length;
+}
+
+/** Said where nodes that are live are not among those that are counted. */
+function onDisks(image: MetadataImage): string {
+  return image.liveNodes().some(({ role }) => role !== 'disk') ? ' with a disk' : '';
+}
+
 function assignmentFault(
   image: MetadataImage,
   assignments: readonly (readonly number[])[],
   replicas: number,
+  counting: Counting,
 ): string | undefined {
+  const counted = countedIn(image, assignments[0], counting);
   for (const [partition, nodes] of assignments.entries()) {
     if (nodes.length === 0) return `partition ${partition} has no replica`;
     if (nodes.length !== replicas) return `partition ${partition} has another number of replicas`;
@@ -164,8 +192,15 @@ function assignmentFault(
     if (unknown !== undefined) return `node ${unknown} is not registered`;
     const leaving = nodes.find((node) => image.node(node)!.isLeaving);
     if (leaving !== undefined) return `node ${leaving} is leaving`;
+    const witness = nodes.find((node) => image.node(node)!.role === 'witness');
+    if (witness !== undefined) return `node ${witness} is a witness: it stores no logs`;
     if (!nodes.some((node) => image.isNodeLive(node)))
       return `partition ${partition}: none is live`;
+    const isHeld = (node: number) =>
+      image.isNodeLive(node) && mayCount(image.node(node), counting.durability, counting);
+    if (!nodes.some(isHeld)) return `partition ${partition}: all that are live are RAM nodes`;
+    if (countedIn(image, nodes, counting) !== counted)
+      return `partition ${partition} has another number of replicas on RAM nodes`;
   }
   return undefined;
 }
@@ -230,8 +265,10 @@ function newLog(
   replicas: readonly number[],
 ): LogRecord {
   // An empty log is held by every live replica alike.
-  const holders = [...replicas].sort((a, b) => a - b).filter((node) => image.isNodeLive(node));
-  const first = replicas.find((node) => isLive(image.node(node)))!;
+  const isHolder = (node: number) =>
+    image.isNodeLive(node) && mayCount(image.node(node), template.durability, destination);
+  const holders = [...replicas].sort((a, b) => a - b).filter(isHolder);
+  const first = replicas.find(isHolder)!;
   const { vhost, name, kind } = destination;
   const log: LogRecord = {
     logId,
@@ -289,17 +326,25 @@ export function addPartitions(applying: Applying, command: AddPartitions): Outco
   if (assignments.length > 0 && assignments.length !== partitions - present) {
     return refused('invalid-assignment', 'the assignment and the partition count differ');
   }
-  const fault = assignmentFault(image, assignments, destination.replicationFactor);
-  if (fault !== undefined) return refused('invalid-assignment', fault);
-  const live = image.placeableNodes().length;
-  if (assignments.length === 0 && live < destination.replicationFactor) {
-    return refused('invalid-replication-factor', `${live} live nodes`);
-  }
-  // New logs follow the rules of the present ones.
+  // New logs follow the rules of the present ones, and have as many replicas that count.
   const template = image.log(destination.logIds[0]!)!;
   const { mode, minInsync, durability, isUncleanAllowed } = template;
+  const counting: Counting = { durability, queue: undefined };
+  const fault = assignmentFault(image, assignments, destination.replicationFactor, counting);
+  if (fault !== undefined) return refused('invalid-assignment', fault);
+  const replicationFactor = destination.replicationFactor - copiesOf(image, template);
+  const counted = countedIn(image, assignments[0], counting) ?? replicationFactor;
+  if (counted !== replicationFactor) {
+    const why = `${counted} replicas count, where the others have ${replicationFactor} that do`;
+    return refused('invalid-assignment', why);
+  }
+  const live = image.placeableNodes().length;
+  if (assignments.length === 0 && live < replicationFactor) {
+    return refused('invalid-replication-factor', `${live} live nodes${onDisks(image)}`);
+  }
   const rules = { mode, minInsync, durability, isUncleanAllowed };
-  const logIds = addLogs(applying, destination, rules, partitions - present, assignments);
+  const growing = { ...destination, replicationFactor };
+  const logIds = addLogs(applying, growing, rules, partitions - present, assignments);
   applying.changeDestination({ ...destination, logIds });
   return OK;
 }
@@ -332,7 +377,8 @@ export function configureDestination(applying: Applying, command: ConfigureDesti
     const why = `${DURABILITY}: whether it is "memory" is decided when the destination is made`;
     return refused('invalid-config', why);
   }
-  const { replicationFactor } = destination;
+  const first = image.log(destination.logIds[0]!)!;
+  const replicationFactor = destination.replicationFactor - copiesOf(image, first);
   const wanted = rules.minInsync ?? defaultMinInsync(replicationFactor);
   if (wanted > replicationFactor) {
     return refused('invalid-config', `min in-sync ${wanted} of ${replicationFactor} replicas`);

@@ -2,12 +2,13 @@
 // log. (That of earlier versions moves the leaders itself.) A node that hosts nothing is taken out, and its data never comes back under its
 // name: what others count on by now is elsewhere.
 import { kindOfVhost } from './actor-kinds.ts';
-import { endsWithNode } from './apply-queues.ts';
 import { type Applying, named, OK, refused } from './applying.ts';
 import type { DeregisterNode, DrainNode, Outcome, RegisterNode } from './commands.ts';
 import { chooseLeader, grant, NOBODY } from './election.ts';
 import type { MetadataImage } from './image.ts';
 import { mirrorsOf } from './mirrors.ts';
+import { assignedOf } from './reassignment.ts';
+import { countedOf, countsOn, staysOnItsNode, votersFault } from './roles.ts';
 import type { LogRecord, NodeRecord } from './types.ts';
 
 export function drainNode(applying: Applying, command: DrainNode): Outcome {
@@ -33,13 +34,15 @@ export function drainNode(applying: Applying, command: DrainNode): Outcome {
 
 function drainFault(image: MetadataImage, node: NodeRecord): Outcome | undefined {
   const others = image.placeableNodes().filter(({ id }) => id !== node.id);
-  if (others.length === 0) {
+  if (others.length === 0 && node.role === 'disk') {
     return refused('too-few-nodes', `node ${node.id} is the last one that could have replicas`);
   }
   for (const logId of image.logsOn(node.id)) {
     const log = image.log(logId)!;
     if (staysOnItsNode(image, log) || log.removing.includes(node.id)) continue;
-    const wanted = log.replicas.length - log.removing.length;
+    // A copy that nobody counts needs no other place.
+    if (!countsOn(image, log, node.id)) continue;
+    const wanted = countedOf(image, log, assignedOf(log)).length;
     const able = others.filter((other) => canHost(other, log));
     const what = `${log.destination}-${log.partition}`;
     // A mirrored queue is content with fewer.
@@ -64,13 +67,9 @@ function lastInSync(log: LogRecord, node: NodeRecord, what: string): Outcome | u
   return refused('last-in-sync', `node ${node.id} has the last in-sync replica of ${what}`);
 }
 
-/** Its records are in the memory of one process, or it ends with it: there is nothing to move. */
-export function staysOnItsNode(image: MetadataImage, log: LogRecord): boolean {
-  return log.durability === 'memory' || endsWithNode(image, log);
-}
-
-/** The node brings what the log needs. */
+/** The node stores logs, and brings what this one needs. */
 export function canHost(node: NodeRecord, log: LogRecord): boolean {
+  if (node.role === 'witness') return false;
   const kind = kindOfVhost(log.vhost);
   return kind === undefined || node.kinds.some(({ name }) => name === kind);
 }
@@ -87,6 +86,12 @@ export function deregisterNode(applying: Applying, command: DeregisterNode): Out
     const log = image.log(hosted[0]!)!;
     const what = `${hosted.length} replicas, of ${log.destination}-${log.partition} among others`;
     return refused('node-in-use', `node ${node.id} has ${what}`);
+  }
+  const staying = image.nodes().filter(({ id }) => id !== node.id);
+  const votersLeft = node.role === 'ram' ? undefined : votersFault(staying.map(({ role }) => role));
+  if (votersLeft !== undefined) {
+    const how = 'add a disk node or a witness first';
+    return refused('too-few-voters', `without node ${node.id} ${votersLeft}; ${how}`);
   }
   image.removeNode(node.id);
   image.putRemoved(node.id, node.incarnation);

@@ -15,6 +15,7 @@ import type {
 import { chooseLeader, grant, isCandidate, takeOffline } from './election.ts';
 import type { MetadataImage } from './image.ts';
 import { bySeniority } from './mirrors.ts';
+import { countsOn } from './roles.ts';
 import { isLive, type LogRecord, NO_NODE } from './types.ts';
 
 export function proposeSafeSet(applying: Applying, command: ProposeSafeSet): Outcome {
@@ -50,6 +51,7 @@ function safeSetFault(
   if (isr.some((node) => !nodes.has(node))) return 'the ISR goes beyond the safe set';
   for (const { node, incarnation } of safeSet) {
     if (!log.replicas.includes(node)) return `node ${node} is no replica`;
+    if (!countsOn(image, log, node)) return `node ${node} has a copy in memory only`;
     const record = image.node(node);
     const isPresent = log.safeSet.some((m) => m.node === node && m.incarnation === incarnation);
     // An absent member may stay; it may not come in, nor be all that an ISR rests on.
@@ -142,8 +144,9 @@ export function electUnclean(applying: Applying, command: ElectUnclean): Outcome
     return refused('unclean-not-allowed', `log ${log.logId}`);
   }
   const node = image.node(command.node);
-  if (!isLive(node) || !log.replicas.includes(node.id)) {
-    return refused('no-candidate', `node ${command.node} is no live replica`);
+  const isFit = isLive(node) && log.replicas.includes(node.id) && countsOn(image, log, node.id);
+  if (!isFit) {
+    return refused('no-candidate', `node ${command.node} is no live replica that counts`);
   }
   const safeSet = [{ node: node.id, incarnation: node.incarnation }];
   const granted = grant({ ...log, safeSet, isr: [node.id] }, node);

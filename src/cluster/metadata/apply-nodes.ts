@@ -6,13 +6,14 @@ import { KINDS_MAX, kindsFault } from './actor-kinds.ts';
 import { dropTransientExchanges } from './apply-exchanges.ts';
 import { removalFault } from './apply-leaving.ts';
 import { renewMemoryLogs } from './apply-memory.ts';
-import { dropQueuesOfNode, dropQueuesOfShard, endsWithNode } from './apply-queues.ts';
+import { dropQueuesOfNode, dropQueuesOfShard } from './apply-queues.ts';
 import { type Applying, named, OK, refused } from './applying.ts';
 import type {
   FenceNode,
   LoseReplicas,
   Outcome,
   RegisterNode,
+  RegisterNodeAs,
   RegisterNodeWithKinds,
   ResignNode,
   RestartShard,
@@ -21,23 +22,26 @@ import type {
 import { chooseLeader, grant, isCandidate, NOBODY, reelect, standingOf } from './election.ts';
 import { isValidName } from './names.ts';
 import { shardOf } from './placement.ts';
+import { endsWithNode } from './roles.ts';
 import {
   type ActorKind,
   isLive,
   type LogRecord,
   NO_NODE,
   type NodeRecord,
+  type NodeRole,
   type SafeMember,
 } from './types.ts';
 
 const NODE_ID_MAX = 2 ** 21 - 1;
 const U32_MAX = 0xffff_ffff;
 
-type Registration = RegisterNode | RegisterNodeWithKinds;
+type Registration = RegisterNode | RegisterNodeWithKinds | RegisterNodeAs;
 
 export function registerNode(applying: Applying, command: Registration): Outcome {
   const kinds = 'kinds' in command ? sortedKinds(command.kinds) : [];
-  const invalid = registrationFault(command, kinds);
+  const role = 'role' in command ? command.role : 'disk';
+  const invalid = registrationFault(command, kinds, role);
   if (invalid !== undefined) return refused('invalid-registration', invalid);
   const { image } = applying;
   const known = image.node(command.node);
@@ -49,6 +53,10 @@ export function registerNode(applying: Applying, command: Registration): Outcome
   const fault = kindsFault(image, command.node, kinds);
   if (fault !== undefined) return refused(fault.code, fault.message);
   if (known !== undefined) {
+    if (known.role !== role) {
+      const how = `node ${known.id} is known as a ${known.role} node: remove it, and add it with an empty folder`;
+      return refused('other-role', how);
+    }
     if (command.incarnation < known.incarnation) {
       // Replicas take the lower of two incarnations for the older one.
       const why = `node ${known.id} is already known as ${known.incarnation}`;
@@ -71,6 +79,7 @@ export function registerNode(applying: Applying, command: Registration): Outcome
   const { endpoints, firstShardThread, shardIncarnations } = command;
   applying.changeNode({
     id,
+    role,
     incarnation,
     bootCounter,
     osBootId,
@@ -98,7 +107,11 @@ function sortedKinds(kinds: readonly ActorKind[]): readonly ActorKind[] {
   return [...kinds].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function registrationFault(command: Registration, kinds: readonly ActorKind[]): string | undefined {
+function registrationFault(
+  command: Registration,
+  kinds: readonly ActorKind[],
+  role: NodeRole,
+): string | undefined {
   const isU32 = (value: number) => Number.isInteger(value) && value >= 1 && value <= U32_MAX;
   const { node } = command;
   if (kinds.length > KINDS_MAX) return `${kinds.length} kinds of actors, more than ${KINDS_MAX}`;
@@ -109,7 +122,8 @@ function registrationFault(command: Registration, kinds: readonly ActorKind[]): 
   if (!Number.isInteger(node) || node < 0 || node > NODE_ID_MAX) return `node id ${node}`;
   if (!isU32(command.incarnation)) return `incarnation ${command.incarnation}`;
   if (!isU32(command.bootCounter)) return `boot counter ${command.bootCounter}`;
-  if (command.shardIncarnations.length === 0) return 'no shards';
+  const hasShards = command.shardIncarnations.length > 0;
+  if (hasShards === (role === 'witness')) return hasShards ? 'a witness with shards' : 'no shards';
   const { firstShardThread } = command;
   if (firstShardThread !== 0 && firstShardThread !== 1) return `shard thread ${firstShardThread}`;
   return command.shardIncarnations.every(isU32) ? undefined : 'shard incarnations';

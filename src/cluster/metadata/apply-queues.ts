@@ -15,6 +15,7 @@ import {
   replicasByDefault,
 } from './placement.ts';
 import type { Mirrors, PolicyRules } from './policy-types.ts';
+import { endsWithNode, mayCount } from './roles.ts';
 import type {
   DeclareQueueCommand,
   DeleteQueueCommand,
@@ -53,6 +54,9 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
   const policy = image.policies.match(subject)?.name;
   const plan = planQueue(image, command, image.policies.rules(vhost, policy));
   const { replicationFactor, template, assignments } = plan;
+  if (replicationFactor < 1) {
+    return refused('invalid-replication-factor', `no node is live that could keep ${name}`);
+  }
   const place = { topicId: command.topicId, replicationFactor, config: [], logIds: [], policy };
   const destination: DestinationRecord = { ...subject, ...place };
   const logIds = addLogs(applying, destination, template, 1, assignments);
@@ -82,25 +86,31 @@ function planQueue(
     return { replicationFactor: nodes.length, template, assignments: [nodes] };
   }
   const isOne = isLocal || command.replicationFactor === 1;
-  const replicationFactor = isOne ? 1 : wantedReplicas(image, command.replicationFactor);
+  const most = isOne ? 1 : command.replicationFactor;
+  // Where nothing of it would count it goes to a node where it does.
+  const isHere = isOne && mayCount(image.node(command.node), durability, { queue: command });
+  const replicationFactor = isHere ? 1 : wantedReplicas(image, most);
   const rulesOf = command.quorum === undefined ? majorityRules : quorumRules;
   const template = { ...rulesOf(replicationFactor), ...rest };
-  return { replicationFactor, template, assignments: isOne ? [[command.node]] : [] };
+  return { replicationFactor, template, assignments: isHere ? [[command.node]] : [] };
 }
 
-/** The first that is live is the master, as far as the cluster chooses: in turns. */
+/** The first that is live is the master, as far as the cluster chooses: in turns. Of disk nodes; none where none is live. */
 function mirrorNodes(image: MetadataImage, mirrors: Mirrors, asking: number): readonly number[] {
-  const order = placementOrder(image.liveNodes());
+  const disks = image.nodes().filter(({ role }) => role === 'disk');
+  const order = placementOrder(disks.filter(isLive));
+  if (order.length === 0) return [];
   switch (mirrors.kind) {
     case 'exactly':
       return placeReplicas(order, image.placedLogs, Math.min(mirrors.count, order.length));
     case 'all': {
-      const down = image.nodes().filter((node) => !isLive(node));
+      const down = disks.filter((node) => !isLive(node));
       return [...placeReplicas(order, image.placedLogs, order.length), ...down.map(({ id }) => id)];
     }
     case 'nodes': {
-      const known = mirrors.nodes.filter((id) => image.node(id) !== undefined);
-      return known.some((id) => image.isNodeLive(id)) ? known : [asking];
+      const known = mirrors.nodes.filter((id) => image.node(id)?.role === 'disk');
+      if (known.some((id) => order.includes(id))) return known;
+      return order.includes(asking) ? [asking] : placeReplicas(order, image.placedLogs, 1);
     }
   }
 }
@@ -217,13 +227,6 @@ export function releaseOwner(applying: Applying, command: ReleaseOwnerCommand): 
     dropDestination(applying, destination);
   }
   return OK;
-}
-
-/** The queue lives no longer than its node's process: it is exclusive or transient. */
-export function endsWithNode(image: MetadataImage, log: LogRecord): boolean {
-  if (log.kind !== 'queue') return false;
-  const queue = image.destination(log.vhost, log.destination)?.queue;
-  return queue !== undefined && (queue.owner !== undefined || !queue.durable);
 }
 
 /** The process of a node has ended or counts as ended. */

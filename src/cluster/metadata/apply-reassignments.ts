@@ -1,11 +1,12 @@
 // The command that gives a log other replicas: what is refused, and the record that it begins with. What follows from
 // there is in `reassignment.ts`.
-import { canHost, staysOnItsNode } from './apply-leaving.ts';
+import { canHost } from './apply-leaving.ts';
 import { type Applying, OK, refused } from './applying.ts';
 import type { Outcome, ReassignLog } from './commands.ts';
 import type { MetadataImage } from './image.ts';
 import { isBecomingMirrored } from './mirrors.ts';
 import { assignedBefore, isReassigning } from './reassignment.ts';
+import { countedOf, staysOnItsNode } from './roles.ts';
 import { isLive, type LogRecord } from './types.ts';
 
 /** Most replicas that one log may be given. */
@@ -48,20 +49,23 @@ function assignmentFault(
   for (const id of wanted) {
     const node = image.node(id);
     if (node === undefined) return invalid(`node ${id} is not registered`);
+    if (node.role === 'witness') return invalid(`node ${id} is a witness: it stores no logs`);
     if (log.replicas.includes(id)) continue;
     if (!isLive(node)) return invalid(`node ${id} is not live`);
     if (node.isLeaving) return invalid(`node ${id} is leaving`);
     if (!canHost(node, log)) return invalid(`node ${id} does not bring its kind`);
   }
-  if (wanted.length < log.minInsync) {
+  const counted = countedOf(image, log, wanted).length;
+  const copies = counted === wanted.length ? '' : ' that count (RAM nodes have copies)';
+  if (counted < Math.max(1, log.minInsync)) {
     return refused(
       'invalid-replication-factor',
-      `${nameOf(log)}: ${wanted.length} replicas, and ${log.minInsync} must be in sync`,
+      `${nameOf(log)}: ${counted} replicas${copies}, and ${log.minInsync} must be in sync`,
     );
   }
   // How many make a majority is a rule of the log: more or fewer replicas would need another one.
-  const present = assignedBefore(log).length;
-  const isFree = wanted.length === present || isBecomingMirrored(image, log, wanted);
+  const present = countedOf(image, log, assignedBefore(log)).length;
+  const isFree = counted === present || isBecomingMirrored(image, log, wanted);
   if (log.mode === 'quorum' && !isFree) {
     return refused(
       'invalid-replication-factor',

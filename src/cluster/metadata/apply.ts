@@ -64,6 +64,7 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return initCluster(applying, command);
     case 'register-node':
     case 'register-node-with-kinds':
+    case 'register-node-as':
       return registerNode(applying, command);
     case 'unfence-node':
       return unfenceNode(applying, command);

@@ -12,6 +12,7 @@ import {
   readNodeIds,
   readOptionalText,
   readPairs,
+  readRole,
   readSafeSet,
   writeEndpoints,
   writeKind,
@@ -21,6 +22,7 @@ import {
   writeNodeIds,
   writeOptionalText,
   writePairs,
+  writeRole,
   writeSafeSet,
 } from './fields.ts';
 import { POLICY_CODECS } from './policy-codec.ts';
@@ -130,6 +132,19 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       writeList(out, command.kinds, writeKind);
     },
     read: (input) => ({ ...readRegistration(input), kinds: readList(input, readKind) }),
+  },
+  'register-node-as': {
+    code: 34,
+    write(out, command) {
+      writeRegistration(out, command);
+      writeList(out, command.kinds, writeKind);
+      writeRole(out, command.role);
+    },
+    read(input) {
+      const registration = readRegistration(input);
+      const kinds = readList(input, readKind);
+      return { ...registration, kinds, role: readRole(input) };
+    },
   },
   'unfence-node': { code: 3, write: writeLife, read: readLife },
   'fence-node': { code: 4, write: writeLife, read: readLife },

@@ -13,6 +13,7 @@ import type {
   Endpoint,
   LogKind,
   LogMode,
+  NodeRole,
   SafeMember,
 } from './types.ts';
 
@@ -51,6 +52,12 @@ export interface RegisterNode {
 export interface RegisterNodeWithKinds extends Omit<RegisterNode, 'kind'> {
   readonly kind: 'register-node-with-kinds';
   readonly kinds: readonly ActorKind[];
+}
+
+/** The same of a node that is no disk node. A role is kept for as long as the node is not removed. */
+export interface RegisterNodeAs extends Omit<RegisterNodeWithKinds, 'kind'> {
+  readonly kind: 'register-node-as';
+  readonly role: NodeRole;
 }
 
 export interface UnfenceNode {
@@ -267,6 +274,7 @@ export type MetadataCommand =
   | InitCluster
   | RegisterNode
   | RegisterNodeWithKinds
+  | RegisterNodeAs
   | UnfenceNode
   | FenceNode
   | ResignNode
@@ -305,6 +313,10 @@ export type RefusalCode =
   /** A node that was taken out of the cluster came back with its data. */
   | 'node-removed'
   | 'too-few-nodes'
+  /** A node comes back in another role than the one that it is known in. */
+  | 'other-role'
+  /** Those that vote would be two, or their witnesses not fewer than the others. */
+  | 'too-few-voters'
   | 'last-in-sync'
   | 'no-reassignment'
   | 'invalid-registration'

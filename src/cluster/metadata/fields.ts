@@ -1,7 +1,15 @@
 // Field codecs that commands and snapshots share. Lists are a varint count and the items; a count is
 // believed only as far as there are bytes for it.
 import { type ByteReader, BytesError, type ByteWriter } from '../../std/bytes.ts';
-import type { ActorKind, Endpoint, LogKind, LogMode, SafeMember } from './types.ts';
+import {
+  type ActorKind,
+  type Endpoint,
+  type LogKind,
+  type LogMode,
+  NODE_ROLES,
+  type NodeRole,
+  type SafeMember,
+} from './types.ts';
 
 const LOG_KINDS = ['partition', 'group', 'queue', 'actor'] as const satisfies readonly LogKind[];
 const MODES = ['all', 'quorum', 'auto'] as const;
@@ -100,6 +108,14 @@ function pick<T>(names: readonly T[], code: number, what: string): T {
   const name = names[code];
   if (name === undefined) throw new BytesError('BYTES_TRUNCATED', `unknown ${what}`, { code });
   return name;
+}
+
+export function writeRole(out: ByteWriter, role: NodeRole): void {
+  out.u8(NODE_ROLES.indexOf(role));
+}
+
+export function readRole(input: ByteReader): NodeRole {
+  return pick(NODE_ROLES, input.u8(), 'role');
 }
 
 export function writeLogKind(out: ByteWriter, kind: LogKind): void {

@@ -71,9 +71,11 @@ export class MetadataImage {
     return this.nodes().filter(isLive);
   }
 
-  /** Who is given replicas where nobody says who. */
+  /** Who is given replicas where nobody says who: disk nodes. */
   placeableNodes(): readonly NodeRecord[] {
-    return this.nodes().filter((node) => isLive(node) && !node.isLeaving);
+    return this.nodes().filter((node) => {
+      return isLive(node) && !node.isLeaving && node.role === 'disk';
+    });
   }
 
   /** The last name of its data, of a node that was taken out of the cluster. */

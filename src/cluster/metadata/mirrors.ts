@@ -6,6 +6,7 @@ import { grant, isCandidate } from './election.ts';
 import type { MetadataImage } from './image.ts';
 import { majorityRules, placementOrder, quorumRules, replicasByDefault } from './placement.ts';
 import type { Mirrors } from './policy-types.ts';
+import { countedOf } from './roles.ts';
 import type { QueueRules } from './routing-types.ts';
 import type { LogRecord } from './types.ts';
 
@@ -65,7 +66,7 @@ export function withSettledMode(image: MetadataImage, log: LogRecord): LogRecord
     if (log.mode !== 'quorum' || size !== log.minInsync) return log;
     return grant({ ...log, mode: 'all', minInsync: 1 }, leader);
   }
-  if (log.mode !== 'all' || size !== log.replicas.length) return log;
+  if (log.mode !== 'all' || size !== countedOf(image, log, log.replicas).length) return log;
   const rules = (mirroring.isQuorum ? quorumRules : majorityRules)(size);
   const isSame = rules.mode === 'all' && (!mirroring.isQuorum || rules.minInsync === log.minInsync);
   if (isSame) return log;
@@ -79,7 +80,8 @@ export function isBecomingMirrored(
   wanted: readonly number[],
 ): boolean {
   if (log.mode !== 'quorum' || mirrorsOf(image, log) === undefined) return false;
-  return wanted.length === log.minInsync && wanted.every((node) => log.replicas.includes(node));
+  const counted = countedOf(image, log, wanted).length;
+  return counted === log.minInsync && wanted.every((node) => log.replicas.includes(node));
 }
 
 /** In order of preference: the oldest first, who came into the set last. Of a mirrored log that is not on its way. */
@@ -128,7 +130,11 @@ function wantedNodes(image: MetadataImage, log: LogRecord, mirrors: Mirrors): re
   const others = [...order.slice(from), ...order.slice(0, from)].filter(
     (node) => !log.replicas.includes(node),
   );
-  const isStaying = (node: number) => image.node(node)?.isLeaving === false;
+  // A copy in memory is no mirror: the policy takes it away.
+  const isStaying = (id: number) => {
+    const node = image.node(id);
+    return node?.isLeaving === false && node.role === 'disk';
+  };
   switch (mirrors.kind) {
     case 'all':
       return [...log.replicas.filter(isStaying), ...others];

@@ -5,6 +5,7 @@
 import { grant, isCandidate } from './election.ts';
 import type { MetadataImage } from './image.ts';
 import { withSettledMode } from './mirrors.ts';
+import { countedOf } from './roles.ts';
 import type { LogRecord } from './types.ts';
 
 export function isReassigning({ adding, removing }: LogRecord): boolean {
@@ -27,11 +28,13 @@ export function assignedBefore({ replicas, adding }: LogRecord): readonly number
  */
 export function furthered(image: MetadataImage, log: LogRecord): LogRecord {
   if (!isReassigning(log)) return withSettledMode(image, log);
-  const assigned = assignedOf(log);
-  const isCounted = (node: number) => log.safeSet.some((member) => member.node === node);
-  if (!assigned.every(isCounted)) return log;
+  const wanted = assignedOf(log);
+  // Copies are in no set: nobody waits for them.
+  const assigned = countedOf(image, log, wanted);
+  const isMember = (node: number) => log.safeSet.some((member) => member.node === node);
+  if (!assigned.every(isMember)) return log;
   if (log.safeSet.every(({ node }) => assigned.includes(node))) {
-    const arrived = { ...log, replicas: assigned, adding: [], removing: [] };
+    const arrived = { ...log, replicas: wanted, adding: [], removing: [] };
     return withSettledMode(image, arrived);
   }
   if (!log.removing.includes(log.leader)) return log;

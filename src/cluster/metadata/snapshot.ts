@@ -10,6 +10,7 @@
 //   from version 5 on: the reassignment at the end of a log, a flag of nodes that leave, and behind the policies
 //   nodes that were taken out, sorted
 //   from version 6 on: queues may be quorum queues, and policies for them; nothing else is different
+//   from version 7 on: the role at the end of a node
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
@@ -22,6 +23,7 @@ import {
   readNodeIds,
   readOptionalText,
   readPairs,
+  readRole,
   readSafeSet,
   writeEndpoints,
   writeKind,
@@ -31,6 +33,7 @@ import {
   writeNodeIds,
   writeOptionalText,
   writePairs,
+  writeRole,
   writeSafeSet,
 } from './fields.ts';
 import type { MetadataImage } from './image.ts';
@@ -48,8 +51,10 @@ import {
 import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
 /** What is written. */
-export const SNAPSHOT_VERSION = 6;
+export const SNAPSHOT_VERSION = 7;
 const VERSION = SNAPSHOT_VERSION;
+/** Before roles: all were disk nodes. Still read. */
+const VERSION_WITHOUT_ROLES = 6;
 /** Before policies. Still read. */
 const VERSION_WITHOUT_POLICIES = 3;
 /** Before replicas of logs could change. Still read. */
@@ -104,7 +109,7 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const defaults = { partitions, replicationFactor: input.varI53() };
   const nextLogId = input.varU53();
   const placedLogs = input.varU53();
-  const nodes = readList(input, (from) => readNode(from, format > VERSION_WITHOUT_KINDS));
+  const nodes = readList(input, (from) => readNode(from, format));
   const hasRouting = format !== VERSION_WITHOUT_ROUTING;
   const hasPolicies = format > VERSION_WITHOUT_POLICIES;
   const destinations = readList(input, (from) => readDestination(from, hasRouting, hasPolicies));
@@ -151,9 +156,10 @@ function writeNode(out: ByteWriter, node: NodeRecord): void {
   writeNodeIds(out, node.shardIncarnations);
   out.u8((node.isFenced ? 1 : 0) | (node.isDraining ? 2 : 0) | (node.isLeaving ? 4 : 0));
   writeList(out, node.kinds, writeKind);
+  writeRole(out, node.role);
 }
 
-function readNode(input: ByteReader, hasKinds: boolean): NodeRecord {
+function readNode(input: ByteReader, format: number): NodeRecord {
   const id = input.varI53();
   const incarnation = input.varU53();
   const bootCounter = input.varU53();
@@ -164,8 +170,9 @@ function readNode(input: ByteReader, hasKinds: boolean): NodeRecord {
   const firstShardThread = input.u8();
   const shardIncarnations = readNodeIds(input);
   const flags = input.u8();
-  const kinds = hasKinds ? readList(input, readKind) : [];
-  const life = { id, incarnation, bootCounter, osBootId, pid };
+  const kinds = format > VERSION_WITHOUT_KINDS ? readList(input, readKind) : [];
+  const role = format > VERSION_WITHOUT_ROLES ? readRole(input) : 'disk';
+  const life = { id, role, incarnation, bootCounter, osBootId, pid };
   const marks = {
     isFenced: (flags & 1) !== 0,
     isDraining: (flags & 2) !== 0,

@@ -96,8 +96,18 @@ export interface ActorKind {
   readonly hash: number;
 }
 
+/**
+ * `disk`: votes on metadata, and stores. `ram`: does not vote, and has everything in memory: each start is a new
+ * incarnation with nothing. `witness`: votes, and stores neither metadata nor logs. In the order of the snapshot.
+ */
+export const NODE_ROLES = ['disk', 'ram', 'witness'] as const;
+
+export type NodeRole = (typeof NODE_ROLES)[number];
+
 export interface NodeRecord {
   readonly id: number;
+  /** For as long as the number is this node's. */
+  readonly role: NodeRole;
   /** Of the node's data; see `register-node`. */
   readonly incarnation: number;
   readonly bootCounter: number;

@@ -174,7 +174,7 @@ export class HostedLog {
     } else {
       role.core.liveChanged(live);
       if (lead !== undefined && epoch === role.epoch) {
-        role.core.replicasChanged(lead.replicas, lead.assignedAt);
+        role.core.replicasChanged(lead.replicas, lead.assignedAt, lead.observers);
         role.core.safeSetChanged(lead);
       }
     }

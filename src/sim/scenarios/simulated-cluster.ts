@@ -269,7 +269,7 @@ export class SimulatedCluster {
   hasRecovered(node: SimNode): boolean {
     const own = this.#probeOf(node);
     // A membership that is only logged may be undone with the node that has logged it.
-    if (own === undefined || !own.isSettledVoter) return false;
+    if (own === undefined || !own.isSettledMember) return false;
     let newest = own;
     for (const { probe } of this.#probes()) {
       if (probe.metadata.index > newest.metadata.index) newest = probe;
@@ -298,7 +298,7 @@ export class SimulatedCluster {
       const own = this.#probeOf(node);
       const standing = own?.standing(node.number);
       const what = [
-        own?.isSettledVoter === true ? 'voter' : 'no voter',
+        own?.isSettledMember === true ? 'member' : 'no member',
         standing?.isLive === true ? 'live' : 'not live',
         standing?.isInSync === true ? 'in sync' : 'not in sync',
       ];

@@ -8,6 +8,7 @@ import type {
   NodeAddress,
   NodeConfig,
   NodeEvent,
+  NodeRole,
   RunningNode,
 } from '../../../src/assembly/node-config.ts';
 import type { Environment } from '../../../src/env/environment.ts';
@@ -59,6 +60,8 @@ export interface JoinWish {
 
 export interface TestClusterOptions {
   readonly nodes?: number;
+  /** Of those that are no disk nodes. */
+  readonly roles?: Readonly<Record<number, NodeRole>>;
   /** Worker threads per node; `parts.makeShards` must fit. */
   readonly shards?: number;
   readonly dataRoot?: (id: number) => string;
@@ -82,6 +85,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     httpPort: ports[index * 5 + 2] ?? 0,
     amqpPort: ports[index * 5 + 3] ?? 0,
     rocketmqPort: ports[index * 5 + 4] ?? 0,
+    role: options.roles?.[index + 1] ?? 'disk',
   }));
   const log = createNodeLog({
     level: process.env['CALLBOARD_TEST_LOG'] === undefined ? 'silent' : 'debug',

@@ -302,7 +302,7 @@ export class Shard {
       const { leader, epoch, replicas, isr, minInsync, kind = 'partition' } = log;
       const destination = cluster.destinationOf(logId)?.name ?? '';
       const named = { destination, partition: 0, offline: [], durability: 'sync' } as const;
-      const moves = { adding: [], removing: [] };
+      const moves = { adding: [], removing: [], observers: [] };
       return { logId, kind, leader, epoch, replicas, isr, minInsync, ...moves, ...named };
     };
     const destinationView = ({ name, logIds, config }: Destination): DestinationView => ({
@@ -316,7 +316,7 @@ export class Shard {
       const record = rig.recordOf(id);
       if (record === undefined) return undefined;
       const { incarnation, life, isLive } = record;
-      const more = { rack: undefined, pid: 1, endpoints: new Map() };
+      const more = { rack: undefined, pid: 1, endpoints: new Map(), role: 'disk' } as const;
       return { id, incarnation, isLive, shardIncarnations: [life], ...more };
     };
     const nodes = () => [1, 2, 3].flatMap((id) => nodeView(id) ?? []);

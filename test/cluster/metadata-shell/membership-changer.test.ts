@@ -41,7 +41,7 @@ beforeEach(() => {
 const standingOf = (node: number): Standing => standings.get(node) ?? 'unknown';
 const look = (nowMs: number) => changer.dropStrangers(standingOf, nowMs);
 const join = (isLive: boolean, isRemoved = false) =>
-  changer.replace(4, 77, { isRemoved, isLive: () => isLive });
+  changer.admit({ node: 4, incarnation: 77, role: 'disk' }, { isRemoved, isLive: () => isLive });
 
 test('a newcomer votes when its node is live, and not before', async () => {
   expect(await join(false)).toBe(false);
@@ -90,6 +90,54 @@ test('who is known in time stays, and the time is that of one leader', async () 
   standings.delete(4);
   await look(2 * UNKNOWN_GRACE_MS + 1);
   expect(learners).toEqual([JOINER]);
+});
+
+test('of two nodes one votes: the second waits for a third that is live', async () => {
+  voters = FOUNDERS.slice(0, 1);
+  const [second, third] = [peerOf(2, 5), peerOf(3, 6)];
+  const live = new Set([2]);
+  const ask = (node: number, incarnation: number) =>
+    changer.admit(
+      { node, incarnation, role: 'disk' },
+      { isRemoved: false, isLive: (each) => live.has(each) },
+    );
+  expect(await ask(2, 5)).toBe(false);
+  expect(await ask(3, 6)).toBe(false);
+  expect({ voters, learners }).toEqual({
+    voters: FOUNDERS.slice(0, 1),
+    learners: [second, third],
+  });
+  // The second is gone when the third is there.
+  live.delete(2);
+  live.add(3);
+  expect(await ask(3, 6)).toBe(false);
+  live.add(2);
+  expect(await ask(3, 6)).toBe(true);
+  expect({ voters, learners }).toEqual({
+    voters: [FOUNDERS[0], second, third],
+    learners: [],
+  });
+});
+
+test('who lost its folder takes the place of its old peer when it votes, not before', async () => {
+  const again = peerOf(3, 9);
+  const ask = (isLive: boolean) =>
+    changer.admit(
+      { node: 3, incarnation: 9, role: 'disk' },
+      { isRemoved: false, isLive: () => isLive },
+    );
+  expect(await ask(false)).toBe(false);
+  expect({ voters, learners }).toEqual({ voters: FOUNDERS, learners: [again] });
+  expect(await ask(true)).toBe(true);
+  expect({ voters, learners }).toEqual({ voters: [...FOUNDERS.slice(0, 2), again], learners: [] });
+});
+
+test('a RAM node learns in each of its lives, and never votes', async () => {
+  const ask = (incarnation: number) =>
+    changer.admit({ node: 4, incarnation, role: 'ram' }, { isRemoved: false, isLive: () => true });
+  expect(await ask(77)).toBe(true);
+  expect(await ask(78)).toBe(true);
+  expect({ voters, learners }).toEqual({ voters: FOUNDERS, learners: [peerOf(4, 78)] });
 });
 
 test('a founder votes before it has ever come, and leaves when it is removed', async () => {

@@ -132,6 +132,13 @@ const BIG: readonly MetadataCommand[] = [
     kind: 'register-node-with-kinds',
     kinds: [{ name: 'app.a', version: 2, hash: 0xffff_ffff }],
   },
+  { ...registration(4), kind: 'register-node-as', kinds: [], role: 'ram' },
+  {
+    ...registration(5, { shardIncarnations: [] }),
+    kind: 'register-node-as',
+    kinds: [],
+    role: 'witness',
+  },
   registration(3, { rack: 'r', hasFailedSync: true, previousIncarnation: 9 }),
   creation('t', {
     topicId: topicId(5),
@@ -167,7 +174,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(33);
+    expect(kinds.size).toBe(34);
   });
 
   test('cut short or with a rest, it is refused', () => {

@@ -196,5 +196,7 @@ test('a node is forgotten when it is fenced and hosts nothing', () => {
   world.fence(3);
   expect(world.code(forget)).toBe('node-in-use');
   world.do({ kind: 'delete-destination', vhost: '/', name: 't' });
+  expect(world.code(forget)).toBe('too-few-voters');
+  world.join(4);
   expect(world.do(forget)).toEqual([{ kind: 'node-removed', node: 3 }]);
 });

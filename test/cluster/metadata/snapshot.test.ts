@@ -61,6 +61,16 @@ const VERSION_5 =
 /** The same: it has no quorum queue. */
 const VERSION_6 = `06${VERSION_5.slice(2)}`;
 
+/** The same with the roles of nodes, all of them disk nodes. */
+const VERSION_7 =
+  '0708000601030201026501046f732d31e9070001056b61666b61093132372e302e302e31232901020204' +
+  '00000002012f016410000000000000000000000000000000040200010001040101010501016e01760173' +
+  '00012f017110000000000000000000000000fe35573c0200010001020104026500010700000101700201' +
+  '02012f017100010202026502010265010200000102000000000202012f01640001020202650201026501' +
+  '0200000100000000000001012f016505746f706963030101610002012f0165000171016b000109012f01' +
+  '65010a616d712e66616e6f7574016b000001012f0170025e710102010c782d6475726162696c69747907' +
+  '226173796e632200';
+
 describe('a snapshot', () => {
   test('of version 1 gives the image it was made of, without exchanges', () => {
     const image = new MetadataImage();
@@ -98,11 +108,15 @@ describe('a snapshot', () => {
     expect(image.removedNodes()).toEqual([]);
   });
 
-  test('of version 5 gives the image it was made of', () => {
-    const image = new MetadataImage();
-    restoreImage(image, new Uint8Array(Buffer.from(VERSION_5, 'hex')));
-    expect(toHex(snapshotImage(image))).toBe(VERSION_6);
-  });
+  test.each([VERSION_5, VERSION_6])(
+    'of versions 5 and 6 gives the image, of disk nodes',
+    (bytes) => {
+      const image = new MetadataImage();
+      restoreImage(image, new Uint8Array(Buffer.from(bytes, 'hex')));
+      expect(image.nodes().map(({ id, role }) => [id, role])).toEqual([[1, 'disk']]);
+      expect(toHex(snapshotImage(image))).toBe(VERSION_7);
+    },
+  );
 
   test('has fixed bytes', () => {
     const world = new World([1]);
@@ -115,7 +129,7 @@ describe('a snapshot', () => {
     const definition = [['x-durability', '"async"']] as const;
     const rules = { pattern: '^q', applyTo: 'queues', priority: 1, definition } as const;
     world.do({ kind: 'put-policy', vhost: '/', name: 'p', ...rules });
-    expect(toHex(snapshotImage(world.image))).toBe(VERSION_6);
+    expect(toHex(snapshotImage(world.image))).toBe(VERSION_7);
   });
 
   test('of an unknown version or cut anywhere is refused', () => {
@@ -126,7 +140,7 @@ describe('a snapshot', () => {
     for (let size = 0; size < bytes.length; size += 1) {
       expect(() => restoreImage(new MetadataImage(), bytes.subarray(0, size))).toThrow();
     }
-    bytes[0] = 7;
+    bytes[0] = 8;
     expect(() => restoreImage(new MetadataImage(), bytes)).toThrow();
   });
 });

@@ -274,6 +274,7 @@ export class FakeNode<E extends Environment> {
         removing: [],
         isr: [1, 2],
         offline: [],
+        observers: [],
         minInsync: 1,
         durability: 'sync',
       });
@@ -427,6 +428,7 @@ export class KafkaWorld extends FakeNode<ManualEnvironment> {
 function node(id: number, port: number): NodeView {
   return {
     id,
+    role: 'disk',
     incarnation: 1,
     isLive: true,
     rack: undefined,

@@ -68,7 +68,8 @@ export function declareStream(
 }
 
 function wanted(channel: Channel, name: string, table: FieldTable): CreateDestination {
-  const live = channel.host.ports.view.nodes().filter(({ isLive }) => isLive).length;
+  const { view } = channel.host.ports;
+  const live = view.nodes().filter(({ isLive, role }) => isLive && role === 'disk').length;
   const replicas = numberOf(table, 'x-initial-cluster-size');
   return {
     name,

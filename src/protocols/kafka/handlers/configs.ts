@@ -67,9 +67,9 @@ function durabilityOf({ config, logs }: DestinationView) {
 
 /** The cluster has its rule for topics that name none, and one for logs that commit by majority, whatever is named. */
 function minInsyncOf({ config, logs }: DestinationView) {
-  const { minInsync, replicas } = logs[0]!;
+  const { minInsync, replicas, observers } = logs[0]!;
   const isNamed = config.has(MIN_INSYNC_REPLICAS);
-  const otherwise = isNamed ? defaultMinInsync(replicas.length) : minInsync;
+  const otherwise = isNamed ? defaultMinInsync(replicas.length - observers.length) : minInsync;
   return { value: String(minInsync), defaultValue: String(otherwise) };
 }
 

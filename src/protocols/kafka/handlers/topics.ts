@@ -85,7 +85,8 @@ function refuseCounts(
   if (numPartitions !== -1 && (numPartitions < 1 || numPartitions > partitionsMax)) {
     return refuse(E.INVALID_PARTITIONS, `a topic has from 1 to ${partitionsMax} partitions`);
   }
-  const live = exchange.ports.view.nodes().filter((node) => node.isLive).length;
+  const { view } = exchange.ports;
+  const live = view.nodes().filter(({ isLive, role }) => isLive && role === 'disk').length;
   if (replicationFactor !== -1 && (replicationFactor < 1 || replicationFactor > live)) {
     const message = `replication factor ${replicationFactor} with ${live} live nodes`;
     return refuse(E.INVALID_REPLICATION_FACTOR, message);
