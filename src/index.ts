@@ -9,6 +9,7 @@ export type {
   StartNode,
 } from './assembly/node-config.ts';
 export { VERSION } from './assembly/version.ts';
+export type { NodeRole } from './cluster/metadata/types.ts';
 export type { Environment } from './env/environment.ts';
 export {
   createNodeEnvironment,
