@@ -36,7 +36,7 @@ describe('callboard dev', () => {
     [['--kafka-port', '9000', '--http-port', '9001'], /port 9001 would be both/],
     [['--base-port', '65530'], /there is no port 6\d+/],
     [['--what'], /unknown option/],
-    [['--nodes', '2'], /two nodes that vote .* every change\n.*--nodes 2 --ram n2/s],
+    [['--nodes', '2'], /two nodes that vote .* every change .*--nodes 2 --ram n2/s],
     [['--nodes', '3', '--ram', 'n4'], /there is no node n4: the nodes are n1 to n3/],
     [['--ram', 'three'], /"three" is no node/],
     [['--nodes', '3', '--ram', 'n1,n2,n3'], /at least one is a disk node/],
