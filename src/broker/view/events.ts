@@ -95,7 +95,6 @@ export class EventWriter {
 /** Throws for bytes that no version up to this one has written. */
 export function visitEvents(events: Uint8Array, visitor: EventVisitor): void {
   const from = new ByteReader(events);
-  const runs = (each: (offset: number, count: number) => void) => visitRuns(from, each);
   while (from.remaining > 0) {
     const kind = from.u8();
     switch (kind) {
@@ -103,19 +102,15 @@ export function visitEvents(events: Uint8Array, visitor: EventVisitor): void {
         visitor.published(from.varU53(), from.varU53(), from.varU53());
         break;
       case ACKNOWLEDGED:
-        runs((offset, count) => visitor.acknowledged(offset, count));
-        break;
       case CAME_BACK:
-        runs((offset, count) => visitor.cameBack(offset, count));
+      case DROPPED:
+        visitRuns(kind, from, visitor);
         break;
       case RESERVED:
         visitor.reserved(from.varU53());
         break;
-      case DROPPED:
-        runs((offset, count) => visitor.dropped(offset, count));
-        break;
       case PURGED:
-        visitor.purged(from.varU53(), runs);
+        visitor.purged(from.varU53(), (each) => eachRun(from, each));
         break;
       default:
         throw new RangeError(`queue event ${kind} is unknown: written by a newer version`);
@@ -123,7 +118,21 @@ export function visitEvents(events: Uint8Array, visitor: EventVisitor): void {
   }
 }
 
-function visitRuns(from: ByteReader, each: (offset: number, count: number) => void): void {
+/** Of the kinds that every message brings with it: no function is made for one. */
+function visitRuns(kind: number, from: ByteReader, visitor: EventVisitor): void {
+  const rows = from.varU53();
+  let end = 0;
+  for (let row = 0; row < rows; row += 1) {
+    const offset = end + from.varI53();
+    const count = from.varU53();
+    if (kind === ACKNOWLEDGED) visitor.acknowledged(offset, count);
+    else if (kind === CAME_BACK) visitor.cameBack(offset, count);
+    else visitor.dropped(offset, count);
+    end = offset + count;
+  }
+}
+
+function eachRun(from: ByteReader, each: (offset: number, count: number) => void): void {
   const rows = from.varU53();
   let end = 0;
   for (let row = 0; row < rows; row += 1) {

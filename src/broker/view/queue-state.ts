@@ -6,7 +6,7 @@ import type { FrameView } from '../../actors/durable/behavior.ts';
 import { ByteReader, ByteWriter } from '../../std/bytes.ts';
 import { getBits, putBits } from './bits-codec.ts';
 import { Clients } from './clients.ts';
-import { visitEvents } from './events.ts';
+import { type EventVisitor, visitEvents } from './events.ts';
 import { OffsetBits } from './offset-bits.ts';
 import { OffsetTable } from './offset-table.ts';
 
@@ -115,38 +115,67 @@ export function applyQueueEvents(
   { seq, baseOffset, nextOffset }: Pick<FrameView, 'seq' | 'baseOffset' | 'nextOffset'>,
 ): void {
   state.seq = seq;
-  visitEvents(events, {
-    published(clientId, incarnation, firstNumber) {
-      const count = nextOffset - baseOffset;
-      state.clients.stored(clientId, incarnation, firstNumber, count, baseOffset);
-    },
-    acknowledged: (offset, count) => state.acknowledge(offset, offset + count),
-    cameBack(offset, count) {
-      for (let at = offset; at < offset + count; at += 1) {
-        if (!state.isAcknowledged(at)) state.returns.set(at, state.returns.get(at, 0) + 1);
-      }
-    },
-    dropped(offset, count) {
-      for (let at = offset; at < offset + count; at += 1) {
-        if (!state.isAcknowledged(at)) state.dropped += 1;
-      }
-      state.acknowledge(offset, offset + count);
-    },
-    reserved(offset) {
-      if (offset <= state.reservation) return;
-      state.reservation = offset;
-      state.reservationSeq = seq;
-    },
-    purged(below, except) {
-      let from = state.floor;
-      except((offset, count) => {
-        state.acknowledge(from, offset);
-        from = offset + count;
-      });
-      state.acknowledge(from, below);
-    },
-  });
+  change.of(state, seq, baseOffset, nextOffset);
+  visitEvents(events, change);
 }
+
+/** What the events of one frame do to a state. Used anew for each: there are several a message. */
+class StateChange implements EventVisitor {
+  #state = new QueueState();
+  #seq = 0;
+  #baseOffset = 0;
+  #nextOffset = 0;
+
+  of(state: QueueState, seq: number, baseOffset: number, nextOffset: number): void {
+    this.#state = state;
+    this.#seq = seq;
+    this.#baseOffset = baseOffset;
+    this.#nextOffset = nextOffset;
+  }
+
+  published(clientId: number, incarnation: number, firstNumber: number): void {
+    const count = this.#nextOffset - this.#baseOffset;
+    this.#state.clients.stored(clientId, incarnation, firstNumber, count, this.#baseOffset);
+  }
+
+  acknowledged(offset: number, count: number): void {
+    this.#state.acknowledge(offset, offset + count);
+  }
+
+  cameBack(offset: number, count: number): void {
+    const state = this.#state;
+    for (let at = offset; at < offset + count; at += 1) {
+      if (!state.isAcknowledged(at)) state.returns.set(at, state.returns.get(at, 0) + 1);
+    }
+  }
+
+  dropped(offset: number, count: number): void {
+    const state = this.#state;
+    for (let at = offset; at < offset + count; at += 1) {
+      if (!state.isAcknowledged(at)) state.dropped += 1;
+    }
+    state.acknowledge(offset, offset + count);
+  }
+
+  reserved(offset: number): void {
+    const state = this.#state;
+    if (offset <= state.reservation) return;
+    state.reservation = offset;
+    state.reservationSeq = this.#seq;
+  }
+
+  purged(below: number, except: (each: (offset: number, count: number) => void) => void): void {
+    const state = this.#state;
+    let from = state.floor;
+    except((offset, count) => {
+      state.acknowledge(from, offset);
+      from = offset + count;
+    });
+    state.acknowledge(from, below);
+  }
+}
+
+const change = new StateChange();
 
 export function snapshotQueue(state: QueueState): Uint8Array {
   const out = new ByteWriter(256);

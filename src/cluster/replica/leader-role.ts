@@ -11,27 +11,18 @@ import { BATCH_HEADER_BYTES, recordCount, stampBatch } from '../../records/batch
 import { LeaderCore } from '../../replication/leader-core.ts';
 import type { Hello, Leader, LeaderConfig, LeaderOutput } from '../../replication/types.ts';
 import { messageOf } from '../../std/errors.ts';
-import type { AppendRefusal } from '../../storage/api.ts';
 import type { LogResult, TrimInput } from '../ports.ts';
 import { DueAnswers } from './due-answers.ts';
 import { Forgetful } from './forgetful.ts';
 import { FrameSender } from './frame-sender.ts';
-import { encodeEpochBegin, encodeLogStart, markBehaviorEvents, NO_EVENTS } from './host-events.ts';
+import { encodeEpochBegin, encodeLogStart, NO_EVENTS } from './host-events.ts';
 import { LeaderRetention, type Retainer } from './leader-retention.ts';
 import { LogClock } from './log-clock.ts';
 import { LogStart } from './log-start.ts';
-import { DAMAGED } from './loss.ts';
 import { copyMissing } from './recovery-copy.ts';
 import { type AppendRequest, checkEpoch, type LogContext } from './role.ts';
+import { Tip } from './tip.ts';
 import { TipSnapshot } from './tip-snapshot.ts';
-
-const REFUSALS: Readonly<Record<AppendRefusal, LogResult>> = {
-  full: 'throttled',
-  pinned: 'not-enough-replicas',
-  'no-space': 'no-space',
-  failed: 'storage-error',
-  damaged: 'storage-error',
-};
 
 /** Decisions of a behavior in one tick. */
 const TICKS_MAX = 256;
@@ -46,6 +37,7 @@ export class LeaderRole implements Retainer {
   readonly #sender: FrameSender;
   readonly #logStart = new LogStart();
   readonly #clock: LogClock;
+  readonly #tip: Tip;
   readonly retention: LeaderRetention;
   /** The behavior's soft state; undefined until the epoch is active. */
   #soft: { readonly value: unknown } | undefined;
@@ -65,6 +57,7 @@ export class LeaderRole implements Retainer {
     this.core = new LeaderCore(config);
     this.isUnclean = config.grant.unclean;
     this.#clock = new LogClock(context);
+    this.#tip = new Tip(context, this.core, this.#clock);
     this.#snapshot = new TipSnapshot(context);
     this.#forgetful = new Forgetful(context);
     this.retention = new LeaderRetention(context, this);
@@ -162,7 +155,7 @@ export class LeaderRole implements Retainer {
       this.#answers.append({ ...request, level: 'local' }, 0, baseOffset);
       return 'ok';
     }
-    const seq = this.#appendFrame(NO_EVENTS, batch, level !== 'none');
+    const seq = this.#tip.decided(undefined, -1, batch, level !== 'none');
     if (typeof seq !== 'number') return seq;
     this.#answers.append(request, seq, baseOffset);
     return 'ok';
@@ -227,8 +220,8 @@ export class LeaderRole implements Retainer {
         stampBatch(batch, 0, this.#context.machine.appliedOffset, this.core.epoch);
       }
       const start = this.#safeStart();
-      const events = markBehaviorEvents(decision.events, start);
-      const answer = this.#shortage(behavior) ?? this.#appendFrame(events, batch, isAwaited);
+      const answer =
+        this.#shortage(behavior) ?? this.#tip.decided(decision.events, start, batch, isAwaited);
       if (typeof answer === 'number') {
         seq = answer;
         if (start >= 0) this.#logStart.moved(start);
@@ -251,30 +244,6 @@ export class LeaderRole implements Retainer {
     if (behavior.needsInsync === true && !this.core.canAcceptAll()) return 'not-enough-replicas';
     const isFull = behavior.storesEvents === true && this.#context.store.isShortOfSpace;
     return isFull ? 'no-space' : undefined;
-  }
-
-  /** Appends one frame, applies it to the tip and tells the core. */
-  #appendFrame(
-    events: Uint8Array,
-    batch: Uint8Array | undefined,
-    awaited: boolean,
-  ): number | LogResult {
-    const { stored, machine } = this.#context;
-    const logTimeMs = this.logTimeMs();
-    const seq = stored.append(this.core.epoch, logTimeMs, events, batch, awaited);
-    if (typeof seq !== 'number') {
-      if (seq === 'damaged') this.#context.quarantine(DAMAGED);
-      return REFUSALS[seq];
-    }
-    if (!machine.applyThrough(seq)) {
-      this.#context.quarantine(`frame ${seq} cannot be read back`);
-      return 'storage-error';
-    }
-    this.#context.frameClock?.look();
-    this.core.appended(seq, this.core.epoch, stored.chain);
-    this.#context.markDirty();
-    this.#context.markActive();
-    return seq;
   }
 
   // ---- Outputs of the core --------------------------------------------------------------------
@@ -414,7 +383,7 @@ export class LeaderRole implements Retainer {
     if (this.core.phase !== 'starting') return;
     const skewMs = this.#context.frameClock?.skewMs(this.logTimeMs()) ?? 0;
     const begin = encodeEpochBegin(this.core.epoch, skewMs);
-    const seq = this.#appendFrame(begin, undefined, true);
+    const seq = this.#tip.append(begin, true);
     const { log, logId, uncleanLosses, machine } = this.#context;
     if (typeof seq === 'number') {
       if (this.isUnclean) uncleanLosses.led(logId, this.epoch, machine.appliedOffset);
@@ -476,7 +445,7 @@ export class LeaderRole implements Retainer {
   #startAt(offset: number, isAwaited: boolean): number | LogResult {
     const { machine, stored } = this.#context;
     if (offset <= machine.startOffset) return stored.endSeq;
-    return this.#appendFrame(encodeLogStart(offset), undefined, isAwaited);
+    return this.#tip.append(encodeLogStart(offset), isAwaited);
   }
 
   // ---- Retention ------------------------------------------------------------------------------
@@ -501,7 +470,7 @@ export class LeaderRole implements Retainer {
   }
 
   note(events: Uint8Array): void {
-    this.#appendFrame(events, undefined, false);
+    this.#tip.append(events, false);
     this.drain();
   }
 

@@ -63,7 +63,10 @@ export class LogHost {
   /** Logs of this shard, as metadata has told, that wait for a turn to be opened in. */
   readonly #unhosted = new Set<number>();
   #isHosting = false;
-  readonly #dirty = new Set<HostedLog>();
+  /** Each once, and those whose mark is gone no more: `isDirty`. */
+  #dirty: HostedLog[] = [];
+  /** An array for the next ones. */
+  #pumped: HostedLog[] = [];
   readonly ticks: LogTicks;
   readonly #answers: Answers;
   readonly #retention: RetentionSweep;
@@ -128,7 +131,7 @@ export class LogHost {
       markDirty: (hosted) => {
         if (!hosted.isDirty) {
           hosted.isDirty = true;
-          this.#dirty.add(hosted);
+          this.#dirty.push(hosted);
         }
         system.turn.request();
       },
@@ -300,7 +303,7 @@ export class LogHost {
     if (entry === undefined) return undefined;
     const { hosted, ref } = entry;
     this.#logs.delete(logId);
-    if (this.#dirty.delete(hosted)) hosted.isDirty = false;
+    hosted.isDirty = false;
     this.uncleanLosses.forget(logId);
     this.ticks.forget(hosted);
     this.#retention.forget(hosted);
@@ -329,10 +332,10 @@ export class LogHost {
     }
   }
 
-  /** A throw quarantines the log, not the shard. */
-  guard(hosted: HostedLog, work: () => void): void {
+  /** A throw quarantines the log, not the shard. Work for every log of a turn makes no function for each. */
+  guard(hosted: HostedLog, work: (hosted: HostedLog) => void): void {
     try {
-      work();
+      work(hosted);
     } catch (error) {
       const stack = error instanceof Error ? error.stack : undefined;
       this.config.log.error('a log threw', { logId: hosted.logId, stack });
@@ -442,18 +445,26 @@ export class LogHost {
 
   /** What became durable between turns is known when the turn begins, so its answers leave in it. */
   #tellCommitted(): void {
-    for (const hosted of this.#dirty) {
-      const { leader } = hosted;
-      if (leader !== undefined) this.guard(hosted, () => leader.tellCommitted());
+    // Whoever is told may mark others, which go on in this turn.
+    for (let at = 0; at < this.#dirty.length; at += 1) {
+      const hosted = this.#dirty[at]!;
+      if (hosted.isDirty) this.guard(hosted, tellCommitted);
     }
   }
 
   #durablePhase(): void {
-    if (this.#dirty.size > 0) {
-      const dirty = [...this.#dirty];
-      this.#dirty.clear();
-      for (const hosted of dirty) hosted.isDirty = false;
-      for (const hosted of dirty) this.guard(hosted, () => hosted.pump());
+    if (this.#dirty.length > 0) {
+      const dirty = this.#dirty;
+      this.#dirty = this.#pumped;
+      for (let at = 0; at < dirty.length; at += 1) {
+        const hosted = dirty[at]!;
+        // One that has left meanwhile has nothing to say.
+        if (!hosted.isDirty) continue;
+        hosted.isDirty = false;
+        this.guard(hosted, pump);
+      }
+      dirty.length = 0;
+      this.#pumped = dirty;
     }
     try {
       this.peers.flush();
@@ -465,14 +476,14 @@ export class LogHost {
   }
 
   #roomMade(): void {
-    for (const { hosted } of this.#logs.values()) this.guard(hosted, () => hosted.roomMade());
+    for (const { hosted } of this.#logs.values()) this.guard(hosted, roomMade);
     this.config.system.turn.request();
   }
 
   #durable(changed: readonly StoredLog[]): void {
     for (const stored of changed) {
       const hosted = this.hosted(stored.logId);
-      if (hosted !== undefined) this.guard(hosted, () => hosted.durable(stored.durableSeq));
+      if (hosted !== undefined) this.guard(hosted, becameDurable);
     }
     this.config.system.turn.request();
   }
@@ -546,6 +557,11 @@ export class LogHost {
     this.donations.releaseAll();
   }
 }
+
+const tellCommitted = ({ leader }: HostedLog): void => leader?.tellCommitted();
+const pump = (hosted: HostedLog): void => hosted.pump();
+const roomMade = (hosted: HostedLog): void => hosted.roomMade();
+const becameDurable = (hosted: HostedLog): void => hosted.durable(hosted.stored.durableSeq);
 
 /** Why a log's actor did not take a message, as its sender is told. */
 function refusalOf(admission: Admission): LogResult | undefined {

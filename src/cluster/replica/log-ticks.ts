@@ -13,7 +13,7 @@ const UNHURRIED_MS = LANES * TICK_MS;
 
 export interface TicksPort {
   readonly system: Pick<System, 'deadlines' | 'clock' | 'turn'>;
-  guard(hosted: HostedLog, work: () => void): void;
+  guard(hosted: HostedLog, work: (hosted: HostedLog) => void): void;
   /** Whether ticks are needed although no log wants one. */
   isBusy(): boolean;
   /** Called with each tick. */
@@ -24,8 +24,8 @@ export class LogTicks {
   readonly #port: TicksPort;
   /** Ticked until nothing goes on. */
   readonly #active = new Set<HostedLog>();
-  /** Ticked once in their turn, by log id. */
-  readonly #unhurried = Array.from({ length: LANES }, () => new Set<HostedLog>());
+  /** Ticked once in their turn, by log id: each once, and those whose mark is gone no more (`isInLane`). */
+  readonly #unhurried = Array.from({ length: LANES }, (): HostedLog[] => []);
   #unhurriedCount = 0;
   #lane = 0;
   /** Ticked when something is due. Earlier for nothing is cheap, so who is active stays in it. */
@@ -69,7 +69,7 @@ export class LogTicks {
     }
     if (!hosted.isInLane) {
       hosted.isInLane = true;
-      this.#laneOf(hosted).add(hosted);
+      this.#laneOf(hosted).push(hosted);
       this.#unhurriedCount += 1;
     }
     this.#arm();
@@ -79,13 +79,12 @@ export class LogTicks {
     this.#rest(hosted);
     if (hosted.isInLane) {
       hosted.isInLane = false;
-      this.#laneOf(hosted).delete(hosted);
       this.#unhurriedCount -= 1;
     }
     this.#wake(hosted);
   }
 
-  #laneOf({ logId }: HostedLog): Set<HostedLog> {
+  #laneOf({ logId }: HostedLog): HostedLog[] {
     return this.#unhurried[logId % LANES]!;
   }
 
@@ -102,14 +101,13 @@ export class LogTicks {
     const active = [...this.#active];
     const lane = this.#unhurried[this.#lane]!;
     this.#lane = (this.#lane + 1) % LANES;
-    if (lane.size > 0) {
-      for (const hosted of lane) {
-        hosted.isInLane = false;
-        if (!hosted.isTicked) active.push(hosted);
-      }
-      this.#unhurriedCount -= lane.size;
-      lane.clear();
+    for (const hosted of lane) {
+      if (!hosted.isInLane) continue;
+      hosted.isInLane = false;
+      this.#unhurriedCount -= 1;
+      if (!hosted.isTicked) active.push(hosted);
     }
+    lane.length = 0;
     for (const hosted of active) this.#tickOne(hosted, nowMs);
     this.#port.ticked();
     if (this.#active.size > 0 || this.#unhurriedCount > 0 || this.#port.isBusy()) this.#arm();

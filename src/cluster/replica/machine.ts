@@ -121,10 +121,12 @@ export class Machine {
 
   /** Applies the next frame. Throws what the behavior throws: the caller quarantines the log. */
   apply(header: FrameHeader, events: Uint8Array, batch: Uint8Array | undefined): void {
-    const baseOffset = batch === undefined ? this.appliedOffset : baseOffsetOf(batch, 0);
-    const nextOffset = batch === undefined ? this.appliedOffset : lastOffset(batch, 0) + 1;
     const own = decodeHostEvent(events);
-    if (own?.kind === 'epoch-begin') {
+    if (own === undefined) {
+      this.applyDecided(header, startBesideBehavior(events), behaviorEvents(events), batch);
+      return;
+    }
+    if (own.kind === 'epoch-begin') {
       this.epochs.begin(own.epoch, this.appliedOffset);
       if (own.skewMs !== 0) this.behavior.skewed?.(this.state, own.skewMs);
       if (own.skewMs > 0) {
@@ -132,25 +134,46 @@ export class Machine {
         this.leaptMs += own.skewMs;
       }
     }
-    const start = own?.kind === 'log-start' ? own.offset : startBesideBehavior(events);
-    if (start > this.startOffset) this.#startAt(start, header.seq);
-    if (batch !== undefined && this.behavior.isRetained === true) {
-      this.extents.add(nextOffset, batch.length, header.logTimeMs);
-    }
-    if (own === undefined) {
-      const frame: FrameView = {
-        seq: header.seq,
-        epoch: header.epoch,
-        logTimeMs: header.logTimeMs,
-        events: behaviorEvents(events),
-        batch,
-        baseOffset,
-        nextOffset,
-      };
-      this.behavior.apply(this.state, frame);
-    }
+    const nextOffset = batch === undefined ? this.appliedOffset : lastOffset(batch, 0) + 1;
+    this.#startAndGrow(header, own.kind === 'log-start' ? own.offset : -1, batch, nextOffset);
     this.appliedSeq = header.seq;
     this.appliedOffset = nextOffset;
+  }
+
+  /** The next frame, which is the behavior's: its own events, and where it says that the log starts, or -1. */
+  applyDecided(
+    header: Pick<FrameHeader, 'seq' | 'epoch' | 'logTimeMs'>,
+    start: number,
+    events: Uint8Array,
+    batch: Uint8Array | undefined,
+  ): void {
+    const baseOffset = batch === undefined ? this.appliedOffset : baseOffsetOf(batch, 0);
+    const nextOffset = batch === undefined ? this.appliedOffset : lastOffset(batch, 0) + 1;
+    this.#startAndGrow(header, start, batch, nextOffset);
+    const frame: FrameView = {
+      seq: header.seq,
+      epoch: header.epoch,
+      logTimeMs: header.logTimeMs,
+      events,
+      batch,
+      baseOffset,
+      nextOffset,
+    };
+    this.behavior.apply(this.state, frame);
+    this.appliedSeq = header.seq;
+    this.appliedOffset = nextOffset;
+  }
+
+  #startAndGrow(
+    { seq, logTimeMs }: Pick<FrameHeader, 'seq' | 'logTimeMs'>,
+    start: number,
+    batch: Uint8Array | undefined,
+    nextOffset: number,
+  ): void {
+    if (start > this.startOffset) this.#startAt(start, seq);
+    if (batch !== undefined && this.behavior.isRetained === true) {
+      this.extents.add(nextOffset, batch.length, logTimeMs);
+    }
   }
 
   #startAt(offset: number, seq: number): void {
