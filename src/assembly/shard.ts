@@ -19,6 +19,7 @@ import { MetadataChanges, type SendChange } from '../cluster/metadata-shell/chan
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { Keeping } from '../cluster/replica/assignment.ts';
 import type { CompactionOptions } from '../cluster/replica/compactions.ts';
+import { lend } from '../cluster/replica/lending.ts';
 import { LogHost, spawnLogHost } from '../cluster/replica/log-host.ts';
 import type { Connection } from '../env/environment.ts';
 import { type GrpcCounters, noGrpcCounts } from '../env/grpc.ts';
@@ -141,6 +142,7 @@ function brokerPorts(
   system: System,
   replica: MetadataReplica,
   config: ShardConfig,
+  host: LogHost,
   send: SendChange,
 ): {
   readonly ports: BrokerPorts;
@@ -160,6 +162,8 @@ function brokerPorts(
     shardIncarnation: config.shardIncarnation,
     readFaults: knownReadMistakes(system.env),
     leaderHost,
+    lend: (to, logId, offset, maxBytes) =>
+      system.isHere(to.id) ? lend(host.hosted(logId), offset, maxBytes) : undefined,
     replicaHost(logId) {
       const log = view.log(logId);
       if (log?.readsFromReplicas !== true || log.leader === config.node) return undefined;
@@ -224,7 +228,11 @@ export async function startShard(
   });
   host = started;
   spawnLogHost(started);
-  const { ports: broker, queues, leaderHost } = brokerPorts(system, replica, config, ports.send);
+  const {
+    ports: broker,
+    queues,
+    leaderHost,
+  } = brokerPorts(system, replica, config, started, ports.send);
   const kafka = startKafkaListener({
     system,
     ports: broker,

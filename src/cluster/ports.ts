@@ -233,6 +233,13 @@ export type FetchSlice =
       readonly isSound: (bytes: Uint8Array, count: number, error: Error | undefined) => boolean;
     };
 
+/** Committed batches of a log that is led on the thread of whoever asks, in the log's own memory until `release`. */
+export interface LentRecords {
+  readonly slices: readonly Uint8Array[];
+  /** Called exactly once. */
+  readonly release: () => void;
+}
+
 export interface FetchedInput {
   readonly token: number;
   readonly result: LogResult;

@@ -87,6 +87,12 @@ export class Consumer {
     return Math.max(0, Math.min(WINDOW, this.credit - this.held) - total);
   }
 
+  /** Whether its leader has to be asked for more than waits there, or for less. */
+  get hasToAsk(): boolean {
+    const { wanted } = this;
+    return this.parked === undefined ? wanted > 0 : this.parkedCredit > wanted;
+  }
+
   /** The leader knows nothing of it any more. What the session holds it still holds. */
   forgotten(): void {
     if (this.state === 'ended') return;

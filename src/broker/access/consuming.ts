@@ -6,8 +6,9 @@ import { RecordReader } from '../../records/records.ts';
 import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { Calls } from './calls.ts';
 import type { PlacePort } from './leader-place.ts';
+import type { LinkPort, MessageSlot } from './link-port.ts';
 import type { QueueReader, ReaderSink } from './queue-api.ts';
-import { type LinkPort, type MessageSlot, QueueLink } from './queue-link.ts';
+import { QueueLink } from './queue-link.ts';
 import { SessionReader } from './session-reader.ts';
 import type { ShardIdentity } from './shard-identity.ts';
 import type { ReadFaults } from './stream-log.ts';
@@ -21,6 +22,7 @@ export interface ConsumingParts extends PlacePort {
   readonly warnings: Log;
   nowMs(): number;
   readonly readFaults: ReadFaults | undefined;
+  readonly lend: LinkPort['lend'];
   later(delayMs: number, work: () => void): void;
   soon(work: () => void): void;
   /** The shard's actor calls `flush` in this turn. */
@@ -80,6 +82,7 @@ export class Consuming {
       view: parts.view,
       log: (logId) => parts.log(logId),
       leaderHost: (logId) => parts.leaderHost(logId),
+      lend: parts.lend,
       owner: () => identity.owner,
       ownerIsStale: (owner) => {
         if (identity.renewOwner(owner)) this.ownerChanged();

@@ -10,6 +10,12 @@ import {
 import { RecordReader } from '../../records/records.ts';
 import { growInts } from '../exchange/grow.ts';
 
+const KIB = 1024;
+const FETCH_BYTES_MIN = 4 * KIB;
+const FETCH_BYTES_MAX = 1024 * KIB;
+/** What a record is taken to be before any was seen. */
+const RECORD_BYTES = KIB;
+
 const UNKNOWN = -1;
 /** In the column of positions: no record has this offset. */
 const NONE = -1;
@@ -43,17 +49,33 @@ export class FetchedRecords {
   #last = 0;
   #open: FetchedBatch | undefined;
   readonly #header = new BatchHeader();
+  #recordBytes = RECORD_BYTES;
+  #release: (() => void) | undefined;
 
-  /** Slices of whole batches as they were found from that offset on, lent until the next call or `clear`. */
-  take(slices: readonly Uint8Array[], fromOffset: number): void {
+  /** How much to ask for if so many messages are wanted. */
+  fetchBytes(messages: number): number {
+    const bytes = Math.ceil(messages * this.#recordBytes * 1.25);
+    return Math.min(FETCH_BYTES_MAX, Math.max(FETCH_BYTES_MIN, bytes));
+  }
+
+  /**
+   * Slices of whole batches as they were found from that offset on, lent until the next call or `clear`, which
+   * gives them back.
+   */
+  take(slices: readonly Uint8Array[], fromOffset: number, release?: () => void): void {
     this.clear();
+    this.#release = release;
     for (const bytes of slices) this.#addSlice(bytes);
     const [batch] = this.#batches;
     this.first = batch === undefined ? 0 : Math.min(fromOffset, batch.baseOffset);
+    if (this.count > 0) this.#recordBytes = this.bytes / this.count;
   }
 
   clear(): void {
-    this.#batches = [];
+    const release = this.#release;
+    this.#release = undefined;
+    release?.();
+    if (this.#batches.length > 0) this.#batches = [];
     this.#positionsEnd = 0;
     this.#last = 0;
     this.#open = undefined;

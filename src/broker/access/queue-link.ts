@@ -2,27 +2,19 @@
 // they have room, fetches the records of what was given out, and says what becomes of them. When the
 // leader changes, everybody attaches anew; what was given and not delivered comes again.
 import type { AnsweredInput, FetchedInput, FetchSlice } from '../../cluster/ports.ts';
-import type { RecordReader } from '../../records/records.ts';
-import type { BufferPool } from '../../std/buffer-pool.ts';
 import { type DeliveriesAnswer, decodeQueueAnswer, type QueueAnswer } from '../view/answers.ts';
 import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
 import type { Owner } from '../view/consumers.ts';
 import { Runs } from '../view/runs.ts';
-import type { Calls } from './calls.ts';
 import type { Consumer } from './consumer.ts';
 import { FetchedRecords } from './fetched-records.ts';
 import { readFileSlice } from './file-slices.ts';
 import type { HostRef } from './host-calls.ts';
-import { LeaderPlace, type PlacePort } from './leader-place.ts';
+import { LeaderPlace } from './leader-place.ts';
 import { LinkCall, OpenCalls } from './link-calls.ts';
-import type { DeliveredMessage } from './queue-api.ts';
+import type { LinkPort } from './link-port.ts';
 import { type Settlement, Settlements, settleCommand } from './settlements.ts';
 
-const KIB = 1024;
-const FETCH_BYTES_MIN = 4 * KIB;
-const FETCH_BYTES_MAX = 1024 * KIB;
-/** What a record is taken to be before any was seen. */
-const RECORD_BYTES = KIB;
 /** A receive waits so long for messages, and is then asked again. */
 const RECEIVE_WAIT_MS = 600_000;
 const RECEIVE_TIMEOUT_MS = RECEIVE_WAIT_MS + 60_000;
@@ -30,38 +22,6 @@ const COMMAND_TIMEOUT_MS = 60_000;
 
 /** Where answers are read into: what is in it is taken over before the next one. */
 const input = new Runs();
-
-/** One message at a time, filled anew for each. */
-export interface MessageSlot extends DeliveredMessage {
-  logId: number;
-  offset: number;
-  epoch: number;
-  lease: number;
-  isRedelivered: boolean;
-  returns: number;
-  ready: number;
-  record: RecordReader;
-}
-
-export interface LinkPort extends PlacePort {
-  readonly calls: Calls;
-  /** Of what is read from files. */
-  readonly memory: BufferPool;
-  readonly message: MessageSlot;
-  /** As whom consumers are attached; undefined while this node is no live member. */
-  owner(): Owner | undefined;
-  /** The leader knows a later one, or this one was given up. */
-  ownerIsStale(owner: Owner): void;
-  /** Calls in a turn of the shard's actor, after so long. */
-  later(delayMs: number, work: () => void): void;
-  /** Calls in a turn of the shard's actor. */
-  soon(work: () => void): void;
-  warn(text: string, details: Record<string, unknown>): void;
-  /** Calls `dropRecords` after a moment. */
-  keep(link: QueueLink): void;
-  /** Nothing of it is left to do. */
-  idle(link: QueueLink): void;
-}
 
 interface Leave {
   readonly consumer: Consumer;
@@ -89,12 +49,14 @@ export class QueueLink {
   /** Questions that are open: an answer is still wanted. */
   readonly #open = new OpenCalls();
   readonly #records = new FetchedRecords();
-  /** Gives back what the fetched records lie in. */
-  #release: (() => void) | undefined;
   #isFetching = false;
   #isResting = false;
   #isPumpDue = false;
-  #recordBytes = RECORD_BYTES;
+  // What is to be fetched next.
+  #wantedFrom = 0;
+  #wanted = 0;
+  /** Behind what was delivered last. */
+  #deliveredEnd = 0;
 
   constructor(logId: number, port: LinkPort) {
     this.logId = logId;
@@ -368,9 +330,9 @@ export class QueueLink {
 
   /** Asks for as much as there is room for; one receive waits at a time. */
   #receive(host: HostRef, consumer: Consumer): void {
-    const { wanted, parked, generation, owner, id, seen, gets } = consumer;
+    const { wanted, generation, owner, id, seen, gets } = consumer;
     // More room is asked for when the one that waits is answered; less at once.
-    if (parked !== undefined ? consumer.parkedCredit <= wanted : wanted === 0) return;
+    if (!consumer.hasToAsk) return;
     const waitMs = gets === undefined ? RECEIVE_WAIT_MS : 0;
     const command = {
       kind: 'receive' as const,
@@ -435,18 +397,48 @@ export class QueueLink {
 
   // ---- Records ------------------------------------------------------------------------------------
 
-  /** Delivers what is here, and fetches what is wanted next. */
+  /** Delivers what is here, and looks for what is wanted next: in the log's memory, or by asking for it. */
   #serve(): void {
+    this.#deliverAll();
+    if (this.#findWanted() && this.#borrow()) {
+      this.#deliverAll();
+      if (this.#deliveredEnd >= this.#records.end) this.dropRecords();
+      else this.#port.keep(this);
+    }
+    if (this.#findWanted()) this.#fetch();
+  }
+
+  #deliverAll(): void {
     for (const consumer of this.#holding) this.#deliver(consumer);
-    if (this.#isFetching) return;
-    let first = Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether something that was given out can be delivered and is not here. */
+  #findWanted(): boolean {
+    if (this.#holding.size === 0 || this.#isFetching || this.#isResting) return false;
+    let from = Number.POSITIVE_INFINITY;
     let wanted = 0;
     for (const consumer of this.#holding) {
       if (!consumer.canDeliver) continue;
-      first = Math.min(first, consumer.given.offset);
+      from = Math.min(from, consumer.given.offset);
       wanted += consumer.given.total;
     }
-    if (wanted > 0) this.#fetch(first, wanted);
+    this.#wantedFrom = from;
+    this.#wanted = wanted;
+    return wanted > 0;
+  }
+
+  /** Once for a look at everything, so that a turn ends. False: the leader is asked. */
+  #borrow(): boolean {
+    const { host } = this.place;
+    const from = this.#wantedFrom;
+    if (host === undefined) return false;
+    const lent = this.#port.lend?.(host, this.logId, from, this.#records.fetchBytes(this.#wanted));
+    if (lent === undefined) return false;
+    this.place.succeeded();
+    this.#records.take(lent.slices, from, lent.release);
+    if (this.#records.has(from)) return true;
+    this.dropRecords();
+    return false;
   }
 
   #deliver(consumer: Consumer): void {
@@ -457,6 +449,7 @@ export class QueueLink {
       const { offset, lease, isRedelivered, returns } = given;
       const isRead = this.#records.seek(offset);
       given.next();
+      this.#deliveredEnd = offset + 1;
       consumer.delivered = lease;
       const isDone = consumer.isAutoAcknowledging || !isRead;
       if (isDone) this.settlements.acknowledge(epoch, offset, lease);
@@ -481,7 +474,7 @@ export class QueueLink {
     if (!this.settlements.isEmpty) this.#pumpSoon();
     if (!isTouched) return;
     sink.touched();
-    if (consumer.wanted === 0) return;
+    if (!consumer.hasToAsk) return;
     this.touch(consumer);
     this.#pumpSoon();
   }
@@ -490,17 +483,16 @@ export class QueueLink {
     return { logId: this.logId, offset };
   }
 
-  #fetch(offset: number, messages: number): void {
+  #fetch(): void {
     const { host } = this.place;
-    if (host === undefined || this.#isResting) return;
-    const bytes = Math.ceil(messages * this.#recordBytes * 1.25);
-    const maxBytes = Math.min(FETCH_BYTES_MAX, Math.max(FETCH_BYTES_MIN, bytes));
+    if (host === undefined) return;
     this.#isFetching = true;
     const call = new LinkCall(this, host, () => {
       this.#isFetching = false;
     });
-    call.offset = offset;
-    call.token = this.#port.calls.fetch(call, this.logId, offset, maxBytes);
+    call.offset = this.#wantedFrom;
+    const maxBytes = this.#records.fetchBytes(this.#wanted);
+    call.token = this.#port.calls.fetch(call, this.logId, call.offset, maxBytes);
     this.#open.add(call);
   }
 
@@ -553,11 +545,7 @@ export class QueueLink {
 
   #take(offset: number, slices: readonly Uint8Array[], release: () => void): void {
     this.#isFetching = false;
-    this.dropRecords();
-    this.#records.take(slices, offset);
-    this.#release = release;
-    const { count, bytes } = this.#records;
-    if (count > 0) this.#recordBytes = bytes / count;
+    this.#records.take(slices, offset, release);
     if (!this.#records.has(offset)) this.#rest();
     // Who takes one message at a time finds the next ones here; but the memory is the log's.
     this.#port.keep(this);
@@ -566,8 +554,6 @@ export class QueueLink {
 
   dropRecords(): void {
     this.#records.clear();
-    this.#release?.();
-    this.#release = undefined;
   }
 
   /** What was given out below is not there any more: it cannot be delivered, and nobody waits for it. */

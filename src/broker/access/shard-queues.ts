@@ -23,6 +23,7 @@ import { Calls, FIRST_TOKEN } from './calls.ts';
 import { Consuming } from './consuming.ts';
 import { DeadOwners, Farewells } from './dead-owners.ts';
 import type { HostRef } from './host-calls.ts';
+import type { LinkPort } from './link-port.ts';
 import { PUBLISH_DEFAULTS, type PublishLimits } from './publishers.ts';
 import { Publishing } from './publishing.ts';
 import { Questions } from './questions.ts';
@@ -52,6 +53,8 @@ export interface ShardQueuesParts {
   leaderHost(logId: number): HostRef | undefined;
   /** As in {@link PlacePort}. */
   replicaHost?: ((logId: number) => HostRef | undefined) | undefined;
+  /** As in {@link LinkPort}. */
+  readonly lend?: LinkPort['lend'] | undefined;
   readonly limits?: Partial<PublishLimits>;
   /** Of what passes in large turns; by default its own. */
   readonly memory?: BufferPool;
@@ -105,6 +108,7 @@ export class ShardQueues implements QueueAccess {
       identity: this.#identity,
       warnings: system.log,
       readFaults: parts.readFaults,
+      lend: parts.lend,
       replicaHost: parts.replicaHost,
     });
     this.#questions = new Questions(shared);

@@ -4,7 +4,7 @@ import type { Decompress, RecordsFault } from '../../records/records.ts';
 import { RingQueue } from '../../std/ring-queue.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { ConsumerSink } from './consumer.ts';
-import type { MessageSlot } from './queue-link.ts';
+import type { MessageSlot } from './link-port.ts';
 import { type Beginning, type CursorOwner, StreamCursor } from './stream-cursor.ts';
 import type { StreamLog } from './stream-log.ts';
 

@@ -3,8 +3,8 @@
 import type { Unpack } from '../../env/environment.ts';
 import type { Decompress } from '../../records/records.ts';
 import { ByteBudget } from './byte-budget.ts';
+import type { MessageSlot } from './link-port.ts';
 import type { StreamStart } from './queue-api.ts';
-import type { MessageSlot } from './queue-link.ts';
 import {
   StreamConsumer,
   type StreamConsumerFacts,

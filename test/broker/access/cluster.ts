@@ -32,6 +32,7 @@ import {
   type RouteListener,
 } from '../../../src/cluster/ports.ts';
 import type { LogsChange } from '../../../src/cluster/replica/directory.ts';
+import { lend } from '../../../src/cluster/replica/lending.ts';
 import { SLOT_LOG_HOST } from '../../../src/cluster/slots.ts';
 import { wholeBatchSize } from '../../../src/records/batch.ts';
 import { decodeRecords } from '../../../src/records/records.ts';
@@ -56,6 +57,8 @@ export class QueueCluster {
   readonly limits: Partial<PublishLimits>;
   /** All destinations may be read from replicas. */
   readsReplicas = false;
+  /** Consumers beside the leader of a queue get its records lent. */
+  lends = false;
   #nextLogId = 1;
 
   constructor(rig: Rig, limits: Partial<PublishLimits>) {
@@ -224,6 +227,8 @@ export class Shard {
   readonly memory = new BufferPool(undefined, true);
   readonly view: MetadataView;
   readonly hosts = new Map<number, Ref<LogHostOps>>();
+  /** Records that are lent now. */
+  lent = 0;
   readonly #cluster: QueueCluster;
   readonly #onChange: (() => void)[] = [];
   readonly #onLogs: LogListener[] = [];
@@ -241,6 +246,17 @@ export class Shard {
       limits: cluster.limits,
       memory: this.memory,
       leaderHost: (logId) => this.#hostOf(cluster.rig.logs.get(logId)?.leader ?? -1),
+      lend: (host, logId, offset, maxBytes) => {
+        if (!cluster.lends || host !== this.#hostOf(node.id)) return undefined;
+        const lent = lend(node.host.hosted(logId), offset, maxBytes);
+        if (lent === undefined) return undefined;
+        this.lent += 1;
+        const release = () => {
+          this.lent -= 1;
+          lent.release();
+        };
+        return { slices: lent.slices, release };
+      },
       replicaHost: (logId) => {
         const log = cluster.rig.logs.get(logId);
         const isHere = log?.isr.includes(node.id) === true && log.leader !== node.id;

@@ -48,6 +48,61 @@ test('messages come in order, as many as may be out, and more as they are settle
   });
 });
 
+test('beside the leader records are lent: three messages to the host for one that comes alone, and no fetch', async () => {
+  await inCluster(203, async (cluster, rig) => {
+    cluster.lends = true;
+    const logId = await filled(cluster, rig, 1);
+    const shard = cluster.at(1);
+    const reader = new TestReader(shard);
+    reader.acknowledges = true;
+    reader.consume(1, 'q', 10);
+    const publisher = new TestPublisher(shard);
+    await rig.until(() => cluster.queueState(1, logId).floor === 1);
+    const host = () =>
+      rig
+        .at(1)
+        .system.metrics.snapshot()
+        .find(({ name }) => name === 'log-host')!.handled;
+    const before = host();
+    for (let at = 1; at <= 20; at += 1) {
+      publisher.publish([`m${at}`], { key: 'q' });
+      await rig.until(() => cluster.queueState(1, logId).floor === at + 1);
+    }
+    expect(reader.values.slice(1)).toEqual(range(1, 21).map((_, at) => `m${at + 1}`));
+    // Publish, receive, acknowledge.
+    expect(host() - before).toBe(60);
+    expect(shard.lent).toBe(0);
+  });
+});
+
+test('what is lent goes back, however much is left of it and whatever becomes of its consumer', async () => {
+  await inCluster(204, async (cluster, rig) => {
+    cluster.lends = true;
+    const logId = await filled(cluster, rig, 300, { bytes: 100 });
+    const shard = cluster.at(1);
+    const reader = new TestReader(shard);
+    reader.consume(1, 'q', 1);
+    await rig.until(() => reader.got.length === 1);
+    expect(shard.lent).toBe(1);
+    // A batch of many messages: the next ones are found in what is here already.
+    for (let at = 1; at < 300; at += 1) {
+      reader.acknowledge([reader.got[at - 1]!]);
+      await rig.until(() => reader.got.length === at + 1);
+    }
+    expect(reader.values).toEqual(range(0, 300).map((value) => value.padEnd(100, '.')));
+    await rig.until(() => shard.lent === 0);
+    reader.acknowledge(reader.got.slice(-1));
+    await rig.until(() => cluster.queueState(1, logId).floor === 300);
+    await filled(cluster, rig, 100, { name: 'other' });
+    const other = new TestReader(shard);
+    other.consume(1, 'other', 1);
+    await rig.until(() => other.got.length === 1);
+    expect(shard.lent).toBe(1);
+    other.reader.close();
+    await rig.until(() => shard.lent === 0);
+  });
+});
+
 test('a turn of settling is one command per queue', async () => {
   await inCluster(202, async (cluster, rig) => {
     const logIds = [
