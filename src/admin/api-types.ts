@@ -218,7 +218,10 @@ export interface ApiReplicas {
 export interface ApiElect {
   readonly destination: string;
   readonly partition?: number;
-  /** By whoever reaches furthest, whatever is lost, where nobody leads; else by the first replica, if it is in sync. */
+  /**
+   * By whoever reaches furthest, whatever is lost, where nobody leads; else by the first replica, if it is in sync: the
+   * leader is asked to hand over, and if that has not happened in a few seconds, may be asked again.
+   */
   readonly unclean?: boolean;
 }
 

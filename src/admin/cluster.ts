@@ -89,22 +89,23 @@ function logNamed({ view }: AdminPorts, { destination: name, partition = 0 }: Fi
   return log;
 }
 
-/** Done when it has begun: who leads then shows in the log's replicas. */
+/** Done when it has begun, or its leader is asked to hand over: who leads then shows in the log's replicas. */
 async function elect(ports: AdminPorts, body: Fields): Promise<MetadataResult> {
   const { unclean = false } = body;
   if (typeof unclean !== 'boolean') throw invalid('unclean must be true or false');
-  const { cluster, view } = ports;
-  const { logId, leader, replicas } = logNamed(ports, body);
+  const { cluster } = ports;
+  const { logId, leader, replicas, isr, offline } = logNamed(ports, body);
   if (unclean) {
     if (leader >= 0) throw notNeeded(`node ${leader} leads it`);
     return cluster.allowUnclean(logId, CHANGE_MS);
   }
   const first = replicas[0]!;
   if (leader === first) throw notNeeded(`node ${first}, its first replica, leads it`);
-  const result = await cluster.preferLeaders([logId], CHANGE_MS);
-  if (result.kind !== 'ok' || view.log(logId)?.leader === first) return result;
-  const message = `node ${first}, its first replica, is not in sync`;
-  throw new ApiProblem(409, 'CLUSTER_NOT_IN_SYNC', message);
+  if (!isr.includes(first) || offline.includes(first)) {
+    const message = `node ${first}, its first replica, is not in sync`;
+    throw new ApiProblem(409, 'CLUSTER_NOT_IN_SYNC', message);
+  }
+  return cluster.preferLeaders([logId], CHANGE_MS);
 }
 
 function notNeeded(message: string): ApiProblem {

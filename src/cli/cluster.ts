@@ -1,11 +1,17 @@
 // `callboard cluster`: who the nodes are and what moves, and the changes of whoever runs them: a node that leaves, other
 // replicas, even shares. A change is answered when it has begun; `--wait` stays until it is done.
 import type { Command } from 'commander';
-import type { ApiCluster, ApiClusterNode, ApiStatus } from '../admin/api-types.ts';
+import type {
+  ApiCluster,
+  ApiClusterNode,
+  ApiElect,
+  ApiReplicas,
+  ApiStatus,
+} from '../admin/api-types.ts';
 import type { AdminClient } from './client.ts';
 import { defineAdding } from './cluster-add.ts';
 import type { CliContext } from './context.ts';
-import { EXIT, usageFailure } from './failure.ts';
+import { CliFailure, EXIT, usageFailure } from './failure.ts';
 import { nodeNumber } from './parse.ts';
 import {
   addRemoteOptions,
@@ -112,27 +118,56 @@ async function reassign(
 }
 
 const ELECTED_MS = 30_000;
+/** A leader that could not hand over in that time has gone on. */
+const AGAIN_MS = 2_500;
 
-/** Waits for the leader, and says what was lost. */
+type Partition = ApiReplicas['partitions'][number];
+
+/** Waits for the leader that is wanted, and says who has what then. */
 async function elect(
   destination: string,
   options: RemoteOptions & { readonly partition: string; readonly unclean?: boolean },
 ): Promise<void> {
   if (!/^\d{1,7}$/.test(options.partition)) throw usageFailure('--partition is a number');
-  const partition = Number(options.partition);
+  const wish = {
+    destination,
+    partition: Number(options.partition),
+    unclean: options.unclean === true,
+  };
   const client = clientFor(options);
-  await client.elect({ destination, partition, unclean: options.unclean === true });
-  for (let waitedMs = 0; ; waitedMs += LOOK_MS) {
+  await client.elect(wish);
+  const isWanted = ({ leader, assigned, endOffset }: Partition) =>
+    endOffset !== null && leader !== null && (wish.unclean || leader === assigned[0]);
+  for (let waitedMs = LOOK_MS; ; waitedMs += LOOK_MS) {
     const { name, partitions } = await client.replicas(destination);
-    const log = partitions.filter((each) => each.partition === partition);
-    const isLed = log.some((each) => each.leader !== null && each.endOffset !== null);
-    if (isLed || waitedMs >= ELECTED_MS) {
+    const log = partitions.filter((each) => each.partition === wish.partition);
+    const isDone = log.some(isWanted);
+    if (isDone || waitedMs > ELECTED_MS) {
       if (options.json === true) printJson({ name, partitions: log });
       else printLines(replicaLines({ name, partitions: log }));
+      if (!isDone) throw lateElection(destination, wish.partition);
       return;
     }
     await new Promise<void>((resolve) => setTimeout(resolve, LOOK_MS));
+    if (!wish.unclean && waitedMs % AGAIN_MS === 0) await again(client, wish);
   }
+}
+
+/** It may lead by now. */
+async function again(client: AdminClient, wish: ApiElect): Promise<void> {
+  try {
+    await client.elect(wish);
+  } catch (error) {
+    if (!(error instanceof CliFailure) || error.code !== 'CLUSTER_ELECTION_NOT_NEEDED') throw error;
+  }
+}
+
+function lateElection(destination: string, partition: number): CliFailure {
+  return new CliFailure(`${destination}-${partition} is not led as wanted yet`, {
+    exitCode: EXIT.unreachable,
+    code: 'CLI_LATE',
+    hint: 'Its leader holds what comes for two seconds at most: try again when there is less to do.',
+  });
 }
 
 async function until(

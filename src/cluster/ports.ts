@@ -407,7 +407,10 @@ export interface MetadataService {
   /** Other replicas for a log, in order of preference; none: the reassignment that goes on ends. Done when it has begun. */
   reassign(logId: number, replicas: readonly number[], timeoutMs: number): Promise<MetadataResult>;
   configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult>;
-  /** The first replica of each leads it, where that is in sync; others stay as they are. */
+  /**
+   * The leader of each is asked to hand over to the first replica, where that is in sync; others stay as they are. Done
+   * when they are asked: that it has happened shows in the view, and where it does not, it may be asked again.
+   */
   preferLeaders(logIds: readonly number[], timeoutMs: number): Promise<MetadataResult>;
   /**
    * A log without a leader is led by whoever reaches furthest, whatever is lost; done when that may begin. Refused as

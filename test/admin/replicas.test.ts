@@ -94,11 +94,16 @@ test('says who is assigned, in sync and not, how far each reaches and how far be
 });
 
 test('elections: by the first replica or, where nobody leads, by whoever reaches furthest', async () => {
+  const elect = { destination: 't' };
   const led = world({ leader: 2 });
-  expect((await led.send('POST', '/api/cluster/elect', { destination: 't' })).body.error.code).toBe(
-    'CLUSTER_NOT_IN_SYNC',
-  );
+  expect((await led.send('POST', '/api/cluster/elect', elect)).status).toBe(200);
   expect(led.asked).toEqual([['prefer', [7]]]);
+  for (const unfit of [{ isr: [2] }, { offline: [1] }]) {
+    const behind = world({ leader: 2, ...unfit });
+    const answer = await behind.send('POST', '/api/cluster/elect', elect);
+    expect([answer.status, answer.body.error.code]).toEqual([409, 'CLUSTER_NOT_IN_SYNC']);
+    expect(behind.asked).toEqual([]);
+  }
   const unclean = { destination: 't', unclean: true };
   const refused = await led.send('POST', '/api/cluster/elect', unclean);
   expect([refused.status, refused.body.error.code]).toEqual([409, 'CLUSTER_ELECTION_NOT_NEEDED']);

@@ -4,8 +4,17 @@ import { connect } from 'amqplib';
 import { afterEach, expect, test } from 'vitest';
 import type { ProbedNode } from '../../src/assembly/probe.ts';
 import { DEFAULT_TIMING } from '../../src/assembly/timing.ts';
+import {
+  CreateTopics,
+  ElectLeaders,
+  ListOffsets,
+  Produce,
+} from '../../src/protocols/kafka/codec/index.ts';
+import { KafkaErrorCode as E } from '../../src/protocols/kafka/errors.ts';
 import { type ClientBase, Producer, SimpleConsumer } from '../fixtures/rocketmq-client.ts';
+import { batchOf } from '../protocols/kafka/harness.ts';
 import { type TestCluster, testCluster } from './support/cluster.ts';
+import { KafkaCaller } from './support/kafka-caller.ts';
 
 const ORDERS = [
   [2, 1, 3],
@@ -30,11 +39,11 @@ afterEach(async () => {
   heard = [];
 });
 
-async function started(): Promise<TestCluster> {
+async function started(preferredIntervalMs = 100): Promise<TestCluster> {
   const { controller } = DEFAULT_TIMING;
   cluster = await testCluster({
     parts: {
-      timing: { controller: { ...controller, preferredIntervalMs: 100 } },
+      timing: { controller: { ...controller, preferredIntervalMs } },
       onMetadata(changes) {
         for (const change of changes) {
           if (change.kind !== 'leader-moved') continue;
@@ -162,4 +171,89 @@ test('a topic moves under RocketMQ sends and receives: each is stored once, and 
   await receiving;
   expect(got.sort()).toEqual(sent.sort());
   expect(moved.size).toBeGreaterThanOrEqual(3);
+});
+
+/** What only the leader answers for, as fast as it does, until it is told to end. */
+async function producing(topic: string, isGoingOn: () => boolean): Promise<number[]> {
+  const sent: number[] = [];
+  const callers = cluster!.addresses.map((address) => new KafkaCaller(address));
+  while (isGoingOn()) {
+    const value = sent.length;
+    const records = batchOf(`${value}`);
+    const topicData = [{ name: topic, partitionData: [{ index: 0, records }] }];
+    const body = { acks: 1, timeoutMs: CHANGE_MS, topicData };
+    const at = (probeOf(1).leaderOf(probeOf(1).logOf(topic, 0)!) ?? 1) - 1;
+    const answer = await callers[Math.max(at, 0)]!.call(Produce, 7, body);
+    if (answer.responses[0]!.partitionResponses[0]!.errorCode === E.NONE) sent.push(value);
+  }
+  for (const caller of callers) caller.close();
+  return sent;
+}
+
+/** Offsets that the present leader has, once it leads. */
+async function endOf(topic: string): Promise<number> {
+  for (;;) {
+    const offset = await endNow(topic);
+    if (offset >= 0) return offset;
+  }
+}
+
+async function endNow(topic: string): Promise<number> {
+  const leader = probeOf(1).leaderOf(probeOf(1).logOf(topic, 0)!)!;
+  const caller = new KafkaCaller(cluster!.addresses[leader - 1]!);
+  const partitions = [{ partitionIndex: 0, timestamp: -1 }];
+  const answer = await caller.call(ListOffsets, 2, {
+    replicaId: -1,
+    isolationLevel: 0,
+    topics: [{ name: topic, partitions }],
+  });
+  caller.close();
+  return answer.topics[0]!.partitions[0]!.offset;
+}
+
+async function makeTopic(name: string, brokerIds: readonly number[]): Promise<number> {
+  const caller = new KafkaCaller(cluster!.addresses[0]!);
+  const assignments = [{ partitionIndex: 0, brokerIds: [...brokerIds] }];
+  const topic = { name, numPartitions: -1, replicationFactor: -1, assignments, configs: [] };
+  await caller.call(CreateTopics, 5, { topics: [topic], timeoutMs: CHANGE_MS });
+  caller.close();
+  return probeOf(1).logOf(name, 0)!;
+}
+
+test('the first replica that is elected is handed the topic: what the leader alone answered is there', async () => {
+  await started(TEN_MINUTES_MS);
+  const logId = await makeTopic('t', [1, 2, 3]);
+  let isMoving = true;
+  const sending = producing('t', () => isMoving);
+  for (const replicas of ORDERS) {
+    await probeOf(1).operations!.reassign(logId, replicas, CHANGE_MS);
+    const caller = new KafkaCaller(cluster!.addresses[0]!);
+    const topicPartitions = [{ topic: 't', partitions: [0] }];
+    const body = { electionType: 0, topicPartitions, timeoutMs: 30_000 };
+    const answer = await caller.call(ElectLeaders, 2, body);
+    caller.close();
+    expect(answer.replicaElectionResults[0]!.partitionResult[0]!.errorCode).toBe(E.NONE);
+    expect(probeOf(1).leaderOf(logId)).toBe(replicas[0]);
+  }
+  isMoving = false;
+  const sent = await sending;
+  expect(moved.get(logId)!.size).toBe(ORDERS.length);
+  expect(await endOf('t')).toBe(sent.length);
+});
+
+test('the only replica of a topic moves: its leader hands over to the newcomer', async () => {
+  await started(TEN_MINUTES_MS);
+  const logId = await makeTopic('t', [1]);
+  let isMoving = true;
+  const sending = producing('t', () => isMoving);
+  for (const node of [2, 3, 1]) {
+    await probeOf(1).operations!.reassign(logId, [node], CHANGE_MS);
+    while (probeOf(1).leaderOf(logId) !== node) {
+      await new Promise<void>((resolve) => heard.push(resolve));
+    }
+  }
+  isMoving = false;
+  const sent = await sending;
+  expect(moved.get(logId)!.size).toBe(3);
+  expect(await endOf('t')).toBe(sent.length);
 });

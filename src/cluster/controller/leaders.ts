@@ -23,6 +23,9 @@ export class Leaders {
   #leavingDueMs = 0;
   /** Of the image in which was looked last. */
   #version = -1;
+  /** By log whose leader leaves with its replica: what was planned last. */
+  readonly #planned = new Map<number, { readonly epoch: number; readonly againMs: number }>();
+  #againMs = Number.POSITIVE_INFINITY;
 
   constructor(image: MetadataImage) {
     this.#image = image;
@@ -32,6 +35,8 @@ export class Leaders {
     this.#stopping.clear();
     this.#leavingDueMs = 0;
     this.#version = -1;
+    this.#planned.clear();
+    this.#againMs = Number.POSITIVE_INFINITY;
   }
 
   /** A node that has begun anew is fenced first, and this is asked at every change. */
@@ -62,24 +67,56 @@ export class Leaders {
 
   /** Who takes over what nodes lead that leave, or of whose logs their replica leaves; now and then. */
   leaving(nowMs: number): readonly LeaderPlan[] {
-    const { version } = this.#image;
     // The controller asks at each heartbeat: where nobody was found, the metadata must have changed.
-    const isSame = this.#leavingDueMs === 0 && version === this.#version;
-    if (nowMs < this.#leavingDueMs || isSame) return [];
-    this.#leavingDueMs = 0;
-    const plans = this.#image
-      .nodes()
-      .filter(({ isLeaving, isFenced }) => isLeaving && !isFenced)
-      .flatMap(({ id }) => this.#away(id));
-    for (const logId of this.#image.reassigningLogs()) {
+    const isSame = this.#image.version === this.#version;
+    const plans = this.#withReplicas(nowMs, isSame);
+    if (nowMs >= this.#leavingDueMs && !(this.#leavingDueMs === 0 && isSame)) {
+      const away = this.#image
+        .nodes()
+        .filter(({ isLeaving, isFenced }) => isLeaving && !isFenced)
+        .flatMap(({ id }) => this.#away(id));
+      this.#leavingDueMs = away.length > 0 ? nowMs + AGAIN_MS : 0;
+      plans.push(...away);
+    }
+    this.#version = this.#image.version;
+    return plans;
+  }
+
+  /** Each as soon as somebody may take it: reassignments wait for it. */
+  #withReplicas(nowMs: number, isSame: boolean): LeaderPlan[] {
+    const plans: LeaderPlan[] = [];
+    if (isSame && nowMs < this.#againMs) return plans;
+    this.#againMs = Number.POSITIVE_INFINITY;
+    const reassigning = this.#image.reassigningLogs();
+    const known = new Set(reassigning);
+    for (const logId of [...this.#planned.keys()])
+      if (!known.has(logId)) this.#planned.delete(logId);
+    for (const logId of reassigning) {
       const log = this.#image.log(logId)!;
       if (!log.removing.includes(log.leader) || this.#image.node(log.leader)?.isLeaving) continue;
-      const target = assignedOf(log).find((id) => this.#mayTake(log, id));
-      if (target !== undefined) plans.push(planOf(log, target));
+      const planned = this.#planned.get(logId);
+      if (planned?.epoch === log.epoch && nowMs < planned.againMs) {
+        this.#againMs = Math.min(this.#againMs, planned.againMs);
+        continue;
+      }
+      const target = this.#successor(log);
+      if (target === undefined) continue;
+      const againMs = nowMs + AGAIN_MS;
+      this.#planned.set(logId, { epoch: log.epoch, againMs });
+      this.#againMs = Math.min(this.#againMs, againMs);
+      plans.push(planOf(log, target));
     }
-    this.#version = version;
-    if (plans.length > 0) this.#leavingDueMs = nowMs + AGAIN_MS;
     return plans;
+  }
+
+  /** One that stays; where all of them leave as well, one that has not left yet: the reassignment must come to an end. */
+  #successor(log: LogRecord): number | undefined {
+    const assigned = assignedOf(log);
+    const isReady = (id: number) => log.isr.includes(id) && isCandidate(this.#image, log, id);
+    return (
+      assigned.find((id) => this.#mayTake(log, id)) ??
+      assigned.find((id) => !this.#stopping.has(id) && isReady(id))
+    );
   }
 
   /** The first replicas that could lead again, at most so many. */

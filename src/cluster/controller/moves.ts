@@ -97,7 +97,7 @@ export class Moves {
 
   #wish({ logId, replicas }: Move): Wish {
     const { partitionEpoch } = this.#image.log(logId)!;
-    const command = { kind: 'reassign-log', logId, replicas, partitionEpoch } as const;
+    const command = { kind: 'move-log', logId, replicas, partitionEpoch } as const;
     return { key: `reassign/${logId}`, command };
   }
 

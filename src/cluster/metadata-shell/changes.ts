@@ -77,7 +77,7 @@ export class MetadataChanges implements ClusterChanges {
   }
 
   reassign(logId: number, replicas: readonly number[], timeoutMs: number): Promise<MetadataResult> {
-    return this.#change({ kind: 'reassign-log', logId, replicas, partitionEpoch: -1 }, timeoutMs);
+    return this.#change({ kind: 'move-log', logId, replicas, partitionEpoch: -1 }, timeoutMs);
   }
 
   drainNode(node: number, isLeaving: boolean, timeoutMs: number): Promise<MetadataResult> {
@@ -99,7 +99,7 @@ export class MetadataChanges implements ClusterChanges {
   }
 
   preferLeaders(logIds: readonly number[], timeoutMs: number): Promise<MetadataResult> {
-    return this.#change({ kind: 'prefer-leaders', logIds }, timeoutMs);
+    return this.#change({ kind: 'return-leaders', logIds }, timeoutMs);
   }
 
   allowUnclean(logId: number, timeoutMs: number): Promise<MetadataResult> {

@@ -10,6 +10,7 @@ import type { MetadataChange, MetadataCommand } from '../metadata/commands.ts';
 import { MetadataImage } from '../metadata/image.ts';
 import { restoreImage, snapshotImage } from '../metadata/snapshot.ts';
 import type { Difference } from '../ports.ts';
+import type { LogMove } from '../replica/peer-protocol.ts';
 import { ShardDirectory, type ShardIdentity } from './shard-directory.ts';
 import { ImageView } from './view.ts';
 
@@ -29,6 +30,7 @@ export class MetadataReplica {
   readonly #changedLogs = new Set<number>();
   readonly #deletedLogs = new Set<number>();
   readonly #changedNodes = new Set<number>();
+  #wantedLeaders: LogMove[] = [];
   #changes: MetadataChange[] = [];
   #isWholeNew = false;
 
@@ -86,6 +88,9 @@ export class MetadataReplica {
         this.#changedLogs.delete(change.logId);
         this.#deletedLogs.add(change.logId);
         return;
+      case 'leader-wanted':
+        this.#wantedLeaders.push(change);
+        return;
       case 'destination-changed':
         // What is kept of its logs may be another.
         for (const logId of this.image.destination(change.vhost, change.name)?.logIds ?? []) {
@@ -112,6 +117,7 @@ export class MetadataReplica {
     this.#changedLogs.clear();
     this.#deletedLogs.clear();
     this.#changedNodes.clear();
+    this.#wantedLeaders = [];
     return changes;
   }
 
@@ -134,6 +140,7 @@ export class MetadataReplica {
       elsewhere: [...this.#changedLogs].filter((logId) => directory.spec(logId) === undefined),
       deleted: [...this.#deletedLogs],
       isReplaced: this.#isWholeNew,
+      wanted: this.#wantedLeaders.filter(({ logId }) => directory.has(logId)),
     });
   }
 }

@@ -279,6 +279,7 @@ function newLog(
     replicas: [...replicas],
     adding: [],
     removing: [],
+    handsOver: false,
     assignedAt: 0,
     leader: NO_NODE,
     // Before the first grant: epochs of a log count from 1, so that 0 can mean none.

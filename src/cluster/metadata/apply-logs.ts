@@ -11,6 +11,7 @@ import type {
   PreferLeaders,
   ProposeSafeSet,
   ResignLog,
+  ReturnLeaders,
 } from './commands.ts';
 import { chooseLeader, grant, isCandidate, takeOffline } from './election.ts';
 import type { MetadataImage } from './image.ts';
@@ -73,6 +74,17 @@ export function preferLeaders(applying: Applying, command: PreferLeaders): Outco
     if (log !== undefined && canReturn(image, log)) {
       applying.changeLog(grant(log, image.node(log.replicas[0]!)!));
     }
+  }
+  return OK;
+}
+
+export function returnLeaders(applying: Applying, command: ReturnLeaders): Outcome {
+  const { image } = applying;
+  for (const logId of command.logIds) {
+    const log = image.log(logId);
+    if (log === undefined || !canReturn(image, log)) continue;
+    const { epoch, replicas } = log;
+    applying.changes.push({ kind: 'leader-wanted', logId, epoch, target: replicas[0]! });
   }
   return OK;
 }

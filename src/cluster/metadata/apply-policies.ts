@@ -99,7 +99,7 @@ function changeMirrors(
   if (!wasMirrored || isStill || log.durability === 'memory') return;
   const present = image.log(log.logId)!;
   const wanted = unmirroredReplicas(image, present);
-  const next = wanted && reassigned(present, wanted, index);
+  const next = wanted && reassigned(present, wanted, index, present.handsOver);
   if (next !== undefined) applying.changeLog(next);
 }
 

@@ -2,7 +2,7 @@
 // there is in `reassignment.ts`.
 import { canHost } from './apply-leaving.ts';
 import { type Applying, OK, refused } from './applying.ts';
-import type { Outcome, ReassignLog } from './commands.ts';
+import type { MoveLog, Outcome, ReassignLog } from './commands.ts';
 import type { MetadataImage } from './image.ts';
 import { isBecomingMirrored } from './mirrors.ts';
 import { assignedBefore, isReassigning } from './reassignment.ts';
@@ -12,7 +12,7 @@ import { isLive, type LogRecord } from './types.ts';
 /** Most replicas that one log may be given. */
 const REPLICAS_MAX = 64;
 
-export function reassignLog(applying: Applying, command: ReassignLog): Outcome {
+export function reassignLog(applying: Applying, command: ReassignLog | MoveLog): Outcome {
   const { image } = applying;
   const log = image.log(command.logId);
   if (log === undefined) return refused('unknown-log', `log ${command.logId}`);
@@ -27,7 +27,7 @@ export function reassignLog(applying: Applying, command: ReassignLog): Outcome {
   const wanted = isCancel ? assignedBefore(log) : command.replicas;
   const fault = assignmentFault(image, log, wanted);
   if (fault !== undefined) return fault;
-  const next = reassigned(log, wanted, applying.index);
+  const next = reassigned(log, wanted, applying.index, command.kind === 'move-log');
   if (next === undefined) return OK;
   applying.changeLog(next);
   return OK;
@@ -80,6 +80,7 @@ export function reassigned(
   log: LogRecord,
   wanted: readonly number[],
   index: number,
+  handsOver: boolean,
 ): LogRecord | undefined {
   const had = assignedBefore(log);
   const isCounted = (node: number) => log.safeSet.some((member) => member.node === node);
@@ -101,6 +102,7 @@ export function reassigned(
     replicas,
     adding,
     removing,
+    handsOver: handsOver && adding.length + removing.length > 0,
     assignedAt,
     isr: log.isr.filter((node) => replicas.includes(node)),
     partitionEpoch: log.partitionEpoch + 1,

@@ -18,6 +18,7 @@ import {
   preferLeaders,
   proposeSafeSet,
   resignLog,
+  returnLeaders,
 } from './apply-logs.ts';
 import {
   fenceNode,
@@ -77,6 +78,7 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
     case 'drain-node':
       return drainNode(applying, command);
     case 'reassign-log':
+    case 'move-log':
       return reassignLog(applying, command);
     case 'restart-shard':
       return restartShard(applying, command);
@@ -96,6 +98,8 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return proposeSafeSet(applying, command);
     case 'prefer-leaders':
       return preferLeaders(applying, command);
+    case 'return-leaders':
+      return returnLeaders(applying, command);
     case 'move-leaders':
       return moveLeaders(applying, command);
     case 'resign-log':

@@ -2,7 +2,7 @@
 // never reused; a field that is added gets a new version of its command's code. Integers are varints,
 // text and bytes are sized. Decoding malformed bytes throws BytesError.
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
-import type { MetadataCommand, RegisterNode } from './commands.ts';
+import type { MetadataCommand, ReassignLog, RegisterNode } from './commands.ts';
 import {
   readEndpoints,
   readKind,
@@ -108,6 +108,18 @@ function readRegistration(input: ByteReader): Omit<RegisterNode, 'kind'> {
     firstShardThread: input.u8(),
     shardIncarnations: readNodeIds(input),
   };
+}
+
+function writeReassignment(out: ByteWriter, command: Omit<ReassignLog, 'kind'>): void {
+  out.varU53(command.logId);
+  writeNodeIds(out, command.replicas);
+  out.varI53(command.partitionEpoch);
+}
+
+function readReassignment(input: ByteReader): Omit<ReassignLog, 'kind'> {
+  const logId = input.varU53();
+  const replicas = readNodeIds(input);
+  return { logId, replicas, partitionEpoch: input.varI53() };
 }
 
 const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
@@ -266,19 +278,8 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
       return { ...name, replace, entries };
     },
   },
-  'reassign-log': {
-    code: 31,
-    write(out, command) {
-      out.varU53(command.logId);
-      writeNodeIds(out, command.replicas);
-      out.varI53(command.partitionEpoch);
-    },
-    read(input) {
-      const logId = input.varU53();
-      const replicas = readNodeIds(input);
-      return { logId, replicas, partitionEpoch: input.varI53() };
-    },
-  },
+  'reassign-log': { code: 31, write: writeReassignment, read: readReassignment },
+  'move-log': { code: 36, write: writeReassignment, read: readReassignment },
   'propose-safe-set': {
     code: 12,
     write(out, command) {
@@ -300,6 +301,15 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
   },
   'prefer-leaders': {
     code: 13,
+    write(out, command) {
+      writeNodeIds(out, command.logIds);
+    },
+    read(input) {
+      return { logIds: readNodeIds(input) };
+    },
+  },
+  'return-leaders': {
+    code: 35,
     write(out, command) {
       writeNodeIds(out, command.logIds);
     },

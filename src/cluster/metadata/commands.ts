@@ -188,6 +188,11 @@ export interface ReassignLog {
   readonly partitionEpoch: number;
 }
 
+/** The same, and a leader that is to leave is not replaced at the last step, but hands over: see `move-leaders`. */
+export interface MoveLog extends Omit<ReassignLog, 'kind'> {
+  readonly kind: 'move-log';
+}
+
 /** The leader's proposal; it names its grant and the record it has seen. */
 export interface ProposeSafeSet {
   readonly kind: 'propose-safe-set';
@@ -202,6 +207,15 @@ export interface ProposeSafeSet {
 /** The first replica takes its logs back, where it is in sync. Of earlier versions: leaders are handed over now. */
 export interface PreferLeaders {
   readonly kind: 'prefer-leaders';
+  readonly logIds: readonly number[];
+}
+
+/**
+ * The first replica of each of these logs is to have it back, where it is in sync: the leader hands over when the other
+ * one has everything. Changes nothing itself, and says by `leader-wanted` who is to do what.
+ */
+export interface ReturnLeaders {
+  readonly kind: 'return-leaders';
   readonly logIds: readonly number[];
 }
 
@@ -288,8 +302,10 @@ export type MetadataCommand =
   | AddPartitions
   | ConfigureDestination
   | ReassignLog
+  | MoveLog
   | ProposeSafeSet
   | PreferLeaders
+  | ReturnLeaders
   | MoveLeaders
   | ResignLog
   | LoseReplicas
@@ -370,6 +386,13 @@ export type MetadataChange =
   | { readonly kind: 'log-changed'; readonly logId: number }
   /** Beside `log-changed`: its leader gave `epoch` to another replica that held all of its log. */
   | { readonly kind: 'leader-moved'; readonly logId: number; readonly epoch: number }
+  /** Nothing has changed: the leader of `epoch` is asked to hand over to `target`. */
+  | {
+      readonly kind: 'leader-wanted';
+      readonly logId: number;
+      readonly epoch: number;
+      readonly target: number;
+    }
   /** The committed order to delete data: `replicas` are the nodes that may hold some. */
   | {
       readonly kind: 'log-deleted';

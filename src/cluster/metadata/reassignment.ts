@@ -24,7 +24,8 @@ export function assignedBefore({ replicas, adding }: LogRecord): readonly number
 
 /**
  * What follows for a reassignment from the set that the record has now: it is over when the set is of those assigned,
- * and of all of them; a leader that is to leave is followed by one that stays once all that stay are in sync.
+ * and of all of them; a leader that is to leave is followed by one that stays once all that stay are in sync, but for one
+ * that hands over by itself.
  */
 export function furthered(image: MetadataImage, log: LogRecord): LogRecord {
   if (!isReassigning(log)) return withSettledMode(image, log);
@@ -34,10 +35,10 @@ export function furthered(image: MetadataImage, log: LogRecord): LogRecord {
   const isMember = (node: number) => log.safeSet.some((member) => member.node === node);
   if (!assigned.every(isMember)) return log;
   if (log.safeSet.every(({ node }) => assigned.includes(node))) {
-    const arrived = { ...log, replicas: wanted, adding: [], removing: [] };
+    const arrived = { ...log, replicas: wanted, adding: [], removing: [], handsOver: false };
     return withSettledMode(image, arrived);
   }
-  if (!log.removing.includes(log.leader)) return log;
+  if (log.handsOver || !log.removing.includes(log.leader)) return log;
   const isReady = (node: number) => log.isr.includes(node) && isCandidate(image, log, node);
   const next = assigned.find(isReady);
   return next === undefined || !assigned.every((node) => log.isr.includes(node))

@@ -11,6 +11,7 @@
 //   nodes that were taken out, sorted
 //   from version 6 on: queues may be quorum queues, and policies for them; nothing else is different
 //   from version 7 on: the role at the end of a node
+//   from version 8 on: a flag of logs whose leader hands over at the end of a reassignment; nothing else is different
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
@@ -51,7 +52,7 @@ import {
 import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
 /** What is written. */
-export const SNAPSHOT_VERSION = 7;
+export const SNAPSHOT_VERSION = 8;
 const VERSION = SNAPSHOT_VERSION;
 /** Before roles: all were disk nodes. Still read. */
 const VERSION_WITHOUT_ROLES = 6;
@@ -231,7 +232,8 @@ function writeLog(out: ByteWriter, log: LogRecord): void {
   writeMode(out, log.mode);
   out.varU53(log.minInsync);
   out.u8(DURABILITIES.indexOf(log.durability));
-  out.u8((log.isUncleanEpoch ? 1 : 0) | (log.isUncleanAllowed ? 2 : 0));
+  const { isUncleanEpoch, isUncleanAllowed, handsOver } = log;
+  out.u8((isUncleanEpoch ? 1 : 0) | (isUncleanAllowed ? 2 : 0) | (handsOver ? 4 : 0));
   writeNodeIds(out, log.adding);
   writeNodeIds(out, log.removing);
   out.varU53(log.assignedAt);
@@ -265,6 +267,7 @@ function readLog(input: ByteReader, hasReassignments: boolean): LogRecord {
     ...place,
     replicas,
     ...reassignment,
+    handsOver: (flags & 4) !== 0,
     leader,
     epoch,
     leaderIncarnation,

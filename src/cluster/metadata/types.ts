@@ -38,6 +38,8 @@ export interface LogRecord {
   readonly adding: readonly number[];
   /** Of the same: replicas that leave when all that are assigned hold everything. Sorted. */
   readonly removing: readonly number[];
+  /** Of the same: a leader that is among them hands over, and is not replaced by the last change of the set. */
+  readonly handsOver: boolean;
   /** Index of the command that assigned a replica last; 0: none since the log was made. */
   readonly assignedAt: number;
   /** Node id, or NO_NODE while the log is offline. */

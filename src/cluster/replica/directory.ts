@@ -3,6 +3,7 @@
 import type { LogDurability } from '../../storage/api.ts';
 import type { Assignment } from './assignment.ts';
 import type { LagSettings } from './lag.ts';
+import type { LogMove } from './peer-protocol.ts';
 
 export interface HostedLogSpec {
   readonly logId: number;
@@ -45,4 +46,6 @@ export interface LogsChange {
   readonly deleted: readonly number[];
   /** The whole image was replaced: deletions may have been missed. */
   readonly isReplaced: boolean;
+  /** Logs of this shard whose leaders are asked to hand over; left out: none. */
+  readonly wanted?: readonly LogMove[];
 }

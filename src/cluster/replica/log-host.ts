@@ -181,7 +181,7 @@ export class LogHost {
 
   // ---- Hosting ------------------------------------------------------------------------------------
 
-  #metadataChanged({ changed, elsewhere, deleted, isReplaced }: LogsChange): void {
+  #metadataChanged({ changed, elsewhere, deleted, isReplaced, wanted }: LogsChange): void {
     if (this.#isStopped) return;
     for (const logId of deleted) this.#delete(logId);
     if (isReplaced) {
@@ -194,6 +194,7 @@ export class LogHost {
     for (const logId of elsewhere) this.#depart(logId);
     if (this.#logs.size === 0) this.#hostAll();
     else this.#lookAt(changed);
+    if (wanted !== undefined) this.planMoves(wanted);
   }
 
   #hostAll(): void {

@@ -1,5 +1,5 @@
 // Leaders that move as planned, all the time and under every fault: replicas are put into another order, and the first
-// one takes over; nodes are stopped in order, one after another, and come back. Half of the records are answered by the
+// one takes over, by itself after a while or because it is elected at once; nodes are stopped in order, one after another, and come back. Half of the records are answered by the
 // leader alone: what was answered in an epoch that ended as planned is there in the end, and so is all else that was
 // promised.
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
@@ -100,6 +100,7 @@ class KafkaMovesRun extends ClusterRun implements ScenarioRun {
       nodes: NODES,
       replicas: NODE_COUNT,
       meanGapMs: between(random, 200, 1_000),
+      elects: 0.5,
     });
     this.cluster.run(this.#mover.run());
   }
@@ -166,7 +167,7 @@ class KafkaMovesRun extends ClusterRun implements ScenarioRun {
 
   describe(): string {
     return [
-      `${this.#acknowledged()} acknowledged, ${this.#plannedCount()} planned moves, ${this.#stops} stops`,
+      `${this.#acknowledged()} acknowledged, ${this.#plannedCount()} planned moves, ${this.#mover?.elected ?? 0} elections, ${this.#stops} stops`,
       `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }

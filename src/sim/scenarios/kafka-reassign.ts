@@ -1,9 +1,10 @@
 // Five nodes, and partitions that are given other replicas all the time: moved, moved again on the way, cancelled, under
 // every fault; positions of a group, which a majority commits, among them. Now and then a node is drained, and stays
 // after all. Nothing acknowledged is lost, the replicas of each log are those that were asked for last, equal, and what
-// others had of it is gone.
+// others had of it is gone. A leader whose replica leaves hands over: what it had answered alone is there in the end.
 import { emptyHistory, type KafkaHistory } from '../checkers/kafka-history.ts';
 import { checkKafkaLog, countAcknowledged, countsOf } from '../checkers/kafka-log.ts';
+import { checkMoves } from '../checkers/moves.ts';
 import { checkRegisters } from '../checkers/register.ts';
 import { between, pick } from '../draws.ts';
 import type { Scenario, ScenarioCounts, ScenarioRun, Violation } from '../scenario.ts';
@@ -15,6 +16,7 @@ import type { FollowingConsumer } from '../workloads/kafka-reader.ts';
 import type { World } from '../world.ts';
 import { ClusterRun, STEP_MS } from './cluster-run.ts';
 import { readAllBack, startFollowers, startProducers } from './kafka-parts.ts';
+import { ReignWatch, type WatchedLog } from './reigns.ts';
 import {
   CLUSTER_FAULTS,
   PROBE_EVERY_EVENTS,
@@ -31,6 +33,11 @@ const TOPICS: readonly TopicPlan[] = [
   { name: 'moved', partitions: 2 },
   { name: 'still', partitions: 1 },
 ];
+const LOGS: readonly WatchedLog[] = TOPICS.flatMap(({ name: destination, partitions }) =>
+  Array.from({ length: partitions }, (_, partition) => {
+    return { name: `${destination}-${partition}`, destination, partition };
+  }),
+);
 const GROUP_TOPIC = TOPICS[0]!;
 const GROUP = 'readers';
 /** Where groups keep their positions: partitions of the cluster's own. */
@@ -58,6 +65,7 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
   readonly #world: World;
   readonly #history: KafkaHistory = emptyHistory();
   readonly #registers: OffsetRegisters = new Map();
+  readonly #watch: ReignWatch;
   readonly cluster: SimulatedCluster;
   #producers: readonly KafkaProducer[] = [];
   #followers: readonly FollowingConsumer[] = [];
@@ -72,6 +80,7 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
     this.#world = world;
     const nodeCount = NODES.length;
     this.cluster = new SimulatedCluster(world, { nodeCount, checkpointBytes: CHECKPOINT_BYTES });
+    this.#watch = new ReignWatch(world, this.cluster, LOGS);
   }
 
   start(): void {
@@ -84,6 +93,7 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
       gapMs: [60, 180],
       bodyBytes: [500, 8_000],
       leaderAcks: 0.1,
+      isTimed: true,
     });
     this.#followers = startFollowers(this.cluster, this.#history, GROUP_TOPIC);
     const options = { group: GROUP, topic: GROUP_TOPIC };
@@ -136,6 +146,11 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
     for (const { name, partitions } of TOPICS) await client.makeTopic(name, partitions, REPLICAS);
   }
 
+  override probe(): Violation | undefined {
+    this.#watch.look();
+    return super.probe();
+  }
+
   startDrain(): void {
     this.cluster.run(this.#drain());
   }
@@ -162,16 +177,29 @@ class KafkaReassignRun extends ClusterRun implements ScenarioRun {
     await this.rest(() => client.sleep(100));
   }
 
+  /** By name of a log. */
+  #planned(): ReadonlyMap<string, ReadonlySet<number>> {
+    return new Map(
+      LOGS.map(({ name, destination, partition }) => {
+        const logId = this.cluster.logOf(destination, partition) ?? -1;
+        return [name, this.cluster.plannedEnds(logId)] as const;
+      }),
+    );
+  }
+
   describe(): string {
+    const planned = [...this.#planned().values()].reduce((sum, epochs) => sum + epochs.size, 0);
     return [
-      `${this.#acknowledged()} acknowledged, ${this.#mover?.begun ?? 0} moves begun`,
+      `${this.#acknowledged()} acknowledged, ${this.#mover?.begun ?? 0} moves begun, ${planned} planned`,
       `down: ${this.cluster.down()}, step: ${this.step}`,
     ].join('; ');
   }
 
   check(): readonly Violation[] {
+    const reigns = this.#watch.reigns();
     return [
       ...checkKafkaLog(this.#history),
+      ...checkMoves(this.#history, { reigns, planned: this.#planned() }).violations,
       ...checkRegisters(this.#registers, -1),
       ...this.cluster.idleViolations(),
     ];

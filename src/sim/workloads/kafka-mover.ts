@@ -1,7 +1,8 @@
-// Gives partitions other replicas, at random and while others still move; cancels some. What it is answered it notes,
-// and in the end it waits until nothing moves any more.
+// Gives partitions other replicas, at random and while others still move; cancels some, and has the first replica of some
+// elected. What it is answered it notes, and in the end it waits until nothing moves any more.
 import {
   AlterPartitionReassignments,
+  ElectLeaders,
   ListPartitionReassignments,
 } from '../../protocols/kafka/codec/index.ts';
 import { type CountingRandom, chance, exponential, pick } from '../draws.ts';
@@ -9,6 +10,9 @@ import type { KafkaClient } from './kafka-client.ts';
 import { CallFailedError } from './kafka-connection.ts';
 
 const VERSION = 0;
+const ELECT_VERSION = 2;
+const PREFERRED = 0;
+const ELECT_MS = 2_000;
 const CANCEL_PROBABILITY = 0.15;
 const LOOK_MS = 300;
 
@@ -18,6 +22,8 @@ export interface MoverOptions {
   readonly nodes: readonly number[];
   readonly replicas: number;
   readonly meanGapMs: number;
+  /** How often the first replica is elected behind a change; left out: never. */
+  readonly elects?: number;
 }
 
 export class KafkaMover {
@@ -28,6 +34,8 @@ export class KafkaMover {
   isDone = false;
   /** Moves that were begun, as far as it was told. */
   begun = 0;
+  /** Elections that were answered as done. */
+  elected = 0;
 
   constructor(client: KafkaClient, random: CountingRandom, options: MoverOptions) {
     this.#client = client;
@@ -59,6 +67,19 @@ export class KafkaMover {
     const code = answer?.responses[0]?.partitions[0]?.errorCode;
     this.#client.env.log.debug('move', { name, partitionIndex, replicas, code });
     if (code === 0 && !isCancel) this.begun += 1;
+    const { elects } = this.#options;
+    if (elects !== undefined && chance(this.#random, elects))
+      await this.#elect(name, partitionIndex);
+  }
+
+  /** It is to lead, and is handed the partition, or not: whoever looks finds out. */
+  async #elect(topic: string, partition: number): Promise<void> {
+    const topicPartitions = [{ topic, partitions: [partition] }];
+    const body = { electionType: PREFERRED, topicPartitions, timeoutMs: ELECT_MS };
+    const answer = await this.#ask(() => this.#client.callAny(ElectLeaders, ELECT_VERSION, body));
+    const code = answer?.replicaElectionResults[0]?.partitionResult[0]?.errorCode;
+    if (code === 0) this.elected += 1;
+    this.#client.env.log.debug('elected', { topic, partition, code });
   }
 
   #draw(): number[] {

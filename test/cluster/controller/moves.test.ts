@@ -32,7 +32,7 @@ class Bench {
     for (const output of this.controller.step(input, this.nowMs)) {
       if (output.kind === 'plan-moves') this.world.handOver(output.plans);
       if (output.kind !== 'propose') continue;
-      if (output.command.kind === 'reassign-log') this.moves += 1;
+      if (output.command.kind === 'move-log') this.moves += 1;
       this.world.try(output.command);
       this.step({ kind: 'resolved', key: output.key });
     }

@@ -29,6 +29,7 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
   [{ kind: 'drain-node', ...life, isLeaving: true }, '011e0680d0acf30e01'],
   [{ kind: 'drain-node', ...life, isLeaving: true, handsOver: true }, '011e0680d0acf30e02'],
   [{ kind: 'reassign-log', logId: 7, replicas: [1, 2], partitionEpoch: -1 }, '011f0702020401'],
+  [{ kind: 'move-log', logId: 7, replicas: [1, 2], partitionEpoch: -1 }, '01240702020401'],
   [{ kind: 'restart-shard', ...life, shard: 1, shardIncarnation: 5 }, '01070680d0acf30e0105'],
   [{ kind: 'delete-destination', ...name }, '0109012f02c3a9'],
   [
@@ -58,6 +59,7 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
     '010c0706120401020201' + '02',
   ],
   [{ kind: 'prefer-leaders', logIds: [1, 2] }, '010d020204'],
+  [{ kind: 'return-leaders', logIds: [1, 2] }, '0123020204'],
   [
     {
       kind: 'move-leaders',
@@ -174,7 +176,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(34);
+    expect(kinds.size).toBe(36);
   });
 
   test('cut short or with a rest, it is refused', () => {

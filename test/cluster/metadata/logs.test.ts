@@ -147,6 +147,20 @@ describe('leaders', () => {
     expect(world.log('t')).toMatchObject({ leader: 1, epoch: 3 });
   });
 
+  test('are asked to hand over to the first replica only when it is in sync, and nothing changes', () => {
+    const world = threeWithTopic();
+    const { logId } = world.log('t');
+    const wanted = { kind: 'return-leaders', logIds: [logId, 99] } as const;
+    expect(world.do(wanted)).toEqual([]);
+    world.fence(1);
+    world.unfence(1);
+    expect(world.do(wanted)).toEqual([]);
+    expect(world.setCode('t', [1, 2, 3])).toBe('ok');
+    const before = world.log('t');
+    expect(world.do(wanted)).toEqual([{ kind: 'leader-wanted', logId, epoch: 2, target: 1 }]);
+    expect(world.log('t')).toBe(before);
+  });
+
   test('hand over what they hold, to who is in sync, if nothing has changed since', () => {
     const world = threeWithTopic();
     const { logId, epoch, partitionEpoch } = world.log('t');

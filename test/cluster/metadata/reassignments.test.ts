@@ -80,6 +80,22 @@ describe('a reassignment', () => {
     expect(world.log('t')).toMatchObject({ replicas: [4, 2, 3], leader: 4 });
   });
 
+  test('a leader that leaves hands over where the reassignment says so', () => {
+    const world = five();
+    const { logId } = world.log('t');
+    const wanted = { kind: 'move-log', logId, partitionEpoch: -1 } as const;
+    world.do({ ...wanted, replicas: [4, 2, 3] });
+    expect(world.setCode('t', [1, 2, 3, 4])).toBe('ok');
+    expect(world.log('t')).toMatchObject({ leader: 1, epoch: 1, removing: [1], handsOver: true });
+    world.handOver([{ logId, epoch: 1, leader: 1, target: 4 }]);
+    expect(world.log('t')).toMatchObject({ leader: 4, epoch: 2, removing: [1] });
+    expect(world.setCode('t', [2, 3, 4])).toBe('ok');
+    const arrived = { replicas: [4, 2, 3], removing: [], leader: 4, handsOver: false };
+    expect(world.log('t')).toMatchObject(arrived);
+    world.do({ ...wanted, replicas: [2, 4, 3] });
+    expect(world.log('t')).toMatchObject({ replicas: [2, 4, 3], handsOver: false });
+  });
+
   test('of an absent member is one change of the set (F47)', () => {
     const world = five({ mode: 'quorum' });
     world.fence(2);

@@ -12,7 +12,7 @@ import {
 import { toHex } from '../../../src/std/bytes.ts';
 import { runs } from '../../setup/runs.ts';
 import { bind, exchange, exclusive, owner, queue, unbind } from './routing-words.ts';
-import { registration, topicId, World } from './world.ts';
+import { creation, registration, topicId, World } from './world.ts';
 
 /** Cluster c, nodes 1 and 2, topic t of one partition, one setting; as version 1 wrote it. */
 const VERSION_1 =
@@ -71,6 +71,9 @@ const VERSION_7 =
   '65010a616d712e66616e6f7574016b000001012f0170025e710102010c782d6475726162696c69747907' +
   '226173796e632200';
 
+/** The same: nothing is being reassigned. */
+const VERSION_8 = `08${VERSION_7.slice(2)}`;
+
 describe('a snapshot', () => {
   test('of version 1 gives the image it was made of, without exchanges', () => {
     const image = new MetadataImage();
@@ -108,15 +111,28 @@ describe('a snapshot', () => {
     expect(image.removedNodes()).toEqual([]);
   });
 
-  test.each([VERSION_5, VERSION_6])(
-    'of versions 5 and 6 gives the image, of disk nodes',
+  test.each([VERSION_5, VERSION_6, VERSION_7])(
+    'of versions 5 to 7 gives the image, of disk nodes',
     (bytes) => {
       const image = new MetadataImage();
       restoreImage(image, new Uint8Array(Buffer.from(bytes, 'hex')));
       expect(image.nodes().map(({ id, role }) => [id, role])).toEqual([[1, 'disk']]);
-      expect(toHex(snapshotImage(image))).toBe(VERSION_7);
+      expect(toHex(snapshotImage(image))).toBe(VERSION_8);
+      expect(image.log(1)!.handsOver).toBe(false);
     },
   );
+
+  test.each([true, false])('knows whether a reassignment hands over (%s)', (handsOver) => {
+    const world = new World([1, 2, 3, 4]);
+    world.do(creation('t', { assignments: [[1, 2, 3]], partitions: -1 }));
+    const { logId } = world.log('t');
+    const kind = handsOver ? 'move-log' : 'reassign-log';
+    world.do({ kind, logId, replicas: [4, 2, 3], partitionEpoch: -1 });
+    const again = new MetadataImage();
+    restoreImage(again, snapshotImage(world.image));
+    expect(again.log(logId)).toMatchObject({ handsOver, removing: [1] });
+    expect(hashImage(again)).toBe(hashImage(world.image));
+  });
 
   test('has fixed bytes', () => {
     const world = new World([1]);
@@ -129,7 +145,7 @@ describe('a snapshot', () => {
     const definition = [['x-durability', '"async"']] as const;
     const rules = { pattern: '^q', applyTo: 'queues', priority: 1, definition } as const;
     world.do({ kind: 'put-policy', vhost: '/', name: 'p', ...rules });
-    expect(toHex(snapshotImage(world.image))).toBe(VERSION_7);
+    expect(toHex(snapshotImage(world.image))).toBe(VERSION_8);
   });
 
   test('of an unknown version or cut anywhere is refused', () => {
@@ -140,7 +156,7 @@ describe('a snapshot', () => {
     for (let size = 0; size < bytes.length; size += 1) {
       expect(() => restoreImage(new MetadataImage(), bytes.subarray(0, size))).toThrow();
     }
-    bytes[0] = 8;
+    bytes[0] = 9;
     expect(() => restoreImage(new MetadataImage(), bytes)).toThrow();
   });
 });

@@ -84,3 +84,51 @@ it('says REQUEST_TIMED_OUT without a metadata leader, INVALID_REQUEST to other t
   const answer = await made.connect().call(ElectLeaders, 2, body);
   expect(answer.errorCode).toBe(E.INVALID_REQUEST);
 });
+
+const TIMEOUT_MS = 6_000;
+
+/** All partitions of a topic are asked for by one request, whose answer is read later. */
+function asked(made: KafkaWorld, partitions: readonly number[]) {
+  const client = made.connect();
+  const topicPartitions = [{ topic: 't', partitions }];
+  client.send(ElectLeaders, 2, { electionType: PREFERRED, topicPartitions, timeoutMs: TIMEOUT_MS });
+  return {
+    async codes() {
+      await made.env.settle();
+      const { replicaElectionResults } = client.next(ElectLeaders, 2);
+      return replicaElectionResults[0]!.partitionResult.map(({ errorCode }) => errorCode);
+    },
+    async isAnswered() {
+      await made.env.settle();
+      return client.hasFrames();
+    },
+  };
+}
+
+it('asks the leaders of all partitions at once, and answers when each has handed over or cannot', async () => {
+  const made = world(3);
+  made.isHandOverSlow = true;
+  made.setLeader('t', 2);
+  const logIds = made.destinations.get('t')!.logs.map(({ logId }) => logId);
+  const { codes, isAnswered } = asked(made, [0, 1, 2]);
+  expect(await isAnswered()).toBe(false);
+  expect(made.preferred).toEqual([logIds]);
+  made.changeLogs([logIds[0]!], () => ({ leader: 1 }));
+  made.changeLogs([logIds[1]!], () => ({ isr: [2] }));
+  expect(await isAnswered()).toBe(false);
+  made.changeLogs([logIds[2]!], () => ({ leader: 1 }));
+  expect(await codes()).toEqual([E.NONE, E.PREFERRED_LEADER_NOT_AVAILABLE, E.NONE]);
+});
+
+it('asks again while there is time, and says REQUEST_TIMED_OUT at its end', async () => {
+  const made = world(1);
+  made.isHandOverSlow = true;
+  made.setLeader('t', 2);
+  const { codes, isAnswered } = asked(made, [0]);
+  expect(await isAnswered()).toBe(false);
+  await made.env.advance(TIMEOUT_MS - 1);
+  expect(await isAnswered()).toBe(false);
+  expect(made.preferred).toHaveLength(3);
+  await made.env.advance(1);
+  expect(await codes()).toEqual([E.REQUEST_TIMED_OUT]);
+});

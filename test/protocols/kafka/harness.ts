@@ -30,6 +30,7 @@ import {
   type OffsetInput,
   type TrimInput,
 } from '../../../src/broker/ports.ts';
+import type { LogListener } from '../../../src/cluster/ports.ts';
 import type {
   Connection,
   ConnectionEvents,
@@ -210,6 +211,10 @@ export class FakeNode<E extends Environment> {
   isCoordinatorMute = false;
   /** Ends the log host of now, as a thread's end would. */
   stopHost: () => void = () => undefined;
+  /** Leaders that are asked to hand over do not. */
+  isHandOverSlow = false;
+  readonly preferred: (readonly number[])[] = [];
+  readonly #onLogs = new Set<LogListener>();
   #nextLogId = 1;
 
   constructor(env: E, limits: Partial<KafkaLimits> = {}) {
@@ -298,6 +303,7 @@ export class FakeNode<E extends Environment> {
       );
       this.destinations.set(name, { ...destination, logs });
     }
+    for (const handle of [...this.#onLogs]) handle(logIds);
   }
 
   setLeader(name: string, leader: number): void {
@@ -339,7 +345,10 @@ export class FakeNode<E extends Environment> {
       bindingsTo: () => [],
       routesVersion: 1,
       onRoutes: () => () => undefined,
-      onLogs: () => () => undefined,
+      onLogs: (handle) => {
+        this.#onLogs.add(handle);
+        return () => this.#onLogs.delete(handle);
+      },
       policies: () => [],
     };
   }
@@ -370,6 +379,8 @@ export class FakeNode<E extends Environment> {
       },
       preferLeaders: async (logIds) => {
         if (this.metadataResult !== undefined) return this.metadataResult;
+        this.preferred.push([...logIds]);
+        if (this.isHandOverSlow) return { kind: 'ok', version: 6 };
         this.changeLogs(logIds, ({ replicas }) => ({ leader: replicas[0]! }));
         return { kind: 'ok', version: 6 };
       },
@@ -651,6 +662,10 @@ export class KafkaClient {
 
   send<A extends Api>(api: A, version: number, body: RequestInput<A>): void {
     this.sendRaw(this.encode(api, version, body));
+  }
+
+  hasFrames(): boolean {
+    return concatBytes(this.connection.parts).length > this.#taken;
   }
 
   /** Whole response frames that were not taken yet, as bytes behind their size. */

@@ -1,7 +1,8 @@
 // ElectLeaders (KIP-183, KIP-460): the first replica of a partition takes it back where it is in sync, or, of type
 // unclean, whoever reaches furthest leads a partition that has no leader, whatever is lost. Each partition stands for
-// itself.
-import type { LogView } from '../../../broker/ports.ts';
+// itself. A first replica is handed the partition by whoever leads it, which may take a moment and may fail: it is asked
+// for again until it has happened or the time of the request is over (REQUEST_TIMED_OUT, as by Kafka's DelayedElectLeader).
+import type { LogView, MetadataResult } from '../../../broker/ports.ts';
 import type { ElectLeaders, ResponseInput } from '../codec/index.ts';
 import { KafkaErrorCode as E } from '../errors.ts';
 import type { Exchange, Flow } from '../exchange.ts';
@@ -15,6 +16,8 @@ const PREFERRED = 0;
 const UNCLEAN = 1;
 const TIMEOUT_MAX_MS = 600_000;
 const PARTITIONS_PER_REQUEST_MAX = 1_000;
+/** A leader that could not hand over in that time has gone on. */
+const AGAIN_MS = 2_500;
 const DONE: MetadataOutcome = { code: E.NONE, message: null };
 
 export function electLeaders(exchange: Electing): void {
@@ -67,46 +70,111 @@ function tooMany(): Promise<MetadataOutcome> {
   return Promise.resolve({ code: E.POLICY_VIOLATION, message });
 }
 
-/** Elections that have begun: they are over when their logs have a leader, or with the time of the request. */
+type Ending = 'led' | 'unfit' | 'late';
+
+interface Wait {
+  /** Undefined: anybody. */
+  readonly wanted: number | undefined;
+  readonly resolve: (ending: Ending) => void;
+}
+
+/** Elections that have begun: they are over when their logs are led, or cannot be, or with the time of the request. */
 class Waits implements Flow {
   readonly exchange: Electing;
   readonly timeoutMs: number;
-  readonly #open = new Map<number, (isLed: boolean) => void>();
+  readonly #open = new Map<number, Wait>();
   readonly #stop: () => void;
+  #leftMs: number;
+  #isLate = false;
+  /** Those of the same turn, and what became of asking for them. */
+  #asking: { readonly logIds: number[]; readonly result: Promise<MetadataResult> } | undefined;
 
   constructor(exchange: Electing) {
     this.exchange = exchange;
     this.timeoutMs = Math.min(Math.max(exchange.body.timeoutMs, 1), TIMEOUT_MAX_MS);
+    this.#leftMs = this.timeoutMs;
     this.#stop = exchange.ports.view.onLogs(() => this.#look());
     exchange.flow = this;
-    exchange.setDeadline(this.timeoutMs);
+    this.#rest();
   }
 
-  led(logId: number): Promise<boolean> {
+  /** All partitions of a request are one change. */
+  prefer(logId: number): Promise<MetadataResult> {
+    this.#asking ??= this.#ask([]);
+    this.#asking.logIds.push(logId);
+    return this.#asking.result;
+  }
+
+  #ask(logIds: number[]) {
+    const { metadata } = this.exchange.ports;
+    const result = Promise.resolve().then(() => {
+      this.#asking = undefined;
+      return metadata.preferLeaders(logIds, this.timeoutMs);
+    });
+    return { logIds, result };
+  }
+
+  /** Until `wanted` leads it, or anybody. */
+  led(logId: number, wanted?: number): Promise<Ending> {
+    if (this.#isLate) return Promise.resolve('late');
     return new Promise((resolve) => {
-      this.#open.set(logId, resolve);
+      this.#open.set(logId, { wanted, resolve });
       this.#look();
     });
   }
 
   #look(): void {
     const { view } = this.exchange.ports;
-    for (const [logId, resolve] of [...this.#open]) {
-      if ((view.log(logId)?.leader ?? -1) < 0) continue;
+    for (const [logId, { wanted, resolve }] of [...this.#open]) {
+      const ending = endingOf(view.log(logId), wanted);
+      if (ending === undefined) continue;
       this.#open.delete(logId);
-      resolve(true);
+      resolve(ending);
     }
   }
 
+  #rest(): void {
+    const stepMs = Math.min(this.#leftMs, AGAIN_MS);
+    this.#leftMs -= stepMs;
+    this.exchange.setDeadline(stepMs);
+  }
+
   expired(): void {
-    for (const resolve of this.#open.values()) resolve(false);
+    if (this.#leftMs <= 0) {
+      this.#endAll();
+      return;
+    }
+    this.#rest();
+    const logIds = [...this.#open].flatMap(([logId, { wanted }]) =>
+      wanted === undefined ? [] : [logId],
+    );
+    if (logIds.length === 0) return;
+    const { metadata } = this.exchange.ports;
+    this.exchange.after(metadata.preferLeaders(logIds, AGAIN_MS), () => this.#look());
+  }
+
+  #endAll(): void {
+    this.#isLate = true;
+    for (const { resolve } of this.#open.values()) resolve('late');
     this.#open.clear();
   }
 
   abandoned(): void {
     this.#stop();
-    this.expired();
+    this.#endAll();
   }
+}
+
+/** Undefined: it goes on. */
+function endingOf(log: LogView | undefined, wanted: number | undefined): Ending | undefined {
+  if (log === undefined) return 'unfit';
+  if (wanted === undefined) return log.leader >= 0 ? 'led' : undefined;
+  if (log.leader === wanted) return 'led';
+  return log.replicas[0] === wanted && isFit(log, wanted) ? undefined : 'unfit';
+}
+
+function isFit({ isr, offline }: LogView, node: number): boolean {
+  return isr.includes(node) && !offline.includes(node);
 }
 
 async function electOne(waits: Waits, topic: string, partition: number): Promise<MetadataOutcome> {
@@ -120,18 +188,23 @@ async function electOne(waits: Waits, topic: string, partition: number): Promise
   return exchange.body.electionType === UNCLEAN ? unclean(waits, log) : preferred(waits, log);
 }
 
-async function preferred({ exchange, timeoutMs }: Waits, log: LogView): Promise<MetadataOutcome> {
-  const { ports } = exchange;
-  const [first] = log.replicas;
-  if (log.leader === first) return { code: E.ELECTION_NOT_NEEDED, message: 'it leads already' };
+async function preferred(waits: Waits, log: LogView): Promise<MetadataOutcome> {
+  const { logId, leader, replicas } = log;
+  const [first] = replicas;
+  if (leader === first) return { code: E.ELECTION_NOT_NEEDED, message: 'it leads already' };
   const message = `node ${first}, the first replica, is not in sync`;
   const unavailable = { code: E.PREFERRED_LEADER_NOT_AVAILABLE, message };
-  if (first === undefined || !log.isr.includes(first) || log.offline.includes(first)) {
-    return unavailable;
-  }
-  const result = await ports.metadata.preferLeaders([log.logId], timeoutMs);
+  if (first === undefined || !isFit(log, first)) return unavailable;
+  const result = await waits.prefer(logId);
   if (result.kind !== 'ok') return metadataOutcome(result);
-  return ports.view.log(log.logId)?.leader === first ? DONE : unavailable;
+  switch (await waits.led(logId, first)) {
+    case 'led':
+      return DONE;
+    case 'unfit':
+      return unavailable;
+    case 'late':
+      return { code: E.REQUEST_TIMED_OUT, message: `node ${leader} has not handed over yet` };
+  }
 }
 
 async function unclean(waits: Waits, log: LogView): Promise<MetadataOutcome> {
@@ -144,7 +217,7 @@ async function unclean(waits: Waits, log: LogView): Promise<MetadataOutcome> {
   const result = await metadata.allowUnclean(log.logId, waits.timeoutMs);
   if (result.kind === 'unavailable') return metadataOutcome(result);
   // Refused: it has a leader by now.
-  if (await waits.led(log.logId)) return DONE;
+  if ((await waits.led(log.logId)) === 'led') return DONE;
   const message = 'its replicas are still being asked how far they reach';
   return { code: E.REQUEST_TIMED_OUT, message };
 }
