@@ -357,3 +357,63 @@ describe('while a tail is written to its segment', () => {
     expect(store.failure).toMatchObject({ code: 'STORAGE_IO' });
   });
 });
+
+describe('a queue that is kept empty', () => {
+  /** A log that always has its last message only, for so many rounds of 10 ms. */
+  async function keptEmpty(options: Partial<ShardStoreOptions> = {}) {
+    const world = new World();
+    const disk = world.newDisk();
+    const { store } = await openOn(world, disk, options);
+    const log = store.createLog(5, { durability: 'sync' });
+    const round = async (rounds: number, stepMs: number): Promise<void> => {
+      for (let i = 0; i < rounds; i += 1) {
+        appendBatch(log, 700);
+        store.startGroup();
+        await world.advance(stepMs);
+        log.setCommitted(log.durableSeq);
+        log.setStartOffset(log.endOffset - 1);
+      }
+    };
+    const hasFile = () => disk.paths().some((path) => path.endsWith('.seg'));
+    return { world, store, log, round, hasFile, disk };
+  }
+
+  it('has no file of its own, however long messages come and go', async () => {
+    const { store, round, hasFile, world, log, disk } = await keptEmpty({ checkpointMs: 1e9 });
+    await round(600, 100);
+    expect(hasFile()).toBe(false);
+    expect(store.counters.settledBatches).toBe(0);
+    // Nobody takes the last one: it settles when it is old, and no later than twice that.
+    await world.advance(9_000);
+    expect(hasFile()).toBe(false);
+    await world.advance(11_000);
+    expect(hasFile()).toBe(true);
+    expect(log.settledOffset).toBe(log.endOffset);
+    const last = readAll(log, log.endOffset - 1);
+    const { recovered } = await afterCut({ world, disk, store }, 3);
+    expect(equalBytes(readAll(recovered[0]!.log, 599), last)).toBe(true);
+  });
+
+  it('has none through checkpoints either, and what lies in the WAL for longer has', async () => {
+    const { store, round, hasFile, world, log, disk } = await keptEmpty({
+      checkpointMs: 1e9,
+      checkpointBytes: 64 * 1024,
+    });
+    const idle = store.createLog(6, { durability: 'sync' });
+    appendBatch(idle, 700);
+    await round(60, 5);
+    idle.setCommitted(1);
+    const before = store.counters.checkpoints;
+    await round(400, 5);
+    expect(store.counters.checkpoints - before).toBeGreaterThan(2);
+    expect(log.settledOffset).toBeGreaterThan(0);
+    expect(store.counters.settledBatches).toBe(1);
+    expect(idle.settledOffset).toBe(1);
+    expect(disk.paths().filter((path) => path.endsWith('.seg'))).toHaveLength(1);
+    // One that is asked for settles everything.
+    await world.drive(store.checkpoint());
+    expect(store.counters.settledBatches).toBe(2);
+    expect(log.settledOffset).toBe(log.endOffset);
+    expect(hasFile()).toBe(true);
+  });
+});
