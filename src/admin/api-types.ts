@@ -119,7 +119,10 @@ export interface ApiCluster {
     readonly adding: readonly number[];
     readonly removing: readonly number[];
   }[];
+  /** In force, whether set, of the profile or by default. */
   readonly settings: Readonly<Record<string, number>>;
+  /** Name of the defaults of settings; `default`: none. */
+  readonly profile: string;
   readonly isRebalancing: boolean;
 }
 

@@ -47,7 +47,7 @@ export async function clusterRoute(
 
 function clusterOf(ports: AdminPorts): ApiCluster {
   const { view } = ports;
-  const { nodes, removed, reassignments, settings, isRebalancing } = ports.clusterFacts();
+  const { nodes, removed, reassignments, settings, profile, isRebalancing } = ports.clusterFacts();
   return {
     clusterId: view.clusterId,
     controllerId: view.controllerId,
@@ -55,6 +55,7 @@ function clusterOf(ports: AdminPorts): ApiCluster {
     removedNodes: removed,
     reassignments,
     settings: Object.fromEntries(settings),
+    profile,
     isRebalancing,
   };
 }
@@ -130,7 +131,8 @@ function set({ cluster }: AdminPorts, { name, value }: Fields): Promise<Metadata
   if (value !== null && typeof value !== 'number' && typeof value !== 'string') {
     throw invalid('value must be a number, or null for the default');
   }
-  return cluster.set(name, value === null ? undefined : String(value), CHANGE_MS);
+  const isNone = value === null || (name === 'profile' && value === 'default');
+  return cluster.set(name, isNone ? undefined : String(value), CHANGE_MS);
 }
 
 function nodeChange(node: number, what: string) {

@@ -41,6 +41,7 @@ export interface ClusterFacts {
   /** Logs whose replicas change. */
   readonly reassignments: ApiCluster['reassignments'];
   readonly settings: readonly (readonly [name: string, value: number])[];
+  readonly profile: string;
   readonly isRebalancing: boolean;
 }
 

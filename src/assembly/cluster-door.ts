@@ -3,6 +3,7 @@ import type { ClusterFacts, ClusterNode } from '../admin/ports.ts';
 import {
   CLUSTER_SETTINGS,
   isRebalanceRequested,
+  profileOf,
   settingOf,
 } from '../cluster/metadata/cluster-settings.ts';
 import type { MetadataImage } from '../cluster/metadata/image.ts';
@@ -23,6 +24,7 @@ export function clusterFacts(image: MetadataImage): ClusterFacts {
       return { destination, partition, replicas, adding, removing };
     }),
     settings: Object.keys(CLUSTER_SETTINGS).map((name) => [name, settingOf(image, name)] as const),
+    profile: profileOf(image),
     isRebalancing: isRebalanceRequested(image),
   };
 }

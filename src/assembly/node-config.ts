@@ -1,10 +1,11 @@
 // What starts a node and what a running node tells its starter. The command line and
 // the launcher know this, and nothing else of how a node is put together.
+import { PROFILE_NAMES, profileFault } from '../cluster/metadata/cluster-settings.ts';
 import { votersFault } from '../cluster/metadata/roles.ts';
 import type { NodeRole } from '../cluster/metadata/types.ts';
 import type { Environment } from '../env/environment.ts';
 
-export { type NodeRole, votersFault };
+export { type NodeRole, PROFILE_NAMES, votersFault };
 
 /** Numbers of nodes go from 1 to this: a peer of the metadata group is one number, made of that of its node. */
 export const NODE_ID_MAX = 2 ** 21 - 1;
@@ -88,6 +89,11 @@ export interface NodeConfig {
   readonly durableKinds?: string;
   /** What the node would be lost with, such as a room: replicas of a log lie in as many as there are. */
   readonly rack?: string;
+  /**
+   * Name of a choice of defaults for the settings of the cluster, see `PROFILE_NAMES`: each start of the node makes it the
+   * cluster's. Without it the cluster has what it has, `default` if nobody has said anything.
+   */
+  readonly profile?: string;
   /** Secret that the nodes of a cluster show each other on their links. */
   readonly token: string;
 }
@@ -100,7 +106,9 @@ export function refuseConfig(config: NodeConfig): string | undefined {
     const isGood = Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
     if (!isGood) return `${name} is a whole number from ${least} to ${most}, not ${String(value)}`;
   }
-  const { nodeId, nodes, join = [], isFounding } = config;
+  const { nodeId, nodes, join = [], isFounding, profile } = config;
+  const fault = profile === undefined ? undefined : profileFault(profile);
+  if (fault !== undefined) return fault;
   if (join.length > 0 && isFounding === true) return 'a node founds a cluster or joins one';
   const bad = nodes.find(({ id }) => !Number.isInteger(id) || id < 1 || id > NODE_ID_MAX);
   if (bad !== undefined) return `numbers of nodes go from 1 to ${NODE_ID_MAX}: ${bad.id} is none`;

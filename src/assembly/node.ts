@@ -290,6 +290,7 @@ class Node implements ProbedNode {
       onForgotten: (known) => this.#forgotten(known, false),
       onRemoved: () => this.#removed(),
       rack: this.#config.rack,
+      profile: this.#config.profile,
       onFailed: (error) => this.#fail(error),
     });
     this.#registration.start();

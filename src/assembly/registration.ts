@@ -3,12 +3,14 @@
 // while this node leads metadata; and gives leaderships away before a stop.
 import type { System } from '../actors/system.ts';
 import type { Deadline } from '../actors/timers.ts';
+import { NO_PROFILE, PROFILE, profileOf } from '../cluster/metadata/cluster-settings.ts';
 import type { MetadataCommand, RegisterNode } from '../cluster/metadata/commands.ts';
 import { chooseLeader } from '../cluster/metadata/election.ts';
 import type { ActorKind, Endpoint, NodeRecord, NodeRole } from '../cluster/metadata/types.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
 import type { MetadataService } from '../cluster/metadata-shell/metadata-service.ts';
 import type { MetadataService as Changes } from '../cluster/ports.ts';
+import { encodeUtf8 } from '../std/utf8.ts';
 import { laterIncarnation, type NodeIdentity } from './identity.ts';
 import { makeMissing, missingDestination } from './internal-destinations.ts';
 import type { Shards } from './shards.ts';
@@ -55,6 +57,8 @@ export interface RegistrationOptions {
   /** The cluster has taken this node out, and takes its data back no more. */
   onRemoved(): void;
   readonly rack: string | undefined;
+  /** What the cluster is to have; undefined: whatever it has. */
+  readonly profile: string | undefined;
   onFailed(error: Error): void;
 }
 
@@ -82,6 +86,8 @@ export class Registration {
   /** Something changed while a task was under way. */
   #isDue = false;
   #deadline: Deadline | undefined;
+  /** The cluster has it, or had when this process began. */
+  #hasProfile: boolean;
   #ledSinceMs = -1;
   #olderSinceMs = -1;
 
@@ -89,6 +95,7 @@ export class Registration {
     this.#options = options;
     this.#incarnation = options.identity.dataIncarnation;
     this.#previous = options.identity.previousIncarnation;
+    this.#hasProfile = options.profile === undefined;
   }
 
   start(): void {
@@ -124,7 +131,7 @@ export class Registration {
     const { isLeader, controllerId } = metadata.raft;
     if (controllerId < 0) return true;
     if (replica.image.clusterId === '') return !isLeader;
-    if (!this.#isRegistered()) return false;
+    if (!this.#isRegistered() || !this.#hasProfile) return false;
     return !isLeader || missingDestination(replica.image) === undefined;
   }
 
@@ -164,6 +171,7 @@ export class Registration {
     if (!this.#isRegistered()) return () => this.#register();
     // The answer to the registration may be lost: that it counts shows in the metadata.
     if (!this.#isTold) this.#tellRegistered();
+    if (!this.#hasProfile) return () => this.#setProfile();
     if (!isLeader || missingDestination(image) === undefined) return undefined;
     const waitedMs = system.clock.monotonicMs() - this.#ledSinceMs;
     const areAllHere = founders.every((id) => image.isNodeLive(id));
@@ -233,6 +241,19 @@ export class Registration {
       },
       CHANGE_MS,
     );
+  }
+
+  async #setProfile(): Promise<void> {
+    const { metadata, replica, profile, system } = this.#options;
+    const had = profileOf(replica.image);
+    if (profile !== undefined && profile !== had) {
+      const value = profile === NO_PROFILE ? undefined : encodeUtf8(profile);
+      const command = { kind: 'set-setting', key: PROFILE, value } as const;
+      const answer = await metadata.changeCommand(command, CHANGE_MS);
+      if (answer.kind !== 'done') return;
+      system.log.info('the cluster has another profile', { had, has: profile });
+    }
+    this.#hasProfile = true;
   }
 
   async #register(): Promise<void> {

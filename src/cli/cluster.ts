@@ -211,7 +211,7 @@ export function infoLines(cluster: ApiCluster): string[] {
     ]),
     ...(moves.length === 0 ? [] : table([['MOVES', 'REPLICAS', 'NEW', 'LEAVE'], ...moves])),
     ...(cluster.removedNodes.length === 0 ? [] : [`removed: ${cluster.removedNodes.join(', ')}`]),
-    settings.join(' '),
+    [`profile=${cluster.profile}`, ...settings].join(' '),
   ];
 }
 

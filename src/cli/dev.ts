@@ -1,14 +1,14 @@
 // `callboard dev`: a whole cluster with one command. This file reads the options; dev/launcher.ts acts.
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
+import { PROFILE_NAMES, QUEUE_REPLICAS_MAX, SHARDS_MAX } from '../assembly/node-config.ts';
 import type { CliContext } from './context.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { Launcher } from './dev/launcher.ts';
 import { AMQP_PORT, BASE_PORT, ROCKETMQ_PORT } from './dev/ports.ts';
 import { nodeNumbers } from './dev/roles.ts';
 import { usageFailure } from './failure.ts';
-import { integerIn } from './parse.ts';
+import { integerIn, oneOf } from './parse.ts';
 import { devShards } from './server-config.ts';
 import { parseDurationMs } from './text.ts';
 
@@ -25,6 +25,7 @@ export interface DevOptions {
   readonly shards?: number;
   readonly host?: string;
   readonly queueReplicas?: number;
+  readonly profile?: string;
   readonly basePort?: number;
   readonly kafkaPort?: number;
   readonly amqpPort?: number;
@@ -52,6 +53,11 @@ export function define(program: Command, context: CliContext): void {
       '--queue-replicas <n>',
       'replicas of durable AMQP queues (default as topics; 1: on the node that declares)',
       integerIn(1, QUEUE_REPLICAS_MAX),
+    )
+    .option(
+      '--profile <name>',
+      `defaults of the settings of the cluster: ${PROFILE_NAMES.join(', ')}`,
+      oneOf(...PROFILE_NAMES),
     )
     .option('--base-port <n>', `first port of the block (default ${BASE_PORT}; 0: any)`, port)
     .option('--kafka-port <n>', 'Kafka port of node 1; the others follow', port)

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { JoinAddress, NodeAddress, NodeConfig } from '../assembly/node-config.ts';
-import { NODE_ID_MAX, SETTING_BOUNDS } from '../assembly/node-config.ts';
+import { NODE_ID_MAX, PROFILE_NAMES, SETTING_BOUNDS } from '../assembly/node-config.ts';
 import { usageFailure } from './failure.ts';
 
 /** The environment variable in which `dev` hands over the configuration. */
@@ -67,6 +67,7 @@ const CONFIG_FIELDS: Readonly<Record<string, Check>> = {
   rack: (value) => isText(value) && Buffer.byteLength(value as string) <= 255,
   token: (value) => isText(value) && Buffer.byteLength(value as string) <= 64,
   isFounding: (value) => typeof value === 'boolean',
+  profile: (value) => PROFILE_NAMES.includes(value as string),
 };
 /** Those that the node takes as they are. */
 const SETTINGS = [
@@ -75,6 +76,7 @@ const SETTINGS = [
   'compactionBytesPerSecond',
   'scrubIntervalMs',
   'scrubBytesPerSecond',
+  'profile',
 ] as const;
 const OPTIONAL: ReadonlySet<string> = new Set([
   ...['clusterId', 'join', 'dataRoot', 'memory', 'shards', 'host', 'isFounding', 'rack'],
@@ -124,7 +126,7 @@ export function parseNodeConfig(text: string, source: string): NodeConfig {
     throw usageFailure(`${source} needs either dataRoot or "memory": true`);
   }
   const settings = SETTINGS.filter((name) => config[name] !== undefined).map(
-    (name) => [name, config[name] as number] as const,
+    (name) => [name, config[name] as number | string] as const,
   );
   return {
     clusterId: clusterId ?? '',

@@ -10,7 +10,7 @@ import type {
   NodeRole,
   RunningNode,
 } from '../assembly/node-config.ts';
-import { QUEUE_REPLICAS_MAX, roleOf, SHARDS_MAX } from '../assembly/node-config.ts';
+import { PROFILE_NAMES, QUEUE_REPLICAS_MAX, roleOf, SHARDS_MAX } from '../assembly/node-config.ts';
 import type { Log, LogLevel } from '../env/environment.ts';
 import { createNodeEnvironment } from '../env/node/environment.ts';
 import { createNodeLog, LOG_LEVEL_VARIABLE } from '../env/node/log.ts';
@@ -45,6 +45,7 @@ interface ServerOptions extends JoinOptions {
   readonly shards?: number;
   readonly ram?: boolean;
   readonly queueReplicas?: number;
+  readonly profile?: string;
   readonly logLevel: LogLevel;
   readonly nodeEntry?: string;
 }
@@ -74,6 +75,11 @@ export function define(program: Command, context: CliContext): void {
       '--queue-replicas <n>',
       'replicas of durable AMQP queues declared here (default as topics; 1: on this node alone)',
       integerIn(1, QUEUE_REPLICAS_MAX),
+    )
+    .option(
+      '--profile <name>',
+      `defaults of the settings of the cluster: ${PROFILE_NAMES.join(', ')}`,
+      oneOf(...PROFILE_NAMES),
     )
     .option(
       '--log-level <level>',
@@ -128,6 +134,7 @@ function readConfig(options: ServerOptions): NodeConfig {
     ...(options.shards === undefined ? {} : { shards: options.shards }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
   };
 }
 

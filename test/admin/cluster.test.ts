@@ -26,6 +26,7 @@ function world(result: MetadataResult = { kind: 'ok', version: 9 }) {
       { destination: 't', partition: 0, replicas: [1, 4, 2], adding: [4], removing: [2] },
     ],
     settings: [['replica.replace.after.ms', 600_000]],
+    profile: 'classic-kafka',
     isRebalancing: false,
   };
   const note =

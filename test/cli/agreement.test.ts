@@ -12,6 +12,7 @@ const running: RunState = {
   shards: 1,
   host: 'localhost',
   queueReplicas: null,
+  profile: null,
   restartAfterMs: 3000,
   nodes: [9100, 9101].map((port, i) => ({
     role: 'disk' as const,
@@ -56,6 +57,7 @@ test.each<[Partial<DevOptions>, RegExp, number?]>([
   [{ inProcess: true }, /are processes/],
   [{ shards: 0 }, /has 1/],
   [{ host: '0.0.0.0' }, /listens on localhost/],
+  [{ profile: 'classic-kafka' }, /started without one/],
   [{ queueReplicas: 1 }, /queues have as many as topics/],
   [{ restart: '1s' }, /that is 3000 ms/, 1000],
   [{ restart: 'never' }, /that is 3000 ms/],

@@ -41,3 +41,12 @@ test.each([0, 65, 1.5, '1', null])('queueReplicas %j is refused by name', (queue
   const text = JSON.stringify({ ...config, memory: true, queueReplicas });
   expect(() => parseNodeConfig(text, 'it')).toThrow(/it: queueReplicas is missing or wrong/);
 });
+
+test('a profile is taken by its name, and refused where there is none of that name', () => {
+  const textOf = (profile: unknown) => JSON.stringify({ ...config, memory: true, profile });
+  expect(parseNodeConfig(textOf('classic-kafka'), 'it').profile).toBe('classic-kafka');
+  expect(parseNodeConfig(textOf(undefined), 'it').profile).toBeUndefined();
+  for (const wrong of ['classic', '', 4_000]) {
+    expect(() => parseNodeConfig(textOf(wrong), 'it')).toThrow(/profile is missing or wrong/);
+  }
+});

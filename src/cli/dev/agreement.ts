@@ -36,6 +36,10 @@ export function disagreement(
     const has = state.queueReplicas ?? 'as many as topics';
     return `--queue-replicas ${asked.queueReplicas}, but its queues have ${has}`;
   }
+  if (asked.profile !== undefined && asked.profile !== state.profile) {
+    const how = state.profile === null ? 'without one' : `with ${state.profile}`;
+    return `--profile ${asked.profile}, but it was started ${how}`;
+  }
   if (asked.restart !== undefined && restartAfterMs !== (state.restartAfterMs ?? undefined)) {
     const is = state.restartAfterMs === null ? 'never' : durationText(state.restartAfterMs);
     return `--restart ${asked.restart}, but with it that is ${is}`;

@@ -39,6 +39,8 @@ export interface RunState {
   readonly host: string;
   /** Null: as many as topics have. */
   readonly queueReplicas: number | null;
+  /** What it was started with; null: nothing was said. */
+  readonly profile: string | null;
   /** Null: never. */
   readonly restartAfterMs: number | null;
   readonly nodes: readonly RunningEntry[];

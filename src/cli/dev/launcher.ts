@@ -138,6 +138,7 @@ export class Launcher {
       shards: options.shardsOf(identity.nodes),
       host: options.host,
       ...(options.queueReplicas === undefined ? {} : { queueReplicas: options.queueReplicas }),
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
       token: identity.token,
       isFounding: !identity.isFounded,
     }));
@@ -212,6 +213,7 @@ export class Launcher {
       shards: options.shardsOf(nodes.length),
       host: options.host,
       queueReplicas: options.queueReplicas ?? null,
+      profile: options.profile ?? null,
       restartAfterMs: options.restartAfterMs ?? null,
       nodes,
     };

@@ -15,6 +15,18 @@ export const REBALANCE_AFTER = 'rebalance.after.ms';
 /** Replicas and leaders are being made even: `requested` until they are. */
 export const REBALANCE = 'rebalance';
 
+/** Which of `PROFILES` says what the settings are that nobody has set; unset: none. */
+export const PROFILE = 'profile';
+/** In the place of a name: no profile. */
+export const NO_PROFILE = 'default';
+
+/** Named choices of defaults. */
+const PROFILES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  // As Kafka had it until 0.9 (KIP-16 took it away).
+  'classic-kafka': { [LAG_RECORDS]: 4_000 },
+};
+export const PROFILE_NAMES: readonly string[] = [NO_PROFILE, ...Object.keys(PROFILES)];
+
 interface Bounds {
   readonly byDefault: number;
   readonly least: number;
@@ -39,9 +51,11 @@ export function settingFault(name: string, value: string | undefined): string | 
       ? undefined
       : `${name} is "${REQUESTED}" or not set`;
   }
+  if (name === PROFILE) return value === undefined ? undefined : profileFault(value);
   const bounds = CLUSTER_SETTINGS[name];
   if (bounds === undefined) {
-    return `there is no setting ${name}: there are ${Object.keys(CLUSTER_SETTINGS).join(', ')}`;
+    const known = [...Object.keys(CLUSTER_SETTINGS), PROFILE];
+    return `there is no setting ${name}: there are ${known.join(', ')}`;
   }
   if (value === undefined) return undefined;
   const { least, most } = bounds;
@@ -51,13 +65,24 @@ export function settingFault(name: string, value: string | undefined): string | 
   return isCrawling ? `${name} is 0 or at least ${THROTTLE_LEAST}` : undefined;
 }
 
+export function profileFault(name: string): string | undefined {
+  if (PROFILE_NAMES.includes(name)) return undefined;
+  return `there is no profile ${JSON.stringify(name)}: there are ${PROFILE_NAMES.join(', ')}`;
+}
+
 /** In force now. */
 export function settingOf(image: MetadataImage, name: string): number {
   const bytes = image.setting(name);
-  const { byDefault } = CLUSTER_SETTINGS[name]!;
+  const byDefault = PROFILES[profileOf(image)]?.[name] ?? CLUSTER_SETTINGS[name]!.byDefault;
   if (bytes === undefined) return byDefault;
   const value = Number(decodeUtf8(bytes));
   return Number.isFinite(value) ? value : byDefault;
+}
+
+/** `default` where there is none. */
+export function profileOf(image: MetadataImage): string {
+  const bytes = image.setting(PROFILE);
+  return bytes === undefined ? NO_PROFILE : decodeUtf8(bytes);
 }
 
 export function isRebalanceRequested(image: MetadataImage): boolean {

@@ -67,6 +67,8 @@ export interface TestClusterOptions {
   readonly dataRoot?: (id: number) => string;
   /** What each node is told of the queues that are declared there. */
   readonly queueReplicas?: (id: number) => number | undefined;
+  /** What each node is started with. */
+  readonly profile?: string;
   readonly rackOf?: (id: number) => string;
   readonly parts?: Partial<NodeParts>;
   /** What a node gets in the place of its environment. */
@@ -110,6 +112,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
       shards: options.shards ?? 0,
       host: '127.0.0.1',
       ...(queueReplicas === undefined ? {} : { queueReplicas }),
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
       ...(options.rackOf === undefined ? {} : { rack: options.rackOf(id) }),
       token: 'secret',
       isFounding,

@@ -1,5 +1,8 @@
 // When a replica is out of sync: by time, and by records where the cluster says so.
 import { expect, test } from 'vitest';
+import { encodeCommand } from '../../../src/cluster/metadata/index.ts';
+import { MetadataReplica } from '../../../src/cluster/metadata-shell/metadata-replica.ts';
+import { encodeUtf8 } from '../../../src/std/utf8.ts';
 import { inRig, LOG, led, type Rig } from './rig.ts';
 
 const isOut = (rig: Rig) => !rig.logs.get(LOG)!.isr.includes(3);
@@ -29,6 +32,27 @@ test('as many as it may have to come put nobody out', async () => {
   await inRig(92, async (rig) => {
     rig.lagSettings = { timeMaxMs: 1_000_000, recordsMax: 5 };
     await expect(outAfterMs(rig, 5, 30_000)).rejects.toThrow();
+  });
+});
+
+/** What a shard is told in a cluster of that profile. */
+function settingsOf(profile: string) {
+  const metadata = new MetadataReplica(1);
+  const directory = metadata.serve({ node: 1, shard: 0, shardIncarnation: 1 });
+  const command = { kind: 'set-setting', key: 'profile', value: encodeUtf8(profile) } as const;
+  expect(metadata.apply(encodeCommand(command), 1)).toBeUndefined();
+  return directory.lagSettings();
+}
+
+test('in the profile classic-kafka 4,001 records to come put a replica out, and 4,000 do not', async () => {
+  expect(settingsOf('default')).toEqual({ timeMaxMs: 10_000, recordsMax: 0 });
+  const { recordsMax } = settingsOf('classic-kafka');
+  expect(recordsMax).toBe(4_000);
+  await inRig(94, async (rig) => {
+    rig.lagSettings = { timeMaxMs: 1_000_000, recordsMax };
+    await expect(outAfterMs(rig, recordsMax, 10_000)).rejects.toThrow();
+    expect(rig.append(1, LOG, 'one more')).toBeGreaterThan(0);
+    await rig.until(() => isOut(rig), 5_000);
   });
 });
 
