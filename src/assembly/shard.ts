@@ -130,7 +130,7 @@ const STEP_BYTES_MAX = 1024 * 1024 * 1024;
 function keepingOf({ view }: MetadataReplica, logId: number): Keeping | undefined {
   const log = view.log(logId);
   if (log === undefined || log.kind !== PARTITION_KIND) return undefined;
-  const destination = view.destination(log.destination);
+  const destination = view.in(log.vhost).destination(log.destination);
   if (destination === undefined || destination.isInternal) return undefined;
   const { ageMs, bytes, segmentBytes, segmentMs } = streamKeeping(destination.config);
   const stepBytes = Math.min(STEP_SEGMENTS * segmentBytes, STEP_BYTES_MAX);

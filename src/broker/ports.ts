@@ -16,6 +16,8 @@ import { type LogRules, LogRulesTable } from './destination/log-rules.ts';
 import { withDeclarationRules } from './exchange/declarations.ts';
 
 export type {
+  AccessVerb,
+  AccessView,
   AdvancedInput,
   AnsweredInput,
   AppendedInput,
@@ -46,6 +48,7 @@ export type {
   MetadataResult,
   MetadataService,
   MetadataView,
+  NamesView,
   NodeView,
   OffsetInput,
   OffsetQuery,
@@ -56,6 +59,8 @@ export type {
   TrimInput,
 } from '../cluster/ports.ts';
 export {
+  DEFAULT_USER,
+  DEFAULT_VHOST,
   DURABILITIES,
   defaultMinInsync,
   LogHostProtocol,
@@ -178,6 +183,7 @@ export type {
   RouteFields,
   Routes,
   StreamStart,
+  VhostAccess,
 } from './access/queue-api.ts';
 export type {
   NewRecord,

@@ -3,12 +3,30 @@
 import type { RefId } from '../actors/ref.ts';
 import type { DiskFile } from '../env/environment.ts';
 import type { Lookup } from '../records/lookups.ts';
+import type {
+  AccessVerb,
+  PermissionRecord,
+  PutUserCommand,
+  UserRecord,
+} from './metadata/access-types.ts';
+import { DEFAULT_USER, DEFAULT_VHOST, USER_TAGS, type UserTag } from './metadata/access-types.ts';
 import { APPLY_TO, type ApplyTo, type PolicyRecord } from './metadata/policy-types.ts';
 import type { ComparedArgument, QueueOwner, QuorumRules } from './metadata/routing-types.ts';
 import { DURABILITIES, type Durability, type NodeRole } from './metadata/types.ts';
 
-export type { ApplyTo, ComparedArgument, Durability, NodeRole, PolicyRecord, QueueOwner };
-export { APPLY_TO, DURABILITIES };
+export type {
+  AccessVerb,
+  ApplyTo,
+  ComparedArgument,
+  Durability,
+  NodeRole,
+  PermissionRecord,
+  PolicyRecord,
+  QueueOwner,
+  UserRecord,
+  UserTag,
+};
+export { APPLY_TO, DEFAULT_USER, DEFAULT_VHOST, DURABILITIES, USER_TAGS };
 
 // ---- The metadata view ------------------------------------------------------------------------
 
@@ -34,6 +52,7 @@ export interface NodeView {
 export interface LogView {
   readonly logId: number;
   readonly kind: string;
+  readonly vhost: string;
   readonly destination: string;
   readonly partition: number;
   /** Node id of the leader, or -1 while there is none. */
@@ -106,8 +125,11 @@ export type RouteChange =
 /** Logs that were made, changed or deleted. `undefined`: any may have, read the view anew. */
 export type LogListener = (logIds: readonly number[] | undefined) => void;
 
-/** `undefined`: everything may have changed, read the view anew. */
-export type RouteListener = (changes: readonly RouteChange[] | undefined) => void;
+/** Once for each vhost that they are of. Both `undefined`: everything may have changed, read the view anew. */
+export type RouteListener = (
+  changes: readonly RouteChange[] | undefined,
+  vhost: string | undefined,
+) => void;
 
 export interface DestinationView {
   readonly name: string;
@@ -127,23 +149,11 @@ export interface DestinationView {
   readonly isMirrored?: boolean;
 }
 
-export interface MetadataView {
-  readonly clusterId: string;
-  readonly nodeId: number;
-  /** Node id of the metadata leader as last heard, or -1. */
-  readonly controllerId: number;
-  /** Index of the last applied metadata entry: caches compare it. */
-  readonly version: number;
-  nodes(): readonly NodeView[];
-  node(id: number): NodeView | undefined;
+/** The names of one vhost: the same name in two of them is two things. */
+export interface NamesView {
   /** In name order. */
   destinations(): readonly DestinationView[];
   destination(name: string): DestinationView | undefined;
-  destinationById(id: Uint8Array): DestinationView | undefined;
-  log(logId: number): LogView | undefined;
-  onChange(handle: () => void): () => void;
-  /** Tells of each log, at the cost of what changed. */
-  onLogs(handle: LogListener): () => void;
   /** Stored or built in. */
   exchange(name: string): ExchangeView | undefined;
   /** In name order, built-in ones included. */
@@ -152,6 +162,45 @@ export interface MetadataView {
   bindingsFrom(source: string): readonly BindingView[];
   /** In the order in which they were made. */
   bindingsTo(kind: BindingView['targetKind'], target: string): readonly BindingView[];
+}
+
+/** Who may do what, as this thread knows it now. */
+export interface AccessView {
+  /** Grows with every change of users, vhosts and permissions: answers that are kept compare it. */
+  readonly version: number;
+  user(name: string): UserRecord | undefined;
+  /** In name order. */
+  users(): readonly UserRecord[];
+  hasVhost(name: string): boolean;
+  /** In name order, `/` included. */
+  vhosts(): readonly string[];
+  permission(user: string, vhost: string): PermissionRecord | undefined;
+  /** In order of user, then vhost. */
+  permissions(): readonly PermissionRecord[];
+  /** May the user do this to what has the name there? A pattern is tried each time. */
+  allows(user: string, vhost: string, verb: AccessVerb, name: string): boolean;
+}
+
+/** Names are those of `/`, which is the vhost of all protocols but AMQP; see `in`. */
+export interface MetadataView extends NamesView {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  /** Node id of the metadata leader as last heard, or -1. */
+  readonly controllerId: number;
+  /** Index of the last applied metadata entry: caches compare it. */
+  readonly version: number;
+  nodes(): readonly NodeView[];
+  node(id: number): NodeView | undefined;
+  /** The names of a vhost, whether it is there or not. */
+  in(vhost: string): NamesView;
+  readonly access: AccessView;
+  /** Tells that `access` has changed. */
+  onAccess(handle: () => void): () => void;
+  destinationById(id: Uint8Array): DestinationView | undefined;
+  log(logId: number): LogView | undefined;
+  onChange(handle: () => void): () => void;
+  /** Tells of each log, at the cost of what changed. */
+  onLogs(handle: LogListener): () => void;
   /** Grows with every change of exchanges, bindings and names of destinations: route caches compare it. */
   readonly routesVersion: number;
   /** Tells each step in order, at the cost of the step. */
@@ -402,6 +451,8 @@ export type MetadataResult =
 
 /** Changes go to the metadata leader wherever it is; the promise resolves when every shard of this node has applied them. */
 export interface MetadataService {
+  /** The same for the names of another vhost; without it they are those of `/`. Refused as `unknown-vhost` where there is none. */
+  in(vhost: string): MetadataService;
   create(what: CreateDestination, timeoutMs: number): Promise<MetadataResult>;
   remove(name: string, timeoutMs: number): Promise<MetadataResult>;
   /** Other replicas for a log, in order of preference; none: the reassignment that goes on ends. Done when it has begun. */
@@ -440,6 +491,22 @@ export interface PolicyService {
   deletePolicy(vhost: string, name: string, timeoutMs: number): Promise<MetadataResult>;
 }
 
+/** Who may do what; changes that an operator makes. */
+export interface AccessService {
+  /** Makes or changes it: what is undefined stays. Refused as `invalid-user` with a sentence. */
+  putUser(user: Omit<PutUserCommand, 'kind'>, timeoutMs: number): Promise<MetadataResult>;
+  /** With its permissions. */
+  deleteUser(name: string, timeoutMs: number): Promise<MetadataResult>;
+  /** Idempotent. */
+  putVhost(name: string, timeoutMs: number): Promise<MetadataResult>;
+  /** With all that is in it. `/` is refused as `default-vhost`. */
+  deleteVhost(name: string, timeoutMs: number): Promise<MetadataResult>;
+  /** Makes or replaces it. Refused as `unknown-user`, `unknown-vhost`, or `invalid-permission` with a sentence. */
+  putPermission(permission: PermissionRecord, timeoutMs: number): Promise<MetadataResult>;
+  /** Idempotent. */
+  deletePermission(user: string, vhost: string, timeoutMs: number): Promise<MetadataResult>;
+}
+
 /** What whoever runs the cluster asks for; as the others, done when every shard of this node has applied it. */
 export interface ClusterOperations
   extends Pick<MetadataService, 'reassign' | 'preferLeaders' | 'allowUnclean'> {
@@ -452,7 +519,11 @@ export interface ClusterOperations
 }
 
 /** All that can be changed. */
-export interface ClusterChanges extends MetadataService, PolicyService, ClusterOperations {}
+export interface ClusterChanges
+  extends MetadataService,
+    PolicyService,
+    AccessService,
+    ClusterOperations {}
 
 /** What a node tells about the logs it hosts, for status pages. */
 export interface LogStatus {

@@ -185,10 +185,17 @@ export interface QueueStats {
   readonly dropped: number;
 }
 
-export interface QueueAccess {
+/** The exchanges of one vhost. */
+export interface VhostAccess {
   readonly routes: Routes;
   /** One per connection. */
   publisher(sink: PublishSink): Publisher;
+}
+
+/** Exchanges are those of `/`, as destinations are wherever they are named; see `in`. */
+export interface QueueAccess extends VhostAccess {
+  /** Of another vhost, which is there. */
+  in(vhost: string): VhostAccess;
   /**
    * Records for one log, past exchanges: stored once, together, behind what this shard has published there.
    * `throttled`: too much is under way there. `done` is called once, in a turn of the shard's actor, never

@@ -34,6 +34,7 @@ import type {
   QueueReader,
   ReaderSink,
   Routes,
+  VhostAccess,
 } from './queue-api.ts';
 import { groupsKey, ShardIdentity } from './shard-identity.ts';
 import type { ReadFaults } from './stream-log.ts';
@@ -114,7 +115,7 @@ export class ShardQueues implements QueueAccess {
     this.#questions = new Questions(shared);
     this.#farewells = new Farewells({ ...shared, hostHere: (logId) => this.#hostHere(logId) });
     this.#self = system.spawn('queues', ShardQueuesActor, this);
-    view.onRoutes((changes) => this.#publishing.routesChanged(changes));
+    view.onRoutes((changes, vhost) => this.#publishing.routesChanged(changes, vhost));
     view.onLogs((logIds) => this.#soon(() => this.#logsChanged(logIds)));
     view.onChange(() => this.#soon(() => this.#viewChanged()));
   }
@@ -127,6 +128,10 @@ export class ShardQueues implements QueueAccess {
 
   publisher(sink: PublishSink): Publisher {
     return this.#publishing.publisher(sink);
+  }
+
+  in(vhost: string): VhostAccess {
+    return this.#publishing.in(vhost);
   }
 
   append(...call: Parameters<QueueAccess['append']>): void {
@@ -245,11 +250,13 @@ export class ShardQueues implements QueueAccess {
     );
     // Sessions have no views of streams.
     const toViews = [encodeOwnersGone(ofGroups)];
-    for (const { logs } of this.#view.destinations()) {
-      for (const { logId, kind } of logs) {
-        if (kind !== QUEUE_KIND && kind !== PARTITION_KIND) continue;
-        for (const body of kind === QUEUE_KIND ? toQueue : toViews) {
-          this.#farewells.tell(logId, body);
+    for (const vhost of this.#view.access.vhosts()) {
+      for (const { logs } of this.#view.in(vhost).destinations()) {
+        for (const { logId, kind } of logs) {
+          if (kind !== QUEUE_KIND && kind !== PARTITION_KIND) continue;
+          for (const body of kind === QUEUE_KIND ? toQueue : toViews) {
+            this.#farewells.tell(logId, body);
+          }
         }
       }
     }

@@ -40,7 +40,7 @@ export class LogRulesTable {
   #parse(logId: number): LogRules {
     const log = this.#view.log(logId);
     if (log === undefined) return USUAL;
-    const destination = this.#view.destination(log.destination);
+    const destination = this.#view.in(log.vhost).destination(log.destination);
     const config = destination?.config;
     const needsKeys = log.kind === PARTITION_KIND && isCompacted(config);
     const rules = { messageBytesMax: messageBytesMax(config), needsKeys };

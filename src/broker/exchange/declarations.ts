@@ -12,6 +12,7 @@ import { isExchangeType } from './types.ts';
 
 export function withDeclarationRules(metadata: MetadataService): MetadataService {
   return {
+    in: (vhost) => withDeclarationRules(metadata.in(vhost)),
     create: async (what, timeoutMs) =>
       (what.isInternal ? undefined : refuseName(what.name)) ?? metadata.create(what, timeoutMs),
     remove: (name, timeoutMs) => metadata.remove(name, timeoutMs),

@@ -3,6 +3,7 @@
 // shard's table, and hands each queue its messages together. It holds nothing beyond the turn.
 import { actor } from '../../actors/actor.ts';
 import { protocol, tell } from '../../actors/protocol.ts';
+import { DEFAULT_VHOST } from '../../cluster/ports.ts';
 import { none } from '../../codec/index.ts';
 import type { BufferPool } from '../../std/buffer-pool.ts';
 import type { RecordParts } from '../access/queue-api.ts';
@@ -130,7 +131,13 @@ export const ExchangeActor = actor(ExchangeProtocol, (ctx, { replica, isOver }: 
   };
 });
 
-/** The name of its actor: an exchange may be named with what separates actors in a path. */
-export function exchangeActorName(name: string): string {
-  return `exchange:${name.replaceAll('%', '%25').replaceAll('/', '%2F')}`;
+/** The name of its actor: an exchange, and a vhost, may be named with what separates actors in a path. */
+export function exchangeActorName(vhost: string, name: string): string {
+  return vhost === DEFAULT_VHOST
+    ? `exchange:${escaped(name)}`
+    : `exchange:${escaped(vhost)}:${escaped(name)}`;
+}
+
+function escaped(name: string): string {
+  return name.replaceAll('%', '%25').replaceAll('/', '%2F');
 }

@@ -2,7 +2,7 @@
 // step as the metadata changes, at the cost of the step. Pure. Queues are small indexes here; a name is
 // looked up when the answer is used. An index that a deleted queue had is not given to another before
 // `recycle`, so that answers kept for the rest of a turn never mean a later queue.
-import type { BindingView, ExchangeView, MetadataView, RouteChange } from '../../cluster/ports.ts';
+import type { BindingView, ExchangeView, NamesView, RouteChange } from '../../cluster/ports.ts';
 import { assert } from '../../std/assert.ts';
 import { encodeUtf8 } from '../../std/bytes.ts';
 import { ByteMap } from './byte-map.ts';
@@ -28,7 +28,7 @@ interface Exchange {
   exchangeTargets: number;
 }
 
-export type RouteSource = Pick<MetadataView, 'exchanges' | 'destinations' | 'bindingsFrom'>;
+export type RouteSource = Pick<NamesView, 'exchanges' | 'destinations' | 'bindingsFrom'>;
 
 export class RoutingTable {
   /** Grows with every change. */

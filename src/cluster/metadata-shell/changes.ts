@@ -3,6 +3,7 @@
 import type { Random } from '../../env/environment.ts';
 import { encodeUtf8 } from '../../std/utf8.ts';
 import { uuidFromDraws } from '../../std/uuid.ts';
+import { DEFAULT_VHOST, type PutUserCommand } from '../metadata/access-types.ts';
 import { applyCommand } from '../metadata/apply.ts';
 import { settingFault } from '../metadata/cluster-settings.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
@@ -18,12 +19,11 @@ import type {
   DeclareQueue,
   ExchangeView,
   MetadataResult,
+  PermissionRecord,
   PolicyRecord,
   QueueOwner,
 } from '../ports.ts';
 import type { ProposeAnswer } from './metadata-protocol.ts';
-
-const VHOST = '/';
 
 /** Says how things shall be. */
 type StatedCommand = Extract<
@@ -49,9 +49,9 @@ function refusal({ code, message, difference }: ProposeAnswer): MetadataResult {
   return { kind: 'refused', code, message, difference };
 }
 
-function bindingOf(binding: BindingView): BindingRecord {
+function bindingOf(vhost: string, binding: BindingView): BindingRecord {
   const { source, targetKind, target, routingKey, headerMatch } = binding;
-  const ends = { vhost: VHOST, source, targetKind, target };
+  const ends = { vhost, source, targetKind, target };
   return { ...ends, routingKey, arguments: binding.arguments, headerMatch };
 }
 
@@ -59,11 +59,18 @@ export class MetadataChanges implements ClusterChanges {
   readonly #image: MetadataImage;
   readonly #send: SendChange;
   readonly #random: Random;
+  /** Of the names. */
+  readonly #vhost: string;
 
-  constructor(image: MetadataImage, send: SendChange, random: Random) {
+  constructor(image: MetadataImage, send: SendChange, random: Random, vhost = DEFAULT_VHOST) {
     this.#image = image;
     this.#send = send;
     this.#random = random;
+    this.#vhost = vhost;
+  }
+
+  in(vhost: string): MetadataChanges {
+    return new MetadataChanges(this.#image, this.#send, this.#random, vhost);
   }
 
   async create(what: CreateDestination, timeoutMs: number): Promise<MetadataResult> {
@@ -73,7 +80,7 @@ export class MetadataChanges implements ClusterChanges {
   }
 
   remove(name: string, timeoutMs: number): Promise<MetadataResult> {
-    return this.#change({ kind: 'delete-destination', vhost: VHOST, name }, timeoutMs);
+    return this.#change({ kind: 'delete-destination', vhost: this.#vhost, name }, timeoutMs);
   }
 
   reassign(logId: number, replicas: readonly number[], timeoutMs: number): Promise<MetadataResult> {
@@ -109,7 +116,7 @@ export class MetadataChanges implements ClusterChanges {
 
   async configure(what: ConfigureDestination, timeoutMs: number): Promise<MetadataResult> {
     const { name, replace, entries, validateOnly } = what;
-    const command = { vhost: VHOST, name, replace, entries };
+    const command = { vhost: this.#vhost, name, replace, entries };
     const kind = 'configure-destination';
     if (validateOnly) return this.#validate({ kind, ...command });
     return this.#change({ kind, ...command }, timeoutMs);
@@ -118,20 +125,20 @@ export class MetadataChanges implements ClusterChanges {
   declareExchange(exchange: ExchangeView, timeoutMs: number): Promise<MetadataResult> {
     const { name, type, durable, autoDelete, isInternal, alternate } = exchange;
     const fields = { name, type, durable, autoDelete, isInternal, alternate };
-    const command = { ...fields, arguments: exchange.arguments, vhost: VHOST };
+    const command = { ...fields, arguments: exchange.arguments, vhost: this.#vhost };
     return this.#stated({ kind: 'declare-exchange', ...command }, timeoutMs);
   }
 
   deleteExchange(name: string, ifUnused: boolean, timeoutMs: number): Promise<MetadataResult> {
-    return this.#change({ kind: 'delete-exchange', vhost: VHOST, name, ifUnused }, timeoutMs);
+    return this.#change({ kind: 'delete-exchange', vhost: this.#vhost, name, ifUnused }, timeoutMs);
   }
 
   bind(binding: BindingView, timeoutMs: number): Promise<MetadataResult> {
-    return this.#stated({ kind: 'bind', ...bindingOf(binding) }, timeoutMs);
+    return this.#stated({ kind: 'bind', ...bindingOf(this.#vhost, binding) }, timeoutMs);
   }
 
   unbind(binding: BindingView, timeoutMs: number): Promise<MetadataResult> {
-    return this.#stated({ kind: 'unbind', ...bindingOf(binding) }, timeoutMs);
+    return this.#stated({ kind: 'unbind', ...bindingOf(this.#vhost, binding) }, timeoutMs);
   }
 
   declareQueue(queue: DeclareQueue, timeoutMs: number): Promise<MetadataResult> {
@@ -147,12 +154,12 @@ export class MetadataChanges implements ClusterChanges {
     };
     const topicId = this.#topicId();
     const { replicationFactor } = queue;
-    const place = { vhost: VHOST, name, topicId, node, replicationFactor };
+    const place = { vhost: this.#vhost, name, topicId, node, replicationFactor };
     return this.#stated({ kind: 'declare-queue', ...place, ...rules }, timeoutMs);
   }
 
   deleteQueue(name: string, logId: number, timeoutMs: number): Promise<MetadataResult> {
-    return this.#change({ kind: 'delete-queue', vhost: VHOST, name, logId }, timeoutMs);
+    return this.#change({ kind: 'delete-queue', vhost: this.#vhost, name, logId }, timeoutMs);
   }
 
   releaseOwner(owner: QueueOwner, timeoutMs: number): Promise<MetadataResult> {
@@ -168,6 +175,32 @@ export class MetadataChanges implements ClusterChanges {
 
   deletePolicy(vhost: string, name: string, timeoutMs: number): Promise<MetadataResult> {
     return this.#change({ kind: 'delete-policy', vhost, name }, timeoutMs);
+  }
+
+  putUser(user: Omit<PutUserCommand, 'kind'>, timeoutMs: number): Promise<MetadataResult> {
+    const { name, passwordHash, tags } = user;
+    return this.#change({ kind: 'put-user', name, passwordHash, tags }, timeoutMs);
+  }
+
+  deleteUser(name: string, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'delete-user', name }, timeoutMs);
+  }
+
+  putVhost(name: string, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'put-vhost', name }, timeoutMs);
+  }
+
+  deleteVhost(name: string, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'delete-vhost', name }, timeoutMs);
+  }
+
+  putPermission(permission: PermissionRecord, timeoutMs: number): Promise<MetadataResult> {
+    const { user, vhost, configure, write, read } = permission;
+    return this.#change({ kind: 'put-permission', user, vhost, configure, write, read }, timeoutMs);
+  }
+
+  deletePermission(user: string, vhost: string, timeoutMs: number): Promise<MetadataResult> {
+    return this.#change({ kind: 'delete-permission', user, vhost }, timeoutMs);
   }
 
   /**
@@ -215,7 +248,7 @@ export class MetadataChanges implements ClusterChanges {
   #creation(what: CreateDestination): CreateDestinationCommand {
     return {
       kind: 'create-destination',
-      vhost: VHOST,
+      vhost: this.#vhost,
       name: what.name,
       topicId: this.#topicId(),
       logKind: what.kind === 'group' ? 'group' : 'partition',

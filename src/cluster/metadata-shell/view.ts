@@ -1,5 +1,6 @@
 // The read-only view of the metadata image that brokers, protocols and the admin room see. Views of
 // destinations and nodes are built when asked for and kept until the image changes.
+import { DEFAULT_VHOST } from '../metadata/access-types.ts';
 import type { MetadataChange } from '../metadata/commands.ts';
 import { READ_FROM } from '../metadata/destination-config.ts';
 import type { MetadataImage } from '../metadata/image.ts';
@@ -13,19 +14,19 @@ import {
   type NodeRecord,
 } from '../metadata/types.ts';
 import type {
+  AccessView,
   BindingView,
   DestinationView,
   ExchangeView,
   LogListener,
   LogView,
   MetadataView,
+  NamesView,
   NodeView,
   PolicyRecord,
   RouteListener,
 } from '../ports.ts';
 import { routeChanges } from './route-changes.ts';
-
-const DEFAULT_VHOST = '/';
 
 export class ImageView implements MetadataView {
   readonly nodeId: number;
@@ -35,9 +36,14 @@ export class ImageView implements MetadataView {
   readonly #listeners = new Set<() => void>();
   readonly #routeListeners = new Set<RouteListener>();
   readonly #logListeners = new Set<LogListener>();
+  readonly #accessListeners = new Set<() => void>();
+  #accessVersion = 0;
   #builtAt = -1;
   #nodes: readonly NodeView[] | undefined;
   #all: readonly DestinationView[] | undefined;
+  /** By vhost; asked for of those that are there, or were. */
+  readonly #names = new Map<string, NamesView>();
+  /** By vhost and name. */
   readonly #byName = new Map<string, DestinationView>();
   /** Destinations whose readers look for a replica near them. */
   #readFromReplicas = new Set<string>();
@@ -65,18 +71,42 @@ export class ImageView implements MetadataView {
     return this.nodes().find((node) => node.id === id);
   }
 
+  in(vhost: string): NamesView {
+    const known = this.#names.get(vhost);
+    if (known !== undefined) return known;
+    const names: NamesView = {
+      destinations: () => this.#destinationsIn(vhost),
+      destination: (name) => this.#destinationIn(vhost, name),
+      exchange: (name) => this.#image.routing.exchange(vhost, name),
+      exchanges: () => this.#exchangesIn(vhost),
+      bindingsFrom: (source) => this.#image.routing.bindingsFrom(vhost, source),
+      bindingsTo: (kind, target) => this.#image.routing.bindingsTo(vhost, kind, target),
+    };
+    this.#names.set(vhost, names);
+    return names;
+  }
+
   destinations(): readonly DestinationView[] {
     this.#refresh();
-    this.#all ??= this.#image
-      .destinations()
-      .filter((each) => each.vhost === DEFAULT_VHOST)
-      .map((each) => this.#viewOf(each));
+    this.#all ??= this.#destinationsIn(DEFAULT_VHOST);
     return this.#all;
   }
 
   destination(name: string): DestinationView | undefined {
+    return this.#destinationIn(DEFAULT_VHOST, name);
+  }
+
+  #destinationsIn(vhost: string): readonly DestinationView[] {
     this.#refresh();
-    const found = this.#image.destination(DEFAULT_VHOST, name);
+    return this.#image
+      .destinations()
+      .filter((each) => each.vhost === vhost)
+      .map((each) => this.#viewOf(each));
+  }
+
+  #destinationIn(vhost: string, name: string): DestinationView | undefined {
+    this.#refresh();
+    const found = this.#image.destination(vhost, name);
     return found === undefined ? undefined : this.#viewOf(found);
   }
 
@@ -111,8 +141,13 @@ export class ImageView implements MetadataView {
   }
 
   exchanges(): readonly ExchangeView[] {
-    const builtIn = BUILT_IN_EXCHANGES.map((name) => this.exchange(name)!);
-    const stored = this.#image.routing.exchanges().filter(({ vhost }) => vhost === DEFAULT_VHOST);
+    return this.#exchangesIn(DEFAULT_VHOST);
+  }
+
+  #exchangesIn(vhost: string): readonly ExchangeView[] {
+    const { routing } = this.#image;
+    const builtIn = BUILT_IN_EXCHANGES.map((name) => routing.exchange(vhost, name)!);
+    const stored = routing.exchanges().filter((exchange) => exchange.vhost === vhost);
     return [...builtIn, ...stored].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -135,19 +170,41 @@ export class ImageView implements MetadataView {
     return this.#image.policies.policies();
   }
 
+  get access(): AccessView {
+    return this.#image.access;
+  }
+
+  onAccess(handle: () => void): () => void {
+    this.#accessListeners.add(handle);
+    return () => {
+      this.#accessListeners.delete(handle);
+    };
+  }
+
   /** The image has changed by these, or as a whole (undefined), or the controller has (none). */
   changed(changes: readonly MetadataChange[] | undefined): void {
     this.#builtAt = -1;
     this.#tellRoutes(changes);
     this.#tellLogs(changes);
     for (const listener of [...this.#listeners]) listener();
+    this.#tellAccess();
   }
 
   #tellRoutes(changes: readonly MetadataChange[] | undefined): void {
-    const routes = changes && routeChanges(DEFAULT_VHOST, changes);
-    if (routes?.length === 0) return;
+    const routes = changes && routeChanges(changes);
+    if (routes?.size === 0) return;
     this.routesVersion += 1;
-    for (const listener of [...this.#routeListeners]) listener(routes);
+    for (const listener of [...this.#routeListeners]) {
+      if (routes === undefined) listener(undefined, undefined);
+      else for (const [vhost, ofVhost] of routes) listener(ofVhost, vhost);
+    }
+  }
+
+  #tellAccess(): void {
+    const { version } = this.#image.access;
+    if (version === this.#accessVersion) return;
+    this.#accessVersion = version;
+    for (const listener of [...this.#accessListeners]) listener();
   }
 
   #tellLogs(changes: readonly MetadataChange[] | undefined): void {
@@ -192,7 +249,8 @@ export class ImageView implements MetadataView {
   }
 
   #viewOf(record: DestinationRecord): DestinationView {
-    const known = this.#byName.get(record.name);
+    const key = keyOf(record);
+    const known = this.#byName.get(key);
     if (known !== undefined) return known;
     const logs: LogView[] = [];
     for (const logId of record.logIds) {
@@ -210,7 +268,7 @@ export class ImageView implements MetadataView {
       ...this.#limitOf(record),
       ...(this.#isMirrored(record) ? { isMirrored: true } : {}),
     };
-    this.#byName.set(record.name, view);
+    this.#byName.set(key, view);
     return view;
   }
 
@@ -226,13 +284,15 @@ export class ImageView implements MetadataView {
   }
 
   #logView(log: LogRecord, of: DestinationRecord | undefined): LogView {
-    const { logId, kind, destination, partition, leader, epoch, replicas, isr, minInsync } = log;
+    const { logId, kind, vhost, destination, partition, leader, epoch, replicas, isr, minInsync } =
+      log;
     const { durability, adding, removing } = log;
     const offline = replicas.filter((node) => !this.#image.isNodeLive(node));
     const observers = observersOf(this.#image, log, replicas);
     return {
       logId,
       kind,
+      vhost,
       destination,
       partition,
       leader,

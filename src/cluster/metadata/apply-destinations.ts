@@ -4,7 +4,7 @@
 
 import { UUID_BYTES } from '../../std/uuid.ts';
 import { dropBindingsTo } from './apply-exchanges.ts';
-import { type Applying, OK, refused } from './applying.ts';
+import { type Applying, OK, refused, vhostFault } from './applying.ts';
 import type {
   AddPartitions,
   ConfigureDestination,
@@ -55,6 +55,8 @@ interface Plan {
 
 function planCreate(image: MetadataImage, command: CreateDestinationCommand): Plan | Outcome {
   const { name, vhost, assignments, topicId } = command;
+  const fault = vhostFault(image, vhost);
+  if (fault !== undefined) return fault;
   if (!isValidName(name)) return refused('invalid-name', 'a name has 1 to 255 printable bytes');
   if (command.logKind === 'queue') return refused('malformed', 'a queue is declared');
   if (command.logKind === 'actor') return refused('malformed', 'an actor is created by its kind');
@@ -80,8 +82,8 @@ function planCreate(image: MetadataImage, command: CreateDestinationCommand): Pl
   const isMemory = rules.durability === 'memory';
   const replicationFactor = assignments[0]?.length ?? wantedReplicas(image, command, isMemory);
   const counting: Counting = { durability: rules.durability, queue: undefined };
-  const fault = assignmentFault(image, assignments, replicationFactor, counting);
-  if (fault !== undefined) return refused('invalid-assignment', fault);
+  const badly = assignmentFault(image, assignments, replicationFactor, counting);
+  if (badly !== undefined) return refused('invalid-assignment', badly);
   const counted = countedIn(image, assignments[0], counting) ?? replicationFactor;
   const live = image.placeableNodes().length;
   const isPlaced = replicationFactor >= 1 && (assignments.length > 0 || replicationFactor <= live);

@@ -1,7 +1,7 @@
 // Exchanges and bindings. Declarations are idempotent; what is there and differs is refused with the
 // first difference. A deleted end takes its bindings along, and a source that loses its last binding
 // goes too if it was declared so, which may go on from exchange to exchange.
-import { type Applying, differs, OK, refused } from './applying.ts';
+import { type Applying, differs, OK, refused, vhostFault } from './applying.ts';
 import type { Outcome } from './commands.ts';
 import { isValidName } from './names.ts';
 import type {
@@ -14,6 +14,7 @@ import type {
 import {
   type BindingRecord,
   type BindingTarget,
+  BUILT_IN_EXCHANGES,
   builtInExchange,
   DEFAULT_EXCHANGE,
   type ExchangeRecord,
@@ -21,6 +22,8 @@ import {
 
 export function declareExchange(applying: Applying, command: DeclareExchangeCommand): Outcome {
   const { kind: _, ...wanted } = command;
+  const fault = vhostFault(applying.image, wanted.vhost);
+  if (fault !== undefined) return fault;
   if (wanted.name === DEFAULT_EXCHANGE) return refused('default-exchange', 'it is always there');
   if (!isValidName(wanted.name)) return refused('invalid-name', 'an exchange name');
   if (!isValidName(wanted.type)) return refused('invalid-name', 'an exchange type');
@@ -66,6 +69,8 @@ export function bind(applying: Applying, command: BindCommand): Outcome {
   const { kind: _, ...binding } = command;
   const { image } = applying;
   const { vhost, source, target, targetKind } = binding;
+  const fault = vhostFault(image, vhost);
+  if (fault !== undefined) return fault;
   if (isDefaultEnd(binding)) return refused('default-exchange', 'it cannot be bound');
   if (image.routing.exchange(vhost, source) === undefined) {
     return refused('unknown-exchange', source);
@@ -110,6 +115,16 @@ export function dropTransientExchanges(applying: Applying): void {
     applying,
     applying.image.routing.exchanges().filter((exchange) => !exchange.durable),
   );
+}
+
+/** The vhost is about to go, and its destinations have gone: bindings between exchanges, and the exchanges. */
+export function dropVhostRouting(applying: Applying, vhost: string): void {
+  const { routing } = applying.image;
+  dropExchanges(
+    applying,
+    routing.exchanges().filter((exchange) => exchange.vhost === vhost),
+  );
+  for (const name of BUILT_IN_EXCHANGES) dropBindings(applying, routing.bindingsFrom(vhost, name));
 }
 
 function dropBindings(applying: Applying, bindings: readonly BindingRecord[]): void {

@@ -1,7 +1,7 @@
 // Policies: judged, kept, and laid on the destinations of their vhost that are there, at the cost of one pattern for
 // each of them. What a policy says counts where nothing was declared; where it cannot be changed any more it stays.
 import { reassigned } from './apply-reassignments.ts';
-import { type Applying, OK, refused } from './applying.ts';
+import { type Applying, OK, refused, vhostFault } from './applying.ts';
 import type { Outcome } from './commands.ts';
 import { durabilityIn } from './destination-config.ts';
 import { mirrorsOf, ruledByPolicy, staysOnNode, unmirroredReplicas } from './mirrors.ts';
@@ -19,13 +19,11 @@ import type { DestinationRecord, Durability } from './types.ts';
 /** Over all vhosts. */
 const POLICIES_MAX = 1_000;
 const PRIORITY_LIMIT = 2 ** 31;
-/** The only one there is. */
-const VHOST = '/';
 
 export function putPolicy(applying: Applying, command: PutPolicyCommand): Outcome {
   const { kind: _, ...policy } = command;
   const { policies } = applying.image;
-  const fault = policyFault(policy);
+  const fault = vhostFault(applying.image, policy.vhost) ?? policyFault(policy);
   if (fault !== undefined) return fault;
   const { vhost, name } = policy;
   if (policies.policy(vhost, name) === undefined && policies.count >= POLICIES_MAX) {
@@ -39,8 +37,7 @@ export function putPolicy(applying: Applying, command: PutPolicyCommand): Outcom
 }
 
 function policyFault(policy: PolicyRecord): Outcome | undefined {
-  const { vhost, name, priority } = policy;
-  if (vhost !== VHOST) return refused('unknown-vhost', `there is no vhost "${vhost}"`);
+  const { name, priority } = policy;
   if (!isValidName(name)) return refused('invalid-policy', 'a name has 1 to 255 printable bytes');
   if (!Number.isInteger(priority) || priority < -PRIORITY_LIMIT || priority >= PRIORITY_LIMIT) {
     return refused('invalid-policy', `${priority} is no priority`);

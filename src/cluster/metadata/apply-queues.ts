@@ -2,7 +2,7 @@
 // node is decided here, in the record that ends it, the same on every node.
 import { UUID_BYTES } from '../../std/uuid.ts';
 import { addLogs, dropDestination, type LogTemplate } from './apply-destinations.ts';
-import { type Applying, differs, OK, refused } from './applying.ts';
+import { type Applying, differs, OK, refused, vhostFault } from './applying.ts';
 import type { Outcome } from './commands.ts';
 import type { MetadataImage } from './image.ts';
 import { staysOnNode } from './mirrors.ts';
@@ -38,7 +38,7 @@ export function declareQueue(applying: Applying, command: DeclareQueueCommand): 
   const { vhost, name } = command;
   const known = image.destination(vhost, name);
   if (known !== undefined) return agree(image, known, command);
-  const fault = creationFault(image, command);
+  const fault = vhostFault(image, vhost) ?? creationFault(image, command);
   if (fault !== undefined) return fault;
   const { durable, autoDelete, owner } = command;
   const queue: QueueRules = {

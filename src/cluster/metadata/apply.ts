@@ -2,6 +2,14 @@
 // clock, no randomness, no configuration outside the image; what cannot be done is an outcome, never
 // a throw. Every node applies the same committed commands in the same order.
 import { unreachable } from '../../std/assert.ts';
+import {
+  deletePermission,
+  deleteUser,
+  deleteVhost,
+  putPermission,
+  putUser,
+  putVhost,
+} from './apply-access.ts';
 import { createActor, deleteActor } from './apply-actors.ts';
 import {
   addPartitions,
@@ -128,6 +136,18 @@ function dispatch(applying: Applying, command: MetadataCommand): Outcome {
       return putPolicy(applying, command);
     case 'delete-policy':
       return deletePolicy(applying, command);
+    case 'put-user':
+      return putUser(applying, command);
+    case 'delete-user':
+      return deleteUser(applying, command);
+    case 'put-vhost':
+      return putVhost(applying, command);
+    case 'delete-vhost':
+      return deleteVhost(applying, command);
+    case 'put-permission':
+      return putPermission(applying, command);
+    case 'delete-permission':
+      return deletePermission(applying, command);
     case 'release-owner':
       return releaseOwner(applying, command);
     default:

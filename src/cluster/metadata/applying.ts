@@ -24,6 +24,12 @@ function shown(value: string | undefined): string {
   return value === undefined ? 'not given' : `"${value}"`;
 }
 
+/** undefined: there is such a vhost. */
+export function vhostFault(image: MetadataImage, vhost: string): Outcome | undefined {
+  if (image.access.hasVhost(vhost)) return undefined;
+  return refused('unknown-vhost', `there is no vhost "${vhost}"`);
+}
+
 /** One command being applied. */
 export class Applying {
   readonly image: MetadataImage;

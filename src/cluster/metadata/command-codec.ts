@@ -2,6 +2,7 @@
 // never reused; a field that is added gets a new version of its command's code. Integers are varints,
 // text and bytes are sized. Decoding malformed bytes throws BytesError.
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
+import { ACCESS_CODECS } from './access-codec.ts';
 import type { MetadataCommand, ReassignLog, RegisterNode } from './commands.ts';
 import {
   readEndpoints,
@@ -402,6 +403,7 @@ const CODECS: { readonly [K in Kind]: CommandCodec<K> } = {
     },
   },
   ...POLICY_CODECS,
+  ...ACCESS_CODECS,
   ...ROUTING_CODECS,
 };
 

@@ -1,5 +1,6 @@
 // The commands of the metadata log. A command says what somebody wants or saw; what follows from it
 // (placement, elections, counters) is decided in apply, the same on every node.
+import type { AccessChange, AccessCommand, AccessRefusalCode } from './access-types.ts';
 import type { PolicyChange, PolicyCommand, PolicyRefusalCode } from './policy-types.ts';
 import type {
   Difference,
@@ -313,11 +314,13 @@ export type MetadataCommand =
   | AllowUnclean
   | SetSetting
   | PolicyCommand
+  | AccessCommand
   | RoutingCommand;
 
 export type RefusalCode =
   | RoutingRefusalCode
   | PolicyRefusalCode
+  | AccessRefusalCode
   | 'already-initialized'
   | 'unknown-node'
   | 'stale-incarnation'
@@ -370,6 +373,7 @@ export type Outcome =
 export type MetadataChange =
   | RoutingChange
   | PolicyChange
+  | AccessChange
   | { readonly kind: 'cluster-initialized' }
   | { readonly kind: 'node-changed'; readonly node: number }
   | { readonly kind: 'node-removed'; readonly node: number }

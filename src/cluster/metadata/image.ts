@@ -2,6 +2,7 @@
 // that shells need. Changed only by apply. Invariant: derived tables follow from the records, and
 // every iteration that leaves this file is sorted, never in order of insertion.
 import { toHex } from '../../std/bytes.ts';
+import { AccessImage } from './access-image.ts';
 import { PolicyImage } from './policy-image.ts';
 import { RoutingImage } from './routing-image.ts';
 import { ownerKey, type QueueOwner } from './routing-types.ts';
@@ -37,6 +38,8 @@ export class MetadataImage {
   /** Exchanges and bindings. */
   readonly routing = new RoutingImage();
   readonly policies = new PolicyImage();
+  /** Vhosts, users and permissions. */
+  readonly access = new AccessImage();
   readonly #nodes = new Map<number, NodeRecord>();
   readonly #destinations = new Map<string, DestinationRecord>();
   readonly #logs = new Map<number, LogRecord>();
@@ -269,6 +272,7 @@ export class MetadataImage {
     this.#actorCount = 0;
     this.routing.clear();
     this.policies.clear();
+    this.access.clear();
     this.#sortedDestinations = undefined;
     this.#sortedNodes = undefined;
   }

@@ -1,4 +1,5 @@
 // The door of the metadata state machine.
+export * from './access-types.ts';
 export { type Applied, applyCommand } from './apply.ts';
 export { canReturn } from './apply-logs.ts';
 export { COMMAND_CODE_MAX, decodeCommand, encodeCommand } from './command-codec.ts';

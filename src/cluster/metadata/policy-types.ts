@@ -35,7 +35,7 @@ export interface DeletePolicyCommand {
 
 export type PolicyCommand = PutPolicyCommand | DeletePolicyCommand;
 
-export type PolicyRefusalCode = 'invalid-policy' | 'unknown-policy' | 'unknown-vhost';
+export type PolicyRefusalCode = 'invalid-policy' | 'unknown-policy';
 
 /** Which destinations it changed is told beside it. */
 export interface PolicyChange {

@@ -12,9 +12,13 @@
 //   from version 6 on: queues may be quorum queues, and policies for them; nothing else is different
 //   from version 7 on: the role at the end of a node
 //   from version 8 on: a flag of logs whose leader hands over at the end of a reassignment; nothing else is different
+//   from version 9 on: users, vhosts and permissions behind the nodes that were taken out, sorted
 
 import { ByteReader, BytesError, ByteWriter } from '../../std/bytes.ts';
 import { crc32c } from '../../std/crc32c.ts';
+import { readPermission, readUser, writePermission, writeUser } from './access-codec.ts';
+import { permissionFault, userFault } from './access-faults.ts';
+import { DEFAULT_VHOST, type PermissionRecord, type UserRecord } from './access-types.ts';
 import {
   readEndpoints,
   readKind,
@@ -52,8 +56,10 @@ import {
 import { type DestinationRecord, DURABILITIES, type LogRecord, type NodeRecord } from './types.ts';
 
 /** What is written. */
-export const SNAPSHOT_VERSION = 8;
+export const SNAPSHOT_VERSION = 9;
 const VERSION = SNAPSHOT_VERSION;
+/** Before vhosts, users and permissions. Still read. */
+const VERSION_WITHOUT_ACCESS = 8;
 /** Before roles: all were disk nodes. Still read. */
 const VERSION_WITHOUT_ROLES = 6;
 /** Before policies. Still read. */
@@ -89,6 +95,9 @@ export function snapshotImage(image: MetadataImage): Uint8Array {
     to.varI53(id);
     to.varU53(incarnation);
   });
+  writeList(out, image.access.users(), writeUser);
+  writeList(out, image.access.vhosts(), (to, name) => to.text(name));
+  writeList(out, image.access.permissions(), writePermission);
   return out.toBytes();
 }
 
@@ -122,6 +131,7 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   const policies = hasPolicies ? readList(input, readSoundPolicy) : [];
   const readRemoved = (from: ByteReader) => [from.varI53(), from.varU53()] as const;
   const removed = hasReassignments ? readList(input, readRemoved) : [];
+  const access = format > VERSION_WITHOUT_ACCESS ? readAccess(input) : undefined;
   if (input.remaining > 0) {
     throw new BytesError('BYTES_TRUNCATED', 'bytes behind a metadata snapshot');
   }
@@ -135,6 +145,30 @@ export function restoreImage(image: MetadataImage, bytes: Uint8Array): void {
   for (const binding of bindings) image.routing.putBinding(binding);
   for (const policy of policies) image.policies.put(policy);
   for (const [id, incarnation] of removed) image.putRemoved(id, incarnation);
+  if (access !== undefined) putAccess(image, access);
+}
+
+interface Access {
+  readonly users: readonly UserRecord[];
+  readonly vhosts: readonly string[];
+  readonly permissions: readonly PermissionRecord[];
+}
+
+function readAccess(input: ByteReader): Access {
+  const users = readList(input, readUser);
+  const vhosts = readList(input, (from) => from.text());
+  const permissions = readList(input, readPermission);
+  const faults = [...users.map(userFault), ...permissions.map(permissionFault)];
+  const fault = faults.find((each) => each !== undefined);
+  if (fault !== undefined) throw new BytesError('BYTES_TRUNCATED', 'who may do what', { fault });
+  return { users, vhosts, permissions };
+}
+
+function putAccess({ access }: MetadataImage, { users, vhosts, permissions }: Access): void {
+  access.clearAll();
+  for (const user of users) access.putUser(user);
+  for (const name of vhosts) if (name !== DEFAULT_VHOST) access.putVhost(name);
+  for (const permission of permissions) access.putPermission(permission);
 }
 
 /** One that says nothing to this version must not be taken for silent. */

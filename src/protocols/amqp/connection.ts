@@ -14,7 +14,7 @@ import type { Connection } from '../../env/environment.ts';
 import type { ByteWriter } from '../../std/bytes.ts';
 import { messageOf } from '../../std/errors.ts';
 import { CONNECTION_SUPERVISION } from '../listening/books.ts';
-import { answerTo } from './asks.ts';
+import { type Asked, answerTo } from './asks.ts';
 import { FrameReader, type Refusal, type WrongProtocol } from './codec/index.ts';
 import { guarded } from './guarded.ts';
 import { Heartbeats } from './heartbeats.ts';
@@ -36,6 +36,7 @@ const RECEIVE_LOOK = 3;
 const END = 4;
 const LINGER = 5;
 const TAKEN = 6;
+const ACCESS = 7;
 /** Waits for queues, by channel. */
 const WAITS = 1_000;
 /** Answers to questions, by number. */
@@ -70,6 +71,7 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
   readonly #session: Session;
   readonly #pauses = new Set<PauseReason | 'unsent'>();
   readonly #waiting = new Map<number, () => void>();
+  #asked: Asked;
   #answerCount = 0;
   #heartbeats: Heartbeats | undefined;
   #receivedBytes = 0;
@@ -88,6 +90,7 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
     this.#socket = socket;
     this.#remoteHost = remoteHost;
     this.connection = args.number;
+    this.#asked = listener.asked;
     this.isLoopback = isLoopback(remoteHost);
     this.queues = guarded(listener.ports.queues, (error) => this.#failed(error));
     this.output = new Output(socket, listener.slabs, () => this.#taken());
@@ -163,6 +166,9 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
     } else if (token === TAKEN) {
       this.#isTakenSent = false;
       this.#lookAtUnsent();
+    } else if (token === ACCESS) {
+      this.#session.accessChanged();
+      this.output.flush();
     } else if (token === HANDSHAKE) {
       if (this.#session.isRunning || this.#isEnding) return;
       this.note('no handshake within the time for it');
@@ -190,6 +196,29 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
     return incarnation === undefined
       ? undefined
       : { ...place, incarnation, connection: this.connection };
+  }
+
+  get isMember(): boolean {
+    const { node, shard, shardIncarnation } = this.#listener.place;
+    return this.view.node(node)?.shardIncarnations[shard] === shardIncarnation;
+  }
+
+  mayLogIn(): boolean {
+    return this.#listener.failedLogins.mayTry(this.#remoteHost, this.#ctx.clock.monotonicMs());
+  }
+
+  loginFailed(): void {
+    this.#listener.failedLogins.failed(this.#remoteHost, this.#ctx.clock.monotonicMs());
+  }
+
+  enter(vhost: string): void {
+    const { asked } = this.#listener;
+    this.#asked = { ...asked, metadata: asked.metadata.in(vhost) };
+  }
+
+  /** Who may do what has changed: looked at in a turn of its own. */
+  accessChanged(): void {
+    if (!this.#isEnding) this.#ctx.self.tell('woken', { token: ACCESS });
   }
 
   random(): number {
@@ -224,7 +253,7 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
   ask<K extends QuestionKind>(question: QuestionOf<K>, then: (answer: Answers[K]) => void): void {
     this.#answerCount += 1;
     const token = ANSWERS + this.#answerCount;
-    this.#ctx.pipe(answerTo(this.#listener.asked, question), 'woken', (result) => {
+    this.#ctx.pipe(answerTo(this.#asked, question), 'woken', (result) => {
       if (result.status === 'rejected') throw result.reason;
       this.#waiting.set(token, () => then(result.value));
       return { token };

@@ -101,13 +101,15 @@ class GuardedPublishSink implements PublishSink {
 }
 
 /** The same, for a session whose errors go to `onError`. */
-export function guarded(
-  queues: QueueAccess,
-  onError: OnError,
-): Pick<QueueAccess, 'routes' | 'publisher' | 'reader'> {
+export function guarded(queues: QueueAccess, onError: OnError): Pick<QueueAccess, 'in' | 'reader'> {
   return {
-    routes: queues.routes,
-    publisher: (sink) => queues.publisher(new GuardedPublishSink(sink, onError)),
+    in: (vhost) => {
+      const exchanges = queues.in(vhost);
+      return {
+        routes: exchanges.routes,
+        publisher: (sink) => exchanges.publisher(new GuardedPublishSink(sink, onError)),
+      };
+    },
     reader: (sink, connection) => queues.reader(new GuardedReaderSink(sink, onError), connection),
   };
 }

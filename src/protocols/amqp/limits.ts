@@ -8,6 +8,9 @@ export interface AmqpLimits {
   readonly heartbeatSeconds: number;
   /** From the connection to connection.open-ok; RabbitMQ's handshake_timeout. */
   readonly handshakeTimeoutMs: number;
+  /** Logins of one address that may fail in a row on one thread, and after how long one more may. */
+  readonly failedLoginsMax: number;
+  readonly failedLoginEveryMs: number;
   /** How long a refused login hears nothing before the connection ends. */
   readonly refusedLoginMs: number;
   /** How long a close of the server waits for its answer. */
@@ -32,6 +35,8 @@ export const AMQP_LIMITS: AmqpLimits = {
   channelMax: 2047,
   heartbeatSeconds: 60,
   handshakeTimeoutMs: 10_000,
+  failedLoginsMax: 20,
+  failedLoginEveryMs: 500,
   refusedLoginMs: 3_000,
   closeTimeoutMs: 3_000,
   connectionsPerAddressMax: 4_096,

@@ -4,6 +4,7 @@ import type { System } from '../../actors/index.ts';
 import type { BrokerPorts, QueueOwner } from '../../broker/ports.ts';
 import type { Connection, Log } from '../../env/environment.ts';
 import { ListenerBooks, type ListenerCounters, wrongPort } from '../listening/books.ts';
+import { FailedLogins } from '../listening/failed-logins.ts';
 import type { Asked } from './asks.ts';
 import { refusals, Tape, type WrongProtocol } from './codec/index.ts';
 import { type AmqpConnection, AmqpConnectionActor } from './connection.ts';
@@ -43,10 +44,12 @@ export class AmqpListener {
   readonly tape = new Tape();
   readonly tools = new Tools();
   readonly books: ListenerBooks;
+  readonly failedLogins: FailedLogins;
   readonly #system: System;
   readonly #log: Log;
   readonly #otherPorts: NonNullable<AmqpListenerOptions['otherPorts']>;
   readonly #open = new Set<AmqpConnection>();
+  readonly #stopHearing: () => void;
   #onAllGone: (() => void) | undefined;
 
   constructor(options: AmqpListenerOptions) {
@@ -79,6 +82,10 @@ export class AmqpListener {
       });
     this.asked = { metadata: ports.metadata, queues: ports.queues, limits, sleep };
     this.books = new ListenerBooks(system, limits);
+    this.failedLogins = new FailedLogins(limits);
+    this.#stopHearing = view.onAccess(() => {
+      for (const connection of this.#open) connection.accessChanged();
+    });
   }
 
   /** Takes over an accepted connection from which nothing was read. Never throws. */
@@ -117,6 +124,7 @@ export class AmqpListener {
     }
     for (const connection of [...this.#open]) connection.destroy();
     this.books.close();
+    this.#stopHearing();
   }
 
   /** One line that helps whoever dialled the wrong port. */

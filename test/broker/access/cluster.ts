@@ -18,6 +18,7 @@ import { RouteInput } from '../../../src/broker/exchange/route-input.ts';
 import { createQueueBehavior, QUEUE_KIND } from '../../../src/broker/view/behavior.ts';
 import { QUEUE_DEFAULTS } from '../../../src/broker/view/config.ts';
 import type { QueueState } from '../../../src/broker/view/queue-state.ts';
+import { AccessImage } from '../../../src/cluster/metadata/access-image.ts';
 import {
   type BindingView,
   type DestinationView,
@@ -230,6 +231,7 @@ export class Shard {
   /** Records that are lent now. */
   lent = 0;
   readonly #cluster: QueueCluster;
+  readonly #access = new AccessImage();
   readonly #onChange: (() => void)[] = [];
   readonly #onLogs: LogListener[] = [];
   readonly #onRoutes: RouteListener[] = [];
@@ -300,7 +302,7 @@ export class Shard {
   }
 
   tellRoutes(change: RouteChange): void {
-    for (const listener of this.#onRoutes) listener([change]);
+    for (const listener of this.#onRoutes) listener([change], '/');
     for (const listener of this.#onChange) listener();
   }
 
@@ -317,7 +319,13 @@ export class Shard {
       if (log === undefined) return undefined;
       const { leader, epoch, replicas, isr, minInsync, kind = 'partition' } = log;
       const destination = cluster.destinationOf(logId)?.name ?? '';
-      const named = { destination, partition: 0, offline: [], durability: 'sync' } as const;
+      const named = {
+        vhost: '/',
+        destination,
+        partition: 0,
+        offline: [],
+        durability: 'sync',
+      } as const;
       const moves = { adding: [], removing: [], observers: [] };
       return { logId, kind, leader, epoch, replicas, isr, minInsync, ...moves, ...named };
     };
@@ -336,7 +344,10 @@ export class Shard {
       return { id, incarnation, isLive, shardIncarnations: [life], ...more };
     };
     const nodes = () => [1, 2, 3].flatMap((id) => nodeView(id) ?? []);
-    return {
+    const view: MetadataView = {
+      in: () => view,
+      access: this.#access,
+      onAccess: () => () => undefined,
       clusterId: 'rig',
       nodeId: this.node.id,
       controllerId: 1,
@@ -365,6 +376,7 @@ export class Shard {
       bindingsTo: (kind, target) =>
         cluster.bindings.filter((each) => each.targetKind === kind && each.target === target),
     };
+    return view;
   }
 }
 

@@ -22,6 +22,24 @@ const SAMPLES: readonly [MetadataCommand, string][] = [
     { kind: 'init-cluster', clusterId: 'c', defaults: { partitions: 3, replicationFactor: -1 } },
     '010101630601',
   ],
+  [
+    {
+      kind: 'put-user',
+      name: 'u',
+      passwordHash: bytes,
+      tags: ['administrator', 'management'],
+    },
+    '012501750102060701020001',
+  ],
+  [{ kind: 'put-user', name: 'u', passwordHash: undefined, tags: undefined }, '012501750000'],
+  [{ kind: 'delete-user', name: 'u' }, '01260175'],
+  [{ kind: 'put-vhost', name: 'v' }, '01270176'],
+  [{ kind: 'delete-vhost', name: 'v' }, '01280176'],
+  [
+    { kind: 'put-permission', user: 'u', vhost: 'v', configure: 'c', write: '', read: '.*' },
+    '01290175017601630002' + '2e2a',
+  ],
+  [{ kind: 'delete-permission', user: 'u', vhost: 'v' }, '012a01750176'],
   [{ kind: 'unfence-node', ...life }, '01030680d0acf30e'],
   [{ kind: 'fence-node', ...life }, '01040680d0acf30e'],
   [{ kind: 'resign-node', ...life }, '01050680d0acf30e'],
@@ -176,7 +194,7 @@ describe('a command', () => {
 
   test('every kind has a sample', () => {
     const kinds = new Set([...SAMPLES.map(([command]) => command), ...BIG].map((c) => c.kind));
-    expect(kinds.size).toBe(36);
+    expect(kinds.size).toBe(42);
   });
 
   test('cut short or with a rest, it is refused', () => {

@@ -143,6 +143,7 @@ describe('validation', () => {
   test('vhosts are separate', () => {
     const world = new World([1]);
     world.do(creation('a'));
+    world.do({ kind: 'put-vhost', name: 'other' });
     world.do(creation('a', { vhost: 'other', topicId: topicId(99) }));
     expect(world.image.destinations().map((d) => d.vhost)).toEqual(['/', 'other']);
   });

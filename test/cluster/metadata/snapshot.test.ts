@@ -74,6 +74,12 @@ const VERSION_7 =
 /** The same: nothing is being reassigned. */
 const VERSION_8 = `08${VERSION_7.slice(2)}`;
 
+/** The same with what a new cluster has: guest, the vhost / and all rights there. */
+const VERSION_9 =
+  `09${VERSION_8.slice(2)}` +
+  '010567756573742400000000f12843c6b78d8e830014622739282a8a106d7881a768862e47bb77e1552b3271' +
+  '010001012f01056775657374012f022e2a022e2a022e2a';
+
 describe('a snapshot', () => {
   test('of version 1 gives the image it was made of, without exchanges', () => {
     const image = new MetadataImage();
@@ -117,7 +123,7 @@ describe('a snapshot', () => {
       const image = new MetadataImage();
       restoreImage(image, new Uint8Array(Buffer.from(bytes, 'hex')));
       expect(image.nodes().map(({ id, role }) => [id, role])).toEqual([[1, 'disk']]);
-      expect(toHex(snapshotImage(image))).toBe(VERSION_8);
+      expect(toHex(snapshotImage(image))).toBe(VERSION_9);
       expect(image.log(1)!.handsOver).toBe(false);
     },
   );
@@ -134,6 +140,14 @@ describe('a snapshot', () => {
     expect(hashImage(again)).toBe(hashImage(world.image));
   });
 
+  test('of version 8 gives the image it was made of, with the users of a new cluster', () => {
+    const image = new MetadataImage();
+    image.access.clearAll();
+    restoreImage(image, new Uint8Array(Buffer.from(VERSION_8, 'hex')));
+    expect(image.access.users().map(({ name }) => name)).toEqual(['guest']);
+    expect(toHex(snapshotImage(image))).toBe(VERSION_9);
+  });
+
   test('has fixed bytes', () => {
     const world = new World([1]);
     world.do(exchange('e', { type: 'topic', alternate: 'a', autoDelete: true }));
@@ -145,7 +159,7 @@ describe('a snapshot', () => {
     const definition = [['x-durability', '"async"']] as const;
     const rules = { pattern: '^q', applyTo: 'queues', priority: 1, definition } as const;
     world.do({ kind: 'put-policy', vhost: '/', name: 'p', ...rules });
-    expect(toHex(snapshotImage(world.image))).toBe(VERSION_8);
+    expect(toHex(snapshotImage(world.image))).toBe(VERSION_9);
   });
 
   test('of an unknown version or cut anywhere is refused', () => {
@@ -156,7 +170,7 @@ describe('a snapshot', () => {
     for (let size = 0; size < bytes.length; size += 1) {
       expect(() => restoreImage(new MetadataImage(), bytes.subarray(0, size))).toThrow();
     }
-    bytes[0] = 9;
+    bytes[0] = 10;
     expect(() => restoreImage(new MetadataImage(), bytes)).toThrow();
   });
 });

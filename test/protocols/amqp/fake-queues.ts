@@ -1,6 +1,6 @@
 // Queues in memory behind the interface that sessions use: real routing, one array per queue, and answers in later turns
 // as from the real one. What a test wants to go wrong is a field.
-import type { DestinationView } from '../../../src/broker/ports.ts';
+import type { DestinationView, VhostAccess } from '../../../src/broker/ports.ts';
 import {
   type ConsumeOptions,
   type DeliveredMessage,
@@ -104,6 +104,8 @@ function storedBatch(parts: RecordParts): Uint8Array {
 
 export class FakeQueues implements QueueAccess {
   readonly routes: RoutingTable;
+  /** By vhost, those that were asked for. */
+  readonly #tables = new Map<string, RoutingTable>();
   readonly queues = new Map<number, FakeQueue>();
   /** Outcomes of publishes are kept back until `settlePublishes`. */
   holdsPublishes = false;
@@ -128,9 +130,12 @@ export class FakeQueues implements QueueAccess {
     this.#view = view;
     this.#soon = soon;
     this.routes = new RoutingTable(view);
-    view.onRoutes((changes) => {
-      if (changes === undefined) this.routes.reset(view);
-      else for (const change of changes) this.routes.apply(change);
+    this.#tables.set('/', this.routes);
+    view.onRoutes((changes, vhost) => {
+      for (const [name, table] of this.#tables) {
+        if (changes === undefined) table.reset(view.in(name));
+        else if (vhost === name) for (const change of changes) table.apply(change);
+      }
       this.#endDeleted();
     });
   }
@@ -153,8 +158,8 @@ export class FakeQueues implements QueueAccess {
     for (const tell of this.#heldBack.splice(0)) tell();
   }
 
-  queueOf(name: string): FakeQueue {
-    const destination = this.#view.destination(name);
+  queueOf(name: string, vhost = '/'): FakeQueue {
+    const destination = this.#view.in(vhost).destination(name);
     if (destination === undefined) throw new Error(`no queue ${name}`);
     return this.queue(destination.logs[0]!.logId);
   }
@@ -178,8 +183,18 @@ export class FakeQueues implements QueueAccess {
     }
   }
 
-  publisher(sink: PublishSink): Publisher {
-    const publisher = new FakePublisher(this, sink);
+  in(vhost: string): VhostAccess {
+    let routes = this.#tables.get(vhost);
+    if (routes === undefined) {
+      routes = new RoutingTable(this.#view.in(vhost));
+      this.#tables.set(vhost, routes);
+    }
+    const table = routes;
+    return { routes, publisher: (sink) => this.publisher(sink, vhost, table) };
+  }
+
+  publisher(sink: PublishSink, vhost = '/', routes = this.routes): Publisher {
+    const publisher = new FakePublisher(this, sink, vhost, routes);
     this.publishers.add(publisher);
     return publisher;
   }
@@ -247,9 +262,13 @@ function canTake({ credit, held, options }: Attached): boolean {
 class FakePublisher implements Publisher {
   readonly #queues: FakeQueues;
   readonly #sink: PublishSink;
+  readonly #vhost: string;
+  readonly #routes: RoutingTable;
   isClosed = false;
 
-  constructor(queues: FakeQueues, sink: PublishSink) {
+  constructor(queues: FakeQueues, sink: PublishSink, vhost: string, routes: RoutingTable) {
+    this.#vhost = vhost;
+    this.#routes = routes;
     this.#queues = queues;
     this.#sink = sink;
   }
@@ -267,21 +286,20 @@ class FakePublisher implements Publisher {
     isMandatory: boolean,
   ): void {
     const queues = this.#queues;
+    const routes = this.#routes;
     queues.levels.push(level);
     const batch = storedBatch(message);
-    const { name } = queues.routes.exchange(exchange);
+    const { name } = routes.exchange(exchange);
     const input = new RouteInput();
     input.bytes = route.bytes.slice();
     input.spans = route.spans.slice();
     input.keyCount = route.keyCount;
     input.setHeaders(route.headers.slice(), route.headersStart, route.headersEnd);
     queues.soon(() => {
-      const found = queues.routes.exchangeAt(Buffer.from(name), 0, Buffer.byteLength(name));
-      const count = found < 0 ? 0 : queues.routes.route(found, input);
-      const names = [...queues.routes.targets.subarray(0, count)].map((index) =>
-        queues.routes.queueName(index),
-      );
-      for (const target of names) this.#append(queues.queueOf(target), batch);
+      const found = routes.exchangeAt(Buffer.from(name), 0, Buffer.byteLength(name));
+      const count = found < 0 ? 0 : routes.route(found, input);
+      const names = [...routes.targets.subarray(0, count)].map((index) => routes.queueName(index));
+      for (const target of names) this.#append(queues.queueOf(target, this.#vhost), batch);
       if (count === 0 && isMandatory && !this.isClosed)
         this.#sink.unroutable(ticket, partsOf(batch));
       if (ticket < 0) return;

@@ -1,6 +1,7 @@
 // One node without a cluster: the real listener, connections, handlers and group behavior over a log host
 // that keeps batches in arrays, a view that the test fills, and sockets made of byte arrays. Everything
 // runs on one thread in virtual time.
+
 import { actor, type Ref, System } from '../../../src/actors/index.ts';
 import {
   type ManualEnvironment,
@@ -30,6 +31,7 @@ import {
   type OffsetInput,
   type TrimInput,
 } from '../../../src/broker/ports.ts';
+import { AccessImage } from '../../../src/cluster/metadata/access-image.ts';
 import type { LogListener } from '../../../src/cluster/ports.ts';
 import type {
   Connection,
@@ -270,6 +272,7 @@ export class FakeNode<E extends Environment> {
       logs.push({
         logId,
         kind: more.kind ?? 'partition',
+        vhost: '/',
         destination: name,
         partition,
         leader: 1,
@@ -323,7 +326,10 @@ export class FakeNode<E extends Environment> {
   }
 
   #view(): MetadataView {
-    return {
+    const view: MetadataView = {
+      in: () => view,
+      access: new AccessImage(),
+      onAccess: () => () => undefined,
       clusterId: 'test-cluster',
       nodeId: 1,
       controllerId: 2,
@@ -351,10 +357,12 @@ export class FakeNode<E extends Environment> {
       },
       policies: () => [],
     };
+    return view;
   }
 
   #metadata(): MetadataService {
-    return {
+    const service: MetadataService = {
+      in: () => service,
       create: async (what) => {
         if (this.metadataResult !== undefined) return this.metadataResult;
         this.created.push(what.name);
@@ -417,6 +425,7 @@ export class FakeNode<E extends Environment> {
       },
       releaseOwner: notOfKafka,
     };
+    return service;
   }
 }
 

@@ -2,7 +2,13 @@
 // makes those behind it wait, on this channel only; what waits is copied, because the tape is lent.
 //
 // Invariant: each command is answered before the next one is looked at, and after a mistake nothing is done any more.
-import type { Publisher, PublishOutcome, PublishSink, RecordParts } from '../../../broker/ports.ts';
+import type {
+  NamesView,
+  Publisher,
+  PublishOutcome,
+  PublishSink,
+  RecordParts,
+} from '../../../broker/ports.ts';
 import {
   AmqpError,
   ENTRY_INTS,
@@ -29,6 +35,7 @@ import { handleMethod } from './methods.ts';
 import type { Answers, QuestionKind, QuestionOf } from './ports.ts';
 import { publish, sendReturn } from './publishing.ts';
 import type { FoundQueue } from './queues.ts';
+import type { Rights } from './rights.ts';
 import { Unacked } from './unacked.ts';
 
 /** Who the channel waits for: a queue that has not said whether it takes a consumer, or what a get finds. */
@@ -174,10 +181,23 @@ export class Channel implements PublishSink {
     if (!this.isOver) this.#deferred.splice(0, done);
   }
 
+  get vhost(): string {
+    return this.host.rights.vhost;
+  }
+
+  /** What there is in the vhost. */
+  get names(): NamesView {
+    return this.host.names;
+  }
+
+  get rights(): Rights {
+    return this.host.rights;
+  }
+
   // ---- What commands use ------------------------------------------------------------------------
 
   get publisher(): Publisher {
-    this.#publisher ??= this.host.ports.queues.publisher(this);
+    this.#publisher ??= this.host.exchanges.publisher(this);
     return this.#publisher;
   }
 

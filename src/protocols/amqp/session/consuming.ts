@@ -17,7 +17,7 @@ import {
 import { priorityOf, refuseConsumerArguments, refuseQuorumConsumerArguments } from './arguments.ts';
 import type { Channel } from './channel.ts';
 import { Consumer } from './consumers.ts';
-import { madeUpName, VHOST } from './names.ts';
+import { madeUpName } from './names.ts';
 import { findQueue, unreachable } from './queues.ts';
 import { refuseStreamConsumer, startOf } from './streams.ts';
 
@@ -26,10 +26,10 @@ const TWO_32 = 0x1_0000_0000;
 export function consume(channel: Channel, args: MethodArgs<'basic.consume'>): Refusal | undefined {
   const { host } = channel;
   if (args.noLocal) return ['NOT_IMPLEMENTED', 'no_local=true'];
-  const found = findQueue(channel, args.queue);
+  const found = findQueue(channel, args.queue, 'read');
   if ('refusal' in found) return found.refusal;
   const { destination, logId, name, isStream } = found;
-  const named = { kind: 'queue', name, vhost: VHOST } as const;
+  const named = { kind: 'queue', name, vhost: channel.vhost } as const;
   const isQuorum = destination.queue?.quorum !== undefined;
   const fault = isStream
     ? refuseStreamConsumer(channel, args, named)
@@ -69,7 +69,7 @@ function refuseQuorumConsumer(
   args: MethodArgs<'basic.consume'>,
   queue: Named,
 ): Refusal | undefined {
-  if (channel.prefetch.isShared) return refusals.globalQos(queue.name, VHOST);
+  if (channel.prefetch.isShared) return refusals.globalQos(queue.name, channel.vhost);
   return refuseQuorumConsumerArguments(args.arguments, queue);
 }
 
@@ -85,7 +85,7 @@ export function attached(channel: Channel, consumer: Consumer): void {
 }
 
 /** The queue does not take the consumer, or not any more; or a get finds no queue. */
-export function ended(channel: Channel, consumer: Consumer, why: ConsumerEnd): void {
+export function ended(channel: Channel, consumer: Consumer, why: ConsumerEnd | 'forbidden'): void {
   const isAwaited = channel.awaited?.consumer === consumer;
   const { tag, queue } = consumer.facts;
   if (tag !== undefined) {
@@ -96,6 +96,17 @@ export function ended(channel: Channel, consumer: Consumer, why: ConsumerEnd): v
     channel.goOn(refuseEnd(channel, why, queue));
   } else if (tag !== undefined && channel.host.hearsCancels) {
     channel.reply('basic.cancel', { consumerTag: tag, noWait: true });
+  }
+}
+
+/** Who may do what has changed: consumers that may not read any more are none any more. What they hold may be settled. */
+export function endForbidden(channel: Channel): void {
+  for (const consumer of [...channel.prefetch.consumers.values()]) {
+    const { queue } = consumer.facts;
+    if (!consumer.isAttached || channel.rights.allows('read', 'queue', queue)) continue;
+    channel.host.reader.detach(consumer.number, true);
+    consumer.isAttached = false;
+    ended(channel, consumer, 'forbidden');
   }
 }
 
@@ -112,21 +123,29 @@ export function waitedLong(channel: Channel): void {
   channel.goOn(unreachable(channel, queue));
 }
 
-function refuseEnd(channel: Channel, why: ConsumerEnd, queue: string): Refusal {
+function refuseEnd(channel: Channel, why: ConsumerEnd | 'forbidden', queue: string): Refusal {
   switch (why) {
     case 'exclusive':
-      return refusals.exclusiveUse(queue, VHOST);
+      return refusals.exclusiveUse(queue, channel.vhost);
+    case 'forbidden':
+      return channel.rights.refuse('read', 'queue', queue)!;
     case 'deleted':
-      return refusals.noQueue(queue, VHOST);
+      return refusals.noQueue(queue, channel.vhost);
     case 'unreachable':
       return unreachable(channel, queue);
     case 'unsupported':
-      return ['NOT_IMPLEMENTED', `queue '${queue}' in vhost '${VHOST}' has several logs`];
+      return ['NOT_IMPLEMENTED', `queue '${queue}' in vhost '${channel.vhost}' has several logs`];
     case 'too-many-consumers':
     case 'too-many-leases':
-      return ['PRECONDITION_FAILED', `queue '${queue}' in vhost '${VHOST}' is full: ${why}`];
+      return [
+        'PRECONDITION_FAILED',
+        `queue '${queue}' in vhost '${channel.vhost}' is full: ${why}`,
+      ];
     default:
-      return ['INTERNAL_ERROR', `queue '${queue}' in vhost '${VHOST}' does not answer: ${why}`];
+      return [
+        'INTERNAL_ERROR',
+        `queue '${queue}' in vhost '${channel.vhost}' does not answer: ${why}`,
+      ];
   }
 }
 
@@ -155,9 +174,9 @@ export function qos(channel: Channel, args: MethodArgs<'basic.qos'>): Refusal | 
 }
 
 export function get(channel: Channel, args: MethodArgs<'basic.get'>): Refusal | undefined {
-  const found = findQueue(channel, args.queue);
+  const found = findQueue(channel, args.queue, 'read');
   if ('refusal' in found) return found.refusal;
-  if (found.isStream) return refusals.getFromStream(found.name, VHOST);
+  if (found.isStream) return refusals.getFromStream(found.name, channel.vhost);
   const consumer = channel.getter(found, args.noAck);
   channel.host.reader.get(consumer.number, found.destination, args.noAck);
   channel.await({ consumer, hasReply: true });
@@ -270,10 +289,9 @@ function settleRow(channel: Channel, row: number, how: number, counts: boolean):
 }
 
 /** Asked of what comes back alone: what a cancelled consumer still has is nobody's but the channel's. */
-function isOfQuorum({ host }: Channel, logId: number): boolean {
-  const { view } = host.ports;
-  const log = view.log(logId);
-  return log !== undefined && view.destination(log.destination)?.queue?.quorum !== undefined;
+function isOfQuorum({ host, names }: Channel, logId: number): boolean {
+  const log = host.ports.view.log(logId);
+  return log !== undefined && names.destination(log.destination)?.queue?.quorum !== undefined;
 }
 
 /** Everything that the channel has out goes back to the queues. */

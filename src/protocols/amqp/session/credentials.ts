@@ -1,7 +1,10 @@
 // Who a client says it is: the responses of PLAIN (RFC 4616) and AMQPLAIN (a field table without its size; RabbitMQ's
 // rabbit_auth_mechanism_amqplain.erl), and who is let in.
+import { type AccessView, DEFAULT_USER } from '../../../broker/ports.ts';
 import { ByteReader, BytesError, readUtf8 } from '../../../std/bytes.ts';
+import { isPasswordOf } from '../../../std/password-hash.ts';
 import { AmqpError, fieldOf, readTable } from '../codec/index.ts';
+import type { SessionPorts } from './ports.ts';
 
 export const MECHANISMS = ['PLAIN', 'AMQPLAIN'] as const;
 
@@ -11,7 +14,7 @@ export interface Credentials {
 }
 
 /** Undefined: no such mechanism, or not a response of it. */
-export function credentialsOf(mechanism: string, response: Uint8Array): Credentials | undefined {
+function credentialsOf(mechanism: string, response: Uint8Array): Credentials | undefined {
   if (mechanism === 'PLAIN') return plain(response);
   return mechanism === 'AMQPLAIN' ? amqplain(response) : undefined;
 }
@@ -49,9 +52,41 @@ function amqplain(response: Uint8Array): Credentials | undefined {
   }
 }
 
-/** The one user that there is until users are kept; as in RabbitMQ it comes from this machine only. */
-const GUEST = 'guest';
+export interface Login {
+  /** Undefined: unreadable. */
+  readonly credentials: Credentials | undefined;
+  /** Why nobody is let in, for the log; undefined: the user is. */
+  readonly why: string | undefined;
+}
 
-export function isLetIn({ user, password }: Credentials, isLoopback: boolean): boolean {
-  return isLoopback && user === GUEST && password === GUEST;
+/** What a client says of itself, looked at unless too much from its address was wrong before. */
+export function judgeLogin(
+  mechanism: string,
+  response: Uint8Array,
+  ports: Pick<SessionPorts, 'mayLogIn' | 'loginFailed' | 'isLoopback' | 'view'>,
+): Login {
+  const credentials = credentialsOf(mechanism, response);
+  if (!ports.mayLogIn()) return { credentials, why: 'too many failures from this address' };
+  const why =
+    credentials === undefined
+      ? 'unreadable credentials'
+      : whyRefused(credentials, ports.view.access, ports.isLoopback);
+  if (why !== undefined) ports.loginFailed();
+  return { credentials, why };
+}
+
+function whyRefused(
+  { user, password }: Credentials,
+  access: AccessView,
+  isLoopback: boolean,
+): string | undefined {
+  // As RabbitMQ's internal backend: whatever is kept, nothing is no password.
+  if (password === '') return `user '${user}': a blank password`;
+  const known = access.user(user);
+  if (known === undefined || !isPasswordOf(known.passwordHash, password)) {
+    return `user '${user}': invalid credentials`;
+  }
+  // RabbitMQ's `loopback_users`: everybody knows its first password.
+  if (user === DEFAULT_USER && !isLoopback) return `user '${user}' can only connect via localhost`;
+  return undefined;
 }

@@ -3,11 +3,12 @@ import type { Difference, MetadataResult } from '../../../broker/ports.ts';
 import { type FieldValue, type MethodArgs, type Refusal, refusals } from '../codec/index.ts';
 import { alternateOf, canonicalArguments } from './arguments.ts';
 import type { Channel } from './channel.ts';
-import { cleanName, isReserved, VHOST } from './names.ts';
+import { cleanName, isReserved } from './names.ts';
 import { refuseResult } from './outcomes.ts';
-import { bindTo } from './queues.ts';
+import { bindTo, refuseSource } from './queues.ts';
 
-const exchangeNamed = (name: string) => ({ kind: 'exchange', name, vhost: VHOST }) as const;
+const exchangeNamed = ({ vhost }: Channel, name: string) =>
+  ({ kind: 'exchange', name, vhost }) as const;
 
 export function declareExchange(
   channel: Channel,
@@ -18,11 +19,23 @@ export function declareExchange(
   const reply = (): undefined => {
     if (!args.noWait) channel.reply('exchange.declare-ok', {});
   };
-  const isKnown = channel.host.ports.view.exchange(name) !== undefined;
-  if (args.passive) return isKnown ? reply() : refusals.noExchange(name, VHOST);
+  const isKnown = channel.names.exchange(name) !== undefined;
+  if (args.passive) {
+    const unseen = channel.rights.refuseLook('exchange', name);
+    if (unseen !== undefined) return unseen;
+    return isKnown ? reply() : refusals.noExchange(name, channel.vhost);
+  }
+  const refusal = channel.rights.refuse('configure', 'exchange', name);
+  if (refusal !== undefined) return refusal;
   if (!isKnown && isReserved(name)) return refusals.reservedName('exchange', name);
-  const alternate = alternateOf(args.arguments, exchangeNamed(name));
+  const alternate = alternateOf(args.arguments, exchangeNamed(channel, name));
   if ('refusal' in alternate) return alternate.refusal;
+  if (!isKnown && alternate.name !== undefined) {
+    const unfit =
+      channel.rights.refuse('read', 'exchange', name) ??
+      channel.rights.refuse('write', 'exchange', alternate.name);
+    if (unfit !== undefined) return unfit;
+  }
   const exchange = {
     name,
     type: args.type,
@@ -33,25 +46,30 @@ export function declareExchange(
     arguments: canonicalArguments(args.arguments),
   };
   channel.ask({ kind: 'declare-exchange', exchange }, (result) =>
-    result.kind === 'ok' ? reply() : refuseDeclare(name, args.type, result),
+    result.kind === 'ok' ? reply() : refuseDeclare(channel, name, args.type, result),
   );
   return undefined;
 }
 
 function refuseDeclare(
+  channel: Channel,
   name: string,
   type: string,
   result: Exclude<MetadataResult, { kind: 'ok' }>,
 ): Refusal {
   if (result.kind === 'refused') {
     if (result.code === 'unknown-exchange-type') return refusals.unknownExchangeType(type);
-    if (result.difference !== undefined) return refuseDifference(name, result.difference);
+    if (result.difference !== undefined) return refuseDifference(channel, name, result.difference);
   }
-  return refuseResult(result, exchangeNamed(name));
+  return refuseResult(result, exchangeNamed(channel, name));
 }
 
-function refuseDifference(name: string, { property, received, current }: Difference): Refusal {
-  const what = exchangeNamed(name);
+function refuseDifference(
+  channel: Channel,
+  name: string,
+  { property, received, current }: Difference,
+): Refusal {
+  const what = exchangeNamed(channel, name);
   if (property === 'alternate') {
     const value = (text: string | undefined): FieldValue | undefined =>
       text === undefined ? undefined : { type: 'longstr', value: text };
@@ -72,12 +90,14 @@ export function deleteExchange(
 ): Refusal | undefined {
   const name = cleanName(args.exchange);
   if (name === '') return refusals.defaultExchange();
+  const refusal = channel.rights.refuse('configure', 'exchange', name);
+  if (refusal !== undefined) return refusal;
   channel.ask({ kind: 'delete-exchange', name, ifUnused: args.ifUnused }, (result) => {
     const code = result.kind === 'refused' ? result.code : undefined;
-    if (code === 'built-in-exchange') return refusals.systemExchange(name, VHOST);
-    if (code === 'exchange-in-use') return refusals.inUse(exchangeNamed(name));
+    if (code === 'built-in-exchange') return refusals.systemExchange(name, channel.vhost);
+    if (code === 'exchange-in-use') return refusals.inUse(exchangeNamed(channel, name));
     if (result.kind !== 'ok' && code !== 'unknown-exchange') {
-      return refuseResult(result, exchangeNamed(name));
+      return refuseResult(result, exchangeNamed(channel, name));
     }
     if (!args.noWait) channel.reply('exchange.delete-ok', {});
     return undefined;
@@ -106,12 +126,15 @@ function changeBinding(
 ): Refusal | undefined {
   const target = cleanName(args.destination);
   if (target === '') return refusals.defaultExchange();
+  const refusal =
+    channel.rights.refuse('write', 'exchange', target) ?? refuseSource(channel, args.source);
+  if (refusal !== undefined) return refusal;
   const done = (): void => {
     if (!args.noWait)
       channel.reply(kind === 'bind' ? 'exchange.bind-ok' : 'exchange.unbind-ok', {});
   };
-  if (channel.host.ports.view.exchange(target) === undefined) {
-    if (kind === 'bind') return refusals.noExchange(target, VHOST);
+  if (channel.names.exchange(target) === undefined) {
+    if (kind === 'bind') return refusals.noExchange(target, channel.vhost);
     done();
     return undefined;
   }

@@ -1,15 +1,21 @@
 // What a channel needs of the session that it belongs to.
-import type { QueueReader } from '../../../broker/ports.ts';
+import type { NamesView, QueueReader, VhostAccess } from '../../../broker/ports.ts';
 import type { AmqpError } from '../codec/index.ts';
 import type { Channel } from './channel.ts';
 import type { Consumer } from './consumers.ts';
 import type { SessionPorts } from './ports.ts';
+import type { Rights } from './rights.ts';
 import type { Tools } from './tools.ts';
 
 export interface ChannelHost {
   readonly ports: SessionPorts;
   readonly tools: Tools;
   readonly reader: QueueReader;
+  /** Of the vhost that the client has opened. */
+  readonly names: NamesView;
+  readonly exchanges: VhostAccess;
+  /** What the client may do there. */
+  readonly rights: Rights;
   /** Who the client is. */
   readonly user: string;
   /** Frames to the client are no larger; 0: no limit. */

@@ -1,6 +1,4 @@
 // Names that clients give to queues and exchanges, and those that the server gives.
-/** The only one that there is. */
-export const VHOST = '/';
 const RESERVED = 'amq.';
 /** Bytes of a name that the server makes up; 22 characters as base64 without padding. */
 const RANDOM_BYTES = 16;

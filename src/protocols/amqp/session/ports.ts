@@ -64,7 +64,15 @@ export type PauseReason = 'publishes' | 'deferred' | 'blocked';
 
 export interface SessionPorts {
   readonly view: MetadataView;
-  readonly queues: Pick<QueueAccess, 'routes' | 'publisher' | 'reader'>;
+  readonly queues: Pick<QueueAccess, 'in' | 'reader'>;
+  /** The client has opened this vhost, which is there: questions are about names in it from now on. */
+  enter(vhost: string): void;
+  /** Whether this thread knows all that was decided before this life of the node began. */
+  readonly isMember: boolean;
+  /** Is a login from where the client dials looked at now? */
+  mayLogIn(): boolean;
+  /** It was looked at, and was wrong. */
+  loginFailed(): void;
   /** Unique among the connections of this node in this life. */
   readonly connection: number;
   /** Who owns the exclusive queues of this connection; undefined while the node is not registered. */

@@ -20,7 +20,6 @@ import {
 import type { PublishedMessage } from '../mapping/published.ts';
 import { writeRange } from '../mapping/text.ts';
 import type { Channel } from './channel.ts';
-import { VHOST } from './names.ts';
 import { writeHeaderForm } from './route-headers.ts';
 
 const TRANSIENT = 1;
@@ -37,18 +36,23 @@ export function publish(
   at: number,
   bytes: Uint8Array,
 ): Refusal | undefined {
-  const { ports, tools } = channel.host;
-  const { routes } = ports.queues;
+  const { routes } = channel.host.exchanges;
+  const { tools } = channel.host;
   const bits = ints[at + PUBLISH_BITS]!;
   if ((bits & IMMEDIATE) !== 0) return refusals.immediate();
   const nameAt = ints[at + EXCHANGE_AT]!;
   const nameEnd = nameAt + ints[at + EXCHANGE_SIZE]!;
   const exchange = routes.exchangeAt(bytes, nameAt, nameEnd);
   if (exchange < 0) {
-    return refusals.noExchange(String(readText(bytes, nameAt, nameEnd - nameAt)), VHOST);
+    const missing = String(readText(bytes, nameAt, nameEnd - nameAt));
+    const refusal = channel.rights.refuse('write', 'exchange', missing);
+    return refusal ?? refusals.noExchange(missing, channel.vhost);
   }
   const { name, isInternal } = routes.exchange(exchange);
-  if (isInternal) return refusals.internalExchange(name, VHOST);
+  if (!channel.rights.mayPublish(exchange, routes.version, name)) {
+    return channel.rights.refuse('write', 'exchange', name);
+  }
+  if (isInternal) return refusals.internalExchange(name, channel.vhost);
   const { published: message, route } = tools;
   message.set(bytes, ints, at);
   const refusal = refuseProperties(channel, message);

@@ -1,6 +1,11 @@
 // queue.declare, bind, unbind, purge and delete, and what every use of a queue looks at first: is it there, is it this
 // connection's, is it a queue at all.
-import type { DestinationView, MetadataResult, QueueStats } from '../../../broker/ports.ts';
+import type {
+  AccessVerb,
+  DestinationView,
+  MetadataResult,
+  QueueStats,
+} from '../../../broker/ports.ts';
 import {
   EMPTY_TABLE,
   type FieldTable,
@@ -22,7 +27,7 @@ import {
   refuseQuorumArguments,
 } from './arguments.ts';
 import type { Channel } from './channel.ts';
-import { cleanName, isReserved, madeUpName, VHOST } from './names.ts';
+import { cleanName, isReserved, madeUpName } from './names.ts';
 import { refuseResult } from './outcomes.ts';
 import { headerMatchOf } from './route-headers.ts';
 import { declareStream, STREAM, typeNameOf, typeOf, unfitProperty } from './streams.ts';
@@ -35,11 +40,11 @@ export interface FoundQueue {
   readonly logId: number;
 }
 
-const queueNamed = (name: string) => ({ kind: 'queue', name, vhost: VHOST }) as const;
+const queueNamed = ({ vhost }: Channel, name: string) => ({ kind: 'queue', name, vhost }) as const;
 
 /** Undefined: there is none, or it is not a client's to see. */
 export function destinationNamed(channel: Channel, name: string): DestinationView | undefined {
-  const destination = channel.host.ports.view.destination(name);
+  const destination = channel.names.destination(name);
   return destination?.isInternal === true ? undefined : destination;
 }
 
@@ -58,16 +63,21 @@ function isLocked(channel: Channel, destination: DestinationView): boolean {
   );
 }
 
-/** The queue of that name, or without one the last one declared on this channel. */
+/** The queue of that name, or without one the last one declared on this channel, to do this with it. */
 export function findQueue(
   channel: Channel,
   given: string,
+  verb: AccessVerb | 'look',
 ): FoundQueue | { readonly refusal: Refusal } {
   const name = given === '' ? channel.lastQueue : cleanName(given);
   if (name === '') return { refusal: refusals.noPreviousQueue() };
+  const { rights } = channel;
+  const refusal =
+    verb === 'look' ? rights.refuseLook('queue', name) : rights.refuse(verb, 'queue', name);
+  if (refusal !== undefined) return { refusal };
   const destination = destinationNamed(channel, name);
-  if (destination === undefined) return { refusal: refusals.noQueue(name, VHOST) };
-  if (isLocked(channel, destination)) return { refusal: refusals.lockedQueue(name, VHOST) };
+  if (destination === undefined) return { refusal: refusals.noQueue(name, channel.vhost) };
+  if (isLocked(channel, destination)) return { refusal: refusals.lockedQueue(name, channel.vhost) };
   const isStream = destination.queue === undefined;
   return { name, destination, isStream, logId: destination.logs[0]!.logId };
 }
@@ -79,7 +89,7 @@ export function declareQueue(
   args: MethodArgs<'queue.declare'>,
 ): Refusal | undefined {
   if (args.passive) {
-    const found = findQueue(channel, args.queue);
+    const found = findQueue(channel, args.queue, 'look');
     return 'refusal' in found ? found.refusal : declared(channel, args, found.name, true);
   }
   const type = typeNameOf(args);
@@ -89,14 +99,17 @@ export function declareQueue(
   const given = cleanName(args.queue);
   if (isQuorum && given === '') return refusals.serverNamedQueue(QUORUM_TYPE);
   const name = given === '' ? madeUpName('amq.gen-', () => host.ports.random()) : given;
+  const refusal = channel.rights.refuse('configure', 'queue', name);
+  if (refusal !== undefined) return refusal;
   const known = destinationNamed(channel, name);
-  if (known !== undefined && isLocked(channel, known)) return refusals.lockedQueue(name, VHOST);
+  if (known !== undefined && isLocked(channel, known))
+    return refusals.lockedQueue(name, channel.vhost);
   if (known === undefined && given !== '' && isReserved(given)) {
     return refusals.reservedName('queue', given);
   }
   const fault = isQuorum
-    ? refuseQuorum(args, name, known !== undefined)
-    : refuseQueueArguments(args.arguments, queueNamed(name));
+    ? refuseQuorum(channel, args, name, known !== undefined)
+    : refuseQueueArguments(args.arguments, queueNamed(channel, name));
   if (fault !== undefined) return fault;
   const owner = host.ports.owner();
   if (owner === undefined)
@@ -124,14 +137,17 @@ export function declareQueue(
 
 /** What is wrong with one that is to be made; what is there is compared by whoever has it. */
 function refuseQuorum(
+  channel: Channel,
   args: MethodArgs<'queue.declare'>,
   name: string,
   isThere: boolean,
 ): Refusal | undefined {
-  const fault = refuseQuorumArguments(args.arguments, queueNamed(name));
+  const fault = refuseQuorumArguments(args.arguments, queueNamed(channel, name));
   if (fault !== undefined || isThere) return fault;
   const property = unfitProperty(args);
-  return property === undefined ? undefined : refusals.invalidProperty(property, name, VHOST);
+  return property === undefined
+    ? undefined
+    : refusals.invalidProperty(property, name, channel.vhost);
 }
 
 function quorumOf(table: FieldTable) {
@@ -147,10 +163,10 @@ function refuseDeclare(
   result: Exclude<MetadataResult, { kind: 'ok' }>,
 ): Refusal {
   if (result.kind !== 'refused') return refuseResult(result);
-  const what = queueNamed(name);
+  const what = queueNamed(channel, name);
   switch (result.code) {
     case 'locked':
-      return refusals.lockedQueue(name, VHOST);
+      return refusals.lockedQueue(name, channel.vhost);
     case 'exists':
       return refusals.inequivalentArgument('x-queue-type', what, typeOf(table), STREAM);
     case 'inequivalent':
@@ -170,7 +186,7 @@ function refuseDifference(
     current,
   }: NonNullable<Extract<MetadataResult, { kind: 'refused' }>['difference']>,
 ): Refusal {
-  const what = queueNamed(name);
+  const what = queueNamed(channel, name);
   if (property === 'durable' || property === 'autoDelete') {
     const word = property === 'durable' ? property : 'auto_delete';
     return refusals.inequivalentProperty(word, what, String(received), String(current));
@@ -198,7 +214,7 @@ export function declared(
   const answer = (messageCount: number, consumerCount: number): undefined => {
     channel.reply('queue.declare-ok', { queue: name, messageCount, consumerCount });
   };
-  const destination = channel.host.ports.view.destination(name);
+  const destination = channel.names.destination(name);
   const log = destination?.logs[0];
   if (!mayHold || destination === undefined || log === undefined) return answer(0, 0);
   if (destination.queue === undefined) {
@@ -217,11 +233,11 @@ export function declared(
 
 /** Nobody leads the queue, or who does has not answered in time. */
 export function unreachable(channel: Channel, name: string): Refusal {
-  const logs = channel.host.ports.view.destination(name)?.logs ?? [];
+  const logs = channel.names.destination(name)?.logs ?? [];
   const log = logs.find(({ leader }) => leader < 0) ?? logs[0];
-  if (log === undefined) return refusals.noQueue(name, VHOST);
+  if (log === undefined) return refusals.noQueue(name, channel.vhost);
   const node = log.leader < 0 ? (log.replicas[0] ?? 0) : log.leader;
-  return refusals.homeNodeDown(`node-${node}`, name, VHOST);
+  return refusals.homeNodeDown(`node-${node}`, name, channel.vhost);
 }
 
 // ---- Bind -----------------------------------------------------------------------------------------
@@ -249,15 +265,25 @@ function changeBinding(
   if (target === '') return refusals.noPreviousQueue();
   // Without both names the key is the queue's name too.
   const routingKey = args.queue === '' && args.routingKey === '' ? target : args.routingKey;
+  const refusal =
+    channel.rights.refuse('write', 'queue', target) ?? refuseSource(channel, args.exchange);
+  if (refusal !== undefined) return refusal;
   const destination = destinationNamed(channel, target);
   if (destination === undefined) {
-    if (kind === 'bind') return refusals.noQueue(target, VHOST);
+    if (kind === 'bind') return refusals.noQueue(target, channel.vhost);
     done();
     return undefined;
   }
-  if (isLocked(channel, destination)) return refusals.lockedQueue(target, VHOST);
+  if (isLocked(channel, destination)) return refusals.lockedQueue(target, channel.vhost);
   const { exchange: source, arguments: table } = args;
   return bindTo(channel, kind, { source, targetKind: 'queue', target, routingKey, table }, done);
+}
+
+/** The end that a binding reads from: the other one is written to. */
+export function refuseSource(channel: Channel, given: string): Refusal | undefined {
+  const source = cleanName(given);
+  if (source === '') return refusals.defaultExchange();
+  return channel.rights.refuse('read', 'exchange', source);
 }
 
 export interface WantedBinding {
@@ -268,7 +294,7 @@ export interface WantedBinding {
   readonly table: FieldTable;
 }
 
-/** Whatever it binds: the source is looked at here, the target was before. */
+/** Whatever it binds: whether the source is there is looked at here, the target and rights were before. */
 export function bindTo(
   channel: Channel,
   kind: 'bind' | 'unbind',
@@ -278,10 +304,9 @@ export function bindTo(
   const { host } = channel;
   const { targetKind, target, routingKey, table } = wanted;
   const source = cleanName(wanted.source);
-  if (source === '') return refusals.defaultExchange();
-  const exchange = host.ports.view.exchange(source);
+  const exchange = channel.names.exchange(source);
   if (exchange === undefined) {
-    if (kind === 'bind') return refusals.noExchange(source, VHOST);
+    if (kind === 'bind') return refusals.noExchange(source, channel.vhost);
     done();
     return undefined;
   }
@@ -295,10 +320,10 @@ export function bindTo(
       return undefined;
     }
     if (result.kind === 'refused' && result.code === 'unknown-destination') {
-      return refusals.noQueue(target, VHOST);
+      return refusals.noQueue(target, channel.vhost);
     }
-    const unknown = host.ports.view.exchange(source) === undefined ? source : target;
-    return refuseResult(result, { kind: 'exchange', name: unknown, vhost: VHOST });
+    const unknown = channel.names.exchange(source) === undefined ? source : target;
+    return refuseResult(result, { kind: 'exchange', name: unknown, vhost: channel.vhost });
   });
   return undefined;
 }
@@ -306,9 +331,9 @@ export function bindTo(
 // ---- Purge and delete -----------------------------------------------------------------------------
 
 export function purgeQueue(channel: Channel, args: MethodArgs<'queue.purge'>): Refusal | undefined {
-  const found = findQueue(channel, args.queue);
+  const found = findQueue(channel, args.queue, 'read');
   if ('refusal' in found) return found.refusal;
-  if (found.isStream) return refusals.purgeStream(found.name, VHOST);
+  if (found.isStream) return refusals.purgeStream(found.name, channel.vhost);
   channel.ask({ kind: 'purge', logId: found.logId }, (count) => {
     if (typeof count === 'string') return unreachable(channel, found.name);
     if (!args.noWait) channel.reply('queue.purge-ok', { messageCount: count });
@@ -323,14 +348,16 @@ export function deleteQueue(
 ): Refusal | undefined {
   const name = args.queue === '' ? channel.lastQueue : cleanName(args.queue);
   if (name === '') return refusals.noPreviousQueue();
+  const refusal = channel.rights.refuse('configure', 'queue', name);
+  if (refusal !== undefined) return refusal;
   if (destinationNamed(channel, name) === undefined) return deleted(channel, args, 0);
-  const found = findQueue(channel, name);
+  const found = findQueue(channel, name, 'configure');
   if ('refusal' in found) return found.refusal;
   const { logId, destination } = found;
   const { ifUnused: isUnused, ifEmpty: isEmpty } = args;
   if (found.isStream) return deleteStream(channel, args, found);
   if (destination.queue?.quorum !== undefined && (isUnused || isEmpty)) {
-    return refusals.conditionalDelete(isUnused ? 'if-unused' : 'if-empty', name, VHOST);
+    return refusals.conditionalDelete(isUnused ? 'if-unused' : 'if-empty', name, channel.vhost);
   }
   const count = () =>
     channel.ask({ kind: 'stats', logId }, (stats) => remove(channel, args, found, stats));
@@ -339,8 +366,8 @@ export function deleteQueue(
     return undefined;
   }
   channel.ask({ kind: 'check', logId, isUnused, isEmpty }, (verdict) => {
-    if (verdict === 'in-use') return refusals.inUse(queueNamed(name));
-    if (verdict === 'not-empty') return refusals.notEmpty(name, VHOST);
+    if (verdict === 'in-use') return refusals.inUse(queueNamed(channel, name));
+    if (verdict === 'not-empty') return refusals.notEmpty(name, channel.vhost);
     if (verdict !== 'ok') return unreachable(channel, name);
     count();
     return undefined;
@@ -360,7 +387,7 @@ function remove(
     const isGone =
       result.kind === 'refused' &&
       (result.code === 'unknown-destination' || result.code === 'stale-log');
-    if (result.kind !== 'ok' && !isGone) return refuseResult(result, queueNamed(name));
+    if (result.kind !== 'ok' && !isGone) return refuseResult(result, queueNamed(channel, name));
     return deleted(channel, args, count);
   });
 }
@@ -372,10 +399,10 @@ function deleteStream(
   { name }: FoundQueue,
 ): Refusal | undefined {
   const flag = args.ifUnused ? 'if-unused' : args.ifEmpty ? 'if-empty' : undefined;
-  if (flag !== undefined) return refusals.conditionalDelete(flag, name, VHOST, 'stream');
+  if (flag !== undefined) return refusals.conditionalDelete(flag, name, channel.vhost, 'stream');
   channel.ask({ kind: 'delete-stream', name }, (result) => {
     const isGone = result.kind === 'refused' && result.code === 'unknown-destination';
-    if (result.kind !== 'ok' && !isGone) return refuseResult(result, queueNamed(name));
+    if (result.kind !== 'ok' && !isGone) return refuseResult(result, queueNamed(channel, name));
     return deleted(channel, args, 0);
   });
   return undefined;

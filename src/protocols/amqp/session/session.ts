@@ -6,9 +6,12 @@
 import type {
   ConsumerEnd,
   DeliveredMessage,
+  NamesView,
   QueueReader,
   ReaderSink,
+  VhostAccess,
 } from '../../../broker/ports.ts';
+import { assert } from '../../../std/assert.ts';
 import {
   AmqpError,
   ENTRY_INTS,
@@ -33,8 +36,8 @@ import {
 } from '../codec/index.ts';
 import { Channel } from './channel.ts';
 import type { Consumer } from './consumers.ts';
-import { attached, deliver, empty, ended, waitedLong } from './consuming.ts';
-import { credentialsOf, isLetIn } from './credentials.ts';
+import { attached, deliver, empty, ended, endForbidden, waitedLong } from './consuming.ts';
+import { judgeLogin } from './credentials.ts';
 import {
   type ClientFacts,
   clientFacts,
@@ -44,8 +47,8 @@ import {
   type TuneOffer,
 } from './handshake.ts';
 import type { ChannelHost } from './host.ts';
-import { VHOST } from './names.ts';
 import type { SessionPorts } from './ports.ts';
+import { Rights, refuseVhost } from './rights.ts';
 import type { Tools } from './tools.ts';
 
 export interface SessionRules extends TuneOffer, ServerFacts {
@@ -70,6 +73,9 @@ type State =
   | 'ending'
   | 'over';
 
+/** The one that the client has opened. */
+type Vhost = Pick<ChannelHost, 'names' | 'exchanges' | 'rights'>;
+
 const NO_CLIENT: ClientFacts = {
   name: undefined,
   hearsRefusals: false,
@@ -84,6 +90,7 @@ export class Session implements ChannelHost, ReaderSink {
   readonly tools: Tools;
   #reader: QueueReader | undefined;
   user = '';
+  #vhost: Vhost | undefined;
   frameBytesMax = 0;
   ownsQueues = false;
   readonly #rules: SessionRules;
@@ -220,8 +227,14 @@ export class Session implements ChannelHost, ReaderSink {
 
   #login(args: MethodArgs<'connection.start-ok'>): void {
     this.#client = clientFacts(args.clientProperties);
-    const credentials = credentialsOf(args.mechanism, args.response);
-    if (credentials !== undefined && isLetIn(credentials, this.ports.isLoopback)) {
+    const { ports } = this;
+    if (!ports.isMember) {
+      // Who is let in may have changed while it was down.
+      this.#failConnection(new AmqpError(...refusals.connectionForced('not in the cluster yet')));
+      return;
+    }
+    const { credentials, why } = judgeLogin(args.mechanism, args.response, ports);
+    if (credentials !== undefined && why === undefined) {
       this.user = credentials.user;
       this.#state = 'tuning';
       const { channelMax, frameBytesMax, heartbeatSeconds } = this.#rules;
@@ -229,8 +242,7 @@ export class Session implements ChannelHost, ReaderSink {
       this.#send('connection.tune', offer);
       return;
     }
-    const who = credentials === undefined ? 'unreadable credentials' : `user '${credentials.user}'`;
-    this.ports.note(`login refused: ${who} by ${args.mechanism}`);
+    ports.note(`${args.mechanism} login refused: ${why}`);
     if (credentials !== undefined && this.#client.hearsRefusals) {
       this.#failConnection(new AmqpError(...refusals.loginRefused(args.mechanism)));
     } else {
@@ -253,10 +265,18 @@ export class Session implements ChannelHost, ReaderSink {
   }
 
   #open({ virtualHost }: MethodArgs<'connection.open'>): void {
-    if (virtualHost !== VHOST) {
-      this.#refuse(refusals.noVhost(virtualHost), 'connection.open');
+    const { view, queues } = this.ports;
+    const refusal = refuseVhost(view.access, this.user, virtualHost);
+    if (refusal !== undefined) {
+      this.#refuse(refusal, 'connection.open');
       return;
     }
+    this.ports.enter(virtualHost);
+    this.#vhost = {
+      names: view.in(virtualHost),
+      exchanges: queues.in(virtualHost),
+      rights: new Rights(view.access, this.user, virtualHost),
+    };
     this.#state = 'running';
     this.#send('connection.open-ok', {});
     const { user } = this;
@@ -338,6 +358,14 @@ export class Session implements ChannelHost, ReaderSink {
     this.#release(() => undefined);
   }
 
+  /** Who may do what has changed. */
+  accessChanged(): void {
+    if (this.#state !== 'running') return;
+    const why = this.rights.whyOver();
+    if (why !== undefined) this.shutDown(refusals.connectionForced(why));
+    else for (const channel of [...this.#channels.values()]) endForbidden(channel);
+  }
+
   /** The server ends the connection, for a reason of its own. */
   shutDown(refusal: Refusal): void {
     if (this.#state === 'header' || this.#state === 'over') this.#over(0);
@@ -373,6 +401,24 @@ export class Session implements ChannelHost, ReaderSink {
   get reader(): QueueReader {
     this.#reader ??= this.ports.queues.reader(this, this.ports.connection);
     return this.#reader;
+  }
+
+  get names(): NamesView {
+    return this.#opened.names;
+  }
+
+  get exchanges(): VhostAccess {
+    return this.#opened.exchanges;
+  }
+
+  get rights(): Rights {
+    return this.#opened.rights;
+  }
+
+  /** There are no channels before. */
+  get #opened(): Vhost {
+    assert(this.#vhost !== undefined, 'a vhost is opened before it is used');
+    return this.#vhost;
   }
 
   get hearsCancels(): boolean {

@@ -19,7 +19,7 @@ import {
   STREAM_TYPE,
 } from './arguments.ts';
 import type { Channel } from './channel.ts';
-import { cleanName, isReserved, VHOST } from './names.ts';
+import { cleanName, isReserved } from './names.ts';
 import { refuseResult } from './outcomes.ts';
 import { declared, destinationNamed } from './queues.ts';
 import { ageOf } from './stream-age.ts';
@@ -49,20 +49,25 @@ export function declareStream(
 ): Refusal | undefined {
   const name = cleanName(args.queue);
   if (name === '') return refusals.serverNamedQueue(STREAM_TYPE);
-  const what = { kind: 'queue', name, vhost: VHOST } as const;
+  const refusal = channel.rights.refuse('configure', 'queue', name);
+  if (refusal !== undefined) return refusal;
+  const what = { kind: 'queue', name, vhost: channel.vhost } as const;
   const fault = refuseStreamArguments(args.arguments, what);
   if (fault !== undefined) return fault;
   if (destinationNamed(channel, name) !== undefined) return agree(channel, args, what);
   if (isReserved(name)) return refusals.reservedName('queue', name);
   const property = unfitProperty(args);
-  if (property !== undefined) return refusals.invalidProperty(property, name, VHOST);
+  if (property !== undefined) return refusals.invalidProperty(property, name, channel.vhost);
   const stream = wanted(channel, name, args.arguments);
   channel.ask({ kind: 'declare-stream', stream }, (result) => {
     if (result.kind === 'ok') return declared(channel, args, name, false);
     if (result.kind !== 'refused' || result.code !== 'exists') return refuseResult(result, what);
     // Somebody else was faster.
     if (destinationNamed(channel, name) !== undefined) return agree(channel, args, what);
-    return ['PRECONDITION_FAILED', `queue '${name}' in vhost '${VHOST}' is the cluster's own`];
+    return [
+      'PRECONDITION_FAILED',
+      `queue '${name}' in vhost '${channel.vhost}' is the cluster's own`,
+    ];
   });
   return undefined;
 }
@@ -103,7 +108,7 @@ function agree(
     const type: FieldValue = queue.quorum === undefined ? CLASSIC : QUORUM;
     return refusals.inequivalentArgument('x-queue-type', what, STREAM, type);
   }
-  if (args.exclusive) return refusals.lockedQueue(what.name, VHOST);
+  if (args.exclusive) return refusals.lockedQueue(what.name, channel.vhost);
   if (!args.durable) return refusals.inequivalentProperty('durable', what, 'false', 'true');
   if (args.autoDelete) return refusals.inequivalentProperty('auto_delete', what, 'true', 'false');
   const partitions = fieldOf(args.arguments, PARTITIONS);
@@ -134,14 +139,14 @@ export function refuseStreamConsumer(
   const offset = fieldOf(table, OFFSET);
   if (offset !== undefined && startAt(offset) === undefined) {
     const reason = argumentFaults.invalidStreamOffset(offset);
-    return refusals.invalidArgument(OFFSET, name, VHOST, reason);
+    return refusals.invalidArgument(OFFSET, name, channel.vhost, reason);
   }
   const { prefetch } = channel;
-  if (prefetch.next === Number.POSITIVE_INFINITY) return refusals.noPrefetch(name, VHOST);
-  if (args.noAck) return refusals.autoAckFromStream(name, VHOST);
-  if (prefetch.isShared) return refusals.globalQos(name, VHOST);
+  if (prefetch.next === Number.POSITIVE_INFINITY) return refusals.noPrefetch(name, channel.vhost);
+  if (args.noAck) return refusals.autoAckFromStream(name, channel.vhost);
+  if (prefetch.isShared) return refusals.globalQos(name, channel.vhost);
   if (!args.exclusive) return undefined;
-  const words = `queue '${name}' in vhost '${VHOST}' is a stream, which is never consumed by one alone`;
+  const words = `queue '${name}' in vhost '${channel.vhost}' is a stream, which is never consumed by one alone`;
   return ['PRECONDITION_FAILED', words];
 }
 

@@ -8,7 +8,8 @@ import { crc32c } from '../../../../src/std/crc32c.ts';
 const OWNER = { node: 1, incarnation: 1, shard: 0, shardIncarnation: 1, connection: 9 };
 
 function destination(name: string, more: Partial<DestinationView> = {}): DestinationView {
-  const log = { logId: 7, kind: 'partition', destination: name, partition: 0, leader: 2, epoch: 1 };
+  const place = { vhost: '/', destination: name, partition: 0 };
+  const log = { logId: 7, kind: 'partition', ...place, leader: 2, epoch: 1 };
   const rules = { minInsync: 1, durability: 'sync', observers: [] } as const;
   const logs = [
     { ...log, replicas: [1, 2], isr: [1, 2], offline: [], adding: [], removing: [], ...rules },
