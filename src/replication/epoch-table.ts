@@ -95,6 +95,7 @@ export class EpochTable {
   pruneBelow(seq: number): void {
     let drop = 0;
     while (drop + 1 < this.#epochs.length && this.#firstSeqs[drop + 1]! <= seq) drop += 1;
+    if (drop === 0) return;
     this.#epochs.splice(0, drop);
     this.#firstSeqs.splice(0, drop);
   }

@@ -81,8 +81,10 @@ export class OffsetEpochTable {
     while (drop + 1 < this.#epochs.length && this.#startOffsets[drop + 1]! <= logStartOffset) {
       drop += 1;
     }
-    this.#epochs.splice(0, drop);
-    this.#startOffsets.splice(0, drop);
+    if (drop > 0) {
+      this.#epochs.splice(0, drop);
+      this.#startOffsets.splice(0, drop);
+    }
     if (this.#epochs.length > 0 && this.#startOffsets[0]! < logStartOffset) {
       this.#startOffsets[0] = logStartOffset;
     }

@@ -53,6 +53,8 @@ export class Consumer {
   generation = 0;
   isTold = false;
   isResting = false;
+  /** It was given what is not delivered: its link has it among those. */
+  isHolding = false;
   /** Its link is to look whether there is something to ask for it. */
   isAsking = false;
 

@@ -2,6 +2,7 @@
 // they have room, fetches the records of what was given out, and says what becomes of them. When the
 // leader changes, everybody attaches anew; what was given and not delivered comes again.
 import type { AnsweredInput, FetchedInput, FetchSlice } from '../../cluster/ports.ts';
+import { added, noItems } from '../../std/short-list.ts';
 import { type DeliveriesAnswer, decodeQueueAnswer, type QueueAnswer } from '../view/answers.ts';
 import { encodeQueueCommand, type QueueCommand } from '../view/commands.ts';
 import type { Owner } from '../view/consumers.ts';
@@ -37,13 +38,12 @@ export class QueueLink {
   readonly settlements = new Settlements();
   readonly #port: LinkPort;
   readonly #consumers = new Set<Consumer>();
-  /** Those about whom there may be something to ask (`isAsking`), and an array for the next ones. */
-  #asking: Consumer[] = [];
-  #asked: Consumer[] | undefined;
+  /** Those about whom there may be something to ask (`isAsking`). */
+  #asking: Consumer[] = noItems();
   /** How many in `#asking` have ended, at least. */
   #endedAsking = 0;
-  /** Those that were given what is not delivered. */
-  readonly #holding = new Set<Consumer>();
+  /** Those that were given what is not delivered (`isHolding`), each once, and some that have all of it. */
+  #holding: Consumer[] = noItems();
   /** Consumers that go, and have to be told so. */
   #leaving: Leave[] = [];
   /** Questions that are open: an answer is still wanted. */
@@ -92,7 +92,7 @@ export class QueueLink {
   #askAbout(consumer: Consumer): void {
     if (consumer.isAsking) return;
     consumer.isAsking = true;
-    this.#asking.push(consumer);
+    this.#asking = added(this.#asking, consumer);
   }
 
   remove(consumer: Consumer, keepsMessages: boolean): void {
@@ -106,7 +106,7 @@ export class QueueLink {
 
   #drop(consumer: Consumer): void {
     this.#consumers.delete(consumer);
-    this.#holding.delete(consumer);
+    consumer.isHolding = false;
     consumer.state = 'ended';
     consumer.generation += 1;
     if (!consumer.isAsking) return;
@@ -157,16 +157,13 @@ export class QueueLink {
 
   #askAll(host: HostRef): void {
     const asking = this.#asking;
-    this.#asking = this.#asked ?? [];
-    this.#asked = undefined;
+    this.#asking = noItems();
     this.#endedAsking = 0;
     for (const consumer of asking) consumer.isAsking = false;
     for (const consumer of asking) {
       if (consumer.state === 'off') this.#attach(host, consumer);
       else if (consumer.state === 'on' && !consumer.isResting) this.#receive(host, consumer);
     }
-    asking.length = 0;
-    this.#asked = asking;
   }
 
   /** Once, behind what is at work in this turn. */
@@ -182,7 +179,7 @@ export class QueueLink {
   /** The leader knows nothing of it any more. */
   #forget(consumer: Consumer): void {
     consumer.forgotten();
-    this.#holding.delete(consumer);
+    consumer.isHolding = false;
     this.touch(consumer);
   }
 
@@ -365,7 +362,7 @@ export class QueueLink {
       case 'ok':
         consumer.seen = consumer.given.add(runs, consumer.seen);
         consumer.ready = ready;
-        if (consumer.given.total > 0) this.#holding.add(consumer);
+        if (consumer.given.total > 0) this.#holds(consumer);
         if (runs.size === 0 && isParked) this.#foundNothing(consumer);
         return;
       case 'replaced':
@@ -409,16 +406,28 @@ export class QueueLink {
   }
 
   #deliverAll(): void {
-    for (const consumer of this.#holding) this.#deliver(consumer);
+    // Whoever is told something may take others out.
+    for (const consumer of this.#holding) if (consumer.isHolding) this.#deliver(consumer);
+    let left = 0;
+    for (const { isHolding } of this.#holding) if (isHolding) left += 1;
+    if (left === this.#holding.length) return;
+    this.#holding = left === 0 ? noItems() : this.#holding.filter(({ isHolding }) => isHolding);
+  }
+
+  #holds(consumer: Consumer): void {
+    if (consumer.isHolding) return;
+    consumer.isHolding = true;
+    // One that held something a moment ago may be in it still.
+    if (!this.#holding.includes(consumer)) this.#holding = added(this.#holding, consumer);
   }
 
   /** Whether something that was given out can be delivered and is not here. */
   #findWanted(): boolean {
-    if (this.#holding.size === 0 || this.#isFetching || this.#isResting) return false;
+    if (this.#holding.length === 0 || this.#isFetching || this.#isResting) return false;
     let from = Number.POSITIVE_INFINITY;
     let wanted = 0;
     for (const consumer of this.#holding) {
-      if (!consumer.canDeliver) continue;
+      if (!consumer.isHolding || !consumer.canDeliver) continue;
       from = Math.min(from, consumer.given.offset);
       wanted += consumer.given.total;
     }
@@ -470,7 +479,7 @@ export class QueueLink {
       isTouched = true;
       sink.deliver(get?.number ?? number, message);
     }
-    if (given.total === 0) this.#holding.delete(consumer);
+    if (given.total === 0) consumer.isHolding = false;
     if (!this.settlements.isEmpty) this.#pumpSoon();
     if (!isTouched) return;
     sink.touched();
@@ -558,7 +567,8 @@ export class QueueLink {
 
   /** What was given out below is not there any more: it cannot be delivered, and nobody waits for it. */
   #skipBelow(startOffset: number): void {
-    for (const { given, epoch } of this.#holding) {
+    for (const { given, epoch, isHolding } of this.#holding) {
+      if (!isHolding) continue;
       while (given.total > 0 && given.offset < startOffset) {
         this.#port.warn('a message is gone and is passed over', this.#at(given.offset));
         this.settlements.acknowledge(epoch, given.offset, given.lease);

@@ -1,6 +1,7 @@
 // What sessions of a shard say about messages of one queue: gathered in a turn, sent as one command for
 // each thing that can be said. What got no answer is said again, to the next leader too: it may count
 // there, if nobody else holds the message.
+import { added, noItems } from '../../std/short-list.ts';
 import type { QueueCommand } from '../view/commands.ts';
 import { Runs } from '../view/runs.ts';
 
@@ -13,14 +14,13 @@ export interface Settlement {
   readonly runs: Runs;
 }
 
-const NOTHING: readonly Settlement[] = [];
 /** Of all queues. */
 const spare: Runs[] = [];
 const SPARE_MAX = 256;
 const SPARE_ROWS_MAX = 256;
 
 export class Settlements {
-  #open: Settlement[] = [];
+  #open: Settlement[] = noItems();
 
   get isEmpty(): boolean {
     return this.#open.length === 0;
@@ -44,15 +44,14 @@ export class Settlements {
       if (isSame) return each.runs;
     }
     const runs = spare.pop() ?? new Runs();
-    this.#open.push({ isAcknowledged, isRequeued, counts, epoch, runs });
+    this.#open = added(this.#open, { isAcknowledged, isRequeued, counts, epoch, runs });
     return runs;
   }
 
   /** Everything that is to be said now. */
   take(): readonly Settlement[] {
-    if (this.#open.length === 0) return NOTHING;
     const open = this.#open;
-    this.#open = [];
+    this.#open = noItems();
     return open;
   }
 
@@ -79,7 +78,7 @@ export class Settlements {
   }
 
   clear(): void {
-    this.#open = [];
+    this.#open = noItems();
   }
 }
 

@@ -106,8 +106,10 @@ export class Extents {
     while (drop < this.#ends.length && this.#ends[drop]! <= offset) drop += 1;
     for (let at = 0; at < drop; at += 1) this.#totalBytes -= this.#bytes[at]!;
     const from = drop === 0 ? this.#first : this.#ends[drop - 1]!;
-    for (const column of [this.#ends, this.#bytes, this.#sinceMs, this.#lastMs]) {
-      column.splice(0, drop);
+    if (drop > 0) {
+      for (const column of [this.#ends, this.#bytes, this.#sinceMs, this.#lastMs]) {
+        column.splice(0, drop);
+      }
     }
     const end = this.#ends[0];
     if (end !== undefined && offset > from) {

@@ -76,6 +76,7 @@ export class HeldRequests {
 
   /** Turns away who has waited long enough: nothing of it was appended. */
   expire(nowMs: number): void {
+    if (this.#held.length === 0) return;
     const late = this.#held.filter(({ untilMs }) => untilMs <= nowMs);
     if (late.length === 0) return;
     this.#held = this.#held.filter(({ untilMs }) => untilMs > nowMs);

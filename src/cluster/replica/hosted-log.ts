@@ -46,7 +46,8 @@ export class HostedLog {
   // Marks of the host, which has thousands of logs and asks about one several times a message.
   /** Pumped in the next durable phase. */
   isDirty = false;
-  /** Ticked until nothing goes on; ticked in the turn of its lane. */
+  /** Something goes on; ticked until nothing does; ticked in the turn of its lane. */
+  isStirred = false;
   isTicked = false;
   isInLane = false;
   role: LeaderRole | FollowerRole | undefined;

@@ -467,6 +467,7 @@ export class LogHost {
       dirty.length = 0;
       this.#pumped = dirty;
     }
+    this.ticks.look();
     try {
       this.peers.flush();
       this.config.store.startGroup();

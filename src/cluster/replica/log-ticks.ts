@@ -27,6 +27,8 @@ export class LogTicks {
   /** Ticked once in their turn, by log id: each once, and those whose mark is gone no more (`isInLane`). */
   readonly #unhurried = Array.from({ length: LANES }, (): HostedLog[] => []);
   #unhurriedCount = 0;
+  /** Each once, and those whose mark is gone no more (`isStirred`). */
+  readonly #stirred: HostedLog[] = [];
   #lane = 0;
   /** Ticked when something is due. Earlier for nothing is cheap, so who is active stays in it. */
   readonly #sleeping = new Map<HostedLog, Deadline>();
@@ -38,8 +40,25 @@ export class LogTicks {
     this.#port = port;
   }
 
-  /** Something goes on in the log. */
+  /** Something goes on in the log: looked at once, however often it is said in a turn. */
   stir(hosted: HostedLog): void {
+    if (hosted.isTicked || hosted.isStirred) return;
+    hosted.isStirred = true;
+    this.#stirred.push(hosted);
+    this.#port.system.turn.request();
+  }
+
+  /** At the end of each turn. */
+  look(): void {
+    for (const hosted of this.#stirred) {
+      if (!hosted.isStirred) continue;
+      hosted.isStirred = false;
+      this.#lookAt(hosted);
+    }
+    this.#stirred.length = 0;
+  }
+
+  #lookAt(hosted: HostedLog): void {
     if (hosted.isTicked) return;
     const dueInMs = lonelyDueInMs(hosted);
     if (dueInMs > TICK_MS) this.#wait(hosted, dueInMs);
@@ -76,6 +95,7 @@ export class LogTicks {
   }
 
   forget(hosted: HostedLog): void {
+    hosted.isStirred = false;
     this.#rest(hosted);
     if (hosted.isInLane) {
       hosted.isInLane = false;
