@@ -63,18 +63,3 @@ export function textOf(bytes: Uint8Array): string | undefined {
     ? text
     : undefined;
 }
-
-const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-
-/** RFC 4648, section 4. */
-export function base64(bytes: Uint8Array): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; at += 3) {
-    const have = Math.min(3, bytes.length - at);
-    const word = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
-    for (let digit = 0; digit < 4; digit += 1) {
-      text += digit <= have ? BASE64[(word >> (18 - 6 * digit)) & 63] : '=';
-    }
-  }
-  return text;
-}

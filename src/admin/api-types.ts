@@ -21,6 +21,10 @@
 //   GET, PUT, PATCH /api/topics/NAME                ApiTopicWish -> ApiTopic
 //   GET  /api/queues, /api/queues/VHOST             -> a list of ApiQueue
 //   GET  /api/queues/VHOST/NAME                     -> ApiQueue
+//   GET  /api/whoami                                -> name and tags of the user that the request is from
+//   GET  /api/users, /api/vhosts, /api/permissions  -> lists of ApiUser, ApiVhost, ApiPermission
+//   GET, PUT, DELETE /api/users/NAME, /api/vhosts/NAME, /api/permissions/VHOST/USER
+//   GET  /api/users/NAME/permissions, /api/vhosts/NAME/permissions
 //   GET  /api/policies, /api/policies/VHOST         -> a list of ApiPolicy
 //   GET, PUT, DELETE /api/policies/VHOST/NAME       ApiPolicy, as RabbitMQ's management API has it, its errors too
 //   GET  /api/destinations/NAME/messages?partition=&from=&max=&waitMs=   -> ApiMessages
@@ -253,6 +257,37 @@ export interface ApiPolicy {
   readonly notes: readonly string[];
 }
 
+/** As RabbitMQ's management API has it, without what is kept of the password. */
+export interface ApiUser {
+  readonly name: string;
+  /** `administrator`, `management`. */
+  readonly tags: readonly string[];
+  readonly hashing_algorithm: string;
+  readonly limits: Readonly<Record<string, never>>;
+}
+
+/** Of PUT: what is left out stays as it is, and of a new user it is nothing. */
+export interface ApiUserWish {
+  readonly password?: string;
+  readonly tags?: readonly string[];
+}
+
+export interface ApiVhost {
+  readonly name: string;
+  readonly description: string;
+  readonly tags: readonly string[];
+  readonly tracing: boolean;
+}
+
+/** Regular expressions on names; an empty one matches none. */
+export interface ApiPermission {
+  readonly user: string;
+  readonly vhost: string;
+  readonly configure: string;
+  readonly write: string;
+  readonly read: string;
+}
+
 /** As RabbitMQ's management API has it, as far as it is known here. */
 export interface ApiQueue {
   readonly name: string;
@@ -288,7 +323,7 @@ export interface ApiQueue {
 
 /** Errors of the routes that RabbitMQ's management API has. */
 export interface ApiManagementError {
-  /** `bad_request`, `Object Not Found`, `Method Not Allowed` or `service_unavailable`. */
+  /** `bad_request`, `not_authorized`, `Object Not Found`, `Method Not Allowed` or `service_unavailable`. */
   readonly error: string;
   readonly reason: string;
 }

@@ -1,104 +1,91 @@
-// What is served of RabbitMQ's management API, so that its tools find it: policies and queues, with RabbitMQ's paths,
-// shapes, statuses and errors. What it would ignore is refused.
+// What is served of RabbitMQ's management API, so that its tools find it: policies and queues here, users and vhosts in
+// `access.ts`, with RabbitMQ's paths, shapes, statuses and errors. What it would ignore is refused.
 
-import type { MetadataResult } from '../cluster/ports.ts';
 import { APPLY_TO, type ApplyTo, definitionNotes, type PolicyRecord } from '../cluster/ports.ts';
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
+import { accessRoute } from './access.ts';
 import { json } from './answers.ts';
-import type { ApiManagementError, ApiPolicy } from './api-types.ts';
+import type { ApiPolicy } from './api-types.ts';
+import { allow, bad, CHANGE_TIMEOUT_MS, empty, ensure, missing } from './management-answers.ts';
 import type { AdminPorts } from './ports.ts';
 import { queueNamed, queuesOf } from './queues.ts';
 import { fieldsIn, isObject } from './request-body.ts';
 
-const CHANGE_TIMEOUT_MS = 8_000;
 /** Far more than a policy needs: it goes through the metadata of the whole cluster. */
 const BODY_BYTES_MAX = 16_384;
-const VHOST = '/';
 const FIELDS = ['pattern', 'definition', 'priority', 'apply-to', 'vhost', 'name', 'notes'];
 
-class ManagementProblem extends Error {
-  readonly status: number;
-  readonly error: string;
+const MANAGED = [
+  'policies',
+  'queues',
+  'whoami',
+  'users',
+  'vhosts',
+  'permissions',
+  'topic-permissions',
+];
 
-  constructor(status: number, error: string, reason: string) {
-    super(reason);
-    this.status = status;
-    this.error = error;
-  }
-}
-
-const bad = (reason: string) => new ManagementProblem(400, 'bad_request', reason);
-const missing = () => new ManagementProblem(404, 'Object Not Found', 'Not Found');
-
-/** `/api/policies`, `/api/queues` and what is below them; undefined for other paths. */
+/** What is served of it and what is below that; undefined for other paths. `asking`: the user that a request is from. */
 export async function managementRoute(
   ports: AdminPorts,
   request: HttpRequest,
+  asking: string | undefined,
 ): Promise<HttpResponse | undefined> {
-  const [api, what, vhost, name, ...rest] = request.parts;
-  const isOurs = api === 'api' && (what === 'policies' || what === 'queues');
-  if (!isOurs || rest.length > 0) return undefined;
-  try {
-    if (request.query.size > 0) throw bad('no parameters are known here');
-    if (vhost !== undefined && vhost !== VHOST) throw missing();
-    if (what === 'queues') return await queues(ports, request, name);
-    return name === undefined ? listed(ports, request) : await one(ports, request, name);
-  } catch (problem) {
-    if (!(problem instanceof ManagementProblem)) throw problem;
-    const body: ApiManagementError = { error: problem.error, reason: problem.message };
-    return json(problem.status, body);
-  }
+  const [api, what = '', vhost, name, ...rest] = request.parts;
+  if (api !== 'api' || !MANAGED.includes(what)) return undefined;
+  if (request.query.size > 0) throw bad('no parameters are known here');
+  if (what !== 'policies' && what !== 'queues') return accessRoute(ports, request, asking);
+  if (rest.length > 0) return undefined;
+  if (vhost !== undefined && !ports.view.access.hasVhost(vhost)) throw missing();
+  if (what === 'queues') return queues(ports, request, vhost, name);
+  return vhost === undefined || name === undefined
+    ? listed(ports, request, vhost)
+    : one(ports, request, vhost, name);
 }
 
 async function queues(
   ports: AdminPorts,
   request: HttpRequest,
+  vhost: string | undefined,
   name: string | undefined,
 ): Promise<HttpResponse> {
   allow(request, ['GET', 'HEAD']);
-  if (name === undefined) return json(200, await queuesOf(ports));
-  const found = await queueNamed(ports, name);
+  if (vhost === undefined) return json(200, await queuesOf(ports, ports.view.access.vhosts()));
+  if (name === undefined) return json(200, await queuesOf(ports, [vhost]));
+  const found = await queueNamed(ports, vhost, name);
   if (found === undefined) throw missing();
   return json(200, found);
 }
 
-function listed({ view }: AdminPorts, request: HttpRequest): HttpResponse {
+function listed(
+  { view }: AdminPorts,
+  request: HttpRequest,
+  vhost: string | undefined,
+): HttpResponse {
   allow(request, ['GET', 'HEAD']);
-  return json(200, view.policies().map(shown));
+  const all = view.policies().filter((each) => vhost === undefined || each.vhost === vhost);
+  return json(200, all.map(shown));
 }
 
-async function one(ports: AdminPorts, request: HttpRequest, name: string): Promise<HttpResponse> {
+async function one(
+  ports: AdminPorts,
+  request: HttpRequest,
+  vhost: string,
+  name: string,
+): Promise<HttpResponse> {
   allow(request, ['GET', 'HEAD', 'PUT', 'DELETE']);
-  const known = ports.view.policies().find((each) => each.vhost === VHOST && each.name === name);
+  const known = ports.view.policies().find((each) => each.vhost === vhost && each.name === name);
   if (request.method === 'PUT') {
-    const policy = policyOf(request, name);
+    const policy = policyOf(request, vhost, name);
     ensure(await ports.changes.putPolicy(policy, CHANGE_TIMEOUT_MS));
     return empty(known === undefined ? 201 : 204);
   }
   if (request.method === 'DELETE') {
-    ensure(await ports.changes.deletePolicy(VHOST, name, CHANGE_TIMEOUT_MS));
+    ensure(await ports.changes.deletePolicy(vhost, name, CHANGE_TIMEOUT_MS));
     return empty(204);
   }
   if (known === undefined) throw missing();
   return json(200, shown(known));
-}
-
-function allow({ method }: HttpRequest, methods: readonly string[]): void {
-  if (methods.includes(method)) return;
-  const reason = `${methods.join(', ')} are served here`;
-  throw new ManagementProblem(405, 'Method Not Allowed', reason);
-}
-
-function ensure(result: MetadataResult): void {
-  if (result.kind === 'ok') return;
-  if (result.kind === 'unavailable') {
-    throw new ManagementProblem(503, 'service_unavailable', result.message);
-  }
-  throw result.code.startsWith('unknown-') ? missing() : bad(result.message);
-}
-
-function empty(status: number): HttpResponse {
-  return { status, contentType: 'application/json', body: '' };
 }
 
 function shown(policy: PolicyRecord): ApiPolicy {
@@ -111,11 +98,11 @@ function shown(policy: PolicyRecord): ApiPolicy {
 
 // ---- What is asked for ----------------------------------------------------------------------------
 
-function policyOf({ body }: HttpRequest, name: string): PolicyRecord {
+function policyOf({ body }: HttpRequest, vhost: string, name: string): PolicyRecord {
   if (body.length > BODY_BYTES_MAX) throw bad(`a policy has at most ${BODY_BYTES_MAX} bytes`);
   const fields = fieldsIn(body, FIELDS, bad);
   // Clients say again where they send it.
-  if ((fields['vhost'] ?? VHOST) !== VHOST) throw bad('vhost: the path names another one');
+  if ((fields['vhost'] ?? vhost) !== vhost) throw bad('vhost: the path names another one');
   if ((fields['name'] ?? name) !== name) throw bad('name: the path names another one');
   const { pattern, definition, priority = 0 } = fields;
   if (typeof pattern !== 'string') throw bad('pattern: a regular expression is needed');
@@ -126,7 +113,7 @@ function policyOf({ body }: HttpRequest, name: string): PolicyRecord {
   const pairs = Object.entries(definition).map(([key, value]): [string, string] => {
     return [key, JSON.stringify(value)];
   });
-  return { vhost: VHOST, name, pattern, applyTo, priority, definition: pairs };
+  return { vhost, name, pattern, applyTo, priority, definition: pairs };
 }
 
 function applyToOf(value: unknown): ApplyTo {

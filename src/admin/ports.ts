@@ -4,10 +4,12 @@ import type { ThreadLook as InspectedThread } from '../actors/inspect/looks.ts';
 import type { MemberControl } from '../actors/threads/control.ts';
 import type { QueueStats, RecordAccess } from '../broker/ports.ts';
 import type {
+  AccessService,
   ClusterChanges,
   ClusterOperations,
   MetadataView,
   NodeRole,
+  PolicyService,
   ReplicaStatus,
 } from '../cluster/ports.ts';
 import type { ApiCluster } from './api-types.ts';
@@ -49,7 +51,9 @@ export interface AdminPorts {
   readonly version: string;
   readonly view: MetadataView;
   readonly records: RecordAccess;
-  readonly changes: Pick<ClusterChanges, 'create' | 'configure' | 'putPolicy' | 'deletePolicy'>;
+  readonly changes: Pick<ClusterChanges, 'create' | 'configure'> & PolicyService & AccessService;
+  /** 4 bytes, others each time. */
+  salt(): Uint8Array;
   /** What the replicas of all logs are doing, from every node that answers in time. */
   replicaStatus(): Promise<ReplicaStatus>;
   /** What the leader of a queue says, if it answers in time. */

@@ -12,19 +12,26 @@ const COUNTS_MS = 4_000;
 /** What all queues of one answer have in common. */
 interface Listing {
   readonly ports: AdminPorts;
+  /** By vhost and name. */
   readonly policies: ReadonlyMap<string, PolicyRecord>;
   /** On the clock of `uptimeMs`. */
   readonly dueMs: number;
 }
 
 function listingOf(ports: AdminPorts): Listing {
-  const policies = new Map(ports.view.policies().map((policy) => [policy.name, policy]));
+  const policies = new Map(
+    ports.view.policies().map((policy) => [keyOf(policy.vhost, policy.name), policy]),
+  );
   return { ports, policies, dueMs: ports.uptimeMs() + COUNTS_MS };
 }
 
-/** In order of name. */
-export async function queuesOf(ports: AdminPorts): Promise<ApiQueue[]> {
-  const all = ports.view.destinations().filter(({ queue }) => queue !== undefined);
+const keyOf = (vhost: string, name: string) => `${vhost}\u0000${name}`;
+
+/** Of these vhosts one after another, in order of name. */
+export async function queuesOf(ports: AdminPorts, vhosts: readonly string[]): Promise<ApiQueue[]> {
+  const all = vhosts
+    .flatMap((vhost) => ports.view.in(vhost).destinations())
+    .filter(({ queue }) => queue !== undefined);
   const listing = listingOf(ports);
   const found: ApiQueue[] = [];
   for (let from = 0; from < all.length; from += ASKED_MAX) {
@@ -35,19 +42,23 @@ export async function queuesOf(ports: AdminPorts): Promise<ApiQueue[]> {
 }
 
 /** Undefined: no queue has that name. */
-export async function queueNamed(ports: AdminPorts, name: string): Promise<ApiQueue | undefined> {
-  const destination = ports.view.destination(name);
+export async function queueNamed(
+  ports: AdminPorts,
+  vhost: string,
+  name: string,
+): Promise<ApiQueue | undefined> {
+  const destination = ports.view.in(vhost).destination(name);
   return destination?.queue === undefined ? undefined : queueOf(listingOf(ports), destination);
 }
 
 async function queueOf(listing: Listing, destination: DestinationView): Promise<ApiQueue> {
   const { name, queue, policy, logs } = destination;
   const log = logs[0]!;
-  const of = policy === undefined ? undefined : listing.policies.get(policy);
+  const of = policy === undefined ? undefined : listing.policies.get(keyOf(log.vhost, policy));
   const definition = (of?.definition ?? []).map(([key, value]) => [key, JSON.parse(value)]);
   return {
     name,
-    vhost: '/',
+    vhost: log.vhost,
     type: typeOf(destination),
     durable: queue!.durable,
     auto_delete: queue!.autoDelete,

@@ -2,10 +2,12 @@
 // stable code. Runs on the main thread of each node; any node answers for the whole cluster, but for the
 // control of threads, which is their own node's.
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
+import { whoAsks } from './access.ts';
 import { actorsOf, inspectionOf } from './actors.ts';
 import { ApiProblem, failure, json } from './answers.ts';
 import { clusterRoute } from './cluster.ts';
 import { managementRoute } from './management.ts';
+import { ManagementProblem, managementFailure } from './management-answers.ts';
 import { messages, produce } from './messages.ts';
 import { destinationsOf, statusOf } from './overview.ts';
 import type { AdminPorts } from './ports.ts';
@@ -16,6 +18,7 @@ const MESSAGES = /^\/api\/destinations\/([^/]+)\/messages$/;
 
 async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpResponse> {
   const { method, path } = request;
+  const asking = whoAsks(ports, request);
   const isRead = method === 'GET' || method === 'HEAD';
   const named = MESSAGES.exec(path);
   if (named !== null) {
@@ -28,7 +31,7 @@ async function route(ports: AdminPorts, request: HttpRequest): Promise<HttpRespo
   if (ofThread !== undefined) return ofThread;
   const ofCluster = await clusterRoute(ports, request);
   if (ofCluster !== undefined) return ofCluster;
-  const ofManagement = await managementRoute(ports, request);
+  const ofManagement = await managementRoute(ports, request, asking);
   if (ofManagement !== undefined) return ofManagement;
   if (path.startsWith('/api/topics/')) {
     // Knows the rules of topics, which a main thread does not load before somebody asks.
@@ -65,6 +68,7 @@ export function adminHandler(ports: AdminPorts): (request: HttpRequest) => Promi
       return await route(ports, request);
     } catch (error) {
       if (error instanceof ApiProblem) return failure(error);
+      if (error instanceof ManagementProblem) return managementFailure(error);
       throw error;
     }
   };

@@ -1,7 +1,8 @@
 // A record as the API and the command line show it: text where bytes are text.
 import type { ReadRecord } from '../broker/ports.ts';
-import { base64, textOf } from './answers.ts';
+import { textOf } from './answers.ts';
 import type { ApiHeader, ApiMessage } from './api-types.ts';
+import { base64 } from './base64.ts';
 
 function shown(bytes: Uint8Array | null): { text: string | null; base64?: string } {
   if (bytes === null) return { text: null };

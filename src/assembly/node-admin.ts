@@ -49,6 +49,13 @@ export function nodeAdmin(options: NodeAdminOptions): ReturnType<typeof adminHan
     changes: {
       create: (what, timeoutMs) => shards.changes.create(what, timeoutMs),
       configure: (what, timeoutMs) => shards.changes.configure(what, timeoutMs),
+      putUser: (user, timeoutMs) => shards.changes.putUser(user, timeoutMs),
+      deleteUser: (name, timeoutMs) => shards.changes.deleteUser(name, timeoutMs),
+      putVhost: (name, timeoutMs) => shards.changes.putVhost(name, timeoutMs),
+      deleteVhost: (name, timeoutMs) => shards.changes.deleteVhost(name, timeoutMs),
+      putPermission: (permission, timeoutMs) => shards.changes.putPermission(permission, timeoutMs),
+      deletePermission: (user, vhost, timeoutMs) =>
+        shards.changes.deletePermission(user, vhost, timeoutMs),
       deletePolicy: (vhost, name, timeoutMs) => shards.changes.deletePolicy(vhost, name, timeoutMs),
       putPolicy: async (policy, timeoutMs) => {
         const result = await shards.changes.putPolicy(policy, timeoutMs);
@@ -57,6 +64,10 @@ export function nodeAdmin(options: NodeAdminOptions): ReturnType<typeof adminHan
         for (const note of definitionNotes(definition)) env.log.warn('a policy', { name, note });
         return result;
       },
+    },
+    salt: () => {
+      const word = system.random.u32();
+      return new Uint8Array([word >>> 24, word >>> 16, word >>> 8, word]);
     },
     cluster: shards.changes,
     clusterFacts: () => clusterFacts(replica.image),

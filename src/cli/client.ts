@@ -16,6 +16,7 @@ import type {
   ApiMessages,
   ApiMessagesQuery,
   ApiNode,
+  ApiPermission,
   ApiPolicy,
   ApiProduce,
   ApiProduced,
@@ -24,6 +25,9 @@ import type {
   ApiStatus,
   ApiTopic,
   ApiTopicWish,
+  ApiUser,
+  ApiUserWish,
+  ApiVhost,
 } from '../admin/api-types.ts';
 import { CliFailure, EXIT, exitCodeOfCode, usageFailure } from './failure.ts';
 
@@ -116,6 +120,47 @@ export class AdminClient {
 
   async deletePolicy(name: string): Promise<void> {
     await this.#call(policyPath(name), undefined, 0, undefined, 'DELETE');
+  }
+
+  users(): Promise<readonly ApiUser[]> {
+    return this.#call('/api/users');
+  }
+
+  user(name: string): Promise<ApiUser> {
+    return this.#call(pathOf('users', name));
+  }
+
+  async putUser(name: string, user: ApiUserWish): Promise<void> {
+    await this.#call(pathOf('users', name), user, 0, undefined, 'PUT');
+  }
+
+  async deleteUser(name: string): Promise<void> {
+    await this.#call(pathOf('users', name), undefined, 0, undefined, 'DELETE');
+  }
+
+  vhosts(): Promise<readonly ApiVhost[]> {
+    return this.#call('/api/vhosts');
+  }
+
+  async putVhost(name: string): Promise<void> {
+    await this.#call(pathOf('vhosts', name), {}, 0, undefined, 'PUT');
+  }
+
+  async deleteVhost(name: string): Promise<void> {
+    await this.#call(pathOf('vhosts', name), undefined, 0, undefined, 'DELETE');
+  }
+
+  permissions(): Promise<readonly ApiPermission[]> {
+    return this.#call('/api/permissions');
+  }
+
+  async putPermission({ user, vhost, configure, write, read }: ApiPermission): Promise<void> {
+    const patterns = { configure, write, read };
+    await this.#call(pathOf('permissions', vhost, user), patterns, 0, undefined, 'PUT');
+  }
+
+  async deletePermission(user: string, vhost: string): Promise<void> {
+    await this.#call(pathOf('permissions', vhost, user), undefined, 0, undefined, 'DELETE');
   }
 
   produce(name: string, message: ApiProduce): Promise<ApiProduced> {
@@ -280,7 +325,11 @@ function topicPath(name: string): string {
   return `/api/topics/${encodeURIComponent(name)}`;
 }
 
-/** Of the only vhost. */
+function pathOf(...parts: readonly string[]): string {
+  return `/api/${parts.map(encodeURIComponent).join('/')}`;
+}
+
+/** Of the vhost `/`. */
 function policyPath(name: string): string {
   return `/api/policies/%2F/${encodeURIComponent(name)}`;
 }

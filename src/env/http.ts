@@ -11,6 +11,8 @@ export interface HttpRequest {
   readonly query: ReadonlyMap<string, string>;
   readonly body: Uint8Array;
   readonly remote: string;
+  /** The header of this name. */
+  readonly authorization?: string;
 }
 
 export interface HttpResponse {

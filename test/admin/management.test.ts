@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { AdminPorts } from '../../src/admin/ports.ts';
 import { adminHandler } from '../../src/admin/routes.ts';
+import { AccessImage } from '../../src/cluster/metadata/access-image.ts';
 import type { MetadataResult, PolicyRecord } from '../../src/cluster/ports.ts';
 
 const KNOWN: PolicyRecord = {
@@ -23,7 +24,10 @@ function node(result: MetadataResult = { kind: 'ok', version: 1 }) {
     putPolicy: (...words: unknown[]) => note(words),
     deletePolicy: (...words: unknown[]) => note(words),
   };
-  const ports = { view: { policies: () => [KNOWN] }, changes } as unknown as AdminPorts;
+  const ports = {
+    view: { policies: () => [KNOWN], access: new AccessImage() },
+    changes,
+  } as unknown as AdminPorts;
   const handle = adminHandler(ports);
   return async (method: string, parts: readonly string[], body = '', query = {}) => {
     const answer = await handle({

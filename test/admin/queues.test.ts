@@ -14,13 +14,16 @@ function ports(answerMs: number) {
     name: `q${i}`,
     queue,
     policy: 'p',
-    logs: [{ logId: i, leader: 1, replicas: [1], isr: [1], offline: [], durability: 'sync' }],
+    logs: [
+      { logId: i, leader: 1, replicas: [1], isr: [1], offline: [], durability: 'sync', vhost: '/' },
+    ],
   }));
-  const view = {
+  const view: object = {
+    in: () => view,
     destinations: () => destinations,
     policies: () => {
       calls.policies += 1;
-      return [{ name: 'p', definition: [['ha-mode', '"all"']] }];
+      return [{ vhost: '/', name: 'p', definition: [['ha-mode', '"all"']] }];
     },
   };
   const fake = {
@@ -39,7 +42,7 @@ function ports(answerMs: number) {
 
 test('policies are looked up once for all queues', async () => {
   const { ports: of, calls } = ports(0);
-  const found = await queuesOf(of);
+  const found = await queuesOf(of, ['/']);
   expect(found).toHaveLength(COUNT);
   expect(found[COUNT - 1]).toMatchObject({
     messages: 3,
@@ -50,7 +53,7 @@ test('policies are looked up once for all queues', async () => {
 
 test('where leaders do not answer, the rest is left out after a while', async () => {
   const { ports: of, calls, now } = ports(1_000);
-  const found = await queuesOf(of);
+  const found = await queuesOf(of, ['/']);
   expect(found).toHaveLength(COUNT);
   expect(found[0]).not.toHaveProperty('messages');
   expect(now()).toBeLessThanOrEqual(5_000);

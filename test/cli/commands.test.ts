@@ -130,6 +130,49 @@ describe('commands on a running cluster', () => {
     expect(await create('--partitions', '0')).toMatchObject({ code: 2 });
   });
 
+  test('users, vhosts and permissions are added, listed and deleted', async () => {
+    const password = ['--password', 'secret'];
+    expect(await ask('user', 'add', 'ann', ...password, '--tags', 'management')).toMatchObject({
+      code: 0,
+      stdout: 'user ann is added; callboard permission set says what it may do\n',
+    });
+    expect(await ask('user', 'add', 'ann', ...password)).toMatchObject({ code: 2 });
+    expect(await ask('user', 'add', 'bob', '--password', '')).toMatchObject({ code: 2 });
+    const run = callboard(['user', 'passwd', 'ann', '--data', data], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    run.child.stdin?.end('other\n');
+    expect(await answer(run)).toMatchObject({
+      code: 0,
+      stdout: 'user ann has another password\n',
+    });
+    expect(await ask('user', 'tags', 'ann', 'administrator', 'management')).toMatchObject({
+      code: 0,
+    });
+    const users = await ask('user', 'list');
+    expect(users.stdout).toMatch(/^ann +administrator,management$/m);
+    expect(users.stdout).not.toContain('secret');
+    expect(await ask('user', 'passwd', 'none', ...password)).toMatchObject({ code: 4 });
+    expect(await ask('vhost', 'add', 'a/b')).toMatchObject({ code: 0 });
+    expect((await ask('vhost', 'list')).stdout).toContain('a/b\n');
+    const rights = ['^mine', '', '.*'];
+    const set = await ask('permission', 'set', 'ann', ...rights, '--vhost', 'a/b', '--json');
+    expect(JSON.parse(set.stdout)).toEqual({
+      user: 'ann',
+      vhost: 'a/b',
+      configure: '^mine',
+      write: '',
+      read: '.*',
+    });
+    const listed = await ask('permission', 'list');
+    expect(listed.stdout).toMatch(/^ann +a\/b +"\^mine" +"" +"\.\*"$/m);
+    expect(await ask('permission', 'clear', 'ann', '--vhost', 'a/b')).toMatchObject({ code: 0 });
+    expect(await ask('permission', 'clear', 'ann', '--vhost', 'a/b')).toMatchObject({ code: 4 });
+    expect(await ask('vhost', 'delete', 'a/b')).toMatchObject({ code: 0 });
+    expect(await ask('user', 'delete', 'ann')).toMatchObject({ code: 0 });
+    expect(await ask('user', 'delete', 'ann')).toMatchObject({ code: 4 });
+  });
+
   test('policies are set, listed and deleted; what is wrong with one is said', async () => {
     expect(await ask('policy', 'list')).toMatchObject({ code: 0, stderr: 'no policies yet\n' });
     await ask('produce', 'under', '--value', 'a');

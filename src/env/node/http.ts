@@ -83,6 +83,7 @@ async function answer(
   const body = await collect(request);
   if (body === undefined)
     return problem(413, 'HTTP_BODY_TOO_LARGE', `a body may have ${BODY_BYTES_MAX} bytes`);
+  const { authorization } = request.headers;
   let url: URL;
   let path: string;
   let parts: string[];
@@ -100,6 +101,7 @@ async function answer(
     query: new Map(url.searchParams),
     body,
     remote: request.socket.remoteAddress ?? '',
+    ...(authorization === undefined ? {} : { authorization }),
   });
 }
 
