@@ -8,7 +8,7 @@ import {
 } from '../cluster/metadata/index.ts';
 import { countsOn } from '../cluster/metadata/roles.ts';
 import type { MetadataReplica } from '../cluster/metadata-shell/metadata-replica.ts';
-import type { ClusterOperations, PolicyService } from '../cluster/ports.ts';
+import type { AccessService, ClusterOperations, PolicyService } from '../cluster/ports.ts';
 import type { LogHost } from '../cluster/replica/log-host.ts';
 import type { RaftStatus } from '../raft/index.ts';
 import type { ShardStore, StoredLog } from '../storage/api.ts';
@@ -105,7 +105,7 @@ export interface Standing {
 export interface ProbedNode extends RunningNode {
   readonly durable: ReplicatedActors;
   /** What an operator changes through this node. */
-  readonly changes: PolicyService | undefined;
+  readonly changes: (AccessService & PolicyService) | undefined;
   probe(): NodeProbe;
 }
 

@@ -1,5 +1,6 @@
 // All scenarios the command line knows. The first is what runs when none is named.
 import type { Scenario } from '../scenario.ts';
+import { amqpAccess } from './amqp-access.ts';
 import { amqpCluster, amqpHeld, amqpKinds, amqpMirrors, amqpNormalMode } from './amqp-cluster.ts';
 import { amqpDurability } from './amqp-durability.ts';
 import { damagedDisks } from './damaged-disks.ts';
@@ -34,6 +35,7 @@ export const scenarios: readonly Scenario[] = [
   amqpKinds,
   amqpMirrors,
   amqpDurability,
+  amqpAccess,
   rocketmqCluster,
   durableActors,
   quorumLog,

@@ -37,7 +37,14 @@ const HEARTBEAT_EVERY_MS = 1_000;
 /** A node that was not heard for so long is given up. */
 const SILENCE_MAX_MS = 3 * HEARTBEAT_SECONDS * 1_000;
 const FRAME_BYTES_MAX = 16 * 1_024;
-const LOGIN = encodeUtf8('\0guest\0guest');
+/** Who it is, and in which vhost. */
+export interface AmqpLogin {
+  readonly user: string;
+  readonly password: string;
+  readonly vhost: string;
+}
+
+const GUEST: AmqpLogin = { user: 'guest', password: 'guest', vhost: '/' };
 /** Flags: delivery-mode. Value: persistent, or transient. */
 const PERSISTENT = Uint8Array.of(0x10, 0, 2);
 const TRANSIENT = Uint8Array.of(0x10, 0, 1);
@@ -73,7 +80,8 @@ export interface AmqpEvents {
   cancelled?(channel: number, consumerTag: string): void;
   /** The answer to a call is here: called at once, while promises still wait for their turn. */
   answered?(channel: number, name: MethodName): void;
-  channelEnded?(channel: number): void;
+  /** By the node, which gave this code. */
+  channelEnded?(channel: number, code: number): void;
   /** Publish nothing while it is so. Said only to who `hearsBlocks`. */
   blocked?(isBlocked: boolean): void;
   /** Once, whatever the reason. */
@@ -97,11 +105,19 @@ export class AmqpConnection {
   /** By channel: one call at a time. The handshake is a call of channel 0. */
   readonly #pending = new Map<number, Pending>();
   readonly #hearsBlocks: boolean;
+  readonly #login: AmqpLogin;
   #heardMs: number;
   #cancelTimer: () => void = () => undefined;
   #isOver = false;
 
-  constructor(env: Environment, to: Address, events: AmqpEvents, hearsBlocks = false) {
+  constructor(
+    env: Environment,
+    to: Address,
+    events: AmqpEvents,
+    hearsBlocks = false,
+    login = GUEST,
+  ) {
+    this.#login = login;
     this.#env = env;
     this.#hearsBlocks = hearsBlocks;
     this.#events = events;
@@ -255,7 +271,7 @@ export class AmqpConnection {
         this.send(0, 'connection.start-ok', {
           clientProperties: clientProperties(this.#hearsBlocks),
           mechanism: 'PLAIN',
-          response: LOGIN,
+          response: encodeUtf8(`\0${this.#login.user}\0${this.#login.password}`),
           locale: 'en_US',
         });
         break;
@@ -263,7 +279,7 @@ export class AmqpConnection {
         const { channelMax } = method.args;
         const frameMax = FRAME_BYTES_MAX;
         this.send(0, 'connection.tune-ok', { channelMax, frameMax, heartbeat: HEARTBEAT_SECONDS });
-        this.send(0, 'connection.open', { virtualHost: '/' });
+        this.send(0, 'connection.open', { virtualHost: this.#login.vhost });
         break;
       }
       case 'connection.close':
@@ -274,7 +290,7 @@ export class AmqpConnection {
         this.send(channel, 'channel.close-ok', {});
         const pending = this.#pending.get(channel);
         this.#pending.delete(channel);
-        this.#events.channelEnded?.(channel);
+        this.#events.channelEnded?.(channel, method.args.replyCode);
         pending?.reject(new AmqpCallError(method.args.replyText, method.args.replyCode));
         break;
       }
