@@ -162,7 +162,7 @@ export class Registration {
     if (metadata.raft.controllerId < 0) return undefined;
     const { image } = replica;
     if (this.#isTold && this.#isTakenOut()) return async () => this.#options.onRemoved();
-    const isLeader = metadata.raft.isLeader && metadata.raft.status?.isReady === true;
+    const isLeader = metadata.raft.isLeader && metadata.raft.isReady;
     if (!metadata.raft.isLeader) this.#ledSinceMs = -1;
     else if (this.#ledSinceMs < 0) this.#ledSinceMs = system.clock.monotonicMs();
     if (image.clusterId === '') return isLeader ? () => this.#found() : undefined;

@@ -86,6 +86,8 @@ export interface RaftCore {
   takeReady(): Ready | undefined;
   /** The next time at which a `tick` does something; Infinity when only inputs can. */
   readonly deadlineMs: number;
+  /** Of `status`, which is made anew at each look: it leads, and has committed its own no-op. */
+  readonly isReady: boolean;
   readonly status: RaftStatus;
   /** Of the entry at that index; undefined above the end, and where it is compacted. */
   termAt(index: number): number | undefined;
@@ -242,6 +244,10 @@ export class Core implements RaftCore {
 
   termAt(index: number): number | undefined {
     return this.state.log.termAt(index);
+  }
+
+  get isReady(): boolean {
+    return this.state.isReady;
   }
 
   get status(): RaftStatus {

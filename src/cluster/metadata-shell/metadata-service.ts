@@ -286,7 +286,7 @@ export class MetadataService {
   }
 
   #isReadyLeader(): boolean {
-    return this.raft.isLeader && (this.raft.status?.isReady ?? false);
+    return this.raft.isLeader && this.raft.isReady;
   }
 
   /** This process is registered under this incarnation: from now on its heartbeats count. */

@@ -126,6 +126,11 @@ export class RaftShell {
     return this.#appliedIndex;
   }
 
+  /** It leads, and its own no-op is committed: asked for with every entry that is applied. */
+  get isReady(): boolean {
+    return this.#core?.isReady === true;
+  }
+
   get status(): RaftStatus | undefined {
     return this.#core?.status;
   }
