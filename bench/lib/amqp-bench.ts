@@ -103,7 +103,11 @@ export async function runAmqpBench(bench: AmqpBench): Promise<void> {
   try {
     const url = cluster.nodes[0]!.amqp;
     const [to, from] = [await AmqpWire.connect(url), await AmqpWire.connect(url)];
-    await to.declareQueue(bench.name, bench.isDurable, bench.isStream);
+    await to.declareQueue(
+      bench.name,
+      bench.isDurable,
+      bench.isStream === true ? 'stream' : 'classic',
+    );
     if (bench.isDurable) await to.confirmSelect();
     const consumed = countDeliveries(from, bench.isDurable, () => publisher.fill());
     const publisher = new Publisher(to, bench, consumed);

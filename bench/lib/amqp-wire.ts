@@ -25,6 +25,12 @@ export const Method = {
   channelClose: 0x0014_0028,
   queueDeclare: 0x0032_000a,
   queueDeclareOk: 0x0032_000b,
+  queueBind: 0x0032_0014,
+  queueBindOk: 0x0032_0015,
+  queueDelete: 0x0032_0028,
+  queueDeleteOk: 0x0032_0029,
+  queueUnbind: 0x0032_0032,
+  queueUnbindOk: 0x0032_0033,
   confirmSelect: 0x0055_000a,
   confirmSelectOk: 0x0055_000b,
   qos: 0x003c_000a,
@@ -122,10 +128,33 @@ export class AmqpWire {
     return this.call(method(Method.confirmSelect, u8(0)), Method.confirmSelectOk);
   }
 
-  declareQueue(name: string, isDurable: boolean, isStream = false): Promise<void> {
-    const table = isStream ? textTable('x-queue-type', 'stream') : EMPTY_TABLE;
+  declareQueue(
+    name: string,
+    isDurable: boolean,
+    type: 'classic' | 'quorum' | 'stream' = 'classic',
+  ): Promise<void> {
+    const table = type === 'classic' ? EMPTY_TABLE : textTable('x-queue-type', type);
     const args = [u16(0), short(name), u8(isDurable ? 2 : 0), table];
     return this.call(method(Method.queueDeclare, ...args), Method.queueDeclareOk);
+  }
+
+  declareExclusive(name: string): Promise<void> {
+    const args = [u16(0), short(name), u8(4), EMPTY_TABLE];
+    return this.call(method(Method.queueDeclare, ...args), Method.queueDeclareOk);
+  }
+
+  deleteQueue(name: string): Promise<void> {
+    return this.call(method(Method.queueDelete, u16(0), short(name), u8(0)), Method.queueDeleteOk);
+  }
+
+  bind(queue: string, exchange: string, key: string): Promise<void> {
+    const args = [u16(0), short(queue), short(exchange), short(key), u8(0), EMPTY_TABLE];
+    return this.call(method(Method.queueBind, ...args), Method.queueBindOk);
+  }
+
+  unbind(queue: string, exchange: string, key: string): Promise<void> {
+    const args = [u16(0), short(queue), short(exchange), short(key), EMPTY_TABLE];
+    return this.call(method(Method.queueUnbind, ...args), Method.queueUnbindOk);
   }
 
   /** Consumers of one channel have different tags. */

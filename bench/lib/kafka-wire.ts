@@ -322,6 +322,26 @@ export class WireClient {
     return reader.i16();
   }
 
+  /** The error codes, in the order of the names as the server answers them. */
+  async createTopics(
+    names: readonly string[],
+    partitions: number,
+    replicas: number,
+    timeoutMs: number,
+  ): Promise<readonly number[]> {
+    const body = new WireWriter().i32(names.length);
+    for (const name of names) body.string(name).i32(partitions).i16(replicas).i32(0).i32(0);
+    body.i32(timeoutMs).i8(0);
+    const reader = await this.ask(CREATE_TOPICS_KEY, 2, body.take(), timeoutMs + 2_000);
+    reader.i32();
+    return reader.array(() => {
+      reader.string();
+      const code = reader.i16();
+      reader.string();
+      return code;
+    });
+  }
+
   async produce(to: ProduceTo, batch: Buffer, timeoutMs?: number): Promise<Produced> {
     return readProduced(await this.ask(Key.produce, 7, produceBody(to, batch), timeoutMs));
   }

@@ -1,6 +1,7 @@
-// What a node says of itself over its HTTP API: counters, memory of a thread, and which part of a thread's CPU goes to
-// the garbage collector.
-import type { ApiThreadState } from '../../dist/admin/api-types.js';
+// What nodes say of themselves over their HTTP API: counters, memory of a thread, which part of a thread's CPU goes to
+// the garbage collector, and who leads the metadata.
+import type { ApiCluster, ApiThreadState } from '../../dist/admin/api-types.js';
+import { type DevCluster, type DevNode, until } from '../../tools/lib/dev-cluster.mjs';
 
 async function answered(url: string, method: string): Promise<unknown> {
   const answer = await fetch(url, { method });
@@ -49,4 +50,12 @@ export async function collectorShare(
     if (name === '(garbage collector)') collectorUs += timeDeltas[i]!;
   });
   return { busyUs, collectorUs };
+}
+
+/** The node that leads the metadata: asked there, a change needs no way to it. */
+export async function controller({ nodes }: DevCluster): Promise<DevNode> {
+  return until('somebody leads the metadata', async () => {
+    const { controllerId } = (await answered(`${nodes[0]!.http}/api/cluster`, 'GET')) as ApiCluster;
+    return nodes.find(({ id }) => id === controllerId);
+  });
 }

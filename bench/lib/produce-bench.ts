@@ -17,6 +17,8 @@ export interface ProduceBench extends Omit<Load, 'topic'> {
   readonly partitions: number;
   /** MB/s of record values. */
   readonly floor: number;
+  /** ms that a request of 99 % may take; left out: not told. */
+  readonly p99Most?: number;
 }
 
 export async function runProduceBench(bench: ProduceBench): Promise<void> {
@@ -35,13 +37,16 @@ export async function runProduceBench(bench: ProduceBench): Promise<void> {
     await driver.run(WARM_UP_MS);
     const pids = cluster.nodes.map(({ pid }) => pid);
     const batchMb = (bench.recordBytes * bench.recordsPerBatch) / 1e6;
-    const rates: number[] = [];
+    const [rates, p99s]: [number[], number[]] = [[], []];
+    driver.takeLatencies();
     const cpuBefore = cpuSeconds(pids);
     let totalMb = 0;
     for (let round = 0; round < ROUNDS; round += 1) {
       const { requests, ms } = await driver.run(ROUND_MS);
       totalMb += requests * batchMb;
       rates.push((requests * batchMb * 1000) / ms);
+      const sorted = driver.takeLatencies().sort((a, b) => a - b);
+      p99s.push(sorted[Math.floor(sorted.length * 0.99)] ?? 0);
     }
     const cpuPerMb = ((cpuSeconds(pids) - cpuBefore) * 1000) / totalMb;
     const stored = await storedRecords(targets, topic);
@@ -59,6 +64,11 @@ export async function runProduceBench(bench: ProduceBench): Promise<void> {
       load,
       note,
     });
+    if (bench.p99Most !== undefined) {
+      const inFlight = `${bench.partitions * bench.window} batches in flight`;
+      const p99 = { name: `${bench.name} p99`, unit: 'ms', samples: p99s, floor: bench.p99Most };
+      tellFigure({ ...p99, rule: 'most', load, note: inFlight });
+    }
   } finally {
     await cluster.stop();
   }

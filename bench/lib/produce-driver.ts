@@ -47,6 +47,11 @@ export class ProduceDriver {
     return this.#lanes.reduce((sum, lane) => sum + lane.answered, 0);
   }
 
+  /** Of the requests that were answered since the last call, in ms, from the write to the answer. */
+  takeLatencies(): number[] {
+    return this.#lanes.flatMap((lane) => lane.latencies.splice(0));
+  }
+
   /** Keeps all lanes busy for a time, then waits until everything is answered. */
   async run(ms: number): Promise<{ readonly requests: number; readonly ms: number }> {
     const before = this.answered;
@@ -62,6 +67,9 @@ export class ProduceDriver {
 
 class Lane {
   answered = 0;
+  readonly latencies: number[] = [];
+  /** When the requests in flight were sent, oldest first. */
+  readonly #sentMs: number[] = [];
   readonly #socket = new Socket();
   readonly #target: Target;
   readonly #slots: Buffer[] = [];
@@ -123,6 +131,7 @@ class Lane {
     this.#correlationId = (this.#correlationId + 1) | 0;
     slot.writeInt32BE(this.#correlationId, CORRELATION_AT);
     this.#inFlight += 1;
+    this.#sentMs.push(performance.now());
     this.#socket.write(slot);
   }
 
@@ -147,7 +156,9 @@ class Lane {
     }
     this.answered += 1;
     this.#inFlight -= 1;
-    if (performance.now() < this.#untilMs) this.#send();
+    const nowMs = performance.now();
+    this.latencies.push(nowMs - this.#sentMs.shift()!);
+    if (nowMs < this.#untilMs) this.#send();
     else if (this.#inFlight === 0) this.#idle?.resolve();
   }
 
