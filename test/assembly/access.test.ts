@@ -130,6 +130,15 @@ test('a vhost that is deleted closes its connections, and what was in it is gone
   await expect(connect(`amqp://gone:secret@${host}:${amqpPort}/v`)).rejects.toThrow(
     'Expected ConnectionOpenOk; got <ConnectionClose',
   );
+  // Made again it is another one, also where the first one was used.
+  await api('PUT', '/permissions/v/gone', all);
+  const again = await channelOf(await opened(2, 'gone:secret', 'v'));
+  await again.assertQueue('q', { durable: true });
+  again.sendToQueue('q', Buffer.from('anew'));
+  await (again as never as Confirming).waitForConfirms();
+  const got = (await again.get('q', { noAck: true })) as { content: Buffer };
+  expect(String(got.content)).toBe('anew');
+  expect((await again.checkQueue('q')).messageCount).toBe(0);
 });
 
 test('another password is refused', async () => {

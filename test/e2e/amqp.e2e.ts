@@ -107,6 +107,47 @@ describe('a cluster', () => {
     }
   });
 
+  it('lets a user into its vhost at every node, and refuses it where its rights have gone', async () => {
+    const put = async (path: string, body: object): Promise<void> => {
+      const answer = await fetch(`${cluster.nodes[0]!.http}/api/${path}`, {
+        method: 'PUT',
+        body: JSON.stringify(body),
+      });
+      expect(answer.status, path).toBeLessThan(300);
+    };
+    const rights = (write: string) =>
+      put('permissions/apart/ann', { configure: '.*', write, read: '.*' });
+    await put('users/ann', { password: 'secret' });
+    await put('vhosts/apart', {});
+    await rights('.*');
+    await delay(1_000);
+    const urls = cluster.nodes.map(({ amqp }) => `${amqp.replace('//', '//ann:secret@')}/apart`);
+    const channels: ConfirmChannel[] = [];
+    // More connections than threads: some are on each.
+    for (const url of [...urls, ...urls, ...urls]) {
+      const connection = await connect(url);
+      connection.on('error', () => undefined);
+      open.push(connection);
+      const channel = await connection.createConfirmChannel();
+      channel.on('error', () => undefined);
+      channels.push(channel);
+    }
+    await channels[0]!.assertQueue('orders', { durable: true });
+    await delay(500);
+    for (const channel of channels) {
+      channel.sendToQueue('orders', Buffer.from('apart'), { persistent: true });
+      await channel.waitForConfirms();
+    }
+    expect((await channels[1]!.checkQueue('orders')).messageCount).toBe(channels.length);
+    const refused = channels.map(
+      (channel) => new Promise<Error>((resolve) => channel.once('error', resolve)),
+    );
+    await rights('');
+    await delay(1_000);
+    for (const channel of channels) channel.sendToQueue('orders', Buffer.from('late'));
+    for (const error of await Promise.all(refused)) expect(error.message).toContain('403');
+  });
+
   it('says of a body that is cut that there was none', async () => {
     const channel = await confirming(1);
     await channel.assertQueue('ghosts');

@@ -42,6 +42,9 @@ export class Publishing {
   /** By name; `/` is always there, others from the first use of them on. */
   readonly #vhosts = new Map<string, VhostRouting>();
   readonly #default: VhostRouting;
+  /** Of vhosts that are gone. */
+  readonly #ended: ExchangeCounters = { publishes: 0, copies: 0, unroutable: 0 };
+  #endedRefused = 0;
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
@@ -126,13 +129,25 @@ export class Publishing {
     for (const routing of [...this.#vhosts.values()]) routing.routesChanged(undefined);
   }
 
+  /** Vhosts may be gone; their sessions are told, too, and publish no more. */
+  accessChanged(): void {
+    const { access } = this.#parts.view;
+    for (const [vhost, routing] of this.#vhosts) {
+      if (access.hasVhost(vhost)) continue;
+      routing.end();
+      routing.count(this.#ended);
+      this.#endedRefused += routing.refusedCopies;
+      this.#vhosts.delete(vhost);
+    }
+  }
+
   // ---- Counting -----------------------------------------------------------------------------------
 
   /** Of the shard: messages since its start, and what is under way now. */
   counters(): ExchangeCounters &
     Record<'refused' | 'underWay' | 'underWayBytes' | 'publishers', number> {
-    const sum: ExchangeCounters = { publishes: 0, copies: 0, unroutable: 0 };
-    let refused = 0;
+    const sum: ExchangeCounters = { ...this.#ended };
+    let refused = this.#endedRefused;
     for (const routing of this.#vhosts.values()) {
       routing.count(sum);
       refused += routing.refusedCopies;

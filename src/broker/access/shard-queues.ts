@@ -116,6 +116,7 @@ export class ShardQueues implements QueueAccess {
     this.#farewells = new Farewells({ ...shared, hostHere: (logId) => this.#hostHere(logId) });
     this.#self = system.spawn('queues', ShardQueuesActor, this);
     view.onRoutes((changes, vhost) => this.#publishing.routesChanged(changes, vhost));
+    view.onAccess(() => this.#publishing.accessChanged());
     view.onLogs((logIds) => this.#soon(() => this.#logsChanged(logIds)));
     view.onChange(() => this.#soon(() => this.#viewChanged()));
   }

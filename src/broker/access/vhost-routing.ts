@@ -211,6 +211,16 @@ export class VhostRouting {
     return logs.map(({ logId }) => this.#parts.feed(logId));
   }
 
+  /** The vhost is gone: nothing of it is kept. */
+  end(): void {
+    this.routeAll();
+    this.#byIndex = [];
+    for (const { replica, ref } of [...this.#replicas.values()]) {
+      replica.index = -1;
+      ref.tell('end', undefined);
+    }
+  }
+
   // ---- Counting -----------------------------------------------------------------------------------
 
   /** Adds what was counted since the start. */

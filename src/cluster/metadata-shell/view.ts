@@ -204,6 +204,7 @@ export class ImageView implements MetadataView {
     const { version } = this.#image.access;
     if (version === this.#accessVersion) return;
     this.#accessVersion = version;
+    this.#names.clear();
     for (const listener of [...this.#accessListeners]) listener();
   }
 
