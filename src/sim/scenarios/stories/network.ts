@@ -1,8 +1,31 @@
 // Stories of links: cut, cut in one direction, flapping, slow.
+import { amqpCluster } from '../amqp-cluster.ts';
+import { durableActors } from '../durable-actors.ts';
 import { kafkaCluster } from '../kafka-cluster.ts';
+import { kafkaReassign } from '../kafka-reassign.ts';
+import { kafkaRetention } from '../kafka-retention.ts';
+import { rocketmqCluster } from '../rocketmq-cluster.ts';
 import { cut, down, expects, often, type Story } from './story.ts';
 
 export const NETWORK_STORIES: readonly Story[] = [
+  {
+    name: 'minority-split',
+    after: 'RabbitMQ 3.3, Jepsen 2014',
+    what: 'who leads most queues is alone for 8 s, and comes back',
+    over: amqpCluster,
+    cast: 'leader',
+    deeds: [cut(['a-b', 'a-c'], 0, 8_000)],
+    expects: expects('serves', 4_000, 8_000),
+  },
+  {
+    name: 'minority-with-clients',
+    after: 'Kafka 0.8, Jepsen 2013',
+    what: 'all clients are with a leader that is alone: it answers for nothing',
+    over: rocketmqCluster,
+    cast: 'leader',
+    deeds: [cut(['a-b', 'a-c', 'clients-b', 'clients-c'], 0, 9_000)],
+    expects: expects('refuses', 4_000, 9_000),
+  },
   {
     name: 'alone-then-dead',
     after: 'Kafka 0.8, Jepsen 2013',
@@ -11,6 +34,34 @@ export const NETWORK_STORIES: readonly Story[] = [
     cast: 'leader',
     deeds: [cut(['a-b', 'a-c'], 0, 8_000), down('kill', ['a'], 4_000, 6_000)],
     expects: expects('serves', 5_000, 9_000),
+  },
+  {
+    name: 'dead-edge',
+    after: 'Cloudflare, November 2020 (etcd)',
+    what: 'two nodes do not see each other, and the third sees both: who leads the group stays',
+    over: kafkaCluster,
+    cast: 'controller',
+    deeds: [cut(['a-b'], 0, 18_000)],
+    // Who does not follow is waited for until it is out of sync, 10 s.
+    expects: [...expects('same-controller', 0, 18_000), ...expects('serves', 13_000, 18_000)],
+  },
+  {
+    name: 'dead-edge-of-followers',
+    after: 'RabbitMQ 3.6, #1161',
+    what: 'the two others do not see each other',
+    over: amqpCluster,
+    cast: 'controller',
+    deeds: [cut(['b-c'], 0, 18_000)],
+    expects: [...expects('same-controller', 0, 18_000), ...expects('serves', 13_000, 18_000)],
+  },
+  {
+    name: 'hub',
+    after: 'Omni-Paxos, the quorum-loss case',
+    what: 'of five nodes each sees only one, who does not lead: he takes over',
+    over: kafkaReassign,
+    cast: 'controller',
+    deeds: [cut(['a-c', 'a-d', 'a-e', 'c-d', 'c-e', 'd-e'], 0, 12_000)],
+    expects: expects('other-controller', 9_000, 11_000),
   },
   {
     name: 'leader-unheard',
@@ -31,6 +82,24 @@ export const NETWORK_STORIES: readonly Story[] = [
     expects: expects('serves', 8_000, 15_000),
   },
   {
+    name: 'controller-unheard',
+    after: 'KAFKA-15489',
+    what: 'the metadata leader is heard by nobody: another one leads',
+    over: amqpCluster,
+    cast: 'controller',
+    deeds: [cut(['a>b', 'a>c'], 0, 8_000)],
+    expects: expects('other-controller', 6_000, 7_500),
+  },
+  {
+    name: 'controller-deaf',
+    after: 'KAFKA-15489',
+    what: 'the metadata leader hears nobody: it steps down',
+    over: amqpCluster,
+    cast: 'controller',
+    deeds: [cut(['b>a', 'c>a'], 0, 8_000)],
+    expects: expects('other-controller', 6_000, 7_500),
+  },
+  {
     name: 'flapping-link',
     after: 'KIP-996, scenario A; etcd #14893',
     what: 'a link to who leads the group comes and goes: he stays',
@@ -38,5 +107,86 @@ export const NETWORK_STORIES: readonly Story[] = [
     cast: 'controller',
     deeds: often(12, 700, cut(['a-b'], 0, 350)),
     expects: [...expects('same-controller', 0, 8_400), ...expects('serves', 0, 8_400)],
+  },
+  {
+    name: 'late-words',
+    after: 'Xraft #33; Kafka, KIP-890',
+    what: 'what a leader said is held until others lead, and arrives then',
+    over: kafkaCluster,
+    cast: 'leader',
+    deeds: [
+      ...often(4, 2_500, cut(['a>b'], 0, 1_900)),
+      ...often(4, 2_500, cut(['a>c'], 300, 1_900)),
+    ],
+  },
+  {
+    name: 'clients-cut-off',
+    after: 'OSDI 2018, client partitions',
+    what: 'no client reaches the node that leads most, which is well',
+    over: kafkaCluster,
+    cast: 'leader',
+    deeds: [cut(['clients-a'], 0, 6_000)],
+  },
+  {
+    name: 'half-heard-controller',
+    after: 'LogCabin #44; the figure 8 of Raft',
+    what: 'one node has what the metadata leader said last, who does not hear so, and leads next',
+    over: kafkaCluster,
+    cast: 'controller',
+    // Who is not heard is fenced: there is something to say.
+    deeds: [cut(['a-c'], 0, 5_000), cut(['b>a'], 600, 4_400)],
+    expects: expects('other-controller', 4_000, 4_800),
+  },
+  {
+    name: 'behind-at-election',
+    after: 'NuRaft #185; Raft implementations, #82 (b)',
+    what: 'one node lacks what the metadata group has committed when its leader is heard no more: the other one leads',
+    over: kafkaCluster,
+    cast: 'controller',
+    // Nobody sees the end of a link: both wait equally long.
+    deeds: [cut(['a-c'], 0, 6_000), cut(['a-b'], 2_500, 3_500)],
+    expects: expects('other-controller', 5_000, 5_800),
+  },
+  {
+    name: 'words-of-a-former-leader',
+    after: 'Zeebe #5360; Kafka, KIP-890',
+    what: 'what a metadata leader said that nobody heard arrives when another one has begun to lead',
+    over: kafkaCluster,
+    cast: 'controller',
+    deeds: [
+      cut(['a-b'], 0, 2_100),
+      cut(['a-c'], 600, 1_500),
+      // What the next one says is known as committed some time after it is written.
+      { deed: 'slow-link', ways: ['b-c'], by: 500, atMs: 600, forMs: 2_400 },
+    ],
+    rounds: 4,
+  },
+  {
+    name: 'slow-joiner',
+    after: 'RabbitMQ quorum queues, #14675; KIP-966',
+    what: 'a replica comes back whose link is slow, and joins while all goes on',
+    over: kafkaCluster,
+    cast: 'leader',
+    deeds: [
+      down('kill', ['b'], 0, 1_500),
+      { deed: 'slow-link', ways: ['a-b', 'b-c'], by: 300, atMs: 1_500, forMs: 6_500 },
+      { deed: 'slow-link', ways: ['a-c'], by: 60, atMs: 1_500, forMs: 6_500 },
+    ],
+  },
+  {
+    name: 'unheard-replica-leads',
+    after: 'BookKeeper #2614; replication without a recovery read',
+    what: 'a replica that did not hear of the last commits is alive when its leader dies',
+    over: durableActors,
+    cast: 'leader',
+    deeds: [cut(['a>c'], 0, 3_000), down('kill', ['a'], 1_200, 3_000)],
+  },
+  {
+    name: 'leader-goes-on-alone',
+    after: 'RabbitMQ 3.3, Jepsen 2014',
+    what: 'a leader goes on writing while it is alone, and cuts that when it is back',
+    over: kafkaRetention,
+    cast: 'leader',
+    deeds: [cut(['a-b', 'a-c'], 0, 7_000)],
   },
 ];

@@ -53,6 +53,7 @@ export const NODE_STORIES: readonly Story[] = [
     after: 'RabbitMQ quorum queues, #14675; etcd #18055',
     what: 'a replica that comes back far behind does not reach its leader, who dies before it has caught up',
     over: kafkaCluster,
+    bugs: ['join-without-holding'],
     cast: 'leader',
     deeds: [
       down('kill', ['b'], 0, 4_000),
@@ -80,6 +81,14 @@ export const NODE_STORIES: readonly Story[] = [
     cast: 'leader',
     deeds: [down('wipe', ['b'], 0, 1_500)],
     expects: expects('serves', 1_500, 6_000),
+  },
+  {
+    name: 'put-back',
+    after: 'RabbitMQ 4, #15725',
+    what: 'a node comes back with the disk it had before its last start',
+    over: kafkaCluster,
+    cast: 'leader',
+    deeds: [down('kill', ['b'], 500, 500), down('rollback', ['b'], 9_000, 1_000)],
   },
   {
     name: 'paused-leader',
