@@ -22,6 +22,8 @@ const OF_REPLICATION: readonly (readonly [string, keyof Faults])[] = [
   ['bug.all-transient', 'allTransient'],
   ['bug.join-without-holding', 'noHoldRule'],
   ['bug.leave-before-change', 'leaveBeforeChange'],
+  ['bug.commit-under-old-set', 'commitUnderOldSetOnly'],
+  ['bug.no-recovery-read', 'noRecoveryRead'],
   ['bug.hear-old-replicas', 'hearOldReplicas'],
   ['bug.move-without-end', 'moveWithoutEnd'],
 ];

@@ -82,14 +82,21 @@ export interface NodeProbe {
   logOf(destination: string, partition: number): number | undefined;
   /** The node that leads a log, as this node knows it now; -1: nobody, or there is none. */
   leaderOf(logId: number): number;
+  /** Who is counted for a log, and how many of them hold what is committed; undefined where that is not promised. */
+  safeSetOf(logId: number): ProbedSet | undefined;
   /** Of the first log of a destination, as this node knows it now. */
   durabilityOf(destination: string): Durability | undefined;
+}
+
+export interface ProbedSet {
+  readonly holders: number;
+  readonly members: readonly { readonly node: number; readonly incarnation: number }[];
 }
 
 /** What a node is asked of the image. */
 type Questions = Pick<
   NodeProbe,
-  'standing' | 'assigned' | 'replicasOf' | 'logOf' | 'leaderOf' | 'durabilityOf'
+  'standing' | 'assigned' | 'replicasOf' | 'logOf' | 'leaderOf' | 'safeSetOf' | 'durabilityOf'
 >;
 
 /** How a node stands in the eyes of another, or in its own. */
@@ -121,6 +128,7 @@ export class ImageProbe {
     },
     logOf: (destination, partition) => this.#log(destination, partition)?.logId,
     leaderOf: (logId) => this.#replica.image.log(logId)?.leader ?? -1,
+    safeSetOf: (logId) => this.#safeSet(logId),
     replicasOf: (destination) => this.#log(destination, 0)?.replicas.length ?? 0,
     durabilityOf: (destination) => this.#log(destination, 0)?.durability,
   };
@@ -146,6 +154,13 @@ export class ImageProbe {
       return log.isr.includes(id) || !countsOn(image, log, id);
     });
     return { life: node.shardIncarnations[0] ?? 0, isLive: image.isNodeLive(id), isInSync };
+  }
+
+  #safeSet(logId: number): ProbedSet | undefined {
+    const log = this.#replica.image.log(logId);
+    if (log === undefined || log.isUncleanEpoch) return undefined;
+    const { mode, minInsync, safeSet: members } = log;
+    return { holders: mode === 'all' ? members.length : minInsync, members };
   }
 
   #log(destination: string, partition: number): LogRecord | undefined {

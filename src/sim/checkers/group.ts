@@ -1,7 +1,7 @@
 // Online invariants of the metadata group, fed by probes that copy a few numbers out of each peer. Shares no code with
 // what it checks:
 //   two-leaders     at most one peer leads in one term
-//   vote            a peer has one vote a term on its disk, for ever
+//   vote            a peer has one vote a term on its disk, for ever, whatever it has been through
 //   committed       one term at one committed index, on every peer
 //   lacks-committed who leads has everything that was committed in earlier terms
 //   acknowledged    a follower has on disk what its leader counts it for
@@ -73,12 +73,15 @@ export class GroupChecker {
   }
 
   #vote({ node, peer, durableTerm, durableVote }: PeerProbe): Violation | undefined {
-    if (durableVote === 0) return undefined;
     const key = `${peer}/${durableTerm}`;
     const known = this.#votes.get(key);
-    this.#votes.set(key, known ?? durableVote);
-    if (known === undefined || known === durableVote) return undefined;
-    return broken('vote', `${node} voted in term ${durableTerm} for ${known} and ${durableVote}`);
+    if (known === undefined) {
+      if (durableVote !== 0) this.#votes.set(key, durableVote);
+      return undefined;
+    }
+    if (known === durableVote) return undefined;
+    const then = durableVote === 0 ? 'knows nothing of it' : `for ${durableVote}`;
+    return broken('vote', `${node} voted in term ${durableTerm} for ${known}, then ${then}`);
   }
 
   #committedOf(probe: PeerProbe): Violation | undefined {

@@ -4,7 +4,8 @@
 //   committed-prefix    a committed seq holds the same frame on every replica, for ever
 //   committed-backwards the committed seq of one life of a replica never falls
 //   committed-past-end  nothing is committed beyond a replica's own end
-//   acknowledged a follower has on disk what its leader counts it for
+//   acknowledged        a follower has on disk what its leader counts it for
+//   safe-set            of the set that metadata counts as many as must have what is committed on disk
 //   start-backwards     the start of one life of a replica never falls
 //   start-undone        where any replica started once, a leader of a later epoch starts at the earliest
 //   state               the replicated state of the metadata after one index is the same on every node
@@ -58,6 +59,13 @@ export interface StateProbe {
   readonly hash: number;
 }
 
+/** Who is counted for a log, in the eyes of whoever knows most. */
+export interface SetProbe {
+  /** So many of them hold each frame that is committed. */
+  readonly holders: number;
+  readonly members: readonly { readonly node: number; readonly incarnation: number }[];
+}
+
 interface LogMemory {
   readonly leaders: Map<number, string>;
   /** Chain by `epoch:seq`. */
@@ -94,7 +102,10 @@ export class ReplicaChecker {
   }
 
   /** The first violation among the probes of one moment. */
-  observe(probes: readonly ReplicaProbe[]): Violation | undefined {
+  observe(
+    probes: readonly ReplicaProbe[],
+    setOf?: (logId: number) => SetProbe | undefined,
+  ): Violation | undefined {
     for (const probe of probes) {
       const violation =
         this.#leader(probe) ??
@@ -104,7 +115,8 @@ export class ReplicaChecker {
         this.#stateCheck(probe);
       if (violation !== undefined) return violation;
     }
-    return acknowledgedCheck(probes);
+    const claimed = acknowledgedCheck(probes);
+    return claimed === undefined && setOf !== undefined ? setCheck(probes, setOf) : claimed;
   }
 
   observeState(probe: StateProbe): Violation | undefined {
@@ -286,6 +298,42 @@ function acknowledgedCheck(probes: readonly ReplicaProbe[]): Violation | undefin
     if (leader === undefined || heldSeq === undefined || heldSeq <= durableSeq) continue;
     const claim = `${leader.node} counts ${node} for ${heldSeq}, durable is ${durableSeq}`;
     return broken('acknowledged', `log ${logId} epoch ${epoch}: ${claim}`);
+  }
+  return undefined;
+}
+
+/**
+ * Whoever is elected comes from the set, so what is committed is with it at any moment: also while it is about to become
+ * another one. Who is not there to be looked at, or has lost its data and another name since, may hold it.
+ */
+function setCheck(
+  probes: readonly ReplicaProbe[],
+  setOf: (logId: number) => SetProbe | undefined,
+): Violation | undefined {
+  const logs = new Map<number, ReplicaProbe[]>();
+  for (const probe of probes) {
+    const of = logs.get(probe.logId);
+    if (of === undefined) logs.set(probe.logId, [probe]);
+    else of.push(probe);
+  }
+  for (const [logId, of] of logs) {
+    const set = setOf(logId);
+    if (set === undefined) continue;
+    let newest = of[0]!;
+    for (const probe of of) if (probe.committedSeq > newest.committedSeq) newest = probe;
+    const { committedSeq } = newest;
+    const lacking = of.filter(({ number, incarnation, durableSeq = committedSeq }) => {
+      const isMember = set.members.some((one) => {
+        return one.node === number && one.incarnation === incarnation;
+      });
+      return isMember && durableSeq < committedSeq;
+    });
+    const holders = set.members.length - lacking.length;
+    if (holders >= Math.min(set.holders, set.members.length)) continue;
+    const who = lacking.map(({ node, durableSeq }) => `${node} has ${durableSeq}`).join(', ');
+    const what = `${newest.node} knows ${committedSeq} as committed, ${who}`;
+    const nodes = set.members.map(({ node }) => node).join(' ');
+    return broken('safe-set', `log ${logId}, set ${nodes}: ${what}`);
   }
   return undefined;
 }

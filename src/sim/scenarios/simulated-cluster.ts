@@ -69,6 +69,8 @@ export const REPLICATION_BUGS = [
   'hw-from-stale-epoch',
   'truncate-below-hw',
   'same-epoch-after-restart',
+  'commit-under-old-set',
+  'no-recovery-read',
 ] as const;
 
 /** Mistakes of Raft in the metadata group, which every node has a part in. */
@@ -446,8 +448,10 @@ export class SimulatedCluster {
   probe(): Violation | undefined {
     const probes: ReplicaProbe[] = [];
     const peers: PeerProbe[] = [];
+    let newest: NodeProbe | undefined;
     for (const { node, probe } of this.#probes()) {
       const { group } = probe;
+      if (probe.metadata.index > (newest?.metadata.index ?? -1)) newest = probe;
       if (group !== undefined) peers.push({ ...group, node: node.id, life: node.starts });
       const state = this.#replicas.observeState({ node: node.id, ...probe.metadata });
       if (state !== undefined) return state;
@@ -462,7 +466,8 @@ export class SimulatedCluster {
         if (!replica.isDamaged) probes.push(replicaOf(node, replica));
       }
     }
-    return this.#group.observe(peers) ?? this.#replicas.observe(probes);
+    const setOf = (logId: number) => newest?.safeSetOf(logId);
+    return this.#group.observe(peers) ?? this.#replicas.observe(probes, setOf);
   }
 
   *#probes(): IterableIterator<{ readonly node: SimNode; readonly probe: NodeProbe }> {

@@ -74,6 +74,9 @@ describe('a rule that is broken is found', () => {
   test('vote', () => {
     const before = [peer(3, [1], { durableVote: 1 })];
     expect(after(before, [peer(3, [1], { life: 2, durableVote: 2 })])).toBe('group/vote');
+    expect(after(before, [peer(3, [1], { life: 2 })])).toBe('group/vote');
+    // In a later term it has not voted yet.
+    expect(after(before, [peer(3, [1], { life: 2, durableTerm: 2 })])).toBeUndefined();
   });
 
   test('committed', () => {

@@ -147,6 +147,27 @@ test('a leader that counts a follower for more than is on its disk is found, one
   expect(check(0, 2)).toBeUndefined();
 });
 
+test('a set of which too few hold what is committed is found', () => {
+  const check = (durable: readonly number[], holders: number, incarnations = [1, 1, 1]) => {
+    const probes = durable.map((durableSeq, i) => ({
+      ...probe({ node: `n${i + 1}`, chains: [100, 101, 102], committed: i === 0 ? 2 : 0 }),
+      number: i + 1,
+      incarnation: 1,
+      durableSeq,
+    }));
+    const members = incarnations.map((incarnation, i) => ({ node: i + 1, incarnation }));
+    return new ReplicaChecker().observe(probes, () => ({ holders, members }))?.check;
+  };
+  expect(check([2, 2, 2], 3)).toBeUndefined();
+  expect(check([2, 2, 1], 3)).toBe('replicas/safe-set');
+  expect(check([2, 2, 1], 2)).toBeUndefined();
+  expect(check([2, 1, 1], 2)).toBe('replicas/safe-set');
+  // Who is down, and who came back with other data, may hold it; who is no member need not.
+  expect(check([2, 2], 3)).toBeUndefined();
+  expect(check([2, 2, 1], 3, [1, 1, 9])).toBeUndefined();
+  expect(check([2, 2, 1], 2, [1, 1])).toBeUndefined();
+});
+
 test('a start that falls, or that a later leader does not know, is found', () => {
   const at = { chains: [100], epoch: 1 };
   expect(observe([{ ...at, start: 5 }], [{ ...at, start: 4 }])).toBe('replicas/start-backwards');

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { runSeed } from '../../../src/sim/runner.ts';
 import type { Scenario } from '../../../src/sim/scenario.ts';
+import { stories } from '../../../src/sim/scenarios/stories/index.ts';
 import { runs } from '../../setup/runs.ts';
 
 const SEEDS_MAX = 3;
@@ -12,6 +13,12 @@ const LIMIT_MS = 600_000;
 /** Nothing but processes that stand still for a while: whoever leads goes on when others have led meanwhile. */
 export function pausing(scenario: Scenario): Scenario {
   return { ...scenario, faults: { ...scenario.faults, kinds: ['pause'], meanMs: [1_000, 1_500] } };
+}
+
+export function story(name: string): Scenario {
+  const found = stories.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`there is no story ${name}`);
+  return found;
 }
 
 export interface Mistake {
