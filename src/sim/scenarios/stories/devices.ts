@@ -12,15 +12,6 @@ export const DEVICE_STORIES: readonly Story[] = [
     deeds: [disk('disk-stall', ['a'], 0, 10_000)],
   },
   {
-    name: 'full-follower',
-    after: 'RabbitMQ quorum queues, #14136',
-    what: 'the disk of a follower is full for 18 s: it is waited for until it is out of sync, and no longer',
-    over: kafkaCluster,
-    cast: 'leader',
-    deeds: [disk('disk-full', ['b'], 0, 18_000)],
-    expects: expects('serves', 13_000, 18_000),
-  },
-  {
     name: 'full-everywhere',
     after: 'Redpanda, disks that fill together',
     what: 'no disk has any room for 4 s, and then all have',

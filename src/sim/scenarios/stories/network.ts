@@ -3,7 +3,6 @@ import { amqpCluster } from '../amqp-cluster.ts';
 import { durableActors } from '../durable-actors.ts';
 import { kafkaCluster } from '../kafka-cluster.ts';
 import { kafkaReassign } from '../kafka-reassign.ts';
-import { kafkaRetention } from '../kafka-retention.ts';
 import { rocketmqCluster } from '../rocketmq-cluster.ts';
 import { cut, down, expects, often, type Story } from './story.ts';
 
@@ -120,14 +119,6 @@ export const NETWORK_STORIES: readonly Story[] = [
     ],
   },
   {
-    name: 'clients-cut-off',
-    after: 'OSDI 2018, client partitions',
-    what: 'no client reaches the node that leads most, which is well',
-    over: kafkaCluster,
-    cast: 'leader',
-    deeds: [cut(['clients-a'], 0, 6_000)],
-  },
-  {
     name: 'half-heard-controller',
     after: 'LogCabin #44; the figure 8 of Raft',
     what: 'one node has what the metadata leader said last, who does not hear so, and leads next',
@@ -180,13 +171,5 @@ export const NETWORK_STORIES: readonly Story[] = [
     over: durableActors,
     cast: 'leader',
     deeds: [cut(['a>c'], 0, 3_000), down('kill', ['a'], 1_200, 3_000)],
-  },
-  {
-    name: 'leader-goes-on-alone',
-    after: 'RabbitMQ 3.3, Jepsen 2014',
-    what: 'a leader goes on writing while it is alone, and cuts that when it is back',
-    over: kafkaRetention,
-    cast: 'leader',
-    deeds: [cut(['a-b', 'a-c'], 0, 7_000)],
   },
 ];

@@ -83,14 +83,6 @@ export const NODE_STORIES: readonly Story[] = [
     expects: expects('serves', 1_500, 6_000),
   },
   {
-    name: 'put-back',
-    after: 'RabbitMQ 4, #15725',
-    what: 'a node comes back with the disk it had before its last start',
-    over: kafkaCluster,
-    cast: 'leader',
-    deeds: [down('kill', ['b'], 500, 500), down('rollback', ['b'], 9_000, 1_000)],
-  },
-  {
     name: 'paused-leader',
     after: 'etcd 3.6, #20418',
     what: 'a leader stands still until others lead, and goes on',
