@@ -3,6 +3,7 @@
 // applied, and nothing because of silence before one full session has passed since. Its own thread
 // standing still, or having much to do, is nobody's silence.
 import type { MetadataCommand, MetadataImage, NodeRecord } from '../metadata/index.ts';
+import { countsOn } from '../metadata/roles.ts';
 import { type LeaderPlan, Leaders } from './leaders.ts';
 import { Moves } from './moves.ts';
 import { Sessions } from './sessions.ts';
@@ -183,7 +184,10 @@ export class Controller {
     this.#survey.keepOnly(offline);
     for (const logId of offline) {
       const log = this.#image.log(logId)!;
-      const nodes = log.replicas.filter((node) => this.#image.isNodeLive(node));
+      // However far a copy in memory reaches, it is not elected.
+      const nodes = log.replicas.filter(
+        (node) => this.#image.isNodeLive(node) && countsOn(this.#image, log, node),
+      );
       if (!log.isUncleanAllowed || nodes.length === 0) continue;
       if (this.#survey.begin(logId, nowMs + this.#config.surveyMs)) {
         this.#outputs.push({ kind: 'survey', logId, nodes });

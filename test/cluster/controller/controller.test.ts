@@ -287,6 +287,25 @@ describe('unclean elections', () => {
     expect(bench.world.log('t')).toMatchObject({ leader: 3, isUncleanEpoch: true });
   });
 
+  test('ask no RAM node, however far its copy reaches', () => {
+    const bench = new Bench([1, 2]);
+    const ram = { ...registration(3), kind: 'register-node-as', kinds: [], role: 'ram' } as const;
+    bench.world.do(ram);
+    bench.world.unfence(3);
+    const config = [['unclean.leader.election.enable', 'true'] as const];
+    bench.world.do(creation('t', { partitions: -1, assignments: [[1, 2, 3]], config }));
+    bench.world.setCode('t', [1]);
+    bench.lead();
+    bench.run(4000, [2, 3]);
+    bench.world.fence(1);
+    bench.run(500, [2, 3]);
+    const { logId } = bench.world.log('t');
+    expect(bench.outputs).toContainEqual({ kind: 'survey', logId, nodes: [2] });
+    bench.step({ kind: 'survivor', logId, node: 3, lastEpoch: 0, endSeq: 9 });
+    bench.step({ kind: 'survivor', logId, node: 2, lastEpoch: 0, endSeq: 5 });
+    expect(bench.world.log('t')).toMatchObject({ leader: 2, isUncleanEpoch: true });
+  });
+
   test('prefer the later epoch to the longer log', () => {
     const bench = new Bench([1, 2, 3]);
     const config = [['unclean.leader.election.enable', 'true'] as const];
