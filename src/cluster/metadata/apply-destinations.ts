@@ -30,7 +30,7 @@ import {
   placeReplicas,
 } from './placement.ts';
 import type { PolicyRecord } from './policy-types.ts';
-import { assignedOf } from './reassignment.ts';
+import { assignedBefore } from './reassignment.ts';
 import { countedOf, mayCount } from './roles.ts';
 import {
   type DestinationRecord,
@@ -156,9 +156,9 @@ function chooseMinInsync(
   return rules.minInsync ?? defaultMinInsync(replicas);
 }
 
-/** How many of its assigned replicas are in memory only, and count for nothing. */
+/** How many of its replicas are in memory only, and count for nothing. As its factor: of those before a reassignment. */
 function copiesOf(image: MetadataImage, log: LogRecord): number {
-  const assigned = assignedOf(log);
+  const assigned = assignedBefore(log);
   return assigned.length - countedOf(image, log, assigned).length;
 }
 

@@ -172,6 +172,20 @@ describe('placement', () => {
     expect([...world.log('t', 1).replicas].sort()).toEqual([1, 2]);
     expect(add(3, [[1, 3]])).toBe('invalid-assignment');
   });
+
+  test.each([
+    ['comes', [[1, 2]], [1, 5, 3]],
+    ['goes', [[1, 2, 3]], [1, 5]],
+  ])('and no fewer or more while a copy %s with a disk node', (_what, assignments, replicas) => {
+    const world = four();
+    world.join(5);
+    world.do(creation('t', { partitions: -1, assignments }));
+    expect(reassign(world, replicas)).toBe('ok');
+    expect(world.log('t').adding).toContain(5);
+    const add = { kind: 'add-partitions', vhost: '/', name: 't', partitions: 2 } as const;
+    expect(world.code({ ...add, assignments: [] })).toBe('ok');
+    expect(world.log('t', 1).replicas).toHaveLength(2);
+  });
 });
 
 describe('replicas that change', () => {
