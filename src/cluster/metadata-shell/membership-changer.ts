@@ -26,6 +26,7 @@ export interface Known {
   /** The number is that of a node that was removed. */
   readonly isRemoved: boolean;
   isLive(node: number): boolean;
+  roleOf(node: number): NodeRole | undefined;
 }
 
 type Group = Pick<RaftShell, 'isLeader' | 'membership' | 'changeMembership'>;
@@ -102,6 +103,12 @@ export class MembershipChanger {
     return lost;
   }
 
+  /** Without it nobody could lead the group, nor let another vote. */
+  votesAlone(node: number): boolean {
+    const voters = this.#raft.membership()?.voters ?? [];
+    return voters.length > 0 && voters.every((peer) => nodeOfPeer(peer) === node);
+  }
+
   /**
    * True when the peer is afterwards what its role lets it be: a voter, or a learner on a RAM node. The joiner repeats
    * its request until then. An old peer of the node keeps its place until the new one takes it: it is dead, and
@@ -128,25 +135,24 @@ export class MembershipChanger {
         this.#log.info('a node joins the metadata group', { node, incarnation, role });
       }
       if (role === 'ram') return true;
-      if (!known.isLive(node)) return false;
+      // Live may be an earlier life of its number, in another role: the metadata will not know this one.
+      if (!known.isLive(node) || known.roleOf(node) !== role) return false;
       this.#waiting.add(peer);
-      return await this.#promote(members.voters.filter(isOther), members.voters.length, known);
+      return await this.#promote(members.voters, known);
     } finally {
       this.#isBusy = false;
     }
   }
 
   /** Two that vote are worse than one: the second waits for the third, and they begin to vote at once. */
-  async #promote(
-    others: readonly number[],
-    before: number,
-    { isLive }: Pick<Known, 'isLive'>,
-  ): Promise<boolean> {
+  async #promote(present: readonly number[], { isLive }: Pick<Known, 'isLive'>): Promise<boolean> {
     const learners = this.#raft.membership()?.learners ?? [];
     for (const each of this.#waiting) if (!learners.includes(each)) this.#waiting.delete(each);
     const ready = [...this.#waiting].filter((each) => isLive(nodeOfPeer(each)));
-    const voters = [...others, ...ready];
-    if (voters.length === 2 && before < 2) return false;
+    // Each of them takes the place of its own old peer, also where another asked last.
+    const isReplaced = (each: number) => ready.some((one) => nodeOfPeer(one) === nodeOfPeer(each));
+    const voters = [...present.filter((each) => !isReplaced(each)), ...ready];
+    if (voters.length === 2 && present.length < 2) return false;
     const left = learners.filter((each) => !ready.includes(each));
     const promoted = await this.#raft.changeMembership(voters, left);
     return promoted.kind === 'done';

@@ -26,6 +26,7 @@ import {
   type MetadataChange,
   type MetadataCommand,
   type NodeRole,
+  nodeRemovedBy,
 } from '../metadata/index.ts';
 import { SLOT_METADATA, SLOT_METADATA_REPLICA } from '../slots.ts';
 import { LeaderMoves } from './leader-moves.ts';
@@ -381,7 +382,7 @@ export class MetadataService {
   }
 
   async #proposeOnce(command: Uint8Array, leftMs: number): Promise<ProposeAnswer> {
-    if (this.raft.isLeader) return this.#withDeadline(this.raft.propose(command), leftMs);
+    if (this.raft.isLeader) return this.#withDeadline(this.#proposeHere(command), leftMs);
     const { controllerId } = this.raft;
     if (controllerId < 0) return { ...UNAVAILABLE, kind: 'not-leader', code: 'METADATA_NO_LEADER' };
     try {
@@ -391,6 +392,14 @@ export class MetadataService {
       this.config.log.debug('a proposal was not answered', { error: messageOf(error) });
       return UNAVAILABLE;
     }
+  }
+
+  /** Who votes is no part of the image: that the last voter is to leave, the leader sees. */
+  async #proposeHere(command: Uint8Array): Promise<ProposeAnswer> {
+    const node = nodeRemovedBy(command);
+    if (node === undefined || !this.#members.votesAlone(node)) return this.raft.propose(command);
+    const message = `node ${node} votes alone: without it nobody could change anything; add disk nodes until three others vote`;
+    return { ...UNAVAILABLE, kind: 'refused', code: 'too-few-voters', message };
   }
 
   #withDeadline(work: Promise<ProposeAnswer>, leftMs: number): Promise<ProposeAnswer> {
@@ -431,7 +440,7 @@ export class MetadataService {
         this.#beatAlong();
       },
       propose: ({ command }: { command: Uint8Array }) =>
-        later(ctx, () => this.raft.propose(command)),
+        later(ctx, () => this.#proposeHere(command)),
       heartbeat: ({ node, incarnation }: { node: number; incarnation: number }) => {
         if (!this.raft.isLeader) return;
         this.#control({ kind: 'heartbeat', node, incarnation });
@@ -495,6 +504,7 @@ export class MetadataService {
     return this.#members.admit(newcomer, {
       isRemoved: removed !== undefined,
       isLive: (node) => this.#isReadyLeader() && image.isNodeLive(node),
+      roleOf: (node) => image.node(node)?.role,
     });
   }
 

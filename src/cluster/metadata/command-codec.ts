@@ -436,3 +436,10 @@ export function decodeCommand(bytes: Uint8Array): MetadataCommand {
   }
   return { kind, ...fields } as MetadataCommand;
 }
+
+/** The node that an encoded command takes out; undefined for all other commands, at the price of a look. */
+export function nodeRemovedBy(bytes: Uint8Array): number | undefined {
+  if (bytes[1] !== CODECS['deregister-node'].code) return undefined;
+  const command = decodeCommand(bytes);
+  return command.kind === 'deregister-node' ? command.node : undefined;
+}

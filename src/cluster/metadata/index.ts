@@ -2,7 +2,12 @@
 export * from './access-types.ts';
 export { type Applied, applyCommand } from './apply.ts';
 export { canReturn } from './apply-logs.ts';
-export { COMMAND_CODE_MAX, decodeCommand, encodeCommand } from './command-codec.ts';
+export {
+  COMMAND_CODE_MAX,
+  decodeCommand,
+  encodeCommand,
+  nodeRemovedBy,
+} from './command-codec.ts';
 export * from './commands.ts';
 export { chooseLeader, isCandidate } from './election.ts';
 export { MetadataImage } from './image.ts';

@@ -14,6 +14,7 @@ const JOINER = peerOf(4, 77);
 let isLeader: boolean;
 let voters: readonly number[];
 let learners: readonly number[];
+let refuses: (voters: readonly number[]) => boolean;
 let changer: MembershipChanger;
 const standings = new Map<number, Standing>();
 
@@ -21,6 +22,7 @@ beforeEach(() => {
   isLeader = true;
   voters = FOUNDERS;
   learners = [];
+  refuses = () => false;
   standings.clear();
   for (const node of [1, 2, 3]) standings.set(node, 'known');
   const group = {
@@ -29,10 +31,11 @@ beforeEach(() => {
     },
     membership: () => configurationOf(voters, learners),
     changeMembership: (nextVoters: readonly number[], nextLearners: readonly number[] = []) => {
+      const answer = { index: 1, code: '', message: '', difference: undefined };
+      if (refuses(nextVoters)) return Promise.resolve({ ...answer, kind: 'unavailable' } as const);
       voters = nextVoters;
       learners = nextLearners;
-      const done = { kind: 'done', index: 1, code: '', message: '' } as const;
-      return Promise.resolve({ ...done, difference: undefined });
+      return Promise.resolve({ ...answer, kind: 'done' } as const);
     },
   };
   changer = new MembershipChanger(group, createNodeLog({ level: 'silent' }));
@@ -41,7 +44,10 @@ beforeEach(() => {
 const standingOf = (node: number): Standing => standings.get(node) ?? 'unknown';
 const look = (nowMs: number) => changer.dropStrangers(standingOf, nowMs);
 const join = (isLive: boolean, isRemoved = false) =>
-  changer.admit({ node: 4, incarnation: 77, role: 'disk' }, { isRemoved, isLive: () => isLive });
+  changer.admit(
+    { node: 4, incarnation: 77, role: 'disk' },
+    { isRemoved, isLive: () => isLive, roleOf: () => 'disk' },
+  );
 
 test('a newcomer votes when its node is live, and not before', async () => {
   expect(await join(false)).toBe(false);
@@ -99,7 +105,7 @@ test('of two nodes one votes: the second waits for a third that is live', async 
   const ask = (node: number, incarnation: number) =>
     changer.admit(
       { node, incarnation, role: 'disk' },
-      { isRemoved: false, isLive: (each) => live.has(each) },
+      { isRemoved: false, isLive: (each) => live.has(each), roleOf: () => 'disk' },
     );
   expect(await ask(2, 5)).toBe(false);
   expect(await ask(3, 6)).toBe(false);
@@ -124,7 +130,7 @@ test('who lost its folder takes the place of its old peer when it votes, not bef
   const ask = (isLive: boolean) =>
     changer.admit(
       { node: 3, incarnation: 9, role: 'disk' },
-      { isRemoved: false, isLive: () => isLive },
+      { isRemoved: false, isLive: () => isLive, roleOf: () => 'disk' },
     );
   expect(await ask(false)).toBe(false);
   expect({ voters, learners }).toEqual({ voters: FOUNDERS, learners: [again] });
@@ -134,10 +140,47 @@ test('who lost its folder takes the place of its old peer when it votes, not bef
 
 test('a RAM node learns in each of its lives, and never votes', async () => {
   const ask = (incarnation: number) =>
-    changer.admit({ node: 4, incarnation, role: 'ram' }, { isRemoved: false, isLive: () => true });
+    changer.admit(
+      { node: 4, incarnation, role: 'ram' },
+      { isRemoved: false, isLive: () => true, roleOf: () => 'ram' },
+    );
   expect(await ask(77)).toBe(true);
   expect(await ask(78)).toBe(true);
   expect({ voters, learners }).toEqual({ voters: FOUNDERS, learners: [peerOf(4, 78)] });
+});
+
+test('who waited takes the place of its own old peer, also where another asks last', async () => {
+  const [second, third] = [peerOf(2, 8), peerOf(3, 9)];
+  const ask = (node: number, incarnation: number) =>
+    changer.admit(
+      { node, incarnation, role: 'disk' },
+      { isRemoved: false, isLive: () => true, roleOf: () => 'disk' },
+    );
+  // It may vote, and the change that is to make it so is not done.
+  refuses = (next) => next.includes(second);
+  expect(await ask(2, 8)).toBe(false);
+  refuses = () => false;
+  expect(await ask(3, 9)).toBe(true);
+  expect({ voters, learners }).toEqual({ voters: [FOUNDERS[0], second, third], learners: [] });
+});
+
+test('who comes in another role than that of its number does not vote', async () => {
+  const roleOf = () => 'ram' as const;
+  const ask = () =>
+    changer.admit(
+      { node: 4, incarnation: 77, role: 'disk' },
+      { isRemoved: false, isLive: () => true, roleOf },
+    );
+  for (let times = 0; times < 2; times += 1) expect(await ask()).toBe(false);
+  expect({ voters, learners }).toEqual({ voters: FOUNDERS, learners: [JOINER] });
+});
+
+test('who votes alone is known, and is alone no more when others vote', () => {
+  voters = [peerOf(1, 1)];
+  learners = [peerOf(2, 5)];
+  expect([1, 2].map((node) => changer.votesAlone(node))).toEqual([true, false]);
+  voters = FOUNDERS;
+  expect(changer.votesAlone(1)).toBe(false);
 });
 
 test('a founder votes before it has ever come, and leaves when it is removed', async () => {

@@ -6,6 +6,7 @@ import {
   decodeCommand,
   encodeCommand,
   type MetadataCommand,
+  nodeRemovedBy,
 } from '../../../src/cluster/metadata/index.ts';
 import { BytesError, toHex } from '../../../src/std/bytes.ts';
 import { bind, exchange, owner, queue, unbind } from './routing-words.ts';
@@ -204,6 +205,13 @@ describe('a command', () => {
         expect(() => decodeCommand(bytes.subarray(0, size))).toThrow(BytesError);
       }
       expect(() => decodeCommand(new Uint8Array([...bytes, 0]))).toThrow(BytesError);
+    }
+  });
+
+  test('whom it takes out is seen of a removal alone', () => {
+    for (const [command] of SAMPLES) {
+      const removed = command.kind === 'deregister-node' ? command.node : undefined;
+      expect(nodeRemovedBy(encodeCommand(command))).toBe(removed);
     }
   });
 
