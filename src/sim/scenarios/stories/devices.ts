@@ -1,6 +1,9 @@
 // Stories of disks and clocks: full, stalled, slow, failing once; times that jump or go wrong.
+import { durableActors } from '../durable-actors.ts';
 import { kafkaCluster } from '../kafka-cluster.ts';
 import { disk, expects, type Story } from './story.ts';
+
+const DAY_MS = 86_400_000;
 
 export const DEVICE_STORIES: readonly Story[] = [
   {
@@ -27,5 +30,17 @@ export const DEVICE_STORIES: readonly Story[] = [
     cast: 'leader',
     deeds: [{ deed: 'sync-error', whom: ['a'], atMs: 500 }],
     expects: expects('serves', 500, 6_000),
+  },
+  {
+    name: 'clock-back',
+    after: 'etcd #15247, leases by the clock',
+    what: 'a clock goes back a day, and forth again: nobody is elected for it',
+    over: durableActors,
+    cast: 'controller',
+    deeds: [
+      { deed: 'clock-jump', whom: ['a'], byMs: -DAY_MS, atMs: 500 },
+      { deed: 'clock-jump', whom: ['a'], byMs: DAY_MS, atMs: 5_000 },
+    ],
+    expects: [...expects('same-controller', 0, 7_000), ...expects('serves', 500, 7_000)],
   },
 ];

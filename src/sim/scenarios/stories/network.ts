@@ -3,6 +3,7 @@ import { amqpCluster } from '../amqp-cluster.ts';
 import { durableActors } from '../durable-actors.ts';
 import { kafkaCluster } from '../kafka-cluster.ts';
 import { kafkaReassign } from '../kafka-reassign.ts';
+import { kafkaRetention } from '../kafka-retention.ts';
 import { rocketmqCluster } from '../rocketmq-cluster.ts';
 import { cut, down, expects, often, type Story } from './story.ts';
 
@@ -119,6 +120,23 @@ export const NETWORK_STORIES: readonly Story[] = [
     ],
   },
   {
+    name: 'resets',
+    after: 'Kafka transactions, Jepsen 2024',
+    what: 'connections between nodes break again and again',
+    over: durableActors,
+    cast: 'any',
+    deeds: often(20, 400, { deed: 'reset', ways: ['a-b', 'b-c', 'a-c'], times: 2, atMs: 0 }),
+    expects: expects('serves', 0, 8_000),
+  },
+  {
+    name: 'clients-cut-off',
+    after: 'OSDI 2018, client partitions',
+    what: 'no client reaches the node that leads most, which is well',
+    over: kafkaCluster,
+    cast: 'leader',
+    deeds: [cut(['clients-a'], 0, 6_000)],
+  },
+  {
     name: 'half-heard-controller',
     after: 'LogCabin #44; the figure 8 of Raft',
     what: 'one node has what the metadata leader said last, who does not hear so, and leads next',
@@ -171,5 +189,22 @@ export const NETWORK_STORIES: readonly Story[] = [
     over: durableActors,
     cast: 'leader',
     deeds: [cut(['a>c'], 0, 3_000), down('kill', ['a'], 1_200, 3_000)],
+  },
+  {
+    name: 'majority-shrinks-to-who-is-behind',
+    after: 'KIP-966, sets that a controller shrinks',
+    what: 'two of five hear a leader no more, and who has all that is committed dies: he is counted all the same',
+    over: kafkaReassign,
+    cast: 'leader',
+    deeds: [cut(['a>c', 'a>d', 'a>e'], 0, 4_000), down('kill', ['b'], 300, 5_000)],
+    rounds: 4,
+  },
+  {
+    name: 'leader-goes-on-alone',
+    after: 'RabbitMQ 3.3, Jepsen 2014',
+    what: 'a leader goes on writing while it is alone, and cuts that when it is back',
+    over: kafkaRetention,
+    cast: 'leader',
+    deeds: [cut(['a-b', 'a-c'], 0, 7_000)],
   },
 ];

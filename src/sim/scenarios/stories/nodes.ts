@@ -1,8 +1,20 @@
 // Stories of processes and power: killed, paused, cut off from power, started anew with less or nothing.
+import { durableActors } from '../durable-actors.ts';
 import { kafkaCluster } from '../kafka-cluster.ts';
+import { kafkaReassign } from '../kafka-reassign.ts';
+import { kafkaRetention } from '../kafka-retention.ts';
 import { cut, down, expects, type Story } from './story.ts';
 
 export const NODE_STORIES: readonly Story[] = [
+  {
+    name: 'no-faults',
+    after: 'Bufstream 0.1.0, Jepsen 2024',
+    what: 'nothing happens',
+    over: kafkaCluster,
+    cast: 'any',
+    deeds: [],
+    forMs: 20_000,
+  },
   {
     name: 'failovers-in-a-row',
     after: 'KIP-101, KIP-279',
@@ -83,6 +95,23 @@ export const NODE_STORIES: readonly Story[] = [
     expects: expects('serves', 1_500, 6_000),
   },
   {
+    name: 'wiped-controller',
+    after: 'NuRaft #185',
+    what: 'the same of who leads the metadata group',
+    over: durableActors,
+    cast: 'controller',
+    deeds: [down('wipe', ['a'], 0, 1_500)],
+    expects: expects('other-controller', 4_000, 4_500),
+  },
+  {
+    name: 'put-back',
+    after: 'RabbitMQ 4, #15725',
+    what: 'a node comes back with the disk it had before its last start',
+    over: kafkaCluster,
+    cast: 'leader',
+    deeds: [down('kill', ['b'], 500, 500), down('rollback', ['b'], 9_000, 1_000)],
+  },
+  {
     name: 'paused-leader',
     after: 'etcd 3.6, #20418',
     what: 'a leader stands still until others lead, and goes on',
@@ -91,5 +120,58 @@ export const NODE_STORIES: readonly Story[] = [
     deeds: [down('pause', ['a'], 0, 9_000)],
     // Clients that wait for an answer of his take some seconds to ask others.
     expects: expects('serves', 5_000, 9_000),
+  },
+  {
+    name: 'paused-controller',
+    after: 'etcd 3.4.3, Jepsen 2020',
+    what: 'the same of who leads the metadata group',
+    over: durableActors,
+    cast: 'controller',
+    deeds: [down('pause', ['a'], 0, 5_000)],
+    expects: expects('other-controller', 4_000, 4_800),
+  },
+  {
+    name: 'moves-and-kills',
+    after: 'NATS JetStream 2.12.1, #7545; Dgraph 1.1.1, Jepsen',
+    what: 'replicas move, and three of five nodes are killed one after the other',
+    over: kafkaReassign,
+    cast: 'leader',
+    deeds: [
+      down('kill', ['a'], 1_000, 2_000),
+      down('kill', ['b'], 3_500, 2_000),
+      down('kill', ['c'], 6_000, 2_000),
+    ],
+  },
+  {
+    name: 'moves-and-a-wipe',
+    after: 'RethinkDB 2.2.3, Jepsen 2016',
+    what: 'replicas move, and a node loses everything while it is cut off from another',
+    over: kafkaReassign,
+    cast: 'controller',
+    deeds: [down('wipe', ['b'], 1_000, 1_500), cut(['b-c'], 0, 6_000)],
+  },
+  {
+    name: 'starts-and-power',
+    after: 'etcd 3.5, #17780',
+    what: 'records go, and power with them, between the frame that says so and the files',
+    over: kafkaRetention,
+    cast: 'leader',
+    deeds: [
+      down('power-cut', ['a'], 1_000, 800),
+      down('power-cut', ['b'], 4_000, 800),
+      down('power-cut', ['a', 'b', 'c'], 8_000, 800),
+    ],
+  },
+  {
+    name: 'checkpoints-and-power',
+    after: 'RabbitMQ ra, PR #589; canonical/raft #199',
+    what: 'everything loses its power again and again, where checkpoints are close together',
+    over: kafkaRetention,
+    cast: 'any',
+    deeds: [
+      down('power-cut', ['a', 'b', 'c'], 1_000, 500),
+      down('power-cut', ['a', 'b', 'c'], 4_000, 500),
+      down('power-cut', ['a', 'b', 'c'], 7_000, 500),
+    ],
   },
 ];
