@@ -129,6 +129,11 @@ function refuseRoles(config: NodeConfig): string | undefined {
   if (role === 'ram' && config.dataRoot !== undefined) {
     return `node ${config.nodeId} is a RAM node, which keeps nothing on disk: it has no data folder`;
   }
+  return undefined;
+}
+
+/** Why the nodes of this configuration cannot found a cluster; not for a node that has its folder: it did once. */
+export function refuseFounding(config: NodeConfig): string | undefined {
   if (config.isFounding !== true) return undefined;
   const fault = votersFault(config.nodes.map((node) => node.role ?? 'disk'));
   return fault === undefined ? undefined : `these nodes cannot found a cluster: ${fault}`;

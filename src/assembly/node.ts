@@ -47,6 +47,7 @@ import {
   type NodeConfig,
   type NodeEvent,
   refuseConfig,
+  refuseFounding,
   roleOf,
 } from './node-config.ts';
 import {
@@ -188,7 +189,11 @@ class Node implements ProbedNode {
     const { clusterId, nodeId, isFounding } = this.#config;
     try {
       // First whom to ask: a folder that knows its name and nobody else would never find the cluster again.
-      if (!this.#env.disk.exists(NODE_FILE)) this.#members.keepIntroduced();
+      if (!this.#env.disk.exists(NODE_FILE)) {
+        const fault = refuseFounding(this.#config);
+        if (fault !== undefined) throw new NodeConfigError(fault);
+        this.#members.keepIntroduced();
+      }
       const role = roleOf(this.#config);
       const identity = openIdentity(this.#env, clusterId, nodeId, isFounding ?? false, role);
       this.#members.keepIntroduced();

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { localShards } from '../../src/assembly/local-shards.ts';
 import { nodeStarter } from '../../src/assembly/node.ts';
-import { type NodeConfig, refuseConfig } from '../../src/assembly/node-config.ts';
+import { type NodeConfig, refuseConfig, refuseFounding } from '../../src/assembly/node-config.ts';
 import type { Environment } from '../../src/env/environment.ts';
 
 const ports = { linkPort: 1, kafkaPort: 2, amqpPort: 3, rocketmqPort: 4, httpPort: 5 };
@@ -46,4 +46,12 @@ test('a node that is not in its own list', () => {
   expect(
     refuseConfig({ ...config, ...all, queueReplicas: 3, diskFreeMinBytes: 0 }),
   ).toBeUndefined();
+});
+
+test('two that vote do not found a cluster, and go on where their configuration still says so', () => {
+  const [one] = config.nodes;
+  const two = { ...config, isFounding: true, nodes: [one!, { ...one!, id: 2 }] };
+  expect(refuseFounding(two)).toMatch(/two nodes that vote/);
+  expect(refuseFounding({ ...two, isFounding: false })).toBeUndefined();
+  expect(refuseConfig(two)).toBeUndefined();
 });
