@@ -105,6 +105,16 @@ function asked(made: KafkaWorld, partitions: readonly number[]) {
   };
 }
 
+it('answers a request that names a partition twice, for both', async () => {
+  const made = world();
+  made.isHandOverSlow = true;
+  made.setLeader('t', 2);
+  const request = asked(made, [0, 0]);
+  expect(await request.isAnswered()).toBe(false);
+  made.changeLogs([made.destinations.get('t')!.logs[0]!.logId], () => ({ leader: 1 }));
+  expect(await request.codes()).toEqual([E.NONE, E.NONE]);
+});
+
 it('asks the leaders of all partitions at once, and answers when each has handed over or cannot', async () => {
   const made = world(3);
   made.isHandOverSlow = true;

@@ -73,6 +73,7 @@ function tooMany(): Promise<MetadataOutcome> {
 type Ending = 'led' | 'unfit' | 'late';
 
 interface Wait {
+  readonly logId: number;
   /** Undefined: anybody. */
   readonly wanted: number | undefined;
   readonly resolve: (ending: Ending) => void;
@@ -82,7 +83,8 @@ interface Wait {
 class Waits implements Flow {
   readonly exchange: Electing;
   readonly timeoutMs: number;
-  readonly #open = new Map<number, Wait>();
+  /** A request may name a partition twice. */
+  readonly #open = new Set<Wait>();
   readonly #stop: () => void;
   #leftMs: number;
   #isLate = false;
@@ -118,18 +120,18 @@ class Waits implements Flow {
   led(logId: number, wanted?: number): Promise<Ending> {
     if (this.#isLate) return Promise.resolve('late');
     return new Promise((resolve) => {
-      this.#open.set(logId, { wanted, resolve });
+      this.#open.add({ logId, wanted, resolve });
       this.#look();
     });
   }
 
   #look(): void {
     const { view } = this.exchange.ports;
-    for (const [logId, { wanted, resolve }] of [...this.#open]) {
-      const ending = endingOf(view.log(logId), wanted);
+    for (const wait of [...this.#open]) {
+      const ending = endingOf(view.log(wait.logId), wait.wanted);
       if (ending === undefined) continue;
-      this.#open.delete(logId);
-      resolve(ending);
+      this.#open.delete(wait);
+      wait.resolve(ending);
     }
   }
 
@@ -145,7 +147,7 @@ class Waits implements Flow {
       return;
     }
     this.#rest();
-    const logIds = [...this.#open].flatMap(([logId, { wanted }]) =>
+    const logIds = [...this.#open].flatMap(({ logId, wanted }) =>
       wanted === undefined ? [] : [logId],
     );
     if (logIds.length === 0) return;
@@ -155,7 +157,7 @@ class Waits implements Flow {
 
   #endAll(): void {
     this.#isLate = true;
-    for (const { resolve } of this.#open.values()) resolve('late');
+    for (const { resolve } of this.#open) resolve('late');
     this.#open.clear();
   }
 
