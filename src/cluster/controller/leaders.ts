@@ -93,7 +93,7 @@ export class Leaders {
       if (!known.has(logId)) this.#planned.delete(logId);
     for (const logId of reassigning) {
       const log = this.#image.log(logId)!;
-      if (!log.removing.includes(log.leader) || this.#image.node(log.leader)?.isLeaving) continue;
+      if (!log.removing.includes(log.leader) || this.#leavesAnyway(log)) continue;
       const planned = this.#planned.get(logId);
       if (planned?.epoch === log.epoch && nowMs < planned.againMs) {
         this.#againMs = Math.min(this.#againMs, planned.againMs);
@@ -107,6 +107,12 @@ export class Leaders {
       plans.push(planOf(log, target));
     }
     return plans;
+  }
+
+  /** With its node: who takes over all that the node leads takes this log too. */
+  #leavesAnyway(log: LogRecord): boolean {
+    if (this.#image.node(log.leader)?.isLeaving !== true) return false;
+    return assignedOf(log).some((id) => this.#mayTake(log, id));
   }
 
   /** One that stays; where all of them leave as well, one that has not left yet: the reassignment must come to an end. */

@@ -52,3 +52,15 @@ test('where all that stay leave as well, one of them takes the log all the same'
   leaders.begin();
   expect(leaders.leaving(1_000)).toEqual([{ logId, epoch: 1, leader: 1, target: 2 }]);
 });
+
+test('a leader that leaves with its node hands over to one that leaves as well, if there is no other', () => {
+  const world = new World([1, 2]);
+  world.do(creation('t', { assignments: [[1]], partitions: -1 }));
+  const { logId } = world.log('t');
+  world.do({ kind: 'move-log', logId, replicas: [2], partitionEpoch: -1 });
+  world.setCode('t', [1, 2]);
+  for (const id of [1, 2]) world.image.putNode({ ...world.image.node(id)!, isLeaving: true });
+  const leaders = new Leaders(world.image);
+  leaders.begin();
+  expect(leaders.leaving(1_000)).toEqual([{ logId, epoch: 1, leader: 1, target: 2 }]);
+});
