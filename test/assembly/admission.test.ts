@@ -34,8 +34,12 @@ function apply(command: MetadataCommand): void {
 }
 
 function register(node: number, incarnation: number, port = 7000 + node): void {
+  const role = node === 4 ? 'ram' : 'disk';
   apply({
-    kind: 'register-node',
+    // Two that vote and one that does not, so that it may be removed.
+    ...(role === 'disk'
+      ? { kind: 'register-node' }
+      : { kind: 'register-node-as', role, kinds: [] }),
     node,
     incarnation,
     previousIncarnation: 0,
