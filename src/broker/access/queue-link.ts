@@ -344,11 +344,12 @@ export class QueueLink {
       host,
       command,
       (answer) => {
-        if (consumer.generation !== generation) return;
-        const isParked = consumer.parked === call;
-        if (isParked) consumer.parked = undefined;
+        // One that asked for less took its place, and said what was seen by then: what this one was given is the answer
+        // to that one too, or is back in the queue and may be with somebody else.
+        if (consumer.generation !== generation || consumer.parked !== call) return;
+        consumer.parked = undefined;
         this.#askAbout(consumer);
-        if (answer?.kind === 'deliveries') this.#given(consumer, answer, isParked);
+        if (answer?.kind === 'deliveries') this.#given(consumer, answer);
       },
       RECEIVE_TIMEOUT_MS,
     );
@@ -356,14 +357,14 @@ export class QueueLink {
     consumer.parkedCredit = wanted;
   }
 
-  #given(consumer: Consumer, answer: DeliveriesAnswer, isParked: boolean): void {
+  #given(consumer: Consumer, answer: DeliveriesAnswer): void {
     const { outcome, runs, ready } = answer;
     switch (outcome) {
       case 'ok':
         consumer.seen = consumer.given.add(runs, consumer.seen);
         consumer.ready = ready;
         if (consumer.given.total > 0) this.#holds(consumer);
-        if (runs.size === 0 && isParked) this.#foundNothing(consumer);
+        if (runs.size === 0) this.#foundNothing(consumer);
         return;
       case 'replaced':
         return;
