@@ -507,6 +507,7 @@ class Node implements ProbedNode {
       nodes: this.#config.nodes.map((node) => node.id),
       refOf: hostRefs(this.#system, this.#replica),
       isSeated: () => this.#metadata?.seat.isSeated() ?? false,
+      isRegistered: () => this.#registration?.isRegistered() ?? false,
       isStopped: () => this.#isStopping,
     });
     this.#watchLinks(check.client);

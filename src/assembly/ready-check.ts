@@ -1,4 +1,4 @@
-// Ready means that it works: a metadata leader is known, this node votes on metadata, every node of the
+// Ready means that it works: a metadata leader is known, this node votes on metadata, it and every other node of the
 // cluster is registered and unfenced, and a record written to a replicated log was committed and read back.
 import type { Ref } from '../actors/ref.ts';
 import type { System } from '../actors/system.ts';
@@ -20,6 +20,8 @@ export interface ReadyCheckOptions {
   refOf(node: number, logId: number): Ref<LogHostOps> | undefined;
   /** In the metadata group: a newcomer does not count for its quorum before it votes. */
   isSeated(): boolean;
+  /** This very process: metadata that is read again tells of nodes, and of this one, as they were. */
+  isRegistered(): boolean;
   isStopped(): boolean;
 }
 
@@ -51,8 +53,8 @@ export class ReadyCheck {
   }
 
   #isComplete(): boolean {
-    const { replica, nodes } = this.#options;
-    if (replica.view.controllerId < 0 || !this.#options.isSeated()) return false;
+    const { replica, nodes, isSeated, isRegistered } = this.#options;
+    if (replica.view.controllerId < 0 || !isSeated() || !isRegistered()) return false;
     // Those that were taken out since the cluster was founded come no more.
     const { image } = replica;
     return nodes.every((id) => image.isNodeLive(id) || image.removedIncarnation(id) !== undefined);

@@ -131,7 +131,7 @@ export class Registration {
     const { isLeader, controllerId } = metadata.raft;
     if (controllerId < 0) return true;
     if (replica.image.clusterId === '') return !isLeader;
-    if (!this.#isRegistered() || !this.#hasProfile) return false;
+    if (!this.isRegistered() || !this.#hasProfile) return false;
     return !isLeader || missingDestination(replica.image) === undefined;
   }
 
@@ -168,7 +168,7 @@ export class Registration {
     if (image.clusterId === '') return isLeader ? () => this.#found() : undefined;
     const restarted = this.#restartedShard();
     if (restarted !== undefined) return () => this.#announce(restarted);
-    if (!this.#isRegistered()) return () => this.#register();
+    if (!this.isRegistered()) return () => this.#register();
     // The answer to the registration may be lost: that it counts shows in the metadata.
     if (!this.#isTold) this.#tellRegistered();
     if (!this.#hasProfile) return () => this.#setProfile();
@@ -191,7 +191,8 @@ export class Registration {
     return isOwn ? node : undefined;
   }
 
-  #isRegistered(): boolean {
+  /** By the metadata as this node knows it. While it catches up it may see an earlier life of its own. */
+  isRegistered(): boolean {
     return this.#ownRecord() !== undefined && this.#restartedShard() === undefined;
   }
 
@@ -337,7 +338,7 @@ export class Registration {
     const { metadata, identity, replica, system } = this.#options;
     const { nodeId } = identity;
     const others = replica.image.liveNodes().filter((node) => node.id !== nodeId);
-    if (others.length === 0 || metadata.raft.controllerId < 0 || !this.#isRegistered()) return;
+    if (others.length === 0 || metadata.raft.controllerId < 0 || !this.isRegistered()) return;
     const untilMs = system.clock.monotonicMs() + timeoutMs;
     await this.#handOver(system.clock.monotonicMs() + timeoutMs * PLANNED_PART);
     const answer = await metadata.changeCommand(

@@ -207,6 +207,7 @@ export class HostedLog {
       writer: lead.writer,
       grant: lead.grant,
       replicas: lead.replicas,
+      observers: lead.observers ?? [],
       assignedAt: lead.assignedAt,
       safeSet: lead.safeSet,
       isr: lead.isr,

@@ -100,6 +100,8 @@ export class LogTicks {
     if (hosted.isInLane) {
       hosted.isInLane = false;
       this.#unhurriedCount -= 1;
+      // There may be no tick any more that would let go of it.
+      if (this.#unhurriedCount === 0) for (const lane of this.#unhurried) lane.length = 0;
     }
     this.#wake(hosted);
   }

@@ -67,7 +67,7 @@ find([
     bug: 'tombstones-go-at-once',
     what: 'a deletion that goes with its first compaction',
     scenario: kafkaCompaction,
-    from: 1,
+    from: 2,
     foundBy: /^compacted\/tombstone-early$/,
   },
   {
