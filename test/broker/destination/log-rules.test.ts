@@ -8,16 +8,19 @@ it('parses when the metadata has changed, not when somebody asks', () => {
   let config = new Map([['max.message.bytes', '77']]);
   let looks = 0;
   const known = new Map([
-    [1, { destination: 'topic', kind: PARTITION_KIND }],
-    [2, { destination: 'topic', kind: 'queue' }],
+    [1, { vhost: 'orders', destination: 'topic', kind: PARTITION_KIND }],
+    [2, { vhost: 'orders', destination: 'topic', kind: 'queue' }],
   ]);
   const view = {
     version: 1,
     log: (logId: number) => known.get(logId),
-    destination: () => {
-      looks += 1;
-      return { config };
-    },
+    in: (vhost: string) => ({
+      destination: () => {
+        expect(vhost).toBe('orders');
+        looks += 1;
+        return { config };
+      },
+    }),
   };
   const rules = new LogRulesTable(view as unknown as MetadataView);
   for (let batch = 0; batch < 100; batch += 1) {
