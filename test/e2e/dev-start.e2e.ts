@@ -120,7 +120,7 @@ test('--json prints one line and nothing else, from the start to the end', async
   expect(run.stdout).toMatch(/^\{"event":"ready","nodes":\[[^\n]*\]\}\n$/);
   expect(run.stderr).toBe('');
   for (const node of nodes)
-    expect(Object.keys(node)).toEqual(['id', 'kafka', 'amqp', 'rocketmq', 'http', 'pid']);
+    expect(Object.keys(node)).toEqual(['id', 'role', 'kafka', 'amqp', 'rocketmq', 'http', 'pid']);
 });
 
 test('without a terminal, in colour or not: at most 12 lines, each of which is true', async () => {
@@ -341,11 +341,11 @@ describe('ports', () => {
     const base = kafka[0] ?? 0;
     expect(base).toBeGreaterThan(BASE_PORT);
     expect((base - BASE_PORT) % 10).toBe(0);
-    expect(kafka).toEqual([base, base + 1]);
+    expect(kafka).toEqual([base, base + 1, base + 2]);
     const moved = AMQP_PORT + base - BASE_PORT;
-    expect(amqp).toEqual([moved, moved + 1]);
-    expect(rocketmq).toEqual([ROCKETMQ_PORT, ROCKETMQ_PORT + 1].map((p) => p + base - BASE_PORT));
-    expect(http).toEqual([base + 100, base + 101]);
+    expect(amqp).toEqual([moved, moved + 1, moved + 2]);
+    expect(rocketmq).toEqual([0, 1, 2].map((n) => ROCKETMQ_PORT + n + base - BASE_PORT));
+    expect(http).toEqual([base + 100, base + 101, base + 102]);
     expect(await stopped(run)).toBe(0);
     held?.close();
   });
