@@ -58,14 +58,14 @@ describe('callboard dev starts', () => {
     for (const pid of [first.pid, ...nodes.map((node) => node.pid)]) process.kill(pid, 'SIGKILL');
     await first.exited;
     const again = startDev(folder);
-    expect(await again.ready()).toHaveLength(2);
+    expect(await again.ready()).toHaveLength(3);
     expect(identity()).toBe(before);
-    expect([starts(1), starts(2)]).toEqual(['2', '2']);
+    expect([1, 2, 3].map(starts)).toEqual(['2', '2', '2']);
     expect(await stopped(again)).toBe(0);
 
-    const other = startDev(folder, ['--nodes', '3']);
+    const other = startDev(folder, ['--nodes', '5']);
     expect(await other.exited).toBe(2);
-    expect(other.stderr).toMatch(/holds a cluster of 2 nodes, not 3/);
+    expect(other.stderr).toMatch(/holds a cluster of 3 nodes, not 5/);
     const reset = startDev(folder, ['--nodes', '1', '--reset']);
     expect(await reset.ready()).toHaveLength(1);
     expect(identity()).not.toBe(before);
