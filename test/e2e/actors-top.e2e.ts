@@ -108,7 +108,7 @@ test('of a cluster it shows every thread of every node, or of one', async () => 
     const url = cluster.nodes[0]!.http;
     const { code, text } = await top('--url', url, '--once', '--every', '200ms');
     expect(code).toBe(0);
-    const threads = [1, 2].flatMap((node) =>
+    const threads = [1, 2, 3].flatMap((node) =>
       Array.from({ length: 1 + shardsWanted() }, (_, thread) => `n${node}/${thread}`),
     );
     expect(text.match(/^n\d\/\d(?= +busy)/gm)).toEqual(threads);

@@ -68,7 +68,7 @@ it('writes a heap snapshot of a thread, and the node goes on', async () => {
 });
 
 it.each([
-  [['profile', '--shard', '0'], 2, 'the cluster has 2 nodes: name one with --node'],
+  [['profile', '--shard', '0'], 2, 'the cluster has 3 nodes: name one with --node'],
   [['heap', '--node', '9'], 4, 'no live node 9'],
   [['heap', '--node', '1', '--shard', '200'], 4, 'node 1 has no thread 200 [THREAD_UNKNOWN]'],
   [['profile', '--node', '1', '--seconds', '0'], 2, 'is not a whole number from 1 to 300'],
