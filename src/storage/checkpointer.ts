@@ -17,11 +17,9 @@ import type { LogHost } from './log-host.ts';
 import { appendRecordFrame, type Generation } from './log-snapshots.ts';
 import type { Segment } from './segment.ts';
 import type { SettledMark } from './segment-set.ts';
-import { passNeedless, readColdFrame, settleTarget } from './settle.ts';
+import { readColdFrame, settleTarget } from './settle.ts';
 import type { StoredLogCore } from './stored-log.ts';
 
-/** A longer tail is worth a write to its log's file. */
-const SPARED_BYTES_MAX = 16 * 1024;
 /** How much WAL may lie behind the head before its tail is carried forward, in checkpoint intervals. */
 const KEPT_INTERVALS = 3;
 /** A log whose needs reach further back than this is asked for a snapshot, before it has to be carried. */
@@ -38,13 +36,6 @@ class Carried {
   readonly states: { readonly generation: Generation; readonly lsn: number }[] = [];
   /** Frames that were not in memory before. */
   readonly cooling: { readonly log: StoredLogCore; readonly seq: number }[] = [];
-}
-
-export interface CheckpointKind {
-  /** What the WAL has kept for long goes to its head. */
-  readonly isCarrying: boolean;
-  /** Short tails that are not old yet need not settle. */
-  readonly isSparing: boolean;
 }
 
 export class Checkpointer {
@@ -72,11 +63,10 @@ export class Checkpointer {
    * Runs one checkpoint; true: WAL that it does not need stays for the one before, and the next one would free it.
    * Rejects if the store fails meanwhile.
    */
-  async run({ isCarrying, isSparing }: CheckpointKind): Promise<boolean> {
-    const { wal, checkpointBytes, space } = this.#host;
-    const sparedFrom = wal.endLsn - checkpointBytes;
-    if (isCarrying) await this.#carry(wal.endLsn, checkpointBytes);
-    await this.#settleAll(isSparing && !space.isShort ? sparedFrom : Number.POSITIVE_INFINITY);
+  async run(options: { readonly isCarrying: boolean }): Promise<boolean> {
+    const { wal, checkpointBytes } = this.#host;
+    if (options.isCarrying) await this.#carry(wal.endLsn, checkpointBytes);
+    await this.#settleAll();
     const marks = this.#captureMarks();
     try {
       await this.#syncSegments([...marks.keys()]);
@@ -275,11 +265,8 @@ export class Checkpointer {
 
   // ---- settling and syncing -------------------------------------------------------------------
 
-  /** All but short tails that lie in the WAL from `sparedFrom` on. */
-  async #settleAll(sparedFrom: number): Promise<void> {
-    const logs = [...this.#durableLogs()].filter(
-      (log) => log.settledSeq < settleTarget(log) && !isSpared(log, sparedFrom),
-    );
+  async #settleAll(): Promise<void> {
+    const logs = [...this.#durableLogs()].filter((log) => log.settledSeq < settleTarget(log));
     const lane = async (): Promise<void> => {
       // What is appended meanwhile is left for the next checkpoint, else a busy log would hold this one.
       for (let log = logs.pop(); log !== undefined; log = logs.pop()) {
@@ -429,22 +416,6 @@ export class Checkpointer {
       }
     }
   }
-}
-
-/**
- * Of a queue that is kept empty there is always the last message or two: written to a file of the log with every
- * checkpoint, they would cost more than all others. What the WAL keeps for one interval more is nothing to what it keeps.
- */
-function isSpared(log: StoredLogCore, sparedFrom: number): boolean {
-  if (sparedFrom === Number.POSITIVE_INFINITY || log.settleFlight !== undefined) return false;
-  const { table } = log;
-  const target = settleTarget(log);
-  const first = passNeedless(log);
-  if (log.tailBytes > SPARED_BYTES_MAX) return false;
-  for (let seq = first; seq <= target; seq += 1) {
-    if (table.lsn[table.slot(seq)]! < sparedFrom) return false;
-  }
-  return true;
 }
 
 /** The first frame that recovery would still need. */

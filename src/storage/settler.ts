@@ -49,7 +49,6 @@ export class Settler {
     const { env, options } = this.#host;
     if (!this.#settling.has(log)) {
       log.settleDueMs = env.clock.monotonicMs() + options.settleAgeMs;
-      log.settleAgedSeq = log.committedSeq;
       this.#settling.add(log);
       this.#arm(log.settleDueMs);
     }
@@ -164,21 +163,12 @@ export class Settler {
       if (log.settleDueMs <= nowMs) {
         // Due, but perhaps not durable yet: looked at again with the next age.
         log.settleDueMs = nowMs + options.settleAgeMs;
-        if (this.#isAged(log)) this.#urgent.add(log);
-        else if (this.#isDone(log)) continue;
-        log.settleAgedSeq = log.committedSeq;
+        this.#urgent.add(log);
       }
       nextMs = Math.min(nextMs, log.settleDueMs);
     }
     if (nextMs < Number.POSITIVE_INFINITY) this.#arm(nextMs);
     this.pump();
-  }
-
-  /** Whether something is left that was there an age ago: what a queue has now may be consumed in a moment. */
-  #isAged(log: StoredLogCore): boolean {
-    if (log.settleFlight !== undefined) return true;
-    passNeedless(log);
-    return log.settledSeq < Math.min(log.settleAgedSeq, log.committedSeq);
   }
 
   stop(): void {

@@ -13,7 +13,7 @@ import type {
   StoreCounters,
   StoredLog,
 } from './api.ts';
-import { Checkpointer, type CheckpointKind } from './checkpointer.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { errnoOf, isShortOfDescriptors, storageErrorFrom } from './errors.ts';
 import { type FrameCodec, TYPE_DELETE } from './frame-format.ts';
 import { NO_ANCHOR } from './frame-table.ts';
@@ -80,11 +80,6 @@ export function newCounters(): StoreCounters {
     refusedNoSpace: 0,
   };
 }
-
-/** So much was appended; the WAL has no room to carry anything; in its time, or asked for. */
-const FOR_BYTES: CheckpointKind = { isCarrying: true, isSparing: true };
-const FOR_ROOM: CheckpointKind = { isCarrying: false, isSparing: false };
-const WHOLE: CheckpointKind = { isCarrying: true, isSparing: false };
 
 export class ShardStoreCore implements ShardStore, LogHost {
   readonly env: StorageEnvironment;
@@ -166,7 +161,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
           this.fail(error, this.#failedSync || errnoOf(error) !== 'STORAGE_FULL'),
         onNoSpace: () => {
           this.space.look();
-          this.#startCheckpoint(FOR_ROOM);
+          this.#startCheckpoint(false);
         },
         fillCommits: (bytes, at, countMax) => this.#fillCommits(bytes, at, countMax),
       },
@@ -296,7 +291,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
     const since = this.wal.durableLsn - this.#checkpointLsn - upkeep;
     // What is left of the WAL is soon used up: what need not stay goes early.
     const everyBytes = this.checkpointBytes / (this.space.isShort ? SHORT_CHECKPOINTS : 1);
-    if (since >= everyBytes) this.#startCheckpoint(FOR_BYTES);
+    if (since >= everyBytes) this.#startCheckpoint(true);
     else if (since > 0) this.#armCheckpoint();
   }
 
@@ -399,25 +394,25 @@ export class ShardStoreCore implements ShardStore, LogHost {
     this.#armedMs = dueMs;
     this.#cancelCheckpoint = this.env.timers.at(dueMs, () => {
       this.#cancelCheckpoint = undefined;
-      this.#startCheckpoint(WHOLE);
+      this.#startCheckpoint(true);
     });
   }
 
-  #startCheckpoint(kind: CheckpointKind): void {
+  #startCheckpoint(isCarrying: boolean): void {
     if (this.#running !== undefined || this.isStopped) return;
-    this.#runCheckpoint(kind).catch((error: unknown) => {
+    this.#runCheckpoint(isCarrying).catch((error: unknown) => {
       this.env.log.warn('a checkpoint did not finish', { why: messageOf(error) });
     });
   }
 
-  #runCheckpoint(kind: CheckpointKind): Promise<void> {
+  #runCheckpoint(isCarrying: boolean): Promise<void> {
     this.#cancelCheckpoint?.();
     this.#cancelCheckpoint = undefined;
     this.#checkpointLsn = this.wal.endLsn;
     this.#upkeepBefore = this.wal.upkeepBytes;
     let isAgain = false;
     const run = this.#checkpointer
-      .run(kind)
+      .run({ isCarrying })
       .then((isMore) => {
         isAgain = isMore && !this.isStopped && this.space.refuses(false);
       })
@@ -453,7 +448,7 @@ export class ShardStoreCore implements ShardStore, LogHost {
   async checkpoint(): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined);
     if (this.isStopped) throw this.failure ?? closedError();
-    await this.#runCheckpoint(WHOLE);
+    await this.#runCheckpoint(true);
   }
 
   // ---- ends -----------------------------------------------------------------------------------

@@ -88,8 +88,6 @@ export class StoredLogCore implements StoredLog, GroupMember {
   /** Bytes of committed frames that are not settled, and when the oldest of them is due. */
   tailBytes = 0;
   settleDueMs = 0;
-  /** What was committed when that time was set: what came later is younger. */
-  settleAgedSeq = 0;
   /** The write of batches that is under way. */
   settleFlight: SettleFlight | undefined;
   isNoteQueued = false;
