@@ -1,9 +1,10 @@
 // Users, vhosts and permissions with the paths, shapes and statuses of RabbitMQ's management API, and who asks: a request
 // that says who it is from is held to that user's tags. One that does not say so is from whoever reaches this listener.
-import { DEFAULT_USER, type PermissionRecord, USER_TAGS, type UserTag } from '../cluster/ports.ts';
+import { type PermissionRecord, USER_TAGS, type UserTag } from '../cluster/ports.ts';
 import type { HttpRequest, HttpResponse } from '../env/http.ts';
 import { decodeUtf8 } from '../std/bytes.ts';
-import { isPasswordOf, passwordHash } from '../std/password-hash.ts';
+import { isLoopback } from '../std/loopback.ts';
+import { passwordHash } from '../std/password-hash.ts';
 import { json } from './answers.ts';
 import type { ApiPermission, ApiUser, ApiVhost } from './api-types.ts';
 import { bytesOfBase64 } from './base64.ts';
@@ -42,14 +43,10 @@ export function whoAsks({ view }: AdminPorts, request: HttpRequest): string | un
   const [, encoded = ''] = /^basic +([\w+/]+=*)$/i.exec(authorization) ?? [];
   const [name = '', ...rest] = decodeUtf8(bytesOfBase64(encoded) ?? new Uint8Array(0)).split(':');
   const password = rest.join(':');
+  const fault = view.access.refuseLogin(name, password, isLoopback(remote));
+  if (fault === 'remote') throw refusedLogin(`User '${name}' can only log in via localhost`);
   const user = view.access.user(name);
-  const isLoopback = /^(::1$|127\.|::ffff:127\.)/.test(remote);
-  if (user === undefined || password === '' || !isPasswordOf(user.passwordHash, password)) {
-    throw refusedLogin('Login failed');
-  }
-  if (name === DEFAULT_USER && !isLoopback) {
-    throw refusedLogin(`User '${name}' can only log in via localhost`);
-  }
+  if (fault !== undefined || user === undefined) throw refusedLogin('Login failed');
   if (user.tags.length === 0) throw refusedLogin('Not management user');
   if (!READS.includes(method) && !user.tags.includes('administrator')) {
     throw refusedLogin('Not administrator user');

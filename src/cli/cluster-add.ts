@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ApiCluster, ApiStatus } from '../admin/api-types.ts';
+import { isLoopback } from '../std/loopback.ts';
 import type { CliContext } from './context.ts';
 import { DEFAULT_FOLDER } from './dev/folder.ts';
 import { AMQP_PORT, BASE_PORT, HTTP_ABOVE, LINK_ABOVE, ROCKETMQ_PORT } from './dev/ports.ts';
@@ -109,7 +110,9 @@ export function planOf(
 /** Where all nodes are on one machine, and ports are not the usual ones, the new one gets the next of each. */
 function portArguments(cluster: ApiCluster, status: ApiStatus, id: number): string[] {
   const links = cluster.nodes.map(({ address }) => /^(.*):(\d+)$/.exec(address));
-  const isOneMachine = links.every((found) => found?.[1] !== undefined && isLoopback(found[1]));
+  const isOneMachine = links.every(
+    (found) => found?.[1] !== undefined && isLoopback(found[1].replace(/^\[|\]$/g, '')),
+  );
   if (!isOneMachine) return [];
   const next = (ports: readonly number[]): number => Math.max(...ports) + 1;
   const ports = [
@@ -122,10 +125,6 @@ function portArguments(cluster: ApiCluster, status: ApiStatus, id: number): stri
   return ports.flatMap(([name, port, usual]) =>
     port === usual + id - 1 ? [] : [name, String(port)],
   );
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || host === '::1' || host.startsWith('127.');
 }
 
 export function addLines(

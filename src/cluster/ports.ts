@@ -5,6 +5,7 @@ import type { DiskFile } from '../env/environment.ts';
 import type { Lookup } from '../records/lookups.ts';
 import type {
   AccessVerb,
+  LoginFault,
   PermissionRecord,
   PutUserCommand,
   UserRecord,
@@ -19,6 +20,7 @@ export type {
   ApplyTo,
   ComparedArgument,
   Durability,
+  LoginFault,
   NodeRole,
   PermissionRecord,
   PolicyRecord,
@@ -175,6 +177,8 @@ export interface AccessView {
   /** In name order, `/` included. */
   vhosts(): readonly string[];
   permission(user: string, vhost: string): PermissionRecord | undefined;
+  /** Why nobody logs in so; undefined: the user does. `isLoopback`: from an address of this machine. */
+  refuseLogin(user: string, password: string, isLoopback: boolean): LoginFault | undefined;
   /** In order of user, then vhost. */
   permissions(): readonly PermissionRecord[];
   /** May the user do this to what has the name there? A pattern is tried each time. */

@@ -8,10 +8,10 @@
 // is queued for each are bounded; looks are shared, so that many visitors cost what one does.
 import type { Address, Connection, Listener } from '../../env/environment.ts';
 import { messageOf } from '../../std/errors.ts';
+import { isLoopback } from '../../std/loopback.ts';
 import { equalInConstantTime } from '../../std/sha256.ts';
 import { encodeUtf8 } from '../../std/utf8.ts';
 import { ActorError } from '../errors.ts';
-import { isLoopback } from '../links/loopback.ts';
 import type { System } from '../system.ts';
 import type { Deadline } from '../timers.ts';
 import type { Asked, Refused } from './http-request.ts';

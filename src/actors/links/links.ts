@@ -5,6 +5,7 @@ import type { Address, Cancel, Connection, Listener } from '../../env/environmen
 import { BufferPool } from '../../std/buffer-pool.ts';
 import { concatBytes } from '../../std/byte-ops.ts';
 import type { Crc32c } from '../../std/crc32c.ts';
+import { isLoopback } from '../../std/loopback.ts';
 import { encodeUtf8 } from '../../std/utf8.ts';
 import { protocolsHash } from '../protocol.ts';
 import { threadKey } from '../ref.ts';
@@ -23,7 +24,7 @@ import {
 } from './handshake.ts';
 import { IncomingLink } from './incoming-link.ts';
 import { hearIntroduction } from './introduction.ts';
-import { checkReach, isLoopback } from './loopback.ts';
+import { checkReach } from './loopback.ts';
 import type { LinkHost } from './outgoing-link.ts';
 import { OutgoingLink } from './outgoing-link.ts';
 import { listProtocols } from './protocol-list.ts';

@@ -1,11 +1,6 @@
-// Which addresses never leave this machine: all that links without a token may use. Pure.
+// Links without a token use no addresses but those that never leave this machine. Pure.
+import { isLoopback } from '../../std/loopback.ts';
 import { ActorError } from '../errors.ts';
-
-/** `localhost`, 127.0.0.0/8 and ::1, also as IPv6 writes IPv4. A name that must be looked up may be anywhere. */
-export function isLoopback(host: string): boolean {
-  const plain = host.startsWith('::ffff:') ? host.slice(7) : host;
-  return plain === 'localhost' || plain === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(plain);
-}
 
 /** @throws ActorError (ACTOR_MISUSE) for an address that needs a token, without one. */
 export function checkReach(verb: 'listen at' | 'dial', host: string, token: string): void {

@@ -1,11 +1,11 @@
 // Connections that have not proved anything yet. Each may take so many bytes and so long; of too many, the one that has
 // waited longest goes, which is never who is about to finish. What comes of a handshake is decided in acceptor.ts.
 import type { Connection } from '../../env/environment.ts';
+import { isLoopback } from '../../std/loopback.ts';
 import type { System } from '../system.ts';
 import { AcceptorHandshake, type AcceptorOptions, type AcceptorStep } from './acceptor.ts';
 import { encodeAnswer, type Greeting, NONCE_BYTES, type RefusedFor } from './handshake.ts';
 import type { LinkCounters } from './links.ts';
-import { isLoopback } from './loopback.ts';
 import { again, type Refusals } from './refusals.ts';
 
 export interface ReceptionOptions {

@@ -1,12 +1,13 @@
 // The vhosts, users and permissions of the metadata image, and the one question that is asked of them. The default vhost
 // is there by definition; the default user is what an image begins with, and may be changed or deleted like any other.
 
-import { passwordHash } from '../../std/password-hash.ts';
+import { isPasswordOf, passwordHash } from '../../std/password-hash.ts';
 import { Pattern } from '../../std/pattern.ts';
 import {
   type AccessVerb,
   DEFAULT_USER,
   DEFAULT_VHOST,
+  type LoginFault,
   type PermissionRecord,
   type UserRecord,
 } from './access-types.ts';
@@ -60,6 +61,15 @@ export class AccessImage {
   /** In order of name. */
   users(): readonly UserRecord[] {
     return [...this.#users.values()].sort((a, b) => compareText(a.name, b.name));
+  }
+
+  refuseLogin(name: string, password: string, isLoopback: boolean): LoginFault | undefined {
+    // As RabbitMQ's internal backend: whatever is kept, nothing is no password.
+    if (password === '') return 'blank';
+    const user = this.#users.get(name);
+    if (user === undefined || !isPasswordOf(user.passwordHash, password)) return 'wrong';
+    // RabbitMQ's `loopback_users`: everybody knows its first password.
+    return name === DEFAULT_USER && !isLoopback ? 'remote' : undefined;
   }
 
   hasVhost(name: string): boolean {

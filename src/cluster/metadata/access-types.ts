@@ -23,6 +23,9 @@ export interface UserRecord {
   readonly tags: readonly UserTag[];
 }
 
+/** Nothing is no password; such a user and password there are not; the default user comes from this machine only. */
+export type LoginFault = 'blank' | 'wrong' | 'remote';
+
 /** Patterns as `std/pattern.ts` has them, found anywhere in a name; an empty one matches none. */
 export interface PermissionRecord {
   readonly user: string;

@@ -90,7 +90,7 @@ export function deregisterNode(applying: Applying, command: DeregisterNode): Out
   const staying = image.nodes().filter(({ id }) => id !== node.id);
   const votersLeft = node.role === 'ram' ? undefined : votersFault(staying.map(({ role }) => role));
   if (votersLeft !== undefined) {
-    const how = 'add a disk node or a witness first';
+    const how = 'add a disk node first';
     return refused('too-few-voters', `without node ${node.id} ${votersLeft}; ${how}`);
   }
   image.removeNode(node.id);

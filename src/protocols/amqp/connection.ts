@@ -13,6 +13,7 @@ import { record, u53 } from '../../codec/index.ts';
 import type { Connection } from '../../env/environment.ts';
 import type { ByteWriter } from '../../std/bytes.ts';
 import { messageOf } from '../../std/errors.ts';
+import { isLoopback } from '../../std/loopback.ts';
 import { CONNECTION_SUPERVISION } from '../listening/books.ts';
 import { type Asked, answerTo } from './asks.ts';
 import { FrameReader, type Refusal, type WrongProtocol } from './codec/index.ts';
@@ -411,10 +412,6 @@ export class AmqpConnection implements Handlers<Ops>, SessionPorts {
   destroy(): void {
     this.#socket.destroy();
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.');
 }
 
 const MAILBOX_CAPACITY = 4_096;

@@ -1,8 +1,7 @@
 // Who a client says it is: the responses of PLAIN (RFC 4616) and AMQPLAIN (a field table without its size; RabbitMQ's
 // rabbit_auth_mechanism_amqplain.erl), and who is let in.
-import { type AccessView, DEFAULT_USER } from '../../../broker/ports.ts';
+import type { AccessView } from '../../../broker/ports.ts';
 import { ByteReader, BytesError, readUtf8 } from '../../../std/bytes.ts';
-import { isPasswordOf } from '../../../std/password-hash.ts';
 import { AmqpError, fieldOf, readTable } from '../codec/index.ts';
 import type { SessionPorts } from './ports.ts';
 
@@ -80,13 +79,14 @@ function whyRefused(
   access: AccessView,
   isLoopback: boolean,
 ): string | undefined {
-  // As RabbitMQ's internal backend: whatever is kept, nothing is no password.
-  if (password === '') return `user '${user}': a blank password`;
-  const known = access.user(user);
-  if (known === undefined || !isPasswordOf(known.passwordHash, password)) {
-    return `user '${user}': invalid credentials`;
+  switch (access.refuseLogin(user, password, isLoopback)) {
+    case 'blank':
+      return `user '${user}': a blank password`;
+    case 'wrong':
+      return `user '${user}': invalid credentials`;
+    case 'remote':
+      return `user '${user}' can only connect via localhost`;
+    case undefined:
+      return undefined;
   }
-  // RabbitMQ's `loopback_users`: everybody knows its first password.
-  if (user === DEFAULT_USER && !isLoopback) return `user '${user}' can only connect via localhost`;
-  return undefined;
 }
